@@ -1,0 +1,3 @@
+// What every layer stands on: errors, limits, metrics. Knows nothing of events, SQL or the log.
+export * from './errors.ts'
+export * from './metrics.ts'

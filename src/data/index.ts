@@ -1,0 +1,3 @@
+// The data itself: SQL types, schemas, columnar batches and change kinds +I -U +U -D. No I/O, no SQL text.
+export * from './batch.ts'
+export * from './types.ts'

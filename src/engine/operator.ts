@@ -1,0 +1,41 @@
+// What an operator is: batches and watermarks in, batches out, state that can be saved. Nothing else: no clock, no I/O, no randomness.
+//
+// The runtime (`job.ts`) calls, for one input after another and never re-entrantly:
+//   process(batch, input)   rows; `batch.watermarksBefore` says what each saw, `batch.watermarkAfter` is NOT yet in force for the operator
+//   advance(watermarkMs)    the operator's watermark (minimum over its inputs) has grown; `Infinity` at the end of bounded input
+//   tick(nowMs)             processing time has passed; only operators on processing time need it
+// Output goes to `emit`, at any time within these calls. The runtime forwards the watermark to the next operator after `advance` returns.
+import type { Batch, Field } from '../data/index.ts'
+
+export type Emit = (batch: Batch) => void
+
+export interface Operator {
+  process(batch: Batch, input: number): void
+  advance(watermarkMs: number): void
+  tick?(nowMs: number): void
+  /** All that a restart needs, structured-clonable (typed arrays, Maps, bigints). The shape is the operator's own and part of the checkpoint format. */
+  snapshot?(): unknown
+  /** Called once, before anything else, with what `snapshot` gave. */
+  restore?(state: unknown): void
+  /** When will something happen without further rows: shown by `why`. */
+  describe?(): OperatorStatus
+}
+
+export interface OperatorStatus {
+  stateRows?: number
+  stateBytes?: number
+  /** Open windows, soonest first. */
+  openWindows?: { startMs: number; endMs: number; rows: number }[]
+}
+
+/** What an operator may ask of the runtime; counters are named in Prometheus style without prefix: `late_rows`. */
+export interface OperatorContext {
+  emit: Emit
+  count(counter: string, n?: number): void
+  /** A row that is dropped for being late: counted, sampled and, if asked, routed. `rows` are ordinals into `batch`. */
+  late(batch: Batch, rows: number[]): void
+  /** A row whose expression failed (cast, division by zero). Throws in mode 'fail'; else the row is kept as a dead letter and the rest goes on. */
+  rowFailed(batch: Batch, row: number, error: Error): void
+  inputFields: Field[][]
+  outputFields: Field[]
+}

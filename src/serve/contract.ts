@@ -1,0 +1,136 @@
+// Types of the HTTP and WebSocket API: the one file that the console and the typed client import. Types only.
+
+export interface ApiError {
+  error: {
+    code: string
+    message: string
+    hint: string
+    params?: Record<string, unknown>
+    position?: { line: number; column: number; start: number; end: number }
+  }
+}
+
+/** POST /v1/topics/{topic}/events: 202, or 422 if none was accepted. */
+export interface IngestResponse {
+  accepted: number
+  offsets: { partition: number; first: number; last: number }[]
+  rejected: { index: number; rule: string; path: string; message: string }[]
+}
+
+export interface ColumnInfo {
+  name: string
+  /** Flink's serializable type text, NOT NULL included. */
+  type: string
+}
+
+/** GET /v1/tables */
+export interface TableSummary {
+  name: string
+  comment?: string
+  columns: ColumnInfo[]
+  primaryKey: string[]
+  rowCount: number
+  /** Changes applied since start. */
+  changeCount: number
+  /** Epoch ms of the newest change; absent if none. */
+  updatedAtMs?: number
+  subscriberCount: number
+}
+
+/** GET /v1/tables/{name}?k=v&v.gte=5&order=-n&limit=100&cursor=… ; rows are arrays in column order. */
+export interface TablePage {
+  columns: ColumnInfo[]
+  rows: unknown[][]
+  /** Cursor of the next page, null at the end. */
+  next: string | null
+  epoch: number
+}
+
+/** Frames of the WebSocket /v1/tables/{name}/live?resume=…&order=…&limit=…&filters */
+export type LiveFrame =
+  | { type: 'snapshot'; columns: ColumnInfo[]; primaryKey: string[]; rows: unknown[][]; resume: string; epoch: number }
+  | {
+      type: 'delta'
+      changes: { op: '+I' | '-U' | '+U' | '-D'; row: unknown[] }[]
+      resume: string
+      epoch: number /** Server's epoch ms when sent. */
+      atMs: number
+    }
+  | { type: 'reset'; reason: string }
+  | { type: 'ping'; atMs: number }
+
+/** GET /v1/topics */
+export interface TopicSummary {
+  name: string
+  partitionCount: number
+  recordCount: number
+  sizeBytes: number
+  columns: ColumnInfo[]
+  config: Record<string, string | number>
+}
+/** GET /v1/topics/{topic}/messages?limit=50&partition=0&offset=… (newest first without offset) */
+export interface TopicMessage {
+  partition: number
+  offset: number
+  timestampMs: number
+  key: string | null
+  /** Parsed JSON where it is JSON, else text. */
+  value: unknown
+  headers: Record<string, string>
+}
+/** Frames of the WebSocket /v1/topics/{topic}/live: newest records, conflated to at most `rate` per second. */
+export interface TopicFrame {
+  type: 'messages'
+  messages: TopicMessage[]
+  /** Records that were left out to keep the rate. */
+  skipped: number
+}
+
+/** GET /v1/health */
+export interface Health {
+  ready: boolean
+  live: boolean
+  version: string
+  uptimeSeconds: number
+  parts: Record<string, { state: 'ok' | 'starting' | 'degraded' | 'failed'; detail?: string }>
+}
+
+export interface LatencySummary {
+  p50Ms: number
+  p95Ms: number
+  p99Ms: number
+  count: number
+}
+
+/** GET /v1/stats and, every second, the WebSocket /v1/stats/live */
+export interface Stats {
+  atMs: number
+  uptimeSeconds: number
+  rssBytes: number
+  heapBytes: number
+  cpuShare: number
+  version: string
+  nodeVersion: string
+  dataBytes: number
+  eventsIn: { total: number; perSecond: number }
+  rejected: { total: number; perSecond: number }
+  rowsOut: { total: number; perSecond: number }
+  /** From the event's arrival at the front door to the push of the row that it changed; over the last 10 s. */
+  latency: LatencySummary
+  queries: QuerySummary[]
+  topics: { name: string; recordCount: number; perSecond: number }[]
+}
+export interface QuerySummary {
+  id: string
+  name: string
+  state: 'starting' | 'running' | 'failed' | 'stopped' | 'finished'
+  error?: ApiError['error']
+  rowsIn: number
+  rowsOut: number
+  rowsInPerSecond: number
+  rowsOutPerSecond: number
+  lateRows: number
+  /** Epoch ms of event time; absent before the first watermark. */
+  watermarkMs?: number
+  sql: string
+}

@@ -1,0 +1,3 @@
+// Flink-dialect SQL: text to tree to bound plan. Pure functions, no I/O.
+export type * from './ast.ts'
+export type * from './plan.ts'

@@ -1,0 +1,225 @@
+// The bound plan: every name resolved to an ordinal, every expression typed. What the engine runs.
+//
+// A plan is plain data (structured-clonable): it crosses to a worker as it is and is printed by EXPLAIN.
+//
+// Invariants
+//   1. A column is an ordinal into the input's `fields`. No text of a user reaches generated code, except as a literal's value.
+//   2. `changelog` says what a node may emit: 'append' only +I; 'retract' +I -U +U -D, each retraction with the whole old row;
+//      'upsert' +I +U -D without -U, by `upsertKey`.
+//   3. An operator's arguments have exactly the types that its function's signature says: casts are explicit in the plan.
+import type { Field, SqlType } from '../data/index.ts'
+import type { Span } from './ast.ts'
+
+export type Expr =
+  | { kind: 'column'; index: number; type: SqlType }
+  /** `value` as `data/types.ts` defines it for the type; null for NULL. */
+  | { kind: 'literal'; value: unknown; type: SqlType }
+  /**
+   * `fn` is the id of a function of `sql/functions`, operators included ('PLUS', 'EQUALS', 'AND', 'CASE', 'CAST', 'UPPER' …).
+   * CASE: args are when1, then1, when2, then2 …, otherwise. `options` holds what is not a value (a unit, JSON behaviours).
+   */
+  | { kind: 'call'; fn: string; args: Expr[]; type: SqlType; options?: Record<string, unknown>; span?: Span }
+
+/** One aggregate of an aggregation; `args` are ordinals of the input (a calc below computes expressions first). */
+export interface AggregateCall {
+  /** COUNT, SUM, AVG, MIN, MAX, … ; COUNT(*) is COUNT with no args. */
+  fn: string
+  args: number[]
+  distinct: boolean
+  /** Ordinal of a BOOLEAN column: FILTER (WHERE …). */
+  filter?: number
+  type: SqlType
+  argTypes: SqlType[]
+  options?: Record<string, unknown>
+}
+
+export interface PlanWindow {
+  kind: 'TUMBLE' | 'HOP' | 'CUMULATE' | 'SESSION'
+  /** TUMBLE, HOP, CUMULATE: ms, the length of the (largest) window. SESSION: the gap. */
+  sizeMs: number
+  /** HOP: slide. CUMULATE: step. */
+  stepMs?: number
+  offsetMs: number
+  /** SESSION … PARTITION BY: ordinals of the TVF's input. */
+  partitionKeys: number[]
+  timeAttribute: 'event' | 'processing'
+  /** TIMESTAMP_LTZ rowtime: windows are computed in this zone. UTC otherwise. */
+  timeZone: string
+}
+
+export type Changelog = 'append' | 'retract' | 'upsert'
+
+interface Base {
+  fields: Field[]
+  changelog: Changelog
+  /** Ordinals that identify a row of the result, where known. */
+  upsertKey?: number[]
+}
+
+export type Plan =
+  /** Reads a table's source. `columns`: which of the table's *physical and metadata* columns are decoded, in this order: never decode an unread one. */
+  | (Base & { node: 'scan'; table: TableDef; columns: number[] })
+  | (Base & { node: 'values'; rows: unknown[][] })
+  /** Filter and projection in one: rows where `predicate` is TRUE, with `projections`. */
+  | (Base & { node: 'calc'; input: Plan; predicate?: Expr; projections: Expr[] })
+  /** Assigns watermarks: after each row `expression` (over input columns) is evaluated; the watermark is its maximum so far, per partition. */
+  | (Base & { node: 'watermark'; input: Plan; timeColumn: number; expression: Expr; idleTimeoutMs?: number })
+  /** Adds window_start, window_end (TIMESTAMP(3) NOT NULL) and window_time to each row; late rows stay. */
+  | (Base & { node: 'windowTvf'; input: Plan; window: PlanWindow; timeColumn: number })
+  /**
+   * GROUP BY a window of `window` over `timeColumn`, and keys. fields = keys, aggregates, then the window columns of `windowColumns`, in that order.
+   * If `attached` is set the input already has windows (cascade): ordinals of its window_start and window_end, `timeColumn` is its window_time.
+   */
+  | (Base & {
+      node: 'windowAggregate'
+      input: Plan
+      window: PlanWindow
+      attached?: { start: number; end: number }
+      timeColumn: number
+      keys: number[]
+      aggregates: AggregateCall[]
+      windowColumns: ('start' | 'end' | 'time' | 'proctime')[]
+    })
+  /** Updating GROUP BY: fields = keys, then aggregates. SELECT DISTINCT has no aggregates. */
+  | (Base & { node: 'groupAggregate'; input: Plan; keys: number[]; aggregates: AggregateCall[]; ttlMs?: number })
+  /** Grouping sets: each input row once per set, keys not in the set NULL; adds the grouping id (BIGINT) as last column. */
+  | (Base & { node: 'expand'; input: Plan; sets: { nulled: number[]; id: bigint }[] })
+  | (Base & { node: 'union'; inputs: Plan[] })
+  /** Equi keys by ordinal on each side, plus a condition over left columns then right columns. */
+  | (Base & {
+      node: 'join'
+      kind: 'INNER' | 'LEFT' | 'RIGHT' | 'FULL' | 'SEMI' | 'ANTI'
+      left: Plan
+      right: Plan
+      leftKeys: number[]
+      rightKeys: number[]
+      /** For NOT IN: a NULL on either side is neither match nor no match. */
+      nullAware?: boolean
+      /** Key pairs that treat NULL = NULL as true (IS NOT DISTINCT FROM). */
+      nullSafe?: boolean[]
+      condition?: Expr
+    })
+  | (Base & {
+      node: 'intervalJoin'
+      kind: 'INNER' | 'LEFT' | 'RIGHT' | 'FULL' | 'SEMI' | 'ANTI'
+      left: Plan
+      right: Plan
+      leftKeys: number[]
+      rightKeys: number[]
+      leftTime: number
+      rightTime: number
+      /** right time in [left time + lowerMs, left time + upperMs] */
+      lowerMs: number
+      upperMs: number
+      condition?: Expr
+    })
+  | (Base & {
+      node: 'windowJoin'
+      kind: 'INNER' | 'LEFT' | 'RIGHT' | 'FULL' | 'SEMI' | 'ANTI'
+      left: Plan
+      right: Plan
+      leftKeys: number[]
+      rightKeys: number[]
+      leftWindow: { start: number; end: number }
+      rightWindow: { start: number; end: number }
+      condition?: Expr
+    })
+  /** left JOIN right FOR SYSTEM_TIME AS OF left.time */
+  | (Base & {
+      node: 'temporalJoin'
+      kind: 'INNER' | 'LEFT'
+      left: Plan
+      right: Plan
+      leftKeys: number[]
+      rightKeys: number[]
+      leftTime: number
+      rightTime: number
+      condition?: Expr
+    })
+  /** Correlated UNNEST or table function: args over the input's columns; fields = input's, then the function's. */
+  | (Base & { node: 'correlate'; kind: 'INNER' | 'LEFT'; input: Plan; fn: string; args: Expr[]; outputFields: Field[]; condition?: Expr })
+  | (Base & { node: 'over'; input: Plan; partitionKeys: number[]; orderBy: SortKey[]; frame: OverFrame; aggregates: AggregateCall[] })
+  /** ROW_NUMBER() … WHERE rn between from and to. With `windowed` only rows of the same window are ranked and they are emitted when it closes. */
+  | (Base & {
+      node: 'topN'
+      input: Plan
+      partitionKeys: number[]
+      orderBy: SortKey[]
+      from: number
+      to: number
+      rankColumn: boolean
+      windowed?: { start: number; end: number }
+    })
+  | (Base & { node: 'deduplicate'; input: Plan; keys: number[]; timeColumn: number; keep: 'first' | 'last'; processingTime: boolean })
+  | (Base & { node: 'sort'; input: Plan; orderBy: SortKey[] })
+  | (Base & { node: 'limit'; input: Plan; orderBy: SortKey[]; offset: number; limit?: number })
+  | (Base & { node: 'match'; input: Plan; spec: MatchPlan })
+  | (Base & { node: 'setOperation'; operator: 'INTERSECT' | 'EXCEPT'; all: boolean; left: Plan; right: Plan })
+
+export type PlanNode = Plan['node']
+
+export interface SortKey {
+  column: number
+  descending: boolean
+  nullsFirst: boolean
+}
+export interface OverFrame {
+  unit: 'ROWS' | 'RANGE'
+  /** undefined is UNBOUNDED; rows, or ms for RANGE over time; 0 is CURRENT ROW. */
+  preceding?: number
+  timeOrdered: boolean
+}
+/** Filled when MATCH_RECOGNIZE is built; kept open until then. */
+export interface MatchPlan {
+  partitionKeys: number[]
+  orderBy: SortKey[]
+  pattern: unknown
+  measures: unknown[]
+  define: unknown[]
+  afterMatch: unknown
+  withinMs?: number
+}
+
+/** A table as declared, bound: what a scan or a sink needs to know. */
+export interface TableDef {
+  name: string
+  /** All columns in declared order. */
+  columns: TableColumn[]
+  primaryKey?: number[]
+  /** Ordinals into `columns`; `expression` is over all columns (computed ones substituted away: over physical and metadata ones). */
+  watermark?: { column: number; expression: Expr }
+  partitionedBy: number[]
+  options: Record<string, string>
+  comment?: string
+  /** The text of the declaring statement, for SHOW CREATE TABLE. */
+  ddl?: string
+}
+export type TableColumn = { name: string; type: SqlType; comment?: string } & (
+  | { kind: 'physical' }
+  /** Expression over the table's columns (ordinals into `columns`), physical and metadata ones only. */
+  | { kind: 'computed'; expression: Expr }
+  | { kind: 'metadata'; key: string; virtual: boolean }
+)
+
+/** A statement after binding. */
+export type BoundStatement =
+  | { type: 'createTable'; table: TableDef; ifNotExists: boolean }
+  | { type: 'createView'; name: string; fields: Field[]; sql: string }
+  | { type: 'createMaterializedTable'; table: MaterializedTableDef; query: Plan }
+  | { type: 'query'; query: Plan }
+  | { type: 'insert'; table: TableDef; query: Plan }
+  | { type: 'statementSet'; inserts: { table: TableDef; query: Plan }[] }
+  | { type: 'explain'; details: string[]; plans: { target?: string; query: Plan }[] }
+  | { type: 'text'; columns: string[]; rows: string[][] }
+  | { type: 'set'; key: string; value?: string }
+  | { type: 'drop'; what: string; name: string; ifExists: boolean }
+  | { type: 'done'; message: string }
+export interface MaterializedTableDef {
+  name: string
+  fields: Field[]
+  /** Ordinals into `fields`. */
+  primaryKey: number[]
+  freshnessMs?: number
+  options: Record<string, string>
+  comment?: string
+}
