@@ -1,0 +1,67 @@
+// npm run golden -- FILES: runs golden files and folders in every mode. Exit code 1 if any differs, 2 if a file cannot be read.
+import { globSync, statSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type GoldenOutcome, runGoldenFile, updatedGoldenFile } from '../src/engine/golden/index.ts'
+
+const help = `Usage: npm run golden -- [--update] [--json] [FILE or FOLDER ...]
+
+Runs golden files (SQL in, rows out): as written, with a crash before every row, and in three seeded batchings.
+Without arguments it runs test/golden.
+
+  --update   rewrite what follows "--- expect" with today's result
+  --json     print one JSON object per file instead of text
+
+Examples
+  npm run golden
+  npm run golden -- test/golden/window
+  npm run golden -- --update my-case.test`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { update: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+})
+if (values.help) {
+  console.log(help)
+  process.exit(0)
+}
+
+const root = resolve(import.meta.dirname, '..')
+const from = process.env.INIT_CWD ?? process.cwd()
+let unreadable = 0
+const files = (positionals.length > 0 ? positionals : [join(root, 'test/golden')]).flatMap((name) => {
+  const path = resolve(from, name)
+  try {
+    if (!statSync(path).isDirectory()) return [path]
+    return globSync('**/*.test', { cwd: path })
+      .sort()
+      .map((file) => join(path, file))
+  } catch (error) {
+    console.error(`${name}: ${(error as Error).message}`)
+    unreadable++
+    return []
+  }
+})
+
+let passed = 0
+let failed = 0
+for (const path of files) {
+  let outcome: GoldenOutcome
+  try {
+    if (values.update) writeFileSync(path, updatedGoldenFile(path))
+    outcome = runGoldenFile(path)
+  } catch (error) {
+    console.error(`${relative(from, path)}: ${(error as Error).message}`)
+    unreadable++
+    continue
+  }
+  if (outcome.passed) passed++
+  else failed++
+  if (values.json) console.log(JSON.stringify(outcome))
+  else if (!outcome.passed) {
+    console.log(`\n✗ ${relative(from, path)}: ${outcome.summary}`)
+    for (const { mode, lines } of outcome.problems) console.log(`  ${mode}\n${lines.map((line) => `    ${line}`).join('\n')}`)
+  }
+}
+console.log(`${passed} passed, ${failed} failed`)
+process.exit(unreadable > 0 ? 2 : failed > 0 ? 1 : 0)

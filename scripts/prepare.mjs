@@ -1,0 +1,71 @@
+// Makes a fresh clone ready: installs dependencies where they are missing or older than the lock file, builds the console if its sources changed.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { findNode, root } from './node24.mjs'
+
+const NODE_MAJOR_MIN = 20
+
+function fail(message, hint) {
+  console.error(`\nMillrace cannot start: ${message}\n${hint}`)
+  process.exit(1)
+}
+
+function hashOf(paths) {
+  const hash = createHash('sha256')
+  const add = (path) => {
+    if (!existsSync(path)) return
+    if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) add(join(path, name))
+    else hash.update(path.slice(root.length)).update(readFileSync(path))
+  }
+  for (const path of paths) add(join(root, path))
+  return hash.digest('hex')
+}
+
+/** Does `work` unless the stamp says that it was done for these very files. */
+function once(stampPath, paths, isPresent, work) {
+  const wanted = hashOf(paths)
+  const stamp = join(root, stampPath)
+  if (isPresent() && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  work()
+  mkdirSync(join(stamp, '..'), { recursive: true })
+  writeFileSync(stamp, wanted)
+}
+
+export async function prepare(options) {
+  const major = Number(process.versions.node.split('.')[0])
+  if (major < NODE_MAJOR_MIN)
+    fail(`Node ${process.versions.node} is too old.`, `Install Node ${NODE_MAJOR_MIN} or newer; Millrace brings the one it runs on itself.`)
+  once(
+    'node_modules/.millrace-installed',
+    ['package.json', 'package-lock.json', 'console/package.json'],
+    () => existsSync(join(root, 'node_modules')) && findNode() !== undefined,
+    () => {
+      console.log('Installing dependencies (once, about 20 seconds) …')
+      const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+      const result = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: 'inherit' })
+      if (result.error) fail('npm was not found.', 'Install npm (it comes with Node) and run this again.')
+      if (result.status !== 0) fail('`npm ci` failed.', 'See the lines above; is the npm registry reachable?')
+      if (!findNode())
+        fail(
+          'the npm package `node` did not bring Node 24.',
+          'Its install script may be switched off: run `npm rebuild node`, or install Node 24.6 or newer yourself.',
+        )
+    },
+  )
+  if (options.console)
+    once(
+      'console/dist/.millrace-built',
+      ['console/src', 'console/index.html', 'console/vite.config.ts', 'console/package.json', 'console/public', 'src/serve/contract.ts'],
+      () => existsSync(join(root, 'console/dist/index.html')),
+      () => {
+        console.log('Building the console (once, about 10 seconds) …')
+        const result = spawnSync(findNode(), [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn'], {
+          cwd: join(root, 'console'),
+          stdio: 'inherit',
+        })
+        if (result.status !== 0) fail('the console did not build.', 'See the lines above.')
+      },
+    )
+}

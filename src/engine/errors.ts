@@ -1,0 +1,42 @@
+// Errors of running plans.
+import { defineErrors, spec } from '../base/index.ts'
+
+export const engineErrors = defineErrors({
+  ROWTIME_NULL: spec<{ column: string; table: string }>({
+    kind: 'user',
+    httpStatus: 422,
+    retry: 'never',
+    message: (p) => `event time column "${p.column}" of "${p.table}" is NULL`,
+    hint: () =>
+      "Every row needs an event time: declare the column NOT NULL, or set 'millrace.on-error' = 'dead-letter' to keep such rows aside.",
+  }),
+  ROW_FAILED: spec<{ reason: string; row?: unknown }>({
+    kind: 'user',
+    httpStatus: 422,
+    retry: 'never',
+    message: (p) => `a row could not be computed: ${p.reason}`,
+    hint: () => "Use TRY_CAST for text that may not fit, or set 'millrace.on-error' = 'dead-letter' to keep such rows aside and go on.",
+  }),
+  CONNECTOR_UNKNOWN: spec<{ connector: string; table: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `table "${p.table}" uses the connector "${p.connector}", which is not known here`,
+    hint: () => "Known connectors are 'kafka', 'upsert-kafka', 'print' and 'blackhole'.",
+  }),
+  FORMAT_UNKNOWN: spec<{ format: string; table: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `table "${p.table}" uses the format "${p.format}", which is not known here`,
+    hint: () => "Known formats are 'json', 'csv' and 'raw'.",
+  }),
+  JOB_WORKER_DIED: spec<{ job: string; reason: string }>({
+    kind: 'internal',
+    httpStatus: 500,
+    retry: 'later',
+    message: (p) => `the worker of "${p.job}" ended: ${p.reason}`,
+    hint: () =>
+      "It is started again by itself. If it happens repeatedly, lower the query's memory or report it with the log lines around it.",
+  }),
+})

@@ -1,0 +1,94 @@
+// Compares what a golden file expects with what came, exactly as its README says.
+import { formatType, isApproximateKind, isIntegerKind, type SqlType } from '../../data/index.ts'
+import type { GoldenFile } from './file.ts'
+import { type PlayMode, type PlayResult, rowText } from './play.ts'
+
+/** JSON whose integers beyond 2^53 are bigints: a planted ± 1 must differ. */
+export function parseExactJson(text: string): unknown {
+  type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown
+  const exact: Reviver = (_key, value, { source }) =>
+    typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source) && !Number.isSafeInteger(value) ? BigInt(source) : value
+  return JSON.parse(text, exact as (key: string, value: unknown) => unknown)
+}
+
+const isNumber = (value: unknown): value is number | bigint => typeof value === 'number' || typeof value === 'bigint'
+
+function sameValue(expected: unknown, actual: unknown, type: SqlType): boolean {
+  if (expected === null || actual === null) return expected === actual
+  if (isApproximateKind(type.kind) && isNumber(expected) && isNumber(actual)) {
+    const [a, b] = [Number(expected), Number(actual)]
+    const tolerance = type.kind === 'FLOAT' ? 1e-6 : 1e-9
+    return a === b || Math.abs(a - b) <= tolerance * Math.max(Math.abs(a), Math.abs(b))
+  }
+  if (isIntegerKind(type.kind)) return isNumber(expected) && isNumber(actual) && BigInt(expected) === BigInt(actual)
+  if (type.kind === 'ARRAY' && Array.isArray(expected) && Array.isArray(actual))
+    return expected.length === actual.length && expected.every((item, i) => sameValue(item, actual[i], type.element))
+  if (type.kind === 'ROW' && Array.isArray(expected) && Array.isArray(actual))
+    return expected.length === actual.length && expected.every((item, i) => sameValue(item, actual[i], type.fields[i].type))
+  if (type.kind === 'MAP' && typeof expected === 'object' && typeof actual === 'object') {
+    const [a, b] = [expected as Record<string, unknown>, actual as Record<string, unknown>]
+    return (
+      Object.keys(a).length === Object.keys(b).length && Object.keys(a).every((key) => key in b && sameValue(a[key], b[key], type.value))
+    )
+  }
+  if (type.kind === 'MULTISET') {
+    const [a, b] = [expected as Record<string, unknown>, actual as Record<string, unknown>]
+    return Object.keys(a).length === Object.keys(b).length && Object.keys(a).every((key) => Number(a[key]) === Number(b[key]))
+  }
+  return expected === actual
+}
+
+const sameRow = (expected: unknown[], actual: unknown[], types: SqlType[]): boolean =>
+  expected.length === actual.length && types.every((type, i) => sameValue(expected[i], actual[i], type))
+
+/** Rows as multisets: what is missing, and what is too much. */
+export function differingRows(expected: unknown[][], actual: unknown[][], types: SqlType[]): { missing: unknown[][]; extra: unknown[][] } {
+  const extra = [...actual]
+  const missing = expected.filter((row) => {
+    const at = extra.findIndex((other) => sameRow(row, other, types))
+    if (at >= 0) extra.splice(at, 1)
+    return at < 0
+  })
+  return { missing, extra }
+}
+
+/** What differs, a line each; empty if all is as expected. */
+export function differences(file: GoldenFile, result: PlayResult, mode: PlayMode): string[] {
+  const lines: string[] = []
+  if (file.columns !== undefined && file.columns !== result.columns)
+    lines.push(`columns expected: ${file.columns}`, `columns:          ${result.columns}`)
+  if (file.changelog === 'append-only' && !result.appendOnly) lines.push('expected only inserts, but an update or delete was emitted')
+  const types = result.fields.map((field) => field.type)
+  const expected = file.rows.map(({ text }) => parseExactJson(text) as unknown[])
+  const { missing, extra } = differingRows(expected, result.rows, types)
+  for (const row of missing) lines.push(`- ${rowText(row)}`)
+  for (const row of extra) lines.push(`+ ${rowText(row)}`)
+  if (file.late) {
+    const late = file.late.map((text) => {
+      const row = parseExactJson(text) as Record<string, unknown>
+      return result.lateFields.map((field) => row[field.name] ?? null)
+    })
+    const lateDifference = differingRows(
+      late,
+      result.late,
+      result.lateFields.map((field) => field.type),
+    )
+    for (const row of lateDifference.missing) lines.push(`late - ${rowText(row)}`)
+    for (const row of lateDifference.extra) lines.push(`late + ${rowText(row)}`)
+  }
+  if (file.changes && mode.kind === 'as-written') {
+    const changes = result.changes.map(({ kind, row }) => `${kind}${rowText(row)}`)
+    const at = file.changes.findIndex((line, i) => line !== changes[i])
+    if (at >= 0 || changes.length !== file.changes.length)
+      lines.push(`changelog differs at line ${(at < 0 ? file.changes.length : at) + 1}`, ...changes.map((line) => `  ${line}`))
+  }
+  return lines
+}
+
+/** The file's text with what came as its expectation, for `--update`. */
+export function withResult(text: string, result: PlayResult): string {
+  const head = text.slice(0, text.indexOf('--- expect'))
+  const columns = result.fields.map((field) => `${field.name} ${formatType(field.type)}`).join(', ')
+  const rows = result.rows.map(rowText).sort()
+  return `${head}--- expect\n-- columns: ${columns}\n-- changelog: ${result.appendOnly ? 'append-only' : 'updating'}\n${rows.map((row) => `${row}\n`).join('')}`
+}

@@ -1,0 +1,85 @@
+// Golden files: SQL in, rows out, on one page. The format is described in `docs/golden-files.md`.
+import { defineErrors, spec } from '../../base/index.ts'
+
+export const goldenErrors = defineErrors({
+  GOLDEN_FILE_INVALID: spec<{ file: string; line: number; problem: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `${p.file}:${p.line}: ${p.problem}`,
+    hint: () => 'A golden file has the sections "--- input NAME", "--- sql" and "--- expect": see docs/golden-files.md.',
+  }),
+})
+
+/** One line of an input: a row, or an instruction of ours. */
+export type InputStep =
+  | { kind: 'row'; text: string; line: number }
+  | { kind: 'watermark'; text: string; line: number }
+  | { kind: 'partition'; partition: number; line: number }
+  | { kind: 'idle'; line: number }
+  | { kind: 'crash'; line: number }
+
+export interface GoldenFile {
+  path: string
+  summary: string
+  inputs: { name: string; steps: InputStep[] }[]
+  sql: string
+  expectError: boolean
+  /** `name TYPE, …` as formatType prints it. */
+  columns?: string
+  changelog?: 'append-only' | 'updating'
+  rows: { text: string; line: number }[]
+  /** Rows that must have been late, as the input has them; absent if the file does not say. */
+  late?: string[]
+  /** The exact changelog of the run as written, each line `+I[…]`; absent if the file does not say. */
+  changes?: string[]
+}
+
+const partitionStep = /^@partition (\d+)$/
+
+function inputStep(text: string, line: number, path: string): InputStep {
+  if (!text.startsWith('@')) return { kind: 'row', text, line }
+  if (text.startsWith('@watermark ')) return { kind: 'watermark', text: text.slice('@watermark '.length), line }
+  const partition = partitionStep.exec(text)
+  if (partition) return { kind: 'partition', partition: Number(partition[1]), line }
+  if (text === '@idle') return { kind: 'idle', line }
+  if (text === '@crash') return { kind: 'crash', line }
+  throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line, problem: `unknown instruction "${text}"` })
+}
+
+/** @throws StreamError GOLDEN_FILE_INVALID with the line */
+export function parseGoldenFile(path: string, text: string): GoldenFile {
+  const file: GoldenFile = { path, summary: '', inputs: [], sql: '', expectError: false, rows: [] }
+  const sqlLines: string[] = []
+  let section = ''
+  let hasExpect = false
+  for (const [index, raw] of text.split('\n').entries()) {
+    const line = index + 1
+    const content = raw.replace(/\r$/, '')
+    const header = /^--- (\w+)(?: (.*))?$/.exec(content)
+    if (header && ['input', 'sql', 'expect', 'late', 'changelog'].includes(header[1])) {
+      section = header[1]
+      if (section === 'input') file.inputs.push({ name: (header[2] ?? '').trim(), steps: [] })
+      if (section === 'expect') {
+        hasExpect = true
+        file.expectError = header[2]?.trim() === 'error'
+      }
+      if (section === 'late') file.late = []
+      if (section === 'changelog') file.changes = []
+      continue
+    }
+    if (section === 'sql') sqlLines.push(content)
+    else if (content.trim() === '') continue
+    else if (section === '') file.summary ||= content.replace(/^--\s*/, '')
+    else if (section === 'input') file.inputs.at(-1)!.steps.push(inputStep(content.trim(), line, path))
+    else if (section === 'late') file.late!.push(content.trim())
+    else if (section === 'changelog') file.changes!.push(content.trim())
+    else if (content.startsWith('-- columns:')) file.columns = content.slice('-- columns:'.length).trim()
+    else if (content.startsWith('-- changelog:')) file.changelog = content.slice('-- changelog:'.length).trim() as 'append-only'
+    else if (!file.expectError && !content.startsWith('--')) file.rows.push({ text: content.trim(), line })
+  }
+  if (sqlLines.length === 0 || !hasExpect)
+    throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line: 1, problem: 'it has no "--- sql" or no "--- expect" section' })
+  file.sql = sqlLines.join('\n')
+  return file
+}

@@ -1,0 +1,195 @@
+// Plays a golden file through the real stages: text, tree, bound plan, operators, generated kernels, and the real JSON decoder.
+//
+// The same file is played as written (a row, then its watermark), with a crash before every row, and cut into batches at random;
+// the rows that are left must be the same.
+import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, rowAt } from '../../data/index.ts'
+import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
+import { bindScript, Catalog, type Plan } from '../../sql/index.ts'
+import { engineErrors } from '../errors.ts'
+import { formatValue } from '../expressions/index.ts'
+import { Graph, type GraphHooks } from '../graph.ts'
+import { type GoldenFile, goldenErrors, type InputStep } from './file.ts'
+
+export type PlayMode = { kind: 'as-written' } | { kind: 'crash-before-every-row' } | { kind: 'batches'; seed: number }
+
+export interface PlayResult {
+  columns: string
+  /** What is left of the changelog, each row in the JSON form of golden files. */
+  rows: unknown[][]
+  changes: { kind: string; row: unknown[] }[]
+  appendOnly: boolean
+  late: unknown[][]
+  lateFields: Field[]
+  fields: Field[]
+  /** How many restores started from a checkpoint with at least one row before it. */
+  restoreCount: number
+}
+
+const encoder = new TextEncoder()
+const PROCESSING_TIME_MS = 1_767_225_600_000
+
+/** The final query of a golden file's script, bound. */
+export function planOf(file: GoldenFile): Plan {
+  const statements = bindScript(file.sql, new Catalog())
+  const last = statements.at(-1)
+  if (last?.type !== 'query')
+    throw goldenErrors('GOLDEN_FILE_INVALID', { file: file.path, line: 1, problem: 'the last statement is no query' })
+  return last.query
+}
+
+type Feed = { input: number; steps: InputStep[] }
+
+/** In which order rows come: input after input, or mixed with random sizes; a crash or watermark line ends a batch. */
+function* schedule(file: GoldenFile, mode: PlayMode): Generator<Feed> {
+  if (mode.kind !== 'batches') {
+    for (const [input, { steps }] of file.inputs.entries()) for (const step of steps) yield { input, steps: [step] }
+    return
+  }
+  const random = mulberry32(mode.seed)
+  const at = file.inputs.map(() => 0)
+  while (at.some((position, input) => position < file.inputs[input].steps.length)) {
+    const input = Math.floor(random() * file.inputs.length)
+    const { steps } = file.inputs[input]
+    const size = 1 + Math.floor(random() * 6)
+    const taken: InputStep[] = []
+    while (taken.length < size && at[input] < steps.length) {
+      const step = steps[at[input]]
+      if (step.kind !== 'row' && taken.length > 0) break
+      taken.push(step)
+      at[input]++
+      if (step.kind !== 'row') break
+    }
+    if (taken.length > 0) yield { input, steps: taken }
+  }
+}
+
+export function play(file: GoldenFile, mode: PlayMode): PlayResult {
+  const plan = planOf(file)
+  const result: PlayResult = {
+    columns: plan.fields.map((field) => `${field.name} ${formatType(field.type)}`).join(', '),
+    rows: [],
+    changes: [],
+    appendOnly: true,
+    late: [],
+    lateFields: [],
+    fields: plan.fields,
+    restoreCount: 0,
+  }
+  const sink = (batch: Batch) => {
+    for (let row = 0; row < batch.rowCount; row++) {
+      const kind = batch.kinds?.[row] ?? INSERT
+      const values = rowAt(batch, row).map((value, i) => formatValue(value, plan.fields[i].type))
+      if (kind !== INSERT) result.appendOnly = false
+      result.changes.push({ kind: changeKindTexts[kind], row: values })
+    }
+  }
+  const hooks: GraphHooks = {
+    count: () => {},
+    late: (batch, rows, fields) => {
+      result.lateFields = fields
+      for (const row of rows) result.late.push(rowAt(batch, row).map((value, i) => formatValue(value, fields[i].type)))
+    },
+    rowFailed: (_batch, _row, error) => {
+      throw 'code' in error ? error : engineErrors('ROW_FAILED', { reason: error.message }, { cause: error })
+    },
+  }
+  const make = () => new Graph(plan, { timeZone: 'UTC', hooks, sink })
+  let graph = make()
+  graph.start(PROCESSING_TIME_MS)
+  const decoders = new Map<string, JsonDecoder>()
+  const partitions = file.inputs.map(() => 0)
+  let rowCount = 0
+
+  const crash = () => {
+    const saved = structuredClone(graph.snapshot())
+    graph = make()
+    graph.restore(saved)
+    if (rowCount > 0) result.restoreCount++
+  }
+  const pushRows = (input: number, steps: InputStep[]) => {
+    const texts = steps.map((step) => (step as { text: string }).text)
+    const bytes = encoder.encode(texts.join('\n'))
+    const starts = new Int32Array(texts.length)
+    const ends = new Int32Array(texts.length)
+    let position = 0
+    texts.forEach((text, i) => {
+      starts[i] = position
+      position += encoder.encode(text).length
+      ends[i] = position++
+    })
+    graph.sources.forEach((source, index) => {
+      if (source.table.name !== file.inputs[input].name) return
+      const key = `${index}`
+      let decoder = decoders.get(key)
+      if (!decoder) decoders.set(key, (decoder = makeJsonDecoder(source.fields, {})))
+      const { columns, rowCount: decoded } = decoder.decode(bytes, starts, ends, texts.length, (_index, error) => {
+        throw error
+      })
+      graph.push(index, partitions[input], { columns, rowCount: decoded, watermarkAfter: -Infinity, processingTimeMs: PROCESSING_TIME_MS })
+    })
+  }
+
+  for (const input of file.inputs.keys()) {
+    const used = new Set([0, ...file.inputs[input].steps.flatMap((step) => (step.kind === 'partition' ? [step.partition] : []))])
+    graph.sources.forEach((source, index) => {
+      if (source.table.name === file.inputs[input].name) graph.setPartitions(index, [...used], PROCESSING_TIME_MS)
+    })
+  }
+  for (const { input, steps } of schedule(file, mode)) {
+    const [step] = steps
+    if (step.kind === 'row') {
+      if (mode.kind === 'crash-before-every-row') crash()
+      pushRows(input, steps)
+      rowCount += steps.length
+    } else if (step.kind === 'partition') partitions[input] = step.partition
+    else if (step.kind === 'crash') crash()
+    else
+      graph.sources.forEach((source, index) => {
+        if (source.table.name !== file.inputs[input].name) return
+        if (step.kind === 'idle') graph.markIdle(index, partitions[input])
+        else graph.watermark(index, partitions[input], Date.parse(`${step.text.replace(' ', 'T')}Z`))
+      })
+  }
+  if (mode.kind === 'crash-before-every-row') crash()
+  graph.finish()
+  result.rows = remaining(result.changes)
+  return result
+}
+
+/** The multiset that is left when the changelog has been applied. */
+function remaining(changes: PlayResult['changes']): unknown[][] {
+  const rows = new Map<string, { row: unknown[]; count: number }>()
+  for (const { kind, row } of changes) {
+    const key = rowText(row)
+    let entry = rows.get(key)
+    if (!entry) rows.set(key, (entry = { row, count: 0 }))
+    entry.count += isRetraction(changeKindTexts.indexOf(kind as '+I')) ? -1 : 1
+  }
+  const left: unknown[][] = []
+  for (const { row, count } of rows.values()) {
+    if (count < 0) throw new Error(`the changelog takes away a row that is not there: ${rowText(row)}`)
+    for (let i = 0; i < count; i++) left.push(row)
+  }
+  return left
+}
+
+/** A row as golden files print it; bigints as digits. */
+export const rowText = (row: unknown): string => {
+  if (typeof row === 'bigint') return String(row)
+  if (Array.isArray(row)) return `[${row.map(rowText).join(', ')}]`
+  if (row !== null && typeof row === 'object')
+    return `{${Object.entries(row)
+      .map(([key, value]) => `${JSON.stringify(key)}: ${rowText(value)}`)
+      .join(', ')}}`
+  return Object.is(row, -0) ? '-0.0' : (JSON.stringify(row) ?? 'null')
+}
+
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let x = Math.imul(state ^ (state >>> 15), 1 | state)
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
+    return ((x ^ (x >>> 14)) >>> 0) / 4294967296
+  }
+}

@@ -1,0 +1,322 @@
+// A plan made runnable: operators wired depth first, with event time carried between them.
+//
+// One push:  source batch --> calc --> watermark --> window --> sink      (rows, depth first)
+//                                        `--> advance(W) --> window fires --> sink, then W goes on
+//
+// Invariants
+//   1. Rows come before the watermark that they cause. A node's watermark is the minimum over its inputs and never falls.
+//   2. What a node emits while its own watermark is W carries W as the watermark that its rows see, unless it says more exactly.
+//   3. Everything is synchronous: when `push` returns, all consequences of the batch have reached the sinks.
+//   4. `snapshot` between two pushes, restored into a graph of the same plan, continues as if nothing had happened.
+import { type Batch, batchOf, type Field } from '../data/index.ts'
+import type { Plan, TableDef } from '../sql/index.ts'
+import { compileCalc } from './expressions/index.ts'
+import type { Operator, OperatorContext, OperatorStatus } from './operator.ts'
+import { buildOperator } from './operators/index.ts'
+import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
+
+/** What the graph asks of its surroundings. Batches given to `late` and `rowFailed` have the fields given beside them. */
+export interface GraphHooks {
+  count(counter: string, n: number): void
+  late(batch: Batch, rows: number[], fields: Field[]): void
+  rowFailed(batch: Batch, row: number, error: Error, fields: Field[]): void
+}
+
+/** Where a scan's rows enter: push batches whose columns are `fields`, in that order. */
+export interface GraphSource {
+  table: TableDef
+  /** Ordinals into the table's columns. */
+  columns: number[]
+  fields: Field[]
+}
+
+export interface NodeStatus {
+  id: number
+  node: string
+  inputs: number[]
+  rowsIn: number
+  rowsOut: number
+  watermarkMs: number
+  operator?: OperatorStatus
+  partitions?: WatermarkStatus[]
+}
+
+export interface GraphOptions {
+  timeZone: string
+  hooks: GraphHooks
+  /** Receives the rows of the plan's root. */
+  sink: (batch: Batch) => void
+}
+
+class Node {
+  readonly outputs: { node: Node; input: number }[] = []
+  readonly inputWatermarks: number[] = []
+  operator!: Operator
+  /** In force for this node: the minimum over its inputs. */
+  watermarkMs = -Infinity
+  /** What the next nodes have been told. */
+  forwardedMs = -Infinity
+  rowsIn = 0
+  rowsOut = 0
+  readonly id: number
+  readonly plan: Plan
+  readonly inputs: Node[]
+
+  constructor(id: number, plan: Plan, inputs: Node[]) {
+    this.id = id
+    this.plan = plan
+    this.inputs = inputs
+    inputs.forEach((input, index) => {
+      input.outputs.push({ node: this, input: index })
+      this.inputWatermarks.push(-Infinity)
+    })
+  }
+
+  emit(batch: Batch): void {
+    if (batch.rowCount === 0) return
+    this.rowsOut += batch.rowCount
+    let out = batch
+    if (batch.watermarksBefore === undefined && this.forwardedMs !== -Infinity)
+      out = { ...batch, watermarksBefore: new Float64Array(batch.rowCount).fill(this.forwardedMs) }
+    for (const { node, input } of this.outputs) node.deliver(out, input)
+  }
+
+  deliver(batch: Batch, input: number): void {
+    this.rowsIn += batch.rowCount
+    this.operator.process(this.inputs.length > 1 ? this.clamped(batch, input) : batch, input)
+  }
+
+  advanceInput(watermarkMs: number, input: number): void {
+    if (!(watermarkMs > this.inputWatermarks[input])) return
+    this.inputWatermarks[input] = watermarkMs
+    const lowest = this.inputWatermarks.length === 1 ? watermarkMs : Math.min(...this.inputWatermarks)
+    if (lowest > this.watermarkMs) this.advance(lowest)
+  }
+
+  advance(watermarkMs: number): void {
+    this.watermarkMs = watermarkMs
+    this.operator.advance(watermarkMs)
+    this.forward(watermarkMs)
+  }
+
+  forward(watermarkMs: number): void {
+    if (!(watermarkMs > this.forwardedMs)) return
+    this.forwardedMs = watermarkMs
+    for (const { node, input } of this.outputs) node.advanceInput(watermarkMs, input)
+  }
+
+  /** With several inputs a row cannot see more than the slowest other input has reached. */
+  private clamped(batch: Batch, input: number): Batch {
+    const before = batch.watermarksBefore
+    if (before === undefined) return batch
+    let limit = Infinity
+    for (let i = 0; i < this.inputWatermarks.length; i++)
+      if (i !== input && this.inputWatermarks[i] < limit) limit = this.inputWatermarks[i]
+    if (batch.rowCount === 0 || before[batch.rowCount - 1] <= limit) return batch
+    return { ...batch, watermarksBefore: before.slice(0, batch.rowCount).map((ms) => Math.min(ms, limit)) }
+  }
+}
+
+/** Watermark nodes make watermarks instead of passing them on. */
+class WatermarkNode extends Node {
+  override deliver(batch: Batch, input: number): void {
+    super.deliver(batch, input)
+    this.forward((this.operator as WatermarkOperator).currentMs)
+  }
+  override advance(watermarkMs: number): void {
+    if (watermarkMs !== Infinity) return
+    super.advance(watermarkMs)
+  }
+}
+
+const inputsOf = (plan: Plan): Plan[] => {
+  if ('inputs' in plan) return plan.inputs
+  if ('left' in plan) return [plan.left, plan.right]
+  if ('input' in plan) return [plan.input]
+  return []
+}
+
+/** Scans and VALUES: the runtime hands them their rows. */
+class EntryOperator implements Operator {
+  private readonly context: OperatorContext
+  constructor(context: OperatorContext) {
+    this.context = context
+  }
+  process(batch: Batch): void {
+    this.context.emit(batch)
+  }
+  advance(): void {}
+}
+
+class CalcOperator implements Operator {
+  private readonly run: ReturnType<typeof compileCalc>
+  private readonly context: OperatorContext
+  constructor(plan: Plan & { node: 'calc' }, context: OperatorContext, timeZone: string) {
+    this.run = compileCalc(plan, plan.input.fields, { timeZone })
+    this.context = context
+  }
+  process(batch: Batch): void {
+    const out = this.run(batch, (row, error) => this.context.rowFailed(batch, row, error))
+    if (out) this.context.emit(out)
+  }
+  advance(): void {}
+}
+
+export class Graph {
+  readonly sources: GraphSource[] = []
+  private readonly nodes: Node[] = []
+  private readonly scanNodes: Node[] = []
+  private readonly options: GraphOptions
+  /** Partition of the batch being pushed: watermarks are kept for each. */
+  private partition = 0
+
+  constructor(plan: Plan, options: GraphOptions) {
+    this.options = options
+    const root = this.build(plan)
+    const sink = new Node(this.nodes.length, plan, [root])
+    sink.operator = { process: (batch) => options.sink(batch), advance: () => {} }
+  }
+
+  private build(plan: Plan): Node {
+    const inputs = inputsOf(plan).map((input) => this.build(input))
+    const node = new (plan.node === 'watermark' ? WatermarkNode : Node)(this.nodes.length, plan, inputs)
+    this.nodes.push(node)
+    const { hooks } = this.options
+    const fields = inputsOf(plan).map((input) => input.fields)
+    const context: OperatorContext = {
+      emit: (batch) => node.emit(batch),
+      count: (counter, n = 1) => hooks.count(counter, n),
+      late: (batch, rows) => hooks.late(batch, rows, fields[0]),
+      rowFailed: (batch, row, error) => hooks.rowFailed(batch, row, error, fields[0]),
+      inputFields: fields,
+      outputFields: plan.fields,
+    }
+    switch (plan.node) {
+      case 'scan':
+        node.operator = new EntryOperator(context)
+        node.inputWatermarks.push(-Infinity)
+        this.scanNodes.push(node)
+        this.sources.push({ table: plan.table, columns: plan.columns, fields: plan.fields })
+        break
+      case 'values':
+        node.operator = new EntryOperator(context)
+        break
+      case 'calc':
+        node.operator = new CalcOperator(plan, context, this.options.timeZone)
+        break
+      case 'watermark':
+        node.operator = new WatermarkOperator(plan, context, () => this.partition)
+        break
+      default:
+        node.operator = buildOperator(plan, context)
+    }
+    if (inputs.length === 0 && plan.node !== 'scan') node.inputWatermarks.push(-Infinity)
+    return node
+  }
+
+  /** Emits what needs no input (VALUES). Not called after a restore. */
+  start(processingTimeMs: number): void {
+    for (const { plan, operator } of this.nodes)
+      if (plan.node === 'values') operator.process(batchOf(plan.fields, plan.rows, { processingTimeMs }), 0)
+  }
+
+  /** Rows of one partition of a source, in order. */
+  push(source: number, partition: number, batch: Batch): void {
+    this.partition = partition
+    this.scanNodes[source].deliver(batch, 0)
+  }
+
+  /** Which partitions a source has: one that has sent nothing yet holds the watermark back. */
+  setPartitions(source: number, partitions: number[], nowMs: number): void {
+    for (const watermark of this.watermarksAbove(this.scanNodes[source])) watermark.setPartitions(partitions, nowMs)
+  }
+
+  /** An explicit watermark for one partition, as tests set it. */
+  watermark(source: number, partition: number, watermarkMs: number): void {
+    this.partition = partition
+    for (const node of this.nodes)
+      if (node instanceof WatermarkNode && this.isAbove(node, this.scanNodes[source])) {
+        const operator = node.operator as WatermarkOperator
+        operator.advancePartition(partition, watermarkMs)
+        node.forward(operator.currentMs)
+      }
+  }
+
+  /** Marks a partition idle: it holds no watermark back until its next row. */
+  markIdle(source: number, partition: number): void {
+    for (const node of this.nodes)
+      if (node instanceof WatermarkNode && this.isAbove(node, this.scanNodes[source])) {
+        const operator = node.operator as WatermarkOperator
+        operator.markIdle(partition)
+        node.forward(operator.currentMs)
+      }
+  }
+
+  /** The end of bounded input: closes all windows. */
+  finish(): void {
+    for (const node of this.nodes) if (node.inputs.length === 0) node.advanceInput(Infinity, 0)
+  }
+
+  tick(nowMs: number): void {
+    for (const node of this.nodes) {
+      node.operator.tick?.(nowMs)
+      if (node instanceof WatermarkNode) node.forward((node.operator as WatermarkOperator).currentMs)
+    }
+  }
+
+  snapshot(): unknown {
+    return this.nodes.map((node) => ({
+      watermarkMs: node.watermarkMs,
+      forwardedMs: node.forwardedMs,
+      inputWatermarks: node.inputWatermarks,
+      rowsIn: node.rowsIn,
+      rowsOut: node.rowsOut,
+      state: node.operator.snapshot?.(),
+    }))
+  }
+
+  restore(snapshot: unknown): void {
+    const saved = snapshot as {
+      watermarkMs: number
+      forwardedMs: number
+      inputWatermarks: number[]
+      rowsIn: number
+      rowsOut: number
+      state: unknown
+    }[]
+    this.nodes.forEach((node, index) => {
+      const { watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, state } = saved[index]
+      Object.assign(node, { watermarkMs, forwardedMs, rowsIn, rowsOut })
+      node.inputWatermarks.splice(0, Infinity, ...inputWatermarks)
+      if (state !== undefined) node.operator.restore?.(state)
+    })
+  }
+
+  status(): NodeStatus[] {
+    return this.nodes.map((node) => ({
+      id: node.id,
+      node: node.plan.node,
+      inputs: node.inputs.map((input) => input.id),
+      rowsIn: node.rowsIn,
+      rowsOut: node.rowsOut,
+      watermarkMs: node.forwardedMs,
+      operator: node.operator.describe?.(),
+      partitions: node.operator instanceof WatermarkOperator ? node.operator.status() : undefined,
+    }))
+  }
+
+  /** The watermark of the root: what the query has completed. */
+  get watermarkMs(): number {
+    return this.nodes.at(-1)?.forwardedMs ?? -Infinity
+  }
+
+  private isAbove(node: Node, scan: Node): boolean {
+    return node === scan || (node.inputs.length === 1 && this.isAbove(node.inputs[0], scan))
+  }
+
+  private watermarksAbove(scan: Node): WatermarkOperator[] {
+    return this.nodes
+      .filter((node) => node instanceof WatermarkNode && this.isAbove(node, scan))
+      .map((node) => node.operator as WatermarkOperator)
+  }
+}
