@@ -1,0 +1,107 @@
+// Replays real edits of Wikipedia through the HTTP front door, in a loop, at an adjustable speed.
+//
+// Invariants
+//   1. Events leave in the order of their times; each goes to the topic of its kind.
+//   2. Each round shifts all times by 24 h, so that nothing is late that was not. Between rounds there is no pause.
+//   3. A batch that is refused for being too fast (429) or because the server is away is sent again under the same idempotency key:
+//      nothing is lost or doubled.
+import { existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { gunzipSync } from 'node:zlib'
+
+const DAY_MS = 86_400_000
+const TICK_MS = 50
+
+export interface ReplayOptions {
+  /** Base address of the server, such as http://127.0.0.1:7070 */
+  url: string
+  /** Seconds of event time for each second. */
+  speed: number
+  token?: string
+  signal: AbortSignal
+  log: (line: string) => void
+}
+
+interface Edit {
+  timeMs: number
+  topic: string
+  /** The event's text before and after its time. */
+  head: string
+  tail: string
+}
+
+const root = resolve(import.meta.dirname, '..')
+const sharedFile = join(root, '../shared/data/wiki-edits/wikiticker-2015-09-12.h00-15.ndjson.gz')
+const sampleFile = join(import.meta.dirname, 'data/wiki-edits.sample.ndjson.gz')
+
+/** The whole recording where it is at hand, else the sample that comes with the repository. */
+export function readEdits(): { edits: Edit[]; isSample: boolean } {
+  const isSample = !existsSync(sharedFile)
+  const text = gunzipSync(readFileSync(isSample ? sampleFile : sharedFile)).toString('utf8')
+  return { edits: text.trimEnd().split('\n').map(editOf), isSample }
+}
+
+/** Which topic an edit belongs to: a new page, a robot's edit, or a person's. */
+export const topicOf = (edit: { isNew: boolean; isRobot: boolean }): string =>
+  edit.isNew ? 'wiki_new_pages' : edit.isRobot ? 'wiki_robot_edits' : 'wiki_edits'
+
+function editOf(line: string): Edit {
+  const event = JSON.parse(line) as { time: string; isNew: boolean; isRobot: boolean }
+  const { time, ...rest } = event
+  return { timeMs: Date.parse(time), topic: topicOf(event), head: '{"time":"', tail: `",${JSON.stringify(rest).slice(1)}` }
+}
+
+/** Until `signal` is aborted. */
+export async function replayWiki({ url, speed, token, signal, log }: ReplayOptions): Promise<void> {
+  const { edits, isSample } = readEdits()
+  log(
+    `replaying ${edits.length.toLocaleString('en')} real edits of Wikipedia of 2015-09-12${isSample ? ' (sample)' : ''} at ${speed} times their speed`,
+  )
+  const run = `wiki-${Date.now().toString(36)}`
+  for (let round = 0; !signal.aborted; round++) {
+    const shiftMs = round * DAY_MS
+    const firstMs = edits[0].timeMs
+    const startedMs = performance.now()
+    for (let next = 0, batch = 0; next < edits.length && !signal.aborted; batch++) {
+      const dueMs = firstMs + (performance.now() - startedMs) * speed
+      const bodies = new Map<string, string[]>()
+      for (; next < edits.length && edits[next].timeMs <= dueMs; next++) {
+        const { timeMs, topic, head, tail } = edits[next]
+        const lines = bodies.get(topic) ?? []
+        lines.push(head + new Date(timeMs + shiftMs).toISOString() + tail)
+        bodies.set(topic, lines)
+      }
+      await Promise.all(
+        [...bodies].map(([topic, lines]) =>
+          post(`${url}/v1/topics/${topic}/events`, lines.join('\n'), `${run}-${round}-${batch}-${topic}`),
+        ),
+      )
+      await sleep(TICK_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  async function post(address: string, body: string, idempotencyKey: string): Promise<void> {
+    const headers = {
+      'content-type': 'application/x-ndjson',
+      'idempotency-key': idempotencyKey,
+      ...(token && { authorization: `Bearer ${token}` }),
+    }
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      let waitMs = Math.min(5_000, 100 * 2 ** attempt)
+      try {
+        const response = await fetch(address, { method: 'POST', headers, body, signal })
+        const answer = await response.text()
+        if (response.status === 202 || response.status === 422) return
+        if (response.status !== 429 && response.status < 500) throw new ReplayRefused(`${address} answered ${response.status}: ${answer}`)
+        waitMs = Number(response.headers.get('retry-after') ?? 0) * 1_000 || waitMs
+      } catch (error) {
+        if (error instanceof ReplayRefused) throw error
+      }
+      await sleep(waitMs, undefined, { signal }).catch(() => {})
+    }
+  }
+}
+
+/** The server understood and said no: sending it again changes nothing. */
+class ReplayRefused extends Error {}

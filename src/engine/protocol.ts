@@ -1,0 +1,81 @@
+// What goes between the main thread and an engine worker. Plain data only.
+import type { ErrorBody } from '../base/index.ts'
+import type { Batch } from '../data/index.ts'
+import type { TopicDescriptor } from '../log/index.ts'
+import type { Plan } from '../sql/index.ts'
+import type { NodeStatus } from './graph.ts'
+
+/** How a table's rows are found and read. */
+export interface SourceSpec {
+  /** The table's name in plans. */
+  table: string
+  topic: string
+  descriptor: TopicDescriptor
+  format: 'json' | 'csv' | 'raw'
+  formatOptions: Record<string, string>
+  onError: 'dead-letter' | 'fail'
+  startup: 'earliest-offset' | 'latest-offset'
+}
+
+export type SinkSpec =
+  | { kind: 'view'; name: string }
+  /** `keyColumns` make the record's key; with `upsert` a retraction is a tombstone. `skip` first rows are already there from before a restart. */
+  | { kind: 'topic'; table: string; topic: string; format: 'json'; keyColumns: number[]; upsert: boolean; skip: number }
+  /** Rows to the caller, for `millrace sql` and previews. */
+  | { kind: 'collect' }
+  | { kind: 'blackhole' }
+
+export interface QuerySpec {
+  id: string
+  name: string
+  plan: Plan
+  sink: SinkSpec
+}
+
+/** Queries that read their topics together: a topic that several of them use is read and decoded once. */
+export interface JobSpec {
+  id: string
+  queries: QuerySpec[]
+  sources: SourceSpec[]
+  timeZone: string
+}
+
+export type ToWorker =
+  | { type: 'start'; job: JobSpec }
+  | { type: 'stop'; jobId: string }
+  | { type: 'removeQuery'; jobId: string; queryId: string }
+  /** That many rows of output have been taken: the worker may send more. */
+  | { type: 'taken'; rows: number }
+  | { type: 'status'; requestId: number }
+
+export interface DeadLetter {
+  topic: string
+  partition: number
+  offset: number
+  raw: Uint8Array
+  error: ErrorBody
+}
+
+export interface QueryStatus {
+  jobId: string
+  queryId: string
+  state: 'running' | 'failed'
+  error?: ErrorBody
+  rowsIn: number
+  rowsOut: number
+  lateRows: number
+  failedRows: number
+  watermarkMs: number
+  nodes: NodeStatus[]
+  lateSamples: unknown[][]
+}
+
+export type FromWorker =
+  | { type: 'ready' }
+  /** Changes of a query's result. `originMs`: arrival of the newest input record behind them, epoch ms. */
+  | { type: 'changes'; jobId: string; queryId: string; batch: Batch; originMs?: number }
+  /** A finished record batch for a topic. */
+  | { type: 'records'; jobId: string; queryId: string; topic: string; partitionKey: number; bytes: Uint8Array; recordCount: number }
+  | { type: 'deadLetters'; jobId: string; letters: DeadLetter[] }
+  | { type: 'failed'; jobId: string; queryId: string; error: ErrorBody }
+  | { type: 'status'; requestId: number; queries: QueryStatus[]; positions: { jobId: string; topic: string; partition: number; offset: number; endOffset: number }[] }
