@@ -1,0 +1,79 @@
+// CAST: which pairs Flink allows, implicit and explicit; NULL literals take the target's type at once.
+import type { SqlType, TypeKind } from '../../data/index.ts'
+import { formatType, isIntegerKind, isNumericKind, isTextKind, withNullable } from '../../data/index.ts'
+import type { Span } from '../ast.ts'
+import { sqlErrors } from '../errors.ts'
+import type { Expr } from '../plan.ts'
+import { commonType, isBinaryKind, isDatetimeKind, isIntervalKind, sameType } from './typing.ts'
+
+/** True where `CAST(source AS target)` is allowed. */
+export function canCast(source: SqlType, target: SqlType): boolean {
+  if (source.kind === 'NULL' || sameType(source, target)) return true
+  if (isTextKind(target.kind)) return true
+  switch (target.kind) {
+    case 'ARRAY':
+    case 'MULTISET':
+      return source.kind === target.kind && canCast(source.element, target.element)
+    case 'MAP':
+      return source.kind === 'MAP' && canCast(source.key, target.key) && canCast(source.value, target.value)
+    case 'ROW':
+      return (
+        source.kind === 'ROW' &&
+        source.fields.length === target.fields.length &&
+        source.fields.every((field, index) => canCast(field.type, target.fields[index].type))
+      )
+    default:
+      return canCastSimple(source.kind, target.kind)
+  }
+}
+
+function canCastSimple(source: TypeKind, target: TypeKind): boolean {
+  if (isTextKind(source)) return target !== 'NULL'
+  if (source === target) return true
+  if (isBinaryKind(target)) return isBinaryKind(source)
+  if (target === 'BOOLEAN') return isNumericKind(source) && source !== 'DECIMAL' ? true : source === 'DECIMAL'
+  if (isNumericKind(target)) {
+    return isNumericKind(source) || source === 'BOOLEAN' || (isIntervalKind(source) && isIntegerKind(target))
+  }
+  if (isIntervalKind(target)) return isIntegerKind(source)
+  // A DATE has no time of day, a TIME no date.
+  if (target === 'DATE') return isDatetimeKind(source) && source !== 'TIME'
+  if (target === 'TIME') return isDatetimeKind(source) && source !== 'DATE'
+  return isDatetimeKind(target) && isDatetimeKind(source)
+}
+
+/**
+ * CAST or TRY_CAST.
+ *
+ * @param safe  TRY_CAST: what cannot be converted is NULL, so the result is nullable
+ * @throws StreamError  SQL_CAST_INVALID
+ */
+export function castExpr(expr: Expr, target: SqlType, safe: boolean, span?: Span): Expr {
+  if (!canCast(expr.type, target)) {
+    throw sqlErrors('SQL_CAST_INVALID', { from: formatType(expr.type), to: formatType(target), span })
+  }
+  const type = withNullable(target, expr.type.nullable || safe)
+  if (expr.type.kind === 'NULL' || (expr.kind === 'literal' && expr.value === null))
+    return { kind: 'literal', value: null, type: withNullable(type, true) }
+  if (sameType(expr.type, type)) return safe && !expr.type.nullable ? { ...expr, type } : expr
+  const cast: Expr = { kind: 'call', fn: safe ? 'TRY_CAST' : 'CAST', args: [expr], type }
+  if (span) cast.span = span
+  return cast
+}
+
+/**
+ * An implicit cast: only where nothing can be lost, as for INSERT and for the branches of CASE.
+ *
+ * @returns undefined where the type does not fit
+ */
+export function coerce(expr: Expr, target: SqlType): Expr | undefined {
+  const from = expr.type
+  if (from.kind === 'NULL') return castExpr(expr, target, false)
+  if (sameType(from, target)) return expr
+  if (isNumericKind(from.kind) && isNumericKind(target.kind)) return castExpr(expr, target, false)
+  if ((isTextKind(from.kind) && isTextKind(target.kind)) || (isBinaryKind(from.kind) && isBinaryKind(target.kind)))
+    return castExpr(expr, target, false)
+  if (isDatetimeKind(from.kind) && isDatetimeKind(target.kind)) return canCast(from, target) ? castExpr(expr, target, false) : undefined
+  const common = commonType([from, target])
+  return common && sameType(common, target) ? castExpr(expr, target, false) : undefined
+}

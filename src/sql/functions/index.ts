@@ -1,0 +1,80 @@
+// Scalar functions and operators: signatures and Flink's type derivation. What they compute is in engine/expressions, by the same ids.
+//
+// For callers: operators have names as in `operators.ts`; SQL's own spellings ('||', 'CEILING', 'IS NOT JSON OBJECT') are aliases here.
+// What is no value goes into `options`: unit (EXTRACT, FLOOR, CEIL, TIMESTAMPADD, TIMESTAMPDIFF), trim (TRIM), index (FIELD),
+// names (ROW), and the JSON behaviours of json.ts.
+import { t } from '../../data/index.ts'
+import { sqlErrors } from '../errors.ts'
+import type { Expr } from '../plan.ts'
+import { nearestName } from '../suggest.ts'
+import { collectionSpecs } from './collections.ts'
+import { jsonSpecs } from './json.ts'
+import { mathSpecs } from './math.ts'
+import { concatSpecs, operatorSpecs } from './operators.ts'
+import type { AnySpec, CallInfo } from './signature.ts'
+import { resolveSpec } from './signature.ts'
+import { temporalSpecs } from './temporal.ts'
+import { textSpecs } from './text.ts'
+
+export { canCast, castExpr, coerce } from './casts.ts'
+export { commonType, decimalResult, decimalSizeOf, sameType } from './typing.ts'
+
+const namedSpecs = [...concatSpecs, ...mathSpecs, ...textSpecs, ...temporalSpecs, ...collectionSpecs, ...jsonSpecs]
+/** Operators that are also called by name. */
+const namedOperators = ['MOD', 'IF', 'COALESCE', 'IFNULL', 'NULLIF', 'GREATEST', 'LEAST', 'ROW', 'ARRAY', 'MAP', 'TYPEOF']
+const specs = new Map<string, AnySpec>([...operatorSpecs, ...namedSpecs].map((spec) => [spec.name, spec]))
+
+const aliases: Record<string, string> = {
+  CEILING: 'CEIL',
+  CHARACTER_LENGTH: 'CHAR_LENGTH',
+  LENGTH: 'CHAR_LENGTH',
+  SUBSTR: 'SUBSTRING',
+  TRANSLATE3: 'TRANSLATE',
+  POW: 'POWER',
+  RLIKE: 'REGEXP',
+}
+const operatorAliases: Record<string, string> = {
+  '||': 'CONCAT_OPERATOR',
+  '+': 'PLUS',
+  '-': 'MINUS',
+  '*': 'TIMES',
+  '/': 'DIVIDE',
+  '%': 'MOD',
+  '=': 'EQUALS',
+  '<>': 'NOT_EQUALS',
+  '<': 'LESS',
+  '<=': 'LESS_OR_EQUAL',
+  '>': 'GREATER',
+  '>=': 'GREATER_OR_EQUAL',
+  SIMILAR_TO: 'SIMILAR',
+  IS_JSON: 'IS_JSON_VALUE',
+}
+
+const plainName = (name: string): string => {
+  const upper = name.toUpperCase().replaceAll(' ', '_')
+  return operatorAliases[upper] ?? aliases[upper] ?? upper
+}
+
+/**
+ * A call with its arguments brought to the signature's types, and its result type.
+ *
+ * @param name  function or operator, in any case: 'UPPER', 'PLUS', '+', 'IS NOT NULL'
+ * @throws StreamError  SQL_FUNCTION_NOT_FOUND, SQL_ARGUMENTS_INVALID, SQL_CAST_INVALID; `params.span` says where
+ */
+export function resolveCall(name: string, args: Expr[], info: CallInfo = {}): Expr {
+  const plain = plainName(name)
+  if (plain.startsWith('IS_NOT_JSON')) {
+    const positive = resolveCall(plain.replace('IS_NOT_', 'IS_'), args, info)
+    return { kind: 'call', fn: 'NOT', args: [positive], type: t.boolean(false) }
+  }
+  const spec = specs.get(plain)
+  if (spec === undefined)
+    throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest: nearestName(plain, scalarFunctionNames()), span: info.span })
+  return 'resolve' in spec ? spec.resolve(args, info) : resolveSpec(spec, args, info)
+}
+
+const callable = new Set([...namedSpecs.map((spec) => spec.name), ...namedOperators, ...Object.keys(aliases)])
+
+/** True for what can be called by name; operators are not. */
+export const isScalarFunction = (name: string): boolean => callable.has(name.toUpperCase())
+export const scalarFunctionNames = (): string[] => [...callable].sort()

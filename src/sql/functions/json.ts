@@ -1,0 +1,68 @@
+// Signatures of JSON functions.
+//
+// options: onNull 'NULL' | 'ABSENT'; wrapper; onEmpty, onError { kind, value?: Expr }; returning: SqlType.
+// The value of DEFAULT … becomes a further argument, and its ordinal takes its place: { kind: 'DEFAULT', argument }.
+import type { SqlType } from '../../data/index.ts'
+import { isTextKind, t } from '../../data/index.ts'
+import type { Expr } from '../plan.ts'
+import { coerce } from './casts.ts'
+import type { AnySpec, CallInfo } from './signature.ts'
+import { badArguments, call, fn, forceNullable, ifArgs, never, overload, p } from './signature.ts'
+
+interface Behaviour {
+  kind: string
+  value?: Expr
+  argument?: number
+}
+
+function textAndPath(name: string, args: Expr[], info: CallInfo): void {
+  const fits = args.length === 2 && isTextKind(args[0].type.kind) && isTextKind(args[1].type.kind)
+  if (!fits) throw badArguments(name, args, info, `${name}(STRING, path)`)
+}
+
+function resolveJsonValue(args: Expr[], info: CallInfo): Expr {
+  textAndPath('JSON_VALUE', args, info)
+  const returning = (info.options?.returning as SqlType | undefined) ?? t.string()
+  const all = [...args]
+  const options: Record<string, unknown> = { ...info.options }
+  for (const key of ['onEmpty', 'onError']) {
+    const behaviour = options[key] as Behaviour | undefined
+    if (behaviour?.kind !== 'DEFAULT' || behaviour.value === undefined) continue
+    const value = coerce(behaviour.value, returning)
+    if (value === undefined) throw badArguments('JSON_VALUE', [behaviour.value], info, 'a DEFAULT of the type of RETURNING')
+    options[key] = { kind: 'DEFAULT', argument: all.length }
+    all.push(value)
+  }
+  return call('JSON_VALUE', all, { ...returning, nullable: true }, { ...info, options })
+}
+
+function resolveJsonQuery(args: Expr[], info: CallInfo): Expr {
+  textAndPath('JSON_QUERY', args, info)
+  const returning = (info.options?.returning as SqlType | undefined) ?? t.string()
+  return call('JSON_QUERY', args, { ...returning, nullable: true }, info)
+}
+
+function resolveJsonObject(args: Expr[], info: CallInfo): Expr {
+  const keysAreText = args.every((arg, index) => index % 2 === 1 || isTextKind(arg.type.kind))
+  if (args.length % 2 === 1 || !keysAreText) throw badArguments('JSON_OBJECT', args, info, "pairs: 'key' VALUE value, …")
+  return call('JSON_OBJECT', args, t.string(false), info)
+}
+
+export const jsonSpecs: AnySpec[] = [
+  ...['VALUE', 'OBJECT', 'ARRAY', 'SCALAR'].map((what) => fn(`IS_JSON_${what}`, overload(p.text), never(t.boolean()))),
+  {
+    name: 'JSON_EXISTS',
+    resolve: (args, info) => {
+      textAndPath('JSON_EXISTS', args, info)
+      return call('JSON_EXISTS', args, t.boolean(), info)
+    },
+  },
+  { name: 'JSON_VALUE', resolve: resolveJsonValue },
+  { name: 'JSON_QUERY', resolve: resolveJsonQuery },
+  { name: 'JSON_OBJECT', resolve: resolveJsonObject },
+  { name: 'JSON_ARRAY', resolve: (args, info) => call('JSON_ARRAY', args, t.string(false), info) },
+  fn('JSON_STRING', overload(p.any), ifArgs(t.string())),
+  fn('JSON', overload(p.text), forceNullable(t.string())),
+  fn('JSON_QUOTE', overload(p.text), ifArgs(t.string())),
+  fn('JSON_UNQUOTE', overload(p.text), ifArgs(t.string())),
+]

@@ -1,0 +1,310 @@
+// Operators and conditionals: comparison, logic, arithmetic, CASE and its relatives, constructors and element access.
+import type { SqlType } from '../../data/index.ts'
+import { formatType, isApproximateKind, isNumericKind, isTextKind, t, withNullable } from '../../data/index.ts'
+import type { Expr } from '../plan.ts'
+import { castExpr } from './casts.ts'
+import type { AnySpec, CallInfo } from './signature.ts'
+import { anyNullable, badArguments, brought, call, fn, ifArgs, never, overload, p, variadic } from './signature.ts'
+import { commonType, decimalResult, decimalSizeOf, isBinaryKind, isDatetimeKind, isIntervalKind } from './typing.ts'
+
+type Arithmetic = 'PLUS' | 'MINUS' | 'TIMES' | 'DIVIDE' | 'MOD'
+
+const booleanOf = (args: readonly Expr[]): SqlType => t.boolean(anyNullable(args))
+
+/** Types that are compared: numbers, and text with what it can be read as, are brought to one type. */
+export function comparable(args: Expr[]): Expr[] | undefined {
+  const types = args.map((arg) => arg.type)
+  let common = commonType(types)
+  if (common === undefined) {
+    const others = types.filter((type) => !isTextKind(type.kind) && type.kind !== 'NULL')
+    const readable = others.length < types.length ? commonType(others) : undefined
+    // Text beside a number, date or BOOLEAN is read as that.
+    if (readable && (isNumericKind(readable.kind) || isDatetimeKind(readable.kind) || readable.kind === 'BOOLEAN')) common = readable
+  }
+  if (common === undefined) return undefined
+  const target = common
+  return args.map((arg) => brought(arg, target))
+}
+
+const comparison = (name: string, ordered: boolean): AnySpec => ({
+  name,
+  resolve(args, info) {
+    const resolved = args.length === 2 ? comparable(args) : undefined
+    const unordered = resolved && ['MAP', 'ROW', 'ARRAY', 'MULTISET'].includes(resolved[0].type.kind)
+    if (resolved === undefined || (ordered && unordered)) throw badArguments(name, args, info, 'two values of comparable types')
+    const result = name.startsWith('IS_') ? t.boolean(false) : booleanOf(resolved)
+    return call(name, resolved, result, info)
+  },
+})
+
+const logical = (name: string): AnySpec => ({
+  name,
+  resolve(args, info) {
+    // Chains are kept flat: ten thousand ORs are one call, not a tree ten thousand levels deep.
+    const flat = args.flatMap((arg) => (arg.kind === 'call' && arg.fn === name ? arg.args : [arg]))
+    const resolved = flat.map((arg) => (arg.type.kind === 'NULL' ? castExpr(arg, t.boolean(), false) : arg))
+    if (resolved.length < 1 || resolved.some((arg) => arg.type.kind !== 'BOOLEAN')) throw badArguments(name, args, info, 'BOOLEAN values')
+    return call(name, resolved, booleanOf(resolved), info)
+  },
+})
+
+function resolveArithmetic(name: Arithmetic, args: Expr[], info: CallInfo): Expr {
+  const invalid = () => badArguments(name, args, info, 'two numbers, or a date or time and an interval')
+  if (args.length !== 2) throw invalid()
+  let [a, b] = args
+  if (a.type.kind === 'NULL' && b.type.kind === 'NULL') [a, b] = [castExpr(a, t.int(), false), castExpr(b, t.int(), false)]
+  if (a.type.kind === 'NULL') a = castExpr(a, isDatetimeKind(b.type.kind) ? t.intervalDayTime() : b.type, false)
+  if (b.type.kind === 'NULL') b = castExpr(b, isDatetimeKind(a.type.kind) ? t.intervalDayTime() : a.type, false)
+  const nullable = a.type.nullable || b.type.nullable
+  if (isNumericKind(a.type.kind) && isNumericKind(b.type.kind)) return numericArithmetic(name, a, b, nullable, info)
+  const left = a.type.kind
+  const right = b.type.kind
+  if (name === 'PLUS' || name === 'MINUS') {
+    if (isDatetimeKind(left) && isIntervalKind(right)) return call(`${name}_INTERVAL`, [a, b], withNullable(a.type, nullable), info)
+    if (name === 'PLUS' && isIntervalKind(left) && isDatetimeKind(right)) {
+      return call('PLUS_INTERVAL', [b, a], withNullable(b.type, nullable), info)
+    }
+    if (isIntervalKind(left) && left === right) return call(name, [a, b], withNullable(a.type, nullable), info)
+    if (name === 'MINUS' && isDatetimeKind(left) && isDatetimeKind(right) && (left === 'TIME') === (right === 'TIME')) {
+      return call('MINUS_DATES', comparable([a, b])!, t.intervalDayTime(nullable), info)
+    }
+  }
+  if (name === 'TIMES' && isNumericKind(left) && isIntervalKind(right)) return resolveArithmetic(name, [b, a], info)
+  if ((name === 'TIMES' || name === 'DIVIDE') && isIntervalKind(left) && isNumericKind(right)) {
+    return call(`${name}_INTERVAL`, [a, brought(b, t.double())], withNullable(a.type, nullable), info)
+  }
+  throw invalid()
+}
+
+function numericArithmetic(name: Arithmetic, a: Expr, b: Expr, nullable: boolean, info: CallInfo): Expr {
+  const approximate = isApproximateKind(a.type.kind) || isApproximateKind(b.type.kind)
+  if (!approximate && (a.type.kind === 'DECIMAL' || b.type.kind === 'DECIMAL')) {
+    const left = decimalSizeOf(a.type)!
+    const right = decimalSizeOf(b.type)!
+    const { precision, scale } = decimalResult(name, left, right)
+    // Beyond 38 digits the result is NULL; a type that was cut can get there, and a quotient.
+    return call(name, [toDecimal(a), toDecimal(b)], t.decimal(precision, scale, nullable), info)
+  }
+  const common = commonType([a.type, b.type])!
+  // MOD(a, b) has the type of b, computed in the wider one.
+  const type = name === 'MOD' && !approximate ? b.type : common
+  const computed = call(name, [brought(a, common), brought(b, common)], withNullable(common, nullable), info)
+  return brought(computed, type)
+}
+
+function toDecimal(expr: Expr): Expr {
+  if (expr.type.kind === 'DECIMAL') return expr
+  const { precision, scale } = decimalSizeOf(expr.type)!
+  return brought(expr, t.decimal(precision, scale))
+}
+
+const arithmetic = (name: Arithmetic): AnySpec => ({ name, resolve: (args, info) => resolveArithmetic(name, args, info) })
+
+function resolveCase(args: Expr[], info: CallInfo): Expr {
+  if (args.length < 3 || args.length % 2 === 0) throw badArguments('CASE', args, info, 'WHEN … THEN … pairs and an ELSE value')
+  const values = args.filter((_, index) => index % 2 === 1 || index === args.length - 1)
+  const common = commonType(values.map((value) => value.type))
+  if (common === undefined) throw badArguments('CASE', values, info, 'branches of one type')
+  const resolved = args.map((arg, index) => {
+    if (index % 2 === 1 || index === args.length - 1) return brought(arg, common)
+    if (arg.type.kind === 'NULL') return castExpr(arg, t.boolean(), false)
+    if (arg.type.kind !== 'BOOLEAN') throw badArguments('CASE', [arg], info, 'BOOLEAN conditions')
+    return arg
+  })
+  return call('CASE', resolved, common, info)
+}
+
+function resolveCommon(name: string, args: Expr[], info: CallInfo, nullable: (args: Expr[]) => boolean): Expr {
+  const common = args.length > 0 ? commonType(args.map((arg) => arg.type)) : undefined
+  if (common === undefined) throw badArguments(name, args, info, 'values of one type')
+  const resolved = args.map((arg) => brought(arg, common))
+  return call(name, resolved, withNullable(common, nullable(args)), info)
+}
+
+function resolveIf(args: Expr[], info: CallInfo): Expr {
+  const invalid = () => badArguments('IF', args, info, 'IF(BOOLEAN, value, value)')
+  if (args.length !== 3) throw invalid()
+  const condition = args[0].type.kind === 'NULL' ? castExpr(args[0], t.boolean(), false) : args[0]
+  if (condition.type.kind !== 'BOOLEAN') throw invalid()
+  const common = commonType([args[1].type, args[2].type])
+  if (common === undefined) throw invalid()
+  const resolved = [condition, brought(args[1], common), brought(args[2], common)]
+  // Text keeps the type of the first branch, as Flink says it; its value is not cut.
+  const declared = isTextKind(common.kind) && args[1].type.kind !== 'NULL' ? args[1].type : common
+  return call('IF', resolved, withNullable(declared, anyNullable(args)), info)
+}
+
+function resolveConcat(args: Expr[], info: CallInfo): Expr {
+  const kinds = args.map((arg) => (arg.type.kind === 'NULL' ? castExpr(arg, t.string(), false) : arg))
+  const text = kinds.every((arg) => isTextKind(arg.type.kind))
+  if (args.length !== 2 || !(text || kinds.every((arg) => isBinaryKind(arg.type.kind)))) {
+    throw badArguments('||', args, info, 'two texts; CAST(… AS STRING) makes one')
+  }
+  const [a, b] = kinds.map((arg) => arg.type as { kind: string; length: number })
+  const length = Math.min(a.length + b.length, 2_147_483_647)
+  const fixed = a.kind === b.kind && (a.kind === 'CHAR' || a.kind === 'BINARY')
+  const kind = text ? (fixed ? 'CHAR' : 'VARCHAR') : fixed ? 'BINARY' : 'VARBINARY'
+  return call('CONCAT', kinds, { kind, length, nullable: anyNullable(kinds) }, info)
+}
+
+/** Field names of ROW(…) without names, as Calcite gives them. */
+function resolveRow(args: Expr[], info: CallInfo): Expr {
+  const names = (info.options?.names as string[] | undefined) ?? args.map((_, index) => `EXPR$${index}`)
+  const fields = args.map((arg, index) => ({ name: names[index], type: arg.type }))
+  return call('ROW', args, t.row(fields, false), { span: info.span })
+}
+
+function resolveArray(args: Expr[], info: CallInfo): Expr {
+  const element = args.length === 0 ? t.null() : commonType(args.map((arg) => arg.type))
+  if (element === undefined) throw badArguments('ARRAY', args, info, 'elements of one type')
+  const resolved = args.map((arg) => brought(arg, element))
+  return call('ARRAY', resolved, t.array(element, false), info)
+}
+
+function resolveMap(args: Expr[], info: CallInfo): Expr {
+  const keys = args.filter((_, index) => index % 2 === 0)
+  const values = args.filter((_, index) => index % 2 === 1)
+  const key = commonType(keys.map((arg) => arg.type)) ?? (args.length === 0 ? t.null() : undefined)
+  const value = commonType(values.map((arg) => arg.type)) ?? (args.length === 0 ? t.null() : undefined)
+  if (args.length % 2 === 1 || key === undefined || value === undefined) {
+    throw badArguments('MAP', args, info, 'pairs of keys of one type and values of one type')
+  }
+  const resolved = args.map((arg, index) => brought(arg, index % 2 === 0 ? key : value))
+  return call('MAP', resolved, t.map(key, value, false), info)
+}
+
+function resolveItem(args: Expr[], info: CallInfo): Expr {
+  const [container, index] = args
+  const type = container?.type
+  if (args.length === 2 && type.kind === 'ARRAY' && (isNumericKind(index.type.kind) || index.type.kind === 'NULL')) {
+    return call('ITEM', [container, brought(index, t.int())], withNullable(type.element, true), info)
+  }
+  if (args.length === 2 && type.kind === 'MAP') {
+    const key = comparable([{ kind: 'literal', value: null, type: type.key }, index])
+    if (key) return call('ITEM', [container, brought(index, type.key)], withNullable(type.value, true), info)
+  }
+  if (args.length === 2 && type.kind === 'ROW' && index.kind === 'literal' && typeof index.value === 'number') {
+    return resolveField([container], { ...info, options: { index: index.value - 1 } })
+  }
+  throw badArguments('[ ]', args, info, 'array[position from 1] or map[key]')
+}
+
+function resolveField(args: Expr[], info: CallInfo): Expr {
+  const [row] = args
+  const index = info.options?.index as number
+  const field = row.type.kind === 'ROW' ? row.type.fields[index] : undefined
+  if (field === undefined) throw badArguments('FIELD', args, info, 'a field of a ROW')
+  return call('FIELD', args, withNullable(field.type, field.type.nullable || row.type.nullable), info)
+}
+
+function resolveIn(args: Expr[], info: CallInfo): Expr {
+  const resolved = args.length < 2 ? undefined : comparable(args)
+  if (resolved === undefined) throw badArguments('IN', args, info, 'values of one type')
+  return call('IN', resolved, booleanOf(resolved), info)
+}
+
+function resolveBetween(name: string, args: Expr[], info: CallInfo): Expr {
+  const invalid = () => badArguments('BETWEEN', args, info, 'three values of comparable types')
+  if (args.length !== 3) throw invalid()
+  const [value, low, high] = args
+  const resolve = (fnName: string, a: Expr, b: Expr): Expr => {
+    const pair = comparable([a, b])
+    if (pair === undefined) throw invalid()
+    return call(fnName, pair, booleanOf(pair), info)
+  }
+  const within = (from: Expr, to: Expr): Expr => {
+    const both = [resolve('GREATER_OR_EQUAL', value, from), resolve('LESS_OR_EQUAL', value, to)]
+    return call('AND', both, booleanOf(both), info)
+  }
+  if (name === 'BETWEEN') return within(low, high)
+  const either = [within(low, high), within(high, low)]
+  return call('OR', either, booleanOf(either), info)
+}
+
+function resolveNullIf(args: Expr[], info: CallInfo): Expr {
+  const equal = args.length === 2 ? comparable(args) : undefined
+  if (equal === undefined) throw badArguments('NULLIF', args, info, 'two values of comparable types')
+  const condition = call('EQUALS', equal, booleanOf(equal), info)
+  const none: Expr = { kind: 'literal', value: null, type: withNullable(args[0].type, true) }
+  return call('CASE', [condition, none, args[0]], withNullable(args[0].type, true), info)
+}
+
+function resolveOverlaps(args: Expr[], info: CallInfo): Expr {
+  const invalid = () => badArguments('OVERLAPS', args, info, '(start, end or interval) OVERLAPS (start, end or interval)')
+  if (args.length !== 4) throw invalid()
+  const end = (from: Expr, to: Expr) => (isIntervalKind(to.type.kind) ? resolveArithmetic('PLUS', [from, to], info) : to)
+  const points = comparable([args[0], end(args[0], args[1]), args[2], end(args[2], args[3])])
+  if (points === undefined || !isDatetimeKind(points[0].type.kind)) throw invalid()
+  return call('OVERLAPS', points, booleanOf(points), info)
+}
+
+/** Known when the query is planned. */
+function resolveTypeOf(args: Expr[], info: CallInfo): Expr {
+  if (args.length < 1 || args.length > 2) throw badArguments('TYPEOF', args, info, 'TYPEOF(value)')
+  return { kind: 'literal', value: formatType(args[0].type), type: t.string() }
+}
+
+function resolveUnaryMinus(args: Expr[], info: CallInfo): Expr {
+  const [arg] = args
+  if (args.length !== 1 || !(isNumericKind(arg.type.kind) || isIntervalKind(arg.type.kind)))
+    throw badArguments('-', args, info, 'a number or an interval')
+  return call('UNARY_MINUS', args, arg.type, info)
+}
+
+const truth = (name: string): AnySpec => fn(name, overload(p.boolean), never(t.boolean()))
+const like = (name: string): AnySpec => fn(name, [overload(p.text, p.text), overload(p.text, p.text, p.text)], ifArgs(t.boolean()))
+
+export const operatorSpecs: AnySpec[] = [
+  ...(['PLUS', 'MINUS', 'TIMES', 'DIVIDE', 'MOD'] as const).map(arithmetic),
+  { name: 'UNARY_MINUS', resolve: resolveUnaryMinus },
+  {
+    name: 'UNARY_PLUS',
+    resolve: (args, info) => {
+      if (args.length !== 1 || !(isNumericKind(args[0].type.kind) || isIntervalKind(args[0].type.kind)))
+        throw badArguments('+', args, info, 'a number or an interval')
+      return args[0]
+    },
+  },
+  ...['EQUALS', 'NOT_EQUALS', 'IS_DISTINCT_FROM', 'IS_NOT_DISTINCT_FROM'].map((name) => comparison(name, false)),
+  ...['LESS', 'LESS_OR_EQUAL', 'GREATER', 'GREATER_OR_EQUAL'].map((name) => comparison(name, true)),
+  logical('AND'),
+  logical('OR'),
+  fn('NOT', overload(p.boolean), ifArgs(t.boolean())),
+  fn('IS_NULL', overload(p.any), never(t.boolean())),
+  fn('IS_NOT_NULL', overload(p.any), never(t.boolean())),
+  ...['IS_TRUE', 'IS_NOT_TRUE', 'IS_FALSE', 'IS_NOT_FALSE', 'IS_UNKNOWN', 'IS_NOT_UNKNOWN'].map(truth),
+  { name: 'CASE', resolve: resolveCase },
+  { name: 'IF', resolve: resolveIf },
+  { name: 'COALESCE', resolve: (args, info) => resolveCommon('COALESCE', args, info, (all) => all.every((arg) => arg.type.nullable)) },
+  {
+    name: 'IFNULL',
+    resolve: (args, info) => {
+      if (args.length !== 2) throw badArguments('IFNULL', args, info, 'IFNULL(value, replacement)')
+      return resolveCommon('COALESCE', args, info, (all) => all.every((arg) => arg.type.nullable))
+    },
+  },
+  { name: 'NULLIF', resolve: resolveNullIf },
+  ...['GREATEST', 'LEAST'].map((name) => ({
+    name,
+    resolve: (args: Expr[], info: CallInfo) => resolveCommon(name, args, info, anyNullable),
+  })),
+  { name: 'CONCAT_OPERATOR', resolve: resolveConcat },
+  like('LIKE'),
+  like('SIMILAR'),
+  { name: 'IN', resolve: resolveIn },
+  { name: 'BETWEEN', resolve: (args, info) => resolveBetween('BETWEEN', args, info) },
+  { name: 'BETWEEN_SYMMETRIC', resolve: (args, info) => resolveBetween('BETWEEN_SYMMETRIC', args, info) },
+  { name: 'ROW', resolve: resolveRow },
+  { name: 'ARRAY', resolve: resolveArray },
+  { name: 'MAP', resolve: resolveMap },
+  { name: 'ITEM', resolve: resolveItem },
+  { name: 'FIELD', resolve: resolveField },
+  { name: 'OVERLAPS', resolve: resolveOverlaps },
+  { name: 'TYPEOF', resolve: (args, info) => resolveTypeOf(args, info) },
+]
+
+// CONCAT(a, b, …) as a function joins texts of any number.
+export const concatSpecs: AnySpec[] = [
+  fn('CONCAT', [variadic(p.text, p.text)], ifArgs(t.string())),
+  fn('CONCAT_WS', [variadic(p.text, p.text)], (args) => t.string(args[0].type.nullable)),
+]
