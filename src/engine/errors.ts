@@ -31,6 +31,21 @@ export const engineErrors = defineErrors({
     message: (p) => `table "${p.table}" uses the format "${p.format}", which is not known here`,
     hint: () => "Known formats are 'json', 'csv' and 'raw'.",
   }),
+  AGGREGATE_UNKNOWN: spec<{ fn: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `there is no aggregate function "${p.fn}"`,
+    hint: () =>
+      'Known ones are COUNT, SUM, AVG, MIN, MAX, STDDEV and VAR, FIRST_VALUE, LAST_VALUE, LISTAGG, COLLECT, ARRAY_AGG and the JSON ones.',
+  }),
+  OPERATOR_UNSUPPORTED: spec<{ what: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `${p.what} cannot be run here yet`,
+    hint: () => 'Write the query without it, or run it on a Flink cluster.',
+  }),
   JOB_WORKER_DIED: spec<{ job: string; reason: string }>({
     kind: 'internal',
     httpStatus: 500,

@@ -19,8 +19,17 @@ export interface SourceSpec {
 
 export type SinkSpec =
   | { kind: 'view'; name: string }
-  /** `keyColumns` make the record's key; with `upsert` a retraction is a tombstone. `skip` first rows are already there from before a restart. */
-  | { kind: 'topic'; table: string; topic: string; format: 'json'; keyColumns: number[]; upsert: boolean; skip: number }
+  /** `keyColumns` make the record's key; with `upsert` a retraction is a tombstone. the first `skip` rows of each partition are already there from before a restart. */
+  | {
+      kind: 'topic'
+      table: string
+      topic: string
+      format: 'json'
+      keyColumns: number[]
+      upsert: boolean
+      skip: number
+      partitionCount: number
+    }
   /** Rows to the caller, for `millrace sql` and previews. */
   | { kind: 'collect' }
   | { kind: 'blackhole' }
@@ -75,7 +84,12 @@ export type FromWorker =
   /** Changes of a query's result. `originMs`: arrival of the newest input record behind them, epoch ms. */
   | { type: 'changes'; jobId: string; queryId: string; batch: Batch; originMs?: number }
   /** A finished record batch for a topic. */
-  | { type: 'records'; jobId: string; queryId: string; topic: string; partitionKey: number; bytes: Uint8Array; recordCount: number }
+  | { type: 'records'; jobId: string; queryId: string; topic: string; partition: number; bytes: Uint8Array; recordCount: number }
   | { type: 'deadLetters'; jobId: string; letters: DeadLetter[] }
   | { type: 'failed'; jobId: string; queryId: string; error: ErrorBody }
-  | { type: 'status'; requestId: number; queries: QueryStatus[]; positions: { jobId: string; topic: string; partition: number; offset: number; endOffset: number }[] }
+  | {
+      type: 'status'
+      requestId: number
+      queries: QueryStatus[]
+      positions: { jobId: string; topic: string; partition: number; offset: number; endOffset: number }[]
+    }

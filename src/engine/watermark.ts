@@ -61,7 +61,7 @@ export class WatermarkOperator implements Operator {
       watermarksBefore[row] = current
       if (timesMs[row] > own && !column.nulls?.[row]) {
         own = timesMs[row]
-        const lowest = own < limit ? own : limit
+        const lowest = Math.min(own, limit)
         if (lowest > current) current = lowest
       }
     }

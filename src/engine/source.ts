@@ -1,0 +1,235 @@
+// One table's topic as an input of a job: reads record batches from the log's files and decodes the columns that its queries need, once.
+//
+// Invariants
+//   1. Rows of a partition come in offset order; `positions` says what has been handed on, so a restart continues there.
+//   2. A record that does not decode never stops the others: it is a dead letter, or fails the queries that read it ('fail').
+//   3. A tombstone (null value) is no row.
+import { isStreamError, type StreamError } from '../base/index.ts'
+import { type Column, ColumnBuilder, type Field, t } from '../data/index.ts'
+import { makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
+import { indexBatch, openPartitionReader, type PartitionReader, RecordIndex, readHeaders } from '../log/index.ts'
+import type { TableDef } from '../sql/index.ts'
+import { engineErrors } from './errors.ts'
+import type { DeadLetter, SourceSpec } from './protocol.ts'
+
+/** Rows of one partition, with the columns that `SourceInput.columns` lists. */
+export interface SourceRows {
+  partition: number
+  columns: Column[]
+  rowCount: number
+  /** Newest timestamp of the records, epoch ms: when they arrived at the front door. */
+  newestMs: number
+}
+
+const READ_BYTES = 1 << 20
+/** Large enough that a kernel's set-up costs nothing, small enough for the cache. */
+const BATCH_ROWS = 4096
+
+const decoderOf = (spec: SourceSpec, fields: Field[]): RowDecoder => {
+  switch (spec.format) {
+    case 'json':
+      return makeJsonDecoder(fields, jsonOptions(spec.formatOptions))
+    case 'csv':
+      return makeCsvDecoder(fields, spec.formatOptions)
+    case 'raw':
+      return makeRawDecoder(fields)
+  }
+}
+
+const jsonOptions = (options: Record<string, string>) => ({
+  ignoreParseErrors: options['json.ignore-parse-errors'] === 'true',
+})
+
+type MetadataKey = 'timestamp' | 'offset' | 'partition' | 'topic' | 'headers' | 'id' | 'ingested_at' | 'trace_id' | 'source'
+
+export class SourceInput {
+  readonly spec: SourceSpec
+  /** Ordinals into the table's columns. */
+  readonly columns: number[]
+  private readonly readers: PartitionReader[]
+  private readonly decoder: RowDecoder
+  private readonly metadata: { key: MetadataKey; field: Field }[]
+  /** For each of `columns`: where it comes from. */
+  private readonly origins: { metadata: boolean; index: number }[] = []
+  private readonly index = new RecordIndex()
+  /** Bytes read but not yet decoded, of one partition at a time. */
+  private pending: { partition: number; bytes: Uint8Array; at: number; end: number; nextOffset: number } | undefined
+  private turn = 0
+  readonly positions: number[]
+
+  constructor(spec: SourceSpec, table: TableDef, columns: number[]) {
+    this.spec = spec
+    this.columns = columns
+    const physical: Field[] = []
+    this.metadata = []
+    for (const ordinal of columns) {
+      const column = table.columns[ordinal]
+      const field = { name: column.name, type: column.type }
+      if (column.kind === 'metadata') {
+        this.origins.push({ metadata: true, index: this.metadata.length })
+        this.metadata.push({ key: column.key as MetadataKey, field })
+      } else {
+        this.origins.push({ metadata: false, index: physical.length })
+        physical.push(field)
+      }
+    }
+    this.decoder = decoderOf(spec, physical)
+    const partitions = spec.descriptor.partitions.map((_, partition) => partition)
+    this.readers = partitions.map((partition) =>
+      openPartitionReader(spec.descriptor, partition, spec.startup === 'latest-offset' ? 'latest' : 'earliest'),
+    )
+    this.positions = this.readers.map((reader) => reader.position)
+  }
+
+  get partitionCount(): number {
+    return this.readers.length
+  }
+
+  endOffset(partition: number): number {
+    return this.readers[partition].endOffset
+  }
+
+  /** The next rows, taking turns between partitions; undefined if none has any. */
+  read(letters: DeadLetter[]): SourceRows | undefined {
+    if (!this.pending) {
+      for (let i = 0; i < this.readers.length && !this.pending; i++) {
+        const partition = this.turn++ % this.readers.length
+        const chunk = this.readers[partition].read(READ_BYTES)
+        if (chunk) this.pending = { partition, bytes: chunk.bytes, at: chunk.start, end: chunk.end, nextOffset: chunk.nextOffset }
+      }
+      if (!this.pending) return undefined
+    }
+    const { pending, index } = this
+    index.clear()
+    while (pending.at < pending.end && index.count < BATCH_ROWS) pending.at = indexBatch(pending.bytes, pending.at, index)
+    const rows = this.decode(pending.bytes, pending.partition, letters)
+    this.positions[pending.partition] = index.count > 0 ? index.offsets[index.count - 1] + 1 : this.positions[pending.partition]
+    if (pending.at >= pending.end) {
+      this.positions[pending.partition] = pending.nextOffset
+      this.pending = undefined
+    }
+    return rows
+  }
+
+  /** Resolves when a partition may have more, or after `timeoutMs`. */
+  wait(timeoutMs: number): Promise<unknown> {
+    return Promise.race(this.readers.map((reader) => reader.waitForData(timeoutMs)))
+  }
+
+  close(): void {
+    for (const reader of this.readers) reader.close()
+  }
+
+  private decode(bytes: Uint8Array, partition: number, letters: DeadLetter[]): SourceRows {
+    const { index } = this
+    let newestMs = -Infinity
+    for (let i = 0; i < index.count; i++) if (index.timestampsMs[i] > newestMs) newestMs = index.timestampsMs[i]
+    const kept = this.withoutTombstones()
+    const starts = kept ? kept.map((i) => index.valueStarts[i]) : index.valueStarts
+    const ends = kept ? kept.map((i) => index.valueEnds[i]) : index.valueEnds
+    const decoded = this.decoder.decode(bytes, starts, ends, kept?.length ?? index.count, (row, error) =>
+      this.failed(bytes, partition, kept ? kept[row] : row, error, letters),
+    )
+    const recordOf = (row: number) => {
+      const at = decoded.rows ? decoded.rows[row] : row
+      return kept ? kept[at] : at
+    }
+    const metadata = this.metadata.map(({ key, field }) => this.metadataColumn(key, field, bytes, partition, decoded.rowCount, recordOf))
+    const columns = this.origins.map((origin) => (origin.metadata ? metadata[origin.index] : decoded.columns[origin.index]))
+    return { partition, columns, rowCount: decoded.rowCount, newestMs }
+  }
+
+  private withoutTombstones(): Int32Array | undefined {
+    const { index } = this
+    let tombstoneCount = 0
+    for (let i = 0; i < index.count; i++) if (index.valueStarts[i] < 0) tombstoneCount++
+    if (tombstoneCount === 0) return undefined
+    const kept = new Int32Array(index.count - tombstoneCount)
+    for (let i = 0, at = 0; i < index.count; i++) if (index.valueStarts[i] >= 0) kept[at++] = i
+    return kept
+  }
+
+  private failed(bytes: Uint8Array, partition: number, record: number, error: StreamError, letters: DeadLetter[]): void {
+    if (this.spec.formatOptions['json.ignore-parse-errors'] === 'true') return
+    if (this.spec.onError === 'fail') throw isStreamError(error) ? error : engineErrors('ROW_FAILED', { reason: String(error) })
+    const { index, spec } = this
+    const raw = bytes.slice(index.valueStarts[record], index.valueEnds[record])
+    letters.push({ topic: spec.topic, partition, offset: index.offsets[record], raw, error: error.toJSON() })
+  }
+
+  private metadataColumn(
+    key: MetadataKey,
+    field: Field,
+    bytes: Uint8Array,
+    partition: number,
+    rowCount: number,
+    recordOf: (row: number) => number,
+  ): Column {
+    const { index } = this
+    const builder = new ColumnBuilder(field.type, rowCount)
+    const isBigint = field.type.kind === 'BIGINT'
+    const header = (record: number, name: string) =>
+      readHeaders(bytes, index.headersStarts[record], index.headersEnds[record]).find(([n]) => n === name)?.[1] ?? null
+    const text = (value: Uint8Array | null) => (value === null ? null : Buffer.from(value).toString('utf8'))
+    for (let row = 0; row < rowCount; row++) {
+      const record = recordOf(row)
+      switch (key) {
+        case 'timestamp':
+          builder.append(index.timestampsMs[record])
+          break
+        case 'offset':
+          builder.append(isBigint ? BigInt(index.offsets[record]) : index.offsets[record])
+          break
+        case 'partition':
+          builder.append(isBigint ? BigInt(partition) : partition)
+          break
+        case 'topic':
+          builder.append(this.spec.topic)
+          break
+        case 'headers':
+          builder.append(new Map(readHeaders(bytes, index.headersStarts[record], index.headersEnds[record])))
+          break
+        case 'ingested_at': {
+          const value = text(header(record, key))
+          builder.append(value === null ? null : isBigint ? BigInt(value) : Number(value))
+          break
+        }
+        default:
+          builder.append(text(header(record, key)))
+      }
+    }
+    return builder.finish()
+  }
+}
+
+/** Metadata columns that a `kafka` table may declare, with the type each has. */
+export const metadataTypes = {
+  timestamp: t.timestampLtz(3, false),
+  offset: t.bigint(false),
+  partition: t.int(false),
+  topic: t.string(false),
+  headers: t.map(t.string(false), t.bytes(), false),
+  id: t.string(),
+  ingested_at: t.timestampLtz(3),
+  trace_id: t.string(),
+  source: t.string(),
+} satisfies Record<MetadataKey, Field['type']>
+
+/** A copy of a column that owns no more than its rows: what may be sent to another thread without its source's buffer. */
+export function compactColumn(column: Column, rowCount: number): Column {
+  const nulls = column.nulls?.slice(0, rowCount)
+  if (column.lane === 'any') return { lane: 'any', data: column.data.slice(0, rowCount), nulls }
+  if (column.lane !== 'utf8') return { ...column, data: column.data.slice(0, rowCount), nulls } as Column
+  let sizeBytes = 0
+  for (let row = 0; row < rowCount; row++) if (!nulls?.[row]) sizeBytes += column.ends[row] - column.starts[row]
+  const bytes = new Uint8Array(sizeBytes)
+  const starts = new Int32Array(rowCount)
+  const ends = new Int32Array(rowCount)
+  let at = 0
+  for (let row = 0; row < rowCount; row++) {
+    starts[row] = at
+    if (!nulls?.[row]) for (let i = column.starts[row]; i < column.ends[row]; i++) bytes[at++] = column.bytes[i]
+    ends[row] = at
+  }
+  return { lane: 'utf8', bytes, starts, ends, nulls }
+}

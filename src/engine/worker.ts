@@ -1,0 +1,121 @@
+// An engine worker: steps its jobs in turn, and answers the main thread in between.
+//
+// Back-pressure: rows sent to the main thread and not yet taken are counted; above the limit nothing is read.
+import { parentPort } from 'node:worker_threads'
+import { toStreamError } from '../base/index.ts'
+import type { Batch } from '../data/index.ts'
+import { Job } from './job.ts'
+import type { FromWorker, JobSpec, ToWorker } from './protocol.ts'
+
+const UNTAKEN_ROWS_MAX = 100_000
+const TICK_MS = 100
+/** How long to work before looking at messages. */
+const SLICE_MS = 10
+
+if (!parentPort) throw new Error('worker.ts runs in a worker thread')
+const port = parentPort
+const jobs = new Map<string, Job>()
+let untakenRows = 0
+let running = false
+let wake: () => void = () => {}
+
+const send = (message: FromWorker, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
+
+/** The buffers of a batch that nobody else holds: they move instead of being copied. */
+function buffersOf(batch: Batch): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>()
+  const add = (array: { buffer: ArrayBufferLike } | undefined) => array && buffers.add(array.buffer as ArrayBuffer)
+  for (const column of batch.columns) {
+    add(column.nulls)
+    if (column.lane === 'utf8') for (const array of [column.bytes, column.starts, column.ends]) add(array)
+    else if (column.lane !== 'any') add(column.data)
+  }
+  add(batch.kinds)
+  return [...buffers]
+}
+
+function start(spec: JobSpec): void {
+  const jobId = spec.id
+  try {
+    const job = new Job(
+      spec,
+      {
+        changes: (queryId, batch, originMs) => {
+          untakenRows += batch.rowCount
+          send({ type: 'changes', jobId, queryId, batch, originMs }, buffersOf(batch))
+        },
+        records: (queryId, topic, partition, bytes, recordCount) => {
+          untakenRows += recordCount
+          send({ type: 'records', jobId, queryId, topic, partition, bytes, recordCount })
+        },
+        deadLetters: (letters) => send({ type: 'deadLetters', jobId, letters }),
+        failed: (queryId, error) => send({ type: 'failed', jobId, queryId, error: error.toJSON() }),
+      },
+      Date.now(),
+    )
+    jobs.set(jobId, job)
+  } catch (error) {
+    for (const query of spec.queries) send({ type: 'failed', jobId, queryId: query.id, error: toStreamError(error).toJSON() })
+  }
+}
+
+port.on('message', (message: ToWorker) => {
+  switch (message.type) {
+    case 'start':
+      start(message.job)
+      break
+    case 'stop':
+      jobs.get(message.jobId)?.close()
+      jobs.delete(message.jobId)
+      break
+    case 'removeQuery':
+      jobs.get(message.jobId)?.removeQuery(message.queryId)
+      break
+    case 'taken':
+      untakenRows -= message.rows
+      break
+    case 'status':
+      send({
+        type: 'status',
+        requestId: message.requestId,
+        queries: [...jobs.values()].flatMap((job) => job.status()),
+        positions: [...jobs.values()].flatMap((job) => job.positions()),
+      })
+      break
+  }
+  wake()
+  if (!running) void run()
+})
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+async function run(): Promise<void> {
+  running = true
+  let tickedMs = 0
+  while (jobs.size > 0) {
+    const startedMs = Date.now()
+    let worked = false
+    while (untakenRows < UNTAKEN_ROWS_MAX) {
+      let any = false
+      for (const job of jobs.values()) any = job.step(Date.now()) || any
+      worked ||= any
+      if (!any || Date.now() - startedMs >= SLICE_MS) break
+    }
+    const nowMs = Date.now()
+    if (nowMs - tickedMs >= TICK_MS) {
+      tickedMs = nowMs
+      for (const job of jobs.values()) job.tick(nowMs)
+    }
+    if (worked) await nextTurn()
+    else {
+      const message = new Promise<void>((resolve) => {
+        wake = resolve
+      })
+      const waits = untakenRows < UNTAKEN_ROWS_MAX ? [...jobs.values()].filter((job) => !job.isIdle).map((job) => job.wait(TICK_MS)) : []
+      await Promise.race([message, ...waits, new Promise((resolve) => setTimeout(resolve, TICK_MS))])
+    }
+  }
+  running = false
+}
+
+send({ type: 'ready' })

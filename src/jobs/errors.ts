@@ -1,0 +1,40 @@
+// Errors of projects, pipelines and their jobs.
+import { defineErrors, spec, type TextPosition } from '../base/index.ts'
+
+export const jobErrors = defineErrors({
+  PROJECT_NOT_FOUND: spec<{ folder: string }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) => `there is no project at "${p.folder}": it has neither pipelines/*.sql nor *.sql`,
+    hint: () => 'Give the folder that holds "pipelines", or make one: a single .sql file in it is enough.',
+  }),
+  PIPELINE_SELECT: spec<{ file: string; position?: TextPosition }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `${p.file}: a SELECT alone has nowhere to put its rows`,
+    hint: () => 'Write CREATE MATERIALIZED TABLE name AS SELECT …, or INSERT INTO table SELECT …; try a query with `millrace sql`.',
+  }),
+  SINK_NOT_UPDATABLE: spec<{ table: string; connector: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the query updates its rows, but table "${p.table}" ('connector' = '${p.connector}') can only take new ones`,
+    hint: () => "Use 'connector' = 'upsert-kafka' with a PRIMARY KEY, or CREATE MATERIALIZED TABLE.",
+  }),
+  SINK_KEY_MISSING: spec<{ table: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `table "${p.table}" ('connector' = 'upsert-kafka') has no primary key`,
+    hint: () => 'Declare PRIMARY KEY (…) NOT ENFORCED in its CREATE TABLE.',
+  }),
+  TABLE_DEFINED_TWICE: spec<{ table: string; file: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `${p.file}: "${p.table}" is already the name of another table or query of this project`,
+    hint: () => 'Give it another name.',
+  }),
+})

@@ -1,0 +1,314 @@
+// Runs a project: its topics, queries and live tables, kept in step with its SQL files.
+//
+// Invariants
+//   1. `apply` compares by query: one whose plan and target are the same as before goes on untouched; a changed one starts anew
+//      from the beginning of its topics, with an empty live table; one that is gone is stopped.
+//   2. A query that fails keeps its last rows readable, its error is shown, and nothing else stops.
+//   3. A worker that dies is replaced; its queries start again from the log, with a growing pause.
+//   4. What a query has written to a topic before a restart is not written again, where its result is append-only.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { type ErrorBody, toStreamError } from '../base/index.ts'
+import type { Batch, Field } from '../data/index.ts'
+import type { DeadLetter, FromWorker, JobSpec, QuerySpec, QueryStatus, SinkSpec, SourceSpec } from '../engine/index.ts'
+import { engineErrors } from '../engine/index.ts'
+import type { Log } from '../log/index.ts'
+import type { Plan, TableDef } from '../sql/index.ts'
+import { jobErrors } from './errors.ts'
+import type { FileError, Project, ProjectQuery } from './project.ts'
+import type { SinkPositions } from './sinkPositions.ts'
+import { EngineWorkers } from './workers.ts'
+
+/** Where the changes of materialized tables go: the view store, seen from here. */
+export interface LiveTables {
+  define(table: { name: string; fields: Field[]; primaryKey: number[]; comment?: string }): void
+  drop(name: string): void
+  apply(name: string, batch: Batch, meta: { originMs?: number }): void
+}
+
+export interface ManagerOptions {
+  log: Log
+  tables: LiveTables
+  sinkPositions: SinkPositions
+  workerCount: number
+  timeZone: string
+  /** Rows that could not be read or computed. */
+  onDeadLetters(letters: DeadLetter[]): void
+  onPrint(table: string, batch: Batch, fields: Field[]): void
+  onQueryFailed(query: string, error: ErrorBody): void
+  now(): number
+}
+
+interface Running {
+  query: ProjectQuery
+  jobId: string
+  state: 'starting' | 'running' | 'failed' | 'stopped'
+  error?: ErrorBody
+  status?: QueryStatus
+  rowsPerSecond: { in: number; out: number }
+}
+
+const RESTART_PAUSE_MAX_MS = 30_000
+const connectors = ['kafka', 'upsert-kafka', 'print', 'blackhole']
+
+export interface ApplyReport {
+  started: string[]
+  kept: string[]
+  stopped: string[]
+  errors: FileError[]
+}
+
+export class JobManager {
+  private readonly options: ManagerOptions
+  private readonly workers: EngineWorkers
+  private readonly running = new Map<string, Running>()
+  private project: Project | undefined
+  private jobCount = 0
+  private restartCount = 0
+  private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
+
+  constructor(options: ManagerOptions) {
+    this.options = options
+    this.workers = new EngineWorkers(options.workerCount, {
+      message: (message) => this.onMessage(message),
+      died: (jobs, reason) => void this.restart(jobs, reason),
+    })
+  }
+
+  /** Makes what runs equal to what the project says. */
+  async apply(project: Project): Promise<ApplyReport> {
+    const report: ApplyReport = { started: [], kept: [], stopped: [], errors: [...project.errors] }
+    for (const table of project.tables) await this.guarded(project, report, table.name, () => this.declareTopic(table))
+    // While a file is broken its queries go on as they were: an edit in progress takes nothing down.
+    const broken = new Set(project.errors.map(({ file }) => file))
+    for (const [id, { query }] of [...this.running]) {
+      const next = project.queries.find((candidate) => candidate.id === id)
+      if (next && isDeepStrictEqual([next.plan, next.target], [query.plan, query.target])) {
+        report.kept.push(id)
+        continue
+      }
+      if (!next && broken.has(query.file)) {
+        report.kept.push(id)
+        continue
+      }
+      this.stop(id)
+      if (!next) report.stopped.push(id)
+    }
+    this.project = project
+    for (const file of project.files) {
+      const queries = project.queries.filter((query) => query.file === file.name && !this.running.has(query.id))
+      if (queries.length === 0) continue
+      const specs: QuerySpec[] = []
+      for (const query of queries)
+        await this.guarded(project, report, query.id, async () => {
+          specs.push(await this.specOf(query))
+          report.started.push(query.id)
+        })
+      if (specs.length > 0) this.startJob(specs, queries)
+    }
+    return report
+  }
+
+  private async guarded(project: Project, report: ApplyReport, name: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      const file = project.queries.find((query) => query.id === name)?.file ?? project.files[0]?.name ?? ''
+      report.errors.push({ file, error: toStreamError(error) })
+    }
+  }
+
+  private startJob(queries: QuerySpec[], projectQueries: ProjectQuery[]): void {
+    const jobId = `job-${++this.jobCount}`
+    for (const { id } of queries) {
+      const query = projectQueries.find((candidate) => candidate.id === id)!
+      this.running.set(id, { query, jobId, state: 'starting', rowsPerSecond: { in: 0, out: 0 } })
+    }
+    this.workers.start({ id: jobId, queries, sources: this.sourcesOf(queries.map(({ plan }) => plan)), timeZone: this.options.timeZone })
+    for (const { id } of queries) this.running.get(id)!.state = 'running'
+  }
+
+  private stop(id: string): void {
+    const entry = this.running.get(id)
+    if (!entry) return
+    this.running.delete(id)
+    this.workers.removeQuery(entry.jobId, id)
+    if (![...this.running.values()].some(({ jobId }) => jobId === entry.jobId)) this.workers.stop(entry.jobId)
+    if (entry.query.target.kind === 'materializedTable') this.options.tables.drop(id)
+  }
+
+  private async specOf(query: ProjectQuery): Promise<QuerySpec> {
+    return { id: query.id, name: query.id, plan: query.plan, sink: await this.sinkOf(query) }
+  }
+
+  private async sinkOf({ id, plan, target }: ProjectQuery): Promise<SinkSpec> {
+    if (target.kind === 'materializedTable') {
+      const { name, fields, primaryKey, comment } = target.table
+      this.options.tables.define({ name, fields, primaryKey, comment })
+      return { kind: 'view', name }
+    }
+    const { table } = target
+    const { connector = 'kafka' } = table.options
+    if (connector === 'blackhole') return { kind: 'blackhole' }
+    if (connector === 'print') return { kind: 'collect' }
+    const upsert = connector === 'upsert-kafka'
+    if (!upsert && plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector })
+    if (upsert && !table.primaryKey) throw jobErrors('SINK_KEY_MISSING', { table: table.name })
+    const topic = topicOf(table)
+    const keyFields = (table.options['key.fields'] ?? '').split(';').filter(Boolean)
+    const keyColumns = upsert ? table.primaryKey! : keyFields.map((name) => table.columns.findIndex((column) => column.name === name))
+    const ends = this.options.log.topic(topic).partitions.map(({ endOffset }) => endOffset)
+    const skip = upsert || plan.changelog !== 'append' ? ends.map(() => 0) : await this.options.sinkPositions.written(id, plan, topic, ends)
+    return { kind: 'topic', table: table.name, topic, format: 'json', keyColumns, upsert, skip, partitionCount: ends.length }
+  }
+
+  private sourcesOf(plans: Plan[]): SourceSpec[] {
+    const tables = new Map<string, TableDef>()
+    for (const plan of plans) for (const table of scannedTables(plan)) tables.set(table.name, table)
+    return [...tables.values()].map((table) => {
+      const topic = topicOf(table)
+      const format = table.options.format ?? table.options['value.format'] ?? 'json'
+      if (format !== 'json' && format !== 'csv' && format !== 'raw') throw engineErrors('FORMAT_UNKNOWN', { format, table: table.name })
+      return {
+        table: table.name,
+        topic,
+        descriptor: this.options.log.descriptor(topic),
+        format,
+        formatOptions: table.options,
+        onError: table.options['millrace.on-error'] === 'fail' ? 'fail' : 'dead-letter',
+        startup: table.options['scan.startup.mode'] === 'latest-offset' ? 'latest-offset' : 'earliest-offset',
+      }
+    })
+  }
+
+  /** Creates a table's topic where it does not exist yet. */
+  private async declareTopic(table: TableDef): Promise<void> {
+    const { connector = 'kafka' } = table.options
+    if (!connectors.includes(connector)) throw engineErrors('CONNECTOR_UNKNOWN', { connector, table: table.name })
+    if (connector !== 'kafka' && connector !== 'upsert-kafka') return
+    const topic = topicOf(table)
+    if (this.options.log.hasTopic(topic)) return
+    const partitionCount = Number(table.options['millrace.partitions'] ?? 1)
+    await this.options.log.createTopic(topic, { partitionCount, ...(connector === 'upsert-kafka' && { 'cleanup.policy': 'compact' }) })
+  }
+
+  private onMessage(message: FromWorker): void | Promise<void> {
+    switch (message.type) {
+      case 'changes': {
+        const entry = this.running.get(message.queryId)
+        if (entry?.jobId !== message.jobId) return
+        const { target, plan } = entry.query
+        if (target.kind === 'materializedTable') this.options.tables.apply(message.queryId, message.batch, { originMs: message.originMs })
+        else this.options.onPrint(target.table.name, message.batch, plan.fields)
+        return
+      }
+      case 'records':
+        return this.append(message)
+      case 'deadLetters':
+        this.options.onDeadLetters(message.letters)
+        return
+      case 'failed':
+        this.failed(message.queryId, message.jobId, message.error)
+        return
+      default:
+    }
+  }
+
+  /** Appends a query's output; while the log says "later" it is tried again, and the worker waits. */
+  private async append(message: FromWorker & { type: 'records' }): Promise<void> {
+    for (let pauseMs = 50; this.running.get(message.queryId)?.jobId === message.jobId; pauseMs = Math.min(pauseMs * 2, 5_000)) {
+      try {
+        await this.options.log.append(message.topic, message.partition, message.bytes, { recordCount: message.recordCount })
+        return
+      } catch (error) {
+        const failure = toStreamError(error)
+        if (failure.retry === 'never') {
+          this.failed(message.queryId, message.jobId, failure.toJSON())
+          return
+        }
+        await sleep(pauseMs)
+      }
+    }
+  }
+
+  private failed(queryId: string, jobId: string, error: ErrorBody): void {
+    const entry = this.running.get(queryId)
+    if (!entry || entry.jobId !== jobId) return
+    entry.state = 'failed'
+    entry.error = error
+    this.options.onQueryFailed(queryId, error)
+  }
+
+  private async restart(jobs: JobSpec[], reason: string): Promise<void> {
+    const pauseMs = Math.min(RESTART_PAUSE_MAX_MS, 250 * 2 ** this.restartCount++)
+    for (const job of jobs)
+      for (const { id } of job.queries) this.failed(id, job.id, engineErrors('JOB_WORKER_DIED', { job: id, reason }).toJSON())
+    await sleep(pauseMs)
+    const project = this.project
+    if (!project) return
+    for (const job of jobs) for (const { id } of job.queries) if (this.running.get(id)?.jobId === job.id) this.running.delete(id)
+    await this.apply(project)
+  }
+
+  /** What the door needs to know of a topic: the columns that its first table declares, or the one marked 'millrace.ingest'. */
+  tableOfTopic(topic: string): TableDef | undefined {
+    const tables = (this.project?.tables ?? []).filter((table) => isTopicTable(table) && topicOf(table) === topic)
+    return tables.find((table) => table.options['millrace.ingest'] === 'true') ?? tables[0]
+  }
+
+  declaredTopics(): string[] {
+    return [...new Set((this.project?.tables ?? []).filter(isTopicTable).map(topicOf))]
+  }
+
+  /** Asks the workers for rates, watermarks and counts; call it about once a second. */
+  async poll(): Promise<void> {
+    const { queries } = await this.workers.status()
+    const nowMs = this.options.now()
+    const seconds = Math.max(0.001, (nowMs - this.polled.atMs) / 1_000)
+    const rows = new Map<string, { in: number; out: number }>()
+    for (const status of queries) {
+      const entry = this.running.get(status.queryId)
+      if (entry?.jobId !== status.jobId) continue
+      entry.status = status
+      const before = this.polled.rows.get(`${status.jobId}/${status.queryId}`) ?? { in: 0, out: 0 }
+      entry.rowsPerSecond = { in: (status.rowsIn - before.in) / seconds, out: (status.rowsOut - before.out) / seconds }
+      rows.set(`${status.jobId}/${status.queryId}`, { in: status.rowsIn, out: status.rowsOut })
+    }
+    this.polled = { atMs: nowMs, rows }
+  }
+
+  /** All queries with what the last `poll` brought. */
+  queries() {
+    return [...this.running.entries()].map(([id, { query, state, error, status, rowsPerSecond }]) => ({
+      id,
+      name: id,
+      state,
+      error,
+      rowsIn: status?.rowsIn ?? 0,
+      rowsOut: status?.rowsOut ?? 0,
+      rowsInPerSecond: rowsPerSecond.in,
+      rowsOutPerSecond: rowsPerSecond.out,
+      lateRows: status?.lateRows ?? 0,
+      watermarkMs: status && Number.isFinite(status.watermarkMs) ? status.watermarkMs : undefined,
+      sql: query.sql,
+    }))
+  }
+
+  get errors(): FileError[] {
+    return this.project?.errors ?? []
+  }
+
+  close(): Promise<void> {
+    return this.workers.close()
+  }
+}
+
+const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].includes(table.options.connector ?? 'kafka')
+export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
+
+function scannedTables(plan: Plan): TableDef[] {
+  if (plan.node === 'scan') return [plan.table]
+  if ('inputs' in plan) return plan.inputs.flatMap(scannedTables)
+  if ('left' in plan) return [...scannedTables(plan.left), ...scannedTables(plan.right)]
+  return 'input' in plan ? scannedTables(plan.input) : []
+}

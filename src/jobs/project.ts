@@ -1,0 +1,113 @@
+// A user's project: the SQL files of a folder, read and bound into what is to run.
+//
+// A file that is wrong stops itself, not the others: its error is kept with the file's name and position.
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { isStreamError, type StreamError, toStreamError } from '../base/index.ts'
+import {
+  applyStatement,
+  type BoundStatement,
+  bindStatement,
+  Catalog,
+  type MaterializedTableDef,
+  type Plan,
+  parseScript,
+  type TableDef,
+} from '../sql/index.ts'
+import { jobErrors } from './errors.ts'
+
+export interface SqlFile {
+  /** Relative to the project: `pipelines/wiki.sql`. */
+  name: string
+  text: string
+}
+/** One continuous query of the project. */
+export interface ProjectQuery {
+  /** Unique in the project: the materialized table's name, or `insert_into_<table>` with a number where there are several. */
+  id: string
+  file: string
+  sql: string
+  plan: Plan
+  target: { kind: 'materializedTable'; table: MaterializedTableDef } | { kind: 'insert'; table: TableDef }
+}
+export interface FileError {
+  file: string
+  error: StreamError
+}
+export interface Project {
+  files: SqlFile[]
+  catalog: Catalog
+  tables: TableDef[]
+  queries: ProjectQuery[]
+  settings: Map<string, string>
+  errors: FileError[]
+}
+
+/**
+ * The SQL files of a project, in the order of their names: `pipelines/*.sql` where there is such a folder, else `*.sql`.
+ * @throws StreamError PROJECT_NOT_FOUND
+ */
+export function readProjectFiles(folder: string): SqlFile[] {
+  for (const sub of ['pipelines', '.']) {
+    const path = join(folder, sub)
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) continue
+    const names = readdirSync(path)
+      .filter((name) => name.endsWith('.sql'))
+      .sort()
+    if (names.length > 0) return names.map((name) => ({ name: join(sub, name), text: readFileSync(join(path, name), 'utf8') }))
+  }
+  throw jobErrors('PROJECT_NOT_FOUND', { folder })
+}
+
+export function bindProject(files: SqlFile[]): Project {
+  const project: Project = { files, catalog: new Catalog(), tables: [], queries: [], settings: new Map(), errors: [] }
+  for (const file of files) {
+    try {
+      for (const statement of parseScript(file.text)) {
+        const bound = bindStatement(statement, file.text, project.catalog)
+        add(project, file, bound, file.text.slice(statement.span.start, statement.span.end))
+        applyStatement(bound, project.catalog)
+      }
+    } catch (error) {
+      if (!isStreamError(error)) throw error
+      project.errors.push({ file: file.name, error: toStreamError(error) })
+    }
+  }
+  return project
+}
+
+function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string): void {
+  const insert = (table: TableDef, plan: Plan) => {
+    const base = `insert_into_${table.name}`
+    const same = project.queries.filter((query) => query.id === base || query.id.startsWith(`${base}_`)).length
+    project.queries.push({ id: same === 0 ? base : `${base}_${same + 1}`, file: file.name, sql, plan, target: { kind: 'insert', table } })
+  }
+  switch (bound.type) {
+    case 'createTable':
+      if (!project.tables.some((table) => table.name === bound.table.name)) project.tables.push(bound.table)
+      break
+    case 'createMaterializedTable':
+      if (project.queries.some((query) => query.id === bound.table.name))
+        throw jobErrors('TABLE_DEFINED_TWICE', { table: bound.table.name, file: file.name })
+      project.queries.push({
+        id: bound.table.name,
+        file: file.name,
+        sql,
+        plan: bound.query,
+        target: { kind: 'materializedTable', table: bound.table },
+      })
+      break
+    case 'insert':
+      insert(bound.table, bound.query)
+      break
+    case 'statementSet':
+      for (const { table, query } of bound.inserts) insert(table, query)
+      break
+    case 'query':
+      throw jobErrors('PIPELINE_SELECT', { file: file.name })
+    case 'set':
+      if (bound.value !== undefined) project.settings.set(bound.key, bound.value)
+      break
+    default:
+  }
+}
