@@ -117,7 +117,8 @@ export type Expression =
    * Every call, also those with a syntax of their own, which become plain arguments:
    * EXTRACT(u FROM x) = EXTRACT('u' as unit, x); FLOOR(x TO u) = FLOOR(x, unit); CEIL alike; TRIM(BOTH a FROM b) = TRIM(keyword, a, b);
    * POSITION(a IN b) = POSITION(a, b); SUBSTRING(a FROM b FOR c) = SUBSTRING(a, b, c); OVERLAY(a PLACING b FROM c FOR d) = OVERLAY(a, b, c, d);
-   * TIMESTAMPDIFF(u, a, b) and TIMESTAMPADD have a unit first; CURRENT_DATE, LOCALTIMESTAMP … have no arguments.
+   * JSON_OBJECT and JSON_OBJECTAGG have key, value, key, value …; `x IS JSON OBJECT` is a call named 'IS JSON OBJECT' (IS JSON is 'IS JSON VALUE'),
+   * and with NOT a unary NOT around it; TIMESTAMPDIFF(u, a, b) and TIMESTAMPADD have a unit first; CURRENT_DATE, LOCALTIMESTAMP … have no arguments.
    */
   | (Node & FunctionCall)
   /** EXTRACT's and TIMESTAMPDIFF's unit, TRIM's BOTH, a keyword argument. */
@@ -228,7 +229,7 @@ export interface TableAlias {
 export type TableRef =
   | (Node & { type: 'table'; name: QualifiedName; alias?: TableAlias; hints: Hint[]; systemTime?: Expression })
   | (Node & { type: 'subquery'; query: Query; lateral: boolean; alias?: TableAlias })
-  /** TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)), LATERAL TABLE(f(x)), UNNEST(a) */
+  /** TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)), LATERAL TABLE(f(x)), UNNEST(a): `call` is the call with its name, also UNNEST's. */
   | (Node & { type: 'function'; call: Expression; lateral: boolean; withOrdinality: boolean; unnest: boolean; alias?: TableAlias })
   | (Node & {
       type: 'join'
@@ -268,10 +269,12 @@ export interface OptionEntry extends Node {
   key: string
   value: string
 }
-export type ColumnDefinition =
+/** `place`: only in ALTER TABLE … ADD and MODIFY. */
+export type ColumnDefinition = { place?: 'FIRST' | { after: Identifier } } & (
   | (Node & { kind: 'physical'; name: Identifier; type: TypeNode; primaryKey: boolean; comment?: string })
   | (Node & { kind: 'computed'; name: Identifier; expression: Expression; comment?: string })
   | (Node & { kind: 'metadata'; name: Identifier; type: TypeNode; from?: string; virtual: boolean; comment?: string })
+)
 
 export interface CreateTable {
   type: 'createTable'
@@ -322,7 +325,7 @@ export type Statement = Node &
     | { type: 'query'; query: Query }
     | { type: 'explain'; details: string[]; statement: Statement }
     | { type: 'describe'; name: QualifiedName; extended: boolean }
-    | { type: 'show'; what: string; like?: string; name?: QualifiedName }
+    | { type: 'show'; what: string; like?: string; notLike?: boolean; name?: QualifiedName }
     | { type: 'set'; key?: string; value?: string }
     | { type: 'reset'; key?: string }
     | {
@@ -331,10 +334,12 @@ export type Statement = Node &
         temporary: boolean
         ifExists: boolean
         name: QualifiedName
+        /** DROP DATABASE … CASCADE */
+        cascade?: boolean
       }
-    | { type: 'alterTable'; name: QualifiedName; action: AlterAction }
-    | { type: 'use'; name: QualifiedName }
-    | { type: 'createDatabase'; ifNotExists: boolean; name: QualifiedName; options: OptionEntry[] }
+    | { type: 'alterTable'; name: QualifiedName; ifExists?: boolean; action: AlterAction }
+    | { type: 'use'; name: QualifiedName; catalog?: boolean }
+    | { type: 'createDatabase'; ifNotExists: boolean; name: QualifiedName; comment?: string; options: OptionEntry[] }
   )
 export type AlterAction =
   | { kind: 'rename'; to: QualifiedName }
@@ -347,4 +352,6 @@ export type AlterAction =
   | { kind: 'dropPrimaryKey' }
   | { kind: 'dropWatermark' }
   /** ALTER MATERIALIZED TABLE … SUSPEND | RESUME | REFRESH */
-  | { kind: 'suspend' | 'resume' | 'refresh' }
+  | { kind: 'suspend' }
+  | { kind: 'resume'; options?: OptionEntry[] }
+  | { kind: 'refresh'; partition?: OptionEntry[] }

@@ -1,4 +1,17 @@
 // Flink-dialect SQL: text to tree to bound plan. Pure functions, no I/O.
 export type * from './ast.ts'
+export { sqlErrors } from './errors.ts'
 export * from './functions/index.ts'
+export {
+  expressionText,
+  parseExpression,
+  parseScript,
+  parseScriptTolerant,
+  parseStatement,
+  parseType,
+  SQL_LENGTH_MAX,
+  splitStatements,
+  textPosition,
+} from './parse.ts'
 export type * from './plan.ts'
+export { nearestName } from './suggest.ts'

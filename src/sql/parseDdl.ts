@@ -1,0 +1,302 @@
+// CREATE, ALTER and DROP.
+import type { AlterAction, ColumnDefinition, CreateTable, Identifier, OptionEntry, Statement } from './ast.ts'
+import type { Cursor } from './cursor.ts'
+import { parseExpression } from './parseExpressions.ts'
+import { parseQuery } from './parseQueries.ts'
+import { parseType } from './parseTypes.ts'
+
+const ifNotExists = (p: Cursor): boolean => p.acceptAll('IF', 'NOT', 'EXISTS')
+const ifExists = (p: Cursor): boolean => p.acceptAll('IF', 'EXISTS')
+
+export function parseCreate(p: Cursor): Statement {
+  const { start } = p.next()
+  if (p.at('OR')) throw p.notSupported('CREATE OR …', 'Write DROP … IF EXISTS and then CREATE.')
+  const temporary = p.accept('TEMPORARY')
+  if (temporary) p.accept('SYSTEM')
+  if (p.accept('TABLE')) return createTable(p, start, temporary)
+  if (p.accept('VIEW')) {
+    const head = { temporary, ifNotExists: ifNotExists(p), name: p.qualifiedName() }
+    const columns = p.at('(') ? p.names() : []
+    const comment = parseComment(p)
+    p.expect('AS')
+    return { type: 'createView', ...head, columns, ...comment, query: parseQuery(p), span: p.from(start) }
+  }
+  if (p.accept('FUNCTION')) return createFunction(p, start, temporary)
+  if (!temporary && p.accept('MATERIALIZED')) {
+    p.expect('TABLE')
+    return createMaterializedTable(p, start)
+  }
+  if (!temporary && p.accept('DATABASE')) {
+    const head = { ifNotExists: ifNotExists(p), name: p.qualifiedName() }
+    const comment = parseComment(p)
+    const options = p.accept('WITH') ? parseOptions(p) : []
+    return { type: 'createDatabase', ...head, ...comment, options, span: p.from(start) }
+  }
+  if (p.token.key === 'CATALOG' || p.token.key === 'MODEL')
+    throw p.notSupported(`CREATE ${p.token.key}`, 'There is one catalog; use CREATE DATABASE.')
+  throw p.fail()
+}
+
+function createFunction(p: Cursor, start: number, temporary: boolean): Statement {
+  const head = { temporary, ifNotExists: ifNotExists(p), name: p.qualifiedName() }
+  p.expect('AS')
+  const target = p.string()
+  let language: string | undefined
+  if (p.accept('LANGUAGE')) {
+    // SCALA is reserved and yet no name here.
+    if (p.token.kind !== 'word') throw p.fail('a name of a language')
+    language = p.next().key
+  }
+  if (p.at('USING')) throw p.notSupported('USING JAR', 'Millrace runs functions written in JavaScript or TypeScript.')
+  return { type: 'createFunction', ...head, target, ...(language && { language }), span: p.from(start) }
+}
+
+// ---------------------------------------------------------------- CREATE TABLE
+
+type TableElements = Pick<CreateTable, 'columns' | 'watermark' | 'primaryKey'>
+
+function createTable(p: Cursor, start: number, temporary: boolean): Statement {
+  const head = { temporary, ifNotExists: ifNotExists(p), name: p.qualifiedName() }
+  const elements: TableElements = { columns: [] }
+  if (p.accept('(')) {
+    if (!p.at(')')) p.list(() => tableElement(p, elements, false))
+    p.expect(')')
+  }
+  const comment = parseComment(p)
+  distribution(p)
+  const partitionedBy = p.acceptAll('PARTITIONED', 'BY') ? p.names() : []
+  const options = p.accept('WITH') ? parseOptions(p) : []
+  const like = p.accept('LIKE') ? parseLike(p) : undefined
+  const query = p.accept('AS') ? parseQuery(p) : undefined
+  const rest = { ...(like && { like }), ...(query && { query }) }
+  return { type: 'createTable', ...head, ...elements, partitionedBy, ...comment, options, ...rest, span: p.from(start) }
+}
+
+function distribution(p: Cursor): void {
+  if (p.at('DISTRIBUTED')) throw p.notSupported('DISTRIBUTED', "Leave it out; a topic's number of partitions is an option of its table.")
+}
+
+/** A column, WATERMARK FOR, or PRIMARY KEY. `inAlter` allows FIRST and AFTER behind a column. */
+function tableElement(p: Cursor, into: TableElements, inAlter: boolean): void {
+  const { start } = p.token
+  if (p.at('WATERMARK')) {
+    if (into.watermark) throw p.fail('no second watermark')
+    into.watermark = watermark(p)
+  } else if (p.at('CONSTRAINT') || p.at('PRIMARY') || p.at('UNIQUE')) {
+    if (p.accept('CONSTRAINT')) p.name('a name of a constraint')
+    if (p.at('UNIQUE')) throw p.notSupported('UNIQUE', 'Use PRIMARY KEY (…) NOT ENFORCED.')
+    if (into.primaryKey) throw p.fail('no second primary key')
+    p.expect('PRIMARY', 'KEY')
+    into.primaryKey = p.names()
+    notEnforced(p)
+  } else into.columns.push(column(p, start, inAlter))
+}
+
+function notEnforced(p: Cursor): void {
+  if (p.at('NOT') && p.peek().key === 'ENFORCED') p.expect('NOT', 'ENFORCED')
+  else throw p.fail('NOT ENFORCED', 'A key is declared, not checked: write PRIMARY KEY … NOT ENFORCED.')
+}
+
+function watermark(p: Cursor): CreateTable['watermark'] {
+  const { start } = p.next()
+  p.expect('FOR')
+  const column = p.qualifiedName('a name of a column')
+  p.expect('AS')
+  return { column, expression: parseExpression(p), span: p.from(start) }
+}
+
+function column(p: Cursor, start: number, inAlter: boolean): ColumnDefinition {
+  const name = p.name('a name of a column')
+  if (p.accept('AS')) {
+    const expression = parseExpression(p)
+    return { kind: 'computed', name, expression, ...parseComment(p), ...place(p, inAlter), span: p.from(start) }
+  }
+  const type = parseType(p)
+  if (p.accept('METADATA')) {
+    const from = p.accept('FROM') ? p.string() : undefined
+    const virtual = p.accept('VIRTUAL')
+    return {
+      kind: 'metadata',
+      name,
+      type,
+      ...(from !== undefined && { from }),
+      virtual,
+      ...parseComment(p),
+      ...place(p, inAlter),
+      span: p.from(start),
+    }
+  }
+  if (p.accept('CONSTRAINT')) p.name('a name of a constraint')
+  const primaryKey = p.acceptAll('PRIMARY', 'KEY')
+  if (primaryKey) notEnforced(p)
+  return { kind: 'physical', name, type, primaryKey, ...parseComment(p), ...place(p, inAlter), span: p.from(start) }
+}
+
+function place(p: Cursor, inAlter: boolean): { place?: 'FIRST' | { after: Identifier } } {
+  if (inAlter && p.accept('FIRST')) return { place: 'FIRST' }
+  if (inAlter && p.accept('AFTER')) return { place: { after: p.name('a name of a column') } }
+  return {}
+}
+
+export function parseComment(p: Cursor): { comment?: string } {
+  return p.accept('COMMENT') ? { comment: p.string() } : {}
+}
+
+export function parseOptions(p: Cursor): OptionEntry[] {
+  p.expect('(')
+  const options = p.at(')')
+    ? []
+    : p.list((): OptionEntry => {
+        const { start } = p.token
+        const key = p.string("a key such as 'connector'")
+        p.expect('=')
+        return { key, value: p.string(), span: p.from(start) }
+      })
+  p.expect(')')
+  return options
+}
+
+const likeFeatures = ['ALL', 'CONSTRAINTS', 'DISTRIBUTION', 'GENERATED', 'METADATA', 'OPTIONS', 'PARTITIONS', 'WATERMARKS']
+
+function parseLike(p: Cursor): NonNullable<CreateTable['like']> {
+  const table = p.qualifiedName('a name of a table')
+  const options: NonNullable<CreateTable['like']>['options'] = []
+  if (p.accept('(')) {
+    do {
+      if (!p.atAny('INCLUDING', 'EXCLUDING', 'OVERWRITING')) throw p.fail()
+      const mode = p.next().key as 'INCLUDING' | 'EXCLUDING' | 'OVERWRITING'
+      const what = likeFeatures.find((feature) => p.accept(feature))
+      if (!what) throw p.fail()
+      options.push({ mode, what })
+    } while (!p.accept(')'))
+  }
+  return { table, options }
+}
+
+function createMaterializedTable(p: Cursor, start: number): Statement {
+  const head = { ifNotExists: ifNotExists(p), name: p.qualifiedName() }
+  const columns: Identifier[] = []
+  let primaryKey: Identifier[] | undefined
+  if (p.accept('(')) {
+    p.list(() => {
+      if (p.atName()) {
+        columns.push(p.name())
+        return
+      }
+      const elements: TableElements = { columns: [], ...(primaryKey && { primaryKey }) }
+      if (!p.at('CONSTRAINT') && !p.at('PRIMARY')) throw p.fail('a name of a column')
+      tableElement(p, elements, false)
+      primaryKey = elements.primaryKey
+    })
+    p.expect(')')
+  }
+  const comment = parseComment(p)
+  distribution(p)
+  const partitionedBy = p.acceptAll('PARTITIONED', 'BY') ? p.names() : []
+  const options = p.accept('WITH') ? parseOptions(p) : []
+  const freshness = p.accept('FRESHNESS') ? (p.expect('='), parseExpression(p)) : undefined
+  let refreshMode: 'CONTINUOUS' | 'FULL' | undefined
+  if (p.accept('REFRESH_MODE')) {
+    p.expect('=')
+    if (!p.atAny('CONTINUOUS', 'FULL')) throw p.fail()
+    refreshMode = p.next().key as 'CONTINUOUS' | 'FULL'
+  }
+  p.expect('AS')
+  const query = parseQuery(p)
+  const optional = { ...(primaryKey && { primaryKey }), ...comment, ...(freshness && { freshness }), ...(refreshMode && { refreshMode }) }
+  return { type: 'createMaterializedTable', ...head, columns, partitionedBy, options, ...optional, query, span: p.from(start) }
+}
+
+// ---------------------------------------------------------------- DROP
+
+export function parseDrop(p: Cursor): Statement {
+  const { start } = p.next()
+  const temporary = p.accept('TEMPORARY')
+  if (temporary) p.accept('SYSTEM')
+  let what: 'TABLE' | 'VIEW' | 'MATERIALIZED TABLE' | 'FUNCTION' | 'DATABASE'
+  if (p.accept('MATERIALIZED')) {
+    p.expect('TABLE')
+    what = 'MATERIALIZED TABLE'
+  } else if (p.atAny('TABLE', 'VIEW', 'FUNCTION', 'DATABASE')) what = p.next().key as typeof what
+  else throw p.fail()
+  const exists = ifExists(p)
+  const name = p.qualifiedName()
+  // RESTRICT is what happens without it.
+  const cascade = what === 'DATABASE' && !p.accept('RESTRICT') && p.accept('CASCADE')
+  return { type: 'drop', what, temporary, ifExists: exists, name, ...(cascade && { cascade }), span: p.from(start) }
+}
+
+// ---------------------------------------------------------------- ALTER
+
+export function parseAlter(p: Cursor): Statement {
+  const { start } = p.next()
+  const materialized = p.accept('MATERIALIZED')
+  if (!p.at('TABLE')) {
+    if (materialized || p.token.kind !== 'word') throw p.fail()
+    if (p.atAny('VIEW', 'DATABASE', 'FUNCTION', 'CATALOG')) throw p.notSupported(`ALTER ${p.token.key}`, 'Drop it and create it again.')
+    throw p.fail()
+  }
+  p.next()
+  const exists = !materialized && ifExists(p)
+  const name = p.qualifiedName('a name of a table')
+  const action = materialized ? materializedAction(p) : alterAction(p)
+  return { type: 'alterTable', name, ...(exists && { ifExists: true }), action, span: p.from(start) }
+}
+
+function materializedAction(p: Cursor): AlterAction {
+  if (p.accept('SUSPEND')) return { kind: 'suspend' }
+  if (p.accept('RESUME')) {
+    const options = p.accept('WITH') ? parseOptions(p) : []
+    return { kind: 'resume', ...(options.length > 0 && { options }) }
+  }
+  if (p.accept('REFRESH')) {
+    if (!p.accept('PARTITION')) return { kind: 'refresh' }
+    return { kind: 'refresh', partition: partitionSpec(p) }
+  }
+  throw p.fail()
+}
+
+function partitionSpec(p: Cursor): OptionEntry[] {
+  p.expect('(')
+  const entries = p.list((): OptionEntry => {
+    const { start } = p.token
+    const key = p.name('a name of a column').name
+    p.expect('=')
+    return { key, value: p.string(), span: p.from(start) }
+  })
+  p.expect(')')
+  return entries
+}
+
+function alterAction(p: Cursor): AlterAction {
+  if (p.accept('RENAME')) {
+    if (p.accept('TO')) return { kind: 'rename', to: p.qualifiedName() }
+    const from = p.name('a name of a column')
+    p.expect('TO')
+    return { kind: 'renameColumn', from, to: p.name() }
+  }
+  if (p.accept('SET')) return { kind: 'set', options: parseOptions(p) }
+  if (p.accept('RESET')) {
+    p.expect('(')
+    const keys = p.list(() => p.string("a key such as 'connector'"))
+    p.expect(')')
+    return { kind: 'reset', keys }
+  }
+  if (p.atAny('ADD', 'MODIFY')) {
+    const kind = p.next().key === 'ADD' ? 'add' : 'modify'
+    distribution(p)
+    const elements: TableElements = { columns: [] }
+    if (p.accept('(')) {
+      p.list(() => tableElement(p, elements, true))
+      p.expect(')')
+    } else tableElement(p, elements, true)
+    return { kind, ...elements }
+  }
+  if (p.accept('DROP')) {
+    if (p.acceptAll('PRIMARY', 'KEY')) return { kind: 'dropPrimaryKey' }
+    if (p.accept('WATERMARK')) return { kind: 'dropWatermark' }
+    if (p.at('CONSTRAINT')) throw p.notSupported('DROP CONSTRAINT', 'Use DROP PRIMARY KEY: it is the only constraint.')
+    return { kind: 'dropColumns', names: p.at('(') ? p.names() : [p.name('a name of a column')] }
+  }
+  throw p.fail()
+}
