@@ -1,0 +1,109 @@
+// Views: changes applied per second, look-ups over a million rows, and the time from a change to its push at many WebSocket subscribers.
+//
+//   node bench/views.ts [apply] [scan] [push]      SUBSCRIBERS=1000 by default
+import { type Batch, batchOf, type Field, t } from '../src/data/index.ts'
+import { parseFilter, ViewStore } from '../src/views/index.ts'
+
+const fields: Field[] = [
+  { name: 'page', type: t.string(false) },
+  { name: 'window_start', type: t.timestamp(3, false) },
+  { name: 'views', type: t.bigint() },
+  { name: 'revenue', type: t.decimal(18, 2) },
+]
+const encoder = new TextEncoder()
+
+/** A batch as an operator emits it: text as bytes in one arena. */
+function pageBatch(rowCount: number, keyCount: number, seed: number, withUpdates: boolean): Batch {
+  const starts = new Int32Array(rowCount)
+  const ends = new Int32Array(rowCount)
+  const windows = new Float64Array(rowCount)
+  const views = new BigInt64Array(rowCount)
+  const revenue = new BigInt64Array(rowCount)
+  const kinds = withUpdates ? new Uint8Array(rowCount) : undefined
+  const bytes = new Uint8Array(rowCount * 24)
+  let at = 0
+  for (let i = 0; i < rowCount; i++) {
+    const change = withUpdates ? i >> 1 : i
+    const key = ((change + seed) * 2_654_435_761) % keyCount
+    starts[i] = at
+    at += encoder.encodeInto(`/page/${key}`, bytes.subarray(at)).written
+    ends[i] = at
+    windows[i] = 1_767_225_600_000
+    views[i] = BigInt(i + seed)
+    revenue[i] = BigInt(i * 7)
+    if (kinds) kinds[i] = i % 2 === 0 ? 1 : 2
+  }
+  const columns: Batch['columns'] = [
+    { lane: 'utf8', bytes, starts, ends },
+    { lane: 'f64', data: windows },
+    { lane: 'i64', data: views },
+    { lane: 'i64', data: revenue },
+  ]
+  return { rowCount, columns, kinds, watermarkAfter: 0, processingTimeMs: 0 }
+}
+
+function report(what: string, figure: string): void {
+  console.log(`${what.padEnd(64)} ${figure}`)
+}
+const perSecond = (count: number, startMs: number): string => `${((count / (performance.now() - startMs)) * 1e-3).toFixed(2)} M/s`
+
+function benchApply(): void {
+  for (const [label, primaryKey, keyCount, withUpdates] of [
+    ['apply upserts, text key, 10 K keys', [0], 10_000, false],
+    ['apply upserts, text key, 1 M keys', [0], 1_000_000, false],
+    ['apply -U/+U pairs, text key, 10 K keys', [0], 10_000, true],
+    ['apply upserts, two key columns, 10 K keys', [0, 1], 10_000, false],
+  ] as const) {
+    const store = new ViewStore()
+    store.define({ name: 'pages', fields, primaryKey })
+    const batches = Array.from({ length: 16 }, (_, i) => pageBatch(4096, keyCount, i * 4096, withUpdates))
+    for (const batch of batches) store.apply('pages', batch, { epoch: 1 })
+    const startMs = performance.now()
+    let count = 0
+    while (performance.now() - startMs < 1500)
+      for (const batch of batches) {
+        store.apply('pages', batch, { epoch: 1 })
+        count += batch.rowCount
+      }
+    report(label, perSecond(count, startMs))
+    store.close()
+  }
+}
+
+function benchScan(): void {
+  const store = new ViewStore()
+  store.define({ name: 'pages', fields, primaryKey: [0] })
+  const rows = Array.from({ length: 1_000_000 }, (_, i) => [`/page/${i}`, 0, BigInt((i * 2_654_435_761) % 1_000_003), BigInt(i)])
+  for (let i = 0; i < rows.length; i += 4096) store.apply('pages', batchOf(fields, rows.slice(i, i + 4096)), { epoch: 1 })
+  const order = [{ column: 2, descending: true }]
+  const timed = (label: string, run: () => unknown, times = 1) => {
+    const startMs = performance.now()
+    for (let i = 0; i < times; i++) run()
+    report(label, `${(((performance.now() - startMs) / times) * 1000).toFixed(1)} us`)
+  }
+  timed('1 M rows: look-up by key', () => store.get('pages', ['/page/777777']), 100_000)
+  timed('1 M rows: ordered page of 100, no index yet', () => store.scan('pages', { order, limit: 100 }))
+  store.scan('pages', { order, limit: 100 })
+  timed('1 M rows: build the index', () => store.scan('pages', { order, limit: 100 }))
+  timed('1 M rows: ordered page of 100 with it', () => store.scan('pages', { order, limit: 100 }), 1000)
+  const range = [parseFilter({ name: 'pages', fields }, 'views.lt', '500000')]
+  timed('1 M rows: range by the ordered column, 100 rows', () => store.scan('pages', { filters: range, order, limit: 100 }), 1000)
+  const batch = pageBatch(4096, 1_000_000, 5, false)
+  timed('1 M rows: apply 4096 changes and read the ordered page', () => {
+    store.apply('pages', batch, { epoch: 1 })
+    store.scan('pages', { order, limit: 100 })
+  })
+  const startMs = performance.now()
+  for (let i = 0; i < 50; i++) {
+    store.apply('pages', pageBatch(4096, 1_000_000, i * 4096, false), { epoch: 1 })
+    store.scan('pages', { order, limit: 100 })
+  }
+  report('1 M rows: changes with one index kept up to date', perSecond(50 * 4096, startMs))
+  report('1 M rows: resident memory', `${Math.round(process.memoryUsage.rss() / 1e6)} MB`)
+  store.close()
+}
+
+const wanted = process.argv.slice(2)
+const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
+if (isWanted('apply')) benchApply()
+if (isWanted('scan')) benchScan()
