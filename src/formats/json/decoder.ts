@@ -1,0 +1,336 @@
+// JSON rows to columns.
+//
+//   rows --> generated code of a known layout --(does not fit)--> another layout --(none fits)--> general parser --> column, or an error
+//                                                                                                      |
+//                                                                        a layout that comes often is compiled
+//
+// Invariants
+//   1. The columns are those of the general parser alone, whatever was compiled (decoder.test.ts compares with JSON.parse).
+//   2. A row that fails takes no place in the columns and is reported once; the others are not touched.
+//   3. Text columns point into the source's bytes, unless a row of that batch has text with escapes: then into a copy of the rows' bytes.
+
+import type { StreamError } from '../../base/index.ts'
+import { type Column, laneOf, type RowField } from '../../data/index.ts'
+import { formatErrors, rowError } from '../errors.ts'
+import { out, parseTimestamp, type TimestampForm } from '../text.ts'
+import { generateDecoder, type LayoutDecoder, type LayoutHelpers, type LayoutTargets } from './codegen.ts'
+import { LayoutCache } from './layouts.ts'
+import { ObjectWalker } from './object.ts'
+import { FAIL_BYTE, fail, failAt, failureOf, scanned, scanString, skipSpace, skipValue } from './scan.ts'
+import { type ReadOptions, sideText } from './values.ts'
+
+export interface JsonDecodeOptions {
+  /** Flink's json.timestamp-format.standard, taken strictly; without it both forms are accepted. */
+  timestampFormat?: 'SQL' | 'ISO-8601'
+  /** Flink's json.fail-on-missing-field. */
+  failOnMissingField?: boolean
+  /** Flink's json.ignore-parse-errors: a field that cannot be read is NULL, a row that is no JSON object is left out without an error. */
+  ignoreParseErrors?: boolean
+}
+
+export interface DecodedRows {
+  columns: Column[]
+  rowCount: number
+  /** Index of each row in the source; absent if all rows are there. */
+  rows?: Int32Array
+}
+
+export interface JsonDecoder {
+  /**
+   * Decodes the rows `bytes[starts[i] … ends[i])` for i < count, in order. Rows that fail are left out and reported.
+   *
+   * @param onError  called for each row that is left out, with FORMAT_… errors; not called with ignoreParseErrors
+   */
+  decode(
+    bytes: Uint8Array,
+    starts: Int32Array,
+    ends: Int32Array,
+    count: number,
+    onError: (index: number, error: StreamError) => void,
+  ): DecodedRows
+}
+
+/** A decoder for the given fields, in that order; members of other names are checked and skipped. Keeps what it has learnt: make one per source. */
+export function makeJsonDecoder(fields: readonly RowField[], options: JsonDecodeOptions = {}): JsonDecoder {
+  return new Decoder(fields, {
+    timestampForm: options.timestampFormat ?? 'any',
+    failOnMissingField: options.failOnMissingField ?? false,
+    ignoreParseErrors: options.ignoreParseErrors ?? false,
+  })
+}
+
+/** The decoder's options from a table's: `json.…` or without the prefix, as Flink writes them for key and value formats. */
+export function jsonDecodeOptions(tableOptions: Readonly<Record<string, string>>): JsonDecodeOptions {
+  const flag = (option: string): boolean => {
+    const value = tableOptions[`json.${option}`] ?? tableOptions[option] ?? 'false'
+    if (value !== 'true' && value !== 'false')
+      throw formatErrors('FORMAT_OPTION', { option: `json.${option}`, value, expected: 'true or false' })
+    return value === 'true'
+  }
+  const standard = tableOptions['json.timestamp-format.standard'] ?? tableOptions['timestamp-format.standard']
+  if (standard !== undefined && standard !== 'SQL' && standard !== 'ISO-8601') {
+    throw formatErrors('FORMAT_OPTION', { option: 'json.timestamp-format.standard', value: standard, expected: 'SQL or ISO-8601' })
+  }
+  return { timestampFormat: standard, failOnMissingField: flag('fail-on-missing-field'), ignoreParseErrors: flag('ignore-parse-errors') }
+}
+
+/** The general parser, storing what it reads into columns; and what generated code calls. */
+class RowWriter extends ObjectWalker implements LayoutHelpers {
+  row = 0
+  readonly time = new Float64Array(1)
+  readonly targets: LayoutTargets = { data: [], starts: [], ends: [], nulls: [], hasNulls: new Uint8Array(0) }
+  private bigints: BigInt64Array[] = []
+  /** 1 for each text column with text in `sideText`; such rows have negative starts: -1 - start. */
+  readonly hasSideText: Uint8Array
+  private readonly lanes: Column['lane'][]
+  private readonly form: TimestampForm
+
+  constructor(fields: readonly RowField[], options: ReadOptions) {
+    super(fields, options)
+    this.lanes = fields.map((field) => laneOf(field.type))
+    this.hasSideText = new Uint8Array(fields.length)
+    this.form = options.timestampForm
+  }
+
+  /** Makes room for the next batch. */
+  begin(rowCount: number): void {
+    const { targets, lanes } = this
+    sideText.length = 0
+    this.hasSideText.fill(0)
+    targets.hasNulls = new Uint8Array(lanes.length)
+    targets.nulls = this.fields.map(() => new Uint8Array(rowCount))
+    this.bigints = []
+    lanes.forEach((lane, o) => {
+      switch (lane) {
+        case 'u8':
+          targets.data[o] = new Uint8Array(rowCount)
+          break
+        case 'i32':
+          targets.data[o] = new Int32Array(rowCount)
+          break
+        case 'f64':
+          targets.data[o] = new Float64Array(rowCount)
+          break
+        case 'i64':
+          this.bigints[o] = new BigInt64Array(rowCount)
+          targets.data[o] = new Int32Array(this.bigints[o].buffer)
+          break
+        case 'utf8':
+          targets.starts[o] = new Int32Array(rowCount)
+          targets.ends[o] = new Int32Array(rowCount)
+          break
+        case 'any':
+          targets.data[o] = new Array(rowCount)
+          break
+      }
+    })
+  }
+
+  protected onNull(o: number): void {
+    this.targets.nulls[o][this.row] = 1
+    this.targets.hasNulls[o] = 1
+    if (this.lanes[o] === 'any') this.targets.data[o][this.row] = null as never
+  }
+
+  protected onValue(o: number): void {
+    this.targets.nulls[o][this.row] = 0
+    this.store(o, this.row)
+  }
+
+  private store(o: number, row: number): void {
+    switch (this.lanes[o]) {
+      case 'u8':
+      case 'i32':
+      case 'f64':
+        this.targets.data[o][row] = out.num
+        break
+      case 'i64':
+        this.bigints[o][row] = out.big
+        break
+      case 'utf8':
+        this.targets.starts[o][row] = out.side ? -1 - out.start : out.start
+        this.targets.ends[o][row] = out.end
+        if (out.side) this.hasSideText[o] = 1
+        break
+      case 'any':
+        this.targets.data[o][row] = out.value
+        break
+    }
+  }
+
+  /** Forgets the NULLs of a row that failed: its place goes to the next. */
+  clearRow(): void {
+    for (const nulls of this.targets.nulls) nulls[this.row] = 0
+  }
+
+  value(b: Uint8Array, p: number, end: number, o: number, row: number): number {
+    const next = this.readers[o].read(b, p, end, 1)
+    if (next >= 0) this.store(o, row)
+    return next
+  }
+
+  text(b: Uint8Array, s: number, p: number, end: number, o: number, row: number): number {
+    const close = scanString(b, p, end)
+    if (close < 0) return close
+    if (scanned.escaped) return this.value(b, s - 1, end, o, row)
+    this.targets.starts[o][row] = s
+    this.targets.ends[o][row] = close
+    return close + 1
+  }
+
+  skip(b: Uint8Array, p: number, end: number): number {
+    return skipValue(b, p, end, 1)
+  }
+
+  skipText(b: Uint8Array, p: number, end: number): number {
+    const close = scanString(b, p, end)
+    return close < 0 ? close : close + 1
+  }
+
+  isEscaped(): boolean {
+    return scanned.escaped
+  }
+
+  big(o: number, row: number, high: number, low: number, lowDigits: number, negative: number): void {
+    const value = BigInt(high) * BigInt(10 ** lowDigits) + BigInt(low)
+    this.bigints[o][row] = negative !== 0 ? -value : value
+  }
+
+  timestamp(b: Uint8Array, p: number, end: number, isZoned: boolean): number {
+    let close = p + 19
+    const limit = Math.min(end, p + 36)
+    while (close < limit && b[close] !== 34) close++
+    if (close >= limit || parseTimestamp(b, p, close, isZoned, this.form) < 0) return -1
+    this.time[0] = out.num
+    return close + 1
+  }
+
+  /** The columns of the batch, whose rows lie in `b[low … high)`. */
+  finish(b: Uint8Array, low: number, high: number): Column[] {
+    const { targets, row: rowCount } = this
+    let joined: Uint8Array | undefined
+    return this.lanes.map((lane, o): Column => {
+      const nulls = targets.hasNulls[o] === 1 ? targets.nulls[o] : undefined
+      if (lane === 'i64') return { lane, data: this.bigints[o], nulls }
+      if (lane !== 'utf8') return { lane, data: targets.data[o], nulls } as Column
+      const starts = targets.starts[o]
+      const ends = targets.ends[o]
+      if (this.hasSideText[o] === 0) return { lane, bytes: b, starts, ends, nulls }
+      if (joined === undefined) {
+        joined = new Uint8Array(high - low + sideText.length)
+        joined.set(b.subarray(low, high))
+        joined.set(sideText.bytes.subarray(0, sideText.length), high - low)
+      }
+      for (let row = 0; row < rowCount; row++) {
+        const isSide = starts[row] < 0
+        starts[row] = isSide ? high - low - 1 - starts[row] : starts[row] - low
+        ends[row] += isSide ? high - low : -low
+      }
+      return { lane, bytes: joined, starts, ends, nulls }
+    })
+  }
+}
+
+class Decoder implements JsonDecoder {
+  private readonly writer: RowWriter
+  private readonly options: ReadOptions
+  private readonly layouts: LayoutCache<LayoutDecoder>
+
+  constructor(fields: readonly RowField[], options: ReadOptions) {
+    this.options = options
+    this.writer = new RowWriter(fields, options)
+    const types = fields.map((field) => field.type)
+    this.layouts = new LayoutCache((layout) => generateDecoder(layout, types))
+  }
+
+  decode(
+    source: Uint8Array,
+    starts: Int32Array,
+    ends: Int32Array,
+    count: number,
+    onError: (index: number, error: StreamError) => void,
+  ): DecodedRows {
+    const { writer } = this
+    // A Buffer is another class to V8 than a Uint8Array: generated code should only ever see one of them.
+    const b = new Uint8Array(source.buffer, source.byteOffset, source.length)
+    const view = new DataView(source.buffer, source.byteOffset, source.length)
+    writer.begin(count)
+    let rows: Int32Array | undefined
+    let row = 0
+    let low = b.length
+    let high = 0
+    for (let index = 0; index < count; ) {
+      const reached = this.decodeKnown(b, view, starts, ends, index, row, count)
+      if (rows) for (let i = index; i < reached; i++) rows[row + i - index] = i
+      row += reached - index
+      index = reached
+      if (index === count) break
+      writer.row = row
+      if (this.decodeRow(b, starts[index], ends[index])) {
+        if (rows) rows[row] = index
+        row++
+      } else {
+        if (rows === undefined) {
+          rows = new Int32Array(count)
+          for (let i = 0; i < row; i++) rows[i] = i
+        }
+        writer.clearRow()
+        if (!this.options.ignoreParseErrors) onError(index, rowError('json', failureOf(this.failCode, starts[index])))
+      }
+      index++
+    }
+    for (let i = 0; i < count; i++) {
+      if (starts[i] < low) low = starts[i]
+      if (ends[i] > high) high = ends[i]
+    }
+    writer.row = row
+    return { columns: writer.finish(b, Math.min(low, high), high), rowCount: row, rows: rows?.subarray(0, row) }
+  }
+
+  /** Index of the first row from `index` on that no compiled layout fits, or `count`. */
+  private decodeKnown(
+    b: Uint8Array,
+    view: DataView,
+    starts: Int32Array,
+    ends: Int32Array,
+    index: number,
+    row: number,
+    count: number,
+  ): number {
+    const { writer } = this
+    const { compiled } = this.layouts
+    let missed = -1
+    for (let i = 0; i < compiled.length; i++) {
+      if (i === missed) continue
+      const layout = compiled[i]
+      const reached = layout.code(b, view, starts, ends, index, row, count, writer.targets, writer)
+      if (reached === index) continue
+      layout.rowCount += reached - index
+      row += reached - index
+      index = reached
+      if (index === count) break
+      missed = i
+      i = -1
+    }
+    return index
+  }
+
+  private failCode = 0
+
+  private decodeRow(b: Uint8Array, start: number, end: number): boolean {
+    const { writer } = this
+    fail.path = ''
+    let p = writer.walk(b, skipSpace(b, start, end), end, 0)
+    if (p >= 0) {
+      p = skipSpace(b, p, end)
+      if (p < end) {
+        fail.path = ''
+        p = failAt(FAIL_BYTE, p)
+      }
+    }
+    this.failCode = p
+    if (p < 0) return false
+    this.layouts.learn(writer, b, start, end)
+    return true
+  }
+}
