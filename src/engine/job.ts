@@ -146,6 +146,18 @@ export class Job {
     return false
   }
 
+  /** A bounded job has read all that was in its topics when it began: closes what is open. */
+  finishIfDone(): boolean {
+    if (!this.spec.bounded || !this.inputs.every(({ input }) => input.isAtStopOffsets)) return false
+    for (const query of this.queries.values())
+      if (!query.error)
+        this.guarded(query, () => {
+          query.graph.finish()
+          query.sink.flush(undefined)
+        })
+    return true
+  }
+
   tick(nowMs: number): void {
     this.nowMs = nowMs
     for (const query of this.queries.values()) {

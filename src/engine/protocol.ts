@@ -47,6 +47,8 @@ export interface JobSpec {
   queries: QuerySpec[]
   sources: SourceSpec[]
   timeZone: string
+  /** Reads what is in the topics when it begins, closes all windows, and ends. */
+  bounded?: boolean
 }
 
 export type ToWorker =
@@ -86,6 +88,8 @@ export type FromWorker =
   /** A finished record batch for a topic. */
   | { type: 'records'; jobId: string; queryId: string; topic: string; partition: number; bytes: Uint8Array; recordCount: number }
   | { type: 'deadLetters'; jobId: string; letters: DeadLetter[] }
+  /** A bounded job has sent all its rows. */
+  | { type: 'finished'; jobId: string }
   | { type: 'failed'; jobId: string; queryId: string; error: ErrorBody }
   | {
       type: 'status'

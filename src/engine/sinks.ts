@@ -46,7 +46,7 @@ class TopicSink implements Sink {
   private readonly port: SinkPort
   private readonly encode: ReturnType<typeof makeJsonEncoder>
   private readonly encodeKey: ReturnType<typeof makeJsonEncoder>
-  private readonly builders = new Map<number, { builder: BatchBuilder; recordCount: number }>()
+  private readonly builders = new Map<number, BatchBuilder>()
   private readonly skip: number[]
   private rowCount = 0
 
@@ -75,11 +75,10 @@ class TopicSink implements Sink {
         this.skip[partition]--
         continue
       }
-      let entry = this.builders.get(partition)
-      if (!entry) this.builders.set(partition, (entry = { builder: new BatchBuilder(), recordCount: 0 }))
-      if (kind === DELETE) entry.builder.appendTombstone(key, noHeaders, timestampMs)
-      else entry.builder.appendRecord(key, values.bytes, values.starts[row], values.ends[row], noHeaders, timestampMs)
-      entry.recordCount++
+      let builder = this.builders.get(partition)
+      if (!builder) this.builders.set(partition, (builder = new BatchBuilder()))
+      if (kind === DELETE) builder.appendRecord(key, null, 0, 0, noHeaders, timestampMs)
+      else builder.appendRecord(key, values.bytes, values.starts[row], values.ends[row], noHeaders, timestampMs)
     }
   }
 

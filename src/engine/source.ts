@@ -6,8 +6,16 @@
 //   3. A tombstone (null value) is no row.
 import { isStreamError, type StreamError } from '../base/index.ts'
 import { type Column, ColumnBuilder, type Field, t } from '../data/index.ts'
-import { makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
-import { indexBatch, openPartitionReader, type PartitionReader, RecordIndex, readHeaders } from '../log/index.ts'
+import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
+import {
+  baseOffsetOf,
+  indexBatch,
+  openPartitionReader,
+  type PartitionReader,
+  type ReadResult,
+  RecordIndex,
+  readHeaders,
+} from '../log/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { engineErrors } from './errors.ts'
 import type { DeadLetter, SourceSpec } from './protocol.ts'
@@ -28,17 +36,13 @@ const BATCH_ROWS = 4096
 const decoderOf = (spec: SourceSpec, fields: Field[]): RowDecoder => {
   switch (spec.format) {
     case 'json':
-      return makeJsonDecoder(fields, jsonOptions(spec.formatOptions))
+      return makeJsonDecoder(fields, jsonDecodeOptions(spec.formatOptions))
     case 'csv':
       return makeCsvDecoder(fields, spec.formatOptions)
     case 'raw':
       return makeRawDecoder(fields)
   }
 }
-
-const jsonOptions = (options: Record<string, string>) => ({
-  ignoreParseErrors: options['json.ignore-parse-errors'] === 'true',
-})
 
 type MetadataKey = 'timestamp' | 'offset' | 'partition' | 'topic' | 'headers' | 'id' | 'ingested_at' | 'trace_id' | 'source'
 
@@ -53,9 +57,10 @@ export class SourceInput {
   private readonly origins: { metadata: boolean; index: number }[] = []
   private readonly index = new RecordIndex()
   /** Bytes read but not yet decoded, of one partition at a time. */
-  private pending: { partition: number; bytes: Uint8Array; at: number; end: number; nextOffset: number } | undefined
+  private pending: (ReadResult & { partition: number; at: number }) | undefined
   private turn = 0
   readonly positions: number[]
+  private readonly stopOffsets: number[]
 
   constructor(spec: SourceSpec, table: TableDef, columns: number[]) {
     this.spec = spec
@@ -79,6 +84,7 @@ export class SourceInput {
       openPartitionReader(spec.descriptor, partition, spec.startup === 'latest-offset' ? 'latest' : 'earliest'),
     )
     this.positions = this.readers.map((reader) => reader.position)
+    this.stopOffsets = this.readers.map((reader) => reader.endOffset)
   }
 
   get partitionCount(): number {
@@ -89,22 +95,31 @@ export class SourceInput {
     return this.readers[partition].endOffset
   }
 
+  /** Whether all that was durable when the input was opened has been handed on: the end of a bounded read. */
+  get isAtStopOffsets(): boolean {
+    return this.positions.every((position, partition) => position >= this.stopOffsets[partition])
+  }
+
   /** The next rows, taking turns between partitions; undefined if none has any. */
   read(letters: DeadLetter[]): SourceRows | undefined {
     if (!this.pending) {
       for (let i = 0; i < this.readers.length && !this.pending; i++) {
         const partition = this.turn++ % this.readers.length
         const chunk = this.readers[partition].read(READ_BYTES)
-        if (chunk) this.pending = { partition, bytes: chunk.bytes, at: chunk.start, end: chunk.end, nextOffset: chunk.nextOffset }
+        if (chunk) this.pending = { ...chunk, partition, at: chunk.start }
       }
       if (!this.pending) return undefined
     }
     const { pending, index } = this
-    index.clear()
-    while (pending.at < pending.end && index.count < BATCH_ROWS) pending.at = indexBatch(pending.bytes, pending.at, index)
-    const rows = this.decode(pending.bytes, pending.partition, letters)
-    this.positions[pending.partition] = index.count > 0 ? index.offsets[index.count - 1] + 1 : this.positions[pending.partition]
-    if (pending.at >= pending.end) {
+    index.reset()
+    while (pending.at < pending.end && index.count < BATCH_ROWS) {
+      const next = indexBatch(pending.bytes, pending.at, index, pending.fromOffset)
+      if (next === pending.at) break
+      pending.at = next
+    }
+    const rows = this.decode(index.bytes, pending.partition, letters)
+    if (pending.at < pending.end) this.positions[pending.partition] = baseOffsetOf(pending.bytes, pending.at)
+    else {
       this.positions[pending.partition] = pending.nextOffset
       this.pending = undefined
     }

@@ -97,7 +97,13 @@ async function run(): Promise<void> {
     let worked = false
     while (untakenRows < UNTAKEN_ROWS_MAX) {
       let any = false
-      for (const job of jobs.values()) any = job.step(Date.now()) || any
+      for (const [jobId, job] of jobs) {
+        if (job.finishIfDone()) {
+          job.close()
+          jobs.delete(jobId)
+          send({ type: 'finished', jobId })
+        } else any = job.step(Date.now()) || any
+      }
       worked ||= any
       if (!any || Date.now() - startedMs >= SLICE_MS) break
     }

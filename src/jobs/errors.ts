@@ -30,6 +30,20 @@ export const jobErrors = defineErrors({
     message: (p) => `table "${p.table}" ('connector' = 'upsert-kafka') has no primary key`,
     hint: () => 'Declare PRIMARY KEY (…) NOT ENFORCED in its CREATE TABLE.',
   }),
+  ADHOC_READ_ONLY: spec<Record<string, never>>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: () => 'only SELECT, SHOW, DESCRIBE and EXPLAIN can be run here',
+    hint: () => "Statements that create something belong into the project's SQL files: edit one, and `millrace dev` takes it up.",
+  }),
+  ADHOC_TOO_MANY_ROWS: spec<{ rowsMax: number }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the result has more than ${p.rowsMax} rows`,
+    hint: () => 'Aggregate, filter with WHERE, or make it a materialized table.',
+  }),
   TABLE_DEFINED_TWICE: spec<{ table: string; file: string }>({
     kind: 'user',
     httpStatus: 400,

@@ -13,7 +13,7 @@ import type { Batch, Field } from '../data/index.ts'
 import type { DeadLetter, FromWorker, JobSpec, QuerySpec, QueryStatus, SinkSpec, SourceSpec } from '../engine/index.ts'
 import { engineErrors } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
-import type { Plan, TableDef } from '../sql/index.ts'
+import { Catalog, type Plan, type TableDef } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { FileError, Project, ProjectQuery } from './project.ts'
 import type { SinkPositions } from './sinkPositions.ts'
@@ -39,6 +39,14 @@ export interface ManagerOptions {
   now(): number
 }
 
+/** A query of a person who is looking: its rows go to a callback, and it leaves nothing behind. */
+export interface AdhocOptions {
+  /** Read what is in the topics now, then end; else go on until stopped. */
+  bounded: boolean
+  onChanges(batch: Batch): void
+  onEnd(error?: ErrorBody): void
+}
+
 interface Running {
   query: ProjectQuery
   jobId: string
@@ -62,6 +70,7 @@ export class JobManager {
   private readonly options: ManagerOptions
   private readonly workers: EngineWorkers
   private readonly running = new Map<string, Running>()
+  private readonly adhoc = new Map<string, AdhocOptions>()
   private project: Project | undefined
   private jobCount = 0
   private restartCount = 0
@@ -157,7 +166,7 @@ export class JobManager {
     const topic = topicOf(table)
     const keyFields = (table.options['key.fields'] ?? '').split(';').filter(Boolean)
     const keyColumns = upsert ? table.primaryKey! : keyFields.map((name) => table.columns.findIndex((column) => column.name === name))
-    const ends = this.options.log.topic(topic).partitions.map(({ endOffset }) => endOffset)
+    const ends = this.options.log.topic(topic)!.partitions.map(({ endOffset }) => endOffset)
     const skip = upsert || plan.changelog !== 'append' ? ends.map(() => 0) : await this.options.sinkPositions.written(id, plan, topic, ends)
     return { kind: 'topic', table: table.name, topic, format: 'json', keyColumns, upsert, skip, partitionCount: ends.length }
   }
@@ -187,7 +196,7 @@ export class JobManager {
     if (!connectors.includes(connector)) throw engineErrors('CONNECTOR_UNKNOWN', { connector, table: table.name })
     if (connector !== 'kafka' && connector !== 'upsert-kafka') return
     const topic = topicOf(table)
-    if (this.options.log.hasTopic(topic)) return
+    if (this.options.log.topic(topic)) return
     const partitionCount = Number(table.options['millrace.partitions'] ?? 1)
     await this.options.log.createTopic(topic, { partitionCount, ...(connector === 'upsert-kafka' && { 'cleanup.policy': 'compact' }) })
   }
@@ -195,6 +204,8 @@ export class JobManager {
   private onMessage(message: FromWorker): void | Promise<void> {
     switch (message.type) {
       case 'changes': {
+        const adhoc = this.adhoc.get(message.jobId)
+        if (adhoc) return adhoc.onChanges(message.batch)
         const entry = this.running.get(message.queryId)
         if (entry?.jobId !== message.jobId) return
         const { target, plan } = entry.query
@@ -207,7 +218,15 @@ export class JobManager {
       case 'deadLetters':
         this.options.onDeadLetters(message.letters)
         return
+      case 'finished':
+        this.endAdhoc(message.jobId)
+        return
       case 'failed':
+        if (this.adhoc.has(message.jobId)) {
+          this.workers.stop(message.jobId)
+          this.endAdhoc(message.jobId, message.error)
+          return
+        }
         this.failed(message.queryId, message.jobId, message.error)
         return
       default:
@@ -229,6 +248,35 @@ export class JobManager {
         await sleep(pauseMs)
       }
     }
+  }
+
+  /** Runs a query beside the project's. Returns what stops it. */
+  runAdhoc(plan: Plan, options: AdhocOptions): () => void {
+    const jobId = `adhoc-${++this.jobCount}`
+    const sources = this.sourcesOf([plan])
+    this.adhoc.set(jobId, options)
+    this.workers.start({
+      id: jobId,
+      queries: [{ id: jobId, name: jobId, plan, sink: { kind: 'collect' } }],
+      sources,
+      timeZone: this.options.timeZone,
+      bounded: options.bounded,
+    })
+    return () => {
+      this.adhoc.delete(jobId)
+      this.workers.stop(jobId)
+    }
+  }
+
+  private endAdhoc(jobId: string, error?: ErrorBody): void {
+    const adhoc = this.adhoc.get(jobId)
+    this.adhoc.delete(jobId)
+    adhoc?.onEnd(error)
+  }
+
+  /** Names that SQL typed by a person may use. */
+  get catalog(): Catalog {
+    return this.project?.catalog ?? new Catalog()
   }
 
   private failed(queryId: string, jobId: string, error: ErrorBody): void {

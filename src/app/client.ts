@@ -1,0 +1,60 @@
+// The command line's side of the HTTP API.
+import { WebSocket } from 'ws'
+import type { ApiError } from '../serve/contract.ts'
+import { appErrors } from './errors.ts'
+
+export interface Target {
+  url: string
+  token?: string
+}
+
+const authorization = ({ token }: Target): Record<string, string> => (token ? { authorization: `Bearer ${token}` } : {})
+
+/** @throws StreamError SERVER_UNREACHABLE, SERVER_REFUSED */
+export async function call(target: Target, path: string, init: RequestInit = {}): Promise<Response> {
+  const url = new URL(path, target.url).href
+  let response: Response
+  try {
+    response = await fetch(url, { ...init, headers: { ...authorization(target), ...init.headers } })
+  } catch (error) {
+    const cause = (error as { cause?: Error }).cause
+    throw appErrors('SERVER_UNREACHABLE', { url: target.url, reason: cause?.message || (error as Error).message }, { cause: error })
+  }
+  if (response.ok) return response
+  const body = (await response.json().catch(() => undefined)) as ApiError | undefined
+  const { code = 'HTTP', message = response.statusText, hint = '' } = body?.error ?? {}
+  throw appErrors('SERVER_REFUSED', { url, status: response.status, code, message, hint })
+}
+
+export const getJson = async <T>(target: Target, path: string): Promise<T> => (await call(target, path)).json() as Promise<T>
+
+/** Frames of a WebSocket until it closes or `signal` is aborted. */
+export async function* frames<T>(target: Target, path: string, signal: AbortSignal): AsyncGenerator<T> {
+  const socket = new WebSocket(new URL(path, target.url.replace(/^http/, 'ws')).href, { headers: authorization(target) })
+  const queue: T[] = []
+  let failure: Error | undefined
+  let closed = false
+  let wake = () => {}
+  socket.on('message', (data) => {
+    queue.push(JSON.parse(String(data)) as T)
+    wake()
+  })
+  socket.on('error', (error) => {
+    failure = appErrors('SERVER_UNREACHABLE', { url: target.url, reason: error.message }, { cause: error })
+  })
+  socket.on('close', () => {
+    closed = true
+    wake()
+  })
+  signal.addEventListener('abort', () => socket.close())
+  while (true) {
+    const next = queue.shift()
+    if (next !== undefined) yield next
+    else if (failure) throw failure
+    else if (closed) return
+    else
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+  }
+}

@@ -1,0 +1,91 @@
+// Configuration: flags of the command line, then MILLRACE_* in the environment, then millrace.config.ts, then defaults.
+// The one place that reads the environment.
+import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { appErrors } from './errors.ts'
+
+/** What a project's `millrace.config.ts` may export by default: `export default defineConfig({ … })`. */
+export interface MillraceConfig {
+  /** 0 picks a free one. */
+  port?: number
+  host?: string
+  /** Relative to the project. */
+  dataFolder?: string
+  /** fsync: an acknowledgement means on disk. os: in the page cache, as Kafka does. */
+  durability?: 'fsync' | 'os'
+  workerCount?: number
+  timeZone?: string
+  /** Further names under which the server is reached, beside loopback's. */
+  allowedHosts?: string[]
+  /** Further web origins that may call it. */
+  allowedOrigins?: string[]
+}
+export const defineConfig = (config: MillraceConfig): MillraceConfig => config
+
+export interface Flags {
+  port?: string
+  host?: string
+  data?: string
+  workers?: string
+  durability?: string
+  insecure?: boolean
+  json?: boolean
+}
+export type Config = Required<MillraceConfig> & { folder: string; insecure: boolean; json: boolean }
+
+const whole = (name: string, text: string, min: number, max: number): number => {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw appErrors('OPTION_INVALID', { option: name, value: text, expected: `a whole number from ${min} to ${max}` })
+  return value
+}
+
+/** @throws StreamError OPTION_INVALID, CONFIG_INVALID */
+export async function loadConfig(folder: string, flags: Flags): Promise<Config> {
+  const root = resolve(folder)
+  const file = await fromFile(root)
+  const { env } = process
+  const port = flags.port ?? env.MILLRACE_PORT
+  const workers = flags.workers ?? env.MILLRACE_WORKERS
+  const durability = flags.durability ?? env.MILLRACE_DURABILITY ?? file.durability ?? 'fsync'
+  if (durability !== 'fsync' && durability !== 'os')
+    throw appErrors('OPTION_INVALID', { option: '--durability', value: durability, expected: '"fsync" or "os"' })
+  return {
+    folder: root,
+    port: port === undefined ? (file.port ?? 7070) : whole('--port', port, 0, 65_535),
+    host: flags.host ?? env.MILLRACE_HOST ?? file.host ?? '127.0.0.1',
+    dataFolder: flags.data
+      ? resolve(flags.data)
+      : env.MILLRACE_DATA
+        ? resolve(env.MILLRACE_DATA)
+        : resolve(root, file.dataFolder ?? '.millrace'),
+    durability,
+    workerCount:
+      workers === undefined ? (file.workerCount ?? Math.max(1, availableParallelism() - 1)) : whole('--workers', workers, 1, 256),
+    timeZone: file.timeZone ?? 'UTC',
+    allowedHosts: file.allowedHosts ?? [],
+    allowedOrigins: file.allowedOrigins ?? [],
+    insecure: flags.insecure ?? false,
+    json: flags.json ?? false,
+  }
+}
+
+async function fromFile(folder: string): Promise<MillraceConfig> {
+  for (const name of ['millrace.config.ts', 'millrace.config.mjs', 'millrace.config.js']) {
+    const path = join(folder, name)
+    if (!existsSync(path)) continue
+    try {
+      return ((await import(pathToFileURL(path).href)) as { default?: MillraceConfig }).default ?? {}
+    } catch (error) {
+      throw appErrors('CONFIG_INVALID', { path, reason: (error as Error).message }, { cause: error })
+    }
+  }
+  return {}
+}
+
+export const environment = {
+  url: process.env.MILLRACE_URL ?? 'http://127.0.0.1:7070',
+  token: process.env.MILLRACE_TOKEN,
+}
