@@ -1,4 +1,5 @@
 // Runs a TypeScript file with a Node that can: `node scripts/run.mjs src/app/main.ts dev`.
+import { resolve } from 'node:path'
 import { findNode, runNode } from './node24.mjs'
 
 if (!findNode()) {
@@ -6,4 +7,7 @@ if (!findNode()) {
   console.error('Run `npm install` in this folder, or `npm start`, which does it for you.')
   process.exit(1)
 }
-process.exit(await runNode(process.argv.slice(2)))
+const [first, ...rest] = process.argv.slice(2)
+// npm runs scripts in the repository's folder; files that the user names are relative to theirs.
+const script = first?.startsWith('-') ? first : resolve(root, first ?? '')
+process.exit(await runNode([script, ...rest], process.env.INIT_CWD ?? process.cwd()))

@@ -1,0 +1,123 @@
+// millrace simulate website: endless events of a made-up website, posted to a server or written to a file, with their ground truth beside them.
+import { createWriteStream, type WriteStream } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { call, type Target } from '../client.ts'
+import { Website, type WebsiteOptions } from '../simulators/website.ts'
+
+export interface SimulateOptions extends WebsiteOptions {
+  target?: Target
+  topic: string
+  /** Writes events here instead of posting them; `-` is standard output. */
+  out?: string
+  /** Where the ground truth goes. */
+  truth: string
+  /** Seconds of event time for each second; Infinity is as fast as it goes. */
+  speed: number
+  /** Ends after so many lines. */
+  events: number
+  signal: AbortSignal
+  progress: (line: string) => void
+}
+
+export interface SimulateSummary {
+  lines: number
+  accepted: number
+  rejected: number
+  seconds: number
+}
+
+const TICK_MS = 50
+const BATCH_LINES = 1_000
+
+/** The declaration that a pipeline needs to read the events. */
+export const websiteTable = `CREATE TABLE website_events (
+  event_id    STRING NOT NULL,
+  event_time  TIMESTAMP(3) NOT NULL,
+  event_type  STRING NOT NULL,
+  session_id  STRING NOT NULL,
+  user_id     STRING NOT NULL,
+  url         STRING,
+  referrer    STRING,
+  device      STRING,
+  country     STRING,
+  status      INT,
+  duration_ms INT,
+  amount      DECIMAL(10, 2),
+  product_id  STRING,
+  name        STRING,
+  WATERMARK FOR event_time AS event_time - INTERVAL '30' SECOND
+) WITH ('connector' = 'kafka', 'topic' = 'website_events', 'format' = 'json', 'key.format' = 'raw', 'key.fields' = 'user_id');`
+
+export async function simulateWebsite(options: SimulateOptions): Promise<SimulateSummary> {
+  const { target, topic, out, speed, signal } = options
+  const site = new Website(options)
+  const truth = createWriteStream(options.truth)
+  const file = out === undefined ? undefined : out === '-' ? process.stdout : createWriteStream(out)
+  const summary: SimulateSummary = { lines: 0, accepted: 0, rejected: 0, seconds: 0 }
+  const startedMs = performance.now()
+  let reportedMs = startedMs
+  let next = site.next()
+  const firstMs = next.arrivalMs
+  while (!signal.aborted && summary.lines < options.events) {
+    const dueMs = speed === Infinity ? Infinity : firstMs + (performance.now() - startedMs) * speed
+    const lines: Buffer[] = []
+    while (next.arrivalMs <= dueMs && lines.length < BATCH_LINES && summary.lines + lines.length < options.events) {
+      lines.push(next.line)
+      next = site.next()
+    }
+    if (lines.length > 0) await deliver(lines)
+    for (const line of site.takeTruth()) await write(truth, `${JSON.stringify(line)}\n`)
+    const nowMs = performance.now()
+    summary.seconds = (nowMs - startedMs) / 1_000
+    if (nowMs - reportedMs >= 1_000) {
+      reportedMs = nowMs
+      options.progress(
+        `${summary.lines} sent, ${summary.accepted} accepted, ${summary.rejected} rejected, event time ${new Date(next.arrivalMs).toISOString()}`,
+      )
+    }
+    if (lines.length < BATCH_LINES) await sleep(TICK_MS, undefined, { signal }).catch(() => {})
+  }
+  await Promise.all([end(truth), file && file !== process.stdout ? end(file as WriteStream) : undefined])
+  return summary
+
+  async function deliver(lines: Buffer[]): Promise<void> {
+    const body = Buffer.concat(lines.flatMap((line) => [line, newline]))
+    if (file) await write(file as WriteStream, body)
+    else if (target) await post(target, body)
+    summary.lines += lines.length
+  }
+
+  /** A batch that is refused for being too fast is sent again, under the same key: nothing is lost or doubled. */
+  async function post(to: Target, body: Buffer): Promise<void> {
+    const headers = { 'content-type': 'application/x-ndjson', 'idempotency-key': crypto.randomUUID() }
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const response = await call(to, `/v1/topics/${encodeURIComponent(topic)}/events`, {
+          method: 'POST',
+          headers,
+          body: new Uint8Array(body),
+        })
+        const answer = (await response.json()) as { accepted: number; rejected: unknown[] }
+        summary.accepted += answer.accepted
+        summary.rejected += answer.rejected.length
+        return
+      } catch (error) {
+        const { params } = error as { params?: { status?: number } }
+        if (params?.status === 422) {
+          summary.rejected += body.toString('latin1').split('\n').length - 1
+          return
+        }
+        const isTemporary = params?.status === 429 || (params?.status ?? 0) >= 500
+        if (!isTemporary || attempt > 20 || signal.aborted) throw error
+        await sleep(Math.min(5_000, 50 * 2 ** attempt))
+      }
+    }
+  }
+}
+
+const newline = Buffer.from('\n')
+const write = (stream: WriteStream, data: string | Buffer): Promise<void> =>
+  new Promise((resolve, reject) => {
+    stream.write(data, (error) => (error ? reject(error) : resolve()))
+  })
+const end = (stream: WriteStream): Promise<void> => new Promise((resolve) => stream.end(() => resolve()))
