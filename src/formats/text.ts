@@ -3,7 +3,7 @@
 // Each `parse…` reads `b[s … e)`, puts the value into `out` and returns 0, or returns FAIL_TYPE or FAIL_RANGE with its text in `fail`.
 //
 // Invariant: the work is bounded by the length of the text, whatever number it writes (`1e999999999`).
-import { readUtf8 } from '../data/index.ts'
+import { laneOf, readUtf8, type SqlType } from '../data/index.ts'
 import { FAIL_RANGE, FAIL_TYPE, failValue } from './json/scan.ts'
 
 /** Where a parsed value is left: one place, so that no object is made per value. */
@@ -20,6 +20,17 @@ export const out = {
   value: undefined as unknown,
   /** Times: nanoseconds within the millisecond `num`. */
   nanos: 0,
+}
+
+/** Texts that are not in the source as they are: without their escapes, or compacted. Emptied by the decoder for each batch. */
+export const sideText = { bytes: new Uint8Array(1024) as Uint8Array, length: 0 }
+
+/** Room for `size` more bytes of side text. */
+export function reserveSide(size: number): void {
+  const { bytes, length } = sideText
+  if (length + size <= bytes.length) return
+  sideText.bytes = new Uint8Array(Math.max(bytes.length * 2, length + size))
+  sideText.bytes.set(bytes.subarray(0, length))
 }
 
 /** 10^0 … 10^22: the powers of ten that a double holds exactly. */
@@ -333,4 +344,98 @@ export function parseTimestamp(b: Uint8Array, s: number, e: number, isZoned: boo
 function timestampFailure(b: Uint8Array, s: number, e: number, isZoned: boolean, form: TimestampForm): number {
   const text = form === 'ISO-8601' ? 'yyyy-MM-ddTHH:mm:ss.SSS' : 'yyyy-MM-dd HH:mm:ss.SSS'
   return typeFailure(b, s, e, `a timestamp ${text}${isZoned ? 'Z' : ''}`)
+}
+
+const base64 = /^[A-Za-z0-9+/]*={0,2}$/
+const parseBase64: TextParser = (b, s, e) => {
+  const text = readUtf8(b, s, e)
+  if (!base64.test(text) || text.replace(/=+$/, '').length % 4 === 1) return typeFailure(b, s, e, 'base64')
+  out.value = new Uint8Array(Buffer.from(text, 'base64'))
+  return 0
+}
+
+/** Parses `b[s … e)` into `out`, in the lane of its type; 0, or FAIL_TYPE or FAIL_RANGE. */
+export type TextParser = (b: Uint8Array, s: number, e: number) => number
+
+/** What a bare token of the wrong kind is told that it is not. */
+export function expectedText(type: SqlType): string {
+  switch (type.kind) {
+    case 'TIMESTAMP':
+      return 'a timestamp as text'
+    case 'TIMESTAMP_LTZ':
+      return 'a timestamp as text (for epoch numbers declare BIGINT and use TO_TIMESTAMP_LTZ)'
+    case 'DATE':
+      return 'a date as text'
+    case 'TIME':
+      return 'a time as text'
+    case 'BINARY':
+    case 'VARBINARY':
+      return 'base64 text'
+    default:
+      return type.kind
+  }
+}
+
+function timestampParser(precision: number, isZoned: boolean, form: TimestampForm): TextParser {
+  const unit = precision > 3 ? 10 ** (9 - precision) : 10 ** (3 - precision)
+  if (precision > 3) {
+    return (b, s, e) => {
+      const code = parseTimestamp(b, s, e, isZoned, form)
+      if (code === 0) out.value = BigInt(out.num) * 1_000_000n + BigInt(out.nanos - (out.nanos % unit))
+      return code
+    }
+  }
+  return (b, s, e) => {
+    const code = parseTimestamp(b, s, e, isZoned, form)
+    if (unit > 1) out.num = Math.floor(out.num / unit) * unit
+    return code
+  }
+}
+
+/** The parser of a type without structure; text and containers have none of their own and fail. */
+export function makeTextParser(type: SqlType, form: TimestampForm): TextParser {
+  switch (type.kind) {
+    case 'BOOLEAN':
+      return parseBoolean
+    case 'TINYINT':
+    case 'SMALLINT':
+    case 'INT': {
+      const { kind } = type
+      return (b, s, e) => parseInteger(b, s, e, kind)
+    }
+    case 'INTERVAL_YEAR_MONTH':
+      return (b, s, e) => parseInteger(b, s, e, 'INT')
+    case 'INTERVAL_DAY_TIME':
+    case 'DOUBLE':
+      return parseDouble
+    case 'FLOAT':
+      return (b, s, e) => {
+        const code = parseDouble(b, s, e)
+        out.num = Math.fround(out.num)
+        return code
+      }
+    case 'BIGINT':
+      return parseBigint
+    case 'DECIMAL': {
+      const { precision, scale } = type
+      if (laneOf(type) === 'i64') return (b, s, e) => parseDecimal(b, s, e, precision, scale)
+      return (b, s, e) => {
+        const code = parseDecimal(b, s, e, precision, scale)
+        out.value = out.big
+        return code
+      }
+    }
+    case 'DATE':
+      return parseDate
+    case 'TIME':
+      return parseTime
+    case 'TIMESTAMP':
+    case 'TIMESTAMP_LTZ':
+      return timestampParser(type.precision, type.kind === 'TIMESTAMP_LTZ', form)
+    case 'BINARY':
+    case 'VARBINARY':
+      return parseBase64
+    default:
+      return (b, s, e) => typeFailure(b, s, e, type.kind)
+  }
 }

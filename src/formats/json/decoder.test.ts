@@ -364,5 +364,5 @@ test('mutated bytes: accepted exactly where JSON.parse gives an object, never a 
     }),
     { numRuns: 20_000 },
   )
-  assert.ok(acceptedCount > 1000)
+  assert.ok(acceptedCount > 300)
 })

@@ -10,14 +10,16 @@
 //   3. Text columns point into the source's bytes, unless a row of that batch has text with escapes: then into a copy of the rows' bytes.
 
 import type { StreamError } from '../../base/index.ts'
-import { type Column, laneOf, type RowField } from '../../data/index.ts'
+import type { RowField } from '../../data/index.ts'
+import { ColumnStore } from '../columns.ts'
 import { formatErrors, rowError } from '../errors.ts'
+import type { DecodedRows, RowDecoder } from '../rows.ts'
 import { out, parseTimestamp, type TimestampForm } from '../text.ts'
-import { generateDecoder, type LayoutDecoder, type LayoutHelpers, type LayoutTargets } from './codegen.ts'
+import { generateDecoder, type LayoutDecoder, type LayoutHelpers } from './codegen.ts'
 import { LayoutCache } from './layouts.ts'
 import { ObjectWalker } from './object.ts'
 import { FAIL_BYTE, fail, failAt, failureOf, scanned, scanString, skipSpace, skipValue } from './scan.ts'
-import { type ReadOptions, sideText } from './values.ts'
+import type { ReadOptions } from './values.ts'
 
 export interface JsonDecodeOptions {
   /** Flink's json.timestamp-format.standard, taken strictly; without it both forms are accepted. */
@@ -28,30 +30,8 @@ export interface JsonDecodeOptions {
   ignoreParseErrors?: boolean
 }
 
-export interface DecodedRows {
-  columns: Column[]
-  rowCount: number
-  /** Index of each row in the source; absent if all rows are there. */
-  rows?: Int32Array
-}
-
-export interface JsonDecoder {
-  /**
-   * Decodes the rows `bytes[starts[i] … ends[i])` for i < count, in order. Rows that fail are left out and reported.
-   *
-   * @param onError  called for each row that is left out, with FORMAT_… errors; not called with ignoreParseErrors
-   */
-  decode(
-    bytes: Uint8Array,
-    starts: Int32Array,
-    ends: Int32Array,
-    count: number,
-    onError: (index: number, error: StreamError) => void,
-  ): DecodedRows
-}
-
 /** A decoder for the given fields, in that order; members of other names are checked and skipped. Keeps what it has learnt: make one per source. */
-export function makeJsonDecoder(fields: readonly RowField[], options: JsonDecodeOptions = {}): JsonDecoder {
+export function makeJsonDecoder(fields: readonly RowField[], options: JsonDecodeOptions = {}): RowDecoder {
   return new Decoder(fields, {
     timestampForm: options.timestampFormat ?? 'any',
     failOnMissingField: options.failOnMissingField ?? false,
@@ -76,96 +56,27 @@ export function jsonDecodeOptions(tableOptions: Readonly<Record<string, string>>
 
 /** The general parser, storing what it reads into columns; and what generated code calls. */
 class RowWriter extends ObjectWalker implements LayoutHelpers {
-  row = 0
   readonly time = new Float64Array(1)
-  readonly targets: LayoutTargets = { data: [], starts: [], ends: [], nulls: [], hasNulls: new Uint8Array(0) }
-  private bigints: BigInt64Array[] = []
-  /** 1 for each text column with text in `sideText`; such rows have negative starts: -1 - start. */
-  readonly hasSideText: Uint8Array
-  private readonly lanes: Column['lane'][]
+  readonly store: ColumnStore
   private readonly form: TimestampForm
 
   constructor(fields: readonly RowField[], options: ReadOptions) {
     super(fields, options)
-    this.lanes = fields.map((field) => laneOf(field.type))
-    this.hasSideText = new Uint8Array(fields.length)
+    this.store = new ColumnStore(fields.map((field) => field.type))
     this.form = options.timestampForm
   }
 
-  /** Makes room for the next batch. */
-  begin(rowCount: number): void {
-    const { targets, lanes } = this
-    sideText.length = 0
-    this.hasSideText.fill(0)
-    targets.hasNulls = new Uint8Array(lanes.length)
-    targets.nulls = this.fields.map(() => new Uint8Array(rowCount))
-    this.bigints = []
-    lanes.forEach((lane, o) => {
-      switch (lane) {
-        case 'u8':
-          targets.data[o] = new Uint8Array(rowCount)
-          break
-        case 'i32':
-          targets.data[o] = new Int32Array(rowCount)
-          break
-        case 'f64':
-          targets.data[o] = new Float64Array(rowCount)
-          break
-        case 'i64':
-          this.bigints[o] = new BigInt64Array(rowCount)
-          targets.data[o] = new Int32Array(this.bigints[o].buffer)
-          break
-        case 'utf8':
-          targets.starts[o] = new Int32Array(rowCount)
-          targets.ends[o] = new Int32Array(rowCount)
-          break
-        case 'any':
-          targets.data[o] = new Array(rowCount)
-          break
-      }
-    })
-  }
-
   protected onNull(o: number): void {
-    this.targets.nulls[o][this.row] = 1
-    this.targets.hasNulls[o] = 1
-    if (this.lanes[o] === 'any') this.targets.data[o][this.row] = null as never
+    this.store.setNull(o)
   }
 
   protected onValue(o: number): void {
-    this.targets.nulls[o][this.row] = 0
-    this.store(o, this.row)
-  }
-
-  private store(o: number, row: number): void {
-    switch (this.lanes[o]) {
-      case 'u8':
-      case 'i32':
-      case 'f64':
-        this.targets.data[o][row] = out.num
-        break
-      case 'i64':
-        this.bigints[o][row] = out.big
-        break
-      case 'utf8':
-        this.targets.starts[o][row] = out.side ? -1 - out.start : out.start
-        this.targets.ends[o][row] = out.end
-        if (out.side) this.hasSideText[o] = 1
-        break
-      case 'any':
-        this.targets.data[o][row] = out.value
-        break
-    }
-  }
-
-  /** Forgets the NULLs of a row that failed: its place goes to the next. */
-  clearRow(): void {
-    for (const nulls of this.targets.nulls) nulls[this.row] = 0
+    this.store.set(o)
   }
 
   value(b: Uint8Array, p: number, end: number, o: number, row: number): number {
     const next = this.readers[o].read(b, p, end, 1)
-    if (next >= 0) this.store(o, row)
+    if (next >= 0) this.store.put(o, row)
     return next
   }
 
@@ -173,8 +84,8 @@ class RowWriter extends ObjectWalker implements LayoutHelpers {
     const close = scanString(b, p, end)
     if (close < 0) return close
     if (scanned.escaped) return this.value(b, s - 1, end, o, row)
-    this.targets.starts[o][row] = s
-    this.targets.ends[o][row] = close
+    this.store.starts[o][row] = s
+    this.store.ends[o][row] = close
     return close + 1
   }
 
@@ -193,45 +104,20 @@ class RowWriter extends ObjectWalker implements LayoutHelpers {
 
   big(o: number, row: number, high: number, low: number, lowDigits: number, negative: number): void {
     const value = BigInt(high) * BigInt(10 ** lowDigits) + BigInt(low)
-    this.bigints[o][row] = negative !== 0 ? -value : value
+    this.store.bigints[o][row] = negative !== 0 ? -value : value
   }
 
   timestamp(b: Uint8Array, p: number, end: number, isZoned: boolean): number {
-    let close = p + 19
+    let close = p + 16
     const limit = Math.min(end, p + 36)
     while (close < limit && b[close] !== 34) close++
     if (close >= limit || parseTimestamp(b, p, close, isZoned, this.form) < 0) return -1
     this.time[0] = out.num
     return close + 1
   }
-
-  /** The columns of the batch, whose rows lie in `b[low … high)`. */
-  finish(b: Uint8Array, low: number, high: number): Column[] {
-    const { targets, row: rowCount } = this
-    let joined: Uint8Array | undefined
-    return this.lanes.map((lane, o): Column => {
-      const nulls = targets.hasNulls[o] === 1 ? targets.nulls[o] : undefined
-      if (lane === 'i64') return { lane, data: this.bigints[o], nulls }
-      if (lane !== 'utf8') return { lane, data: targets.data[o], nulls } as Column
-      const starts = targets.starts[o]
-      const ends = targets.ends[o]
-      if (this.hasSideText[o] === 0) return { lane, bytes: b, starts, ends, nulls }
-      if (joined === undefined) {
-        joined = new Uint8Array(high - low + sideText.length)
-        joined.set(b.subarray(low, high))
-        joined.set(sideText.bytes.subarray(0, sideText.length), high - low)
-      }
-      for (let row = 0; row < rowCount; row++) {
-        const isSide = starts[row] < 0
-        starts[row] = isSide ? high - low - 1 - starts[row] : starts[row] - low
-        ends[row] += isSide ? high - low : -low
-      }
-      return { lane, bytes: joined, starts, ends, nulls }
-    })
-  }
 }
 
-class Decoder implements JsonDecoder {
+class Decoder implements RowDecoder {
   private readonly writer: RowWriter
   private readonly options: ReadOptions
   private readonly layouts: LayoutCache<LayoutDecoder>
@@ -254,7 +140,8 @@ class Decoder implements JsonDecoder {
     // A Buffer is another class to V8 than a Uint8Array: generated code should only ever see one of them.
     const b = new Uint8Array(source.buffer, source.byteOffset, source.length)
     const view = new DataView(source.buffer, source.byteOffset, source.length)
-    writer.begin(count)
+    const { store } = writer
+    store.begin(count)
     let rows: Int32Array | undefined
     let row = 0
     let low = b.length
@@ -265,7 +152,7 @@ class Decoder implements JsonDecoder {
       row += reached - index
       index = reached
       if (index === count) break
-      writer.row = row
+      store.row = row
       if (this.decodeRow(b, starts[index], ends[index])) {
         if (rows) rows[row] = index
         row++
@@ -274,7 +161,7 @@ class Decoder implements JsonDecoder {
           rows = new Int32Array(count)
           for (let i = 0; i < row; i++) rows[i] = i
         }
-        writer.clearRow()
+        store.clearRow()
         if (!this.options.ignoreParseErrors) onError(index, rowError('json', failureOf(this.failCode, starts[index])))
       }
       index++
@@ -283,8 +170,8 @@ class Decoder implements JsonDecoder {
       if (starts[i] < low) low = starts[i]
       if (ends[i] > high) high = ends[i]
     }
-    writer.row = row
-    return { columns: writer.finish(b, Math.min(low, high), high), rowCount: row, rows: rows?.subarray(0, row) }
+    store.row = row
+    return { columns: store.finish(b, Math.min(low, high), high), rowCount: row, rows: rows?.subarray(0, row) }
   }
 
   /** Index of the first row from `index` on that no compiled layout fits, or `count`. */
@@ -303,7 +190,7 @@ class Decoder implements JsonDecoder {
     for (let i = 0; i < compiled.length; i++) {
       if (i === missed) continue
       const layout = compiled[i]
-      const reached = layout.code(b, view, starts, ends, index, row, count, writer.targets, writer)
+      const reached = layout.code(b, view, starts, ends, index, row, count, writer.store, writer)
       if (reached === index) continue
       layout.rowCount += reached - index
       row += reached - index

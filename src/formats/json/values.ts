@@ -5,21 +5,8 @@
 // Stricter than Flink, as data would be lost unseen: 1.5 is no INT, 'yes' is no BOOLEAN, a DECIMAL that does not fit is an error and not NULL.
 //
 // @source Flink 2.1 JsonToRowDataConverters (rules), JsonFormatOptions (options)
-import { type Lane, laneOf, readUtf8, type SqlType } from '../../data/index.ts'
-import {
-  doubleOfToken,
-  out,
-  parseBigint,
-  parseBoolean,
-  parseDate,
-  parseDecimal,
-  parseDouble,
-  parseInteger,
-  parseTime,
-  parseTimestamp,
-  type TimestampForm,
-  typeFailure,
-} from '../text.ts'
+import { isNumericKind, type Lane, laneOf, readUtf8, type SqlType } from '../../data/index.ts'
+import { doubleOfToken, expectedText, makeTextParser, out, reserveSide, sideText, type TimestampForm, typeFailure } from '../text.ts'
 import { RowReader } from './object.ts'
 import {
   DEPTH_MAX,
@@ -53,17 +40,6 @@ export interface ValueReader {
   read(b: Uint8Array, p: number, end: number, depth: number): number
 }
 
-/** Texts that are not in the source as they are: without their escapes, or compacted. Emptied by the decoder for each batch. */
-export const sideText = { bytes: new Uint8Array(1024) as Uint8Array, length: 0 }
-
-/** Room for `size` more bytes of side text. */
-function reserveSide(size: number): void {
-  const { bytes, length } = sideText
-  if (length + size <= bytes.length) return
-  sideText.bytes = new Uint8Array(Math.max(bytes.length * 2, length + size))
-  sideText.bytes.set(bytes.subarray(0, length))
-}
-
 /** The value in `out` as `data/types.ts` defines it. */
 export function outValue(lane: Lane): unknown {
   switch (lane) {
@@ -83,19 +59,18 @@ export function outValue(lane: Lane): unknown {
 /** The buffer that `out.start` refers to where `out.side` is not set. */
 const textSource = { bytes: new Uint8Array(0) as Uint8Array }
 
-/** A parser of the bytes of a value's text. */
-type Parse = (b: Uint8Array, s: number, e: number) => number
-
 /** A scalar that may be a bare token (number, boolean) or text; blanks around text are cut. */
-function scalar(lane: Lane, parse: Parse, isText: boolean, type: string): ValueReader {
+function scalar(type: SqlType, options: ReadOptions): ValueReader {
+  const parse = makeTextParser(type, options.timestampForm)
+  const isBareToken = type.kind === 'BOOLEAN' || isNumericKind(type.kind) || type.kind.startsWith('INTERVAL')
   return {
-    lane,
+    lane: laneOf(type),
     read(b, p, end, depth) {
       const c = b[p]
       if (c !== 34) {
         const next = skipValue(b, p, end, depth)
         if (next < 0) return next
-        if (isText || c === 123 || c === 91) return typeFailure(b, p, next, type)
+        if (!isBareToken || c === 123 || c === 91) return typeFailure(b, p, next, expectedText(type))
         const code = parse(b, p, next)
         return code < 0 ? code : next
       }
@@ -117,25 +92,18 @@ function scalar(lane: Lane, parse: Parse, isText: boolean, type: string): ValueR
   }
 }
 
-const parseNumberToken = (b: Uint8Array, s: number, e: number): number => {
-  out.num = doubleOfToken(b, s, e)
-  return 0
-}
-
-function doubleReader(isFloat: boolean): ValueReader {
-  const text = scalar('f64', parseDouble, false, 'a number')
+function doubleReader(type: SqlType): ValueReader {
+  const text = scalar(type, { timestampForm: 'any', failOnMissingField: false, ignoreParseErrors: false })
+  const isFloat = type.kind === 'FLOAT'
   return {
     lane: 'f64',
     read(b, p, end, depth) {
       const c = b[p]
-      let next: number
-      if (c === 45 || (c - 48) >>> 0 < 10) {
-        next = scanNumber(b, p, end)
-        if (next >= 0) parseNumberToken(b, p, next)
-      } else {
-        next = text.read(b, p, end, depth)
-      }
-      if (isFloat) out.num = Math.fround(out.num)
+      if (c !== 45 && (c - 48) >>> 0 > 9) return text.read(b, p, end, depth)
+      const next = scanNumber(b, p, end)
+      if (next < 0) return next
+      const value = doubleOfToken(b, p, next)
+      out.num = isFloat ? Math.fround(value) : value
       return next
     },
   }
@@ -190,32 +158,6 @@ function compact(b: Uint8Array, s: number, e: number): void {
   out.side = true
   out.start = length
   out.end = sideText.length = at
-}
-
-const base64 = /^[A-Za-z0-9+/]*={0,2}$/
-const parseBase64: Parse = (b, s, e) => {
-  const text = readUtf8(b, s, e)
-  if (!base64.test(text) || text.replace(/=+$/, '').length % 4 === 1) return typeFailure(b, s, e, 'base64')
-  out.value = new Uint8Array(Buffer.from(text, 'base64'))
-  return 0
-}
-
-function timestampReader(precision: number, isZoned: boolean, form: TimestampForm): ValueReader {
-  const type = isZoned ? 'a timestamp as text, with zone (of epoch numbers: declare BIGINT, use TO_TIMESTAMP_LTZ)' : 'a timestamp as text'
-  const unit = precision > 3 ? 10 ** (9 - precision) : 10 ** (3 - precision)
-  const parse: Parse =
-    precision > 3
-      ? (b, s, e) => {
-          const code = parseTimestamp(b, s, e, isZoned, form)
-          out.value = BigInt(out.num) * 1_000_000n + BigInt(out.nanos - (out.nanos % unit))
-          return code
-        }
-      : (b, s, e) => {
-          const code = parseTimestamp(b, s, e, isZoned, form)
-          if (unit > 1) out.num = Math.floor(out.num / unit) * unit
-          return code
-        }
-  return scalar(precision > 3 ? 'any' : 'f64', parse, true, type)
 }
 
 function arrayReader(element: SqlType, options: ReadOptions): ValueReader {
@@ -313,47 +255,14 @@ export function notContainer(b: Uint8Array, p: number, end: number, depth: numbe
 
 /** The reader for a type. */
 export function makeReader(type: SqlType, options: ReadOptions): ValueReader {
-  const lane = laneOf(type)
   switch (type.kind) {
-    case 'BOOLEAN':
-      return scalar(lane, parseBoolean, false, 'BOOLEAN')
-    case 'TINYINT':
-    case 'SMALLINT':
-    case 'INT': {
-      const { kind } = type
-      return scalar(lane, (b, s, e) => parseInteger(b, s, e, kind), false, kind)
-    }
-    case 'INTERVAL_YEAR_MONTH':
-      return scalar(lane, (b, s, e) => parseInteger(b, s, e, 'INT'), false, 'a number of months')
     case 'INTERVAL_DAY_TIME':
     case 'FLOAT':
     case 'DOUBLE':
-      return doubleReader(type.kind === 'FLOAT')
-    case 'BIGINT':
-      return scalar(lane, parseBigint, false, 'BIGINT')
-    case 'DECIMAL': {
-      const { precision, scale } = type
-      if (lane === 'i64') return scalar(lane, (b, s, e) => parseDecimal(b, s, e, precision, scale), false, 'DECIMAL')
-      const parse: Parse = (b, s, e) => {
-        const code = parseDecimal(b, s, e, precision, scale)
-        out.value = out.big
-        return code
-      }
-      return scalar(lane, parse, false, 'DECIMAL')
-    }
-    case 'DATE':
-      return scalar(lane, parseDate, true, 'a date as text')
-    case 'TIME':
-      return scalar(lane, parseTime, true, 'a time as text')
-    case 'TIMESTAMP':
-    case 'TIMESTAMP_LTZ':
-      return timestampReader(type.precision, type.kind === 'TIMESTAMP_LTZ', options.timestampForm)
+      return doubleReader(type)
     case 'CHAR':
     case 'VARCHAR':
       return textReader
-    case 'BINARY':
-    case 'VARBINARY':
-      return scalar(lane, parseBase64, true, 'base64 text')
     case 'ARRAY':
       return arrayReader(type.element, options)
     case 'MAP':
@@ -362,7 +271,7 @@ export function makeReader(type: SqlType, options: ReadOptions): ValueReader {
       return mapReader(type.element, { kind: 'INT', nullable: false }, options)
     case 'ROW':
       return new RowReader(type.fields, options)
-    case 'NULL':
-      return { lane, read: (b, p, end, depth) => notContainer(b, p, end, depth, 'NULL') }
+    default:
+      return scalar(type, options)
   }
 }
