@@ -44,6 +44,31 @@ const statementWords = [
   'USE',
 ]
 
+/** Words that nobody means as a name. */
+const clauseWords = new Set([
+  'SELECT',
+  'FROM',
+  'WHERE',
+  'GROUP',
+  'HAVING',
+  'ORDER',
+  'BY',
+  'JOIN',
+  'ON',
+  'AND',
+  'OR',
+  'AS',
+  'IN',
+  'UNION',
+  'WHEN',
+  'THEN',
+  'ELSE',
+  'WITH',
+  'CREATE',
+  'INSERT',
+  'INTO',
+])
+
 export class Cursor {
   readonly text: string
   token: Token
@@ -200,12 +225,18 @@ export class Cursor {
     const { token } = this
     if (token.kind === 'error') return this.lexicalError(token)
     if (what) this.expected.unshift(what)
-    const expected = [...new Set(this.expected)]
+    const expected = this.expectedItems()
     const position = this.position(token)
     const takesName = expected.some((item) => item.startsWith('a name') || item.startsWith('an expression'))
     const near = this.nearestKeyword(expected)
-    if (takesName && token.reserved && !near) return sqlErrors('SQL_RESERVED_WORD', { word: token.text, expected, position })
+    if (takesName && token.reserved && !near && !clauseWords.has(token.key))
+      return sqlErrors('SQL_RESERVED_WORD', { word: token.text, expected, position })
     return sqlErrors('SQL_SYNTAX', { found: this.describe(token), expected, ...near, ...(advice && { advice }), position })
+  }
+
+  /** What was asked for at the present token, each once; symbols in quotes. */
+  private expectedItems(): string[] {
+    return [...new Set(this.expected)].map((item) => (/[a-z]/i.test(item) ? item : `"${item}"`))
   }
 
   private nearestKeyword(expected: string[]): { nearest: string; written: string } | undefined {
@@ -214,7 +245,7 @@ export class Cursor {
     const before = this.previous()
     // `SELECT a FORM t`: FORM was read as an alias, and the error shows only at t.
     for (const token of [found, before]) {
-      if (token.kind !== 'word' || token.text.length < 2) continue
+      if (token.kind !== 'word' || token.text.length < 2 || (token === before && token.reserved)) continue
       const nearest =
         nearestName(token.key, keywords) ?? (token === found && this.index === 0 ? nearestName(token.key, statementWords) : undefined)
       if (nearest) return { nearest, written: token.text }
@@ -232,7 +263,8 @@ export class Cursor {
     const position = this.position(token)
     if (token.text !== 'character') return sqlErrors('SQL_TEXT_UNTERMINATED', { what: token.text, closing: token.key, position })
     const found = this.text.slice(token.start, token.end)
-    const advice = found === '"' ? "Names go in backquotes (`name`), texts in single quotes ('text')." : undefined
-    return sqlErrors('SQL_SYNTAX', { found, expected: [...new Set(this.expected)], ...(advice && { advice }), position })
+    const isQuote = /^["\u2018\u2019\u201c\u201d\u00b4]$/.test(found)
+    const advice = isQuote ? "Names go in backquotes (`name`), texts in single quotes ('text')." : undefined
+    return sqlErrors('SQL_SYNTAX', { found, expected: this.expectedItems(), ...(advice && { advice }), position })
   }
 }

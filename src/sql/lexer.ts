@@ -23,11 +23,22 @@ export interface Token {
 const isDigit = (code: number): boolean => code >= 48 && code <= 57
 const isHexDigits = (text: string): boolean => /^[0-9a-fA-F]*$/.test(text)
 const isSpace = (code: number): boolean =>
-  code === 32 || (code >= 9 && code <= 13) || code === 0xa0 || code === 0xfeff || code === 0x2028 || code === 0x2029
-const isWordStart = (code: number): boolean =>
-  (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || code === 36 || code >= 0xaa
+  code === 32 || (code >= 9 && code <= 13) || (code > 127 && /[\s\ufeff]/.test(String.fromCharCode(code)))
 
-const pairs = new Set(['<>', '<=', '>=', '!=', '||', '=>', '->'])
+/** How many units of a word stand here: letters, digits, _ and $, in any script; 0 if none. */
+function wordUnits(text: string, at: number, isStart: boolean): number {
+  const code = text.charCodeAt(at)
+  if (code < 128) {
+    const isLetter = (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || code === 36
+    return isLetter || (!isStart && isDigit(code)) ? 1 : 0
+  }
+  const point = text.codePointAt(at)
+  if (point === undefined) return 0
+  const sign = String.fromCodePoint(point)
+  return (isStart ? /\p{ID_Start}/u : /\p{ID_Continue}/u).test(sign) ? sign.length : 0
+}
+
+const pairs = new Set(['<>', '<=', '>=', '!=', '||', '=>'])
 const singles = new Set('()[]{},;.+-*/%=<>|?^:!')
 
 export function lex(text: string): Token[] {
@@ -64,19 +75,25 @@ export function lex(text: string): Token[] {
   }
 
   const word = (start: number): void => {
-    let end = start + 1
-    while (end < length && (isWordStart(text.charCodeAt(end)) || isDigit(text.charCodeAt(end)))) end++
+    let end = start
+    for (let units = wordUnits(text, start, true); units > 0; units = wordUnits(text, end, false)) end += units
     const raw = text.slice(start, end)
     if (text[end] === "'") {
       const upper = raw.toUpperCase()
-      if (upper === 'X') return pushQuoted('binary', start, end, "'", 'text')
-      if (upper === 'N') return pushQuoted('string', start, end, "'", 'text')
+      if (upper === 'X' || upper === 'N') {
+        pushQuoted(upper === 'X' ? 'binary' : 'string', start, end, "'", 'text')
+        return
+      }
     } else if (text[end] === '&' && text[end + 1] === "'" && (raw === 'U' || raw === 'u')) {
-      return pushQuoted('unicode', start, end + 1, "'", 'text')
+      pushQuoted('unicode', start, end + 1, "'", 'text')
+      return
     }
     // _UTF8'…', _UTF-16LE'…': all our text is Unicode, so the prefix says nothing.
     const charset = raw[0] === '_' ? /^_[\w.:-]+'/.exec(text.slice(start, start + 40)) : null
-    if (charset) return pushQuoted('string', start, start + charset[0].length - 1, "'", 'text')
+    if (charset) {
+      pushQuoted('string', start, start + charset[0].length - 1, "'", 'text')
+      return
+    }
     const key = raw.toUpperCase()
     push('word', start, end, raw, key, reservedWords.has(key))
   }
@@ -116,13 +133,13 @@ export function lex(text: string): Token[] {
       push('symbol', at, at + 2, '*/', '*/')
       continue
     }
-    if (isWordStart(code)) word(at)
+    if (wordUnits(text, at, true) > 0) word(at)
     else if (isDigit(code) || (code === 46 && isDigit(text.charCodeAt(at + 1)))) number(at)
     else if (code === 39) pushQuoted('string', at, at, "'", 'text')
     else if (code === 96) pushQuoted('quoted', at, at, '`', 'name')
     else if (pairs.has(pair)) push('symbol', at, at + 2, pair, pair)
     else if (singles.has(text[at]!)) push('symbol', at, at + 1, text[at]!, text[at]!)
-    else push('error', at, at + 1, 'character')
+    else push('error', at, at + String.fromCodePoint(text.codePointAt(at)!).length, 'character')
   }
   push('end', length, length, '')
   return tokens
@@ -135,15 +152,15 @@ export const bytesOfHex = (text: string): Uint8Array | undefined =>
     : undefined
 
 /** The text of U&'…': `\00e9` and `\+01f600`, or undefined if an escape is broken. */
-export function textOfUnicodeEscapes(text: string, escape: string): string | undefined {
+export function textOfUnicodeEscapes(text: string, escapeSign: string): string | undefined {
   let result = ''
   for (let i = 0; i < text.length; i++) {
-    if (text[i] !== escape) {
+    if (text[i] !== escapeSign) {
       result += text[i]
       continue
     }
-    if (text[i + 1] === escape) {
-      result += escape
+    if (text[i + 1] === escapeSign) {
+      result += escapeSign
       i++
       continue
     }

@@ -18,6 +18,8 @@ export { textPosition } from './cursor.ts'
 /** UTF-16 units of a script. */
 export const SQL_LENGTH_MAX = 4 * 1024 * 1024
 export const TREE_LEVELS_MAX = 500
+/** An editor shows no more; each costs a search through the text. */
+const ERRORS_MAX = 100
 
 /** Every statement of a script. @throws StreamError of the first one that is wrong */
 export function parseScript(text: string): Statement[] {
@@ -32,7 +34,7 @@ export function parseStatement(text: string): Statement {
   throw new Cursor(text, [second]).fail('the end of the text')
 }
 
-/** For editors and hot reload: what can be read, and an error for each statement that cannot. */
+/** For editors and hot reload: what can be read, and an error for each statement that cannot (it stops at the hundredth). */
 export function parseScriptTolerant(text: string): { statements: Statement[]; errors: StreamError[] } {
   const statements: Statement[] = []
   const errors: StreamError[] = []
@@ -45,7 +47,10 @@ export function parseScriptTolerant(text: string): { statements: Statement[]; er
     }
   }
   attempt(() => {
-    for (const tokens of statementTokens(text)) attempt(() => statements.push(statementOf(text, tokens)))
+    for (const tokens of statementTokens(text)) {
+      attempt(() => statements.push(statementOf(text, tokens)))
+      if (errors.length === ERRORS_MAX) return
+    }
   })
   return { statements, errors }
 }
@@ -59,7 +64,7 @@ export function parseType(text: string) {
   return whole(text, tokensOf(text), (p) => typeAt(p)).type
 }
 
-/** The statements' texts without ';', comments around them left out; empty statements are none. Never throws for wrong SQL. */
+/** The statements' texts without ';', comments around them left out; empty statements are none. @throws StreamError SQL_TOO_LONG, and nothing for wrong SQL */
 export function splitStatements(text: string): { text: string; start: number; end: number }[] {
   return statementTokens(text).map((tokens) => {
     const { start } = tokens[0]!
@@ -114,8 +119,8 @@ function whole<T extends object>(text: string, tokens: Token[], part: (p: Cursor
   const p = new Cursor(text, tokens)
   const result = part(p)
   if (p.token.kind !== 'end') throw p.fail('the end of the statement')
-  // A tree cannot have more levels than twice its tokens, so most need no look.
-  if (tokens.length * 2 > TREE_LEVELS_MAX) checkLevels(p, result)
+  // A token makes three levels at most, so few statements need a look.
+  if (tokens.length * 3 > TREE_LEVELS_MAX) checkLevels(p, result)
   return result
 }
 

@@ -83,10 +83,14 @@ function tableArgument(p: Cursor): Expression {
   return { type: 'tableArgument', source, partitionBy, orderBy, span: p.from(start) }
 }
 
-/** `PARTITION BY a, b, DESCRIPTOR(ts)`: the keys end where the next argument of the function begins. */
+/** `PARTITION BY a, b, DESCRIPTOR(ts)`: the keys end where something other than a plain column begins. */
 function partitionKeys(p: Cursor): Expression[] {
   const keys = [parseExpression(p)]
-  while (p.at(',') && p.peek().key !== 'DESCRIPTOR' && p.peek().key !== 'TABLE' && p.peek().key !== 'INTERVAL' && p.peek(2).key !== '=>') {
+  while (
+    p.at(',') &&
+    (p.peek().kind === 'quoted' || (p.peek().kind === 'word' && !p.peek().reserved)) &&
+    !['(', '=>'].includes(p.peek(2).key)
+  ) {
     p.next()
     keys.push(parseExpression(p))
   }
@@ -276,8 +280,10 @@ function jsonBehaviour(p: Cursor, kinds: string[]): JsonBehaviour | undefined {
   if (!kind) return undefined
   let behaviour: JsonBehaviour
   if (kind === 'DEFAULT') behaviour = { kind, value: parseExpression(p) }
-  else if (kind === 'EMPTY') behaviour = { kind: p.accept('ARRAY') ? 'EMPTY ARRAY' : (p.expect('OBJECT'), 'EMPTY OBJECT') }
-  else behaviour = { kind: kind as 'NULL' | 'ERROR' }
+  else if (kind === 'EMPTY') {
+    if (!p.atAny('ARRAY', 'OBJECT')) throw p.fail()
+    behaviour = { kind: p.next().key === 'ARRAY' ? 'EMPTY ARRAY' : 'EMPTY OBJECT' }
+  } else behaviour = { kind: kind as 'NULL' | 'ERROR' }
   p.expect('ON')
   return behaviour
 }

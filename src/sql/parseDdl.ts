@@ -1,5 +1,5 @@
 // CREATE, ALTER and DROP.
-import type { AlterAction, ColumnDefinition, CreateTable, Identifier, OptionEntry, Statement } from './ast.ts'
+import type { AlterAction, ColumnDefinition, CreateTable, Expression, Identifier, OptionEntry, Statement } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import { parseExpression } from './parseExpressions.ts'
 import { parseQuery } from './parseQueries.ts'
@@ -12,7 +12,7 @@ export function parseCreate(p: Cursor): Statement {
   const { start } = p.next()
   if (p.at('OR')) throw p.notSupported('CREATE OR …', 'Write DROP … IF EXISTS and then CREATE.')
   const temporary = p.accept('TEMPORARY')
-  if (temporary) p.accept('SYSTEM')
+  if (temporary && p.peek().key === 'FUNCTION') p.accept('SYSTEM')
   if (p.accept('TABLE')) return createTable(p, start, temporary)
   if (p.accept('VIEW')) {
     const head = { temporary, ifNotExists: ifNotExists(p), name: p.qualifiedName() }
@@ -194,7 +194,11 @@ function createMaterializedTable(p: Cursor, start: number): Statement {
   distribution(p)
   const partitionedBy = p.acceptAll('PARTITIONED', 'BY') ? p.names() : []
   const options = p.accept('WITH') ? parseOptions(p) : []
-  const freshness = p.accept('FRESHNESS') ? (p.expect('='), parseExpression(p)) : undefined
+  let freshness: Expression | undefined
+  if (p.accept('FRESHNESS')) {
+    p.expect('=')
+    freshness = parseExpression(p)
+  }
   let refreshMode: 'CONTINUOUS' | 'FULL' | undefined
   if (p.accept('REFRESH_MODE')) {
     p.expect('=')
@@ -212,7 +216,7 @@ function createMaterializedTable(p: Cursor, start: number): Statement {
 export function parseDrop(p: Cursor): Statement {
   const { start } = p.next()
   const temporary = p.accept('TEMPORARY')
-  if (temporary) p.accept('SYSTEM')
+  if (temporary && p.peek().key === 'FUNCTION') p.accept('SYSTEM')
   let what: 'TABLE' | 'VIEW' | 'MATERIALIZED TABLE' | 'FUNCTION' | 'DATABASE'
   if (p.accept('MATERIALIZED')) {
     p.expect('TABLE')

@@ -150,8 +150,8 @@ function rangeTest(p: Cursor, left: Expression): Expression {
     operator = 'SIMILAR TO'
   } else operator = p.next().key as 'LIKE' | 'RLIKE'
   const pattern = parseExpression(p, ABOVE_RANGE)
-  const escape = operator !== 'RLIKE' && p.accept('ESCAPE') ? parseExpression(p, ABOVE_RANGE) : undefined
-  return { type: 'like', operator, operand: left, pattern, ...(escape && { escape }), negated, span: p.from(start) }
+  const escapeSign = operator !== 'RLIKE' && p.accept('ESCAPE') ? parseExpression(p, ABOVE_RANGE) : undefined
+  return { type: 'like', operator, operand: left, pattern, ...(escapeSign && { escape: escapeSign }), negated, span: p.from(start) }
 }
 
 function quantified(p: Cursor, left: Expression, operator: BinaryOperator): Expression {
@@ -251,8 +251,8 @@ function stringValue(p: Cursor): string {
 
 function unicodeText(p: Cursor): Expression {
   const { start, text } = p.next()
-  const escape = p.accept('UESCAPE') ? p.string() : '\\'
-  const value = escape.length === 1 && !/[0-9a-fA-F+'"\s]/.test(escape) ? textOfUnicodeEscapes(text, escape) : undefined
+  const sign = p.accept('UESCAPE') ? p.string() : '\\'
+  const value = sign.length === 1 && !/[0-9a-fA-F+'"\s]/.test(sign) ? textOfUnicodeEscapes(text, sign) : undefined
   if (value === undefined)
     throw invalid(p, start, 'Unicode text', 'An escape is \\XXXX or \\+XXXXXX in hexadecimal digits; UESCAPE names one other character.')
   return literal(p, start, { kind: 'string', value })
@@ -323,7 +323,7 @@ function wordPrimary(p: Cursor): Expression {
   if (bareCalls.has(key)) {
     const name = p.next()
     const span = { start: name.start, end: name.end }
-    const args = p.accept('(') ? (p.at(')') ? [] : [parseExpression(p)]) : undefined
+    const args = p.accept('(') ? [parseExpression(p)] : undefined
     if (args) p.expect(')')
     return { type: 'call', name: { parts: [{ name: key, span }], span }, args: args ?? [], distinct: false, span: p.from(start) }
   }
@@ -415,7 +415,6 @@ function caseExpression(p: Cursor): Expression {
   while (p.accept('WHEN')) {
     const values = operand ? p.list(() => parseExpression(p)) : [parseExpression(p)]
     p.expect('THEN')
-    // biome-ignore lint/suspicious/noThenProperty: the tree's name for THEN, no promise
     const then = parseExpression(p)
     for (const when of values) branches.push({ when, then })
   }

@@ -208,19 +208,19 @@ export function parseHints(p: Cursor): Hint[] {
 function hint(p: Cursor): Hint {
   const { start } = p.token
   const name = p.name('a name of a hint').name.toUpperCase()
-  const options: Record<string, string> = {}
+  const options: [string, string][] = []
   const args: string[] = []
   if (p.accept('(')) {
     if (!p.at(')')) {
       p.list(() => {
         const key = hintWord(p)
-        if (p.accept('=')) options[key] = hintWord(p)
+        if (p.accept('=')) options.push([key, hintWord(p)])
         else args.push(key)
       })
     }
     p.expect(')')
   }
-  return { name, options, args, span: p.from(start) }
+  return { name, options: Object.fromEntries(options), args, span: p.from(start) }
 }
 
 function hintWord(p: Cursor): string {
