@@ -8,6 +8,8 @@ export interface TopicConfig {
   'retention.ms': number
   'retention.bytes': number
   'segment.bytes': number
+  'segment.ms': number
+  /** `compact` keeps every record until compaction is there: it only switches retention off. */
   'cleanup.policy': 'delete' | 'compact'
   'max.message.bytes': number
 }
@@ -45,4 +47,121 @@ export interface AppendResult {
 export interface LogRecord extends RecordInput {
   offset: number
   headers: [name: string, value: Uint8Array | null][]
+}
+
+/** `fsync`: an acknowledgement means on disk. `os`: it means handed to the operating system, as Kafka does by default. */
+export type Durability = 'fsync' | 'os'
+
+export interface LogLimits {
+  /** Appends above it are refused with LOG_OVERLOADED. */
+  pendingBytesMax: number
+  /** Pause between looks for segments that retention lets go. */
+  retentionCheckMs: number
+}
+
+export interface LogOptions {
+  /** The data folder; made if it is missing. */
+  folder: string
+  durability?: Durability
+  limits?: Partial<LogLimits>
+  /** Wall clock, epoch ms; used for retention and segment.ms. */
+  clock?: () => number
+}
+
+/** What opening the log found and did about it. Empty after a clean stop. */
+export interface RecoveryReport {
+  topic: string
+  partition: number
+  path: string
+  /** `cut`: a torn tail was taken off. `damaged`: records that were acknowledged cannot be read. */
+  kind: 'cut' | 'damaged'
+  cutBytes: number
+  /** Where the good bytes end, and the first offset behind them. */
+  position: number
+  offset: number
+  reason: string
+}
+
+export interface LogStats {
+  pendingBytes: number
+  appendedBytes: number
+  appendedRecords: number
+  /** Bytes of all topics on disk. */
+  sizeBytes: number
+  /** The disk's own sync (fdatasync) in ms, over the last 1,024. */
+  syncMsP50: number
+  syncMsP99: number
+  /** Torn bytes cut off when the log was opened. */
+  cutBytes: number
+  recovery: RecoveryReport[]
+}
+
+/** Can be sent to any thread: paths and shared memory, no bytes of records. */
+export interface TopicDescriptor {
+  topic: string
+  id: string
+  partitions: PartitionDescriptor[]
+}
+export interface PartitionDescriptor {
+  partition: number
+  folder: string
+  state: SharedArrayBuffer
+}
+
+/** A run of whole batches. `bytes` belongs to the caller and is never written again: columns may point into it. */
+export interface ReadResult {
+  bytes: Uint8Array
+  start: number
+  end: number
+  /** Records below it were not asked for: the first batch may begin earlier. Give it to `indexBatch`. */
+  fromOffset: number
+  /** Where the next read goes on. */
+  nextOffset: number
+}
+
+export interface BrowseOptions {
+  /** Default: all partitions. */
+  partition?: number
+  /** One of these says where to begin; default: the newest records. */
+  fromOffset?: number
+  fromTimeMs?: number
+  newest?: boolean
+  /** Records in all; default 100. */
+  limit?: number
+}
+export interface BrowsedRecord extends LogRecord {
+  partition: number
+}
+
+export interface AppendOptions {
+  /** How many records the batch has; checked against its header. */
+  recordCount?: number
+  /** The batch's ArrayBuffer is not the caller's to give away: copy the bytes instead of transferring them. */
+  copy?: boolean
+}
+
+export interface Log {
+  readonly folder: string
+  /** Bytes that were handed over and are not acknowledged yet. */
+  readonly pendingBytes: number
+  createTopic(name: string, config?: Partial<TopicConfig>): Promise<TopicInfo>
+  deleteTopic(name: string): Promise<void>
+  alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo>
+  topics(): TopicInfo[]
+  topic(name: string): TopicInfo | undefined
+  /**
+   * Appends one batch. Its ArrayBuffer is transferred to the writer: the caller's view is empty afterwards (see `AppendOptions.copy`).
+   *
+   * @throws LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND, LOG_OVERLOADED, LOG_BATCH_INVALID, LOG_BATCH_CHECKSUM, LOG_BATCH_TOO_LARGE,
+   *         LOG_DISK_FULL, LOG_WRITE_FAILED, LOG_SYNC_FAILED, LOG_PARTITION_FAILED, LOG_CLOSED, LOG_WRITER_STOPPED
+   */
+  append(topic: string, partition: number, batch: Uint8Array, options?: AppendOptions): Promise<AppendResult>
+  appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult>
+  readMessages(topic: string, options?: BrowseOptions): BrowsedRecord[]
+  descriptor(topic: string): TopicDescriptor
+  /** Deletes what retention lets go, now. Returns the bytes. */
+  enforceRetention(): Promise<number>
+  stats(): LogStats
+  /** Writes what is pending, makes it durable, and lets the data folder go. */
+  close(): Promise<void>
 }

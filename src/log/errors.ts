@@ -1,0 +1,177 @@
+// The log's errors. They cross the writer's port as JSON and are made whole again with `reviveLogError`.
+import { defineErrors, type ErrorBody, isStreamError, reviveError, type StreamError, spec } from '../base/index.ts'
+
+const badBatch = { kind: 'user', httpStatus: 400, retry: 'never' } as const
+const badRequest = { kind: 'user', httpStatus: 400, retry: 'never' } as const
+const diskTrouble = { kind: 'external', httpStatus: 503, retry: 'later' } as const
+
+const specs = {
+  LOG_BATCH_INVALID: spec<{ position: number; reason: string }>({
+    ...badBatch,
+    message: (p) => `not a valid record batch: ${p.reason} (byte ${p.position})`,
+    hint: () => 'Send record batches of magic 2, as Kafka clients since 0.11 do.',
+  }),
+  LOG_BATCH_CHECKSUM: spec<{ position: number; expected: number; actual: number }>({
+    ...badBatch,
+    message: (p) => `record batch at byte ${p.position} has CRC32C ${p.actual.toString(16)}, its header says ${p.expected.toString(16)}`,
+    hint: () => 'The bytes were changed on their way. Send the batch again.',
+  }),
+  LOG_BATCH_TOO_LARGE: spec<{ topic: string; sizeBytes: number; limitBytes: number }>({
+    kind: 'user',
+    httpStatus: 413,
+    retry: 'never',
+    message: (p) => `record batch of ${p.sizeBytes} bytes is over the limit of ${p.limitBytes} bytes of topic "${p.topic}"`,
+    hint: () => "Send smaller batches, or raise the topic's max.message.bytes.",
+  }),
+  LOG_COMPRESSION_UNSUPPORTED: spec<{ codec: string }>({
+    ...badBatch,
+    message: (p) => `record batch is compressed with ${p.codec}, which is not supported`,
+    hint: () => 'Use gzip, zstd or no compression.',
+  }),
+  DATA_FOLDER_LOCKED: spec<{ folder: string; pid: number }>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'later',
+    message: (p) => `data folder ${p.folder} is in use by process ${p.pid}`,
+    hint: () => 'Stop that process, or give this one a data folder of its own.',
+  }),
+  DATA_FOLDER_NOT_WRITABLE: spec<{ folder: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `data folder ${p.folder} cannot be written: ${p.reason}`,
+    hint: () => 'Give this user the right to write there, or choose another data folder.',
+  }),
+  LOG_DISK_FULL: spec<{ path: string }>({
+    kind: 'external',
+    httpStatus: 507,
+    retry: 'later',
+    message: (p) => `no space left on the disk of ${p.path}`,
+    hint: () => 'Free some space, or shorten the retention of a topic. Appends work again as soon as there is space.',
+  }),
+  LOG_WRITE_FAILED: spec<{ path: string; reason: string }>({
+    ...diskTrouble,
+    message: (p) => `writing ${p.path} failed: ${p.reason}`,
+    hint: () => 'Nothing of the request was kept. Send it again; if it keeps failing, look at the disk (dmesg).',
+  }),
+  LOG_READ_FAILED: spec<{ path: string; reason: string }>({
+    ...diskTrouble,
+    message: (p) => `reading ${p.path} failed: ${p.reason}`,
+    hint: () => 'Try again; if it keeps failing, look at the disk (dmesg) and at the limit of open files (ulimit -n).',
+  }),
+  LOG_SYNC_FAILED: spec<{ path: string; reason: string }>({
+    ...diskTrouble,
+    message: (p) => `the disk did not confirm ${p.path}: ${p.reason}`,
+    hint: () => 'The records were not acknowledged and are cut off again. Send them again; if it keeps failing, look at the disk (dmesg).',
+  }),
+  LOG_PARTITION_FAILED: spec<{ path: string; reason: string }>({
+    ...diskTrouble,
+    message: (p) => `partition ${p.path} takes no records since its disk failed: ${p.reason}`,
+    hint: () => 'It is checked and opened again with each append. Look at the disk (dmesg), or move the data folder to another one.',
+  }),
+  LOG_SEGMENT_DAMAGED: spec<{ path: string; position: number; firstOffset: number; nextOffset: number; reason: string }>({
+    kind: 'external',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `${p.path} is damaged at byte ${p.position} (offsets ${p.firstOffset} to ${p.nextOffset - 1}): ${p.reason}`,
+    hint: (p) => `Restore the file from a backup, or go on reading at offset ${p.nextOffset}.`,
+  }),
+  LOG_METADATA_DAMAGED: spec<{ path: string; reason: string }>({
+    kind: 'external',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `topic metadata ${p.path} is damaged: ${p.reason}`,
+    hint: () => "Restore the file from a backup, or move the topic's folder out of the data folder.",
+  }),
+  LOG_OVERLOADED: spec<{ pendingBytes: number; limitBytes: number }>({
+    kind: 'external',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `${p.pendingBytes} bytes wait to be written, the limit is ${p.limitBytes}`,
+    hint: () => 'Send again later, more slowly.',
+  }),
+  LOG_OFFSET_OUT_OF_RANGE: spec<{ offset: number; startOffset: number; endOffset: number }>({
+    kind: 'user',
+    httpStatus: 416,
+    retry: 'never',
+    message: (p) => `offset ${p.offset} is outside the log, which holds ${p.startOffset} to ${p.endOffset} (exclusive)`,
+    hint: () => 'Records before the start were removed by retention: go on from the start offset or from the end.',
+  }),
+  LOG_TOPIC_NOT_FOUND: spec<{ topic: string }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) => `topic "${p.topic}" does not exist`,
+    hint: () => 'Create it first, or look at the list of topics for its name.',
+  }),
+  LOG_TOPIC_EXISTS: spec<{ topic: string }>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'never',
+    message: (p) => `topic "${p.topic}" exists already`,
+    hint: () => 'Use it, or choose another name.',
+  }),
+  LOG_TOPIC_NAME_INVALID: spec<{ topic: string; reason: string }>({
+    ...badRequest,
+    message: (p) => `"${p.topic}" is not a valid topic name: ${p.reason}`,
+    hint: () => 'Use 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", and not "." or ".." alone.',
+  }),
+  LOG_TOPIC_CONFIG_INVALID: spec<{ key: string; value: unknown; reason: string }>({
+    ...badRequest,
+    message: (p) => `topic setting ${p.key} = ${String(p.value)} is not valid: ${p.reason}`,
+    hint: (p) => `Change ${p.key}; its meaning is Kafka's.`,
+  }),
+  LOG_TOPIC_DELETED: spec<{ topic: string }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) => `topic "${p.topic}" was deleted`,
+    hint: () => 'Stop reading it, or create it again.',
+  }),
+  LOG_PARTITION_NOT_FOUND: spec<{ topic: string; partition: number; partitionCount: number }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) => `topic "${p.topic}" has no partition ${p.partition}; it has ${p.partitionCount}`,
+    hint: (p) => `Use a partition from 0 to ${p.partitionCount - 1}.`,
+  }),
+  LOG_CLOSED: spec<{ folder: string }>({
+    kind: 'external',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `the log in ${p.folder} is closed`,
+    hint: () => 'The server is stopping. Send again when it is back.',
+  }),
+  LOG_WRITER_STOPPED: spec<{ reason: string }>({
+    kind: 'internal',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `the log's writer thread stopped: ${p.reason}`,
+    hint: () => 'Restart the process; everything acknowledged is on disk. Please report this with the lines around it.',
+  }),
+}
+
+export const logErrors = defineErrors(specs)
+
+/** An error of the log that came over a port, with its kind, status and retry advice. */
+export function reviveLogError(body: ErrorBody): StreamError {
+  if (body.code in specs) return logErrors(body.code as keyof typeof specs, body.params as never)
+  return reviveError(body)
+}
+
+/** What the disk threw while `path` was written, as an error with a code of ours. */
+export function writeError(error: unknown, path: string): StreamError {
+  if (isStreamError(error)) return error
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') return logErrors('LOG_DISK_FULL', { path }, { cause: error })
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+    return logErrors('DATA_FOLDER_NOT_WRITABLE', { folder: path, reason: message }, { cause: error })
+  }
+  return logErrors('LOG_WRITE_FAILED', { path, reason: message }, { cause: error })
+}
+
+/** What the disk threw while `path` was read. */
+export function readError(error: unknown, path: string): StreamError {
+  if (isStreamError(error)) return error
+  return logErrors('LOG_READ_FAILED', { path, reason: (error as Error).message }, { cause: error })
+}

@@ -1,0 +1,10 @@
+// The durable, partitioned, replayable log: record batches as Kafka has them, on disk before they are acknowledged, read by any thread.
+export * from './contract.ts'
+export { crc32c } from './crc32c.ts'
+export { logErrors } from './errors.ts'
+export { openLog } from './log.ts'
+export { murmur2, partitionOf } from './partitioner.ts'
+export { openPartitionReader, PartitionReader } from './reader.ts'
+export { BatchBuilder, type BatchOptions, encodeHeaders, type HeaderTemplate, noHeaders, verifyBatch } from './recordBatch.ts'
+export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'
+export { checkTopicConfig, checkTopicName, defaultTopicConfig } from './topicMeta.ts'

@@ -1,0 +1,399 @@
+// The log as the rest of the process sees it: topics, appends, reads. The writer thread does the writing.
+//
+// Invariants
+//   1. `pendingBytes` is what was handed over and not answered; above the limit an append is refused at once, so memory is bounded.
+//   2. At most two append messages are on their way to the writer: while it syncs one group, the next is there or grows here.
+//   3. If the writer stops, every waiting and later append is refused with LOG_WRITER_STOPPED: none hangs.
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { realpathSync } from 'node:fs'
+import { isMarkedAsUntransferable, Worker } from 'node:worker_threads'
+import type {
+  AppendOptions,
+  AppendResult,
+  BrowsedRecord,
+  BrowseOptions,
+  Log,
+  LogLimits,
+  LogOptions,
+  LogStats,
+  PartitionInfo,
+  RecordInput,
+  RecoveryReport,
+  TopicConfig,
+  TopicDescriptor,
+  TopicInfo,
+} from './contract.ts'
+import { logErrors, reviveLogError } from './errors.ts'
+import { lockFolder } from './folderLock.ts'
+import { logMetrics } from './logMetrics.ts'
+import { PartitionState } from './partitionState.ts'
+import { openPartitionReader } from './reader.ts'
+import { BATCH_HEADER_BYTES, BatchBuilder, encodeHeaders, noHeaders, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
+import { readRecords } from './recordIndex.ts'
+import type { CallName, Calls, FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
+
+const defaultLimits: LogLimits = { pendingBytesMax: 64 * 1024 * 1024, retentionCheckMs: 30_000 }
+const MESSAGES_IN_FLIGHT_MAX = 2
+const SYNCS_KEPT = 1024
+const BROWSE_READ_BYTES = 256 * 1024
+
+interface Waiting {
+  topic: string
+  partition: number
+  sizeBytes: number
+  recordCount: number
+  resolve: (result: AppendResult) => void
+  reject: (error: Error) => void
+}
+interface Queue {
+  waiting: Waiting[]
+  topicIds: string[]
+  partitions: number[]
+  batches: Uint8Array[]
+  transfer: ArrayBuffer[]
+}
+interface KnownTopic extends TopicHandle {
+  views: PartitionState[]
+}
+
+/**
+ * Opens the log in a data folder, alone: locks the folder, mends what a crash left (see `stats().recovery`), starts the writer thread.
+ *
+ * @throws DATA_FOLDER_LOCKED, DATA_FOLDER_NOT_WRITABLE, LOG_METADATA_DAMAGED, LOG_READ_FAILED, LOG_WRITE_FAILED, LOG_DISK_FULL
+ */
+export async function openLog(options: LogOptions): Promise<Log> {
+  const unlock = lockFolder(options.folder)
+  try {
+    const folder = realpathSync(options.folder)
+    const clock = options.clock ?? Date.now
+    const workerData: WriterOptions = { folder, durability: options.durability ?? 'fsync', nowMs: clock() }
+    const worker = new Worker(new URL('./writerThread.ts', import.meta.url), { workerData, name: 'log-writer' })
+    const [first] = (await once(worker, 'message')) as [FromWriter]
+    if (first.kind === 'failed') {
+      await once(worker, 'exit')
+      throw reviveLogError(first.error)
+    }
+    if (first.kind !== 'ready') throw logErrors('LOG_WRITER_STOPPED', { reason: `it began with ${first.kind}` })
+    return new WriterLog(folder, clock, { ...defaultLimits, ...options.limits }, worker, unlock, first.topics, first.recovery)
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+class WriterLog implements Log {
+  readonly folder: string
+  pendingBytes = 0
+  private readonly clock: () => number
+  private readonly limits: LogLimits
+  private readonly worker: Worker
+  private readonly unlock: () => void
+  private readonly recovery: RecoveryReport[]
+  private readonly known = new Map<string, KnownTopic>()
+  private readonly retentionTimer: NodeJS.Timeout
+  private queue = emptyQueue()
+  /** Append messages on their way, oldest first. */
+  private inFlight: Waiting[][] = []
+  private readonly calls = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>()
+  private lastCallId = 0
+  private flushPlanned = false
+  private stopped: Error | undefined
+  private closing: Promise<void> | undefined
+  private appendedBytes = 0
+  private appendedRecords = 0
+  private readonly syncsMs: number[] = []
+  private syncCount = 0
+
+  constructor(
+    folder: string,
+    clock: () => number,
+    limits: LogLimits,
+    worker: Worker,
+    unlock: () => void,
+    topics: TopicHandle[],
+    recovery: RecoveryReport[],
+  ) {
+    this.folder = folder
+    this.clock = clock
+    this.limits = limits
+    this.worker = worker
+    this.unlock = unlock
+    this.recovery = recovery
+    for (const topic of topics) this.remember(topic)
+    for (const { kind, cutBytes } of recovery) {
+      if (kind === 'cut') logMetrics.cutBytes.inc(cutBytes)
+      else logMetrics.damages.inc()
+    }
+    worker.on('message', (message: FromWriter) => this.receive(message))
+    worker.on('error', (error) => this.stop(error.message))
+    worker.on('exit', () => this.stop('it ended'))
+    // The process may end while the log is idle; it stays while an append or a call waits for its answer.
+    worker.unref()
+    this.retentionTimer = setInterval(() => this.enforceRetention().catch(() => {}), limits.retentionCheckMs)
+    this.retentionTimer.unref()
+  }
+
+  async createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
+    return this.remember(await this.call('createTopic', name, randomUUID(), config))
+  }
+
+  async alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
+    return this.remember(await this.call('alterTopic', name, config))
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    await this.call('deleteTopic', name)
+    this.known.delete(name)
+  }
+
+  topics(): TopicInfo[] {
+    return [...this.known.values()].map(infoOf)
+  }
+
+  topic(name: string): TopicInfo | undefined {
+    const topic = this.known.get(name)
+    return topic && infoOf(topic)
+  }
+
+  append(topicName: string, partition: number, batch: Uint8Array, options: AppendOptions = {}): Promise<AppendResult> {
+    return new Promise((resolve, reject) => {
+      const topic = this.find(topicName)
+      this.checkPartition(topic, partition)
+      this.checkOpen()
+      const sizeBytes = batch.length
+      const pendingBytes = this.pendingBytes + sizeBytes
+      // A single batch may be larger than the limit: refusing it would never end.
+      if (this.pendingBytes > 0 && pendingBytes > this.limits.pendingBytesMax) {
+        logMetrics.rejected.inc({ code: 'LOG_OVERLOADED' })
+        throw logErrors('LOG_OVERLOADED', { pendingBytes: this.pendingBytes, limitBytes: this.limits.pendingBytesMax })
+      }
+      const recordCount = sizeBytes < BATCH_HEADER_BYTES ? 0 : readInt32(batch, RECORD_COUNT_AT)
+      if (options.recordCount !== undefined && options.recordCount !== recordCount) {
+        const reason = `its header says ${recordCount} records, the caller ${options.recordCount}`
+        throw logErrors('LOG_BATCH_INVALID', { position: RECORD_COUNT_AT, reason })
+      }
+      const { queue } = this
+      const bytes = ownedBytes(batch, options.copy === true)
+      queue.waiting.push({ topic: topicName, partition, sizeBytes, recordCount, resolve, reject })
+      queue.topicIds.push(topic.id)
+      queue.partitions.push(partition)
+      queue.batches.push(bytes)
+      queue.transfer.push(bytes.buffer)
+      this.pendingBytes = pendingBytes
+      this.planFlush()
+    })
+  }
+
+  async appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult> {
+    if (records.length === 0) throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: 'no records' })
+    const builder = new BatchBuilder(4096)
+    for (const { key, value, headers, timestampMs } of records) {
+      const template = headers && headers.length > 0 ? encodeHeaders(headers) : noHeaders
+      builder.appendRecord(key, value, 0, value?.length ?? 0, template, timestampMs)
+    }
+    return this.append(topic, partition, builder.finish())
+  }
+
+  readMessages(name: string, options: BrowseOptions = {}): BrowsedRecord[] {
+    const topic = this.find(name)
+    if (options.partition !== undefined) this.checkPartition(topic, options.partition)
+    const partitions = options.partition === undefined ? [...topic.views.keys()] : [options.partition]
+    const limit = Math.max(0, options.limit ?? 100)
+    const newest = options.fromOffset === undefined && options.fromTimeMs === undefined
+    const found: BrowsedRecord[] = []
+    for (const partition of partitions) found.push(...this.browse(name, partition, options, newest, limit))
+    // Partitions have no order among them: time gives one. Within a partition it is the offset's.
+    if (partitions.length > 1) found.sort((a, b) => a.timestampMs - b.timestampMs || a.partition - b.partition || a.offset - b.offset)
+    return newest ? found.slice(Math.max(0, found.length - limit)) : found.slice(0, limit)
+  }
+
+  descriptor(name: string): TopicDescriptor {
+    const { id, folder, states } = this.find(name)
+    return { topic: name, id, partitions: states.map((state, partition) => ({ partition, folder: `${folder}/${partition}`, state })) }
+  }
+
+  async enforceRetention(): Promise<number> {
+    return this.call('enforceRetention')
+  }
+
+  stats(): LogStats {
+    const syncs = this.syncsMs.toSorted((a, b) => a - b)
+    const quantile = (q: number) => syncs[Math.min(syncs.length - 1, Math.floor(syncs.length * q))] ?? 0
+    let sizeBytes = 0
+    for (const topic of this.known.values()) for (const view of topic.views) sizeBytes += view.read().sizeBytes
+    return {
+      pendingBytes: this.pendingBytes,
+      appendedBytes: this.appendedBytes,
+      appendedRecords: this.appendedRecords,
+      sizeBytes,
+      syncMsP50: quantile(0.5),
+      syncMsP99: quantile(0.99),
+      cutBytes: this.recovery.reduce((sum, report) => sum + report.cutBytes, 0),
+      recovery: this.recovery,
+    }
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shutDown()
+    return this.closing
+  }
+
+  private async shutDown(): Promise<void> {
+    clearInterval(this.retentionTimer)
+    try {
+      if (!this.stopped) {
+        while (this.queue.waiting.length > 0) this.post()
+        const ended = new Promise((resolve) => this.worker.once('exit', resolve))
+        await this.send('close', [])
+        this.worker.ref()
+        await ended
+      }
+    } finally {
+      this.stop('the log was closed')
+      this.unlock()
+    }
+  }
+
+  private *browse(topic: string, partition: number, options: BrowseOptions, newest: boolean, limit: number): Generator<BrowsedRecord> {
+    const { startOffset, endOffset } = this.find(topic).views[partition].read()
+    const reader = openPartitionReader(this.descriptor(topic), partition, startOffset)
+    try {
+      if (options.fromOffset !== undefined) reader.seek(Math.min(Math.max(options.fromOffset, startOffset), endOffset))
+      else if (options.fromTimeMs !== undefined) reader.seekTime(options.fromTimeMs)
+      else if (newest) reader.seek(Math.max(startOffset, endOffset - limit))
+      let rest = limit
+      for (let run = rest > 0 ? reader.read(BROWSE_READ_BYTES) : undefined; run; run = reader.read(BROWSE_READ_BYTES)) {
+        for (const record of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
+          yield { partition, ...record }
+          if (--rest === 0) return
+        }
+      }
+    } finally {
+      reader.close()
+    }
+  }
+
+  private find(name: string): KnownTopic {
+    const topic = this.known.get(name)
+    if (!topic) throw logErrors('LOG_TOPIC_NOT_FOUND', { topic: name })
+    return topic
+  }
+
+  private checkPartition(topic: KnownTopic, partition: number): void {
+    const partitionCount = topic.states.length
+    if (topic.states[partition] === undefined) throw logErrors('LOG_PARTITION_NOT_FOUND', { topic: topic.name, partition, partitionCount })
+  }
+
+  private checkOpen(): void {
+    if (this.stopped) throw this.stopped
+    if (this.closing) throw logErrors('LOG_CLOSED', { folder: this.folder })
+  }
+
+  private remember(topic: TopicHandle): TopicInfo {
+    const known = { ...topic, views: topic.states.map((state) => new PartitionState(state)) }
+    this.known.set(topic.name, known)
+    return infoOf(known)
+  }
+
+  private planFlush(): void {
+    if (this.flushPlanned || this.inFlight.length >= MESSAGES_IN_FLIGHT_MAX) return
+    this.flushPlanned = true
+    queueMicrotask(() => {
+      this.flushPlanned = false
+      if (this.queue.waiting.length > 0 && this.inFlight.length < MESSAGES_IN_FLIGHT_MAX && !this.stopped) this.post()
+    })
+  }
+
+  private post(): void {
+    const { waiting, topicIds, partitions, batches, transfer } = this.queue
+    this.queue = emptyQueue()
+    this.inFlight.push(waiting)
+    const message: ToWriter = { kind: 'append', nowMs: this.clock(), topicIds, partitions, batches }
+    this.worker.ref()
+    this.worker.postMessage(message, transfer)
+  }
+
+  private async call<N extends CallName>(name: N, ...args: Calls[N]['args']): Promise<Calls[N]['result']> {
+    this.checkOpen()
+    // What was appended before the call is written before it.
+    if (this.queue.waiting.length > 0) this.post()
+    return this.send(name, args)
+  }
+
+  private send<N extends CallName>(name: N, args: Calls[N]['args']): Promise<Calls[N]['result']> {
+    const id = ++this.lastCallId
+    const message: ToWriter = { kind: 'call', nowMs: this.clock(), id, name, args }
+    return new Promise((resolve, reject) => {
+      this.calls.set(id, { resolve: resolve as (result: unknown) => void, reject })
+      this.worker.ref()
+      this.worker.postMessage(message)
+    })
+  }
+
+  private receive(message: FromWriter): void {
+    if (message.kind === 'acks') this.acknowledge(message)
+    if (message.kind === 'reply') {
+      const call = this.calls.get(message.id)
+      this.calls.delete(message.id)
+      if (message.error) call?.reject(reviveLogError(message.error))
+      else call?.resolve(message.result)
+    }
+    if (this.queue.waiting.length > 0) this.planFlush()
+    if (this.inFlight.length === 0 && this.calls.size === 0 && this.queue.waiting.length === 0) this.worker.unref()
+  }
+
+  private acknowledge({ messageCount, offsets, errors, syncsMs }: FromWriter & { kind: 'acks' }): void {
+    for (const syncMs of syncsMs) {
+      this.syncsMs[this.syncCount++ % SYNCS_KEPT] = syncMs
+      logMetrics.syncSeconds.observe(syncMs / 1000)
+    }
+    let i = 0
+    for (const waiting of this.inFlight.splice(0, messageCount).flat()) {
+      const [first, last] = [offsets[i++], offsets[i++]]
+      this.pendingBytes -= waiting.sizeBytes
+      if (Number.isNaN(first)) {
+        const error = reviveLogError(errors[last])
+        logMetrics.rejected.inc({ code: error.code })
+        waiting.reject(error)
+        continue
+      }
+      this.appendedBytes += waiting.sizeBytes
+      this.appendedRecords += waiting.recordCount
+      logMetrics.appendedBytes.inc({ topic: waiting.topic }, waiting.sizeBytes)
+      logMetrics.appendedRecords.inc({ topic: waiting.topic }, waiting.recordCount)
+      waiting.resolve({ partition: waiting.partition, first, last })
+    }
+    logMetrics.pendingBytes.set(this.pendingBytes)
+  }
+
+  /** The writer is gone: nothing that waits may wait forever. */
+  private stop(reason: string): void {
+    if (this.stopped) return
+    const stopped = this.closing ? logErrors('LOG_CLOSED', { folder: this.folder }) : logErrors('LOG_WRITER_STOPPED', { reason })
+    this.stopped = stopped
+    clearInterval(this.retentionTimer)
+    for (const waiting of [...this.inFlight.flat(), ...this.queue.waiting]) waiting.reject(stopped)
+    for (const call of this.calls.values()) call.reject(stopped)
+    this.calls.clear()
+    this.inFlight = []
+    this.queue = emptyQueue()
+    this.pendingBytes = 0
+  }
+}
+
+const emptyQueue = (): Queue => ({ waiting: [], topicIds: [], partitions: [], batches: [], transfer: [] })
+
+const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
+
+function partitionInfoOf(view: PartitionState, partition: number): PartitionInfo {
+  const { startOffset, endOffset, sizeBytes } = view.read()
+  return { partition, startOffset, endOffset, sizeBytes }
+}
+
+/** Bytes whose ArrayBuffer can be transferred: the caller's own, or a copy where it holds more than the batch or may not move. */
+function ownedBytes(batch: Uint8Array, copy: boolean): Uint8Array<ArrayBuffer> {
+  const { buffer } = batch
+  const isOwn = !copy && batch.byteOffset === 0 && buffer instanceof ArrayBuffer && !isMarkedAsUntransferable(buffer)
+  return isOwn ? new Uint8Array(buffer, 0, batch.length) : new Uint8Array(batch)
+}

@@ -1,0 +1,35 @@
+// What the log counts for GET /metrics.
+import { Counter, Gauge, Histogram } from 'prom-client'
+import { metrics } from '../base/index.ts'
+
+const registers = [metrics]
+
+export const logMetrics = {
+  appendedRecords: new Counter({
+    name: 'millrace_log_appended_records_total',
+    help: 'Records acknowledged by the log.',
+    labelNames: ['topic'],
+    registers,
+  }),
+  appendedBytes: new Counter({
+    name: 'millrace_log_appended_bytes_total',
+    help: 'Bytes of record batches acknowledged by the log.',
+    labelNames: ['topic'],
+    registers,
+  }),
+  rejected: new Counter({
+    name: 'millrace_log_rejected_batches_total',
+    help: 'Batches that the log refused, by error code.',
+    labelNames: ['code'],
+    registers,
+  }),
+  pendingBytes: new Gauge({ name: 'millrace_log_pending_bytes', help: 'Bytes that wait to be written and synced.', registers }),
+  syncSeconds: new Histogram({
+    name: 'millrace_log_sync_seconds',
+    help: "Time of the disk's own fdatasync.",
+    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers,
+  }),
+  cutBytes: new Counter({ name: 'millrace_log_cut_bytes_total', help: 'Torn bytes cut off when the log was opened.', registers }),
+  damages: new Counter({ name: 'millrace_log_damages_total', help: 'Damaged segments found when the log was opened.', registers }),
+}

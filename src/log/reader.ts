@@ -1,0 +1,329 @@
+// Reading a partition from any thread: from the files, up to what the writer has published.
+//
+// Invariants
+//   1. Only whole batches that are durable are returned, in order, without a gap; a buffer is new for each read and never touched again.
+//   2. Bytes are checked before they are returned: a sealed segment by the checksums of its chunks, which cover every byte; the active
+//      one by each batch's CRC, and that offsets go on without a gap. What does not fit is LOG_SEGMENT_DAMAGED, and nothing of it is returned.
+//   3. The open file is the pin: retention may unlink the segment that is being read, its bytes stay until the reader has moved on.
+import type { PartitionDescriptor, ReadResult, TopicDescriptor } from './contract.ts'
+import { crc32c } from './crc32c.ts'
+import { type Disk, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
+import { logErrors, readError } from './errors.ts'
+import { PARTITION_CLOSED, PARTITION_DELETED, type PartitionSnapshot, PartitionState } from './partitionState.ts'
+import { BATCH_HEADER_BYTES, baseOffsetOf, batchSizeOf, MAX_TIMESTAMP_AT, nextOffsetOf, readInt64, verifyBatch } from './recordBatch.ts'
+import { indexBatch, RecordIndex } from './recordIndex.ts'
+import { type Chunk, listSegments, logPath, readIndex, type SegmentIndex } from './segmentIndex.ts'
+
+const READ_BYTES_DEFAULT = 1024 * 1024
+
+/** The segment being read. */
+interface OpenSegment {
+  baseOffset: number
+  path: string
+  file: FileHandle
+  /** Where the next batch begins, and its offset. */
+  position: number
+  offset: number
+  /** Known once the segment is sealed. */
+  sealed: { sizeBytes: number; chunks: Chunk[] } | undefined
+}
+
+/**
+ * A reader of one partition, in any thread.
+ *
+ * @param fromOffset  the first record wanted; the first batch returned may begin before it
+ * @throws            LOG_PARTITION_NOT_FOUND
+ */
+export function openPartitionReader(
+  descriptor: TopicDescriptor,
+  partition: number,
+  fromOffset: number,
+  disk: Disk = realDisk,
+): PartitionReader {
+  const found = descriptor.partitions.find((one) => one.partition === partition)
+  if (!found) {
+    const partitionCount = descriptor.partitions.length
+    throw logErrors('LOG_PARTITION_NOT_FOUND', { topic: descriptor.topic, partition, partitionCount })
+  }
+  return new PartitionReader(descriptor.topic, found, fromOffset, disk)
+}
+
+export class PartitionReader {
+  private readonly topic: string
+  private readonly folder: string
+  private readonly disk: Disk
+  private readonly state: PartitionState
+  private wanted: number
+  private segment: OpenSegment | undefined
+
+  constructor(topic: string, { folder, state }: PartitionDescriptor, fromOffset: number, disk: Disk) {
+    this.topic = topic
+    this.folder = folder
+    this.state = new PartitionState(state)
+    this.disk = disk
+    this.wanted = fromOffset
+  }
+
+  /** The next record that a read returns. */
+  get nextOffset(): number {
+    return this.wanted
+  }
+  /** First and next offset of the partition now. */
+  get range(): { startOffset: number; endOffset: number } {
+    const { startOffset, endOffset } = this.state.read()
+    return { startOffset, endOffset }
+  }
+
+  /**
+   * The next whole batches: up to `maxBytes`, but at least one. Undefined if there is nothing new.
+   *
+   * @throws LOG_OFFSET_OUT_OF_RANGE  also after retention took what was wanted
+   * @throws LOG_SEGMENT_DAMAGED      its `nextOffset` is where one can go on with `seek`
+   * @throws LOG_TOPIC_DELETED, LOG_READ_FAILED
+   */
+  read(maxBytes = READ_BYTES_DEFAULT): ReadResult | undefined {
+    maxBytes = Math.max(maxBytes, 1)
+    for (;;) {
+      const state = this.state.read()
+      if (state.status === PARTITION_DELETED) {
+        this.close()
+        throw logErrors('LOG_TOPIC_DELETED', { topic: this.topic })
+      }
+      if (this.wanted === state.endOffset) return undefined
+      if (this.wanted > state.endOffset || this.wanted < 0) throw this.outOfRange(state)
+      const segment = this.segment ?? this.openSegment(state)
+      try {
+        if (segment.baseOffset < state.activeBaseOffset && !segment.sealed) this.loadSeal(segment)
+        const sizeBytes = segment.sealed?.sizeBytes ?? state.durablePosition
+        if (segment.position >= sizeBytes) {
+          this.leaveSegment(segment, state)
+          continue
+        }
+        const result = segment.sealed
+          ? this.readSealed(segment, segment.sealed, maxBytes)
+          : this.readActive(segment, sizeBytes, maxBytes, state)
+        if (result) return result
+      } catch (error) {
+        throw readError(error, segment.path)
+      }
+    }
+  }
+
+  /**
+   * Resolves to true when `read` has something to say, to false after `timeoutMs` or once the log is closed.
+   * It does not keep Node alive by itself.
+   */
+  async waitForData(timeoutMs: number): Promise<boolean> {
+    const deadlineMs = performance.now() + timeoutMs
+    for (;;) {
+      const { version, status, endOffset } = this.state.read()
+      if (endOffset !== this.wanted || status === PARTITION_DELETED) return true
+      const restMs = deadlineMs - performance.now()
+      if (status === PARTITION_CLOSED || restMs <= 0) return false
+      await this.state.waitForChange(version, restMs)
+    }
+  }
+
+  seek(offset: number): void {
+    this.closeSegment()
+    this.wanted = offset
+  }
+
+  /**
+   * Moves to the first record whose timestamp is `timeMs` or later, as Kafka's ListOffsets finds it.
+   *
+   * @returns  its offset; without such a record the end of the log
+   */
+  seekTime(timeMs: number): number {
+    const state = this.state.read()
+    const found = this.findTime(timeMs, state) ?? state.endOffset
+    this.seek(found)
+    return found
+  }
+
+  close(): void {
+    this.closeSegment()
+  }
+
+  private findTime(timeMs: number, state: PartitionSnapshot): number | undefined {
+    const bases = this.list(state)
+    const index = new RecordIndex()
+    for (const baseOffset of bases) {
+      const { chunks, seal } = readIndex(this.disk, this.folder, baseOffset)
+      if (seal && seal.maxTimestampMs < timeMs) continue
+      const at = chunks.findIndex((chunk) => chunk.maxTimestampMs >= timeMs)
+      // What no entry speaks of yet, the end of the active segment, has to be read.
+      const from = at < 0 ? (chunks.at(-1)?.nextOffset ?? baseOffset) : (chunks[at - 1]?.nextOffset ?? baseOffset)
+      if (from >= state.endOffset) continue
+      this.seek(Math.max(from, state.startOffset))
+      for (let run = this.read(); run; run = this.read()) {
+        for (let position = run.start; position < run.end; ) {
+          const sizeBytes = batchSizeOf(run.bytes, position)
+          if (readInt64(run.bytes, position + MAX_TIMESTAMP_AT) >= timeMs) {
+            index.reset()
+            indexBatch(run.bytes, position, index)
+            for (let row = 0; row < index.count; row++) if (index.timestampsMs[row] >= timeMs) return index.offsets[row]
+          }
+          position += sizeBytes
+        }
+        if (run.nextOffset >= state.endOffset) break
+      }
+    }
+    return undefined
+  }
+
+  private list(state: PartitionSnapshot): number[] {
+    return listSegments(this.disk, this.folder).filter((baseOffset) => baseOffset <= state.activeBaseOffset)
+  }
+
+  /** Opens the segment that holds the wanted record and places the reader at a batch at or before it. */
+  private openSegment(state: PartitionSnapshot): OpenSegment {
+    try {
+      const bases = this.list(state)
+      const at = bases.findLastIndex((base) => base <= this.wanted)
+      if (at < 0) throw this.gone(bases[0], 'the segment is missing')
+      const baseOffset = bases[at]
+      const path = logPath(this.folder, baseOffset)
+      const file = this.disk.open(path, 'read')
+      const segment: OpenSegment = { baseOffset, path, file, position: 0, offset: baseOffset, sealed: undefined }
+      this.segment = segment
+      const index = baseOffset < state.activeBaseOffset ? this.loadSeal(segment) : readIndex(this.disk, this.folder, baseOffset)
+      if (index.seal && index.seal.nextOffset <= this.wanted) throw this.gone(bases[at + 1], 'the segment is missing')
+      for (const chunk of index.chunks) {
+        if (chunk.nextOffset > this.wanted || (!segment.sealed && chunk.endPosition > state.durablePosition)) break
+        segment.position = chunk.endPosition
+        segment.offset = chunk.nextOffset
+      }
+      return segment
+    } catch (error) {
+      this.closeSegment()
+      if (errorCodeOf(error) === 'ENOENT') throw this.gone(undefined, 'the segment is missing')
+      throw readError(error, this.folder)
+    }
+  }
+
+  /** Why there is no segment for the wanted record: retention, or damage. */
+  private gone(nextBase: number | undefined, reason: string) {
+    const state = this.state.read()
+    if (state.status === PARTITION_DELETED) return logErrors('LOG_TOPIC_DELETED', { topic: this.topic })
+    if (this.wanted < state.startOffset) return this.outOfRange(state)
+    const nextOffset = nextBase ?? state.endOffset
+    return logErrors('LOG_SEGMENT_DAMAGED', { path: this.folder, position: 0, firstOffset: this.wanted, nextOffset, reason })
+  }
+
+  private outOfRange({ startOffset, endOffset }: PartitionSnapshot) {
+    return logErrors('LOG_OFFSET_OUT_OF_RANGE', { offset: this.wanted, startOffset, endOffset })
+  }
+
+  /** Loads what a sealed segment is checked with. Without a whole index its batches are checked one by one, and the file's size counts. */
+  private loadSeal(segment: OpenSegment): SegmentIndex {
+    const index = readIndex(this.disk, this.folder, segment.baseOffset)
+    const sizeBytes = index.seal?.endPosition ?? this.disk.size(segment.file)
+    segment.sealed = { sizeBytes, chunks: index.seal ? index.chunks : [] }
+    return index
+  }
+
+  private readSealed(segment: OpenSegment, sealed: { sizeBytes: number; chunks: Chunk[] }, maxBytes: number): ReadResult | undefined {
+    const { chunks, sizeBytes } = sealed
+    if (chunks.length === 0) return this.readActive(segment, sizeBytes, maxBytes, this.state.read())
+    const first = chunks.findIndex((chunk) => chunk.endPosition > segment.position)
+    const runStart = chunks[first - 1]?.endPosition ?? 0
+    let last = first
+    while (last + 1 < chunks.length && chunks[last + 1].endPosition - segment.position <= maxBytes) last++
+    const bytes = this.readBytes(segment, runStart, chunks[last].endPosition)
+    let start = 0
+    for (let i = first; i <= last; i++) {
+      const end = chunks[i].endPosition - runStart
+      if (end > bytes.length || crc32c(bytes.subarray(start, end)) !== chunks[i].crc) {
+        const firstOffset = Math.max(this.wanted, chunks[i - 1]?.nextOffset ?? segment.baseOffset)
+        // The chunks before it are good: they are returned first.
+        if (i > first) return this.take(segment, bytes, segment.position - runStart, start, maxBytes)
+        const reason = end > bytes.length ? 'the end of the file is missing' : 'its checksum is wrong'
+        throw this.damaged(segment, runStart + start, firstOffset, chunks[i].nextOffset, reason)
+      }
+      start = end
+    }
+    return this.take(segment, bytes, segment.position - runStart, start, maxBytes)
+  }
+
+  private readActive(segment: OpenSegment, sizeBytes: number, maxBytes: number, state: PartitionSnapshot): ReadResult | undefined {
+    const available = sizeBytes - segment.position
+    let bytes = this.readBytes(segment, segment.position, segment.position + Math.min(available, maxBytes))
+    const firstBytes = bytes.length >= BATCH_HEADER_BYTES ? batchSizeOf(bytes, 0) : BATCH_HEADER_BYTES
+    if (firstBytes > bytes.length && bytes.length < available) {
+      const need = bytes.length >= BATCH_HEADER_BYTES ? firstBytes : this.firstBatchBytes(segment)
+      bytes = this.readBytes(segment, segment.position, segment.position + Math.min(available, need))
+    }
+    let end = 0
+    let offset = segment.offset
+    // Once also where the file has no byte left, so that this is an error.
+    while (end < bytes.length || end === 0) {
+      const batchBytes = bytes.length - end >= BATCH_HEADER_BYTES ? batchSizeOf(bytes, end) : Number.POSITIVE_INFINITY
+      const isCut = end + batchBytes > bytes.length
+      if (isCut && end > 0) break
+      try {
+        verifyBatch(bytes, end, bytes.length)
+        if (baseOffsetOf(bytes, end) !== offset) throw new Error(`a batch begins at offset ${baseOffsetOf(bytes, end)}, not ${offset}`)
+      } catch (error) {
+        if (end > 0) break
+        const nextGood = readIndex(this.disk, this.folder, segment.baseOffset).chunks.find((chunk) => chunk.endPosition > segment.position)
+        const nextBase = segment.sealed && this.list(state).find((base) => base > segment.baseOffset)
+        const nextOffset = nextGood?.nextOffset ?? nextBase ?? state.endOffset
+        throw this.damaged(segment, segment.position, Math.max(this.wanted, offset), nextOffset, (error as Error).message)
+      }
+      offset = nextOffsetOf(bytes, end)
+      end += batchBytes
+    }
+    return this.take(segment, bytes, 0, end, maxBytes)
+  }
+
+  private firstBatchBytes(segment: OpenSegment): number {
+    const header = this.readBytes(segment, segment.position, segment.position + BATCH_HEADER_BYTES)
+    return header.length < BATCH_HEADER_BYTES ? BATCH_HEADER_BYTES : batchSizeOf(header, 0)
+  }
+
+  /** Skips checked batches before the wanted record, takes as many as fit, and moves on. Undefined if none was left. */
+  private take(segment: OpenSegment, bytes: Uint8Array, start: number, end: number, maxBytes: number): ReadResult | undefined {
+    let position = start
+    while (position < end && nextOffsetOf(bytes, position) <= this.wanted) position += batchSizeOf(bytes, position)
+    const fromOffset = this.wanted
+    const runStart = position
+    while (position < end) {
+      const next = position + batchSizeOf(bytes, position)
+      if (position > runStart && next - runStart > maxBytes) break
+      this.wanted = nextOffsetOf(bytes, position)
+      position = next
+    }
+    segment.position += position - start
+    if (position > start) segment.offset = position > runStart ? this.wanted : this.offsetAt(bytes, start, position, segment.offset)
+    return position > runStart ? { bytes, start: runStart, end: position, fromOffset, nextOffset: this.wanted } : undefined
+  }
+
+  /** The offset after the batches of `bytes[start … end)`. */
+  private offsetAt(bytes: Uint8Array, start: number, end: number, offset: number): number {
+    for (let position = start; position < end; position += batchSizeOf(bytes, position)) offset = nextOffsetOf(bytes, position)
+    return offset
+  }
+
+  /** Bytes of the file; fewer where it ends too early. */
+  private readBytes(segment: OpenSegment, from: number, to: number): Uint8Array {
+    const bytes = Buffer.allocUnsafeSlow(to - from)
+    return bytes.subarray(0, this.disk.read(segment.file, bytes, 0, to - from, from))
+  }
+
+  private damaged(segment: OpenSegment, position: number, firstOffset: number, nextOffset: number, reason: string) {
+    return logErrors('LOG_SEGMENT_DAMAGED', { path: segment.path, position, firstOffset, nextOffset, reason })
+  }
+
+  /** At the end of a sealed segment: the next one must begin with the wanted record. */
+  private leaveSegment(segment: OpenSegment, state: PartitionSnapshot): void {
+    this.closeSegment()
+    const next = this.list(state).find((base) => base > segment.baseOffset)
+    if (next !== this.wanted) throw this.gone(next, 'records are missing between two segments')
+  }
+
+  private closeSegment(): void {
+    if (this.segment) this.disk.close(this.segment.file)
+    this.segment = undefined
+  }
+}

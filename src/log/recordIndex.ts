@@ -1,0 +1,305 @@
+// Reading record batches: positions of keys, values and headers in typed arrays, without an object for each record.
+//
+// Invariants
+//   1. Whatever the bytes are, nothing is read outside the batch: each length is checked against its end, or LOG_BATCH_INVALID is thrown.
+//   2. A position is valid in `RecordIndex.bytes`: the batch's own buffer, or the decompressed records of one compressed batch.
+//   3. An index that failed to take a batch keeps the records it had before.
+import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
+import type { LogRecord } from './contract.ts'
+import { logErrors } from './errors.ts'
+import {
+  ATTRIBUTES_AT,
+  BASE_TIMESTAMP_AT,
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  batchSizeOf,
+  COMPRESSION_MASK,
+  CONTROL_FLAG,
+  LAST_OFFSET_DELTA_AT,
+  RECORD_COUNT_AT,
+  readInt16,
+  readInt32,
+  readInt64,
+  TIMESTAMP_MS_MAX,
+  verifyBatch,
+} from './recordBatch.ts'
+
+/** A compressed batch that grows beyond this is refused: a small request must not take the memory. */
+const DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024
+/** length, attributes, timestamp, offset, key, value, header count: one byte each. */
+const RECORD_BYTES_MIN = 7
+
+/** Where the records of one or more batches are; row i of each array belongs to record i, for `count` records. */
+export class RecordIndex {
+  count = 0
+  /** What the positions point into. */
+  bytes: Uint8Array = new Uint8Array(0)
+  /** (count) first byte of the value; -1 is a null value, and its end is -1 too. */
+  valueStarts: Int32Array
+  valueEnds: Int32Array
+  /** (count) first byte of the key; -1 is a null key. */
+  keyStarts: Int32Array
+  keyEnds: Int32Array
+  /** (count) the header count's varint, then the headers: for `findHeader` and `readHeaders`. */
+  headersStarts: Int32Array
+  headersEnds: Int32Array
+  /** (count) CreateTime, epoch ms. */
+  timestampsMs: Float64Array
+  /** (count) offsets in the log. */
+  offsets: Float64Array
+
+  constructor(capacity = 1024) {
+    this.valueStarts = new Int32Array(capacity)
+    this.valueEnds = new Int32Array(capacity)
+    this.keyStarts = new Int32Array(capacity)
+    this.keyEnds = new Int32Array(capacity)
+    this.headersStarts = new Int32Array(capacity)
+    this.headersEnds = new Int32Array(capacity)
+    this.timestampsMs = new Float64Array(capacity)
+    this.offsets = new Float64Array(capacity)
+  }
+
+  /** Forgets the records, keeps the arrays. Columns that still point into `bytes` are not affected. */
+  reset(): void {
+    this.count = 0
+  }
+
+  /** Makes room for `count` records. */
+  reserve(count: number): void {
+    const size = this.offsets.length
+    if (count <= size) return
+    const grown = new RecordIndex(Math.max(count, size * 2))
+    grown.valueStarts.set(this.valueStarts)
+    grown.valueEnds.set(this.valueEnds)
+    grown.keyStarts.set(this.keyStarts)
+    grown.keyEnds.set(this.keyEnds)
+    grown.headersStarts.set(this.headersStarts)
+    grown.headersEnds.set(this.headersEnds)
+    grown.timestampsMs.set(this.timestampsMs)
+    grown.offsets.set(this.offsets)
+    const { count: had, bytes } = this
+    Object.assign(this, grown)
+    this.count = had
+    this.bytes = bytes
+  }
+}
+
+/**
+ * Adds the records of the batch at `start` to `out`. The checksum is not looked at: `verifyBatch` does that, and a reader has done it.
+ * Control batches (the marks of transactions) add nothing.
+ *
+ * @param fromOffset  records below it are skipped: a reader that starts inside a batch gets the whole batch
+ * @returns           where the batch ends; `start` itself if the batch is compressed and `out` is not empty, because its positions
+ *                    would point into another buffer: take what `out` has, reset it, and come again
+ * @throws            LOG_BATCH_INVALID, LOG_COMPRESSION_UNSUPPORTED
+ */
+export function indexBatch(bytes: Uint8Array, start: number, out: RecordIndex, fromOffset = 0): number {
+  if (bytes.length - start < BATCH_HEADER_BYTES) throw invalid(start, 'the batch header is cut off')
+  const sizeBytes = batchSizeOf(bytes, start)
+  const end = start + sizeBytes
+  if (sizeBytes < BATCH_HEADER_BYTES || end > bytes.length) throw invalid(start, `a batch of ${sizeBytes} bytes does not fit`)
+  const attributes = readInt16(bytes, start + ATTRIBUTES_AT)
+  if (attributes & CONTROL_FLAG) return end
+  const codec = attributes & COMPRESSION_MASK
+  if (codec === 0) {
+    if (out.count > 0 && out.bytes !== bytes) return start
+    out.bytes = bytes
+    indexRecords(bytes, start + BATCH_HEADER_BYTES, end, bytes, start, out, fromOffset)
+    return end
+  }
+  if (out.count > 0) return start
+  const records = decompress(bytes.subarray(start + BATCH_HEADER_BYTES, end), codec, start)
+  out.bytes = records
+  indexRecords(records, 0, records.length, bytes, start, out, fromOffset)
+  return end
+}
+
+function indexRecords(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  header: Uint8Array,
+  headerAt: number,
+  out: RecordIndex,
+  fromOffset: number,
+): void {
+  const recordCount = readInt32(header, headerAt + RECORD_COUNT_AT)
+  if (recordCount < 0 || recordCount > (end - start) / RECORD_BYTES_MIN) throw invalid(start, `${recordCount} records do not fit`)
+  const baseOffset = baseOffsetOf(header, headerAt)
+  const baseTimestampMs = readInt64(header, headerAt + BASE_TIMESTAMP_AT)
+  const lastOffsetDelta = readInt32(header, headerAt + LAST_OFFSET_DELTA_AT)
+  const had = out.count
+  out.reserve(had + recordCount)
+  const { valueStarts, valueEnds, keyStarts, keyEnds, headersStarts, headersEnds, timestampsMs, offsets } = out
+  let row = had
+  let lastDelta = -1
+  cursor = start
+  for (let record = 0; record < recordCount; record++) {
+    const length = readVarint(bytes, end)
+    const recordEnd = cursor + length
+    if (length < RECORD_BYTES_MIN - 1 || recordEnd > end) throw invalid(cursor, `a record of ${length} bytes does not fit`)
+    cursor++
+    const timestampDelta = readVarint(bytes, recordEnd)
+    const offsetDelta = readVarint(bytes, recordEnd)
+    if (offsetDelta <= lastDelta || offsetDelta > lastOffsetDelta) throw invalid(cursor, `offset delta ${offsetDelta}`)
+    lastDelta = offsetDelta
+    const keySize = readVarint(bytes, recordEnd)
+    if (keySize < -1 || keySize > recordEnd - cursor) throw invalid(cursor, `a key of ${keySize} bytes does not fit`)
+    const keyStart = keySize < 0 ? -1 : cursor
+    if (keySize > 0) cursor += keySize
+    const keyEnd = keySize < 0 ? -1 : cursor
+    const valueSize = readVarint(bytes, recordEnd)
+    if (valueSize < -1 || valueSize > recordEnd - cursor) throw invalid(cursor, `a value of ${valueSize} bytes does not fit`)
+    const valueStart = valueSize < 0 ? -1 : cursor
+    if (valueSize > 0) cursor += valueSize
+    if (cursor >= recordEnd) throw invalid(cursor, 'a record without its header count')
+    if (baseOffset + offsetDelta >= fromOffset) {
+      keyStarts[row] = keyStart
+      keyEnds[row] = keyEnd
+      valueStarts[row] = valueStart
+      valueEnds[row] = valueSize < 0 ? -1 : cursor
+      headersStarts[row] = cursor
+      headersEnds[row] = recordEnd
+      timestampsMs[row] = baseTimestampMs + timestampDelta
+      offsets[row++] = baseOffset + offsetDelta
+    }
+    cursor = recordEnd
+  }
+  if (cursor !== end) throw invalid(cursor, `${end - cursor} bytes after the last record`)
+  out.count = row
+}
+
+/**
+ * Checks everything about the single batch that `bytes` should be: header, checksum, each record and each header of it.
+ * For batches of clients; what `BatchBuilder` made needs no check.
+ *
+ * @returns  the number of records
+ * @throws   LOG_BATCH_INVALID, LOG_BATCH_CHECKSUM, LOG_COMPRESSION_UNSUPPORTED
+ */
+export function validateBatch(bytes: Uint8Array, scratch = new RecordIndex()): number {
+  if (verifyBatch(bytes, 0, bytes.length) !== bytes.length) throw invalid(0, 'bytes after the batch')
+  const recordCount = readInt32(bytes, RECORD_COUNT_AT)
+  const lastOffsetDelta = readInt32(bytes, LAST_OFFSET_DELTA_AT)
+  if (recordCount === 0 || recordCount !== lastOffsetDelta + 1) throw invalid(0, `${recordCount} records in ${lastOffsetDelta + 1} offsets`)
+  scratch.reset()
+  indexBatch(bytes, 0, scratch)
+  for (let row = 0; row < scratch.count; row++) {
+    if (Math.abs(scratch.timestampsMs[row]) > TIMESTAMP_MS_MAX) throw invalid(0, `timestamp ${scratch.timestampsMs[row]}`)
+    walkHeaders(scratch.bytes, scratch.headersStarts[row], scratch.headersEnds[row], undefined)
+  }
+  return recordCount
+}
+
+type HeaderVisitor = (nameStart: number, nameEnd: number, valueStart: number, valueEnd: number) => void
+
+function walkHeaders(bytes: Uint8Array, start: number, end: number, visit: HeaderVisitor | undefined): void {
+  cursor = start
+  const count = readVarint(bytes, end)
+  if (count < 0 || count > (end - cursor) / 2) throw invalid(cursor, `${count} headers do not fit`)
+  for (let header = 0; header < count; header++) {
+    const nameSize = readVarint(bytes, end)
+    if (nameSize < 0 || nameSize > end - cursor) throw invalid(cursor, `a header name of ${nameSize} bytes does not fit`)
+    const nameStart = cursor
+    cursor += nameSize
+    const valueSize = readVarint(bytes, end)
+    if (valueSize < -1 || valueSize > end - cursor) throw invalid(cursor, `a header value of ${valueSize} bytes does not fit`)
+    const valueStart = cursor
+    if (valueSize > 0) cursor += valueSize
+    visit?.(nameStart, nameStart + nameSize, valueSize < 0 ? -1 : valueStart, valueSize < 0 ? -1 : cursor)
+  }
+  if (cursor !== end) throw invalid(cursor, `${end - cursor} bytes after the last header`)
+}
+
+/** Headers of one record, from `headersStarts[i]` to `headersEnds[i]`. Values are views into `bytes`. */
+export function readHeaders(bytes: Uint8Array, start: number, end: number): LogRecord['headers'] {
+  const headers: LogRecord['headers'] = []
+  walkHeaders(bytes, start, end, (nameStart, nameEnd, valueStart, valueEnd) => {
+    const name = textDecoder.decode(bytes.subarray(nameStart, nameEnd))
+    headers.push([name, valueStart < 0 ? null : bytes.subarray(valueStart, valueEnd)])
+  })
+  return headers
+}
+const textDecoder = new TextDecoder()
+
+/**
+ * Finds one header's value without an object for each header.
+ *
+ * @param name   the header's name in UTF-8
+ * @param found  (2) set to the value's start and end, -1 where it is null
+ * @returns      whether the record has the header; the last of that name counts, as for Kafka's `lastHeader`
+ */
+export function findHeader(bytes: Uint8Array, start: number, end: number, name: Uint8Array, found: Int32Array): boolean {
+  let hit = false
+  walkHeaders(bytes, start, end, (nameStart, nameEnd, valueStart, valueEnd) => {
+    if (nameEnd - nameStart !== name.length) return
+    for (let i = 0; i < name.length; i++) if (bytes[nameStart + i] !== name[i]) return
+    found[0] = valueStart
+    found[1] = valueEnd
+    hit = true
+  })
+  return hit
+}
+
+/** The records of all batches in `bytes[start … end)` as objects, for browsing and tests; values are views. */
+export function* readRecords(bytes: Uint8Array, start = 0, end = bytes.length, fromOffset = 0): Generator<LogRecord> {
+  const index = new RecordIndex()
+  for (let at = start; at < end; ) {
+    index.reset()
+    at = indexBatch(bytes, at, index, fromOffset)
+    const view = (from: number, to: number) => (from < 0 ? null : index.bytes.subarray(from, to))
+    for (let row = 0; row < index.count; row++) {
+      yield {
+        offset: index.offsets[row],
+        timestampMs: index.timestampsMs[row],
+        key: view(index.keyStarts[row], index.keyEnds[row]),
+        value: view(index.valueStarts[row], index.valueEnds[row]),
+        headers: readHeaders(index.bytes, index.headersStarts[row], index.headersEnds[row]),
+      }
+    }
+  }
+}
+
+const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd', 'codec 5', 'codec 6', 'codec 7']
+
+function decompress(records: Uint8Array, codec: number, position: number): Uint8Array {
+  if (codec !== 1 && codec !== 4) throw logErrors('LOG_COMPRESSION_UNSUPPORTED', { codec: codecNames[codec] })
+  try {
+    if (codec === 1) return gunzipSync(records, { maxOutputLength: DECOMPRESSED_BYTES_MAX })
+    return zstdDecompressSync(records, { maxOutputLength: DECOMPRESSED_BYTES_MAX, params: { [constants.ZSTD_d_windowLogMax]: 27 } })
+  } catch (error) {
+    throw invalid(position, `its ${codecNames[codec]} data cannot be read: ${(error as Error).message}`)
+  }
+}
+
+// The position of the varint reader. A module variable, because returning a value and a position would allocate for each number.
+let cursor = 0
+
+function readVarint(bytes: Uint8Array, end: number): number {
+  if (cursor < end) {
+    const byte = bytes[cursor]
+    if (byte < 128) {
+      cursor++
+      return (byte >>> 1) ^ -(byte & 1)
+    }
+  }
+  return readLongVarint(bytes, end)
+}
+
+function readLongVarint(bytes: Uint8Array, end: number): number {
+  let zigzag = 0
+  let factor = 1
+  const start = cursor
+  for (let i = 0; i < 10; i++) {
+    if (cursor >= end) throw invalid(start, 'a number is cut off')
+    const byte = bytes[cursor++]
+    zigzag += (byte & 127) * factor
+    if (byte < 128) {
+      if (zigzag > Number.MAX_SAFE_INTEGER) throw invalid(start, 'a number is out of range')
+      return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
+    }
+    factor *= 128
+  }
+  throw invalid(start, 'a number has more than ten bytes')
+}
+
+const invalid = (position: number, reason: string) => logErrors('LOG_BATCH_INVALID', { position, reason })

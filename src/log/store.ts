@@ -1,0 +1,231 @@
+// All topics of a data folder: creation, deletion, group commit. Synchronous; the writer thread owns one, a simulator can own one too.
+//
+//   <data folder>/topics/<uuid>/topic.json
+//   <data folder>/topics/<uuid>/<partition>/<base offset>.log, .index
+//
+// Invariants
+//   1. One group commit writes all partitions first and then syncs each that was written: an append waits for one round of syncs.
+//   2. What `createTopic`, `alterTopic` and `deleteTopic` return is durable.
+import type { Durability, RecoveryReport, TopicConfig } from './contract.ts'
+import { type Disk, errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
+import { logErrors, readError, writeError } from './errors.ts'
+import { type Append, Partition } from './partition.ts'
+import { checkTopicConfig, checkTopicName, defaultTopicConfig, readTopicMeta, type TopicMeta, writeTopicMeta } from './topicMeta.ts'
+
+const DELETED_SUFFIX = '.deleted'
+const TOPIC_FOLDER = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+export interface StoreOptions {
+  disk: Disk
+  /** The data folder, which exists. */
+  folder: string
+  durability: Durability
+}
+
+export interface StoredTopic extends TopicMeta {
+  partitions: Partition[]
+}
+
+/** One append and where it goes. */
+export interface RoutedAppend {
+  partition: Partition
+  append: Append
+}
+
+export class LogStore {
+  readonly topics = new Map<string, StoredTopic>()
+  readonly recovery: RecoveryReport[] = []
+  private readonly options: StoreOptions
+  private readonly disk: Disk
+  private readonly folder: string
+
+  private constructor(options: StoreOptions) {
+    this.options = options
+    this.disk = options.disk
+    this.folder = `${options.folder}/topics`
+  }
+
+  /** Opens every topic, mends what a crash left half done, and reports what it found in `recovery`. */
+  static open(options: StoreOptions, nowMs: number): LogStore {
+    const store = new LogStore(options)
+    try {
+      store.recover(nowMs)
+    } catch (error) {
+      store.close()
+      throw writeError(error, options.folder)
+    }
+    return store
+  }
+
+  /** @throws LOG_TOPIC_NOT_FOUND */
+  topic(name: string): StoredTopic {
+    const topic = this.topics.get(name)
+    if (!topic) throw logErrors('LOG_TOPIC_NOT_FOUND', { topic: name })
+    return topic
+  }
+
+  /** @param id  a new UUID */
+  createTopic(name: string, id: string, changes: Partial<TopicConfig>, nowMs: number): StoredTopic {
+    checkTopicName(name)
+    const config = checkTopicConfig(defaultTopicConfig, changes)
+    if (this.topics.has(name)) throw logErrors('LOG_TOPIC_EXISTS', { topic: name })
+    const folder = `${this.folder}/${id}`
+    try {
+      this.disk.makeFolder(folder)
+      this.disk.syncFolder(this.folder)
+      for (let partition = 0; partition < config.partitionCount; partition++) this.makePartition(folder, partition)
+      this.disk.syncFolder(folder)
+      writeTopicMeta(this.disk, folder, { name, id, config })
+      return this.openTopic({ name, id, config }, nowMs)
+    } catch (error) {
+      // Without topic.json the folder means nothing; what cannot be removed now goes at the next start.
+      ignoreFailure(() => this.removeTopicFolder(folder))
+      throw writeError(error, folder)
+    }
+  }
+
+  alterTopic(name: string, changes: Partial<TopicConfig>, nowMs: number): StoredTopic {
+    const topic = this.topic(name)
+    const config = checkTopicConfig(topic.config, changes)
+    const { partitionCount: had } = topic.config
+    if (config.partitionCount < had) {
+      const reason = `the topic has ${had}, and the number can only grow`
+      throw logErrors('LOG_TOPIC_CONFIG_INVALID', { key: 'partitionCount', value: config.partitionCount, reason })
+    }
+    const folder = `${this.folder}/${topic.id}`
+    try {
+      for (let partition = had; partition < config.partitionCount; partition++) this.makePartition(folder, partition)
+      this.disk.syncFolder(folder)
+      writeTopicMeta(this.disk, folder, { name, id: topic.id, config })
+      topic.config = config
+      for (const partition of topic.partitions) partition.config = config
+      for (let partition = had; partition < config.partitionCount; partition++) this.openPartition(topic, partition, nowMs)
+      return topic
+    } catch (error) {
+      throw writeError(error, folder)
+    }
+  }
+
+  deleteTopic(name: string): void {
+    const topic = this.topic(name)
+    const folder = `${this.folder}/${topic.id}`
+    try {
+      this.disk.rename(folder, folder + DELETED_SUFFIX)
+      this.disk.syncFolder(this.folder)
+    } catch (error) {
+      throw writeError(error, folder)
+    }
+    this.topics.delete(name)
+    for (const partition of topic.partitions) partition.markDeleted()
+    // The topic is gone; files that cannot be removed now go at the next start.
+    ignoreFailure(() => this.removeFolder(folder + DELETED_SUFFIX))
+  }
+
+  /** Writes and syncs a group. Afterwards each append has its offsets or its error. */
+  commit(appends: readonly RoutedAppend[], nowMs: number): void {
+    const groups = new Map<Partition, Append[]>()
+    for (const { partition, append } of appends) {
+      const group = groups.get(partition)
+      if (group) group.push(append)
+      else groups.set(partition, [append])
+    }
+    for (const [partition, group] of groups) partition.write(group, nowMs)
+    for (const partition of groups.keys()) partition.sync()
+  }
+
+  /** Deletes what retention lets go, in all topics. Returns the bytes. */
+  enforceRetention(nowMs: number): number {
+    let freedBytes = 0
+    for (const topic of this.topics.values()) {
+      for (const partition of topic.partitions) freedBytes += partition.enforceRetention(nowMs)
+    }
+    return freedBytes
+  }
+
+  close(): void {
+    for (const topic of this.topics.values()) for (const partition of topic.partitions) partition.close()
+  }
+
+  private recover(nowMs: number): void {
+    const { disk, folder } = this
+    if (!disk.list(this.options.folder).includes('topics')) {
+      disk.makeFolder(folder)
+      disk.syncFolder(this.options.folder)
+    }
+    for (const name of disk.list(folder)) {
+      const path = `${folder}/${name}`
+      if (TOPIC_FOLDER.test(name)) {
+        const meta = readTopicMeta(disk, path)
+        if (meta === undefined) this.removeTopicFolder(path)
+        else this.openTopic(meta, nowMs)
+      } else if (name.endsWith(DELETED_SUFFIX)) this.removeFolder(path)
+    }
+  }
+
+  private openTopic(meta: TopicMeta, nowMs: number): StoredTopic {
+    if (this.topics.has(meta.name)) {
+      const reason = `there is another topic "${meta.name}"`
+      throw logErrors('LOG_METADATA_DAMAGED', { path: `${this.folder}/${meta.id}`, reason })
+    }
+    const topic: StoredTopic = { ...meta, partitions: [] }
+    try {
+      for (let partition = 0; partition < meta.config.partitionCount; partition++) this.openPartition(topic, partition, nowMs)
+    } catch (error) {
+      for (const partition of topic.partitions) partition.close()
+      throw error
+    }
+    this.topics.set(meta.name, topic)
+    return topic
+  }
+
+  private openPartition(topic: StoredTopic, partition: number, nowMs: number): void {
+    const { disk, durability } = this.options
+    const folder = `${this.folder}/${topic.id}/${partition}`
+    try {
+      const opened = Partition.open({ disk, folder, topic: topic.name, partition, durability }, topic.config, nowMs)
+      topic.partitions.push(opened.partition)
+      this.recovery.push(...opened.reports)
+    } catch (error) {
+      throw readError(error, folder)
+    }
+  }
+
+  private makePartition(topicFolder: string, partition: number): void {
+    const folder = `${topicFolder}/${partition}`
+    try {
+      this.disk.makeFolder(folder)
+    } catch (error) {
+      // Left by an attempt that was cut off; only an empty segment can be in it.
+      if (errorCodeOf(error) !== 'EEXIST') throw error
+    }
+    Partition.create(this.disk, folder)
+  }
+
+  /** Removes a topic's folder without topic.json; one that holds records nevertheless is not ours to throw away. */
+  private removeTopicFolder(path: string): void {
+    for (const name of this.disk.list(path)) {
+      if (!/^\d+$/.test(name)) continue
+      for (const fileName of this.disk.list(`${path}/${name}`)) {
+        if (!fileName.endsWith('.log')) continue
+        const file = this.disk.open(`${path}/${name}/${fileName}`, 'read')
+        const sizeBytes = this.disk.size(file)
+        this.disk.close(file)
+        if (sizeBytes > 0) throw logErrors('LOG_METADATA_DAMAGED', { path, reason: 'topic.json is missing, and there are records' })
+      }
+    }
+    this.removeFolder(path)
+  }
+
+  /** Removes a topic's folder, with or without partitions in it. */
+  private removeFolder(path: string): void {
+    for (const name of this.disk.list(path)) {
+      const inside = `${path}/${name}`
+      if (/^\d+$/.test(name)) {
+        for (const fileName of this.disk.list(inside)) this.disk.unlink(`${inside}/${fileName}`)
+        ignoreMissing(() => this.disk.removeFolder(inside))
+      } else this.disk.unlink(inside)
+    }
+    this.disk.removeFolder(path)
+    this.disk.syncFolder(this.folder)
+  }
+}

@@ -1,0 +1,42 @@
+// What crosses the port between the log's main side and its writer thread.
+import type { ErrorBody } from '../base/index.ts'
+import type { Durability, RecoveryReport, TopicConfig } from './contract.ts'
+
+export interface WriterOptions {
+  folder: string
+  durability: Durability
+  nowMs: number
+}
+
+/** A topic as the main side knows it; `states[i]` is partition i's shared memory. */
+export interface TopicHandle {
+  name: string
+  id: string
+  config: TopicConfig
+  folder: string
+  states: SharedArrayBuffer[]
+}
+
+export interface Calls {
+  createTopic: { args: [name: string, id: string, config: Partial<TopicConfig>]; result: TopicHandle }
+  alterTopic: { args: [name: string, config: Partial<TopicConfig>]; result: TopicHandle }
+  deleteTopic: { args: [name: string]; result: undefined }
+  enforceRetention: { args: []; result: number }
+  close: { args: []; result: undefined }
+}
+export type CallName = keyof Calls
+
+export type ToWriter =
+  /** Item i: `batches[i]` goes to partition `partitions[i]` of topic `topicIds[i]`. */
+  | { kind: 'append'; nowMs: number; topicIds: string[]; partitions: number[]; batches: Uint8Array[] }
+  | { kind: 'call'; nowMs: number; id: number; name: CallName; args: unknown[] }
+
+export type FromWriter =
+  | { kind: 'ready'; topics: TopicHandle[]; recovery: RecoveryReport[] }
+  | { kind: 'failed'; error: ErrorBody }
+  /**
+   * Answers to the oldest `messageCount` append messages: two numbers an append, first and last offset, or NaN and the place in `errors`.
+   * `syncsMs` has how long each of the disk's syncs took.
+   */
+  | { kind: 'acks'; messageCount: number; offsets: Float64Array; errors: ErrorBody[]; syncsMs: number[] }
+  | { kind: 'reply'; id: number; result?: unknown; error?: ErrorBody }
