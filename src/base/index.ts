@@ -1,3 +1,4 @@
 // What every layer stands on: errors, limits, metrics. Knows nothing of events, SQL or the log.
+export * from './auth.ts'
 export * from './errors.ts'
 export * from './metrics.ts'

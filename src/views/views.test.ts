@@ -357,6 +357,25 @@ test('a resume token gives what changed since and nothing else; one of another r
   store.close()
 })
 
+test('a client that missed more deletes than are remembered gets reset and a snapshot', async () => {
+  const store = storeOf({ tombstonesMax: 2 })
+  const keys = ['a', 'b', 'c', 'd']
+  const rows = batchOf(
+    fields,
+    keys.map((k) => [k, 1, 1n]),
+  )
+  store.apply('v', rows, { epoch: 1 })
+  const client = new Client()
+  client.connect(store, {})
+  client.buffered = 1e9
+  for (const k of keys.slice(0, 3)) store.apply('v', batchOf(fields, [[k, 1, 1n]], { kinds: Uint8Array.of(3) }), { epoch: 1 })
+  await delay(10)
+  client.buffered = 0
+  await delay(50)
+  assert.deepEqual([client.resets, [...client.rows.keys()]], [1, ['d']])
+  store.close()
+})
+
 test('limits are typed errors, and a refused batch changes nothing', () => {
   const store = storeOf({ rowsMax: 3, subscriptionsMax: 2, channelsMax: 1, viewsMax: 1, subscribedRowsMax: 2, indexesMax: 0 })
   const rows = (...keys: string[]) =>
