@@ -1,0 +1,156 @@
+// Cuts the body of a request into its events, without checking them: one JSON object, a JSON array, or NDJSON.
+//
+// Invariants
+//   1. Every byte of the body that is not a blank, a comma or a bracket of the array belongs to exactly one event, so nothing can be lost.
+//   2. A malformed event does not take its neighbours with it where one sees where it ends: at a line's end in NDJSON, at a comma outside of texts
+//      and brackets in an array. Where one does not, the remainder is one event, which the check then rejects.
+import { skipSpace, skipValue } from './scan.ts'
+
+/** Event i is `bytes[starts[i] … ends[i])`. One of no bytes stands for something missing, as between two commas: it is rejected. */
+export interface SplitEvents {
+  starts: Int32Array
+  ends: Int32Array
+  count: number
+}
+
+export class EventSplitter {
+  private starts = new Int32Array(1024)
+  private ends = new Int32Array(1024)
+  private count = 0
+  private limit = 0
+
+  /**
+   * The events of a body. The arrays are the splitter's own: valid until the next call.
+   *
+   * @param eventCountMax  beyond it splitting stops: `count` is then eventCountMax + 1
+   */
+  split(b: Uint8Array, isNdjson: boolean, eventCountMax: number): SplitEvents {
+    this.count = 0
+    this.limit = eventCountMax + 1
+    const hasMark = b.length >= 3 && b[0] === 0xef && b[1] === 0xbb && b[2] === 0xbf
+    const start = skipSpace(b, hasMark ? 3 : 0, b.length)
+    if (isNdjson) this.lines(b, start)
+    else if (b[start] === 91) this.elements(b, start + 1)
+    else if (start < b.length) this.objects(b, start)
+    return { starts: this.starts, ends: this.ends, count: this.count }
+  }
+
+  private add(start: number, end: number): boolean {
+    const { count } = this
+    if (count === this.limit) return false
+    if (count === this.starts.length) {
+      const starts = new Int32Array(count * 2)
+      starts.set(this.starts)
+      this.starts = starts
+      const ends = new Int32Array(count * 2)
+      ends.set(this.ends)
+      this.ends = ends
+    }
+    this.starts[count] = start
+    this.ends[count] = end
+    this.count++
+    return true
+  }
+
+  /** One object; or lines; or objects of several lines each, one behind the other. */
+  private objects(b: Uint8Array, start: number): void {
+    const newline = lineEnd(b, start)
+    const end = skipValue(b, start, b.length, 0)
+    if (end < 0) {
+      // Broken within its first line, which ends as an object does: lines. Else the event may well span lines.
+      if (newline < b.length && b[lastOf(b, start, newline)] === 125) this.lines(b, start)
+      else this.add(start, lastOf(b, start, b.length) + 1)
+      return
+    }
+    if (skipSpace(b, end, b.length) === b.length) this.add(start, end)
+    else if (end <= newline) this.lines(b, start)
+    else {
+      for (let p = start; p < b.length; ) {
+        const next = skipValue(b, p, b.length, 0)
+        if (!this.add(p, next < 0 ? lastOf(b, p, b.length) + 1 : next) || next < 0) return
+        p = skipSpace(b, next, b.length)
+      }
+    }
+  }
+
+  private lines(b: Uint8Array, p: number): void {
+    const { length } = b
+    while (p < length) {
+      const newline = lineEnd(b, p)
+      const start = skipSpace(b, p, newline)
+      if (start < newline && !this.add(start, lastOf(b, start, newline) + 1)) return
+      p = newline + 1
+    }
+  }
+
+  /** The elements of an array, from behind its bracket. */
+  private elements(b: Uint8Array, p: number): void {
+    const { length } = b
+    p = skipSpace(b, p, length)
+    if (b[p] === 93) {
+      this.rest(b, p + 1)
+      return
+    }
+    for (;;) {
+      const end = elementEnd(b, p)
+      if (!this.add(p, Math.max(p, lastOf(b, p, end) + 1))) return
+      if (end === length) {
+        // The array is not closed. If its last element looks whole, say so with an event of no bytes.
+        if (skipValue(b, p, length, 0) > 0) this.add(length, length)
+        return
+      }
+      p = skipSpace(b, end + 1, length)
+      if (b[end] === 93) {
+        this.rest(b, p)
+        return
+      }
+    }
+  }
+
+  /** What follows the array is an event of its own, which the check rejects. */
+  private rest(b: Uint8Array, p: number): void {
+    const start = skipSpace(b, p, b.length)
+    if (start < b.length) this.add(start, lastOf(b, start, b.length) + 1)
+  }
+}
+
+/** Position of the last byte in `[start, end)` that is no blank; start - 1 if there is none. */
+function lastOf(b: Uint8Array, start: number, end: number): number {
+  let p = end - 1
+  while (p >= start && (b[p] === 32 || b[p] === 10 || b[p] === 13 || b[p] === 9)) p--
+  return p
+}
+
+/** Position of the next line break at or after `p`, or the length. Native search: lines are long. */
+function lineEnd(b: Uint8Array, p: number): number {
+  const at = b.indexOf(10, p)
+  return at < 0 ? b.length : at
+}
+
+/** Position of the comma or bracket that ends the element at `p`; the length if there is none. */
+function elementEnd(b: Uint8Array, p: number): number {
+  const { length } = b
+  let depth = 0
+  for (; p < length; p++) {
+    switch (b[p]) {
+      case 34:
+        for (p++; p < length && b[p] !== 34; p++) if (b[p] === 92) p++
+        break
+      case 123:
+      case 91:
+        depth++
+        break
+      case 125:
+        depth--
+        break
+      case 93:
+        if (depth <= 0) return p
+        depth--
+        break
+      case 44:
+        if (depth <= 0) return p
+        break
+    }
+  }
+  return length
+}
