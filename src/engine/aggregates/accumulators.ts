@@ -1,0 +1,361 @@
+// The accumulators of all aggregates of one aggregation, by group index.
+//
+// Invariants
+//   1. A group to which nothing was added, and one that was reset, is all zeros; group indices come from a KeyTable.
+//   2. `merge` leaves its source as it was.
+//   3. DISTINCT forwards a value when its count leaves 0, and takes it away when the count returns to 0.
+import { type Column, ColumnBuilder, type laneOf, t, valueAt } from '../../data/index.ts'
+import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { type ArgumentInput, argumentInput, type Cells, mergeCells, updateCells } from './kernels.ts'
+import type { AggregateLayout, DistinctSlot, ObjectSlot } from './layout.ts'
+import { type GroupRange, resultColumn } from './results.ts'
+
+/** Rows to add: `groups[i]` is the group of row `rows[i]`, or of row i if there is no selection. */
+export interface AggregateRows {
+  columns: readonly Column[]
+  rowCount: number
+  groups: Int32Array
+  rows?: Int32Array
+  kinds?: Uint8Array
+}
+
+export interface AccumulatorsSnapshot {
+  groupCount: number
+  cells: Float64Array
+  boxed: unknown[][]
+  objects: unknown[][]
+  distincts: { table: KeyTableSnapshot; counts: Float64Array; inner: AccumulatorsSnapshot }[]
+}
+
+export class Accumulators {
+  private readonly layout: AggregateLayout
+  private readonly cells: Cells
+  private capacity: number
+  private readonly objects: GroupObjects[]
+  private readonly distincts: DistinctValues[]
+
+  constructor(layout: AggregateLayout, expected = 16) {
+    this.layout = layout
+    this.capacity = Math.max(expected, 16)
+    const floats = new Float64Array(this.capacity * layout.stride)
+    this.cells = { floats, words: new Int32Array(floats.buffer), boxed: Array.from({ length: layout.boxedCount }, () => []) }
+    this.objects = layout.objects.map((slot) => new GroupObjects(slot))
+    this.distincts = layout.distincts.map((slot) => new DistinctValues(slot))
+  }
+
+  get byteSize(): number {
+    const boxed = this.cells.boxed.reduce((sum, values) => sum + values.length * 32, this.cells.floats.byteLength)
+    return this.objects.reduce((sum, objects) => sum + objects.byteSize, boxed) + this.distincts.reduce((sum, d) => sum + d.byteSize, 0)
+  }
+
+  /** Makes room for groups below `groupCount`. */
+  reserve(groupCount: number): void {
+    for (const distinct of this.distincts) distinct.inner.reserve(groupCount)
+    if (groupCount <= this.capacity) return
+    while (this.capacity < groupCount) this.capacity *= 2
+    const floats = new Float64Array(this.capacity * this.layout.stride)
+    floats.set(this.cells.floats)
+    this.cells.floats = floats
+    this.cells.words = new Int32Array(floats.buffer)
+  }
+
+  /** Adds rows, or takes them away where their kind says so. Groups must be reserved. */
+  update(input: AggregateRows): void {
+    const { columns, groups, rowCount, rows } = input
+    const kinds = this.layout.retracts ? input.kinds : undefined
+    if (rowCount === 0) return
+    updateCells(this.layout, this.cells, this.argumentInputs(columns, rowCount, rows), { groups, rowCount, rows, kinds })
+    for (const objects of this.objects) objects.update({ ...input, kinds })
+    for (const distinct of this.distincts) distinct.update({ ...input, kinds })
+  }
+
+  private argumentInputs(columns: readonly Column[], rowCount: number, rows: Int32Array | undefined): (ArgumentInput | undefined)[] {
+    const inputs: (ArgumentInput | undefined)[] = []
+    const texts = (column: Column) => {
+      const values: unknown[] = []
+      for (let i = 0; i < rowCount; i++) {
+        const row = rows === undefined ? i : rows[i]
+        values[row] = valueAt(column, row)
+      }
+      return values
+    }
+    for (const { arg, argLane, filter, op } of this.layout.primitives) {
+      // COUNT needs only the NULLs of its argument.
+      if (arg >= 0) {
+        const column = columns[arg]
+        const known = inputs[arg]
+        if (op === 'count' && column.lane === 'utf8') inputs[arg] ??= { data: [], words: emptyWords, nulls: column.nulls }
+        else if (known === undefined || (known.data.length === 0 && column.lane === 'utf8'))
+          inputs[arg] = argumentInput(inLane(column, argLane, rowCount), texts)
+      }
+      if (filter >= 0) inputs[filter] ??= argumentInput(inLane(columns[filter], 'u8', rowCount), texts)
+    }
+    return inputs
+  }
+
+  /** Adds groups `from[i]` of `source` to groups `into[i]` of this. */
+  merge(source: Accumulators, from: Int32Array, into: Int32Array, count: number): void {
+    mergeCells(this.layout, this.cells, source.cells, { from, into, count })
+    this.objects.forEach((objects, i) => {
+      objects.merge(source.objects[i], from, into, count)
+    })
+    this.distincts.forEach((distinct, i) => {
+      distinct.merge(source.distincts[i], from, into, count)
+    })
+  }
+
+  /** Number of rows in a group; only where the layout retracts. */
+  rowCountOf(group: number): number {
+    return this.cells.floats[group * this.layout.stride + this.layout.rowCountAt]
+  }
+
+  /** Forgets what a group has accumulated. */
+  reset(group: number): void {
+    const { stride } = this.layout
+    this.cells.floats.fill(0, group * stride, (group + 1) * stride)
+    for (const boxed of this.cells.boxed) boxed[group] = undefined
+    for (const objects of this.objects) objects.states[group] = undefined
+    for (const distinct of this.distincts) distinct.inner.reset(group)
+  }
+
+  /** Result column of aggregate `index` for the given groups. */
+  column(index: number, range: GroupRange): Column {
+    const finisher = this.layout.finishers[index]
+    switch (finisher.from) {
+      case 'primitives':
+        return resultColumn(this.layout, finisher, this.cells, range)
+      case 'object':
+        return this.objects[finisher.object].column(finisher.call.type, range)
+      default:
+        return this.distincts[finisher.distinct].inner.column(0, range)
+    }
+  }
+
+  get resultCount(): number {
+    return this.layout.finishers.length
+  }
+
+  snapshot(groupCount: number): AccumulatorsSnapshot {
+    return {
+      groupCount,
+      cells: this.cells.floats.slice(0, groupCount * this.layout.stride),
+      boxed: this.cells.boxed.map((values) => values.slice()),
+      objects: this.objects.map((objects) => objects.states.slice()),
+      distincts: this.distincts.map((distinct) => distinct.snapshot(groupCount)),
+    }
+  }
+
+  static restore(layout: AggregateLayout, snapshot: AccumulatorsSnapshot): Accumulators {
+    const restored = new Accumulators(layout, snapshot.groupCount)
+    restored.cells.floats.set(snapshot.cells)
+    restored.cells.boxed = snapshot.boxed.map((values) => values.slice())
+    // Objects change in place: the snapshot stays as it is.
+    restored.objects.forEach((objects, i) => {
+      objects.states = structuredClone(snapshot.objects[i])
+    })
+    restored.distincts.forEach((distinct, i) => {
+      distinct.restore(snapshot.distincts[i])
+    })
+    return restored
+  }
+}
+
+const emptyWords = new Int32Array(0)
+
+/** Untyped NULL literals come in lane `any`: here they get the lane that the loop reads. */
+function inLane(column: Column, lane: Column['lane'], rowCount: number): Column {
+  if (column.lane !== 'any' || lane === 'any' || lane === 'utf8') return column
+  const type = lane === 'u8' ? t.boolean() : lane === 'i32' ? t.int() : lane === 'i64' ? t.bigint() : t.double()
+  const builder = new ColumnBuilder(type, rowCount)
+  for (let row = 0; row < column.data.length; row++) builder.append(valueAt(column, row))
+  return builder.finish()
+}
+
+/** Whether FILTER lets a row pass. */
+const passes = (filter: Column | undefined, row: number): boolean => filter === undefined || valueAt(filter, row) === true
+
+class GroupObjects {
+  private readonly slot: ObjectSlot
+  states: unknown[] = []
+
+  constructor(slot: ObjectSlot) {
+    this.slot = slot
+  }
+
+  get byteSize(): number {
+    let values = 0
+    for (const state of this.states) if (state !== undefined) values += 1 + this.slot.spec.size(state)
+    return values * 64
+  }
+
+  private stateOf(group: number): unknown {
+    let state = this.states[group]
+    if (state === undefined) state = this.states[group] = this.slot.spec.create()
+    return state
+  }
+
+  update({ columns, rowCount, groups, rows, kinds }: AggregateRows): void {
+    const { spec, args, filter } = this.slot
+    const filterColumn = filter === -1 ? undefined : columns[filter]
+    const argColumns = args.map((arg) => columns[arg])
+    for (let i = 0; i < rowCount; i++) {
+      const row = rows === undefined ? i : rows[i]
+      if (!passes(filterColumn, row)) continue
+      const values = argColumns.map((column) => valueAt(column, row))
+      const state = this.stateOf(groups[i])
+      if (kinds !== undefined && (kinds[row] & 1) === 1) spec.remove(state, values)
+      else spec.add(state, values)
+    }
+  }
+
+  merge(source: GroupObjects, from: Int32Array, into: Int32Array, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const state = source.states[from[i]]
+      if (state !== undefined) this.slot.spec.merge(this.stateOf(into[i]), state)
+    }
+  }
+
+  column(type: Parameters<typeof laneOf>[0], { groups, from, count }: GroupRange): Column {
+    const builder = new ColumnBuilder(type, count)
+    const { spec } = this.slot
+    for (let i = 0; i < count; i++) builder.append(spec.result(this.states[groups === undefined ? from + i : groups[i]] ?? spec.create()))
+    return builder.finish()
+  }
+}
+
+/** Counts of each value in each group, and the aggregate over the values that are there. */
+class DistinctValues {
+  private readonly slot: DistinctSlot
+  private table: KeyTable
+  private counts = new Float64Array(16)
+  private deadCount = 0
+  inner: Accumulators
+
+  constructor(slot: DistinctSlot) {
+    this.slot = slot
+    this.table = new KeyTable(this.keyTypes)
+    this.inner = new Accumulators(slot.inner)
+  }
+
+  private get keyTypes() {
+    return [t.int(false), ...this.slot.types]
+  }
+
+  get byteSize(): number {
+    return this.table.byteSize + this.counts.byteLength + this.inner.byteSize
+  }
+
+  update({ columns, rowCount, groups, rows, kinds }: AggregateRows): void {
+    const { args, filter } = this.slot
+    const filterColumn = filter === -1 ? undefined : columns[filter]
+    const selected = new Int32Array(rowCount)
+    const selectedGroups = new Int32Array(rowCount)
+    let count = 0
+    let lastRow = 0
+    let lastGroup = 0
+    for (let i = 0; i < rowCount; i++) {
+      const row = rows === undefined ? i : rows[i]
+      if (!passes(filterColumn, row)) continue
+      selected[count] = row
+      selectedGroups[count++] = groups[i]
+      lastRow = Math.max(lastRow, row)
+      lastGroup = Math.max(lastGroup, groups[i])
+    }
+    if (count === 0) return
+    const groupByRow = new Int32Array(lastRow + 1)
+    for (let i = 0; i < count; i++) groupByRow[selected[i]] = selectedGroups[i]
+    const values = args.map((arg) => columns[arg])
+    const entries = this.lookup([{ lane: 'i32', data: groupByRow }, ...values], count, selected)
+    let forwarded = 0
+    for (let i = 0; i < count; i++) {
+      const removes = kinds !== undefined && (kinds[selected[i]] & 1) === 1
+      if (!this.changeCount(entries[i], removes ? -1 : 1, removes)) continue
+      selected[forwarded] = selected[i]
+      selectedGroups[forwarded++] = selectedGroups[i]
+    }
+    this.inner.reserve(lastGroup + 1)
+    this.inner.update({ columns: values, rowCount: forwarded, groups: selectedGroups, rows: selected, kinds })
+    if (this.deadCount > 1024 && this.deadCount * 2 > this.table.count) this.compact()
+  }
+
+  private lookup(columns: Column[], count: number, rows?: Int32Array): Int32Array {
+    const entries = new Int32Array(count)
+    this.table.lookup(columns, count, entries, rows)
+    if (this.table.count > this.counts.length) {
+      const counts = new Float64Array(this.table.count * 2)
+      counts.set(this.counts)
+      this.counts = counts
+    }
+    return entries
+  }
+
+  /** Whether the value appeared, or with `removes` vanished. */
+  private changeCount(entry: number, by: number, removes: boolean): boolean {
+    const before = this.counts[entry]
+    const after = before + by
+    this.counts[entry] = after
+    if (removes) {
+      if (after === 0) this.deadCount++
+      return before > 0 && after <= 0
+    }
+    return before <= 0 && after > 0
+  }
+
+  private compact(): void {
+    const keep = Uint8Array.from({ length: this.table.count }, (_, entry) => (this.counts[entry] === 0 ? 0 : 1))
+    const { table, newIndex } = this.table.compacted(keep)
+    const counts = new Float64Array(Math.max(table.count, 16))
+    newIndex.forEach((index, entry) => {
+      if (index >= 0) counts[index] = this.counts[entry]
+    })
+    this.table = table
+    this.counts = counts
+    this.deadCount = 0
+  }
+
+  merge(source: DistinctValues, from: Int32Array, into: Int32Array, count: number): void {
+    let last = -1
+    for (let i = 0; i < count; i++) last = Math.max(last, from[i])
+    const target = new Int32Array(last + 1).fill(-1)
+    for (let i = 0; i < count; i++) target[from[i]] = into[i]
+    const entryCount = source.table.count
+    const groupColumn = source.table.column(0) as Column & { lane: 'i32' }
+    const rows = new Int32Array(entryCount)
+    const groupByRow = new Int32Array(entryCount)
+    let taken = 0
+    let lastGroup = 0
+    for (let entry = 0; entry < entryCount; entry++) {
+      const group = target[groupColumn.data[entry]] ?? -1
+      if (group < 0 || source.counts[entry] === 0) continue
+      rows[taken++] = entry
+      groupByRow[entry] = group
+      lastGroup = Math.max(lastGroup, group)
+    }
+    if (taken === 0) return
+    const values = this.slot.types.map((_, i) => source.table.column(i + 1))
+    const sourceCounts = source.counts
+    const entries = this.lookup([{ lane: 'i32', data: groupByRow }, ...values], taken, rows)
+    const groups = new Int32Array(taken)
+    let forwarded = 0
+    for (let i = 0; i < taken; i++) {
+      const row = rows[i]
+      if (!this.changeCount(entries[i], sourceCounts[row], false)) continue
+      rows[forwarded] = row
+      groups[forwarded++] = groupByRow[row]
+    }
+    this.inner.reserve(lastGroup + 1)
+    this.inner.update({ columns: values, rowCount: forwarded, groups, rows })
+  }
+
+  snapshot(groupCount: number) {
+    this.inner.reserve(groupCount)
+    return { table: this.table.snapshot(), counts: this.counts.slice(0, this.table.count), inner: this.inner.snapshot(groupCount) }
+  }
+
+  restore({ table, counts, inner }: AccumulatorsSnapshot['distincts'][number]): void {
+    this.table = KeyTable.restore(this.keyTypes, table)
+    this.counts = new Float64Array(Math.max(16, counts.length))
+    this.counts.set(counts)
+    this.inner = Accumulators.restore(this.slot.inner, inner)
+  }
+}

@@ -1,0 +1,232 @@
+// Aggregates that keep an object for each group: lists, multisets, JSON, and MIN and MAX of values that may be taken away.
+//
+// States are structured-clonable. `remove` is called only where the input retracts; it takes away the first of equal values.
+import type { SqlType } from '../../data/index.ts'
+import type { AggregateCall } from '../../sql/index.ts'
+import { canonicalText } from '../state/columns.ts'
+import { jsonText } from './json.ts'
+import { compareValues } from './values.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: a list of specs holds states of many types, each seen only by its own spec.
+export interface ObjectSpec<S = any> {
+  create(): S
+  add(state: S, args: unknown[]): void
+  remove(state: S, args: unknown[]): void
+  merge(into: S, from: S): void
+  /** The aggregate's value; of a group to which nothing was added, `create()`'s. */
+  result(state: S): unknown
+  /** Values held, for the account of memory. */
+  size(state: S): number
+}
+
+/** The aggregate's behaviour, or undefined if there is no such aggregate. */
+export function objectSpec(call: AggregateCall, retracts: boolean): ObjectSpec | undefined {
+  switch (call.fn) {
+    case 'MIN':
+      return extreme(1)
+    case 'MAX':
+      return extreme(-1)
+    case 'FIRST_VALUE':
+      return listSpec({ skipsNull: true, keeps: retracts ? 'all' : 'first', result: (list) => (list.length === 0 ? null : list[0]) })
+    case 'LAST_VALUE':
+      return listSpec({
+        skipsNull: true,
+        keeps: retracts ? 'all' : 'last',
+        result: (list) => (list.length === 0 ? null : list[list.length - 1]),
+      })
+    case 'ARRAY_AGG':
+      return listSpec({
+        skipsNull: call.options?.nulls === 'ABSENT' || call.options?.nullTreatment === 'IGNORE NULLS',
+        keeps: 'all',
+        result: (list) => (list.length === 0 ? null : list.slice()),
+      })
+    case 'LISTAGG':
+      return listAgg(call)
+    case 'COLLECT':
+      return collect
+    case 'JSON_ARRAYAGG':
+      return listSpec({
+        skipsNull: !keepsJsonNull(call, false),
+        keeps: 'all',
+        result: (list) => `[${list.map((value) => jsonText(value, call.argTypes[0])).join(',')}]`,
+      })
+    case 'JSON_OBJECTAGG':
+      return jsonObject(call.argTypes[1], keepsJsonNull(call, true))
+    case 'SINGLE_VALUE':
+      return listSpec({ skipsNull: false, keeps: 'all', result: (list) => (list.length === 0 ? null : list[0]) })
+    default:
+      return undefined
+  }
+}
+
+/** JSON_OBJECTAGG keeps NULL unless told otherwise, JSON_ARRAYAGG drops it. */
+function keepsJsonNull(call: AggregateCall, byDefault: boolean): boolean {
+  const option = String(call.options?.onNull ?? call.options?.nullBehaviour ?? '')
+  return option === '' ? byDefault : !option.startsWith('ABSENT')
+}
+
+const indexOfValue = (list: unknown[], value: unknown): number => {
+  if (typeof value !== 'object' || value === null) return list.findIndex((entry) => Object.is(entry, value))
+  const text = canonicalText(value)
+  return list.findIndex((entry) => entry !== null && canonicalText(entry) === text)
+}
+
+function listSpec(options: {
+  skipsNull: boolean
+  keeps: 'all' | 'first' | 'last'
+  result: (list: unknown[]) => unknown
+}): ObjectSpec<unknown[]> {
+  const { skipsNull, keeps, result } = options
+  const add = (list: unknown[], value: unknown) => {
+    if (value === null && skipsNull) return
+    if (keeps === 'all') list.push(value)
+    else if (keeps === 'last' || list.length === 0) list[0] = value
+  }
+  return {
+    create: () => [],
+    add: (list, [value]) => add(list, value),
+    remove: (list, [value]) => {
+      const at = indexOfValue(list, value)
+      if (at >= 0) list.splice(at, 1)
+    },
+    merge: (into, from) => {
+      for (const value of from) add(into, value)
+    },
+    result,
+    size: (list) => list.length,
+  }
+}
+
+/** The separator is a second argument; of several values the last one counts, as in Flink. */
+function listAgg(call: AggregateCall): ObjectSpec<{ list: string[]; separator: string }> {
+  const separator = typeof call.options?.separator === 'string' ? call.options.separator : ','
+  return {
+    create: () => ({ list: [], separator }),
+    add: (state, [value, between]) => {
+      if (value === null) return
+      if (typeof between === 'string') state.separator = between
+      state.list.push(value as string)
+    },
+    remove: (state, [value]) => {
+      const at = state.list.indexOf(value as string)
+      if (at >= 0) state.list.splice(at, 1)
+    },
+    merge: (into, from) => {
+      if (from.list.length > 0) into.separator = from.separator
+      for (const value of from.list) into.list.push(value)
+    },
+    result: ({ list, separator: between }) => (list.length === 0 ? null : list.join(between)),
+    size: ({ list }) => list.length,
+  }
+}
+
+/** Keys of a Map that are equal as SQL values must be equal for the Map. */
+const mapKey = (value: unknown): unknown =>
+  typeof value === 'object' || Object.is(value, -0) ? `object ${canonicalText(value)}` : typeof value === 'string' ? `text ${value}` : value
+
+type Counted = Map<unknown, { value: unknown; count: number }>
+
+function addCount(counted: Counted, value: unknown, count: number): void {
+  const key = mapKey(value)
+  const entry = counted.get(key)
+  if (entry === undefined) counted.set(key, { value, count })
+  else if (entry.count + count === 0) counted.delete(key)
+  else entry.count += count
+}
+
+const collect: ObjectSpec<Counted> = {
+  create: () => new Map(),
+  add: (counted, [value]) => {
+    if (value !== null) addCount(counted, value, 1)
+  },
+  remove: (counted, [value]) => {
+    if (value !== null) addCount(counted, value, -1)
+  },
+  merge: (into, from) => {
+    for (const { value, count } of from.values()) addCount(into, value, count)
+  },
+  result: (counted) => new Map(Array.from(counted.values(), ({ value, count }) => [value, count])),
+  size: (counted) => counted.size,
+}
+
+/** MIN (order 1) or MAX (order -1) of values that may be taken away: counts, and a heap in which removed values wait until they come up. */
+function extreme(order: 1 | -1): ObjectSpec<{ counted: Counted; heap: unknown[] }> {
+  const before = (a: unknown, b: unknown) => order * compareValues(a, b) < 0
+  const add = (state: { counted: Counted; heap: unknown[] }, value: unknown, count: number) => {
+    const { size } = state.counted
+    addCount(state.counted, value, count)
+    if (state.counted.size > size) heapPush(state.heap, value, before)
+    // Dead values stay in the heap; a heap of mostly dead ones is made anew.
+    if (state.heap.length > 64 && state.heap.length > 2 * state.counted.size) {
+      state.heap = []
+      for (const entry of state.counted.values()) heapPush(state.heap, entry.value, before)
+    }
+  }
+  const isLive = (counted: Counted, value: unknown) => (counted.get(mapKey(value))?.count ?? 0) > 0
+  return {
+    create: () => ({ counted: new Map(), heap: [] }),
+    add: (state, [value]) => {
+      if (value !== null) add(state, value, 1)
+    },
+    remove: (state, [value]) => {
+      if (value !== null) add(state, value, -1)
+    },
+    merge: (into, from) => {
+      for (const { value, count } of from.counted.values()) add(into, value, count)
+    },
+    result: ({ counted, heap }) => {
+      while (heap.length > 0 && !isLive(counted, heap[0])) heapPop(heap, before)
+      return heap.length === 0 ? null : heap[0]
+    },
+    size: ({ counted, heap }) => counted.size + heap.length,
+  }
+}
+
+export function heapPush<T>(heap: T[], value: T, before: (a: T, b: T) => boolean): void {
+  let at = heap.push(value) - 1
+  while (at > 0) {
+    const parent = (at - 1) >> 1
+    if (!before(value, heap[parent])) break
+    heap[at] = heap[parent]
+    at = parent
+  }
+  heap[at] = value
+}
+
+export function heapPop<T>(heap: T[], before: (a: T, b: T) => boolean): T | undefined {
+  const top = heap[0]
+  const last = heap.pop()
+  if (heap.length === 0 || last === undefined) return top
+  let at = 0
+  for (;;) {
+    let child = 2 * at + 1
+    if (child >= heap.length) break
+    if (child + 1 < heap.length && before(heap[child + 1], heap[child])) child++
+    if (!before(heap[child], last)) break
+    heap[at] = heap[child]
+    at = child
+  }
+  heap[at] = last
+  return top
+}
+
+/** Keys are sorted by their text, as in Flink; of equal keys the last wins. */
+function jsonObject(valueType: SqlType, keepsNull: boolean): ObjectSpec<Map<string, unknown>> {
+  return {
+    create: () => new Map(),
+    add: (entries, [key, value]) => {
+      if (key !== null && (value !== null || keepsNull)) entries.set(key as string, value)
+    },
+    remove: (entries, [key]) => {
+      entries.delete(key as string)
+    },
+    merge: (into, from) => {
+      for (const [key, value] of from) into.set(key, value)
+    },
+    result: (entries) => {
+      const sorted = Array.from(entries).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+      return `{${sorted.map(([key, value]) => `${JSON.stringify(key)}:${jsonText(value, valueType)}`).join(',')}}`
+    },
+    size: (entries) => entries.size,
+  }
+}

@@ -1,0 +1,246 @@
+// GROUP BY without a window: an updating result, one change per changed group and batch.
+//
+// One group:  first row --> +I --> rows --> -U old, +U new --> last row taken back --> -D --> forgotten
+//
+// Invariants
+//   1. The changes of one batch turn the result over all rows before it into the result over all rows with it; a group whose result
+//      stays the same gives no change. Every retraction carries the whole old row.
+//   2. A group without rows has no result row, also without keys: a global aggregate over no rows is empty.
+//   3. A retraction for a group without rows is ignored, as in Flink.
+//   4. Groups without rows give up their memory when they are the majority.
+//   1 to 3 are held by groupAggregate.property.test.ts.
+import { type Batch, type Column, DELETE, gather, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
+import type { Plan } from '../../sql/index.ts'
+import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { canonicalText, halves } from '../state/columns.ts'
+import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { batchRowCountMax, ordinals } from './emission.ts'
+
+interface Snapshot {
+  table: KeyTableSnapshot
+  accumulators: AccumulatorsSnapshot
+}
+
+export class GroupAggregateOperator implements Operator {
+  private readonly plan: Plan & { node: 'groupAggregate' }
+  private readonly context: OperatorContext
+  private readonly layout: AggregateLayout
+  private readonly keyTypes
+  private table: KeyTable
+  private accumulators: Accumulators
+  /** Groups that have rows. */
+  private liveCount = 0
+  /** Number of the batch that last touched a group. */
+  private touchedBy = new Int32Array(16)
+  private batchNumber = 0
+
+  constructor(plan: Plan & { node: 'groupAggregate' }, context: OperatorContext) {
+    this.plan = plan
+    this.context = context
+    this.layout = layoutOf(plan.aggregates, plan.input.changelog !== 'append')
+    this.keyTypes = plan.keys.map((key) => plan.input.fields[key].type)
+    this.table = new KeyTable(this.keyTypes)
+    this.accumulators = new Accumulators(this.layout)
+  }
+
+  process(batch: Batch): void {
+    let { rowCount } = batch
+    if (rowCount === 0) return
+    const knownCount = this.table.count
+    const groups = new Int32Array(rowCount)
+    this.table.lookup(
+      this.plan.keys.map((key) => batch.columns[key]),
+      rowCount,
+      groups,
+    )
+    this.accumulators.reserve(this.table.count)
+    let rows: Int32Array | undefined
+    if (this.layout.retracts && batch.kinds !== undefined) {
+      rows = this.withoutStrayRetractions(batch.kinds, groups, rowCount)
+      if (rows !== undefined) {
+        rowCount = rows.length
+        for (let i = 0; i < rowCount; i++) groups[i] = groups[rows[i]]
+      }
+    }
+    const touched = this.distinctGroups(groups, rowCount)
+    const existing = this.layout.retracts
+      ? touched.filter((group) => this.accumulators.rowCountOf(group) > 0)
+      : touched.filter((group) => group < knownCount)
+    const before = this.results(existing)
+    this.accumulators.update({ columns: batch.columns, rowCount, groups, rows, kinds: batch.kinds })
+    this.emitChanges(batch, touched, existing, before)
+    if (this.table.count > 1024 && this.liveCount * 2 < this.table.count) this.compact()
+  }
+
+  /** Rows without the retractions that meet an empty group; undefined if there are none such. */
+  private withoutStrayRetractions(kinds: Uint8Array, groups: Int32Array, rowCount: number): Int32Array | undefined {
+    const counts = new Map<number, number>()
+    const strays = new Set<number>()
+    for (let row = 0; row < rowCount; row++) {
+      const group = groups[row]
+      const count = counts.get(group) ?? this.accumulators.rowCountOf(group)
+      if ((kinds[row] & 1) === 0) counts.set(group, count + 1)
+      else if (count > 0) counts.set(group, count - 1)
+      else strays.add(row)
+    }
+    return strays.size === 0 ? undefined : ordinals(rowCount).filter((row) => !strays.has(row))
+  }
+
+  /** Groups in order of their first row in the batch. */
+  private distinctGroups(groups: Int32Array, rowCount: number): Int32Array {
+    if (this.touchedBy.length < this.table.count) {
+      const larger = new Int32Array(this.table.count * 2)
+      larger.set(this.touchedBy)
+      this.touchedBy = larger
+    }
+    const number = ++this.batchNumber
+    const touched = new Int32Array(Math.min(rowCount, this.table.count))
+    let count = 0
+    for (let i = 0; i < rowCount; i++) {
+      const group = groups[i]
+      if (this.touchedBy[group] === number) continue
+      this.touchedBy[group] = number
+      touched[count++] = group
+    }
+    return touched.subarray(0, count)
+  }
+
+  private results(groups: Int32Array): Column[] {
+    const range = { groups, from: 0, count: groups.length }
+    return this.plan.aggregates.map((_, i) => this.accumulators.column(i, range))
+  }
+
+  private emitChanges(batch: Batch, touched: Int32Array, existing: Int32Array, before: Column[]): void {
+    const after = this.results(touched)
+    const { retracts } = this.layout
+    const withBefore = this.plan.changelog !== 'upsert'
+    // One output row: its kind, its group, and where its results are: row r of `after`, or ~r of `before`.
+    const kinds = new Uint8Array(touched.length * 2)
+    const groups = new Int32Array(touched.length * 2)
+    const picks = new Int32Array(touched.length * 2)
+    let count = 0
+    let inserts = 0
+    const put = (kind: number, group: number, pick: number) => {
+      kinds[count] = kind
+      groups[count] = group
+      picks[count++] = pick
+    }
+    let old = 0
+    for (let i = 0; i < touched.length; i++) {
+      const group = touched[i]
+      const existed = old < existing.length && existing[old] === group
+      const exists = !retracts || this.accumulators.rowCountOf(group) > 0
+      if (!exists) {
+        if (existed) {
+          put(DELETE, group, ~old)
+          this.liveCount--
+        }
+        this.accumulators.reset(group)
+      } else if (!existed) {
+        put(INSERT, group, i)
+        inserts++
+        this.liveCount++
+      } else if (before.some((column, c) => !sameValue(column, old, after[c], i))) {
+        if (withBefore) put(UPDATE_BEFORE, group, ~old)
+        put(UPDATE_AFTER, group, i)
+      }
+      if (existed) old++
+    }
+    for (let from = 0; from < count; from += batchRowCountMax) {
+      const rowCount = Math.min(batchRowCountMax, count - from)
+      const to = from + rowCount
+      const keys = this.keyTypes.map((_, k) => gather(this.table.column(k), groups.subarray(from, to), rowCount))
+      const results = after.map((column, c) => pickBetween(before[c], column, picks.subarray(from, to)))
+      this.context.emit({
+        rowCount,
+        columns: [...keys, ...results],
+        kinds: inserts === count ? undefined : kinds.subarray(from, to),
+        watermarkAfter: batch.watermarkAfter,
+        processingTimeMs: batch.processingTimeMs,
+      })
+    }
+  }
+
+  advance(): void {}
+
+  private compact(): void {
+    const keep = Uint8Array.from({ length: this.table.count }, (_, group) => (this.accumulators.rowCountOf(group) > 0 ? 1 : 0))
+    const { table, newIndex } = this.table.compacted(keep)
+    const from = ordinals(newIndex.length).filter((group) => newIndex[group] >= 0)
+    const fresh = new Accumulators(this.layout, from.length)
+    fresh.reserve(from.length)
+    fresh.merge(
+      this.accumulators,
+      from,
+      from.map((group) => newIndex[group]),
+      from.length,
+    )
+    this.table = table
+    this.accumulators = fresh
+    this.touchedBy.fill(0)
+  }
+
+  snapshot(): Snapshot {
+    return { table: this.table.snapshot(), accumulators: this.accumulators.snapshot(this.table.count) }
+  }
+
+  restore(state: unknown): void {
+    const { table, accumulators } = state as Snapshot
+    this.table = KeyTable.restore(this.keyTypes, table)
+    this.accumulators = Accumulators.restore(this.layout, accumulators)
+    for (let group = 0; group < this.table.count; group++)
+      if (!this.layout.retracts || this.accumulators.rowCountOf(group) > 0) this.liveCount++
+  }
+
+  describe(): OperatorStatus {
+    return { stateRows: this.liveCount, stateBytes: this.table.byteSize + this.accumulators.byteSize }
+  }
+}
+
+function sameValue(a: Column, i: number, b: Column, j: number): boolean {
+  const aNull = a.nulls !== undefined && a.nulls[i] === 1
+  const bNull = b.nulls !== undefined && b.nulls[j] === 1
+  if (aNull || bNull) return aNull === bNull
+  if (a.lane === 'utf8' || b.lane === 'utf8') return false
+  const left = a.data[i]
+  const right = b.data[j]
+  if (typeof left !== 'object' || left === null) return Object.is(left, right)
+  return right !== null && canonicalText(left) === canonicalText(right)
+}
+
+/** Row i is row `picks[i]` of `after`, or row `~picks[i]` of `before`. */
+function pickBetween(before: Column, after: Column, picks: Int32Array): Column {
+  const count = picks.length
+  const nulls = before.nulls || after.nulls ? new Uint8Array(count) : undefined
+  if (before.lane === 'utf8' || after.lane === 'utf8') throw new TypeError('results of aggregates are not in lane utf8')
+  const a = after.data
+  const b = before.data
+  const data = Array.isArray(a) ? new Array<unknown>(count) : new (a.constructor as Float64ArrayConstructor)(count)
+  if (a instanceof BigInt64Array) pickLongs(halves(b as BigInt64Array), halves(a), picks, halves(data as unknown as BigInt64Array))
+  else pickNumbers(b as Float64Array, a as Float64Array, picks, data as Float64Array)
+  if (nulls !== undefined)
+    for (let i = 0; i < count; i++) {
+      const pick = picks[i]
+      nulls[i] = (pick >= 0 ? after.nulls?.[pick] : before.nulls?.[~pick]) ?? 0
+    }
+  return { lane: after.lane, data, nulls } as Column
+}
+
+function pickNumbers(before: Float64Array, after: Float64Array, picks: Int32Array, out: Float64Array): void {
+  for (let i = 0; i < picks.length; i++) {
+    const pick = picks[i]
+    out[i] = pick >= 0 ? after[pick] : before[~pick]
+  }
+}
+
+/** By halves: no BigInt is made, and bits that would be a NaN stay as they are. */
+function pickLongs(before: Int32Array, after: Int32Array, picks: Int32Array, out: Int32Array): void {
+  for (let i = 0; i < picks.length; i++) {
+    const pick = picks[i]
+    const from = pick >= 0 ? after : before
+    const at = pick >= 0 ? pick : ~pick
+    out[2 * i] = from[2 * at]
+    out[2 * i + 1] = from[2 * at + 1]
+  }
+}

@@ -1,0 +1,77 @@
+// Stateful operators: `buildOperator` makes the one for a node of a plan. Watermarks, calc, scans and VALUES are the runtime's.
+import type { Plan } from '../../sql/index.ts'
+import { engineErrors } from '../errors.ts'
+import type { Operator, OperatorContext } from '../operator.ts'
+import { GroupAggregateOperator } from './groupAggregate.ts'
+import { SessionAggregateOperator, SessionTvfOperator } from './sessionOperators.ts'
+import { ExpandOperator, UnionOperator } from './simple.ts'
+import { WindowAggregateOperator } from './windowAggregate.ts'
+import { WindowTvfOperator } from './windowTvf.ts'
+
+/** @throws StreamError OPERATOR_UNSUPPORTED, AGGREGATE_UNKNOWN */
+export function buildOperator(plan: Plan, context: OperatorContext): Operator {
+  switch (plan.node) {
+    case 'windowTvf':
+      return plan.window.kind === 'SESSION' ? new SessionTvfOperator(plan, context) : new WindowTvfOperator(plan, context)
+    case 'windowAggregate':
+      return buildWindowAggregate(plan, context)
+    case 'groupAggregate':
+      return new GroupAggregateOperator(plan, context)
+    case 'expand':
+      return new ExpandOperator(plan, context)
+    case 'union':
+      return new UnionOperator(context)
+    default:
+      throw engineErrors('OPERATOR_UNSUPPORTED', { what: `the node "${plan.node}"` })
+  }
+}
+
+function buildWindowAggregate(plan: Plan & { node: 'windowAggregate' }, context: OperatorContext): Operator {
+  if (plan.window.kind !== 'SESSION' || plan.attached) return new WindowAggregateOperator(plan, context)
+  const { partitionKeys } = plan.window
+  if (partitionKeys.length === plan.keys.length && plan.keys.every((key) => partitionKeys.includes(key)))
+    return new SessionAggregateOperator(plan, context)
+  return sessionsThenGroups(plan, context)
+}
+
+/** Sessions of other keys than those of GROUP BY: rows get their session's limits first, and are grouped when it closes. */
+function sessionsThenGroups(plan: Plan & { node: 'windowAggregate' }, context: OperatorContext): Operator {
+  const { input } = plan
+  const width = input.fields.length
+  const windowFields = ['window_start', 'window_end', 'window_time'].map((name) => ({
+    name,
+    type: { kind: 'TIMESTAMP' as const, precision: 3, nullable: false },
+  }))
+  const fields = [...input.fields, ...windowFields]
+  const tvfPlan: Plan & { node: 'windowTvf' } = {
+    node: 'windowTvf',
+    fields,
+    changelog: 'append',
+    input,
+    window: plan.window,
+    timeColumn: plan.timeColumn,
+  }
+  const groups = new WindowAggregateOperator(
+    { ...plan, input: tvfPlan, attached: { start: width, end: width + 1 }, timeColumn: width + 2 },
+    { ...context, inputFields: [fields] },
+  )
+  const sessions = new SessionTvfOperator(tvfPlan, { ...context, emit: (batch) => groups.process(batch), outputFields: fields })
+  return {
+    process: (batch) => sessions.process(batch),
+    advance: (watermarkMs) => {
+      sessions.advance(watermarkMs)
+      groups.advance(watermarkMs)
+    },
+    tick: (nowMs) => {
+      sessions.tick(nowMs)
+      groups.tick(nowMs)
+    },
+    snapshot: () => [sessions.snapshot(), groups.snapshot()],
+    restore: (state) => {
+      const [ofSessions, ofGroups] = state as [unknown, unknown]
+      sessions.restore(ofSessions)
+      groups.restore(ofGroups)
+    },
+    describe: () => sessions.describe(),
+  }
+}

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { type Column, ColumnBuilder, type SqlType, t, valueAt } from '../../data/index.ts'
+import { KeyTable } from './keyTable.ts'
+
+const columnTypes: { type: SqlType; value: fc.Arbitrary<unknown> }[] = [
+  {
+    type: t.string(),
+    value: fc.constantFrom(null, '', 'a', 'ab', 'abcd', 'abce', 'abcdefg', 'abcdefgh', 'é', '日本', '😀', 'x'.repeat(70)),
+  },
+  { type: t.int(), value: fc.constantFrom(null, 0, 1, -1, 2_147_483_647) },
+  { type: t.bigint(), value: fc.constantFrom(null, 0n, 1n, -1n, 1n << 32n, (1n << 32n) + 1n, -(1n << 63n)) },
+  { type: t.double(), value: fc.constantFrom(null, 0, -0, NaN, 1.5, Infinity) },
+  { type: t.boolean(), value: fc.constantFrom(null, true, false) },
+  { type: t.decimal(38, 2), value: fc.constantFrom(null, 0n, 10n ** 37n) },
+  { type: t.array(t.int()), value: fc.constantFrom(null, [], [1], [1, null]) },
+]
+
+const valueText = (value: unknown): string =>
+  typeof value === 'bigint'
+    ? `${value}n`
+    : Object.is(value, -0)
+      ? '-0'
+      : Number.isNaN(value)
+        ? 'NaN'
+        : `${typeof value}${JSON.stringify(value)}`
+const rowText = (row: unknown[]): string => row.map(valueText).join('|')
+
+/** Text as bytes with unused bytes between, as a decoder leaves it. */
+function utf8Column(values: unknown[]): Column {
+  const parts: Buffer[] = []
+  const starts = new Int32Array(values.length)
+  const ends = new Int32Array(values.length)
+  const nulls = new Uint8Array(values.length)
+  let at = 0
+  values.forEach((value, row) => {
+    if (value === null) nulls[row] = 1
+    const text = Buffer.from(`"${value ?? 'null'}"`)
+    parts.push(text)
+    starts[row] = at + 1
+    ends[row] = at + text.length - 1
+    at += text.length
+  })
+  return { lane: 'utf8', bytes: Buffer.concat(parts), starts, ends, nulls: values.includes(null) ? nulls : undefined }
+}
+
+function columnOf(type: SqlType, values: unknown[], asBytes: boolean): Column {
+  if (asBytes && type.kind === 'VARCHAR') return utf8Column(values)
+  const builder = new ColumnBuilder(type)
+  for (const value of values) builder.append(value)
+  return builder.finish()
+}
+
+test('KeyTable numbers keys as a Map does, in any batches, restored and compacted at any time', () => {
+  const schema = fc.uniqueArray(fc.nat(columnTypes.length - 1), { minLength: 1, maxLength: 3 })
+  const cases = schema.chain((picks) =>
+    fc.tuple(
+      fc.constant(picks.map((pick) => columnTypes[pick].type)),
+      fc.array(fc.tuple(fc.boolean(), fc.array(fc.tuple(...picks.map((pick) => columnTypes[pick].value)), { maxLength: 40 })), {
+        maxLength: 5,
+      }),
+      fc.nat(5),
+    ),
+  )
+  fc.assert(
+    fc.property(cases, ([types, batches, restoreAt]) => {
+      let table = new KeyTable(types)
+      const model = new Map<string, number>()
+      batches.forEach(([asBytes, rows], step) => {
+        if (step === restoreAt) table = KeyTable.restore(types, structuredClone(table.snapshot()))
+        const columns = types.map((type, i) =>
+          columnOf(
+            type,
+            rows.map((row) => row[i]),
+            asBytes,
+          ),
+        )
+        const found = new Int32Array(rows.length)
+        table.find(columns, rows.length, found)
+        assert.deepEqual(
+          Array.from(found),
+          rows.map((row) => model.get(rowText(row)) ?? -1),
+        )
+        // Odd rows first, by selection, then all.
+        const odd = Int32Array.from(rows.keys()).filter((row) => row % 2 === 1)
+        for (const selection of [odd, undefined]) {
+          const selected = selection === undefined ? rows : Array.from(selection, (row) => rows[row])
+          const out = new Int32Array(selected.length)
+          table.lookup(columns, selected.length, out, selection)
+          const expected = selected.map((row) => {
+            const text = rowText(row)
+            if (!model.has(text)) model.set(text, model.size)
+            return model.get(text)
+          })
+          assert.deepEqual(Array.from(out), expected)
+        }
+      })
+      assert.equal(table.count, model.size)
+      const stored = (from: KeyTable, group: number) => rowText(types.map((_, i) => valueAt(from.column(i), group)))
+      assert.deepEqual(
+        Array.from({ length: table.count }, (_, group) => stored(table, group)),
+        [...model.keys()],
+      )
+      const keep = Uint8Array.from({ length: table.count }, (_, group) => group % 2)
+      const { table: half, newIndex } = table.compacted(keep)
+      assert.equal(half.count, table.count >> 1)
+      for (let group = 1; group < table.count; group += 2) assert.equal(stored(half, newIndex[group]), stored(table, group))
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('KeyTable grows to many keys', () => {
+  const table = new KeyTable([t.bigint()])
+  const data = BigInt64Array.from({ length: 100_000 }, (_, i) => BigInt(i) * 7n)
+  const out = new Int32Array(data.length)
+  for (let pass = 0; pass < 2; pass++) {
+    table.lookup([{ lane: 'i64', data }], data.length, out)
+    assert.equal(table.count, data.length)
+    assert.ok(out.every((group, i) => group === i))
+  }
+  assert.ok(table.byteSize > data.byteLength)
+})

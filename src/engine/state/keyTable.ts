@@ -1,0 +1,415 @@
+// Interns rows of key columns as dense group indices: the hash table below every grouping, distinct and join.
+//
+// slots: [hash, group + 1] pairs, open addressing ──> group ──> words / bytes of each key column, stored by column
+//
+// Invariants
+//   1. Groups are numbered 0 … count-1 in order of their first row, so results do not depend on hashes.
+//   2. Equality is SQL's "not distinct": NULL is one value, NaN is one value, 0.0 and -0.0 are two, text is equal by its bytes
+//      whether it came as UTF-8 or as JS strings.
+//   3. Stored bytes are only appended to and stored values never change: columns handed out stay valid while the table grows.
+//   4. At most half of the slots are taken.
+//   2 is held by keyTable.test.ts against a Map.
+import type { Column, SqlType } from '../../data/index.ts'
+import { compileKernel } from './codegen.ts'
+import { halves, type KeyForm, type KeyInput, keepsValues, keyFormOf, keyInput } from './columns.ts'
+
+/** The stored values of one key column, indexed by group. */
+class KeyStore {
+  readonly type: SqlType
+  readonly form: KeyForm
+  data: Uint8Array | Int32Array | BigInt64Array | Float64Array | undefined
+  words: Int32Array | Uint8Array = new Int32Array(0)
+  bytes = new Uint8Array(0)
+  view = new DataView(this.bytes.buffer)
+  /** offsets[g] … offsets[g + 1] are the bytes of group g. */
+  offsets = new Int32Array(1)
+  values: unknown[] | undefined
+  nulls: Uint8Array
+  hasNulls = false
+
+  constructor(type: SqlType, capacity: number) {
+    this.type = type
+    this.form = keyFormOf(type)
+    this.nulls = new Uint8Array(capacity)
+    if (keepsValues(type)) this.values = []
+    if (this.form === 'bytes') this.setBytes(new Uint8Array(capacity * 8))
+    this.resize(capacity)
+  }
+
+  resize(capacity: number): void {
+    const nulls = new Uint8Array(capacity)
+    nulls.set(this.nulls.subarray(0, Math.min(capacity, this.nulls.length)))
+    this.nulls = nulls
+    if (this.form === 'bytes') {
+      const offsets = new Int32Array(capacity + 1)
+      offsets.set(this.offsets.subarray(0, Math.min(capacity + 1, this.offsets.length)))
+      this.offsets = offsets
+      return
+    }
+    const data = newData(this.form, capacity)
+    if (this.data !== undefined) data.set(this.data.subarray(0, Math.min(capacity, this.data.length)) as never)
+    this.setData(data)
+  }
+
+  setData(data: Uint8Array | Int32Array | BigInt64Array | Float64Array): void {
+    this.data = data
+    this.words = data instanceof BigInt64Array || data instanceof Float64Array ? halves(data) : data
+  }
+
+  setBytes(bytes: Uint8Array<ArrayBuffer>): void {
+    this.bytes = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  append(group: number, input: KeyInput, row: number): void {
+    const isNull = input.nulls !== undefined && input.nulls[row] === 1
+    if (isNull) {
+      this.nulls[group] = 1
+      this.hasNulls = true
+    }
+    switch (this.form) {
+      case 'u8':
+      case 'i32':
+        this.words[group] = isNull ? 0 : input.words[row]
+        break
+      case 'i64':
+      case 'f64':
+        this.words[2 * group] = isNull ? 0 : input.words[2 * row]
+        this.words[2 * group + 1] = isNull ? 0 : input.words[2 * row + 1]
+        break
+      default: {
+        const start = this.offsets[group]
+        const size = isNull ? 0 : input.ends[row] - input.starts[row]
+        if (start + size > this.bytes.length) {
+          const larger = new Uint8Array(Math.max(this.bytes.length * 2, start + size, 64))
+          larger.set(this.bytes.subarray(0, start))
+          this.setBytes(larger)
+        }
+        const { bytes } = this
+        const from = input.bytes
+        let at = isNull ? 0 : input.starts[row]
+        for (let i = start; i < start + size; i++) bytes[i] = from[at++]
+        this.offsets[group + 1] = start + size
+        if (this.values !== undefined) this.values[group] = isNull ? null : (input.column as Column & { lane: 'any' }).data[row]
+      }
+    }
+  }
+
+  /** Values of groups from … from+count-1, sharing memory. */
+  range(from: number, count: number): Column {
+    const to = from + count
+    const nulls = this.hasNulls ? this.nulls.subarray(from, to) : undefined
+    if (this.values !== undefined) return { lane: 'any', data: this.values.slice(from, to), nulls }
+    if (this.form === 'bytes')
+      return {
+        lane: 'utf8',
+        bytes: this.bytes,
+        starts: this.offsets.subarray(from, to),
+        ends: this.offsets.subarray(from + 1, to + 1),
+        nulls,
+      }
+    return { lane: this.form, data: this.data?.subarray(from, to), nulls } as Column
+  }
+
+  get byteSize(): number {
+    // A JS value is reckoned at 64 bytes.
+    return this.nulls.length + this.words.byteLength + this.bytes.length + this.offsets.byteLength + (this.values?.length ?? 0) * 64
+  }
+}
+
+function newData(form: KeyForm, capacity: number) {
+  switch (form) {
+    case 'u8':
+      return new Uint8Array(capacity)
+    case 'i32':
+      return new Int32Array(capacity)
+    case 'i64':
+      return new BigInt64Array(capacity)
+    default:
+      return new Float64Array(capacity)
+  }
+}
+
+export interface KeyTableSnapshot {
+  count: number
+  columns: { column: Column }[]
+}
+
+type Lookup = (table: KeyTable, inputs: KeyInput[], rowCount: number, out: Int32Array, rows: Int32Array | undefined) => void
+
+export class KeyTable {
+  count = 0
+  readonly types: readonly SqlType[]
+  /** Public for the generated look-up alone. */
+  slots: Int32Array
+  stores: KeyStore[]
+  private capacity: number
+
+  /** @param expected  groups to make room for */
+  constructor(types: readonly SqlType[], expected = 16) {
+    this.types = types
+    this.capacity = 16
+    while (this.capacity < expected) this.capacity *= 2
+    this.slots = new Int32Array(this.capacity * 4)
+    this.stores = types.map((type) => new KeyStore(type, this.capacity))
+  }
+
+  get byteSize(): number {
+    return this.stores.reduce((sum, store) => sum + store.byteSize, this.slots.byteLength)
+  }
+
+  /**
+   * Group indices of rows; new keys become new groups.
+   *
+   * @param columns   one for each key type
+   * @param rowCount  rows to look up
+   * @param out       (rowCount) group of each row
+   * @param rows      (rowCount) which rows of the columns; all from 0 if absent
+   */
+  lookup(columns: readonly Column[], rowCount: number, out: Int32Array, rows?: Int32Array): void {
+    if (rowCount === 0) return
+    if (this.stores.length === 0) {
+      this.count = 1
+      out.fill(0, 0, rowCount)
+      return
+    }
+    this.run(columns, rowCount, out, rows, true)
+  }
+
+  /** As `lookup`, but a key that is not in the table gives -1. */
+  find(columns: readonly Column[], rowCount: number, out: Int32Array, rows?: Int32Array): void {
+    if (rowCount === 0) return
+    if (this.stores.length === 0) out.fill(this.count - 1, 0, rowCount)
+    else this.run(columns, rowCount, out, rows, false)
+  }
+
+  private run(columns: readonly Column[], rowCount: number, out: Int32Array, rows: Int32Array | undefined, inserts: boolean): void {
+    const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, rowCount, rows))
+    const signature = this.stores.map((store, i) => store.form + (store.hasNulls || inputs[i].nulls !== undefined ? '?' : '')).join()
+    inputs.forEach((input, i) => {
+      if (this.stores[i].hasNulls) input.nulls ??= noNulls(rows === undefined ? rowCount : maxOf(rows, rowCount) + 1)
+    })
+    lookupKernel(signature, rows !== undefined, inserts)(this, inputs, rowCount, out, rows)
+  }
+
+  /** Called by the generated look-up: stores a new key and returns its group. */
+  insert(inputs: KeyInput[], row: number, hash: number): number {
+    const group = this.count++
+    if (group === this.capacity) this.grow()
+    for (let i = 0; i < this.stores.length; i++) this.stores[i].append(group, inputs[i], row)
+    place(this.slots, hash, group)
+    return group
+  }
+
+  private grow(): void {
+    this.capacity *= 2
+    for (const store of this.stores) store.resize(this.capacity)
+    const old = this.slots
+    this.slots = new Int32Array(this.capacity * 4)
+    for (let i = 0; i < old.length; i += 2) if (old[i + 1] !== 0) place(this.slots, old[i], old[i + 1] - 1)
+  }
+
+  /** A key column's values of groups from … from+count-1, sharing memory with the table. */
+  range(key: number, from: number, count: number): Column {
+    return this.stores[key].range(from, count)
+  }
+
+  /** All values of a key column. */
+  column(key: number): Column {
+    return this.stores[key].range(0, this.count)
+  }
+
+  /**
+   * A table with only the groups marked 1 in `keep`, in their order; group indices move up.
+   *
+   * @returns the new table and, for each old group, its new index or -1
+   */
+  compacted(keep: Uint8Array): { table: KeyTable; newIndex: Int32Array } {
+    const newIndex = new Int32Array(this.count).fill(-1)
+    const rows = new Int32Array(this.count)
+    let kept = 0
+    for (let group = 0; group < this.count; group++) if (keep[group] === 1) rows[kept++] = group
+    const table = new KeyTable(this.types, kept)
+    const out = new Int32Array(kept)
+    table.lookup(
+      this.stores.map((store) => store.range(0, this.count)),
+      kept,
+      out,
+      rows,
+    )
+    for (let i = 0; i < kept; i++) newIndex[rows[i]] = out[i]
+    return { table, newIndex }
+  }
+
+  snapshot(): KeyTableSnapshot {
+    return { count: this.count, columns: this.stores.map((store) => ({ column: copied(store.range(0, this.count)) })) }
+  }
+
+  static restore(types: readonly SqlType[], { count, columns }: KeyTableSnapshot): KeyTable {
+    const table = new KeyTable(types, count)
+    if (types.length === 0) table.count = count
+    else
+      table.lookup(
+        columns.map(({ column }) => column),
+        count,
+        new Int32Array(count),
+      )
+    return table
+  }
+}
+
+let zeros = new Uint8Array(1 << 13)
+/** At least `rowCount` zeros, shared and never written to. */
+function noNulls(rowCount: number): Uint8Array {
+  if (zeros.length < rowCount) zeros = new Uint8Array(rowCount * 2)
+  return zeros
+}
+
+function maxOf(rows: Int32Array, count: number): number {
+  let max = 0
+  for (let i = 0; i < count; i++) if (rows[i] > max) max = rows[i]
+  return max
+}
+
+/** A column that owns its memory and no more than it needs. */
+function copied(column: Column): Column {
+  const nulls = column.nulls?.slice()
+  if (column.lane === 'utf8') {
+    const { length } = column.ends
+    const from = length === 0 ? 0 : column.starts[0]
+    return {
+      lane: 'utf8',
+      bytes: column.bytes.slice(from, length === 0 ? 0 : column.ends[length - 1]),
+      starts: column.starts.map((at) => at - from),
+      ends: column.ends.map((at) => at - from),
+      nulls,
+    }
+  }
+  return { lane: column.lane, data: column.data.slice(), nulls } as Column
+}
+
+function place(slots: Int32Array, hash: number, group: number): void {
+  const mask = (slots.length >> 1) - 1
+  let slot = hash & mask
+  while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & mask
+  slots[2 * slot] = hash
+  slots[2 * slot + 1] = group + 1
+}
+
+// ---------------------------------------------------------------- the generated look-up
+
+const mixWord = (word: string): string => `h = Math.imul(h ^ ${word}, 0x85ebca6b); h ^= h >>> 15;`
+
+/** Source that mixes key column `k` of `row` into `h`. */
+function hashSource(form: string, k: number): string {
+  const nullable = form.endsWith('?')
+  const value = hashValueSource(form.replace('?', ''), k)
+  return nullable ? `if (n${k}[row] === 1) { ${mixWord('0x5bd1e995')} } else { ${value} }` : value
+}
+
+function hashValueSource(form: string, k: number): string {
+  switch (form) {
+    case 'u8':
+    case 'i32':
+      return mixWord(`w${k}[row]`)
+    case 'i64':
+      return `${mixWord(`w${k}[2 * row]`)} ${mixWord(`w${k}[2 * row + 1]`)}`
+    case 'f64':
+      return mixWord(`lo${k}`) + mixWord(`hi${k}`)
+    default:
+      return `
+      const size${k} = e${k} - s${k}
+      h ^= size${k}
+      if (size${k} >= 4) {
+        const last = e${k} - 4
+        for (let at = s${k}; at < last; at += 4) { ${mixWord(`v${k}.getInt32(at, true)`)} }
+        ${mixWord(`v${k}.getInt32(last, true)`)}
+      } else for (let at = s${k}; at < e${k}; at++) { ${mixWord(`b${k}[at]`)} }`
+  }
+}
+
+/** Source of what a key column needs to be read once per row. */
+function loadSource(form: string, k: number): string {
+  switch (form.replace('?', '')) {
+    case 'f64':
+      // All NaN are one.
+      return `let lo${k} = w${k}[2 * row], hi${k} = w${k}[2 * row + 1]
+      if ((hi${k} & 0x7ff00000) === 0x7ff00000 && ((hi${k} & 0xfffff) | lo${k}) !== 0) { lo${k} = 0; hi${k} = 0x7ff80000 }`
+    case 'bytes':
+      return `const s${k} = st${k}[row], e${k} = en${k}[row]`
+    default:
+      return ''
+  }
+}
+
+/** Source that sets `same` to false if the stored key column differs from the row's. */
+function equalSource(form: string, k: number): string {
+  const value = equalValueSource(form.replace('?', ''), k)
+  if (!form.endsWith('?')) return `if (same) { ${value} }`
+  return `if (same) { if (n${k}[row] === 1 || tn${k}[g] === 1) same = n${k}[row] === tn${k}[g]; else { ${value} } }`
+}
+
+function equalValueSource(form: string, k: number): string {
+  switch (form) {
+    case 'u8':
+    case 'i32':
+      return `same = tw${k}[g] === w${k}[row]`
+    case 'i64':
+      return `same = tw${k}[2 * g] === w${k}[2 * row] && tw${k}[2 * g + 1] === w${k}[2 * row + 1]`
+    case 'f64':
+      return `let tlo = tw${k}[2 * g], thi = tw${k}[2 * g + 1]
+      if ((thi & 0x7ff00000) === 0x7ff00000 && ((thi & 0xfffff) | tlo) !== 0) { tlo = 0; thi = 0x7ff80000 }
+      same = tlo === lo${k} && thi === hi${k}`
+    default:
+      return `
+      let to = to${k}[g]
+      const size = e${k} - s${k}
+      if (to${k}[g + 1] - to !== size) same = false
+      else if (size >= 4) {
+        const last = e${k} - 4
+        const shift = to - s${k}
+        for (let at = s${k}; at < last; at += 4) if (v${k}.getInt32(at, true) !== tv${k}.getInt32(at + shift, true)) { same = false; break }
+        if (same) same = v${k}.getInt32(last, true) === tv${k}.getInt32(last + shift, true)
+      } else for (let at = s${k}; at < e${k}; at++, to++) if (b${k}[at] !== tb${k}[to]) { same = false; break }`
+  }
+}
+
+/**
+ * The look-up for key columns of the given forms, such as 'bytes,i64?'; '?' where a NULL may occur in the input or the table.
+ * `selects`: rows are given; `inserts`: new keys are stored.
+ */
+function lookupKernel(signature: string, selects: boolean, inserts: boolean): Lookup {
+  return compileKernel<Lookup>(`lookup ${signature} ${selects} ${inserts}`, ['table', 'inputs', 'rowCount', 'out', 'rows'], () => {
+    const forms = signature.split(',')
+    const each = (source: (form: string, k: number) => string) => forms.map(source).join('\n')
+    const inputNames = (form: string, k: number) =>
+      `const { words: w${k}, bytes: b${k}, view: v${k}, starts: st${k}, ends: en${k} } = inputs[${k}]
+      ${form.endsWith('?') ? `const n${k} = inputs[${k}].nulls` : ''}`
+    const tableNames = forms.map((_, k) => `tw${k}, tb${k}, tv${k}, to${k}, tn${k}`).join(', ')
+    const loadTable = `slots = table.slots; mask = (slots.length >> 1) - 1
+      ${each((_, k) => `{ const store = table.stores[${k}]; tw${k} = store.words; tb${k} = store.bytes; tv${k} = store.view; to${k} = store.offsets; tn${k} = store.nulls }`)}`
+    const missing = inserts ? `out[i] = table.insert(inputs, row, h)\n${loadTable}` : 'out[i] = -1'
+    return `
+    ${each(inputNames)}
+    let slots, mask, ${tableNames}
+    ${loadTable}
+    for (let i = 0; i < rowCount; i++) {
+      const row = ${selects ? 'rows[i]' : 'i'}
+      ${each(loadSource)}
+      let h = 0x2545f491
+      ${each(hashSource)}
+      h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35); h ^= h >>> 16
+      let slot = h & mask
+      for (;;) {
+        const g = slots[2 * slot + 1] - 1
+        if (g < 0) { ${missing}; break }
+        if (slots[2 * slot] === h) {
+          let same = true
+          ${each(equalSource)}
+          if (same) { out[i] = g; break }
+        }
+        slot = (slot + 1) & mask
+      }
+    }`
+  })
+}
