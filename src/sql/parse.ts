@@ -126,15 +126,15 @@ function whole<T extends object>(text: string, tokens: Token[], part: (p: Cursor
 
 /** Chains like a + b + c … grow to the left without any recursion here, but not for those who walk the tree. */
 function checkLevels(p: Cursor, root: object): void {
-  const open: { node: object; level: number }[] = [{ node: root, level: 1 }]
+  const open: { node: object; level: number; span: Span }[] = [{ node: root, level: 1, span: p.from(0) }]
   for (let entry = open.pop(); entry; entry = open.pop()) {
     const { node } = entry
-    const isNode = 'span' in node
-    const level = isNode ? entry.level + 1 : entry.level
-    if (level > TREE_LEVELS_MAX)
-      throw sqlErrors('SQL_TOO_DEEP', { levelsMax: TREE_LEVELS_MAX, position: p.position((node as { span: Span }).span) })
+    // Types have no span, but levels.
+    const level = 'span' in node || 'nullable' in node ? entry.level + 1 : entry.level
+    const span = 'span' in node ? (node.span as Span) : entry.span
+    if (level > TREE_LEVELS_MAX) throw sqlErrors('SQL_TOO_DEEP', { levelsMax: TREE_LEVELS_MAX, position: p.position(span) })
     for (const value of Object.values(node)) {
-      if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) open.push({ node: value as object, level })
+      if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) open.push({ node: value as object, level, span })
     }
   }
 }

@@ -45,18 +45,20 @@ function withClauses(p: Cursor, start: number, call: FunctionCall): Expression {
 }
 
 function argument(p: Cursor): Expression {
-  const { token } = p
-  const { start } = token
-  if (token.key === '*') return starOrExpression(p)
-  if (token.key === 'TABLE') return tableArgument(p)
-  if (token.key === 'DESCRIPTOR' && p.peek().key === '(') {
+  const { start } = p.token
+  if (p.peek().key !== '=>' || !p.atName()) return argumentValue(p)
+  const name = p.name()
+  p.next()
+  return { type: 'namedArgument', name, value: argumentValue(p), span: p.from(start) }
+}
+
+function argumentValue(p: Cursor): Expression {
+  const { start, key } = p.token
+  if (key === '*') return starOrExpression(p)
+  if (key === 'TABLE') return tableArgument(p)
+  if (key === 'DESCRIPTOR' && p.peek().key === '(') {
     p.next()
     return { type: 'descriptor', columns: p.names(), span: p.from(start) }
-  }
-  if (p.peek().key === '=>' && p.atName()) {
-    const name = p.name()
-    p.next()
-    return { type: 'namedArgument', name, value: argument(p), span: p.from(start) }
   }
   if (atQuery(p)) {
     const query = parseQuery(p)
