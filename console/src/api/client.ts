@@ -1,0 +1,94 @@
+// HTTP to the server of this page: typed reads, the access token, and the one place that knows how a token travels.
+import type { ApiError } from '../../../src/serve/contract.ts'
+import { parseExact } from './json.ts'
+
+const tokenKey = 'millrace.token'
+
+/** An answer that is not 2xx, or no answer at all (`status` 0). */
+export class ApiFailure extends Error {
+  readonly status: number
+  readonly code: string
+  readonly hint: string
+
+  constructor(status: number, error: ApiError['error']) {
+    super(error.message)
+    this.name = 'ApiFailure'
+    this.status = status
+    this.code = error.code
+    this.hint = error.hint
+  }
+}
+
+/** The access token of this tab, and whether the server asked for one. */
+export const access = {
+  isWanted: false,
+  listeners: new Set<() => void>(),
+  token(): string | null {
+    return sessionStorage.getItem(tokenKey)
+  },
+  /** The server refused us: the page shows the prompt. */
+  demand(): void {
+    if (access.isWanted) return
+    access.isWanted = true
+    for (const listener of access.listeners) listener()
+  },
+  accept(token: string): void {
+    sessionStorage.setItem(tokenKey, token)
+    access.isWanted = false
+    for (const listener of access.listeners) listener()
+  },
+  subscribe(listener: () => void): () => void {
+    access.listeners.add(listener)
+    return () => access.listeners.delete(listener)
+  },
+}
+
+/**
+ * GET of a JSON resource.
+ *
+ * @throws ApiFailure  with the server's code, message and hint; status 0 if the server cannot be reached
+ */
+export async function apiGet<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const token = access.token()
+  const headers: Record<string, string> = { accept: 'application/json' }
+  if (token) headers.authorization = `Bearer ${token}`
+  let response: Response
+  try {
+    response = await fetch(path, { headers, signal: signal ?? null })
+  } catch (cause) {
+    if (signal?.aborted) throw cause
+    throw new ApiFailure(0, {
+      code: 'SERVER_UNREACHABLE',
+      message: 'The server does not answer.',
+      hint: 'Check that the Millrace process is running.',
+    })
+  }
+  if (response.status === 401) access.demand()
+  const text = await response.text()
+  let body: unknown
+  try {
+    body = parseExact(text)
+  } catch {
+    body = undefined
+  }
+  if (response.ok && body !== undefined) return body as T
+  throw new ApiFailure(
+    response.status,
+    (body as ApiError | undefined)?.error ?? {
+      code: `HTTP_${response.status}`,
+      message: `The server answered ${response.status} to ${path}.`,
+      hint: 'Look at the log of the Millrace process.',
+    },
+  )
+}
+
+/** A WebSocket to a path of this origin, with the token as subprotocol (a browser cannot set headers). */
+export function openWebSocket(path: string): WebSocket {
+  const url = new URL(path, location.href)
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+  const token = access.token()
+  return token ? new WebSocket(url, ['millrace', `millrace.token.${token}`]) : new WebSocket(url)
+}
+
+export const tablePath = (name: string): string => `/v1/tables/${encodeURIComponent(name)}`
+export const topicPath = (name: string): string => `/v1/topics/${encodeURIComponent(name)}`

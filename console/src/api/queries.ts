@@ -1,0 +1,76 @@
+// Reads that are polled: catalog-like things that change seldom. Whatever moves each second is in live.ts.
+import { QueryClient, useQuery } from '@tanstack/react-query'
+import { useRef } from 'react'
+import type { Health, QuerySummary, TableSummary, TopicMessage, TopicSummary } from '../../../src/serve/contract.ts'
+import { ApiFailure, access, apiGet, topicPath } from './client.ts'
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      retry: (failureCount, error) => !(error instanceof ApiFailure && error.status >= 400 && error.status < 500) && failureCount < 2,
+      refetchOnWindowFocus: true,
+    },
+  },
+})
+// A token that was just accepted makes every earlier refusal stale.
+access.subscribe(() => !access.isWanted && void queryClient.invalidateQueries())
+
+/** Lists come either bare or under a name; the contract fixes their elements. */
+const listOf = <T>(answer: T[] | Record<string, T[]>, name: string): T[] => (Array.isArray(answer) ? answer : (answer[name] ?? []))
+
+const read =
+  <T>(path: string, name: string) =>
+  async ({ signal }: { signal: AbortSignal }): Promise<T[]> =>
+    listOf(await apiGet<T[] | Record<string, T[]>>(path, signal), name)
+
+export const useTables = (refetchInterval = 2_000) =>
+  useQuery({ queryKey: ['tables'], queryFn: read<TableSummary>('/v1/tables', 'tables'), refetchInterval })
+
+export const useTopics = (refetchInterval = 2_000) =>
+  useQuery({ queryKey: ['topics'], queryFn: read<TopicSummary>('/v1/topics', 'topics'), refetchInterval })
+
+/** Definitions and state; rates of the second are in the statistics. */
+export const useQueries = (refetchInterval = 5_000) =>
+  useQuery({ queryKey: ['queries'], queryFn: read<QuerySummary>('/v1/queries', 'queries'), refetchInterval })
+
+export const useHealth = () =>
+  useQuery({ queryKey: ['health'], queryFn: ({ signal }) => apiGet<Health>('/v1/health', signal), refetchInterval: 5_000, retry: false })
+
+/** Newest records of a topic, or from an offset of a partition. */
+export const useMessages = (topic: string, from: { partition: number; offset: number } | null) =>
+  useQuery({
+    queryKey: ['messages', topic, from],
+    enabled: from !== null,
+    queryFn: async ({ signal }) => {
+      const query = new URLSearchParams({ limit: '200', partition: String(from!.partition), offset: String(from!.offset) })
+      return listOf(
+        await apiGet<TopicMessage[] | Record<string, TopicMessage[]>>(`${topicPath(topic)}/messages?${query}`, signal),
+        'messages',
+      )
+    },
+  })
+
+/** Changes per second of each table, from the last two lists. */
+export function useChangeRates(tables: TableSummary[] | undefined): Map<string, number> {
+  const memory = useRef({ atMs: 0, tables: undefined as TableSummary[] | undefined, rates: new Map<string, number>() })
+  const last = memory.current
+  if (tables && tables !== last.tables) {
+    const nowMs = performance.now()
+    const seconds = (nowMs - last.atMs) / 1_000
+    const before = new Map(last.tables?.map((table) => [table.name, table.changeCount]))
+    const rates = new Map<string, number>()
+    for (const table of tables) {
+      const count = before.get(table.name)
+      if (count !== undefined && seconds > 0) rates.set(table.name, Math.max(0, (table.changeCount - count) / seconds))
+    }
+    memory.current = { atMs: nowMs, tables, rates }
+  }
+  return memory.current.rates
+}
+
+/** The query that keeps a table: the one of its name, else the one whose text names it as its result. */
+export function queryOfTable(queries: QuerySummary[] | undefined, table: string): QuerySummary | undefined {
+  const quoted = table.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  const target = new RegExp(`(?:MATERIALIZED\\s+TABLE|INSERT\\s+INTO)\\s+(?:IF\\s+NOT\\s+EXISTS\\s+)?\`?${quoted}\`?(?![\\w])`, 'i')
+  return queries?.find((query) => query.name === table || query.id === table) ?? queries?.find((query) => target.test(query.sql))
+}

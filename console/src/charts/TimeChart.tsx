@@ -1,0 +1,172 @@
+// A time chart on uPlot: bars or lines, stacked or not, in the colours of the theme, in UTC.
+// The numbers under the cursor (or the newest ones) stand in a line of fixed height above it, so nothing covers the picture.
+import { useEffect, useMemo, useRef, useState } from 'react'
+import uPlot from 'uplot'
+import 'uplot/dist/uPlot.min.css'
+import { formatMinute } from '../ui/format.ts'
+import { themeColor, useIsDark } from '../ui/theme.ts'
+
+export interface TimeSeries {
+  label: string
+  color: `--${string}`
+  kind: 'bars' | 'line'
+  values: readonly (number | null)[]
+  format: (value: number) => string
+}
+
+export interface TimeChartProps {
+  label: string
+  /** Starts of the intervals, epoch ms of event time, ascending. */
+  timesMs: readonly number[]
+  /** Length of an interval: bars fill it. */
+  stepMs: number
+  series: readonly TimeSeries[]
+  isStacked?: boolean
+  /** The axis is at least this long, so that the first bars are not walls. */
+  minSpanMs: number
+  heightPx: number
+  formatAxis: (value: number) => string
+  /** Top of the y axis if it is known; otherwise it follows the data in round steps. */
+  yMax?: number
+}
+
+/** The next of 1, 2, 2.5, 5 times a power of ten: the axis moves seldom. */
+export function roundUp(value: number): number {
+  if (!(value > 0)) return 1
+  const power = 10 ** Math.floor(Math.log10(value))
+  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= value) ?? 10
+  return step * power
+}
+
+/** Series k becomes the sum of the series 0 to k. */
+export function stack(series: readonly (readonly (number | null)[])[]): (number | null)[][] {
+  const sums: (number | null)[][] = []
+  for (const values of series) {
+    const below = sums.at(-1)
+    sums.push(values.map((value, index) => (value === null && !below ? null : (value ?? 0) + (below?.[index] ?? 0))))
+  }
+  return sums
+}
+
+export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, minSpanMs, heightPx, formatAxis, yMax }: TimeChartProps) {
+  const holder = useRef<HTMLDivElement>(null)
+  const chart = useRef<uPlot | null>(null)
+  const [hovered, setHovered] = useState<number | null>(null)
+  const isDark = useIsDark()
+
+  const data = useMemo<uPlot.AlignedData>(() => {
+    const values = series.map((one) => one.values)
+    // The tallest of a stack is drawn first, behind the others.
+    const drawn = isStacked ? stack(values).reverse() : values
+    return [timesMs as number[], ...(drawn as (number | null)[][])]
+  }, [timesMs, series, isStacked])
+
+  const newest = useRef({ data, minSpanMs, yMax, formatAxis })
+  newest.current = { data, minSpanMs, yMax, formatAxis }
+  const shape = series.map((one) => `${one.label}/${one.color}/${one.kind}`).join()
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` and `isDark` stand for what the drawing is made of; data comes by setData
+  useEffect(() => {
+    const element = holder.current
+    if (!element) return
+    const muted = themeColor('--muted')
+    const line = themeColor('--line')
+    const font = `11px ${getComputedStyle(element).fontFamily}`
+    const drawn = isStacked ? [...series].reverse() : series
+    const plot = new uPlot(
+      {
+        width: element.clientWidth || 300,
+        height: heightPx,
+        padding: [6, 6, 0, 0],
+        ms: 1,
+        tzDate: (ms) => uPlot.tzDate(new Date(ms), 'Etc/UTC'),
+        legend: { show: false },
+        cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+        scales: {
+          x: {
+            time: true,
+            range: (_plot, min, max) => {
+              const last = (max ?? 0) + stepMs
+              const first = min ?? last
+              return [first, Math.max(last, first + newest.current.minSpanMs)]
+            },
+          },
+          y: { range: (_plot, _min, max) => [0, newest.current.yMax ?? roundUp(max ?? 1)] },
+        },
+        axes: [
+          {
+            stroke: muted,
+            font,
+            size: 24,
+            gap: 4,
+            grid: { show: false },
+            ticks: { stroke: line, width: 1, size: 4 },
+            space: 64,
+            values: (_plot, splits) => splits.map(formatMinute),
+          },
+          {
+            stroke: muted,
+            font,
+            size: 44,
+            gap: 6,
+            space: 30,
+            grid: { stroke: line, width: 1 },
+            ticks: { show: false },
+            values: (_plot, splits) => splits.map((value) => newest.current.formatAxis(value)),
+          },
+        ],
+        series: [
+          {},
+          ...drawn.map((one): uPlot.Series => {
+            const color = themeColor(one.color)
+            return one.kind === 'bars'
+              ? {
+                  label: one.label,
+                  fill: color,
+                  width: 0,
+                  paths: uPlot.paths.bars!({ size: [0.86, 60], align: 1 }),
+                  points: { show: false },
+                }
+              : { label: one.label, stroke: color, width: 1.75, points: { show: false } }
+          }),
+        ],
+        hooks: { setCursor: [(self) => setHovered(self.cursor.idx ?? null)] },
+      },
+      newest.current.data,
+      element,
+    )
+    chart.current = plot
+    const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: heightPx }))
+    observer.observe(element)
+    return () => {
+      observer.disconnect()
+      plot.destroy()
+      chart.current = null
+    }
+  }, [shape, isDark, heightPx, isStacked, stepMs])
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new span asks for a new range of the same data
+  useEffect(() => {
+    chart.current?.setData(data)
+  }, [data, minSpanMs])
+
+  const index = hovered !== null && hovered < timesMs.length ? hovered : timesMs.length - 1
+  const at = timesMs[index]
+  return (
+    <div className="chart">
+      <div className="chart-readout">
+        {series.map((one) => {
+          const value = one.values[index]
+          return (
+            <span key={one.label} className="chart-key">
+              <span className="swatch" style={{ background: `var(${one.color})` }} aria-hidden="true" />
+              {one.label} <b>{value === null || value === undefined ? '–' : one.format(value)}</b>
+            </span>
+          )
+        })}
+        <span className="chart-at">{at === undefined ? '' : `${formatMinute(at)}–${formatMinute(at + stepMs)}`}</span>
+      </div>
+      <div ref={holder} className="chart-canvas" style={{ height: `${heightPx}px` }} role="img" aria-label={label} />
+    </div>
+  )
+}

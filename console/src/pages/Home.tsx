@@ -1,0 +1,49 @@
+// Home: what this process does right now. For the demo: real edits of Wikipedia, replayed, and every table that follows them.
+import { useStats } from '../api/live.ts'
+import { useTables, useTopics } from '../api/queries.ts'
+import { Empty } from '../ui/parts.tsx'
+import { Channels } from './home/Channels.tsx'
+import { Countries } from './home/Countries.tsx'
+import { isDemoTopic } from './home/demo.ts'
+import { Feed } from './home/Feed.tsx'
+import { Attention, Flow, Headline } from './home/Headline.tsx'
+import { Parts } from './home/Parts.tsx'
+import { Sessions } from './home/Sessions.tsx'
+import { Tiles } from './home/Tiles.tsx'
+import { TopPages } from './home/TopPages.tsx'
+import { EditsOverTime, Unpatrolled } from './home/Windows.tsx'
+
+export function Home() {
+  const { latest } = useStats()
+  const topics = useTopics().data
+  const tables = useTables().data
+  const isDemo = topics?.some((topic) => isDemoTopic(topic.name)) ?? true
+  const isEmpty = topics?.length === 0 && tables?.length === 0
+  return (
+    <div className="page home">
+      <Headline isDemo={isDemo} />
+      <Attention />
+      <Tiles />
+      <Flow stats={latest} />
+      {isEmpty && (
+        <Empty title="Nothing runs yet" command={'npm start            # the demo\nnpx millrace dev     # your own project'}>
+          Start the demo to see real events flow, or point the server to a folder with <code>pipelines/*.sql</code>.
+        </Empty>
+      )}
+      {isDemo && !isEmpty && (
+        <div className="home-grid">
+          <EditsOverTime />
+          <Unpatrolled />
+          <Channels />
+          <Countries />
+          <TopPages />
+          <Sessions />
+        </div>
+      )}
+      <div className="home-grid">
+        <Feed topics={(topics ?? []).map((topic) => topic.name)} />
+        <Parts />
+      </div>
+    </div>
+  )
+}

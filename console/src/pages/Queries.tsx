@@ -1,0 +1,145 @@
+// All running queries: state, rates, how far their event time is, late rows, and what went wrong.
+import { Link } from '@tanstack/react-router'
+import { useMemo } from 'react'
+import type { QuerySummary } from '../../../src/serve/contract.ts'
+import { useStats } from '../api/live.ts'
+import { useQueries } from '../api/queries.ts'
+import { Sparkline } from '../charts/Sparkline.tsx'
+import { downloadRows } from '../ui/export.ts'
+import { formatDateTime, formatInteger, formatRate, none } from '../ui/format.ts'
+import { PageHead } from '../ui/PageHead.tsx'
+import { Empty, ExportButtons, Failure, SkeletonRows, Status, type Tone } from '../ui/parts.tsx'
+
+const tones: Record<QuerySummary['state'], Tone> = { starting: 'warn', running: 'ok', failed: 'bad', stopped: 'quiet', finished: 'quiet' }
+
+export const QueryState = ({ query }: { query: QuerySummary }) => <Status tone={tones[query.state] ?? 'quiet'}>{query.state}</Status>
+
+/** A source that ended has a watermark after all times. */
+export const formatWatermark = (ms: number | undefined): string =>
+  ms === undefined ? none : Math.abs(ms) > 8.64e15 ? 'ended' : formatDateTime(ms)
+
+/** Definitions from the list, the numbers of the second from the statistics. */
+export function useLiveQueries(): { queries: QuerySummary[] | undefined; error: unknown } {
+  const { data, error } = useQueries()
+  const { latest } = useStats()
+  const queries = useMemo(() => {
+    const live = new Map(latest?.queries.map((query) => [query.id, query]))
+    return data?.map((query) => ({ ...query, ...live.get(query.id), sql: query.sql }))
+  }, [data, latest])
+  return { queries, error }
+}
+
+export function Queries() {
+  const { queries, error } = useLiveQueries()
+  const { history } = useStats()
+  const histories = useMemo(() => {
+    const byId = new Map<string, number[]>()
+    for (const stats of history) {
+      for (const { id, rowsInPerSecond } of stats.queries) {
+        const list = byId.get(id)
+        if (list) list.push(rowsInPerSecond)
+        else byId.set(id, [rowsInPerSecond])
+      }
+    }
+    return byId
+  }, [history])
+  return (
+    <div className="page">
+      <PageHead title="Queries" note="SQL that runs for as long as the process does. The watermark is in event time.">
+        <ExportButtons
+          onExport={(format) =>
+            downloadRows(
+              'queries',
+              format,
+              ['id', 'name', 'state', 'rows_in', 'rows_out', 'late_rows', 'watermark', 'error', 'sql'],
+              (queries ?? []).map((query) => [
+                query.id,
+                query.name,
+                query.state,
+                query.rowsIn,
+                query.rowsOut,
+                query.lateRows,
+                query.watermarkMs === undefined ? null : formatWatermark(query.watermarkMs),
+                query.error?.message ?? null,
+                query.sql,
+              ]),
+            )
+          }
+        />
+      </PageHead>
+      {!queries && (error ? <Failure error={error} /> : <SkeletonRows />)}
+      {queries?.length === 0 && (
+        <Empty title="No query runs" command="npx millrace dev">
+          Each <code>CREATE MATERIALIZED TABLE</code> and <code>INSERT INTO</code> in <code>pipelines/*.sql</code> is one.
+        </Empty>
+      )}
+      {queries && queries.length > 0 && (
+        <div className="table-scroll">
+          <table className="list cards">
+            <thead>
+              <tr>
+                <th scope="col">Name</th>
+                <th scope="col">State</th>
+                <th scope="col" className="number">
+                  Rows in/s
+                </th>
+                <th scope="col" className="wide-only">
+                  Three minutes
+                </th>
+                <th scope="col" className="number">
+                  Rows out/s
+                </th>
+                <th scope="col" className="number">
+                  Rows in
+                </th>
+                <th scope="col" className="number">
+                  Rows out
+                </th>
+                <th scope="col" className="number">
+                  Late
+                </th>
+                <th scope="col">Watermark</th>
+              </tr>
+            </thead>
+            <tbody>
+              {queries.map((query) => (
+                <tr key={query.id}>
+                  <td className="name">
+                    <Link to="/queries/$id" params={{ id: query.id }}>
+                      {query.name}
+                    </Link>
+                    {query.error && <small className="bad">{query.error.message}</small>}
+                  </td>
+                  <td data-label="State">
+                    <QueryState query={query} />
+                  </td>
+                  <td className="number" data-label="Rows in/s">
+                    {formatRate(query.rowsInPerSecond)}
+                  </td>
+                  <td className="spark wide-only">
+                    <Sparkline values={histories.get(query.id) ?? []} />
+                  </td>
+                  <td className="number" data-label="Rows out/s">
+                    {formatRate(query.rowsOutPerSecond)}
+                  </td>
+                  <td className="number" data-label="Rows in">
+                    {formatInteger(query.rowsIn)}
+                  </td>
+                  <td className="number" data-label="Rows out">
+                    {formatInteger(query.rowsOut)}
+                  </td>
+                  <td className="number" data-label="Late">
+                    {query.lateRows > 0 ? <span className="warn">{formatInteger(query.lateRows)}</span> : '0'}
+                  </td>
+                  <td className="is-event nowrap" data-label="Watermark">
+                    {formatWatermark(query.watermarkMs)}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </div>
+  )
+}

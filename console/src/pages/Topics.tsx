@@ -1,0 +1,122 @@
+// All topics: durable logs that events go into, and the .invalid twins with what was refused.
+import { Link } from '@tanstack/react-router'
+import { useMemo, useState } from 'react'
+import { useStats } from '../api/live.ts'
+import { useTopics } from '../api/queries.ts'
+import { Sparkline } from '../charts/Sparkline.tsx'
+import { downloadRows } from '../ui/export.ts'
+import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
+import { PageHead } from '../ui/PageHead.tsx'
+import { Badge, Empty, ExportButtons, Failure, SkeletonRows } from '../ui/parts.tsx'
+
+export function Topics() {
+  const { data: topics, error } = useTopics(1_000)
+  const { latest, history } = useStats()
+  const [text, setText] = useState('')
+  const rates = new Map(latest?.topics.map((topic) => [topic.name, topic.perSecond]))
+  const histories = useMemo(() => {
+    const byName = new Map<string, number[]>()
+    for (const stats of history) {
+      for (const { name, perSecond } of stats.topics) {
+        const list = byName.get(name)
+        if (list) list.push(perSecond)
+        else byName.set(name, [perSecond])
+      }
+    }
+    return byName
+  }, [history])
+  const shown = (topics ?? []).filter((topic) => topic.name.toLowerCase().includes(text.trim().toLowerCase()))
+  return (
+    <div className="page">
+      <PageHead title="Topics" note="Durable logs: what was acknowledged is on disk.">
+        <input
+          type="search"
+          className="filter"
+          aria-label="Filter topics"
+          placeholder="Filter"
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+        />
+        <ExportButtons
+          onExport={(format) =>
+            downloadRows(
+              'topics',
+              format,
+              ['name', 'records', 'size_bytes', 'partitions', 'per_second'],
+              shown.map((topic) => [topic.name, topic.recordCount, topic.sizeBytes, topic.partitionCount, rates.get(topic.name) ?? 0]),
+            )
+          }
+        />
+      </PageHead>
+      {!topics && (error ? <Failure error={error} /> : <SkeletonRows />)}
+      {topics?.length === 0 && (
+        <Empty
+          title="No topic yet"
+          command={`CREATE TABLE clicks (page STRING NOT NULL, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)\nWITH ('connector' = 'kafka', 'topic' = 'clicks', 'format' = 'json');`}
+        >
+          A table in <code>pipelines/*.sql</code> declares a topic and what is checked at its door.
+        </Empty>
+      )}
+      {topics && topics.length > 0 && (
+        <div className="table-scroll">
+          <table className="list cards">
+            <thead>
+              <tr>
+                <th scope="col">Name</th>
+                <th scope="col" className="number">
+                  Records/s
+                </th>
+                <th scope="col" className="wide-only">
+                  Three minutes
+                </th>
+                <th scope="col" className="number">
+                  Records
+                </th>
+                <th scope="col" className="number">
+                  Size
+                </th>
+                <th scope="col" className="number">
+                  Partitions
+                </th>
+                <th scope="col" className="number">
+                  Columns
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((topic) => (
+                <tr key={topic.name}>
+                  <td className="name">
+                    <Link to="/topics/$name" params={{ name: topic.name }}>
+                      {topic.name}
+                    </Link>
+                    {topic.name.endsWith('.invalid') && <Badge tone={topic.recordCount > 0 ? 'bad' : 'quiet'}>refused</Badge>}
+                  </td>
+                  <td className="number" data-label="Records/s">
+                    {formatRate(rates.get(topic.name) ?? 0)}
+                  </td>
+                  <td className="spark wide-only">
+                    <Sparkline values={histories.get(topic.name) ?? []} />
+                  </td>
+                  <td className="number" data-label="Records">
+                    {formatInteger(topic.recordCount)}
+                  </td>
+                  <td className="number" data-label="Size">
+                    {formatBytes(topic.sizeBytes)}
+                  </td>
+                  <td className="number" data-label="Partitions">
+                    {topic.partitionCount}
+                  </td>
+                  <td className="number" data-label="Columns">
+                    {topic.columns.length}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+          {shown.length === 0 && <p className="quiet">No topic has this name.</p>}
+        </div>
+      )}
+    </div>
+  )
+}

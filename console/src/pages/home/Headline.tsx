@@ -1,0 +1,145 @@
+// What one looks at, in a sentence; what needs attention, if anything; and the way of the data with its rates.
+import { Link } from '@tanstack/react-router'
+import { ChevronRight, TriangleAlert } from 'lucide-react'
+import type { ReactNode } from 'react'
+import type { Stats } from '../../../../src/serve/contract.ts'
+import { useStats } from '../../api/live.ts'
+import { useHealth, useTables } from '../../api/queries.ts'
+import { formatCompact, formatInteger, formatLongDate, formatRate } from '../../ui/format.ts'
+import { eventTimeMs } from '../../ui/Shell.tsx'
+import { isDemoTopic } from './demo.ts'
+
+/** The day that the recording is from; each round of the replay is a day later. */
+const recordedDayMs = Date.UTC(2015, 8, 12)
+const dayMs = 86_400_000
+const speedWindowCount = 40
+
+/** How many times faster than the clock event time moves, over the last seconds; null if not known. */
+export function measuredSpeed(history: readonly Stats[]): number | null {
+  const recent = history.slice(-speedWindowCount)
+  const first = recent[0]
+  const last = recent.at(-1)
+  const from = eventTimeMs(first ?? null)
+  const to = eventTimeMs(last ?? null)
+  if (!first || !last || from === null || to === null || last.atMs - first.atMs < 5_000) return null
+  // Between rounds of the replay event time jumps by hours: no speed then.
+  const speed = (to - from) / (last.atMs - first.atMs)
+  return speed > 0 && speed < 5_000 ? speed : null
+}
+
+export function Headline({ isDemo }: { isDemo: boolean }) {
+  const { latest, history } = useStats()
+  if (!isDemo) {
+    return (
+      <div className="headline">
+        <h1>This process, live</h1>
+        <p>Events in, SQL over them, rows out. Every number below moves by itself.</p>
+      </div>
+    )
+  }
+  const count = (latest?.topics ?? []).filter((topic) => isDemoTopic(topic.name)).reduce((sum, topic) => sum + topic.recordCount, 0)
+  const eventMs = eventTimeMs(latest)
+  const speed = measuredSpeed(history)
+  const round = eventMs === null ? 0 : Math.max(0, Math.floor((eventMs - recordedDayMs) / dayMs))
+  return (
+    <div className="headline">
+      <h1>
+        <span className="headline-count">{count > 0 ? formatInteger(count) : 'Real'}</span> edits of Wikipedia
+      </h1>
+      <p>
+        Recorded on {formatLongDate(recordedDayMs)}, replayed {speed === null ? 'fast' : <b>{Math.round(speed)} times</b>}
+        {speed === null ? '' : ' as fast'} over HTTP. They pass SQL windows in event time; every number here is a row that was pushed.
+        {round > 0 && ` Round ${round + 1}, dated ${formatLongDate(recordedDayMs + round * dayMs)}.`}
+      </p>
+    </div>
+  )
+}
+
+/** Failed queries and parts that are not well: cause and next step, at the top of the page. */
+export function Attention() {
+  const { latest } = useStats()
+  const health = useHealth().data
+  const failed = (latest?.queries ?? []).filter((query) => query.state === 'failed')
+  const parts = Object.entries(health?.parts ?? {}).filter(([, part]) => part.state === 'failed' || part.state === 'degraded')
+  if (failed.length === 0 && parts.length === 0) return null
+  return (
+    <ul className="attention" aria-label="Needs attention">
+      {failed.map((query) => (
+        <li key={query.id}>
+          <TriangleAlert size={15} aria-hidden />
+          <span>
+            Query{' '}
+            <Link to="/queries/$id" params={{ id: query.id }}>
+              {query.name}
+            </Link>{' '}
+            failed: {query.error?.message ?? 'no reason was given'} <em>{query.error?.hint}</em>
+          </span>
+        </li>
+      ))}
+      {parts.map(([name, part]) => (
+        <li key={name}>
+          <TriangleAlert size={15} aria-hidden />
+          <span>
+            {name} is {part.state}
+            {part.detail ? `: ${part.detail}` : ''}
+          </span>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+/** HTTP, topics, queries, tables, push: each with its rate now. */
+export function Flow({ stats }: { stats: Stats | null }) {
+  const tables = useTables().data
+  const subscribers = (tables ?? []).reduce((sum, table) => sum + table.subscriberCount, 0)
+  const topics = (stats?.topics ?? []).filter((topic) => !topic.name.endsWith('.invalid'))
+  const queries = stats?.queries ?? []
+  const running = queries.filter((query) => query.state === 'running').length
+  const rowsIn = queries.reduce((sum, query) => sum + query.rowsInPerSecond, 0)
+  const late = queries.reduce((sum, query) => sum + query.lateRows, 0)
+  const steps: { id: string; name: ReactNode; now: string; note: string }[] = [
+    {
+      id: 'in',
+      name: 'HTTP',
+      now: `${formatRate(stats?.eventsIn.perSecond ?? 0)} events/s`,
+      note: `${formatCompact(stats?.eventsIn.total ?? 0)} accepted`,
+    },
+    {
+      id: 'topics',
+      name: <Link to="/topics">Topics</Link>,
+      now: `${formatCompact(topics.reduce((sum, topic) => sum + topic.recordCount, 0))} records`,
+      note: `${topics.length} durable logs`,
+    },
+    {
+      id: 'queries',
+      name: <Link to="/queries">Queries</Link>,
+      now: `${formatRate(rowsIn)} rows/s`,
+      note: `${running} of ${queries.length} running, ${formatCompact(late)} late`,
+    },
+    {
+      id: 'tables',
+      name: <Link to="/tables">Tables</Link>,
+      now: `${formatCompact((tables ?? []).reduce((sum, table) => sum + table.rowCount, 0))} rows`,
+      note: `${tables?.length ?? 0} materialized`,
+    },
+    {
+      id: 'push',
+      name: 'Push',
+      now: `${formatRate(stats?.rowsOut.perSecond ?? 0)} rows/s`,
+      note: `${subscribers} subscriptions`,
+    },
+  ]
+  return (
+    <ol className="flow" aria-label="The way of the data">
+      {steps.map((step, index) => (
+        <li key={step.id}>
+          {index > 0 && <ChevronRight size={14} aria-hidden />}
+          <span className="flow-name">{step.name}</span>
+          <span className="flow-now">{step.now}</span>
+          <span className="flow-note">{step.note}</span>
+        </li>
+      ))}
+    </ol>
+  )
+}

@@ -1,0 +1,185 @@
+// A live grid: virtual rows, headers that order, a filter row, discreet marks on cells that changed.
+// Column widths depend on types alone, so nothing shifts when numbers change.
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { ArrowDown, ArrowUp } from 'lucide-react'
+import { type CSSProperties, memo, useRef } from 'react'
+import type { ColumnInfo } from '../../../src/serve/contract.ts'
+import { type ColumnKind, columnKind, isNumericKind, readableType } from '../api/columns.ts'
+import type { LiveRow, Order } from '../api/liveTable.ts'
+import { formatCell } from './format.ts'
+import { useIsPhone } from './parts.tsx'
+
+export interface DataGridProps {
+  label: string
+  columns: readonly ColumnInfo[]
+  rows: readonly LiveRow[]
+  /** Columns to show, in this order; all by default. */
+  shown?: readonly string[]
+  widths?: Readonly<Record<string, string>>
+  order?: Order | null
+  onOrder?: (column: string) => void
+  filters?: Readonly<Record<string, string>>
+  onFilter?: (column: string, text: string) => void
+  /** CSS height of the scrolling part. */
+  height: string
+}
+
+const widthByKind: Record<ColumnKind, string> = {
+  integer: 'minmax(88px, 0.6fr)',
+  decimal: 'minmax(104px, 0.7fr)',
+  float: 'minmax(96px, 0.6fr)',
+  timestamp: 'minmax(152px, 0.8fr)',
+  date: 'minmax(96px, 0.6fr)',
+  time: 'minmax(88px, 0.6fr)',
+  boolean: 'minmax(72px, 0.4fr)',
+  string: 'minmax(140px, 1.6fr)',
+  other: 'minmax(160px, 1.6fr)',
+}
+
+interface ShownColumn {
+  index: number
+  name: string
+  type: string
+  kind: ColumnKind
+}
+
+/** A mark older than this is not drawn, so scrolling does not replay it. */
+const flashMs = 1_200
+
+export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, filters, onFilter, height }: DataGridProps) {
+  const scroller = useRef<HTMLDivElement>(null)
+  const rowHeight = useIsPhone() ? 38 : 30
+  const visible: ShownColumn[] = (shown ?? columns.map((column) => column.name))
+    .map((name) => {
+      const index = columns.findIndex((column) => column.name === name)
+      const type = columns[index]?.type ?? ''
+      return { index, name, type, kind: columnKind(type) }
+    })
+    .filter((column) => column.index >= 0)
+  const template = visible.map((column) => widths?.[column.name] ?? widthByKind[column.kind]).join(' ')
+  const virtualizer = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    overscan: 12,
+    getItemKey: (index) => rows[index]!.key,
+  })
+  const nowMs = Date.now()
+  const headCount = onFilter ? 2 : 1
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
+    <div ref={scroller} className="grid-scroll" style={{ height }} tabIndex={0} role="region" aria-label={label}>
+      {/* biome-ignore lint/a11y/useSemanticElements: virtual rows are placed absolutely, which a table element does not allow */}
+      <div
+        className="grid"
+        role="table"
+        aria-label={label}
+        aria-rowcount={rows.length + headCount}
+        style={{ '--grid-columns': template, '--row-height': `${rowHeight}px` } as CSSProperties}
+      >
+        <div className="grid-head" role="rowgroup">
+          <div className="grid-row" role="row" aria-rowindex={1}>
+            {visible.map((column) => (
+              <HeadCell key={column.name} column={column} order={order ?? null} onOrder={onOrder} />
+            ))}
+          </div>
+          {onFilter && (
+            <div className="grid-row grid-filters" role="row" aria-rowindex={2}>
+              {visible.map((column) => (
+                <div key={column.name} role="cell" className="cell">
+                  <input
+                    type="text"
+                    inputMode={isNumericKind(column.kind) ? 'text' : 'search'}
+                    aria-label={`Filter ${column.name}`}
+                    placeholder={isNumericKind(column.kind) ? '>10, 5..9' : 'filter'}
+                    value={filters?.[column.name] ?? ''}
+                    onChange={(event) => onFilter(column.name, event.target.value)}
+                    spellCheck={false}
+                    autoComplete="off"
+                  />
+                </div>
+              ))}
+            </div>
+          )}
+        </div>
+        <div role="rowgroup" className="grid-body" style={{ height: `${virtualizer.getTotalSize()}px` }}>
+          {virtualizer.getVirtualItems().map((item) => {
+            const row = rows[item.index]!
+            return (
+              <div
+                key={row.key}
+                role="row"
+                aria-rowindex={item.index + headCount + 1}
+                className="grid-row"
+                style={{ transform: `translateY(${item.start}px)` }}
+              >
+                <RowCells row={row} columns={visible} isFresh={nowMs - row.changedAtMs < flashMs} layout={template} />
+              </div>
+            )
+          })}
+        </div>
+      </div>
+    </div>
+  )
+}
+
+interface HeadCellProps {
+  column: ShownColumn
+  order: Order | null
+  onOrder: ((column: string) => void) | undefined
+}
+
+function HeadCell({ column, order, onOrder }: HeadCellProps) {
+  const isOrdered = order?.column === column.name
+  const Arrow = order?.isDescending ? ArrowDown : ArrowUp
+  const title = `${column.name} ${readableType(column.type)}`
+  return (
+    <div
+      role="columnheader"
+      aria-sort={isOrdered ? (order?.isDescending ? 'descending' : 'ascending') : onOrder ? 'none' : undefined}
+      className={isNumericKind(column.kind) ? 'cell number' : 'cell'}
+      title={title}
+    >
+      {onOrder ? (
+        <button type="button" onClick={() => onOrder(column.name)}>
+          <span>{column.name}</span>
+          {isOrdered && <Arrow size={12} aria-hidden />}
+        </button>
+      ) : (
+        <span>{column.name}</span>
+      )}
+    </div>
+  )
+}
+
+interface RowCellsProps {
+  row: LiveRow
+  columns: readonly ShownColumn[]
+  isFresh: boolean
+  /** Stands for `columns`, which is a new array at each render. */
+  layout: string
+}
+
+const RowCells = memo(
+  function RowCells({ row, columns, isFresh }: RowCellsProps) {
+    return columns.map((column) => {
+      const cell = row.cells[column.index]
+      const text = formatCell(cell, column.kind)
+      const isNull = cell === null || cell === undefined
+      const isFlashing = isFresh && row.changed.has(column.index)
+      return (
+        <div
+          key={column.name}
+          role="cell"
+          className={`cell${isNumericKind(column.kind) ? ' number' : ''}${isNull ? ' null' : ''}`}
+          title={text.length > 14 ? text : undefined}
+        >
+          {/* A new key starts the animation again. */}
+          {isFlashing && <span key={row.changedAtMs} className="flash" aria-hidden="true" />}
+          <span className="cell-text">{text}</span>
+        </div>
+      )
+    })
+  },
+  (before, after) => before.row === after.row && before.layout === after.layout && (before.isFresh === after.isFresh || !after.isFresh),
+)

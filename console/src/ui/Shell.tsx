@@ -1,0 +1,187 @@
+// The frame around every page: navigation, event time against processing time, connection, theme, palette, token prompt.
+import { Link, Outlet, useRouterState } from '@tanstack/react-router'
+import { Activity, Database, Monitor, Moon, Rows3, Search, Sun, Workflow } from 'lucide-react'
+import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
+import type { Stats } from '../../../src/serve/contract.ts'
+import { access } from '../api/client.ts'
+import { reconnectNow, useStats } from '../api/live.ts'
+import { formatDateTime } from './format.ts'
+import { Segmented, Status, useNow } from './parts.tsx'
+import { chooseTheme, useThemeChoice } from './theme.ts'
+
+const Palette = lazy(() => import('./Palette.tsx'))
+const TokenPrompt = lazy(() => import('./TokenPrompt.tsx'))
+
+export const areas = [
+  { to: '/', label: 'Home', icon: Activity },
+  { to: '/tables', label: 'Tables', icon: Database },
+  { to: '/topics', label: 'Topics', icon: Rows3 },
+  { to: '/queries', label: 'Queries', icon: Workflow },
+] as const
+
+const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent)
+
+/** The newest watermark of the running queries: how far event time has come. */
+export function eventTimeMs(stats: Stats | null): number | null {
+  const marks = (stats?.queries ?? []).flatMap((query) => (query.watermarkMs === undefined ? [] : [query.watermarkMs]))
+  // A source that ended has the largest watermark there is, which is no time of day.
+  const sensible = marks.filter((ms) => Math.abs(ms) < 8.64e15)
+  return sensible.length > 0 ? Math.max(...sensible) : null
+}
+
+export function Shell() {
+  const [isPaletteOpen, setPaletteOpen] = useState(false)
+  const isTokenWanted = useSyncExternalStore(access.subscribe, () => access.isWanted)
+  const path = useRouterState({ select: (state) => state.location.pathname })
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === 'k') {
+        event.preventDefault()
+        setPaletteOpen((isOpen) => !isOpen)
+      }
+    }
+    addEventListener('keydown', onKey)
+    return () => removeEventListener('keydown', onKey)
+  }, [])
+
+  useEffect(() => {
+    const area = areas.find(({ to }) => to !== '/' && path.startsWith(to))
+    const name = decodeURIComponent(path.split('/')[2] ?? '')
+    document.title = [name, area?.label, 'Millrace'].filter(Boolean).join(' · ')
+    scrollTo(0, 0)
+  }, [path])
+
+  return (
+    <div className="frame">
+      <a className="skip-link" href="#main">
+        Skip to content
+      </a>
+      <aside className="sidebar">
+        <Link to="/" className="brand" aria-label="Millrace, home">
+          <Logo />
+          <span>Millrace</span>
+        </Link>
+        <button type="button" className="search-button" onClick={() => setPaletteOpen(true)} aria-keyshortcuts="Meta+K Control+K">
+          <Search size={14} aria-hidden />
+          <span>Find</span>
+          <kbd>{isMac ? '⌘K' : 'Ctrl K'}</kbd>
+        </button>
+        <Navigation label="Areas" />
+        <Version />
+      </aside>
+      <header className="topbar">
+        <Link to="/" className="brand topbar-brand" aria-label="Millrace, home">
+          <Logo />
+          <span>Millrace</span>
+        </Link>
+        <Clocks />
+        <Connection />
+        <ThemeSwitch />
+        <button type="button" className="button icon-only topbar-search" onClick={() => setPaletteOpen(true)} aria-label="Find">
+          <Search size={16} aria-hidden />
+        </button>
+      </header>
+      <main id="main" tabIndex={-1}>
+        <Suspense>
+          <Outlet />
+        </Suspense>
+      </main>
+      <div className="bottombar">
+        <Navigation label="Areas, bottom" />
+      </div>
+      <Suspense>
+        {isPaletteOpen && <Palette onClose={() => setPaletteOpen(false)} />}
+        {isTokenWanted && <TokenPrompt />}
+      </Suspense>
+    </div>
+  )
+}
+
+const Logo = () => (
+  <svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true" className="logo">
+    <rect width="32" height="32" rx="7" />
+    <path d="M5 12c3.7 0 3.7 3 7.3 3s3.7-3 7.4-3 3.6 3 7.3 3M5 19c3.7 0 3.7 3 7.3 3s3.7-3 7.4-3 3.6 3 7.3 3" />
+  </svg>
+)
+
+const Navigation = ({ label }: { label: string }) => (
+  <nav aria-label={label}>
+    {areas.map(({ to, label: text, icon: Icon }) => (
+      <Link
+        key={to}
+        to={to}
+        activeOptions={{ exact: to === '/' }}
+        activeProps={{ className: 'is-active', 'aria-current': 'page' }}
+        title={text}
+      >
+        <Icon size={16} aria-hidden />
+        <span>{text}</span>
+      </Link>
+    ))}
+  </nav>
+)
+
+function Version() {
+  const { latest } = useStats()
+  return <p className="version">{latest ? `${latest.version} · Node ${latest.nodeVersion.replace(/^v/, '')}` : ' '}</p>
+}
+
+/** The two times that one must not mix up. Both UTC, always labelled. */
+function Clocks() {
+  const { latest } = useStats()
+  const nowMs = useNow()
+  const eventMs = eventTimeMs(latest)
+  return (
+    <dl className="clocks">
+      <div title="How far the events have come: the newest watermark of the running queries">
+        <dt>Event time</dt>
+        <dd className="is-event">{eventMs === null ? '–' : formatDateTime(eventMs)}</dd>
+      </div>
+      <div title="The clock of this machine">
+        <dt>Processing time</dt>
+        <dd>{formatDateTime(nowMs)}</dd>
+      </div>
+      <div className="zone">UTC</div>
+    </dl>
+  )
+}
+
+function Connection() {
+  const { link, retryAtMs } = useStats()
+  const nowMs = useNow()
+  if (link === 'live') {
+    return (
+      <span className="connection" role="status">
+        <Status tone="ok">Live</Status>
+      </span>
+    )
+  }
+  const waitSeconds = retryAtMs ? Math.max(0, Math.ceil((retryAtMs - nowMs) / 1_000)) : 0
+  return (
+    <span className="connection">
+      <span role="status">
+        <Status tone="warn">{link === 'connecting' ? 'Connecting' : 'Reconnecting'}</Status>
+      </span>
+      <button type="button" className="button" onClick={reconnectNow}>
+        {waitSeconds > 0 ? `Now (${waitSeconds} s)` : 'Now'}
+      </button>
+    </span>
+  )
+}
+
+function ThemeSwitch() {
+  const choice = useThemeChoice()
+  return (
+    <Segmented
+      label="Theme"
+      value={choice}
+      onChange={chooseTheme}
+      options={[
+        { value: 'light', label: 'Light', icon: Sun },
+        { value: 'system', label: 'As the system', icon: Monitor },
+        { value: 'dark', label: 'Dark', icon: Moon },
+      ]}
+    />
+  )
+}

@@ -1,0 +1,262 @@
+// Small pieces that every page uses.
+import { Check, Copy, Download, Pause, Play } from 'lucide-react'
+import { type ComponentType, type ReactNode, useEffect, useId, useRef, useState, useSyncExternalStore } from 'react'
+import type { ExportFormat } from './export.ts'
+import { sqlTokens } from './sqlTokens.ts'
+
+export type Tone = 'ok' | 'warn' | 'bad' | 'quiet'
+
+/** A state in words, with a dot that repeats it in colour. */
+export const Status = ({ tone, children, title }: { tone: Tone; children: ReactNode; title?: string | undefined }) => (
+  <span className={`status status-${tone}`} title={title}>
+    <span className="dot" aria-hidden="true" />
+    {children}
+  </span>
+)
+
+export const Badge = ({ children, tone = 'quiet', title }: { children: ReactNode; tone?: Tone; title?: string }) => (
+  <span className={`badge badge-${tone}`} title={title}>
+    {children}
+  </span>
+)
+
+export interface IconButtonProps {
+  icon: ComponentType<{ size?: number; 'aria-hidden'?: boolean }>
+  label: string
+  onClick: () => void
+  isPressed?: boolean
+  /** Shows the label beside the icon. */
+  withText?: boolean
+  disabled?: boolean
+}
+
+export const IconButton = ({ icon: Icon, label, onClick, isPressed, withText, disabled }: IconButtonProps) => (
+  <button
+    type="button"
+    className={withText ? 'button' : 'button icon-only'}
+    onClick={onClick}
+    aria-label={withText ? undefined : label}
+    aria-pressed={isPressed}
+    title={withText ? undefined : label}
+    disabled={disabled}
+  >
+    <Icon size={14} aria-hidden />
+    {withText && <span>{label}</span>}
+  </button>
+)
+
+export const PauseButton = ({ isPaused, setPaused }: { isPaused: boolean; setPaused: (isPaused: boolean) => void }) => (
+  <button type="button" className={isPaused ? 'button pause is-on' : 'button pause'} onClick={() => setPaused(!isPaused)}>
+    {isPaused ? <Play size={13} aria-hidden /> : <Pause size={13} aria-hidden />}
+    <span>{isPaused ? 'Resume' : 'Pause'}</span>
+  </button>
+)
+
+export const ExportButtons = ({ onExport, isBusy }: { onExport: (format: ExportFormat) => void; isBusy?: boolean }) => (
+  <span className="button-group">
+    {(['csv', 'json'] as const).map((format) => (
+      <button key={format} type="button" className="button" disabled={isBusy} onClick={() => onExport(format)}>
+        <Download size={13} aria-hidden />
+        <span>
+          <span className="visually-hidden">Export </span>
+          {format.toUpperCase()}
+        </span>
+      </button>
+    ))}
+  </span>
+)
+
+export function CopyButton({ text, label = 'Copy' }: { text: string; label?: string }) {
+  const [isDone, setDone] = useState(false)
+  useEffect(() => {
+    if (!isDone) return
+    const timer = setTimeout(() => setDone(false), 1_500)
+    return () => clearTimeout(timer)
+  }, [isDone])
+  return (
+    <>
+      <IconButton
+        icon={isDone ? Check : Copy}
+        label={label}
+        onClick={() => {
+          copyText(text).then(setDone, () => setDone(false))
+        }}
+      />
+      <span className="visually-hidden" role="status">
+        {isDone ? 'Copied' : ''}
+      </span>
+    </>
+  )
+}
+
+/** Copies; on plain http to another host the clipboard API is absent, and a selection does it. */
+async function copyText(text: string): Promise<boolean> {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text)
+    return true
+  }
+  const area = document.createElement('textarea')
+  area.value = text
+  document.body.append(area)
+  area.select()
+  const isDone = document.execCommand('copy')
+  area.remove()
+  return isDone
+}
+
+export const Code = ({ text, label }: { text: string; label?: string }) => (
+  <figure className="code">
+    {label && <figcaption>{label}</figcaption>}
+    {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
+    <pre tabIndex={0}>
+      <code>{text}</code>
+    </pre>
+    <CopyButton text={text} label={`Copy${label ? ` ${label}` : ''}`} />
+  </figure>
+)
+
+export const Sql = ({ sql }: { sql: string }) => (
+  <figure className="code sql">
+    {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
+    <pre tabIndex={0}>
+      <code>
+        {sqlTokens(sql).map((token, index) =>
+          token.kind === 'text' ? (
+            token.text
+          ) : (
+            // biome-ignore lint/suspicious/noArrayIndexKey: tokens have no other identity, and the list is never reordered
+            <span key={index} className={`sql-${token.kind}`}>
+              {token.text}
+            </span>
+          ),
+        )}
+      </code>
+    </pre>
+    <CopyButton text={sql} label="Copy SQL" />
+  </figure>
+)
+
+/** Nothing here yet: says so, and what to do next. */
+export const Empty = ({ title, children, command }: { title: string; children?: ReactNode; command?: string }) => (
+  <div className="empty">
+    <p className="empty-title">{title}</p>
+    {children && <p>{children}</p>}
+    {command && <Code text={command} />}
+  </div>
+)
+
+/** The server's own words about what went wrong and what to do. */
+export const Failure = ({ error }: { error: unknown }) => {
+  const failure = error as { message?: string; hint?: string; code?: string }
+  return (
+    <div className="failure" role="alert">
+      <strong>{failure.message ?? String(error)}</strong>
+      {failure.hint && <span>{failure.hint}</span>}
+      {failure.code && <code>{failure.code}</code>}
+    </div>
+  )
+}
+
+export const SkeletonRows = ({ count = 6 }: { count?: number }) => (
+  <div className="skeleton" role="status" aria-label="Loading">
+    {Array.from({ length: count }, (_, index) => (
+      // biome-ignore lint/suspicious/noArrayIndexKey: placeholders
+      <span key={index} />
+    ))}
+  </div>
+)
+
+export interface SegmentedProps<T extends string> {
+  label: string
+  value: T
+  options: readonly { value: T; label: string; icon?: ComponentType<{ size?: number }> }[]
+  onChange: (value: T) => void
+}
+
+/** One of a few: radio buttons that look like one control. */
+export function Segmented<T extends string>({ label, value, options, onChange }: SegmentedProps<T>) {
+  const name = useId()
+  return (
+    <fieldset className="segmented">
+      <legend className="visually-hidden">{label}</legend>
+      {options.map(({ value: option, label: text, icon: Icon }) => (
+        <label key={option} title={Icon ? text : undefined}>
+          <input type="radio" name={name} checked={option === value} onChange={() => onChange(option)} />
+          <span>{Icon ? <Icon size={14} /> : text}</span>
+          {Icon && <span className="visually-hidden">{text}</span>}
+        </label>
+      ))}
+    </fieldset>
+  )
+}
+
+/** A modal on the browser's own <dialog>: focus stays inside, Escape closes, focus returns. */
+export function Modal({
+  title,
+  onClose,
+  children,
+  className = '',
+  isTitleHidden = false,
+}: {
+  title: string
+  onClose: () => void
+  children: ReactNode
+  className?: string
+  isTitleHidden?: boolean
+}) {
+  const ref = useRef<HTMLDialogElement>(null)
+  useEffect(() => {
+    const dialog = ref.current
+    if (!dialog) return
+    dialog.showModal()
+    return () => dialog.close()
+  }, [])
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes a dialog by itself; the click is on its backdrop
+    <dialog
+      ref={ref}
+      className={`modal ${className}`}
+      aria-label={title}
+      onCancel={(event) => {
+        event.preventDefault()
+        onClose()
+      }}
+      onClick={(event) => event.target === event.currentTarget && onClose()}
+    >
+      <div className="modal-inner">
+        {!isTitleHidden && (
+          <header>
+            <h2>{title}</h2>
+            <button type="button" className="button" onClick={onClose}>
+              Close
+            </button>
+          </header>
+        )}
+        {children}
+      </div>
+    </dialog>
+  )
+}
+
+/** Follows a media query. */
+export function useMedia(query: string): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      const media = matchMedia(query)
+      media.addEventListener('change', listener)
+      return () => media.removeEventListener('change', listener)
+    },
+    () => matchMedia(query).matches,
+  )
+}
+export const useIsPhone = (): boolean => useMedia('(max-width: 767px)')
+
+/** The time of this machine, each second. */
+export function useNow(everyMs = 1_000): number {
+  const [nowMs, setNowMs] = useState(() => Date.now())
+  useEffect(() => {
+    const timer = setInterval(() => setNowMs(Date.now()), everyMs)
+    return () => clearInterval(timer)
+  }, [everyMs])
+  return nowMs
+}
