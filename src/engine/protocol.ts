@@ -1,6 +1,6 @@
 // What goes between the main thread and an engine worker. Plain data only.
 import type { ErrorBody } from '../base/index.ts'
-import type { Batch } from '../data/index.ts'
+import type { Batch, Field } from '../data/index.ts'
 import type { TopicDescriptor } from '../log/index.ts'
 import type { Plan } from '../sql/index.ts'
 import type { NodeStatus } from './graph.ts'
@@ -19,7 +19,7 @@ export interface SourceSpec {
 
 export type SinkSpec =
   | { kind: 'view'; name: string }
-  /** `keyColumns` make the record's key; with `upsert` a retraction is a tombstone. the first `skip` rows of each partition are already there from before a restart. */
+  /** `keyColumns` make the record's key; with `upsert` a retraction is a tombstone. The first rows of each partition, as many as `skip` says, are there already from before a restart. */
   | {
       kind: 'topic'
       table: string
@@ -27,7 +27,10 @@ export type SinkSpec =
       format: 'json'
       keyColumns: number[]
       upsert: boolean
-      skip: number
+      skip: number[]
+      keyFormat: 'json' | 'raw'
+      /** The table's columns: the names that go into the records. */
+      fields: Field[]
       partitionCount: number
     }
   /** Rows to the caller, for `millrace sql` and previews. */

@@ -1,9 +1,10 @@
 // Where a query's changes go: to a view on the main thread, to a topic as record batches, to a caller, or nowhere.
 //
 // Small results of one step are gathered and leave together in `flush`, so that a step costs one message for each query.
-import { type Batch, DELETE, INSERT, isRetraction, UPDATE_BEFORE } from '../data/index.ts'
+import { type Batch, DELETE, INSERT, isRetraction, UPDATE_BEFORE, valueAt } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
 import { BatchBuilder, noHeaders, partitionOf } from '../log/index.ts'
+import { formatValue } from './expressions/index.ts'
 import type { QuerySpec, SinkSpec } from './protocol.ts'
 import { compactColumn } from './source.ts'
 
@@ -45,7 +46,7 @@ class TopicSink implements Sink {
   private readonly spec: SinkSpec & { kind: 'topic' }
   private readonly port: SinkPort
   private readonly encode: ReturnType<typeof makeJsonEncoder>
-  private readonly encodeKey: ReturnType<typeof makeJsonEncoder>
+  private readonly encodeKey: (batch: Batch) => (row: number) => Uint8Array | null
   private readonly builders = new Map<number, BatchBuilder>()
   private readonly skip: number[]
   private rowCount = 0
@@ -55,21 +56,19 @@ class TopicSink implements Sink {
     this.spec = spec
     this.port = port
     this.skip = [...spec.skip]
-    const { fields } = query.plan
-    this.encode = makeJsonEncoder(fields)
-    this.encodeKey = makeJsonEncoder(spec.keyColumns.map((column) => fields[column]))
+    this.encode = makeJsonEncoder(spec.fields)
+    this.encodeKey = keyEncoder(spec)
   }
 
   write(batch: Batch, originMs: number | undefined): void {
-    const { keyColumns, upsert, partitionCount } = this.spec
+    const { upsert, partitionCount } = this.spec
     const values = this.encode(batch)
-    const keys =
-      keyColumns.length > 0 ? this.encodeKey({ ...batch, columns: keyColumns.map((column) => batch.columns[column]) }) : undefined
+    const keyOf = this.encodeKey(batch)
     const timestampMs = originMs ?? batch.processingTimeMs
     for (let row = 0; row < batch.rowCount; row++) {
       const kind = batch.kinds?.[row] ?? INSERT
       if (kind === UPDATE_BEFORE || (isRetraction(kind) && !upsert)) continue
-      const key = keys ? keys.bytes.subarray(keys.starts[row], keys.ends[row]) : null
+      const key = keyOf(row)
       const partition = key ? partitionOf(key, partitionCount) : this.rowCount++ % partitionCount
       if (this.skip[partition] > 0) {
         this.skip[partition]--
@@ -84,8 +83,29 @@ class TopicSink implements Sink {
 
   flush(): void {
     if (this.builders.size === 0) return
-    for (const [partition, { builder, recordCount }] of this.builders)
+    for (const [partition, builder] of this.builders) {
+      const { recordCount } = builder
       this.port.records(this.query.id, this.spec.topic, partition, builder.finish(), recordCount)
+    }
     this.builders.clear()
+  }
+}
+
+const textEncoder = new TextEncoder()
+
+/** A record's key: the key columns as a JSON object, or with 'key.format' = 'raw' the text of the one column. */
+function keyEncoder({ keyColumns, keyFormat, fields }: SinkSpec & { kind: 'topic' }): (batch: Batch) => (row: number) => Uint8Array | null {
+  if (keyColumns.length === 0) return () => () => null
+  if (keyFormat === 'raw') {
+    const [column] = keyColumns
+    return (batch) => (row) => {
+      const value = formatValue(valueAt(batch.columns[column], row), fields[column].type)
+      return value === null ? null : textEncoder.encode(String(value))
+    }
+  }
+  const encode = makeJsonEncoder(keyColumns.map((column) => fields[column]))
+  return ({ columns, rowCount }) => {
+    const { bytes, starts, ends } = encode({ columns: keyColumns.map((column) => columns[column]), rowCount })
+    return (row) => bytes.subarray(starts[row], ends[row])
   }
 }

@@ -7,15 +7,7 @@
 import { isStreamError, type StreamError } from '../base/index.ts'
 import { type Column, ColumnBuilder, type Field, t } from '../data/index.ts'
 import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
-import {
-  baseOffsetOf,
-  indexBatch,
-  openPartitionReader,
-  type PartitionReader,
-  type ReadResult,
-  RecordIndex,
-  readHeaders,
-} from '../log/index.ts'
+import { indexBatch, openPartitionReader, type PartitionReader, type ReadResult, RecordIndex, readHeaders } from '../log/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { engineErrors } from './errors.ts'
 import type { DeadLetter, SourceSpec } from './protocol.ts'
@@ -80,11 +72,17 @@ export class SourceInput {
     }
     this.decoder = decoderOf(spec, physical)
     const partitions = spec.descriptor.partitions.map((_, partition) => partition)
-    this.readers = partitions.map((partition) =>
-      openPartitionReader(spec.descriptor, partition, spec.startup === 'latest-offset' ? 'latest' : 'earliest'),
-    )
-    this.positions = this.readers.map((reader) => reader.position)
-    this.stopOffsets = this.readers.map((reader) => reader.endOffset)
+    this.readers = partitions.map((partition) => this.openReader(partition))
+    this.positions = this.readers.map((reader) => reader.nextOffset)
+    this.stopOffsets = this.readers.map((reader) => reader.range.endOffset)
+  }
+
+  private openReader(partition: number): PartitionReader {
+    const { descriptor, startup } = this.spec
+    const reader = openPartitionReader(descriptor, partition, 0)
+    const { startOffset, endOffset } = reader.range
+    reader.seek(startup === 'latest-offset' ? endOffset : startOffset)
+    return reader
   }
 
   get partitionCount(): number {
@@ -92,7 +90,7 @@ export class SourceInput {
   }
 
   endOffset(partition: number): number {
-    return this.readers[partition].endOffset
+    return this.readers[partition].range.endOffset
   }
 
   /** Whether all that was durable when the input was opened has been handed on: the end of a bounded read. */
@@ -118,8 +116,9 @@ export class SourceInput {
       pending.at = next
     }
     const rows = this.decode(index.bytes, pending.partition, letters)
-    if (pending.at < pending.end) this.positions[pending.partition] = baseOffsetOf(pending.bytes, pending.at)
-    else {
+    if (pending.at < pending.end) {
+      if (index.count > 0) this.positions[pending.partition] = index.offsets[index.count - 1] + 1
+    } else {
       this.positions[pending.partition] = pending.nextOffset
       this.pending = undefined
     }

@@ -164,11 +164,26 @@ export class JobManager {
     if (!upsert && plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector })
     if (upsert && !table.primaryKey) throw jobErrors('SINK_KEY_MISSING', { table: table.name })
     const topic = topicOf(table)
+    const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
+    const keyFormat = table.options['key.format'] === 'raw' ? 'raw' : 'json'
     const keyFields = (table.options['key.fields'] ?? '').split(';').filter(Boolean)
-    const keyColumns = upsert ? table.primaryKey! : keyFields.map((name) => table.columns.findIndex((column) => column.name === name))
+    const keyColumns = upsert
+      ? table.primaryKey!.map((ordinal) => fields.findIndex(({ name }) => name === table.columns[ordinal].name))
+      : keyFields.map((key) => fields.findIndex(({ name }) => name === key))
     const ends = this.options.log.topic(topic)!.partitions.map(({ endOffset }) => endOffset)
     const skip = upsert || plan.changelog !== 'append' ? ends.map(() => 0) : await this.options.sinkPositions.written(id, plan, topic, ends)
-    return { kind: 'topic', table: table.name, topic, format: 'json', keyColumns, upsert, skip, partitionCount: ends.length }
+    return {
+      kind: 'topic',
+      table: table.name,
+      topic,
+      format: 'json',
+      keyColumns,
+      upsert,
+      skip,
+      partitionCount: ends.length,
+      keyFormat,
+      fields,
+    }
   }
 
   private sourcesOf(plans: Plan[]): SourceSpec[] {

@@ -1,0 +1,41 @@
+// npm run bench -- NAME [options]: one benchmark, or all that need nothing but this repository.
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { machineText } from './machine.ts'
+
+const benches: Record<string, string> = {
+  json: 'JSON decoder: 8 and 3 of 8 fields, against JSON.parse',
+  log: 'log: appends with fsync, reads',
+  operators: 'operators: windows and group-by on columnar batches',
+  simple: 'JSON file → 10-second windows by key, against JSON.parse alone [--events N]',
+  pipeline: 'HTTP batches → durable log → five-minute windows by key → view, with push latency [--seconds 60]',
+  views: 'views: changes applied, pushes to many subscribers',
+  ingest: 'front door: parse, check and batch, without and with HTTP',
+}
+const [name, ...rest] = process.argv.slice(2)
+if (name === '--help' || name === '-h') {
+  console.log(
+    `Usage: npm run bench -- [NAME] [options]\n\n${Object.entries(benches)
+      .map(([key, text]) => `  ${key.padEnd(10)} ${text}`)
+      .join(
+        '\n',
+      )}\n\nWithout a name all run, one after the other.\n\nExamples\n  npm run bench -- simple --events 1000000\n  npm run bench -- pipeline --seconds 20`,
+  )
+  process.exit(0)
+}
+if (name !== undefined && !(name in benches)) {
+  console.error(`There is no benchmark "${name}". Known: ${Object.keys(benches).join(', ')}.`)
+  process.exit(2)
+}
+console.log(machineText())
+let failed = 0
+for (const bench of name ? [name] : Object.keys(benches)) {
+  console.log(`\n# ${bench}: ${benches[bench]}`)
+  const { status } = spawnSync(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, `${bench}.ts`), ...rest],
+    { stdio: 'inherit' },
+  )
+  if (status !== 0) failed++
+}
+process.exit(failed > 0 ? 1 : 0)
