@@ -1,5 +1,6 @@
 // Flink-dialect SQL: text to tree to bound plan. Pure functions, no I/O.
 export type * from './ast.ts'
+export { type Completion, type CompletionCatalog, completions } from './completions.ts'
 export { sqlErrors } from './errors.ts'
 export * from './functions/index.ts'
 export {

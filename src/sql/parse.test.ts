@@ -160,6 +160,7 @@ test('an error names the place, what was found, what was expected, and the word 
   assert.deepEqual(shown('CREATE TABLE t (a INT, PRIMARY KEY (a))').slice(3), [
     'A key is declared, not checked: write PRIMARY KEY … NOT ENFORCED.',
   ])
+  assert.equal(shown("SELECT JSON_VALUE(j, '$' NULL ON ERROR NULL ON EMPTY)")[1], '1:48')
   const error = errorOf(() => parseStatement('SELECT a FROM t WHERE'))
   assert.equal(error.message, 'line 1, column 22: found the end of the statement, expected an expression')
   assert.match(errorOf(() => parseStatement('SELECT f(a b)')).message, /found b, expected (.*", "|.*"\)").*/)

@@ -17,7 +17,7 @@ export { textPosition } from './cursor.ts'
 
 /** UTF-16 units of a script. */
 export const SQL_LENGTH_MAX = 4 * 1024 * 1024
-export const TREE_LEVELS_MAX = 500
+const TREE_LEVELS_MAX = 500
 /** An editor shows no more; each costs a search through the text. */
 const ERRORS_MAX = 100
 

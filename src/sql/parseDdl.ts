@@ -138,11 +138,11 @@ function place(p: Cursor, inAlter: boolean): { place?: 'FIRST' | { after: Identi
   return {}
 }
 
-export function parseComment(p: Cursor): { comment?: string } {
+function parseComment(p: Cursor): { comment?: string } {
   return p.accept('COMMENT') ? { comment: p.string() } : {}
 }
 
-export function parseOptions(p: Cursor): OptionEntry[] {
+function parseOptions(p: Cursor): OptionEntry[] {
   p.expect('(')
   const options = p.at(')')
     ? []

@@ -1,6 +1,6 @@
 // Expressions, by precedence climbing. The order of precedence is Calcite's, loosest first:
 // OR, AND, NOT, IS …, comparisons, BETWEEN/IN/LIKE/OVERLAPS, + -, * / % ||, sign, and then [ ] and '.'.
-import type { BinaryOperator, Expression, Identifier, LiteralValue, OrderItem, Query, TimeUnit, UnaryOperator } from './ast.ts'
+import type { BinaryOperator, Expression, Identifier, LiteralValue, OrderItem, TimeUnit, UnaryOperator } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import { sqlErrors } from './errors.ts'
 import { bareCalls, structuralWords } from './keywords.ts'
@@ -492,11 +492,4 @@ export function parseOrderItems(p: Cursor): OrderItem[] {
     }
     return { expression, descending, ...(nulls && { nulls }), span: p.from(start) }
   })
-}
-
-export const parseParenthesizedQuery = (p: Cursor): Query => {
-  p.expect('(')
-  const query = parseQuery(p)
-  p.expect(')')
-  return query
 }
