@@ -110,11 +110,10 @@ export class WindowAggregateOperator implements Operator {
     const { watermarksBefore, rowCount } = batch
     let watermark = this.watermarkMs
     let late: number[] | undefined
-    // The slice of the last row: rows come in runs. It takes times in [lowMs, highMs) while the watermark is below closesMs.
+    // The slice of the last row: rows come in runs. It takes times in [lowMs, highMs), until a window fires.
     let slice: Slice | undefined
     let lowMs = Infinity
     let highMs = -Infinity
-    let closesMs = -Infinity
     for (let row = 0; row < rowCount; row++) {
       if (nulls !== undefined && nulls[row] === 1) {
         const column = this.context.inputFields[0]?.[this.plan.timeColumn]?.name ?? 'time'
@@ -131,21 +130,18 @@ export class WindowAggregateOperator implements Operator {
         watermark = watermarksBefore[row]
       }
       const timeMs = isUtc ? times[row] : clock.toLocal(times[row])
-      if (slice === undefined || timeMs < lowMs || timeMs >= highMs || watermark >= closesMs) {
+      if (slice === undefined || timeMs < lowMs || timeMs >= highMs) {
         const id = attached ? timeMs : this.shape.sliceStart(timeMs)
-        const openId = this.openSlice(id, watermark)
-        if (openId === undefined) {
+        if (this.shape.firesAt(this.lastEnd(id)) <= watermark) {
           late ??= []
           late.push(row)
           slice = undefined
           continue
         }
-        slice = this.sliceAt(openId, watermark)
+        slice = this.sliceAt(id, watermark)
         if (slice.rows.length < rowCount) slice.rows = new Int32Array(rowCount)
-        // Rows of a slice that is partly late are looked at one by one.
         lowMs = id
         highMs = attached ? id + 1 : id + this.shape.sliceMs
-        closesMs = openId === id ? this.shape.firesAt(this.firstEnd(id)) : -Infinity
       }
       slice.rows[slice.rowCount++] = row
     }
@@ -158,15 +154,6 @@ export class WindowAggregateOperator implements Operator {
   }
   private lastEnd(id: number): number {
     return this.plan.attached ? id : this.shape.lastWindowEnd(id)
-  }
-
-  /** The slice that takes a row of slice `id`: itself while some window of it is open; of CUMULATE, the first whose own window is open. */
-  private openSlice(id: number, watermarkMs: number): number | undefined {
-    const last = this.lastEnd(id)
-    let end = this.firstEnd(id)
-    while (end <= last && this.shape.firesAt(end) <= watermarkMs) end += this.shape.intervalMs
-    if (end > last) return undefined
-    return this.shape.kind === 'CUMULATE' && this.plan.attached === undefined ? end - this.shape.sliceMs : id
   }
 
   private sliceAt(id: number, watermarkMs: number): Slice {
