@@ -7,7 +7,9 @@ import { router } from './router.tsx'
 import './styles/tokens.css'
 import './styles/base.css'
 import './styles/frame.css'
-import './styles/content.css'
+import './styles/panels.css'
+import './styles/charts.css'
+import './styles/data.css'
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

@@ -51,7 +51,6 @@ for (const { name: device, ...options } of devices) {
       if (overflow > 0) problems.push(`${device} ${colorScheme} ${name}: scrolls sideways by ${overflow} px`)
       await page.screenshot({ path: join(folder, `${name}-${device}-${colorScheme}.png`) })
       if (name === 'home') {
-        await page.screenshot({ path: join(folder, `${name}-${device}-${colorScheme}-full.png`), fullPage: true })
         const shift = await page.evaluate(
           () =>
             new Promise<number>((done) => {
@@ -64,6 +63,7 @@ for (const { name: device, ...options } of devices) {
             }),
         )
         if (shift > 0.001) problems.push(`${device} ${colorScheme} ${name}: layout shifts by ${shift.toFixed(4)} in 3 s`)
+        await page.screenshot({ path: join(folder, `${name}-${device}-${colorScheme}-full.png`), fullPage: true })
       }
     }
     await context.close()

@@ -2,7 +2,7 @@
 //
 // Invariants
 //   1. A store connects when its first reader comes and closes `lingerMs` after its last one left, so moving between pages keeps it.
-//   2. Readers hear of changes at most every `notifyMs`; frames themselves are applied at once.
+//   2. Readers hear of changes at most every `notifyMs` (faster, an eye cannot follow); frames themselves are applied at once.
 //   3. getSnapshot() returns the same object until something changed (what useSyncExternalStore needs).
 import { useCallback, useMemo, useState, useSyncExternalStore } from 'react'
 import type { ColumnInfo, LiveFrame, Stats, TopicFrame, TopicMessage } from '../../../src/serve/contract.ts'
@@ -12,7 +12,6 @@ import { type LiveRow, LiveTable, parseOrder } from './liveTable.ts'
 import { type LinkState, LiveSocket } from './socket.ts'
 
 const lingerMs = 3_000
-const notifyMs = 250
 
 abstract class LiveStore<Snapshot> {
   #listeners = new Set<() => void>()
@@ -28,6 +27,7 @@ abstract class LiveStore<Snapshot> {
   protected abstract build(): Snapshot
   protected onOpen(): void {}
   protected readonly silenceMs: number = 60_000
+  protected readonly notifyMs: number = 250
 
   subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
@@ -70,7 +70,7 @@ abstract class LiveStore<Snapshot> {
       this.#notifyTimer ??= setTimeout(() => {
         this.#notifyTimer = undefined
         this.#notify()
-      }, notifyMs)
+      }, this.notifyMs)
     }
   }
 
@@ -223,6 +223,7 @@ export interface TopicTailView {
 }
 
 class TopicTailStore extends LiveStore<TopicTailView> {
+  protected override readonly notifyMs = 1_000
   #topic: string
   #capacity: number
   #messages: TopicMessage[] = []

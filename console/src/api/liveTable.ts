@@ -101,7 +101,7 @@ export class LiveTable {
   }
 
   #keyOf(cells: Cell[]): string {
-    return this.#keyIndexes.map((i) => (typeof cells[i] === 'string' ? cells[i] : `\u0001${String(cells[i])}`)).join('\u0000')
+    return JSON.stringify(this.#keyIndexes.map((i) => String(cells[i])))
   }
 
   /** @param removed  rows that the same delta took away: an update then knows what it changed; null for a snapshot */

@@ -1,21 +1,20 @@
-// A line without axes: the last three minutes of one number.
+// A line without axes: the last minutes of one number, newest at the right. It spans the width once there are 30 points.
 import { memo } from 'react'
 
 const widthUnits = 120
 const heightUnits = 28
+const pointCountMin = 30
 
 export interface SparklineProps {
   values: readonly number[]
-  /** Points that a full width stands for: the line grows from the right. */
-  capacity?: number
   color?: string
 }
 
-export const Sparkline = memo(function Sparkline({ values, capacity = 180, color = 'var(--accent)' }: SparklineProps) {
+export const Sparkline = memo(function Sparkline({ values, color = 'var(--accent)' }: SparklineProps) {
   if (values.length < 2) return <svg className="sparkline" aria-hidden="true" />
   const highest = Math.max(...values)
   const top = highest > 0 ? highest * 1.1 : 1
-  const step = widthUnits / (capacity - 1)
+  const step = widthUnits / (Math.max(values.length, pointCountMin) - 1)
   const left = widthUnits - (values.length - 1) * step
   const points = values.map((value, index) => {
     const x = left + index * step

@@ -5,6 +5,7 @@ import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { formatMinute } from '../ui/format.ts'
 import { themeColor, useIsDark } from '../ui/theme.ts'
+import { roundUp, stack } from './stack.ts'
 
 export interface TimeSeries {
   label: string
@@ -28,24 +29,6 @@ export interface TimeChartProps {
   formatAxis: (value: number) => string
   /** Top of the y axis if it is known; otherwise it follows the data in round steps. */
   yMax?: number
-}
-
-/** The next of 1, 2, 2.5, 5 times a power of ten: the axis moves seldom. */
-export function roundUp(value: number): number {
-  if (!(value > 0)) return 1
-  const power = 10 ** Math.floor(Math.log10(value))
-  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= value) ?? 10
-  return step * power
-}
-
-/** Series k becomes the sum of the series 0 to k. */
-export function stack(series: readonly (readonly (number | null)[])[]): (number | null)[][] {
-  const sums: (number | null)[][] = []
-  for (const values of series) {
-    const below = sums.at(-1)
-    sums.push(values.map((value, index) => (value === null && !below ? null : (value ?? 0) + (below?.[index] ?? 0))))
-  }
-  return sums
 }
 
 export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, minSpanMs, heightPx, formatAxis, yMax }: TimeChartProps) {

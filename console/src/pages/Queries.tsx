@@ -1,6 +1,6 @@
 // All running queries: state, rates, how far their event time is, late rows, and what went wrong.
 import { Link } from '@tanstack/react-router'
-import { useMemo } from 'react'
+import { useMemo, useState } from 'react'
 import type { QuerySummary } from '../../../src/serve/contract.ts'
 import { useStats } from '../api/live.ts'
 import { useQueries } from '../api/queries.ts'
@@ -8,7 +8,7 @@ import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
 import { formatDateTime, formatInteger, formatRate, none } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
-import { Empty, ExportButtons, Failure, SkeletonRows, Status, type Tone } from '../ui/parts.tsx'
+import { Empty, ExportButtons, Failure, SkeletonRows, Sql, Status, type Tone } from '../ui/parts.tsx'
 
 const tones: Record<QuerySummary['state'], Tone> = { starting: 'warn', running: 'ok', failed: 'bad', stopped: 'quiet', finished: 'quiet' }
 
@@ -84,7 +84,7 @@ export function Queries() {
                   Rows in/s
                 </th>
                 <th scope="col" className="wide-only">
-                  Three minutes
+                  Last minutes
                 </th>
                 <th scope="col" className="number">
                   Rows out/s
@@ -103,43 +103,68 @@ export function Queries() {
             </thead>
             <tbody>
               {queries.map((query) => (
-                <tr key={query.id}>
-                  <td className="name">
-                    <Link to="/queries/$id" params={{ id: query.id }}>
-                      {query.name}
-                    </Link>
-                    {query.error && <small className="bad">{query.error.message}</small>}
-                  </td>
-                  <td data-label="State">
-                    <QueryState query={query} />
-                  </td>
-                  <td className="number" data-label="Rows in/s">
-                    {formatRate(query.rowsInPerSecond)}
-                  </td>
-                  <td className="spark wide-only">
-                    <Sparkline values={histories.get(query.id) ?? []} />
-                  </td>
-                  <td className="number" data-label="Rows out/s">
-                    {formatRate(query.rowsOutPerSecond)}
-                  </td>
-                  <td className="number" data-label="Rows in">
-                    {formatInteger(query.rowsIn)}
-                  </td>
-                  <td className="number" data-label="Rows out">
-                    {formatInteger(query.rowsOut)}
-                  </td>
-                  <td className="number" data-label="Late">
-                    {query.lateRows > 0 ? <span className="warn">{formatInteger(query.lateRows)}</span> : '0'}
-                  </td>
-                  <td className="is-event nowrap" data-label="Watermark">
-                    {formatWatermark(query.watermarkMs)}
-                  </td>
-                </tr>
+                <QueryRow key={query.id} query={query} history={histories.get(query.id) ?? []} />
               ))}
             </tbody>
           </table>
         </div>
       )}
     </div>
+  )
+}
+
+function QueryRow({ query, history }: { query: QuerySummary; history: readonly number[] }) {
+  const [isOpen, setOpen] = useState(false)
+  return (
+    <>
+      <tr>
+        <td className="name">
+          <button
+            type="button"
+            className="button small"
+            aria-expanded={isOpen}
+            aria-label={`SQL of ${query.name}`}
+            onClick={() => setOpen(!isOpen)}
+          >
+            SQL
+          </button>
+          <Link to="/queries/$id" params={{ id: query.id }}>
+            {query.name}
+          </Link>
+          {query.error && <small className="bad">{query.error.message}</small>}
+        </td>
+        <td data-label="State">
+          <QueryState query={query} />
+        </td>
+        <td className="number" data-label="Rows in/s">
+          {formatRate(query.rowsInPerSecond)}
+        </td>
+        <td className="spark wide-only">
+          <Sparkline values={history} />
+        </td>
+        <td className="number" data-label="Rows out/s">
+          {formatRate(query.rowsOutPerSecond)}
+        </td>
+        <td className="number" data-label="Rows in">
+          {formatInteger(query.rowsIn)}
+        </td>
+        <td className="number" data-label="Rows out">
+          {formatInteger(query.rowsOut)}
+        </td>
+        <td className="number" data-label="Late">
+          {query.lateRows > 0 ? <span className="warn">{formatInteger(query.lateRows)}</span> : '0'}
+        </td>
+        <td className="is-event nowrap" data-label="Watermark">
+          {formatWatermark(query.watermarkMs)}
+        </td>
+      </tr>
+      {isOpen && (
+        <tr>
+          <td colSpan={9} className="row-detail">
+            <Sql sql={query.sql} />
+          </td>
+        </tr>
+      )}
+    </>
   )
 }

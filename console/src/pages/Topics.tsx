@@ -67,7 +67,7 @@ export function Topics() {
                   Records/s
                 </th>
                 <th scope="col" className="wide-only">
-                  Three minutes
+                  Last minutes
                 </th>
                 <th scope="col" className="number">
                   Records

@@ -64,18 +64,19 @@ export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, 
     overscan: 12,
     getItemKey: (index) => rows[index]!.key,
   })
+  const minWidthPx = template.split(' ').reduce((sum, part) => sum + Number(/minmax\((\d+)px/.exec(part)?.[1] ?? 0), 0)
   const nowMs = Date.now()
   const headCount = onFilter ? 2 : 1
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
-    <div ref={scroller} className="grid-scroll" style={{ height }} tabIndex={0} role="region" aria-label={label}>
-      {/* biome-ignore lint/a11y/useSemanticElements: virtual rows are placed absolutely, which a table element does not allow */}
+    <section ref={scroller} className="grid-scroll" style={{ height }} tabIndex={0} aria-label={label}>
+      {/* Roles in place of a table element: virtual rows are placed absolutely, which that does not allow. */}
       <div
         className="grid"
         role="table"
         aria-label={label}
         aria-rowcount={rows.length + headCount}
-        style={{ '--grid-columns': template, '--row-height': `${rowHeight}px` } as CSSProperties}
+        style={{ '--grid-columns': template, '--row-height': `${rowHeight}px`, minWidth: `max(100%, ${minWidthPx}px)` } as CSSProperties}
       >
         <div className="grid-head" role="rowgroup">
           <div className="grid-row" role="row" aria-rowindex={1}>
@@ -119,7 +120,7 @@ export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, 
           })}
         </div>
       </div>
-    </div>
+    </section>
   )
 }
 

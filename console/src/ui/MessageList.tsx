@@ -1,7 +1,7 @@
 // Records of topics, newest on top; each opens to its JSON and headers.
 //
-// Invariant: what one reads does not run away. Scrolled away from the top, or with a record open, the list stands still and
-// counts what came in; "N new" goes back to the top.
+// Invariant: what one reads does not run away. Scrolled away from the top, with a record open or with the mouse over it, the list
+// stands still and counts what came in; "N new" goes back to the top.
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowUp, ChevronDown, ChevronRight } from 'lucide-react'
 import { useMemo, useRef, useState } from 'react'
@@ -36,6 +36,7 @@ export function MessageList({ label, messages, filter, height, withTopic = false
   const scroller = useRef<HTMLDivElement>(null)
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set())
   const [held, setHeld] = useState<readonly TailMessage[] | null>(null)
+  const isPointedAt = useRef(false)
   const shown = held ?? messages
 
   const found = useMemo(() => {
@@ -58,7 +59,7 @@ export function MessageList({ label, messages, filter, height, withTopic = false
 
   const settle = (openCount: number): void => {
     const isAtTop = (scroller.current?.scrollTop ?? 0) < 4
-    if (isAtTop && openCount === 0) setHeld(null)
+    if (isAtTop && openCount === 0 && !isPointedAt.current) setHeld(null)
     else setHeld((now) => now ?? messages)
   }
   const toggle = (id: string): void => {
@@ -69,26 +70,35 @@ export function MessageList({ label, messages, filter, height, withTopic = false
   }
   const follow = (): void => {
     setOpened(new Set())
-    setHeld(null)
+    setHeld(isPointedAt.current ? messages : null)
     scroller.current?.scrollTo({ top: 0 })
   }
 
   return (
-    <div className="messages">
+    <div
+      className="messages"
+      onPointerEnter={(event) => {
+        isPointedAt.current = event.pointerType === 'mouse'
+        settle(opened.size)
+      }}
+      onPointerLeave={() => {
+        isPointedAt.current = false
+        settle(opened.size)
+      }}
+    >
       {newCount > 0 && (
         <button type="button" className="button new-pill" onClick={follow}>
           <ArrowUp size={13} aria-hidden />
           {newCount} new
         </button>
       )}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
-      <div
+      <section
         ref={scroller}
         className="messages-scroll"
         style={{ height }}
         onScroll={() => settle(opened.size)}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
         tabIndex={0}
-        role="region"
         aria-label={label}
       >
         <div className="messages-body" style={{ height: `${virtualizer.getTotalSize()}px` }}>
@@ -113,10 +123,14 @@ export function MessageList({ label, messages, filter, height, withTopic = false
             {shown.length === 0 ? 'No record yet. New ones appear here by themselves.' : 'No record contains this text.'}
           </p>
         )}
-      </div>
+      </section>
     </div>
   )
 }
+
+/** A header by the last word of its name: `rule` finds `millrace.rule`. */
+const headerOf = (message: TailMessage, word: string): string | undefined =>
+  Object.entries(message.headers).find(([name]) => name.split(/[._-]/).at(-1) === word)?.[1]
 
 interface MessageRowProps {
   message: TailMessage
@@ -128,7 +142,8 @@ interface MessageRowProps {
 function MessageRow({ message, isOpen, onToggle, withTopic }: MessageRowProps) {
   const Chevron = isOpen ? ChevronDown : ChevronRight
   const edit = editOf(message.value)
-  const rule = message.headers.rule
+  const rule = headerOf(message, 'rule')
+  const path = headerOf(message, 'path')
   return (
     <>
       <button type="button" className="message-line" onClick={onToggle} aria-expanded={isOpen}>
@@ -143,7 +158,7 @@ function MessageRow({ message, isOpen, onToggle, withTopic }: MessageRowProps) {
             {withTopic && <span className="message-topic">{message.topic}</span>}
             {rule !== undefined && (
               <span className="message-rule">
-                <Badge tone="bad">{rule}</Badge> <code>{message.headers.path ?? ''}</code>
+                <Badge tone="bad">{rule}</Badge> <code>{path}</code>
               </span>
             )}
             <span className="message-preview">{preview(message.value)}</span>

@@ -1,7 +1,7 @@
 // Sessions that ended last: edits of one user less than half an hour apart.
 import { timestampMs } from '../../api/columns.ts'
 import { useLiveTable } from '../../api/live.ts'
-import { formatDuration, formatInteger, formatMinute } from '../../ui/format.ts'
+import { formatDuration, formatInteger, formatMinute, none } from '../../ui/format.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { SkeletonRows } from '../../ui/parts.tsx'
 
@@ -24,7 +24,7 @@ function SessionList() {
   const index = Object.fromEntries(columns.map((column, position) => [column.name, position]))
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
-    <div className="list-scroll" tabIndex={0} role="region" aria-label="Newest sessions">
+    <section className="list-scroll" tabIndex={0} aria-label="Newest sessions">
       <table className="list">
         <thead>
           <tr>
@@ -49,13 +49,13 @@ function SessionList() {
                 <td title={`${formatMinute(startMs)} to ${formatMinute(lastMs)} UTC`}>{String(cells[index.user ?? -1])}</td>
                 <td className="number">{formatInteger(Number(cells[index.edits ?? -1] ?? 0))}</td>
                 <td className="number">{formatInteger(Number(cells[index.pages ?? -1] ?? 0))}</td>
-                <td className="number">{formatDuration((lastMs - startMs) / 1_000)}</td>
+                <td className="number">{lastMs > startMs ? formatDuration((lastMs - startMs) / 1_000) : none}</td>
               </tr>
             )
           })}
         </tbody>
       </table>
       {rows.length === 0 && <p className="quiet">No session has ended yet: one ends after 30 minutes of event time without an edit.</p>}
-    </div>
+    </section>
   )
 }

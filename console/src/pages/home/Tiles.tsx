@@ -1,4 +1,4 @@
-// The process in seven numbers, each with its last three minutes.
+// The process in seven numbers, each with its last minutes.
 import type { ReactNode } from 'react'
 import type { Stats } from '../../../../src/serve/contract.ts'
 import { useStats } from '../../api/live.ts'
@@ -47,7 +47,7 @@ export function Tiles() {
         label="Rows out"
         value={latest ? formatRate(latest.rowsOut.perSecond) : none}
         unit="/s"
-        note={`${formatInteger(latest?.rowsOut.total ?? 0)} changed`}
+        note={`${formatInteger(latest?.rowsOut.total ?? 0)} in total`}
         history={series((stats) => stats.rowsOut.perSecond)}
       />
       <LatencyTile latest={latest} history={history} />

@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest'
+import atlas from 'world-atlas/countries-110m.json'
+import { countryDots, nameOfAlpha2WithoutNumber, numericOfAlpha2 } from './countries.ts'
+import { roundUp, stack } from './stack.ts'
+
+const geometries = atlas.objects.countries.geometries as { id?: string; properties: { name: string } }[]
+
+test('249 countries, each letter pair and each number once', () => {
+  expect(numericOfAlpha2.size).toBe(249)
+  expect(new Set(numericOfAlpha2.values()).size).toBe(249)
+  for (const [letters, digits] of numericOfAlpha2) expect(letters + digits).toMatch(/^[A-Z]{2}\d{3}$/)
+})
+
+test('every shape of the map with a number is a country of the table, and the names agree', () => {
+  const lettersOf = new Map([...numericOfAlpha2].map(([letters, digits]) => [digits, letters]))
+  const names = new Intl.DisplayNames('en', { type: 'region' })
+  const first = (name: string): string =>
+    name
+      .normalize('NFD')
+      .replace(/[^A-Za-z]/g, '')
+      .slice(0, 3)
+      .toLowerCase()
+  const others: string[] = []
+  for (const { id, properties } of geometries) {
+    if (!id) continue
+    const letters = lettersOf.get(id)
+    expect(letters, properties.name).toBeDefined()
+    if (first(names.of(letters!) ?? '') !== first(properties.name)) others.push(`${letters} ${properties.name}`)
+  }
+  // Names that the map shortens, and nothing else.
+  expect(others.sort()).toEqual([
+    'CD Dem. Rep. Congo',
+    'EH W. Sahara',
+    'GQ Eq. Guinea',
+    'MK Macedonia',
+    'SS S. Sudan',
+    'TF Fr. S. Antarctic Lands',
+  ])
+})
+
+test.each([
+  ['IT', '380'],
+  ['US', '840'],
+  ['KR', '410'],
+  ['HK', '344'],
+  ['GB', '826'],
+  ['ZA', '710'],
+  ['AF', '004'],
+])('%s is %s', (letters, digits) => {
+  expect(numericOfAlpha2.get(letters)).toBe(digits)
+})
+
+test('a dot stands on the earth and has no shape of its own', () => {
+  const shapes = new Set(geometries.map(({ id }) => id))
+  const numbers = new Set(numericOfAlpha2.values())
+  for (const { numeric, longitude, latitude } of countryDots) {
+    expect(shapes.has(numeric), numeric).toBe(false)
+    expect(numbers.has(numeric), numeric).toBe(true)
+    expect(Math.abs(longitude) <= 180 && Math.abs(latitude) <= 90).toBe(true)
+  }
+  expect(geometries.some(({ properties }) => properties.name === nameOfAlpha2WithoutNumber.get('XK'))).toBe(true)
+})
+
+test('stacking adds up, axes end on round numbers', () => {
+  expect(
+    stack([
+      [1, null, 3],
+      [10, null, null],
+    ]),
+  ).toEqual([
+    [1, 0, 3],
+    [11, 0, 3],
+  ])
+  expect([0, 1, 1.1, 2.4, 3, 7, 99, 100, 101].map(roundUp)).toEqual([1, 1, 2, 2.5, 5, 10, 100, 100, 200])
+})

@@ -1,0 +1,19 @@
+// Arithmetic of the charts, apart from their drawing.
+
+/** The next of 1, 2, 2.5, 5 times a power of ten: the axis moves seldom. */
+export function roundUp(value: number): number {
+  if (!(value > 0)) return 1
+  const power = 10 ** Math.floor(Math.log10(value))
+  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= value) ?? 10
+  return step * power
+}
+
+/** Series k becomes the sum of the series 0 to k; nothing counts as 0. */
+export function stack(series: readonly (readonly (number | null)[])[]): number[][] {
+  const sums: number[][] = []
+  for (const values of series) {
+    const below = sums.at(-1)
+    sums.push(values.map((value, index) => (value ?? 0) + (below?.[index] ?? 0)))
+  }
+  return sums
+}

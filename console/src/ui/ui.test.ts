@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest'
+import { queryOfTable } from '../api/queries.ts'
+import { parseCellFilter } from './cellFilter.ts'
+import { toCsv, toJson } from './export.ts'
+import { formatAge, formatBytes, formatCell, formatDuration, formatMs, formatRate, formatShare, formatSigned } from './format.ts'
+import { rank } from './fuzzy.ts'
+import { sqlTokens } from './sqlTokens.ts'
+
+describe('formats', () => {
+  test.each([
+    [formatRate(0), '0'],
+    [formatRate(0.01), '<0.1'],
+    [formatRate(3.24), '3.2'],
+    [formatRate(1234.5), '1,235'],
+    [formatRate(1_250_000), '1.3M'],
+    [formatMs(0.734), '0.73 ms'],
+    [formatMs(12.34), '12.3 ms'],
+    [formatMs(12_345), '12.3 s'],
+    [formatBytes(512), '512 B'],
+    [formatBytes(150 * 1024 * 1024), '150 MiB'],
+    [formatDuration(65), '1 m 05 s'],
+    [formatDuration(3725), '1 h 02 m'],
+    [formatDuration(90_000), '1 d 01 h'],
+    [formatAge(300), 'now'],
+    [formatShare(0.033), '3.3 %'],
+    [formatShare(0.0996), '10 %'],
+    [formatShare(Number.NaN), '–'],
+    [formatSigned(-1234), '−1,234'],
+    [formatCell(9223372036854775807n, 'integer'), '9,223,372,036,854,775,807'],
+    [formatCell('1234567.1234567', 'decimal'), '1,234,567.1234567'],
+    [formatCell('-1234.5', 'decimal'), '-1,234.5'],
+    [formatCell('2015-09-12 07:35:00.000', 'timestamp'), '2015-09-12 07:35:00'],
+    [formatCell('2015-09-12 07:35:00.120', 'timestamp'), '2015-09-12 07:35:00.120'],
+    [formatCell('nonsense', 'timestamp'), 'nonsense'],
+    [formatCell(null, 'integer'), 'NULL'],
+    [formatCell(false, 'boolean'), 'false'],
+    [formatCell({ a: 1 }, 'other'), '{"a":1}'],
+  ])('%s is %s', (actual, expected) => {
+    expect(actual).toBe(expected)
+  })
+})
+
+describe('filters', () => {
+  const passes = (text: string, kind: 'integer' | 'string' | 'timestamp' | 'decimal', cell: unknown): boolean =>
+    parseCellFilter(text, kind)?.(cell) ?? true
+  test.each([
+    ['', 'integer', 5, true],
+    ['>4', 'integer', 5, true],
+    ['>5', 'integer', 5, false],
+    ['>=5', 'integer', 5, true],
+    ['5..9', 'integer', 9, true],
+    ['5..9', 'integer', 10, false],
+    ['>9007199254740992', 'integer', 9007199254740993n, true],
+    ['=1,234', 'integer', 1234, true],
+    ['23', 'integer', 1234, true],
+    ['<2', 'integer', null, false],
+    ['null', 'integer', null, true],
+    ['!null', 'string', null, false],
+    ['EN.', 'string', '#en.wikipedia', true],
+    ['!en', 'string', '#en.wikipedia', false],
+    ['=en', 'string', '#en.wikipedia', false],
+    ['>2015-09-12 07', 'timestamp', '2015-09-12 07:35:00.000', true],
+    ['<2015-09-12 07', 'timestamp', '2015-09-12 07:35:00.000', false],
+    ['>0.1', 'decimal', '0.10', false],
+    ['>abc', 'integer', 5, false],
+  ] as const)('%s on %s %s: %s', (text, kind, cell, expected) => {
+    expect(passes(text, kind, cell)).toBe(expected)
+  })
+})
+
+test('CSV and JSON keep every digit and quote what must be quoted', () => {
+  const rows = [
+    ['a,"b"', 9223372036854775807n, null],
+    ['', 1, 'x\ny'],
+  ]
+  expect(toCsv(['s', 'n', 'z'], rows)).toBe('s,n,z\r\n"a,""b""",9223372036854775807,\r\n"",1,"x\ny"\r\n')
+  expect(toJson(['s', 'n', 'z'], rows)).toBe('[\n{"s":"a,\\"b\\"","n":9223372036854775807,"z":null},\n{"s":"","n":1,"z":"x\\ny"}\n]\n')
+})
+
+test('tokens of SQL, joined, are the SQL', () => {
+  const sql = "SELECT `user`, COUNT(*) -- all\nFROM t WHERE x = 'it''s' /* open"
+  const tokens = sqlTokens(sql)
+  expect(tokens.map((token) => token.text).join('')).toBe(sql)
+  expect(tokens.find((token) => token.text === 'COUNT')?.kind).toBe('function')
+  expect(tokens.find((token) => token.text === "'it''s'")?.kind).toBe('string')
+  expect(tokens.at(-1)?.kind).toBe('comment')
+})
+
+test('starts of words are found first; letters out of order not at all', () => {
+  const names = ['user_sessions', 'top_pages', 'totals_5min', 'wiki_edits']
+  expect(rank(names, 'tp', (name) => name)[0]).toBe('top_pages')
+  expect(rank(names, 'sess', (name) => name)).toEqual(['user_sessions'])
+  expect(rank(names, 'zz', (name) => name)).toEqual([])
+  expect(rank(names, ' ', (name) => name)).toEqual(names)
+})
+
+test('the query of a table: by its name, else by what it writes', () => {
+  const query = (id: string, sql: string) => ({ id, name: id, sql }) as never
+  const queries = [query('q1', 'INSERT INTO pages_total SELECT 1'), query('q2', 'CREATE MATERIALIZED TABLE `pages` AS SELECT 1')]
+  expect(queryOfTable(queries, 'pages')).toBe(queries[1])
+  expect(queryOfTable(queries, 'pages_total')).toBe(queries[0])
+  expect(queryOfTable(queries, 'q2')).toBe(queries[1])
+  expect(queryOfTable(queries, 'other')).toBeUndefined()
+})
