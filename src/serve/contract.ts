@@ -58,6 +58,13 @@ export type LiveFrame =
     }
   | { type: 'reset'; reason: string }
   | { type: 'ping'; atMs: number }
+  | ErrorFrame
+
+/** Last frame of any live WebSocket that is refused or ended; a close with code 4000 + HTTP status follows. */
+export interface ErrorFrame {
+  type: 'error'
+  error: ApiError['error']
+}
 
 /** GET /v1/topics */
 export interface TopicSummary {

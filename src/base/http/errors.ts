@@ -29,13 +29,13 @@ export const httpErrors = defineErrors({
     ...user,
     httpStatus: 421,
     message: (p) => `this server does not answer for the host "${p.host}"`,
-    hint: () => 'Use localhost or an IP address, or add the name to http.hostNames in millrace.config.ts.',
+    hint: () => 'Use localhost or an IP address, or add the name to allowedHosts in millrace.config.ts.',
   }),
   HTTP_ORIGIN_FORBIDDEN: spec<{ origin: string }>({
     ...user,
     httpStatus: 403,
     message: (p) => `pages of ${p.origin} may not use this server`,
-    hint: () => 'Add the origin to http.origins in millrace.config.ts if it is yours.',
+    hint: () => 'Add the origin to allowedOrigins in millrace.config.ts if it is yours.',
   }),
   HTTP_TOKEN_MISSING: spec<Record<string, never>>({
     ...user,

@@ -166,7 +166,7 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
     },
     // A parameter that a route does not know is an error, never dropped in silence.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: false } },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allowUnionTypes: true, allErrors: false } },
     clientErrorHandler: (error, socket) => refuseSocket(socket, error as Error & { code?: string }, limits),
     frameworkErrors: (error, request, reply) => sendError(reply, asHttpError(error, request, limits), request),
   }) as unknown as FastifyInstance

@@ -1,0 +1,19 @@
+// What the API needs of the rest: wired by the application, so that this folder knows no engine and no files.
+import type { Log } from '../log/index.ts'
+import type { ViewStore } from '../views/index.ts'
+import type { ColumnInfo, Health, QuerySummary } from './contract.ts'
+import type { RunSql } from './sql.ts'
+import type { StatsCollector } from './stats.ts'
+
+export interface ServeDeps {
+  views: ViewStore
+  log: Pick<Log, 'topics' | 'topic' | 'readMessages'>
+  /** Columns of the table that declares the topic; empty if none does. */
+  topicColumns(topic: string): ColumnInfo[]
+  queries(): QuerySummary[]
+  health(): Health
+  stats: StatsCollector
+  runSql: RunSql
+  /** For openapi.json. */
+  version: string
+}

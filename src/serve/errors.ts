@@ -1,0 +1,30 @@
+// Errors of the query API.
+import { defineErrors, spec } from '../base/index.ts'
+
+const user = { kind: 'user', httpStatus: 400, retry: 'never' } as const
+
+export const serveErrors = defineErrors({
+  SERVE_PARAMETER_UNKNOWN: spec<{ parameter: string; nearest?: string }>({
+    ...user,
+    message: (p) => `"${p.parameter}" is neither a column nor a parameter of this route`,
+    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'GET /v1/openapi.json lists the parameters, GET /v1/tables the columns.'),
+  }),
+  SERVE_TOPIC_NOT_FOUND: spec<{ topic: string; nearest?: string }>({
+    ...user,
+    httpStatus: 404,
+    message: (p) => `topic "${p.topic}" does not exist`,
+    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'GET /v1/topics lists the topics; CREATE TABLE makes one.'),
+  }),
+  SERVE_OFFSET_NEEDS_PARTITION: spec<{ topic: string; partitionCount: number }>({
+    ...user,
+    message: (p) => `topic "${p.topic}" has ${p.partitionCount} partitions, and an offset belongs to one of them`,
+    hint: () => 'Add partition=…',
+  }),
+  SERVE_EXPORTS_LIMIT: spec<{ max: number }>({
+    kind: 'user',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `${p.max} exports are running already`,
+    hint: () => 'Try again when one has ended, or read pages with limit and cursor.',
+  }),
+})

@@ -1,0 +1,25 @@
+// REST and WebSocket queries: tables, topics, figures, and the description of the API itself. `contract.ts` has the types.
+import type { FastifyInstance } from 'fastify'
+import type { ServeDeps } from './deps.ts'
+import { registerOpenApi } from './openapi.ts'
+import { LiveSockets } from './sockets.ts'
+import { registerSql } from './sql.ts'
+import { registerStatus } from './status.ts'
+import { registerTables } from './tables.ts'
+import { registerTopics } from './topics.ts'
+
+export type * from './contract.ts'
+export type { ServeDeps } from './deps.ts'
+export { serveErrors } from './errors.ts'
+export { RollingHistogram, StatsCollector, type StatsSources } from './stats.ts'
+
+/** Adds the routes under /v1 to a server made by `makeHttpServer`. */
+export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }: { beatMs?: number } = {}): void {
+  const sockets = new LiveSockets(beatMs)
+  app.addHook('onClose', async () => sockets.close())
+  registerTables(app, deps, sockets)
+  registerTopics(app, deps, sockets)
+  registerStatus(app, deps, sockets)
+  registerSql(app, deps.runSql)
+  registerOpenApi(app, deps.version)
+}

@@ -1,0 +1,216 @@
+// The API's shapes, once: fastify checks requests against them, openapi.json shows them, and the compiler holds them to contract.ts.
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { INTERVAL_MAX_MS, viewStoreLimits } from '../views/index.ts'
+import type * as contract from './contract.ts'
+
+/** A compile error where a schema and its type in contract.ts differ. */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
+const same = <A, B>(_: Same<A, B>): void => {}
+
+const count = (description?: string) => Type.Integer({ minimum: 0, ...(description && { description }) })
+const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
+
+export const Position = Type.Object({ line: Type.Integer(), column: Type.Integer(), start: Type.Integer(), end: Type.Integer() })
+export const ErrorInfo = Type.Object({
+  code: Type.String({ description: 'Look at this, never at the text.' }),
+  message: Type.String(),
+  hint: Type.String({ description: 'What to do next.' }),
+  params: optional(Type.Record(Type.String(), Type.Unknown())),
+  position: optional(Position),
+})
+export const ApiError = Type.Object({ error: ErrorInfo })
+export const ColumnInfo = Type.Object({
+  name: Type.String(),
+  type: Type.String({ description: "Flink's serializable type text, NOT NULL included." }),
+})
+export const TableSummary = Type.Object({
+  name: Type.String(),
+  comment: optional(Type.String()),
+  columns: Type.Array(ColumnInfo),
+  primaryKey: Type.Array(Type.String()),
+  rowCount: count(),
+  changeCount: count('Changes applied since start.'),
+  updatedAtMs: optional(Type.Number()),
+  subscriberCount: count(),
+})
+const Row = Type.Array(Type.Unknown(), {
+  description: 'Values in column order. BIGINT and DECIMAL are exact numerals, or text with numbers=string.',
+})
+export const TablePage = Type.Object({
+  columns: Type.Array(ColumnInfo),
+  rows: Type.Array(Row),
+  next: Type.Union([Type.String(), Type.Null()], { description: 'Cursor of the next page, null at the end.' }),
+  epoch: Type.Integer(),
+})
+const ErrorFrame = Type.Object({ type: Type.Literal('error'), error: ErrorInfo })
+const PingFrame = Type.Object({ type: Type.Literal('ping'), atMs: Type.Number() })
+export const LiveFrame = Type.Union([
+  Type.Object({
+    type: Type.Literal('snapshot'),
+    columns: Type.Array(ColumnInfo),
+    primaryKey: Type.Array(Type.String()),
+    rows: Type.Array(Row),
+    resume: Type.String(),
+    epoch: Type.Integer(),
+  }),
+  Type.Object({
+    type: Type.Literal('delta'),
+    changes: Type.Array(
+      Type.Object({ op: Type.Union([Type.Literal('+I'), Type.Literal('-U'), Type.Literal('+U'), Type.Literal('-D')]), row: Row }),
+    ),
+    resume: Type.String(),
+    epoch: Type.Integer(),
+    atMs: Type.Number(),
+  }),
+  Type.Object({ type: Type.Literal('reset'), reason: Type.String() }),
+  PingFrame,
+  ErrorFrame,
+])
+export const TopicSummary = Type.Object({
+  name: Type.String(),
+  partitionCount: count(),
+  recordCount: count(),
+  sizeBytes: count(),
+  columns: Type.Array(ColumnInfo),
+  config: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+})
+export const TopicMessage = Type.Object({
+  partition: count(),
+  offset: count(),
+  timestampMs: Type.Number(),
+  key: Type.Union([Type.String(), Type.Null()]),
+  value: Type.Unknown({ description: 'The JSON as it was sent, where it is JSON; else text.' }),
+  headers: Type.Record(Type.String(), Type.String()),
+})
+export const TopicFrame = Type.Object({
+  type: Type.Literal('messages'),
+  messages: Type.Array(TopicMessage),
+  skipped: count('Records that were left out to keep the rate.'),
+})
+export const TopicLiveFrame = Type.Union([TopicFrame, PingFrame, ErrorFrame])
+export const Health = Type.Object({
+  ready: Type.Boolean(),
+  live: Type.Boolean(),
+  version: Type.String(),
+  uptimeSeconds: Type.Number(),
+  parts: Type.Record(
+    Type.String(),
+    Type.Object({
+      state: Type.Union([Type.Literal('ok'), Type.Literal('starting'), Type.Literal('degraded'), Type.Literal('failed')]),
+      detail: optional(Type.String()),
+    }),
+  ),
+})
+const Rate = Type.Object({ total: Type.Number(), perSecond: Type.Number() })
+export const QuerySummary = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  state: Type.Union([
+    Type.Literal('starting'),
+    Type.Literal('running'),
+    Type.Literal('failed'),
+    Type.Literal('stopped'),
+    Type.Literal('finished'),
+  ]),
+  error: optional(ErrorInfo),
+  rowsIn: count(),
+  rowsOut: count(),
+  rowsInPerSecond: Type.Number(),
+  rowsOutPerSecond: Type.Number(),
+  lateRows: count(),
+  watermarkMs: optional(Type.Number()),
+  sql: Type.String(),
+})
+export const Stats = Type.Object({
+  atMs: Type.Number(),
+  uptimeSeconds: Type.Number(),
+  rssBytes: count(),
+  heapBytes: count(),
+  cpuShare: Type.Number({ description: 'Of one core, over the last 10 s: 2 is two cores busy.' }),
+  version: Type.String(),
+  nodeVersion: Type.String(),
+  dataBytes: count(),
+  eventsIn: Rate,
+  rejected: Rate,
+  rowsOut: Rate,
+  latency: Type.Object({ p50Ms: Type.Number(), p95Ms: Type.Number(), p99Ms: Type.Number(), count: count() }),
+  queries: Type.Array(QuerySummary),
+  topics: Type.Array(Type.Object({ name: Type.String(), recordCount: count(), perSecond: Type.Number() })),
+})
+export const IngestResponse = Type.Object({
+  accepted: count(),
+  offsets: Type.Array(Type.Object({ partition: count(), first: count(), last: count() })),
+  rejected: Type.Array(Type.Object({ index: count(), rule: Type.String(), path: Type.String(), message: Type.String() })),
+})
+
+same<Static<typeof ApiError>, contract.ApiError>(true)
+same<Static<typeof TableSummary>, contract.TableSummary>(true)
+same<Static<typeof TablePage>, contract.TablePage>(true)
+same<Static<typeof LiveFrame>, contract.LiveFrame>(true)
+same<Static<typeof TopicSummary>, contract.TopicSummary>(true)
+same<Static<typeof TopicMessage>, contract.TopicMessage>(true)
+same<Static<typeof TopicFrame>, contract.TopicFrame>(true)
+same<Static<typeof Health>, contract.Health>(true)
+same<Static<typeof QuerySummary>, contract.QuerySummary>(true)
+same<Static<typeof Stats>, contract.Stats>(true)
+same<Static<typeof IngestResponse>, contract.IngestResponse>(true)
+
+/** Filters: any other parameter, once or more often. */
+const filters = {
+  additionalProperties: Type.Unsafe<string | string[]>({
+    type: ['string', 'array'],
+    items: { type: 'string' },
+    description:
+      'Filter `column=value` or `column.op=value`; op is eq, ne, gt, gte, lt, lte, in (values split by commas), like (%, _), contains or null.',
+  }),
+}
+const numbers = optional(Type.Literal('string', { description: 'BIGINT and DECIMAL as text, for readers whose numbers are doubles.' }))
+const order = optional(
+  Type.String({ description: 'Columns, `-` before a descending one: `-edits,page`. The primary key always comes last.' }),
+)
+
+export const NameParams = Type.Object({ name: Type.String() })
+export const TopicParams = Type.Object({ topic: Type.String() })
+export const TableQuery = Type.Object(
+  {
+    order,
+    limit: optional(Type.Integer({ minimum: 1, maximum: viewStoreLimits.scanRowsMax, description: 'Rows of a page, 100 unless said.' })),
+    cursor: optional(Type.String({ description: '`next` of the page before, with the same order.' })),
+    numbers,
+    format: optional(
+      Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], {
+        description: 'ndjson and csv stream all rows as of now; limit and cursor do not apply.',
+      }),
+    ),
+  },
+  filters,
+)
+export const LiveQuery = Type.Object(
+  {
+    order,
+    limit: optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: viewStoreLimits.topRowsMax,
+        description: 'Only the first so many rows of the order; deltas are for this set.',
+      }),
+    ),
+    numbers,
+    resume: optional(Type.String({ description: '`resume` of the last frame applied: what changed since follows, without a snapshot.' })),
+    interval: optional(Type.Integer({ minimum: 0, maximum: INTERVAL_MAX_MS, description: 'Least time between two deltas, in ms.' })),
+  },
+  filters,
+)
+export const MessagesQuery = Type.Object(
+  {
+    limit: optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '50 unless said.' })),
+    partition: optional(Type.Integer({ minimum: 0 })),
+    offset: optional(Type.Integer({ minimum: 0, description: 'From here, oldest first; without it the newest records, newest first.' })),
+  },
+  { additionalProperties: false },
+)
+export const TopicLiveQuery = Type.Object(
+  { rate: optional(Type.Integer({ minimum: 1, maximum: 1_000, description: 'Records per second at most, 50 unless said.' })) },
+  { additionalProperties: false },
+)
+export const NoQuery = Type.Object({}, { additionalProperties: false })

@@ -1,0 +1,55 @@
+// /v1/health, /v1/queries, /v1/stats: how the process is.
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import type { ServeDeps } from './deps.ts'
+import { Health, NoQuery, QuerySummary, Stats } from './schemas.ts'
+import type { LiveSocket, LiveSockets } from './sockets.ts'
+import { upgradeRequired } from './tables.ts'
+
+const STATS_MS = 1_000
+
+export function registerStatus(app: FastifyInstance, { health, queries, stats }: ServeDeps, sockets: LiveSockets): void {
+  const watchers = new Set<LiveSocket>()
+  const timer = setInterval(() => {
+    if (watchers.size === 0) return
+    const frame = Buffer.from(JSON.stringify(stats.current()))
+    // A newer frame follows in a second: one who is slow misses some.
+    for (const socket of watchers) if (socket.bufferedBytes() === 0) socket.send(frame)
+  }, STATS_MS).unref()
+  app.addHook('onClose', async () => clearInterval(timer))
+
+  app.get(
+    '/v1/health',
+    {
+      config: { role: 'public' },
+      schema: { summary: 'Whether the process is ready: 200, else 503.', querystring: NoQuery, response: { 200: Health, 503: Health } },
+    },
+    (_, reply) => {
+      const body = health()
+      reply.code(body.ready ? 200 : 503).send(body)
+    },
+  )
+  app.get(
+    '/v1/queries',
+    { schema: { summary: 'All queries and how they run.', querystring: NoQuery, response: { 200: Type.Array(QuerySummary) } } },
+    () => queries(),
+  )
+  app.get('/v1/stats', { schema: { summary: 'Figures of the process.', querystring: NoQuery, response: { 200: Stats } } }, () =>
+    stats.current(),
+  )
+  app.route({
+    method: 'GET',
+    url: '/v1/stats/live',
+    attachValidation: true,
+    schema: { summary: 'WebSocket: the figures, every second.', querystring: NoQuery, response: { 101: Stats } },
+    handler: (request) => {
+      throw upgradeRequired(request)
+    },
+    wsHandler: (webSocket, request) =>
+      sockets.open(webSocket, request, (socket) => {
+        watchers.add(socket)
+        socket.send(Buffer.from(JSON.stringify(stats.current())))
+        return () => watchers.delete(socket)
+      }),
+  })
+}
