@@ -13,7 +13,7 @@ import { batchOf, type Field, t } from '../data/index.ts'
 import { type Log, openLog } from '../log/index.ts'
 import { ViewStore } from '../views/index.ts'
 import type { ErrorFrame, LiveFrame, TopicFrame } from './contract.ts'
-import { type QuerySummary, registerServe, StatsCollector } from './index.ts'
+import { type QuerySummary, registerServe, type ServeDeps, StatsCollector } from './index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-serve-'))
 const fields: Field[] = [
@@ -39,6 +39,8 @@ let views: ViewStore
 let server: HttpServer
 let stats: StatsCollector
 let url: string
+let restless: HttpServer
+let restlessUrl: string
 let isReady = true
 
 before(async () => {
@@ -56,25 +58,21 @@ before(async () => {
   views = new ViewStore({ onDelivered: stats.recordLatency })
   views.define({ name: 'pages', fields, primaryKey: [0], comment: 'Edits by page' })
   server = await makeHttpServer({ limits: { webSockets: 500 } })
-  registerServe(
-    server.app,
-    {
-      views,
-      log,
-      topicColumns: () => [{ name: 'user', type: 'VARCHAR(2147483647)' }],
-      queries: () => [query],
-      health: () => ({
-        ready: isReady,
-        live: true,
-        version: '0',
-        uptimeSeconds: 1,
-        parts: { log: { state: isReady ? 'ok' : 'starting' } },
-      }),
-      stats,
-      version: '0',
-    },
-    { beatMs: 100 },
-  )
+  const deps: ServeDeps = {
+    views,
+    log,
+    topicColumns: () => [{ name: 'user', type: 'VARCHAR(2147483647)' }],
+    queries: () => [query],
+    health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
+    stats,
+    runSql: async (sql) => ({ fields: fields.slice(0, 2), rows: [[sql, 9007199254740993n]] }),
+    version: '0',
+  }
+  registerServe(server.app, deps)
+  // Asks its sockets for a sign of life ten times a second.
+  restless = await makeHttpServer()
+  registerServe(restless.app, deps, { beatMs: 100 })
+  restlessUrl = (await restless.listen()).url
   url = (await server.listen()).url
   const rows = Array.from({ length: 250 }, (_, i) => [`p${i}`, BigInt(i % 10), BigInt(i), 1_767_225_600_000 + i, null])
   views.apply('pages', batchOf(fields, [...rows, ['big', 9007199254740993n, 9007199254740993n, 0, new Map([['a', 9007199254740993n]])]]), {
@@ -83,6 +81,7 @@ before(async () => {
 })
 after(async () => {
   await server.close()
+  await restless.close()
   views.close()
   stats.close()
   await log.close()
@@ -101,8 +100,8 @@ const read = async (path: string) => {
 const rowsOf = async (path: string): Promise<unknown[][]> => (await read(path)).body?.rows ?? []
 
 /** All frames of a live route, as they come. */
-function live<F>(path: string, protocols: string[] = []) {
-  const socket = new WebSocket(url.replace('http', 'ws') + path, protocols)
+function live<F>(path: string, { protocols = [] as string[], at = url } = {}) {
+  const socket = new WebSocket(at.replace('http', 'ws') + path, protocols)
   const received: F[] = []
   let bytes = 0
   let pings = 0
@@ -231,7 +230,7 @@ test('exports stream all rows as NDJSON and CSV, as of one moment, and stop when
 })
 
 test('a subscription is a snapshot, then deltas, then with its token only what was missed', async () => {
-  const first = live<LiveFrame>('/v1/tables/pages/live?edits.gt=8&order=-edits&limit=2&numbers=string', ['millrace'])
+  const first = live<LiveFrame>('/v1/tables/pages/live?edits.gt=8&order=-edits&limit=2&numbers=string', { protocols: ['millrace'] })
   await first.until((frames) => frames.length === 1)
   const [snapshot] = first.received
   assert.ok(snapshot.type === 'snapshot' && first.socket.protocol === 'millrace')
@@ -380,8 +379,8 @@ test('a client that does not read costs bounded memory, is told the newest value
 })
 
 test('pings keep a live socket, and a peer that is gone is found', async () => {
-  const there = live<LiveFrame>('/v1/tables/pages/live?limit=1')
-  const gone = connect(Number(new URL(url).port), '127.0.0.1', () =>
+  const there = live<LiveFrame>('/v1/tables/pages/live?limit=1', { at: restlessUrl })
+  const gone = connect(Number(new URL(restlessUrl).port), '127.0.0.1', () =>
     gone.write(
       'GET /v1/tables/pages/live?limit=1 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
     ),
@@ -436,6 +435,14 @@ test('topics: what is there, the newest records, from an offset on, and live wit
   assert.equal(sum(), 100)
   assert.ok(watcher.received.every((frame) => frame.type !== 'messages' || frame.messages.length <= 2))
   watcher.socket.close()
+})
+
+test('SQL answers exact numerals', async () => {
+  const ask = async (body: object) =>
+    (await fetch(`${url}/v1/sql`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })).text()
+  assert.match(await ask({ sql: 'SELECT' }), /"rows":\[\["SELECT",9007199254740993\]\]/)
+  assert.match(await ask({ sql: 'SELECT', numbers: 'string' }), /"9007199254740993"/)
+  assert.match(await ask({ sq: 'SELECT' }), /HTTP_REQUEST_INVALID/)
 })
 
 test('health, queries, statistics', async () => {

@@ -41,7 +41,7 @@ export function registerSql(app: FastifyInstance, runSql: RunSql): void {
       try {
         const { fields, rows } = await runSql(sql, { rowsMax, signal: gone.signal })
         const columns = fields.map(({ name, type }) => ({ name, type: formatType(type) }))
-        const encode = rowJson(fields, { numbers })
+        const encode = rowJson(fields, { numbersAsText: numbers === 'string' })
         // Text, not objects: an exact numeral beyond 2^53 would not survive JSON.stringify.
         reply.type('application/json').serializer((text: string) => text)
         return `{"columns":${JSON.stringify(columns)},"rows":[${rows.map(encode).join(',')}]}`
