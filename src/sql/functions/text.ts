@@ -5,7 +5,6 @@ import type { AnySpec, CallInfo, ResultRule } from './signature.ts'
 import {
   argType,
   badArguments,
-  call,
   fn,
   forceNullable,
   ifArgs,
@@ -92,12 +91,4 @@ export const textSpecs: AnySpec[] = [
   fn('URL_ENCODE', overload(p.text), anyText),
   fn('URL_DECODE', overload(p.text), anyText),
   ...['IS_ALPHA', 'IS_DECIMAL', 'IS_DIGIT'].map((name) => fn(name, [overload(p.text), overload(p.numeric)], never(t.boolean()))),
-  fn('HASH_CODE', overload(p.any), ifArgs(t.int())),
-  {
-    name: 'PRINT',
-    resolve: (args, info) => {
-      if (args.length !== 2) throw badArguments('PRINT', args, info, 'PRINT(STRING, value)')
-      return call('PRINT', args, { ...args[1].type, nullable: true }, info)
-    },
-  },
 ]

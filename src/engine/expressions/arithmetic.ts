@@ -1,0 +1,97 @@
+// + - * / % and unary minus as inline code: integers wrap, FLOAT is rounded, DECIMAL is exact and NULL beyond its digits.
+import type { SqlType } from '../../data/index.ts'
+import type { Expr } from '../../sql/index.ts'
+import type { Value } from './codegen.ts'
+import { repOf } from './codegen.ts'
+import { decimalDivide, decimalModulo, fitDecimal, powerOfTen } from './decimal.ts'
+import type { EmitContext } from './emit.ts'
+import { emit, strictCall } from './emit.ts'
+import { divisionByZero } from './errors.ts'
+
+type Call = Extract<Expr, { kind: 'call' }>
+type DecimalType = Extract<SqlType, { kind: 'DECIMAL' }>
+type Operator = 'PLUS' | 'MINUS' | 'TIMES' | 'DIVIDE' | 'MOD'
+
+/** Brings an integer of the type's width back into its range, as two's complement does. */
+function wrapped(type: SqlType, code: string): string {
+  switch (type.kind) {
+    case 'TINYINT':
+      return `(${code} << 24 >> 24)`
+    case 'SMALLINT':
+      return `(${code} << 16 >> 16)`
+    case 'BIGINT':
+      return `BigInt.asIntN(64, ${code})`
+    case 'FLOAT':
+      return `Math.fround(${code})`
+    case 'INT':
+    case 'INTERVAL_YEAR_MONTH':
+      return `(${code} | 0)`
+    default:
+      return `(${code})`
+  }
+}
+
+const signs: Record<Operator, string> = { PLUS: '+', MINUS: '-', TIMES: '*', DIVIDE: '/', MOD: '%' }
+
+export function emitArithmetic(expr: Call, context: EmitContext): Value {
+  const { type } = expr
+  const rep = repOf(type)
+  if (expr.fn === 'UNARY_MINUS') return emitMinus(expr, context)
+  const operator = expr.fn as Operator
+  if (type.kind === 'DECIMAL') return emitDecimal(operator, expr, type, context)
+  const { builder } = context
+  const [a, right] = expr.args.map((arg) => emit(arg, context))
+  let b = right
+  const integer = rep === 'bigint' || type.kind === 'TINYINT' || type.kind === 'SMALLINT' || type.kind === 'INT'
+  if (integer && (operator === 'DIVIDE' || operator === 'MOD')) {
+    const [, divisor] = expr.args
+    const zero = rep === 'bigint' ? '0n' : '0'
+    const surelyNotZero = divisor.kind === 'literal' && divisor.value !== null && Number(divisor.value) !== 0
+    if (!surelyNotZero && b.isNull !== 'true') b = builder.once(b)
+    const stop = surelyNotZero ? '' : `${b.code} === ${zero} ? ${builder.import(divisionByZero)}() : `
+    return strictCall([a, b], rep, false, surelyNotZero, context, ([x, y]) => `(${stop}${wrapped(type, `${x} ${signs[operator]} ${y}`)})`)
+  }
+  if (operator === 'TIMES' && type.kind === 'INT') {
+    return strictCall([a, b], rep, false, true, context, ([x, y]) => `Math.imul(${x}, ${y})`)
+  }
+  return strictCall([a, b], rep, false, true, context, ([x, y]) => wrapped(type, `${x} ${signs[operator]} ${y}`))
+}
+
+function emitMinus(expr: Call, context: EmitContext): Value {
+  const value = emit(expr.args[0], context)
+  const { type } = expr
+  const rep = repOf(type)
+  // 0 - x instead of -x where -0 must not appear.
+  const negated = (x: string) => (type.kind === 'INTERVAL_DAY_TIME' ? `(0 - ${x})` : wrapped(type, `-${x}`))
+  return strictCall([value], rep, false, true, context, ([x]) => negated(x))
+}
+
+function emitDecimal(operator: Operator, expr: Call, type: DecimalType, context: EmitContext): Value {
+  const { builder } = context
+  const [left, right] = expr.args.map((arg) => arg.type as DecimalType)
+  const args = expr.args.map((arg) => emit(arg, context))
+  const call = (fn: unknown, mayBeNull: boolean) => {
+    const name = builder.import(fn)
+    return strictCall(args, 'bigint', mayBeNull, false, context, ([x, y]) => `${name}(${x}, ${y})`)
+  }
+  if (operator === 'DIVIDE') return call(decimalDivide(left, right, type), true)
+  if (operator === 'MOD') return call(decimalModulo(left, right, type), true)
+  const exactScale = operator === 'TIMES' ? left.scale + right.scale : Math.max(left.scale, right.scale)
+  const scaled = (code: string, scale: number) =>
+    operator === 'TIMES' || scale === exactScale ? code : `${code} * ${builder.constant(powerOfTen(exactScale - scale))}`
+  const exact = (x: string, y: string) => `${scaled(x, left.scale)} ${signs[operator]} ${scaled(y, right.scale)}`
+  const wholeDigits = decimalWholeDigits(operator, left, right)
+  if (exactScale === type.scale && wholeDigits + exactScale <= type.precision) {
+    // Fits surely. Up to 18 digits the hint makes it a 64-bit addition.
+    const hint = (code: string) => (type.precision <= 18 ? `BigInt.asIntN(64, ${code})` : `(${code})`)
+    return strictCall(args, 'bigint', false, true, context, ([x, y]) => hint(exact(x, y)))
+  }
+  const fit = builder.import(fitDecimal(exactScale, type))
+  return strictCall(args, 'bigint', true, false, context, ([x, y]) => `${fit}(${exact(x, y)})`)
+}
+
+/** Digits before the point that the exact result can have. */
+function decimalWholeDigits(operator: Operator, left: DecimalType, right: DecimalType): number {
+  const whole = (type: DecimalType) => type.precision - type.scale
+  return operator === 'TIMES' ? whole(left) + whole(right) : Math.max(whole(left), whole(right)) + 1
+}

@@ -1,0 +1,233 @@
+// The one place of expressions where source text becomes a function: a small builder for loops over the rows of a batch.
+//
+// Invariants
+//   1. Source is made of our own words, ordinals and numbered names. Literals are constants `k0 …`, functions are imports `f0 …`:
+//      no text, name or literal of a user is ever in the source.
+//   2. The code of a `Value` is an expression; it may be placed once. Who needs it twice asks for `once`.
+//   3. `isNull` is free of side effects and cheap: it may be placed any number of times.
+//   4. Where `isNull` can be true, `code` is evaluated only if `safe`: the data of a NULL row is garbage.
+import type { Batch, Column, SqlType } from '../../data/index.ts'
+import { laneOf, readUtf8 } from '../../data/index.ts'
+
+/** How a value is held by generated code. Text, bytes, collections and rows are 'any'. */
+export type Rep = 'boolean' | 'number' | 'bigint' | 'any'
+
+export interface Value {
+  code: string
+  /** 'false' where it cannot be NULL. */
+  isNull: string
+  /** Can be evaluated at a NULL row: never throws, and is of the right type. */
+  safe: boolean
+  rep: Rep
+  /** Text that still is bytes: the ordinal of its column. */
+  utf8?: number
+}
+
+/** What a kernel is specialised on: the lane of each column of the batch, and whether it holds NULLs. */
+export type ColumnShape = { lane: Column['lane']; nulls: boolean }
+export const shapeOf = (column: Column): ColumnShape => ({ lane: column.lane, nulls: column.nulls !== undefined })
+
+export function repOf(type: SqlType): Rep {
+  if (type.kind === 'DECIMAL') return 'bigint'
+  switch (laneOf(type)) {
+    case 'u8':
+      return 'boolean'
+    case 'i32':
+    case 'f64':
+      return 'number'
+    case 'i64':
+      return 'bigint'
+    default:
+      return type.kind === 'TIMESTAMP' || type.kind === 'TIMESTAMP_LTZ' ? 'bigint' : 'any'
+  }
+}
+
+export const defaultCode: Record<Rep, string> = { boolean: 'false', number: '0', bigint: '0n', any: 'null' }
+
+export const orCode = (parts: readonly string[]): string => {
+  if (parts.includes('true')) return 'true'
+  const open = [...new Set(parts.filter((part) => part !== 'false'))]
+  return open.length === 0 ? 'false' : open.length === 1 ? open[0] : `(${open.join(' || ')})`
+}
+const plainCode = /^[\w.]+$/
+
+/** Where a computed column is written; `hasNulls` is set by the kernel. */
+export interface Output {
+  data: ArrayLike<unknown>
+  nulls: Uint8Array | undefined
+  hasNulls: boolean
+}
+/** Called for a row that throws: its position in the selection and the error. */
+export type RowFailed = (position: number, error: Error) => void
+export type FilterKernel = (batch: Batch, selection: Int32Array, count: number, failed: RowFailed) => number
+export type ProjectKernel = (batch: Batch, selection: Int32Array | undefined, count: number, failed: RowFailed, outputs: Output[]) => number
+
+export class KernelBuilder {
+  private readonly constants: unknown[] = []
+  private readonly imports: unknown[] = []
+  private readonly batchLines: string[] = []
+  private readonly rowLines: string[] = []
+  private lines: string[] = []
+  private names = 0
+  private depth = 0
+  private readonly declared = new Set<string>()
+  private readonly shapes: readonly ColumnShape[]
+
+  constructor(shapes: readonly ColumnShape[]) {
+    this.shapes = shapes
+  }
+
+  constant(value: unknown): string {
+    const at = this.constants.indexOf(value)
+    return `k${at >= 0 ? at : this.constants.push(value) - 1}`
+  }
+  import(fn: unknown): string {
+    const at = this.imports.indexOf(fn)
+    return `f${at >= 0 ? at : this.imports.push(fn) - 1}`
+  }
+  fresh(prefix = 'v'): string {
+    return `${prefix}${this.names++}`
+  }
+  line(text: string): void {
+    this.lines.push(text)
+  }
+  get lineCount(): number {
+    return this.lines.length
+  }
+  /** Lines of a block that may not run: nothing is declared in it that others use. */
+  nested<T>(build: () => T): { result: T; lines: string[] } {
+    const outer = this.lines
+    this.lines = []
+    this.depth++
+    try {
+      const result = build()
+      return { result, lines: this.lines }
+    } finally {
+      this.depth--
+      this.lines = outer
+    }
+  }
+
+  /** A value whose code may be placed any number of times. */
+  once(value: Value): Value {
+    if (plainCode.test(value.code)) return value
+    if (value.isNull !== 'false' && !value.safe) return this.guarded(value.isNull, value.rep, () => value.code, false)
+    const name = this.fresh()
+    this.line(`const ${name} = ${value.code}`)
+    return { ...value, code: name }
+  }
+
+  /** `code()` where `isNull` is false, else a default: always safe. */
+  guarded(isNull: string, rep: Rep, code: () => string, mayBeNull: boolean): Value {
+    const name = this.fresh()
+    const { result, lines } = this.nested(code)
+    if (!mayBeNull && isNull === 'false') {
+      for (const one of lines) this.line(one)
+      this.line(`const ${name} = ${result}`)
+      return { code: name, isNull: 'false', safe: true, rep }
+    }
+    if (!mayBeNull) {
+      this.line(
+        `let ${name} = ${defaultCode[rep]}; if (!${isNull}) { ${lines.join('\n')}${lines.length > 0 ? '\n' : ''}${name} = ${result} }`,
+      )
+      return { code: name, isNull, safe: true, rep }
+    }
+    const nullName = this.fresh('n')
+    const raw = this.fresh()
+    this.line(`let ${name} = ${defaultCode[rep]}, ${nullName} = true`)
+    const body = `${lines.join('\n')}\nconst ${raw} = ${result}; if (${raw} !== null) { ${name} = ${raw}; ${nullName} = false }`
+    this.line(isNull === 'false' ? `{ ${body} }` : `if (!${isNull}) { ${body} }`)
+    return { code: name, isNull: nullName, safe: true, rep }
+  }
+
+  private declare(key: string, target: string[], text: string): void {
+    if (this.declared.has(key)) return
+    this.declared.add(key)
+    target.push(text)
+  }
+
+  /** A value that is the same for the whole batch, computed before its first row. */
+  perBatch(key: string, code: string): string {
+    this.declare(key, this.batchLines, `const ${key} = ${code}`)
+    return key
+  }
+
+  column(index: number, type: SqlType): Value {
+    const { lane, nulls } = this.shapes[index]
+    const rep = repOf(type)
+    this.declare(`column${index}`, this.batchLines, `const p${index} = batch.columns[${index}]`)
+    let isNull = 'false'
+    if (nulls) {
+      this.declare(`nulls${index}`, this.batchLines, `const n_${index} = p${index}.nulls`)
+      isNull = `n_${index}[row] === 1`
+      if (this.reachable(`isNull${index}`, `const c${index}_n = ${isNull}`)) isNull = `c${index}_n`
+    }
+    if (lane === 'utf8') {
+      this.declare(
+        `utf8_${index}`,
+        this.batchLines,
+        `const b${index} = p${index}.bytes, s${index} = p${index}.starts, e${index} = p${index}.ends`,
+      )
+      this.declare(`text${index}`, this.rowLines, `let t${index}`)
+      const read = `${this.import(readUtf8)}(b${index}, s${index}[row], e${index}[row])`
+      return { code: `(t${index} ??= ${read})`, isNull, safe: false, rep, utf8: index }
+    }
+    this.declare(`data${index}`, this.batchLines, `const d${index} = p${index}.data`)
+    const code = lane === 'u8' ? `d${index}[row] === 1` : `d${index}[row]`
+    const safe = lane !== 'any'
+    return { code: this.reachable(`value${index}`, `const c${index} = ${code}`) ? `c${index}` : `(${code})`, isNull, safe, rep }
+  }
+
+  /** Declares a name of the row where that is surely reached; false within a branch that may not run. */
+  private reachable(key: string, text: string): boolean {
+    if (this.declared.has(key)) return true
+    if (this.depth > 0) return false
+    this.declared.add(key)
+    this.line(text)
+    return true
+  }
+
+  /** Forgets what was loaded for a row: the next lines belong to another loop. */
+  private loop(selected: boolean): string {
+    const head = [`const row = ${selected ? 'selection[i]' : 'i'}`, ...this.rowLines, ...this.lines].join('\n')
+    return `let i = 0, o = 0
+while (i < count) {
+try {
+for (; i < count; i++) {
+${head}
+}
+} catch (error) { failed(i, error); i++ }
+}`
+  }
+
+  private make(params: string, body: string): unknown {
+    const constants = this.constants.map((_, index) => `const k${index} = K[${index}]`)
+    const imports = this.imports.map((_, index) => `const f${index} = F[${index}]`)
+    const source = `'use strict'\n${[...constants, ...imports].join('\n')}\nreturn (${params}) => {\n${body}\n}`
+    return new Function('K', 'F', source)(this.constants, this.imports)
+  }
+
+  /** A loop over all rows that keeps those for which the lines so far run to their end. */
+  filter(): FilterKernel {
+    this.line('selection[o++] = row')
+    const body = this.loop(false)
+    return this.make('batch, selection, count, failed', `${this.batchLines.join('\n')}\n${body}\nreturn o`) as FilterKernel
+  }
+
+  /** A loop over the selected rows, or over all, that writes each value to its output. */
+  project(values: readonly Value[], selected: boolean): ProjectKernel {
+    const heads: string[] = []
+    const ends: string[] = []
+    for (const [index, value] of values.entries()) {
+      heads.push(`const o${index} = outputs[${index}].data, m${index} = outputs[${index}].nulls; let h${index} = false`)
+      const written = value.rep === 'boolean' ? `${value.code} ? 1 : 0` : value.code
+      if (value.isNull === 'false') this.line(`o${index}[o] = ${written}`)
+      else this.line(`if (${value.isNull}) { m${index}[o] = 1; h${index} = true } else { m${index}[o] = 0; o${index}[o] = ${written} }`)
+      ends.push(`outputs[${index}].hasNulls = h${index}`)
+    }
+    this.line('o++')
+    const body = this.loop(selected)
+    const all = [...this.batchLines, ...heads, body, ...ends, 'return o'].join('\n')
+    return this.make('batch, selection, count, failed, outputs', all) as ProjectKernel
+  }
+}

@@ -1,0 +1,222 @@
+// Filters and projections: from expressions to a function over batches.
+//
+// batch --> predicate, conjunct by conjunct --> selection (rows that survive) --> projections of those rows only --> batch
+//
+// Invariants
+//   1. Kernels are made for the lanes of a batch's columns and for which of them hold NULLs, when such a batch first comes.
+//   2. A row whose expression throws is reported and left out; the rows around it are as if it were not there.
+//   3. Without a filter and without such rows a projected column is shared with the input, never copied.
+import type { Batch, Column, Field, SqlType } from '../../data/index.ts'
+import { gather, laneOf } from '../../data/index.ts'
+import type { Expr } from '../../sql/index.ts'
+import type { ColumnShape, FilterKernel, Output, ProjectKernel } from './codegen.ts'
+import { KernelBuilder, shapeOf } from './codegen.ts'
+import type { EmitContext } from './emit.ts'
+import { emit, emitCondition } from './emit.ts'
+
+export interface CompileOptions {
+  /** The session's time zone; UTC unless given. */
+  timeZone?: string
+  /** In [0, 1): for RAND and UUID. The system's unless given; a simulation gives its own. */
+  random?: () => number
+}
+export type RowError = (row: number, error: Error) => void
+export type Calc = (batch: Batch, onError: RowError) => Batch | undefined
+
+interface Kernels {
+  filter: FilterKernel | undefined
+  project: ProjectKernel | undefined
+}
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
+const fullOptions = (options: CompileOptions): Omit<EmitContext, 'builder'> => ({
+  timeZone: options.timeZone ?? 'UTC',
+  random: options.random ?? Math.random,
+})
+
+/** Operands of a chain of ANDs: each is tested only where those before are TRUE. */
+function conjuncts(expr: Expr | undefined): Expr[] {
+  if (expr === undefined) return []
+  const found: Expr[] = []
+  const open = [expr]
+  while (open.length > 0) {
+    const next = open.pop()!
+    if (next.kind === 'call' && next.fn === 'AND') for (let i = next.args.length - 1; i >= 0; i--) open.push(next.args[i])
+    else if (!(next.kind === 'literal' && next.value === true)) found.push(next)
+  }
+  return found
+}
+
+/** Columns that expressions read. */
+function columnsOf(exprs: readonly Expr[]): number[] {
+  const found = new Set<number>()
+  const open = [...exprs]
+  while (open.length > 0) {
+    const next = open.pop()!
+    if (next.kind === 'column') found.add(next.index)
+    else if (next.kind === 'call') open.push(...next.args)
+  }
+  return [...found].sort((a, b) => a - b)
+}
+
+function makeFilter(parts: readonly Expr[], shapes: ColumnShape[], context: Omit<EmitContext, 'builder'>): FilterKernel {
+  const builder = new KernelBuilder(shapes)
+  for (const part of parts) builder.line(`if (!${emitCondition(part, { builder, ...context })}) continue`)
+  return builder.filter()
+}
+
+function makeProject(
+  exprs: readonly Expr[],
+  selected: boolean,
+  shapes: ColumnShape[],
+  context: Omit<EmitContext, 'builder'>,
+): ProjectKernel {
+  const builder = new KernelBuilder(shapes)
+  return builder.project(
+    exprs.map((expr) => emit(expr, { builder, ...context })),
+    selected,
+  )
+}
+
+/** How computed values of a type are stored: text as JS strings. */
+function makeOutput(type: SqlType, rowCount: number): Output & { lane: Column['lane'] } {
+  const nulls = new Uint8Array(rowCount)
+  switch (laneOf(type)) {
+    case 'u8':
+      return { lane: 'u8', data: new Uint8Array(rowCount), nulls, hasNulls: false }
+    case 'i32':
+      return { lane: 'i32', data: new Int32Array(rowCount), nulls, hasNulls: false }
+    case 'i64':
+      return { lane: 'i64', data: new BigInt64Array(rowCount), nulls, hasNulls: false }
+    case 'f64':
+      return { lane: 'f64', data: new Float64Array(rowCount), nulls, hasNulls: false }
+    default:
+      return { lane: 'any', data: new Array(rowCount), nulls, hasNulls: false }
+  }
+}
+const finished = ({ lane, data, nulls, hasNulls }: Output & { lane: Column['lane'] }): Column =>
+  ({ lane, data, nulls: hasNulls ? nulls : undefined }) as Column
+
+/**
+ * A filter with a projection.
+ *
+ * @param node         rows where `predicate` is TRUE, as `projections`
+ * @param inputFields  what the columns of its batches are
+ * @returns            a function that gives undefined where no row is left; the caller still forwards the watermark.
+ *                     `onError` gets the ordinal of a row that failed, and may itself throw
+ */
+export function compileCalc(
+  node: { predicate?: Expr; projections: readonly Expr[] },
+  inputFields: readonly Field[],
+  options: CompileOptions = {},
+): Calc {
+  const context = fullOptions(options)
+  const parts = conjuncts(node.predicate)
+  const computed = node.projections.filter((expr) => expr.kind !== 'column')
+  const read = columnsOf([...parts, ...computed])
+  for (const index of read) if (inputFields[index] === undefined) throw new Error(`column ${index} of ${inputFields.length}`)
+  const cache = new Map<string, Kernels>()
+
+  const kernelsFor = (batch: Batch): Kernels => {
+    const key = read.map((index) => `${batch.columns[index].lane}${batch.columns[index].nulls ? '?' : ''}`).join()
+    let kernels = cache.get(key)
+    if (kernels === undefined) {
+      const shapes = batch.columns.map(shapeOf)
+      kernels = {
+        filter: parts.length > 0 ? makeFilter(parts, shapes, context) : undefined,
+        project: computed.length > 0 ? makeProject(computed, parts.length > 0, shapes, context) : undefined,
+      }
+      cache.set(key, kernels)
+    }
+    return kernels
+  }
+
+  return (batch, onError) => {
+    const kernels = kernelsFor(batch)
+    let selection: Int32Array | undefined
+    let count = batch.rowCount
+    if (kernels.filter !== undefined) {
+      selection = new Int32Array(count)
+      count = kernels.filter(batch, selection, count, (row, error) => onError(row, asError(error)))
+      // Nothing is moved where every row stays, as the projection needs the selection only then.
+      if (count === 0) return undefined
+    }
+    const outputs = computed.map((expr) => makeOutput(expr.type, count))
+    if (kernels.project !== undefined) {
+      const failed = new Set<number>()
+      const rows = selection
+      kernels.project(
+        batch,
+        rows,
+        count,
+        (position, error) => {
+          failed.add(position)
+          onError(rows === undefined ? position : rows[position], asError(error))
+        },
+        outputs,
+      )
+      if (failed.size > 0) {
+        selection = withoutFailed(selection, count, failed)
+        count -= failed.size
+      }
+    }
+    if (count === 0) return undefined
+    let next = 0
+    const { projections } = node
+    const columns = projections.map((expr) =>
+      expr.kind === 'column' ? picked(batch.columns[expr.index], selection, count, batch.rowCount) : finished(outputs[next++]),
+    )
+    return {
+      rowCount: count,
+      columns,
+      kinds: batch.kinds && pickedArray(batch.kinds, selection, count, batch.rowCount),
+      watermarksBefore: batch.watermarksBefore && pickedArray(batch.watermarksBefore, selection, count, batch.rowCount),
+      watermarkAfter: batch.watermarkAfter,
+      processingTimeMs: batch.processingTimeMs,
+    }
+  }
+}
+
+function withoutFailed(selection: Int32Array | undefined, count: number, failed: ReadonlySet<number>): Int32Array {
+  const kept = new Int32Array(count - failed.size)
+  let at = 0
+  for (let i = 0; i < count; i++) if (!failed.has(i)) kept[at++] = selection === undefined ? i : selection[i]
+  return kept
+}
+
+const picked = (column: Column, selection: Int32Array | undefined, count: number, rowCount: number): Column =>
+  selection === undefined || count === rowCount ? column : gather(column, selection, count)
+
+function pickedArray<T extends Uint8Array | Float64Array>(array: T, selection: Int32Array | undefined, count: number, rowCount: number): T {
+  if (selection === undefined || count === rowCount) return array
+  const result = new (array.constructor as new (length: number) => T)(count)
+  for (let i = 0; i < count; i++) result[i] = array[selection[i]]
+  return result
+}
+
+/**
+ * One expression over all rows of a batch.
+ *
+ * @returns a function that throws what the first failing row throws
+ */
+export function compileScalar(expr: Expr, inputFields: readonly Field[], options: CompileOptions = {}): (batch: Batch) => Column {
+  if (expr.kind === 'column') return (batch) => batch.columns[expr.index]
+  const calc = compileCalc({ projections: [expr] }, inputFields, options)
+  const fail: RowError = (_, error) => {
+    throw error
+  }
+  return (batch) => calc(batch, fail)?.columns[0] ?? finished(makeOutput(expr.type, 0))
+}
+
+/**
+ * The value of an expression that reads no column; null for NULL.
+ *
+ * @throws what the expression throws
+ */
+export function evaluateConstant(expr: Expr, options: CompileOptions = {}): unknown {
+  if (expr.kind === 'literal') return expr.value
+  const batch: Batch = { rowCount: 1, columns: [], watermarkAfter: Number.NEGATIVE_INFINITY, processingTimeMs: 0 }
+  const column = compileScalar(expr, [], options)(batch)
+  if (column.nulls?.[0] === 1 || column.lane === 'utf8') return null
+  return column.lane === 'u8' ? column.data[0] === 1 : column.data[0]
+}

@@ -1,0 +1,146 @@
+// Hashes, encodings and URLs.
+import { createHash, hash } from 'node:crypto'
+import { expressionErrors, shown } from './errors.ts'
+import type { FunctionTable } from './registry.ts'
+import { plain, plainMaybe } from './registry.ts'
+
+const hashes: Record<string, string> = { MD5: 'md5', SHA1: 'sha1', SHA224: 'sha224', SHA256: 'sha256', SHA384: 'sha384', SHA512: 'sha512' }
+const hashed = (algorithm: string) => (value: string | Uint8Array) => hash(algorithm, value, 'hex')
+
+function sha2(value: string | Uint8Array, bits: number): string {
+  if (![224, 256, 384, 512].includes(bits)) {
+    throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn: 'SHA2', reason: `${bits} bits is none of 224, 256, 384, 512` })
+  }
+  return createHash(`sha${bits}`).update(value).digest('hex')
+}
+
+const hexText = (value: bigint | string | Uint8Array): string =>
+  typeof value === 'bigint'
+    ? BigInt.asUintN(64, value).toString(16).toUpperCase()
+    : Buffer.from(value as string)
+        .toString('hex')
+        .toUpperCase()
+
+/** Of an odd number of digits the first is dropped and a zero byte takes its place; null for other text. */
+function unhex(text: string): Uint8Array | null {
+  if (!/^[0-9a-fA-F]*$/.test(text)) return null
+  const even = text.length % 2 === 0 ? text : `00${text.slice(1)}`
+  return new Uint8Array(Buffer.from(even, 'hex'))
+}
+
+function fromBase64(value: string | Uint8Array): string {
+  const text = typeof value === 'string' ? value : Buffer.from(value).toString('latin1')
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.replace(/=+$/, '').length % 4 === 1) {
+    throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn: 'FROM_BASE64', reason: `'${shown(text)}' is not Base64` })
+  }
+  return Buffer.from(text, 'base64').toString('utf8')
+}
+
+type Charset = { encode: (text: string) => Uint8Array; decode: (bytes: Uint8Array) => string }
+const swapped = (bytes: Buffer): Buffer => Buffer.from(bytes).swap16()
+const even = (bytes: Uint8Array): Buffer => Buffer.from(bytes.subarray(0, bytes.length & ~1))
+const single = (lastCode: number): Charset => ({
+  encode: (text) => Uint8Array.from([...text], (point) => (point.codePointAt(0)! <= lastCode ? point.codePointAt(0)! : 63)),
+  decode: (bytes) => Array.from(bytes, (byte) => (byte <= lastCode ? String.fromCharCode(byte) : '\ufffd')).join(''),
+})
+const utf16be: Charset = {
+  encode: (text) => swapped(Buffer.from(text, 'utf16le')),
+  decode: (bytes) => swapped(even(bytes)).toString('utf16le'),
+}
+const utf16le: Charset = { encode: (text) => Buffer.from(text, 'utf16le'), decode: (bytes) => Buffer.from(bytes).toString('utf16le') }
+const charsets: Record<string, Charset> = {
+  'UTF-8': { encode: (text) => Buffer.from(text, 'utf8'), decode: (bytes) => Buffer.from(bytes).toString('utf8') },
+  'UTF-16BE': utf16be,
+  'UTF-16LE': utf16le,
+  // With a byte order mark, big end first, as Java writes it.
+  'UTF-16': {
+    encode: (text) => Buffer.concat([Buffer.from([0xfe, 0xff]), utf16be.encode(text)]),
+    decode: (bytes) => {
+      const mark = bytes.length >= 2 ? (bytes[0] << 8) | bytes[1] : 0
+      if (mark === 0xfffe) return utf16le.decode(bytes.subarray(2))
+      return utf16be.decode(mark === 0xfeff ? bytes.subarray(2) : bytes)
+    },
+  },
+  'ISO-8859-1': single(255),
+  'US-ASCII': single(127),
+}
+
+function charset(fn: string, name: string): Charset {
+  const found = charsets[name.toUpperCase()]
+  if (found === undefined) {
+    throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', {
+      fn,
+      reason: `charset '${shown(name)}' is none of ${Object.keys(charsets).join(', ')}`,
+    })
+  }
+  return found
+}
+
+// ---------------------------------------------------------------- URLs
+
+const urlPattern = /^([a-zA-Z][a-zA-Z0-9+.-]*):(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/s
+/** Those that Java's URL knows. */
+const protocols = new Set(['http', 'https', 'ftp', 'file', 'jar', 'mailto'])
+
+/** Null where the part is missing, and for what is no URL. */
+function parseUrl(text: string, part: string, key?: string): string | null {
+  const match = urlPattern.exec(text.trim())
+  if (match === null || !protocols.has(match[1].toLowerCase())) return null
+  const [, protocol, authority, path, query, ref] = match
+  const at = authority?.lastIndexOf('@') ?? -1
+  const hostAndPort = authority?.slice(at + 1)
+  if (key !== undefined) {
+    if (part !== 'QUERY' || query === undefined) return null
+    for (const pair of query.split('&')) if (pair.startsWith(`${key}=`)) return pair.slice(key.length + 1)
+    return null
+  }
+  switch (part) {
+    case 'HOST':
+      return hostAndPort?.replace(/:\d*$/, '') ?? null
+    case 'PATH':
+      return path
+    case 'QUERY':
+      return query ?? null
+    case 'REF':
+      return ref ?? null
+    case 'PROTOCOL':
+      return protocol.toLowerCase()
+    case 'FILE':
+      return query === undefined ? path : `${path}?${query}`
+    case 'AUTHORITY':
+      return authority ?? null
+    case 'USERINFO':
+      return at >= 0 ? authority!.slice(0, at) : null
+    default:
+      return null
+  }
+}
+
+/** @source Java's URLEncoder: a blank is '+', only letters, digits and .-*_ stay */
+const urlEncode = (text: string): string =>
+  encodeURIComponent(text.toWellFormed())
+    .replace(/[!'()~]/g, (unit) => `%${unit.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll('%20', '+')
+
+function urlDecode(text: string): string | null {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return null
+  }
+}
+
+export const encodingFunctions: FunctionTable = {
+  ...Object.fromEntries(Object.entries(hashes).map(([name, algorithm]) => [name, plain(hashed(algorithm))])),
+  SHA2: plain(sha2),
+  HEX: plain(hexText),
+  UNHEX: plainMaybe(unhex),
+  BIN: plain((value: bigint) => BigInt.asUintN(64, value).toString(2)),
+  TO_BASE64: plain((value: string | Uint8Array) => Buffer.from(value as string).toString('base64')),
+  FROM_BASE64: plain(fromBase64),
+  ENCODE: plain((text: string, name: string) => new Uint8Array(charset('ENCODE', name).encode(text))),
+  DECODE: plain((bytes: Uint8Array, name: string) => charset('DECODE', name).decode(bytes)),
+  PARSE_URL: plainMaybe(parseUrl),
+  URL_ENCODE: plain(urlEncode),
+  URL_DECODE: plainMaybe(urlDecode),
+}

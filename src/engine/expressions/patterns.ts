@@ -1,0 +1,195 @@
+// Regular expressions as Java has them, and LIKE and SIMILAR TO.
+import { expressionErrors, shown } from './errors.ts'
+import type { FunctionTable } from './registry.ts'
+import { madeFrom, maybe, strict } from './registry.ts'
+
+const posixClasses: Record<string, string> = {
+  Alpha: 'A-Za-z',
+  Digit: '0-9',
+  Alnum: '0-9A-Za-z',
+  Upper: 'A-Z',
+  Lower: 'a-z',
+  Punct: '!-\\/:-@\\[-`{-~',
+  Space: '\\s',
+  XDigit: '0-9A-Fa-f',
+  Blank: ' \\t',
+}
+
+/** Java's syntax in JavaScript's; what both have stays as it is. */
+function toJavaScript(pattern: string): { source: string; flags: string } {
+  let flags = ''
+  let rest = pattern
+  const inline = /^\(\?([ims]+)\)/.exec(rest)
+  if (inline !== null) {
+    flags = inline[1]
+    rest = rest.slice(inline[0].length)
+  }
+  let source = ''
+  let inClass = 0
+  for (let i = 0; i < rest.length; i++) {
+    const unit = rest[i]
+    if (unit === '\\') {
+      const posix = /^\\([pP])\{(\w+)\}/.exec(rest.slice(i))
+      if (posix !== null && posixClasses[posix[2]] !== undefined) {
+        source += inClass > 0 ? posixClasses[posix[2]] : `[${posix[1] === 'P' ? '^' : ''}${posixClasses[posix[2]]}]`
+        i += posix[0].length - 1
+        continue
+      }
+      const next = rest[i + 1] ?? ''
+      if (next === 'Q') {
+        const end = rest.indexOf('\\E', i)
+        const quoted = rest.slice(i + 2, end < 0 ? undefined : end)
+        source += quoted.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
+        i = end < 0 ? rest.length : end + 1
+        continue
+      }
+      const anchors: Record<string, string> = { A: '^', z: '$', Z: '(?=\\n?$)', h: '[ \\t]', R: '(?:\\r\\n|[\\n\\r])' }
+      source += inClass === 0 && anchors[next] !== undefined ? anchors[next] : unit + next
+      i++
+      continue
+    }
+    if (unit === '[') inClass++
+    if (unit === ']' && inClass > 0) inClass--
+    // Possessive quantifiers match the same or less: without backtracking into them.
+    if (unit === '+' && inClass === 0 && i > 0 && /[*+?}]/.test(rest[i - 1]) && rest[i - 2] !== '\\' && /[*+?}]$/.test(source)) continue
+    source += unit
+  }
+  return { source, flags }
+}
+
+/** A pattern in Java's syntax, or null where it is none. */
+export function javaPattern(pattern: string, flags = 'g'): RegExp | null {
+  const { source, flags: own } = toJavaScript(pattern)
+  // With `u` a code point is one character, as in Java; some escapes that Java allows are only valid without.
+  for (const unicode of ['u', '']) {
+    try {
+      return new RegExp(source, `${flags}${unicode}${own}`)
+    } catch {
+      // The next way of reading it, or none.
+    }
+  }
+  return null
+}
+
+const cached = (literal: { value: unknown } | undefined): ((text: string) => RegExp | null) => {
+  const made = madeFrom(literal, (text) => ({ pattern: javaPattern(text) }))
+  return (text) => {
+    const { pattern } = made(text)
+    if (pattern !== null) pattern.lastIndex = 0
+    return pattern
+  }
+}
+
+function extractAll(text: string, pattern: RegExp | null, group: number): (string | null)[] | null {
+  if (pattern === null || group < 0) return null
+  const groups = new RegExp(`${pattern.source}|`, pattern.flags).exec('')!.length - 1
+  if (group > groups) return null
+  return [...text.matchAll(pattern)].map((match) => match[group] ?? null)
+}
+
+// ---------------------------------------------------------------- LIKE and SIMILAR TO
+
+const escaped = (unit: string): string => unit.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+const badEscape = (fn: string, pattern: string) =>
+  expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn, reason: `the pattern '${shown(pattern)}' has a wrong escape sequence` })
+
+/** A LIKE pattern in pieces: text, '%' or '_'. @throws StreamError EXPRESSION_ARGUMENT_INVALID */
+export function likePieces(pattern: string, escapeUnit: string | undefined): (string | { wildcard: '%' | '_' })[] {
+  if (escapeUnit !== undefined && [...escapeUnit].length !== 1) throw badEscape('LIKE', pattern)
+  const pieces: (string | { wildcard: '%' | '_' })[] = []
+  const add = (unit: string) => {
+    if (typeof pieces[pieces.length - 1] === 'string') pieces[pieces.length - 1] += unit as never
+    else pieces.push(unit)
+  }
+  const points = [...pattern]
+  for (let i = 0; i < points.length; i++) {
+    const unit = points[i]
+    if (unit === escapeUnit) {
+      const next = points[++i]
+      if (next !== '%' && next !== '_' && next !== escapeUnit) throw badEscape('LIKE', pattern)
+      add(next)
+    } else if (unit === '%' || unit === '_') pieces.push({ wildcard: unit })
+    else add(unit)
+  }
+  return pieces
+}
+
+/** '_' is any character but a line break, '%' any text. */
+export function likePattern(pattern: string, escapeUnit: string | undefined): RegExp {
+  const source = likePieces(pattern, escapeUnit).map((piece) =>
+    typeof piece === 'string' ? escaped(piece) : piece.wildcard === '%' ? '[^]*' : '.',
+  )
+  return new RegExp(`^${source.join('')}$`, 'u')
+}
+
+function similarPattern(pattern: string, escapeUnit: string | undefined): RegExp {
+  let source = ''
+  const points = [...pattern]
+  for (let i = 0; i < points.length; i++) {
+    const unit = points[i]
+    if (unit === escapeUnit) source += escaped(points[++i] ?? '')
+    else if (unit === '%') source += '[^]*'
+    else if (unit === '_') source += '.'
+    else source += /[.^$\\/]/.test(unit) && !source.endsWith('[') ? `\\${unit}` : unit
+  }
+  try {
+    return new RegExp(`^(?:${source})$`, 'u')
+  } catch {
+    throw badEscape('SIMILAR TO', pattern)
+  }
+}
+
+function matcher(
+  make: (pattern: string, escapeUnit: string | undefined) => RegExp,
+  literal: { value: unknown } | undefined,
+  hasEscape: boolean,
+) {
+  if (!hasEscape) {
+    const made = madeFrom(literal, (text) => make(text, undefined))
+    return (text: string, pattern: string) => made(pattern).test(text)
+  }
+  const made = madeFrom(undefined, (both) => make(both.slice(0, both.lastIndexOf('\u0000')), both.slice(both.lastIndexOf('\u0000') + 1)))
+  return (text: string, pattern: string, escapeUnit: string) => made(`${pattern}\u0000${escapeUnit}`).test(text)
+}
+
+export const patternFunctions: FunctionTable = {
+  LIKE: strict(({ literals, argTypes }) => matcher(likePattern, literals[1], argTypes.length > 2)),
+  SIMILAR: strict(({ literals, argTypes }) => matcher(similarPattern, literals[1], argTypes.length > 2)),
+  REGEXP: strict(({ literals }) => {
+    const pattern = cached(literals[1])
+    return (text: string, source: string) => source !== '' && (pattern(source)?.test(text) ?? false)
+  }),
+  REGEXP_EXTRACT: maybe(({ literals }) => {
+    const pattern = cached(literals[1])
+    return (text: string, source: string, group = 0) => pattern(source)?.exec(text)?.[group] ?? null
+  }),
+  REGEXP_EXTRACT_ALL: maybe(({ literals }) => {
+    const pattern = cached(literals[1])
+    return (text: string, source: string, group = 1) => extractAll(text, pattern(source), group)
+  }),
+  REGEXP_REPLACE: maybe(({ literals }) => {
+    const pattern = cached(literals[1])
+    return (text: string, source: string, replacement: string) => {
+      const compiled = pattern(source)
+      return compiled === null ? null : text.replace(compiled, () => replacement)
+    }
+  }),
+  REGEXP_COUNT: maybe(({ literals }) => {
+    const pattern = cached(literals[1])
+    return (text: string, source: string) => {
+      const compiled = pattern(source)
+      return compiled === null ? null : [...text.matchAll(compiled)].length
+    }
+  }),
+  REGEXP_INSTR: maybe(({ literals }) => {
+    const pattern = cached(literals[1])
+    return (text: string, source: string) => {
+      const compiled = pattern(source)
+      return compiled === null ? null : (compiled.exec(text)?.index ?? -1) + 1
+    }
+  }),
+  REGEXP_SUBSTR: maybe(({ literals }) => {
+    const pattern = cached(literals[1])
+    return (text: string, source: string) => pattern(source)?.exec(text)?.[0] ?? null
+  }),
+}

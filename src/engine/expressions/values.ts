@@ -1,0 +1,130 @@
+// Values as JSON, as golden files have them, and back.
+//
+// @source test/golden/README.md: DECIMAL as text, timestamps with 3, 6 or 9 digits, bytes as 0x…, MAP as an object
+import type { SqlType } from '../../data/index.ts'
+import { dateText, floorNsToMs, timestampText, timestampTextNs, timeText } from './calendar.ts'
+import { castOf } from './casts.ts'
+import { decimalText, fitDecimal, parseDecimal } from './decimal.ts'
+import { expressionErrors, shown } from './errors.ts'
+
+/** A value in the JSON form of golden files. BIGINT stays a bigint, other numbers are numbers. */
+export function formatValue(value: unknown, type: SqlType): unknown {
+  if (value === null || value === undefined) return null
+  switch (type.kind) {
+    case 'FLOAT':
+    case 'DOUBLE':
+      return Number.isFinite(value as number) ? value : String(value)
+    case 'DECIMAL':
+      return decimalText(value as bigint, type.scale)
+    case 'BINARY':
+    case 'VARBINARY':
+      return `0x${Buffer.from(value as Uint8Array).toString('hex')}`
+    case 'DATE':
+      return dateText(value as number)
+    case 'TIME':
+      return timeText(value as number, (value as number) % 1000 === 0 ? 0 : 3)
+    case 'TIMESTAMP':
+      return instantText(value as number | bigint)
+    case 'TIMESTAMP_LTZ':
+      return `${instantText(value as number | bigint)}Z`
+    case 'ARRAY':
+      return (value as unknown[]).map((one) => formatValue(one, type.element))
+    case 'ROW':
+      return (value as unknown[]).map((one, index) => formatValue(one, type.fields[index].type))
+    case 'MAP':
+      return Object.fromEntries(
+        [...(value as Map<unknown, unknown>)].map(([key, item]) => [keyText(key, type.key), formatValue(item, type.value)]),
+      )
+    case 'MULTISET':
+      return Object.fromEntries([...(value as Map<unknown, number>)].map(([key, count]) => [keyText(key, type.element), count]))
+    default:
+      return value
+  }
+}
+
+const keyText = (key: unknown, type: SqlType): string => {
+  const formatted = formatValue(key, type)
+  return typeof formatted === 'object' && formatted !== null ? JSON.stringify(formatted) : String(formatted)
+}
+
+/** 3 digits, or 6 or 9 where there is something to show. */
+function instantText(value: number | bigint): string {
+  if (typeof value === 'number') return timestampText(value, 3)
+  const nsOfMs = value - BigInt(floorNsToMs(value)) * 1_000_000n
+  return timestampTextNs(value, nsOfMs === 0n ? 3 : nsOfMs % 1000n === 0n ? 6 : 9)
+}
+
+const invalid = (json: unknown, type: SqlType) =>
+  expressionErrors('EXPRESSION_CAST_FAILED', { value: shown(typeof json === 'object' ? JSON.stringify(json) : json), to: type.kind })
+
+/**
+ * The value of a JSON value in the form of golden files; also accepts what JSON inputs have: numbers for DECIMAL, objects for ROW.
+ *
+ * @param json  a parsed value; integers beyond 2^53 as bigint
+ * @throws StreamError EXPRESSION_CAST_FAILED
+ */
+export function parseValue(json: unknown, type: SqlType): unknown {
+  if (json === null || json === undefined) return null
+  switch (type.kind) {
+    case 'BOOLEAN':
+      if (typeof json !== 'boolean') throw invalid(json, type)
+      return json
+    case 'TINYINT':
+    case 'SMALLINT':
+    case 'INT':
+      return Number(wholeNumber(json, type))
+    case 'BIGINT':
+      return wholeNumber(json, type)
+    case 'INTERVAL_DAY_TIME':
+    case 'INTERVAL_YEAR_MONTH':
+      return Number(json)
+    case 'FLOAT':
+    case 'DOUBLE': {
+      const number = Number(json)
+      if (Number.isNaN(number) && json !== 'NaN') throw invalid(json, type)
+      return type.kind === 'FLOAT' ? Math.fround(number) : number
+    }
+    case 'DECIMAL': {
+      const parsed = parseDecimal(String(json))
+      if (parsed === undefined) throw invalid(json, type)
+      return fitDecimal(parsed.scale, type)(parsed.value)
+    }
+    case 'CHAR':
+    case 'VARCHAR':
+      return typeof json === 'string' ? json : JSON.stringify(json)
+    case 'BINARY':
+    case 'VARBINARY': {
+      const text = String(json)
+      return new Uint8Array(text.startsWith('0x') ? Buffer.from(text.slice(2), 'hex') : Buffer.from(text, 'base64'))
+    }
+    case 'DATE':
+    case 'TIME':
+    case 'TIMESTAMP':
+    case 'TIMESTAMP_LTZ': {
+      const text = String(json).replace('T', ' ').replace(/Z$/, '')
+      return castOf({ kind: 'VARCHAR', length: 2_147_483_647, nullable: true }, type, false, 'UTC').fn(text)
+    }
+    case 'ARRAY':
+      if (!Array.isArray(json)) throw invalid(json, type)
+      return json.map((one) => parseValue(one, type.element))
+    case 'ROW':
+      if (Array.isArray(json)) return type.fields.map((field, index) => parseValue(json[index], field.type))
+      if (typeof json !== 'object') throw invalid(json, type)
+      return type.fields.map((field) => parseValue((json as Record<string, unknown>)[field.name], field.type))
+    case 'MAP':
+      if (typeof json !== 'object') throw invalid(json, type)
+      return new Map(Object.entries(json).map(([key, item]) => [parseValue(key, type.key), parseValue(item, type.value)]))
+    case 'MULTISET':
+      if (typeof json !== 'object') throw invalid(json, type)
+      return new Map(Object.entries(json).map(([key, count]) => [parseValue(key, type.element), Number(count)]))
+    default:
+      return json
+  }
+}
+
+function wholeNumber(json: unknown, type: SqlType): bigint {
+  const parsed = typeof json === 'bigint' ? json : typeof json === 'number' && Number.isInteger(json) ? BigInt(json) : undefined
+  if (parsed !== undefined) return parsed
+  if (typeof json === 'string' && /^[+-]?\d+$/.test(json)) return BigInt(json)
+  throw invalid(json, type)
+}
