@@ -19,6 +19,8 @@ export interface ReplayOptions {
   /** Seconds of event time for each second. */
   speed: number
   token?: string
+  /** Event times are after this one, epoch ms: the first round is shifted by as many days as that takes. */
+  afterMs?: number
   signal: AbortSignal
   log: (line: string) => void
 }
@@ -53,13 +55,14 @@ function editOf(line: string): Edit {
 }
 
 /** Until `signal` is aborted. */
-export async function replayWiki({ url, speed, token, signal, log }: ReplayOptions): Promise<void> {
+export async function replayWiki({ url, speed, token, afterMs = -Infinity, signal, log }: ReplayOptions): Promise<void> {
   const { edits, isSample } = readEdits()
   log(
     `replaying ${edits.length.toLocaleString('en')} real edits of Wikipedia of 2015-09-12${isSample ? ' (sample)' : ''} at ${speed} times their speed`,
   )
   const run = `wiki-${Date.now().toString(36)}`
-  for (let round = 0; !signal.aborted; round++) {
+  const firstRound = Math.max(0, Math.ceil((afterMs - edits[0].timeMs) / DAY_MS))
+  for (let round = firstRound; !signal.aborted; round++) {
     const shiftMs = round * DAY_MS
     const firstMs = edits[0].timeMs
     const startedMs = performance.now()

@@ -23,7 +23,7 @@ import { EngineWorkers } from './workers.ts'
 export interface LiveTables {
   define(table: { name: string; fields: Field[]; primaryKey: number[]; comment?: string }): void
   drop(name: string): void
-  apply(name: string, batch: Batch, meta: { originMs?: number }): void
+  apply(name: string, batch: Batch, meta: { epoch: number; originMs?: number }): void
 }
 
 export interface ManagerOptions {
@@ -73,6 +73,7 @@ export class JobManager {
   private readonly adhoc = new Map<string, AdhocOptions>()
   private project: Project | undefined
   private jobCount = 0
+  private epoch = 0
   private restartCount = 0
   private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
@@ -224,7 +225,7 @@ export class JobManager {
         const entry = this.running.get(message.queryId)
         if (entry?.jobId !== message.jobId) return
         const { target, plan } = entry.query
-        if (target.kind === 'materializedTable') this.options.tables.apply(message.queryId, message.batch, { originMs: message.originMs })
+        if (target.kind === 'materializedTable') this.applyChanges(entry, message)
         else this.options.onPrint(target.table.name, message.batch, plan.fields)
         return
       }
@@ -245,6 +246,15 @@ export class JobManager {
         this.failed(message.queryId, message.jobId, message.error)
         return
       default:
+    }
+  }
+
+  private applyChanges(entry: Running, { queryId, jobId, batch, originMs }: FromWorker & { type: 'changes' }): void {
+    try {
+      this.options.tables.apply(queryId, batch, { epoch: ++this.epoch, originMs })
+    } catch (error) {
+      this.workers.removeQuery(jobId, queryId)
+      this.failed(queryId, entry.jobId, toStreamError(error).toJSON())
     }
   }
 

@@ -2,6 +2,7 @@
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { call, type Target } from '../client.ts'
+import { appErrors } from '../errors.ts'
 import { Website, type WebsiteOptions } from '../simulators/website.ts'
 
 export interface SimulateOptions extends WebsiteOptions {
@@ -121,3 +122,65 @@ const write = (stream: WriteStream, data: string | Buffer): Promise<void> =>
     stream.write(data, (error) => (error ? reject(error) : resolve()))
   })
 const end = (stream: WriteStream): Promise<void> => new Promise((resolve) => stream.end(() => resolve()))
+
+/** The command's flags, as text. */
+export interface SimulateFlags {
+  topic: string
+  out?: string
+  truth: string
+  seed: string
+  start?: string
+  rate: string
+  speed: string
+  events?: string
+  late: string
+  duplicates: string
+  malformed: string
+  bots: string
+  anomalies: string
+  ddl?: boolean
+  json?: boolean
+}
+
+/** @throws StreamError OPTION_INVALID, SERVER_UNREACHABLE, SERVER_REFUSED */
+export async function simulate(what: string, flags: SimulateFlags, target: Target, signal: AbortSignal): Promise<void> {
+  if (what !== 'website') throw appErrors('OPTION_INVALID', { option: 'simulate', value: what, expected: '"website"' })
+  if (flags.ddl) {
+    console.log(websiteTable)
+    return
+  }
+  const number = (option: string, text: string, min: number, max = Infinity): number => {
+    const value = Number(text)
+    if (text.trim() === '' || !(value >= min && value <= max))
+      throw appErrors('OPTION_INVALID', { option, value: text, expected: `a number from ${min}${max === Infinity ? '' : ` to ${max}`}` })
+    return value
+  }
+  const startMs = flags.start === undefined ? Date.now() : Date.parse(flags.start)
+  if (Number.isNaN(startMs))
+    throw appErrors('OPTION_INVALID', { option: '--start', value: flags.start ?? '', expected: 'a time such as 2026-03-01T00:00:00Z' })
+  const summary = await simulateWebsite({
+    target,
+    topic: flags.topic,
+    out: flags.out,
+    truth: flags.truth,
+    seed: number('--seed', flags.seed, 0),
+    startMs,
+    eventsPerSecond: number('--rate', flags.rate, 0.001),
+    speed: flags.speed === 'max' ? Infinity : number('--speed', flags.speed, 0.001),
+    events: flags.events === undefined ? Infinity : number('--events', flags.events, 1),
+    lateShare: number('--late', flags.late, 0, 1),
+    duplicateShare: number('--duplicates', flags.duplicates, 0, 1),
+    malformedShare: number('--malformed', flags.malformed, 0, 1),
+    botShare: number('--bots', flags.bots, 0, 0.95),
+    anomaliesPerDay: number('--anomalies', flags.anomalies, 0),
+    signal,
+    progress: (line) => {
+      if (!flags.json) process.stderr.write(`${line}\n`)
+    },
+  })
+  if (flags.json) console.log(JSON.stringify(summary))
+  else
+    process.stderr.write(
+      `${summary.lines} events in ${summary.seconds.toFixed(1)} s, ${summary.accepted} accepted, ${summary.rejected} rejected; the truth is in ${flags.truth}\n`,
+    )
+}

@@ -1,0 +1,240 @@
+// HTTP batches of 1,000 events → durable log (fsync) → five-minute windows by key → live table → WebSocket, all on this machine.
+//
+// npm run bench -- pipeline [--seconds 60] [--keys 10000] [--rate 0] [--connections 4]
+// --rate is events per second (0: as fast as the platform takes them). Event time runs 300 times as fast, so a window closes each second.
+//
+// The check at the end: counts and sums of all windows equal what was acknowledged. A figure without it would mean nothing.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { WebSocket } from 'ws'
+import type { LiveFrame, TablePage } from '../src/serve/contract.ts'
+import { HttpConnection } from './httpLoad.ts'
+import { machineText, percentile, perSecond } from './machine.ts'
+
+const { values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seconds: { type: 'string', default: '60' },
+    keys: { type: 'string', default: '10000' },
+    rate: { type: 'string', default: '0' },
+    connections: { type: 'string', default: '4' },
+    json: { type: 'boolean' },
+  },
+})
+const seconds = Number(values.seconds)
+const keyCount = Number(values.keys)
+const rate = Number(values.rate)
+const EVENTS_PER_BATCH = 1_000
+const EVENT_TIME_SPEED = 300
+const WINDOW_MS = 300_000
+const DELAY_MS = 1_000
+const firstMs = 1_700_000_100_000 // a window's start
+
+const sql = `
+CREATE TABLE orders (
+  ts BIGINT NOT NULL, user_id STRING NOT NULL, product_id STRING, region STRING, cents BIGINT NOT NULL,
+  rt AS TO_TIMESTAMP_LTZ(ts, 3), WATERMARK FOR rt AS rt - INTERVAL '1' SECOND
+) WITH ('connector' = 'kafka', 'topic' = 'orders', 'format' = 'json', 'key.format' = 'raw', 'key.fields' = 'user_id');
+CREATE MATERIALIZED TABLE revenue (PRIMARY KEY (window_start, user_id) NOT ENFORCED) AS
+SELECT window_start, window_end, user_id, COUNT(*) AS orders, SUM(cents) AS cents, MIN(cents) AS lowest, MAX(cents) AS highest
+FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(rt), INTERVAL '5' MINUTES)) GROUP BY window_start, window_end, user_id;`
+
+/** Bodies of 1,000 events, made once; only the 13 digits of each time are written anew before sending. */
+interface Body {
+  bytes: Buffer
+  timesAt: Int32Array
+  cents: number
+}
+function makeBodies(count: number): Body[] {
+  let state = 42
+  const random = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+  const regions = ['us-east', 'us-west', 'eu-west', 'eu-central', 'ap-south', 'ap-northeast', 'sa-east', 'af-south']
+  return Array.from({ length: count }, () => {
+    let text = ''
+    let cents = 0
+    const timesAt = new Int32Array(EVENTS_PER_BATCH)
+    for (let i = 0; i < EVENTS_PER_BATCH; i++) {
+      const amount = Math.floor(random() * 50_000)
+      cents += amount
+      timesAt[i] = text.length + '{"ts":'.length
+      text += `{"ts":0000000000000,"user_id":"user_${Math.floor(random() * keyCount)}","product_id":"prod_${Math.floor(random() * 1_000)}","region":"${regions[Math.floor(random() * 8)]}","cents":${amount}}\n`
+    }
+    return { bytes: Buffer.from(text), timesAt, cents }
+  })
+}
+
+function startPlatform(folder: string): Promise<{ child: ChildProcess; port: number }> {
+  const main = resolve(import.meta.dirname, '../src/app/main.ts')
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', main, 'start', folder, '--port', '0', '--data', join(folder, 'data'), '--json'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  return new Promise((found, failed) => {
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      const { port } = JSON.parse(line) as { port?: number }
+      if (port) found({ child, port })
+    })
+    child.once('exit', (code) => failed(new Error(`the platform ended with ${code}`)))
+  })
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'millrace-pipeline-'))
+mkdirSync(join(folder, 'pipelines'))
+writeFileSync(join(folder, 'pipelines/revenue.sql'), sql)
+const { child, port } = await startPlatform(folder)
+try {
+  await run()
+} finally {
+  child.kill('SIGTERM')
+  await new Promise((done) => child.once('exit', done))
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function run(): Promise<void> {
+  const bodies = makeBodies(64)
+  let acknowledged = 0
+  let acknowledgedCents = 0
+  let refused = 0
+  /** For each window: when the batch that closes it was acknowledged. */
+  const closedAt = new Map<number, number>()
+  const pushMs: number[] = []
+  const pushed = new Map<number, number>()
+
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/tables/revenue/live?numbers=string`)
+  await new Promise((done, fail) => socket.once('open', done).once('error', fail))
+  const waitingRows: { endMs: number; atMs: number }[] = []
+  socket.on('message', (data) => {
+    const atMs = performance.now()
+    const frame = JSON.parse(String(data)) as LiveFrame
+    if (frame.type !== 'delta') return
+    for (const { row } of frame.changes) waitingRows.push({ endMs: Date.parse(`${String(row[1]).replace(' ', 'T')}Z`), atMs })
+  })
+
+  const startedMs = performance.now()
+  const endMs = startedMs + seconds * 1_000
+  let sent = 0
+  let eventMs = firstMs
+  const connections = await Promise.all(Array.from({ length: Number(values.connections) }, () => HttpConnection.open(port)))
+  const ack = (batchMs: number, cents: number) => {
+    const nowMs = performance.now()
+    acknowledged += EVENTS_PER_BATCH
+    acknowledgedCents += cents
+    // All batches up to this event time may still be in flight elsewhere; the first acknowledgement beyond the window's end is what closes it.
+    const closing = Math.floor((batchMs - DELAY_MS) / WINDOW_MS) * WINDOW_MS
+    if (!closedAt.has(closing)) closedAt.set(closing, nowMs)
+  }
+  const post = async (connection: HttpConnection, body: Body, batchMs: number): Promise<void> => {
+    const digits = Buffer.from(String(batchMs))
+    for (const at of body.timesAt) digits.copy(body.bytes, at)
+    for (;;) {
+      const answer = await connection.post('/v1/topics/orders/events', 'application/x-ndjson', body.bytes)
+      if (answer.status === 202) return ack(batchMs, body.cents)
+      if (answer.status !== 429) throw new Error(`HTTP ${answer.status}: ${answer.body}`)
+      refused++
+      await sleep(Math.max(20, Math.min(answer.retryAfterSeconds * 1_000, 200)))
+    }
+  }
+  await Promise.all(
+    connections.map(async (connection, index) => {
+      for (let turn = index; performance.now() < endMs; turn += connections.length) {
+        if (rate > 0) {
+          const dueMs = startedMs + (sent / rate) * 1_000
+          if (dueMs > performance.now()) await sleep(dueMs - performance.now())
+        }
+        sent += EVENTS_PER_BATCH
+        // Times never fall, and stay within the watermark's delay of one another: nothing is late.
+        eventMs = Math.max(eventMs, firstMs + Math.floor((performance.now() - startedMs) * EVENT_TIME_SPEED))
+        const body = bodies[turn % bodies.length]
+        await post(connection, body, eventMs)
+      }
+    }),
+  )
+  const loadMs = performance.now() - startedMs
+  const loaded = acknowledged
+  // One batch far ahead closes what is open; its own window stays open and is not counted.
+  const lastMs = eventMs + 2 * WINDOW_MS
+  await post(connections[0], bodies[0], lastMs)
+  for (const connection of connections) connection.close()
+  const lastWindowMs = Math.floor(lastMs / WINDOW_MS) * WINDOW_MS
+
+  let orders = 0n
+  let cents = 0n
+  const deadlineMs = performance.now() + 60_000
+  for (;;) {
+    ;[orders, cents] = await totals()
+    if (orders === BigInt(loaded) || performance.now() > deadlineMs) break
+    await sleep(100)
+  }
+  const settledMs = performance.now() - startedMs
+  await sleep(300)
+  socket.close()
+  for (const { endMs: windowEndMs, atMs } of waitingRows) {
+    const acknowledgedMs = closedAt.get(windowEndMs) ?? [...closedAt].filter(([end]) => end >= windowEndMs).map(([, ms]) => ms)[0]
+    if (acknowledgedMs === undefined) continue
+    pushMs.push(Math.max(0, atMs - acknowledgedMs))
+    pushed.set(windowEndMs, (pushed.get(windowEndMs) ?? 0) + 1)
+  }
+  pushMs.sort((a, b) => a - b)
+  const loadedCents = BigInt(acknowledgedCents - bodies[0].cents)
+  const rssMb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? Number.NaN) / 1024
+  const stats = (await (await fetch(`http://127.0.0.1:${port}/v1/stats`)).json()) as { queries: { lateRows: number }[] }
+  if (stats.queries.some(({ lateRows }) => lateRows > 0)) throw new Error('rows were late: the load generator sent them out of order')
+  if (orders !== BigInt(loaded) || cents !== loadedCents)
+    throw new Error(`windows hold ${orders} orders and ${cents} cents; acknowledged were ${loaded} and ${loadedCents}`)
+  const result = {
+    bench: 'pipeline',
+    machine: machineText(),
+    seconds: Math.round(loadMs / 1_000),
+    events: loaded,
+    eventsPerSecond: Math.round((loaded / loadMs) * 1_000),
+    refusedBatches: refused,
+    keys: keyCount,
+    windows: pushed.size,
+    rowsPushed: pushMs.length,
+    pushMs: { p50: percentile(pushMs, 0.5), p95: percentile(pushMs, 0.95), p99: percentile(pushMs, 0.99) },
+    behindMs: Math.round(settledMs - loadMs),
+    rssMb: Math.round(rssMb),
+  }
+  if (values.json) console.log(JSON.stringify(result))
+  else {
+    console.log(result.machine)
+    console.log(
+      `${result.events} events in batches of ${EVENTS_PER_BATCH}, ${keyCount} keys, ${result.seconds} s, load generator on the same machine, fsync on`,
+    )
+    console.log(`acknowledged            ${perSecond(loaded, loadMs)}   (${refused} batches refused with 429 and sent again)`)
+    console.log(`counts and sums         equal to what was acknowledged, ${result.behindMs} ms after the last batch`)
+    console.log(
+      `acknowledged → pushed   p50 ${result.pushMs.p50.toFixed(1)} ms, p95 ${result.pushMs.p95.toFixed(1)} ms, p99 ${result.pushMs.p99.toFixed(1)} ms   (${result.rowsPushed} rows of ${result.windows} windows)`,
+    )
+    console.log(`resident memory         ${result.rssMb} MB`)
+  }
+
+  /** Orders and cents over all closed windows but the one that the last batch opened. */
+  async function totals(): Promise<[bigint, bigint]> {
+    let [orderSum, centSum] = [0n, 0n]
+    let cursor: string | null = ''
+    while (cursor !== null) {
+      const page = (await (
+        await fetch(
+          `http://127.0.0.1:${port}/v1/tables/revenue?limit=10000&numbers=string${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`,
+        )
+      ).json()) as TablePage
+      for (const row of page.rows) {
+        if (Date.parse(`${String(row[0]).replace(' ', 'T')}Z`) >= lastWindowMs) continue
+        orderSum += BigInt(row[3] as string)
+        centSum += BigInt(row[4] as string)
+      }
+      cursor = page.next
+    }
+    return [orderSum, centSum]
+  }
+}

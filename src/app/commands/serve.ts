@@ -1,0 +1,66 @@
+// Starts a platform, says where it is, and stops it on SIGINT or SIGTERM.
+import type { ApplyReport } from '../../jobs/index.ts'
+import type { Config } from '../config.ts'
+import { errorText } from '../output.ts'
+import { type Platform, startPlatform } from '../platform.ts'
+
+/** A stop that takes longer is ended: everything acknowledged is on disk already. */
+const STOP_MS_MAX = 4_500
+
+export interface ServeOptions {
+  /** Take up edits of the project. */
+  watch: boolean
+  /** Runs beside the platform until `signal` is aborted. */
+  beside?: (platform: Platform, signal: AbortSignal) => Promise<void>
+}
+
+export async function serve(config: Config, options: ServeOptions): Promise<void> {
+  const startedMs = performance.now()
+  const platform = await startPlatform(config)
+  const stopping = new AbortController()
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping.signal.aborted) process.exit(130)
+    stopping.abort()
+    if (!config.json && signal === 'SIGINT') console.log('\nstopping …')
+    setTimeout(() => process.exit(1), STOP_MS_MAX).unref()
+    void platform.close().then(() => process.exit(0))
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  const { url, host, port, report } = platform
+  if (config.json) {
+    const errors = report.errors.map(({ file, error }) => ({ file, ...error.toJSON() }))
+    console.log(JSON.stringify({ url, host, port, pid: process.pid, data: config.dataFolder, queries: report.started, errors }))
+  } else {
+    console.log(`Millrace is ready after ${((performance.now() - startedMs) / 1_000).toFixed(1)} s\n`)
+    console.log(`  console   ${url}`)
+    console.log(`  API       ${url}/v1/openapi.json`)
+    console.log(`  data      ${config.dataFolder}`)
+    console.log(`  queries   ${report.started.join(', ') || 'none'}\n`)
+    printErrors(report)
+    console.log('Ctrl-C stops it.')
+  }
+  if (options.watch) platform.watch((change) => printReload(change, config.json))
+  if (options.beside) await options.beside(platform, stopping.signal)
+}
+
+function printErrors({ errors }: ApplyReport): void {
+  for (const { file, error } of errors) console.error(`error: ${errorText(error, file)}\n`)
+}
+
+function printReload(report: ApplyReport, json: boolean): void {
+  const { started, kept, stopped, errors } = report
+  if (json) {
+    console.log(
+      JSON.stringify({ reloaded: { started, kept, stopped, errors: errors.map(({ file, error }) => ({ file, ...error.toJSON() })) } }),
+    )
+    return
+  }
+  const parts = [
+    started.length > 0 ? `started ${started.join(', ')}` : '',
+    stopped.length > 0 ? `stopped ${stopped.join(', ')}` : '',
+    `${kept.length} unchanged`,
+  ]
+  console.log(`${new Date().toISOString().slice(11, 19)} edited: ${parts.filter(Boolean).join('; ')}`)
+  printErrors(report)
+}

@@ -1,0 +1,101 @@
+// Rows that a query could not read or compute, kept in `<topic>.invalid` beside what the front door rejected.
+//
+// Never an unbounded queue: above LETTERS_PENDING_MAX the newest are counted and dropped, which the metric and the log line say.
+import { createHash } from 'node:crypto'
+import type { Logger } from 'pino'
+import { Counter } from 'prom-client'
+import { metrics } from '../base/index.ts'
+import type { DeadLetter } from '../engine/index.ts'
+import type { Log } from '../log/index.ts'
+
+const LETTERS_PENDING_MAX = 10_000
+const RAW_BYTES_MAX = 64 * 1024
+const letters = new Counter({
+  name: 'millrace_query_dead_letters_total',
+  help: 'Rows that a query could not read or compute, by what became of them.',
+  labelNames: ['outcome'],
+  registers: [metrics],
+})
+const bytes = (text: string): Uint8Array => Buffer.from(text)
+
+export class DeadLetters {
+  private readonly log: Log
+  private readonly logger: Logger
+  private pending = 0
+  /** Newest offset of each input partition that has a letter: reading the log again after a restart adds none twice. */
+  private readonly kept = new Map<string, number>()
+
+  constructor(log: Log, logger: Logger) {
+    this.log = log
+    this.logger = logger
+  }
+
+  async keep(batch: DeadLetter[]): Promise<void> {
+    for (const [topic, mine] of Map.groupBy(batch, (letter) => letter.topic)) {
+      const fresh = mine.filter((letter) => this.isFresh(letter))
+      if (fresh.length === 0) continue
+      if (this.pending + fresh.length > LETTERS_PENDING_MAX) {
+        letters.inc({ outcome: 'dropped' }, fresh.length)
+        this.logger.warn({ topic }, `${fresh.length} rows that could not be computed were not kept: too many at once`)
+        continue
+      }
+      this.pending += fresh.length
+      try {
+        await this.append(`${topic}.invalid`, fresh)
+        letters.inc({ outcome: 'kept' }, fresh.length)
+      } catch (error) {
+        letters.inc({ outcome: 'failed' }, fresh.length)
+        this.logger.error({ topic, reason: (error as Error).message }, 'rows that could not be computed were not kept')
+      } finally {
+        this.pending -= fresh.length
+      }
+    }
+  }
+
+  private isFresh({ topic, partition, offset }: DeadLetter): boolean {
+    if (offset < 0) return true
+    const source = sourceOf(topic, partition)
+    if (!this.kept.has(source)) this.kept.set(source, this.newestKept(topic, partition))
+    if (offset <= this.kept.get(source)!) return false
+    this.kept.set(source, offset)
+    return true
+  }
+
+  /** What an earlier run kept, from the newest records of the topic of letters. */
+  private newestKept(topic: string, partition: number): number {
+    if (!this.log.topic(`${topic}.invalid`)) return -1
+    const prefix = `${sourceOf(topic, partition)}/`
+    let newest = -1
+    for (const { headers } of this.log.readMessages(`${topic}.invalid`, { newest: true, limit: LETTERS_PENDING_MAX })) {
+      const source = headers.find(([name]) => name === 'source')?.[1]
+      const text = source ? Buffer.from(source).toString('utf8') : ''
+      if (text.startsWith(prefix)) newest = Math.max(newest, Number(text.slice(prefix.length)))
+    }
+    return newest
+  }
+
+  private async append(topic: string, batch: DeadLetter[]): Promise<void> {
+    if (!this.log.topic(topic)) await this.log.createTopic(topic)
+    const nowMs = Date.now()
+    await this.log.appendRecords(
+      topic,
+      0,
+      batch.map(({ topic: from, partition, offset, raw, error }) => ({
+        key: null,
+        value: raw.subarray(0, RAW_BYTES_MAX),
+        timestampMs: nowMs,
+        headers: [
+          ['rule', bytes(error.code)],
+          ['path', bytes(typeof error.params.path === 'string' ? error.params.path : '')],
+          ['message', bytes(error.message)],
+          ['source', bytes(offset < 0 ? `query over ${from}` : `${sourceOf(from, partition)}/${offset}`)],
+          ['length', bytes(String(raw.length))],
+          ['sha256', bytes(createHash('sha256').update(raw).digest('hex'))],
+          ['ingested_at', bytes(String(nowMs))],
+        ],
+      })),
+    )
+  }
+}
+
+const sourceOf = (topic: string, partition: number): string => `log:${topic}/${partition}`

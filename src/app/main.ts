@@ -1,0 +1,247 @@
+// The command `millrace`. Each command loads what it needs and no more: --help answers at once.
+import { existsSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { Command, Option } from 'commander'
+import type { SimulateFlags } from './commands/simulate.ts'
+import { environment, type Flags, loadConfig } from './config.ts'
+import { reportError } from './output.ts'
+import { version } from './version.ts'
+
+const program = new Command('millrace')
+  .description('Flink SQL in one Node process: events in over HTTP, live tables out.')
+  .version(version)
+  .showHelpAfterError('(run with --help to see the options and examples)')
+  .configureHelp({ sortSubcommands: false })
+
+const json = () => new Option('--json', 'print JSON, one object a line')
+const url = () => new Option('--url <address>', 'address of a running Millrace').default(environment.url)
+const token = () => new Option('--token <token>', 'access token; MILLRACE_TOKEN is used unless given')
+const examples = (text: string) => `\nExamples\n${text.trim().replace(/^/gm, '  ')}`
+
+type RunFlags = Flags & { speed?: string; keep?: boolean }
+const withServerOptions = (command: Command): Command =>
+  command
+    .option('--port <number>', 'port to listen on; 0 picks a free one (default 7070)')
+    .option('--host <address>', 'address to listen on (default 127.0.0.1); any other needs a token or --insecure')
+    .option('--data <folder>', 'where the log is kept (default .millrace in the project)')
+    .option('--workers <number>', 'engine threads (default: one less than there are cores)')
+    .option('--durability <mode>', 'fsync: an acknowledgement means on disk (default); os: in the page cache, as Kafka does')
+    .option('--insecure', 'listen beyond loopback without tokens: anybody who can connect may read and write')
+    .addOption(json())
+
+/** Runs a command; errors are printed with their next step and make the exit code 1. */
+const guarded =
+  <A extends unknown[]>(work: (...args: A) => Promise<void>) =>
+  async (...args: A): Promise<void> => {
+    const options = args.find(
+      (arg): arg is A[number] & { json?: boolean } =>
+        typeof arg === 'object' && arg !== null && !Array.isArray(arg) && !(arg instanceof Command),
+    )
+    try {
+      await work(...args)
+    } catch (error) {
+      reportError(error, (options as { json?: boolean } | undefined)?.json ?? false)
+    }
+  }
+
+withServerOptions(program.command('demo').description('start with the demo: real edits of Wikipedia, replayed'))
+  .option('--speed <factor>', 'seconds of event time for each second', '200')
+  .option('--keep', 'go on with the data of the last time instead of starting anew')
+  .addHelpText('after', examples('millrace demo\nmillrace demo --speed 1000 --port 8080'))
+  .action(
+    guarded(async (flags: RunFlags) => {
+      const { serve } = await import('./commands/serve.ts')
+      const { replayDemo } = await import('./commands/demo.ts')
+      const folder = resolve(import.meta.dirname, '../../demo')
+      const config = await loadConfig(folder, { ...flags, data: flags.data ?? resolve('.millrace/demo') })
+      // The replay begins at the first edit again: what an earlier one left behind would make all of it late.
+      if (!flags.keep && existsSync(join(config.dataFolder, 'topics'))) rmSync(config.dataFolder, { recursive: true, force: true })
+      await serve(config, { watch: false, beside: (platform, signal) => replayDemo(platform, Number(flags.speed), signal) })
+    }),
+  )
+
+withServerOptions(
+  program.command('dev').description('start a project and take up each edit of its SQL files').argument('[folder]', 'the project', '.'),
+)
+  .addHelpText('after', examples('millrace dev\nmillrace dev examples/weblog --port 8080'))
+  .action(
+    guarded(async (folder: string, flags: RunFlags) => {
+      const { serve } = await import('./commands/serve.ts')
+      await serve(await loadConfig(folder, flags), { watch: true })
+    }),
+  )
+
+withServerOptions(program.command('start').description('start a project').argument('[folder]', 'the project', '.'))
+  .addHelpText('after', examples('millrace start shop --port 0 --data /var/lib/millrace --json'))
+  .action(
+    guarded(async (folder: string, flags: RunFlags) => {
+      const { serve } = await import('./commands/serve.ts')
+      await serve(await loadConfig(folder, flags), { watch: false })
+    }),
+  )
+
+const target = (flags: { url: string; token?: string }) => ({ url: flags.url, token: flags.token ?? environment.token })
+type TargetFlags = { url: string; token?: string; json?: boolean }
+
+program
+  .command('sql')
+  .description('run a statement over what a running Millrace holds; without one, a prompt')
+  .argument('[statement]', 'SELECT, SHOW, DESCRIBE or EXPLAIN')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText(
+    'after',
+    examples(
+      `millrace sql "SHOW TABLES"\nmillrace sql "SELECT channel, COUNT(*) AS edits FROM edits GROUP BY channel"\nmillrace sql < statements.sql`,
+    ),
+  )
+  .action(
+    guarded(async (statement: string | undefined, flags: TargetFlags) => {
+      const { promptSql, runSql } = await import('./commands/sql.ts')
+      if (statement === undefined) await promptSql(target(flags), flags.json ?? false)
+      else await runSql(target(flags), statement.trim().replace(/;+$/, ''), flags.json ?? false)
+    }),
+  )
+
+const topics = program.command('topics').description('what is in the log of a running Millrace')
+topics
+  .command('list', { isDefault: true })
+  .description('all topics')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText('after', examples('millrace topics\nmillrace topics list --json'))
+  .action(guarded(async (flags: TargetFlags) => (await import('./commands/topics.ts')).listTopics(target(flags), flags.json ?? false)))
+topics
+  .command('describe')
+  .description('columns and settings of a topic')
+  .argument('<topic>')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText('after', examples('millrace topics describe wiki_edits'))
+  .action(
+    guarded(async (name: string, flags: TargetFlags) =>
+      (await import('./commands/topics.ts')).describeTopic(target(flags), name, flags.json ?? false),
+    ),
+  )
+topics
+  .command('read')
+  .description('records of a topic: the newest, or from an offset; rejected events are in <topic>.invalid')
+  .argument('<topic>')
+  .option('--limit <number>', 'how many', '10')
+  .option('--offset <number>', 'where to begin')
+  .option('--partition <number>', 'only this partition')
+  .option('--follow', 'go on with what arrives')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText(
+    'after',
+    examples(
+      'millrace topics read wiki_edits\nmillrace topics read wiki_edits --follow\nmillrace topics read wiki_edits.invalid --limit 3 --json',
+    ),
+  )
+  .action(
+    guarded(async (name: string, flags: TargetFlags & { limit: string; offset?: string; partition?: string; follow?: boolean }) => {
+      const { readTopic } = await import('./commands/topics.ts')
+      const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
+      await readTopic(
+        target(flags),
+        name,
+        { limit: Number(flags.limit), follow: flags.follow ?? false, offset: number(flags.offset), partition: number(flags.partition) },
+        flags.json ?? false,
+        interrupted(),
+      )
+    }),
+  )
+
+program
+  .command('simulate')
+  .description('endless events of a made-up website, with late, duplicate and malformed ones, and the truth about them')
+  .argument('<what>', 'website')
+  .option('--topic <name>', 'topic to post to', 'website_events')
+  .option('--out <file>', 'write events to a file instead of posting them; - is standard output')
+  .option('--truth <file>', 'where the ground truth goes', 'website-truth.ndjson')
+  .option('--seed <number>', 'the same seed gives the same events', '1')
+  .option('--start <time>', 'event time of the first event, as 2026-03-01T00:00:00Z (default: now)')
+  .option('--rate <number>', 'mean events per second of event time', '50')
+  .option('--speed <factor>', 'seconds of event time for each second; max is as fast as it goes', '1')
+  .option('--events <number>', 'end after so many')
+  .option('--late <share>', 'share of events that arrive a second or more late', '0.06')
+  .option('--duplicates <share>', 'share of events that are sent twice', '0.0075')
+  .option('--malformed <share>', 'share of events that are broken', '0.002')
+  .option('--bots <share>', "share of events that are robots'", '0.2')
+  .option('--anomalies <number>', 'labelled anomalies per simulated day', '2')
+  .option('--ddl', 'print the CREATE TABLE that reads the events, and end')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText(
+    'after',
+    examples(
+      'millrace simulate website --ddl > shop/pipelines/website.sql\nmillrace simulate website --speed 60\nmillrace simulate website --speed max --events 100000 --out events.ndjson --truth truth.ndjson',
+    ),
+  )
+  .action(
+    guarded(async (what: string, flags: SimulateFlags & TargetFlags) => {
+      const { simulate } = await import('./commands/simulate.ts')
+      await simulate(what, flags, target(flags), interrupted())
+    }),
+  )
+
+program
+  .command('doctor')
+  .description('looks at what usually goes wrong: Node, disk, port, project')
+  .argument('[folder]', 'the project', '.')
+  .option('--data <folder>', 'the data folder to look at')
+  .option('--port <number>', 'the port to look at')
+  .addOption(json())
+  .addHelpText('after', examples('millrace doctor\nmillrace doctor shop --data /var/lib/millrace'))
+  .action(
+    guarded(async (folder: string, flags: Flags) => {
+      const { findingText, runDoctor } = await import('./commands/doctor.ts')
+      const findings = await runDoctor(await loadConfig(folder, flags))
+      for (const finding of findings) console.log(flags.json ? JSON.stringify(finding) : findingText(finding))
+      if (findings.some(({ state }) => state === 'problem')) process.exitCode = 1
+    }),
+  )
+
+const tokens = program.command('token').description('access tokens: needed to listen beyond loopback')
+const dataOption = () => new Option('--data <folder>', 'the data folder').default('.millrace')
+tokens
+  .command('create')
+  .description('makes a token and shows it once')
+  .requiredOption('--role <role>', 'reader, writer or admin')
+  .option('--name <text>', 'what it is for', '')
+  .addOption(dataOption())
+  .addOption(json())
+  .addHelpText('after', examples('millrace token create --role writer --name "web shop"'))
+  .action(
+    guarded(async (flags: { role: string; name: string; data: string; json?: boolean }) =>
+      (await import('./commands/token.ts')).create(flags),
+    ),
+  )
+tokens
+  .command('list')
+  .description('ids, names and roles; never the tokens')
+  .addOption(dataOption())
+  .addOption(json())
+  .action(guarded(async (flags: { data: string; json?: boolean }) => (await import('./commands/token.ts')).list(flags)))
+tokens
+  .command('revoke')
+  .description('ends a token')
+  .argument('<id>')
+  .addOption(dataOption())
+  .addOption(json())
+  .action(guarded(async (id: string, flags: { data: string; json?: boolean }) => (await import('./commands/token.ts')).revoke(id, flags)))
+
+/** Aborted by Ctrl-C. */
+function interrupted(): AbortSignal {
+  const controller = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => controller.abort())
+  return controller.signal
+}
+
+await program.parseAsync()

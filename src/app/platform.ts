@@ -1,0 +1,237 @@
+// The whole platform in one process: log, engine workers, views and HTTP server, wired. The command line starts it; tests and benchmarks do too.
+//
+// Threads: this one (HTTP, WebSocket, views), the log's writer, and the engine's workers.
+//
+// Start: data folder is locked and the log recovered, then the project is bound and its queries started, then the port is opened.
+// Stop:  no new connections, workers end, what is pending in the log becomes durable, the lock is let go.
+import { existsSync, watch } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type Logger, pino } from 'pino'
+import { makeHttpServer, registerConsole } from '../base/http/index.ts'
+import { metrics, TokenStore } from '../base/index.ts'
+import { type Batch, type Field, formatType, rowAt, t } from '../data/index.ts'
+import { formatValue } from '../engine/index.ts'
+import { registerIngest, type TopicSchema } from '../ingest/index.ts'
+import {
+  type ApplyReport,
+  bindProject,
+  JobManager,
+  prepareAdhoc,
+  readProjectFiles,
+  runBounded,
+  SinkPositions,
+  type SqlFile,
+} from '../jobs/index.ts'
+import { type Log, openLog } from '../log/index.ts'
+import { type ColumnInfo, type Health, registerServe, StatsCollector } from '../serve/index.ts'
+import type { TableDef } from '../sql/index.ts'
+import { ViewStore } from '../views/index.ts'
+import type { Config } from './config.ts'
+import { DeadLetters } from './deadLetters.ts'
+import { version } from './version.ts'
+
+export interface Platform {
+  url: string
+  port: number
+  host: string
+  report: ApplyReport
+  jobs: JobManager
+  /** Reads the project's files again and applies what changed. */
+  reload(): Promise<ApplyReport>
+  /** Calls back after each reload that an edit of the project caused. Returns what ends it. */
+  watch(onReload: (report: ApplyReport) => void): () => void
+  close(): Promise<void>
+}
+
+const consoleFolder = resolve(import.meta.dirname, '../../console/dist')
+const POLL_MS = 1_000
+/** An editor that saves writes several times: wait until it is done. */
+const EDIT_PAUSE_MS = 150
+
+/**
+ * @param files  instead of the project's own
+ * @throws       StreamError: DATA_FOLDER_LOCKED, HTTP_PORT_IN_USE, PROJECT_NOT_FOUND and others of the parts
+ */
+export async function startPlatform(config: Config, files?: SqlFile[]): Promise<Platform> {
+  const logger: Logger = pino({ level: config.json ? 'silent' : 'warn' }, pino.destination(2))
+  const startedMs = Date.now()
+  const readFiles = () => files ?? readProjectFiles(config.folder)
+  const project = bindProject(readFiles())
+  const log = await openLog({ folder: config.dataFolder, durability: config.durability })
+  // What is open so far, newest last: a start that fails half way leaves nothing behind.
+  const closers: (() => Promise<void> | void)[] = [() => log.close()]
+  const closeAll = async () => {
+    for (const close of closers.toReversed()) await close()
+  }
+  try {
+    const tokens = new TokenStore(join(config.dataFolder, 'auth', 'tokens.json'))
+    const views = new ViewStore({ onDelivered: (latencyMs) => stats.recordLatency(latencyMs) })
+    closers.push(() => views.close())
+    const deadLetters = new DeadLetters(log, logger)
+    const totals = { accepted: 0, rejected: 0 }
+    const jobs = new JobManager({
+      log,
+      tables: views,
+      sinkPositions: new SinkPositions(join(config.dataFolder, 'catalog', 'sinks.json')),
+      workerCount: config.workerCount,
+      timeZone: config.timeZone,
+      now: Date.now,
+      onDeadLetters: (letters) => void deadLetters.keep(letters),
+      onPrint: (table, batch, fields) => print(table, batch, fields),
+      onQueryFailed: (query, error) => logger.error({ query, error }, `query ${query} failed: ${error.message}`),
+    })
+    closers.push(() => jobs.close())
+    const stats = new StatsCollector({
+      version,
+      eventsIn: () => totals.accepted,
+      rejected: () => totals.rejected,
+      rowsOut: () => jobs.queries().reduce((sum, { rowsOut }) => sum + rowsOut, 0),
+      dataBytes: () => log.stats().sizeBytes,
+      queries: () => jobs.queries(),
+      topics: () => log.topics(),
+    })
+    closers.push(() => stats.close())
+    const http = await makeHttpServer({
+      host: config.host,
+      port: config.port,
+      hostNames: config.allowedHosts,
+      origins: config.allowedOrigins,
+      insecure: config.insecure,
+      tokens,
+      logger,
+    })
+    closers.push(() => http.close())
+    let isReady = false
+    const ingest = await registerIngest(http.app, {
+      log,
+      topicSchema: (topic) => schemaOf(jobs.tableOfTopic(topic)),
+      topicNames: () => jobs.declaredTopics(),
+    })
+    registerServe(http.app, {
+      views,
+      log,
+      topicColumns: (topic) => columnsOf(jobs.tableOfTopic(topic)),
+      queries: () => jobs.queries(),
+      health: () => healthOf({ isReady, startedMs, log, jobs }),
+      stats,
+      version,
+      runSql: async (sql, { rowsMax, signal }) => {
+        const statement = prepareAdhoc(jobs, sql)
+        if (statement.kind === 'query') return { fields: statement.fields, rows: await runBounded(jobs, statement.plan, rowsMax, signal) }
+        return { fields: statement.columns.map((name) => ({ name, type: t.string() })), rows: statement.rows }
+      },
+    })
+    if (existsSync(consoleFolder)) registerConsole(http.app, consoleFolder)
+    const report = await jobs.apply(project)
+    const address = await http.listen()
+    isReady = true
+    const poll = async () => {
+      totals.accepted = await counterTotal('millrace_ingest_events_accepted_total')
+      totals.rejected = await counterTotal('millrace_ingest_events_rejected_total')
+      await jobs.poll()
+    }
+    const timer = setInterval(() => void poll(), POLL_MS)
+    closers.push(
+      () => clearInterval(timer),
+      () => ingest.close(),
+    )
+    void poll()
+    const platform: Platform = {
+      ...address,
+      report,
+      jobs,
+      reload: () => jobs.apply(bindProject(readFiles())),
+      watch: (onReload) => watchFolder(config.folder, async () => onReload(await platform.reload())),
+      close: closeAll,
+    }
+    return platform
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+/** One object for each table: the door keeps what it has made of it. */
+const schemas = new WeakMap<TableDef, TopicSchema>()
+function schemaOf(table: TableDef | undefined): TopicSchema | undefined {
+  if (!table) return undefined
+  let schema = schemas.get(table)
+  if (!schema) {
+    const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
+    schemas.set(table, (schema = { fields, keyFields: (table.options['key.fields'] ?? '').split(';').filter(Boolean) }))
+  }
+  return schema
+}
+
+/** A counter's value over all its labels. */
+async function counterTotal(name: string): Promise<number> {
+  const { values } = (await metrics.getSingleMetric(name)?.get()) ?? { values: [] }
+  return values.reduce((sum, { value }) => sum + value, 0)
+}
+
+const columnsOf = (table: TableDef | undefined): ColumnInfo[] =>
+  (table?.columns ?? []).filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type: formatType(type) }))
+
+function healthOf({ isReady, startedMs, log, jobs }: { isReady: boolean; startedMs: number; log: Log; jobs: JobManager }): Health {
+  const failed = jobs.queries().filter(({ state }) => state === 'failed')
+  const { pendingBytes, recovery } = log.stats()
+  const damaged = recovery.filter(({ kind }) => kind === 'damaged')
+  const fileErrors = jobs.errors
+  return {
+    ready: isReady,
+    live: true,
+    version,
+    uptimeSeconds: Math.round((Date.now() - startedMs) / 1_000),
+    parts: {
+      log:
+        damaged.length > 0
+          ? {
+              state: 'degraded',
+              detail: `${damaged.length} damaged segments: ${damaged.map(({ path, reason }) => `${path}: ${reason}`).join('; ')}`,
+            }
+          : { state: 'ok', detail: `${pendingBytes} bytes pending` },
+      engine:
+        failed.length > 0
+          ? { state: 'degraded', detail: failed.map(({ name, error }) => `${name}: ${error?.message ?? 'failed'}`).join('; ') }
+          : { state: 'ok', detail: `${jobs.queries().length} queries` },
+      project:
+        fileErrors.length > 0
+          ? {
+              state: 'degraded',
+              detail: fileErrors
+                .map(
+                  ({ file, error }) =>
+                    `${file}:${error.position ? `${error.position.line}:${error.position.column}: ` : ' '}${error.message}`,
+                )
+                .join('; '),
+            }
+          : { state: 'ok' },
+      http: { state: isReady ? 'ok' : 'starting' },
+    },
+  }
+}
+
+/** 'connector' = 'print': rows as JSON lines on standard output. */
+function print(table: string, batch: Batch, fields: Field[]): void {
+  for (let row = 0; row < batch.rowCount; row++) {
+    const values = rowAt(batch, row).map((value, i) => formatValue(value, fields[i].type))
+    console.log(JSON.stringify({ table, row: values }, (_key, value) => (typeof value === 'bigint' ? String(value) : value)))
+  }
+}
+
+function watchFolder(folder: string, onChange: () => Promise<void>): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const watchers = [folder, join(folder, 'pipelines')]
+    .filter((path) => existsSync(path))
+    .map((path) =>
+      watch(path, (_event, name) => {
+        if (name !== null && !name.endsWith('.sql')) return
+        clearTimeout(timer)
+        timer = setTimeout(() => void onChange(), EDIT_PAUSE_MS)
+      }),
+    )
+  return () => {
+    clearTimeout(timer)
+    for (const watcher of watchers) watcher.close()
+  }
+}
