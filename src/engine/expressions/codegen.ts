@@ -140,7 +140,7 @@ export class KernelBuilder {
     return { code: name, isNull: nullName, safe: true, rep }
   }
 
-  private declare(key: string, target: string[], text: string): void {
+  private addOnce(key: string, target: string[], text: string): void {
     if (this.declared.has(key)) return
     this.declared.add(key)
     target.push(text)
@@ -148,31 +148,31 @@ export class KernelBuilder {
 
   /** A value that is the same for the whole batch, computed before its first row. */
   perBatch(key: string, code: string): string {
-    this.declare(key, this.batchLines, `const ${key} = ${code}`)
+    this.addOnce(key, this.batchLines, `const ${key} = ${code}`)
     return key
   }
 
   column(index: number, type: SqlType): Value {
     const { lane, nulls } = this.shapes[index]
     const rep = repOf(type)
-    this.declare(`column${index}`, this.batchLines, `const p${index} = batch.columns[${index}]`)
+    this.addOnce(`column${index}`, this.batchLines, `const p${index} = batch.columns[${index}]`)
     let isNull = 'false'
     if (nulls) {
-      this.declare(`nulls${index}`, this.batchLines, `const n_${index} = p${index}.nulls`)
-      isNull = `n_${index}[row] === 1`
+      this.addOnce(`nulls${index}`, this.batchLines, `const n_${index} = p${index}.nulls`)
+      isNull = `(n_${index}[row] === 1)`
       if (this.reachable(`isNull${index}`, `const c${index}_n = ${isNull}`)) isNull = `c${index}_n`
     }
     if (lane === 'utf8') {
-      this.declare(
+      this.addOnce(
         `utf8_${index}`,
         this.batchLines,
         `const b${index} = p${index}.bytes, s${index} = p${index}.starts, e${index} = p${index}.ends`,
       )
-      this.declare(`text${index}`, this.rowLines, `let t${index}`)
+      this.addOnce(`text${index}`, this.rowLines, `let t${index}`)
       const read = `${this.import(readUtf8)}(b${index}, s${index}[row], e${index}[row])`
       return { code: `(t${index} ??= ${read})`, isNull, safe: false, rep, utf8: index }
     }
-    this.declare(`data${index}`, this.batchLines, `const d${index} = p${index}.data`)
+    this.addOnce(`data${index}`, this.batchLines, `const d${index} = p${index}.data`)
     const code = lane === 'u8' ? `d${index}[row] === 1` : `d${index}[row]`
     const safe = lane !== 'any'
     return { code: this.reachable(`value${index}`, `const c${index} = ${code}`) ? `c${index}` : `(${code})`, isNull, safe, rep }

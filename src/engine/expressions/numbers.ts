@@ -29,9 +29,12 @@ export function doubleText(value: number): string {
 export function floatText(value: number): string {
   if (!Number.isFinite(value)) return String(value)
   if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0'
+  // Below a power of two floats lie twice as dense; Java then asks for a text within a quarter of the distance above it.
+  const isPowerOfTwo = Number.isInteger(Math.log2(Math.abs(value)))
+  const toleranceMax = isPowerOfTwo ? Math.abs(value) * 2 ** -25 : Number.POSITIVE_INFINITY
   for (let digits = 1; digits < 9; digits++) {
     const text = value.toExponential(digits - 1)
-    if (Math.fround(Number(text)) === value) return javaText(text)
+    if (Math.fround(Number(text)) === value && Math.abs(Number(text) - value) <= toleranceMax) return javaText(text)
   }
   return javaText(value.toExponential(8))
 }

@@ -45,8 +45,15 @@ function resolveJsonQuery(args: Expr[], info: CallInfo): Expr {
 function resolveJsonObject(args: Expr[], info: CallInfo): Expr {
   const keysAreText = args.every((arg, index) => index % 2 === 1 || isTextKind(arg.type.kind))
   if (args.length % 2 === 1 || !keysAreText) throw badArguments('JSON_OBJECT', args, info, "pairs: 'key' VALUE value, …")
-  return call('JSON_OBJECT', args, t.string(false), info)
+  return call('JSON_OBJECT', args, t.string(false), withRaw(args, info))
 }
+
+/** `options.raw`: ordinals of arguments that are JSON already, because a JSON function stands there. */
+function withRaw(args: readonly Expr[], info: CallInfo): CallInfo {
+  const raw = args.flatMap((arg, index) => (arg.kind === 'call' && makesJson.has(arg.fn) ? [index] : []))
+  return raw.length === 0 ? info : { ...info, options: { ...info.options, raw } }
+}
+const makesJson = new Set(['JSON_OBJECT', 'JSON_ARRAY', 'JSON'])
 
 export const jsonSpecs: AnySpec[] = [
   ...['VALUE', 'OBJECT', 'ARRAY', 'SCALAR'].map((what) => fn(`IS_JSON_${what}`, overload(p.text), never(t.boolean()))),
@@ -60,7 +67,7 @@ export const jsonSpecs: AnySpec[] = [
   { name: 'JSON_VALUE', resolve: resolveJsonValue },
   { name: 'JSON_QUERY', resolve: resolveJsonQuery },
   { name: 'JSON_OBJECT', resolve: resolveJsonObject },
-  { name: 'JSON_ARRAY', resolve: (args, info) => call('JSON_ARRAY', args, t.string(false), info) },
+  { name: 'JSON_ARRAY', resolve: (args, info) => call('JSON_ARRAY', args, t.string(false), withRaw(args, info)) },
   fn('JSON_STRING', overload(p.any), ifArgs(t.string())),
   fn('JSON', overload(p.text), forceNullable(t.string())),
   fn('JSON_QUOTE', overload(p.text), ifArgs(t.string())),
