@@ -206,3 +206,8 @@ test('an expression printed with no more parentheses than it needs is read as it
     { numRuns: 500 },
   )
 })
+
+test('the unit of an interval may be in the plural', () => {
+  const withoutSpan = (text: string) => JSON.stringify(parseExpression(text)).replace(/"span":\{[^}]*\}/g, '')
+  assert.equal(withoutSpan("INTERVAL '10' MINUTES"), withoutSpan("INTERVAL '10' MINUTE"))
+})

@@ -474,10 +474,11 @@ function intervalLiteral(p: Cursor): Expression {
   return literal(p, start, { kind: 'interval', text, negative, from, ...(to && { to }), ...(precision !== undefined && { precision }) })
 }
 
+/** Also in the plural, as Flink's own manual writes it: INTERVAL '10' MINUTES. */
 function intervalUnit(p: Cursor): TimeUnit {
-  const unit = intervalUnits.find((word) => p.accept(word))
+  const unit = intervalUnits.find((word) => p.accept(word) || p.accept(`${word}S`))
   if (unit) return unit as TimeUnit
-  throw p.fail(undefined, p.token.key.endsWith('S') ? `Write the unit in the singular: ${p.token.key.slice(0, -1)}.` : undefined)
+  throw p.fail()
 }
 
 export function parseOrderItems(p: Cursor): OrderItem[] {

@@ -16,7 +16,7 @@ SELECT ts,
        REGEXP_EXTRACT(line, '"([A-Z]+) ', 1)                               AS verb,
        SPLIT_INDEX(REGEXP_EXTRACT(line, '"[A-Z]+ (\S+)', 1), '?', 0)       AS path,
        CAST(REGEXP_EXTRACT(line, '" ([0-9]{3}) ', 1) AS INT)               AS status,
-       TRY_CAST(REGEXP_EXTRACT(line, '" [0-9]{3} ([0-9]+) ', 1) AS BIGINT) AS bytes,
+       TRY_CAST(REGEXP_EXTRACT(line, '" [0-9]{3} ([0-9]+) ', 1) AS BIGINT) AS size_bytes,
        REGEXP_EXTRACT(line, '"([^"]*)"$', 1)                               AS agent
 FROM weblog;
 
@@ -31,7 +31,7 @@ SELECT window_start, window_end,
        COUNT(DISTINCT ip)                         AS visitors,
        COUNT(*) FILTER (WHERE is_bot)             AS bot_requests,
        COUNT(*) FILTER (WHERE status >= 400)      AS errors,
-       SUM(bytes)                                 AS bytes
+       SUM(size_bytes)                            AS size_bytes
 FROM TABLE(TUMBLE(TABLE visits, DESCRIPTOR(ts), INTERVAL '1' HOUR))
 GROUP BY window_start, window_end;
 
