@@ -347,7 +347,11 @@ const tick = (): void => {
   for (const topic of topics.values()) topic.fresh = []
 }
 tick()
-append('wiki_edits.invalid', { page: 'no time, no channel' }, { rule: 'not-null', path: '/time', source: 'http' })
+append(
+  'wiki_edits.invalid',
+  { page: 'no time, no channel' },
+  { rule: 'not-null', path: '/time', message: 'time is missing and NOT NULL', source: 'http' },
+)
 setInterval(tick, 100)
 
 function queries(): QuerySummary[] {
@@ -454,8 +458,8 @@ function answer(path: string, query: URLSearchParams): unknown {
   if (topic && part === 'messages') {
     const offset = query.get('offset')
     const limit = Number(query.get('limit') ?? 50)
-    if (offset === null) return [...topic.messages].reverse().slice(0, limit)
-    return topic.messages.filter((message) => message.offset >= Number(offset)).slice(0, limit)
+    if (offset === null) return { messages: [...topic.messages].reverse().slice(0, limit) }
+    return { messages: topic.messages.filter((message) => message.offset >= Number(offset)).slice(0, limit) }
   }
   return undefined
 }

@@ -46,9 +46,10 @@ export const access = {
 /**
  * GET of a JSON resource.
  *
+ * @param alsoOk  a status besides 2xx whose body is an answer and not an error
  * @throws ApiFailure  with the server's code, message and hint; status 0 if the server cannot be reached
  */
-export async function apiGet<T>(path: string, signal?: AbortSignal): Promise<T> {
+export async function apiGet<T>(path: string, signal?: AbortSignal, alsoOk?: number): Promise<T> {
   const token = access.token()
   const headers: Record<string, string> = { accept: 'application/json' }
   if (token) headers.authorization = `Bearer ${token}`
@@ -71,7 +72,7 @@ export async function apiGet<T>(path: string, signal?: AbortSignal): Promise<T> 
   } catch {
     body = undefined
   }
-  if (response.ok && body !== undefined) return body as T
+  if ((response.ok || response.status === alsoOk) && body !== undefined) return body as T
   throw new ApiFailure(
     response.status,
     (body as ApiError | undefined)?.error ?? {

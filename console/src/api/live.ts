@@ -5,7 +5,7 @@
 //   2. Readers hear of changes at most every `notifyMs` (faster, an eye cannot follow); frames themselves are applied at once.
 //   3. getSnapshot() returns the same object until something changed (what useSyncExternalStore needs).
 import { useCallback, useMemo, useState, useSyncExternalStore } from 'react'
-import type { ColumnInfo, LiveFrame, Stats, TopicFrame, TopicMessage } from '../../../src/serve/contract.ts'
+import type { ApiError, ColumnInfo, LiveFrame, Stats, TopicFrame, TopicMessage } from '../../../src/serve/contract.ts'
 import { apiGet, tablePath, topicPath } from './client.ts'
 import type { ColumnKind } from './columns.ts'
 import { type LiveRow, LiveTable, parseOrder } from './liveTable.ts'
@@ -21,11 +21,15 @@ abstract class LiveStore<Snapshot> {
   #snapshot: Snapshot | null = null
   protected link: LinkState = 'connecting'
   protected retryAtMs: number | null = null
+  /** Why the server refused; null once it gives data. */
+  protected refusal: ApiError['error'] | null = null
 
   protected abstract path(): string
   protected abstract receive(frame: unknown): void
   protected abstract build(): Snapshot
   protected onOpen(): void {}
+  /** Nobody looks any more. */
+  protected onIdle(): void {}
   protected readonly silenceMs: number = 60_000
   protected readonly notifyMs: number = 250
 
@@ -35,7 +39,14 @@ abstract class LiveStore<Snapshot> {
     if (!this.#socket) {
       this.#socket = new LiveSocket({
         path: () => this.path(),
-        onFrame: (frame) => this.receive(frame),
+        onFrame: (frame) => {
+          this.refusal = null
+          this.receive(frame)
+        },
+        onRefusal: (error) => {
+          this.refusal = error
+          this.changed(true)
+        },
         onState: (state, retryAtMs) => {
           this.link = state
           this.retryAtMs = retryAtMs
@@ -51,6 +62,7 @@ abstract class LiveStore<Snapshot> {
       this.#lingerTimer = setTimeout(() => {
         this.#socket?.close()
         this.#socket = null
+        this.onIdle()
       }, lingerMs)
     }
   }
@@ -139,11 +151,14 @@ export interface LiveTableView {
   changeCount: number
   /** By this machine's clock. */
   changedAtMs: number | null
+  refusal: ApiError['error'] | null
 }
 
 export interface LiveTableOptions {
   order?: string | undefined
   limit?: number
+  /** Parameters that the server filters by: `['edits.gt', '5']`. */
+  filters?: readonly (readonly [parameter: string, value: string])[]
 }
 
 const resetPatienceMs = 5_000
@@ -166,6 +181,7 @@ class LiveTableStore extends LiveStore<LiveTableView> {
     const query = new URLSearchParams({ numbers: 'string' })
     if (this.#options.order) query.set('order', this.#options.order)
     if (this.#options.limit) query.set('limit', String(this.#options.limit))
+    for (const [parameter, value] of this.#options.filters ?? []) query.append(parameter, value)
     if (this.#table.resume) query.set('resume', this.#table.resume)
     return `${tablePath(this.#name)}/live?${query}`
   }
@@ -194,19 +210,25 @@ class LiveTableStore extends LiveStore<LiveTableView> {
       hasData: this.#table.columns.length > 0,
       changeCount: this.#changeCount,
       changedAtMs: this.#changedAtMs,
+      refusal: this.refusal,
     }
+  }
+
+  /** Rows of a filter that nobody looks at are not kept. */
+  protected override onIdle(): void {
+    for (const [id, store] of tableStores) if (store === this) tableStores.delete(id)
   }
 }
 
 const tableStores = new Map<string, LiveTableStore>()
 
-/** One live table; everybody who asks for the same order and limit shares the connection. */
+/** One live table; everybody who asks for the same order, limit and filters shares the connection. */
 export function useLiveTable(name: string, options: LiveTableOptions = {}): LiveTableView {
-  const id = JSON.stringify([name, options.order ?? '', options.limit ?? 0])
+  const id = JSON.stringify([name, options])
   const store = useMemo(() => {
-    const [storeName, order, limit] = JSON.parse(id) as [string, string, number]
+    const [storeName, storeOptions] = JSON.parse(id) as [string, LiveTableOptions]
     let found = tableStores.get(id)
-    if (!found) tableStores.set(id, (found = new LiveTableStore(storeName, { order: order || undefined, limit })))
+    if (!found) tableStores.set(id, (found = new LiveTableStore(storeName, storeOptions)))
     return found
   }, [id])
   return useSyncExternalStore(store.subscribe, store.getSnapshot)
@@ -242,8 +264,8 @@ class TopicTailStore extends LiveStore<TopicTailView> {
 
   /** What was there before we came (or while we were away); the live frames bring the rest. */
   protected override onOpen(): void {
-    apiGet<TopicMessage[] | { messages: TopicMessage[] }>(`${topicPath(this.#topic)}/messages?limit=50`)
-      .then((answer) => this.#add(Array.isArray(answer) ? answer : answer.messages))
+    apiGet<{ messages: TopicMessage[] }>(`${topicPath(this.#topic)}/messages?limit=50`)
+      .then(({ messages }) => this.#add(messages))
       .catch(() => undefined)
   }
 

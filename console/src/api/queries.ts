@@ -15,26 +15,29 @@ export const queryClient = new QueryClient({
 // A token that was just accepted makes every earlier refusal stale.
 access.subscribe(() => !access.isWanted && void queryClient.invalidateQueries())
 
-/** Lists come either bare or under a name; the contract fixes their elements. */
-const listOf = <T>(answer: T[] | Record<string, T[]>, name: string): T[] => (Array.isArray(answer) ? answer : (answer[name] ?? []))
-
 const read =
-  <T>(path: string, name: string) =>
-  async ({ signal }: { signal: AbortSignal }): Promise<T[]> =>
-    listOf(await apiGet<T[] | Record<string, T[]>>(path, signal), name)
+  <T>(path: string) =>
+  ({ signal }: { signal: AbortSignal }): Promise<T> =>
+    apiGet<T>(path, signal)
 
 export const useTables = (refetchInterval = 2_000) =>
-  useQuery({ queryKey: ['tables'], queryFn: read<TableSummary>('/v1/tables', 'tables'), refetchInterval })
+  useQuery({ queryKey: ['tables'], queryFn: read<TableSummary[]>('/v1/tables'), refetchInterval })
 
 export const useTopics = (refetchInterval = 2_000) =>
-  useQuery({ queryKey: ['topics'], queryFn: read<TopicSummary>('/v1/topics', 'topics'), refetchInterval })
+  useQuery({ queryKey: ['topics'], queryFn: read<TopicSummary[]>('/v1/topics'), refetchInterval })
 
 /** Definitions and state; rates of the second are in the statistics. */
 export const useQueries = (refetchInterval = 5_000) =>
-  useQuery({ queryKey: ['queries'], queryFn: read<QuerySummary>('/v1/queries', 'queries'), refetchInterval })
+  useQuery({ queryKey: ['queries'], queryFn: read<QuerySummary[]>('/v1/queries'), refetchInterval })
 
 export const useHealth = () =>
-  useQuery({ queryKey: ['health'], queryFn: ({ signal }) => apiGet<Health>('/v1/health', signal), refetchInterval: 5_000, retry: false })
+  useQuery({
+    queryKey: ['health'],
+    // 503 while not ready, with the same body.
+    queryFn: ({ signal }) => apiGet<Health>('/v1/health', signal, 503),
+    refetchInterval: 5_000,
+    retry: false,
+  })
 
 /** Newest records of a topic, or from an offset of a partition. */
 export const useMessages = (topic: string, from: { partition: number; offset: number } | null) =>
@@ -43,10 +46,8 @@ export const useMessages = (topic: string, from: { partition: number; offset: nu
     enabled: from !== null,
     queryFn: async ({ signal }) => {
       const query = new URLSearchParams({ limit: '200', partition: String(from!.partition), offset: String(from!.offset) })
-      return listOf(
-        await apiGet<TopicMessage[] | Record<string, TopicMessage[]>>(`${topicPath(topic)}/messages?${query}`, signal),
-        'messages',
-      )
+      const { messages } = await apiGet<{ messages: TopicMessage[] }>(`${topicPath(topic)}/messages?${query}`, signal)
+      return messages
     },
   })
 

@@ -5,7 +5,10 @@
 // Invariants
 //   1. After close() nothing is called any more.
 //   2. Waits double from 0.5 s to 15 s with jitter, and start over after a connection that lived for 5 s.
-//   3. A connection on which nothing arrives for `silenceMs` counts as lost (the server pings or reports well within it).
+//   3. A refusal (an error frame, then a close with 4000 + HTTP status) is reported; asking again waits the longest time, for a table that
+//      does not exist may exist later. 401 opens the token prompt.
+//   4. A connection on which nothing arrives for `silenceMs` counts as lost (the server pings or reports well within it).
+import type { ApiError } from '../../../src/serve/contract.ts'
 import { access, apiGet, openWebSocket } from './client.ts'
 import { parseExact } from './json.ts'
 
@@ -16,8 +19,11 @@ export interface LiveSocketOptions {
   path: () => string
   onFrame: (frame: unknown) => void
   onState: (state: LinkState, retryAtMs: number | null) => void
+  onRefusal: (error: ApiError['error']) => void
   silenceMs?: number
 }
+
+const waitMsMax = 15_000
 
 export class LiveSocket {
   #options: LiveSocketOptions
@@ -69,9 +75,15 @@ export class LiveSocket {
     }
     socket.onmessage = (event) => {
       this.#watch()
-      if (typeof event.data === 'string') this.#options.onFrame(parseExact(event.data))
+      if (typeof event.data !== 'string') return
+      const frame = parseExact(event.data) as { type?: string; error?: ApiError['error'] }
+      if (frame.type === 'error' && frame.error) this.#options.onRefusal(frame.error)
+      else this.#options.onFrame(frame)
     }
-    socket.onclose = () => this.#lost()
+    socket.onclose = (event) => {
+      if (event.code === 4401) access.demand()
+      this.#lost(event.code >= 4400 && event.code < 4500)
+    }
   }
 
   #watch(): void {
@@ -79,14 +91,15 @@ export class LiveSocket {
     this.#silenceTimer = setTimeout(() => this.#lost(), this.#options.silenceMs ?? 60_000)
   }
 
-  #lost(): void {
+  #lost(isRefused = false): void {
     const wasOpen = this.#openedAtMs > 0
     if (wasOpen && Date.now() - this.#openedAtMs > 5_000) this.#failureCount = 0
     this.#drop()
     if (this.#isClosed) return
     // A browser does not tell why a handshake failed. An HTTP read does: 401 opens the token prompt.
     if (!wasOpen) apiGet('/v1/stats').catch(() => undefined)
-    const waitMs = Math.min(15_000, 500 * 2 ** this.#failureCount++) * (0.75 + Math.random() / 2)
+    const patientMs = isRefused ? waitMsMax : Math.min(waitMsMax, 500 * 2 ** this.#failureCount++)
+    const waitMs = patientMs * (0.75 + Math.random() / 2)
     this.#options.onState('reconnecting', Date.now() + waitMs)
     this.#timer = setTimeout(() => this.#connect('reconnecting'), waitMs)
   }

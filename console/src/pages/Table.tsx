@@ -1,12 +1,12 @@
 // One materialized table: its live rows, its columns, its SQL, and how to read it from outside.
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
-import { useMemo, useState } from 'react'
-import type { TableSummary } from '../../../src/serve/contract.ts'
-import { kindsOf, readableType } from '../api/columns.ts'
+import { useEffect, useMemo, useRef, useState } from 'react'
+import type { ColumnInfo, TableSummary } from '../../../src/serve/contract.ts'
+import { columnKind, readableType } from '../api/columns.ts'
 import { useLiveTable, usePause } from '../api/live.ts'
 import { parseOrder } from '../api/liveTable.ts'
 import { useTables } from '../api/queries.ts'
-import { type CellTest, parseCellFilter } from '../ui/cellFilter.ts'
+import { parseCellFilter } from '../ui/cellFilter.ts'
 import { DataGrid } from '../ui/DataGrid.tsx'
 import { downloadRows, type ExportFormat, exportRowCountMax, readWholeTable } from '../ui/export.ts'
 import { formatAge, formatInteger, none } from '../ui/format.ts'
@@ -15,6 +15,37 @@ import { IfTable, Panel, TableSource } from '../ui/Panel.tsx'
 import { Code, ExportButtons, Failure, PauseButton, Segmented, SkeletonRows, Status, useNow } from '../ui/parts.tsx'
 
 const limits = ['100', '1000', '10000'] as const
+/** A filter goes to the server when typing pauses. */
+const typingPauseMs = 300
+
+interface Where {
+  tests: { index: number; test: (cell: unknown) => boolean }[]
+  parameters: [string, string][]
+  /** Some of it can only be tested here, over the rows that were loaded. */
+  isPartial: boolean
+}
+
+function parseWhere(columns: readonly ColumnInfo[], texts: Record<string, string> | undefined): Where {
+  const where: Where = { tests: [], parameters: [], isPartial: false }
+  columns.forEach((column, index) => {
+    const filter = parseCellFilter(texts?.[column.name] ?? '', columnKind(column.type))
+    if (!filter) return
+    where.tests.push({ index, test: filter.test })
+    for (const [suffix, value] of filter.parameters) where.parameters.push([column.name + suffix, value])
+    where.isPartial ||= filter.isPartial
+  })
+  return where
+}
+
+/** The value once it has stayed the same for a while. */
+function useSettled<T>(value: T, waitMs: number): T {
+  const [settled, setSettled] = useState(value)
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), waitMs)
+    return () => clearTimeout(timer)
+  }, [value, waitMs])
+  return settled
+}
 
 export function Table() {
   const { name } = useParams({ from: '/tables/$name' })
@@ -31,21 +62,17 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
   const search = useSearch({ from: '/tables/$name' })
   const navigate = useNavigate({ from: '/tables/$name' })
   const limit = search.limit ?? 1_000
-  const live = useLiveTable(name, { order: search.order, limit })
-  const { value: view, isPaused, setPaused } = usePause(live)
+  const where = search.where
+  const settledWhere = useSettled(where, typingPauseMs)
+  const { tests, parameters, isPartial } = useMemo(() => parseWhere(summary.columns, settledWhere), [summary.columns, settledWhere])
+  const live = useLiveTable(name, { order: search.order, limit, filters: parameters })
+  // While another order or filter is on its way, the old rows stay.
+  const lastView = useRef(live)
+  if (live.hasData) lastView.current = live
+  const { value: view, isPaused, setPaused } = usePause(lastView.current)
   const nowMs = useNow()
   const [exporting, setExporting] = useState<{ isBusy: boolean; error?: unknown; note?: string }>({ isBusy: false })
 
-  const where = search.where
-  const tests = useMemo(() => {
-    const kinds = kindsOf(summary.columns)
-    const list: { index: number; test: CellTest }[] = []
-    summary.columns.forEach((column, index) => {
-      const test = parseCellFilter(where?.[column.name] ?? '', kinds[index]!)
-      if (test) list.push({ index, test })
-    })
-    return list
-  }, [summary.columns, where])
   const isKept = (cells: readonly unknown[]): boolean => tests.every(({ index, test }) => test(cells[index]))
   // biome-ignore lint/correctness/useExhaustiveDependencies: isKept depends on tests alone
   const rows = useMemo(() => (tests.length > 0 ? view.rows.filter((row) => isKept(row.cells)) : view.rows), [view.rows, tests])
@@ -61,7 +88,7 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
   }
   const exportRows = (format: ExportFormat): void => {
     setExporting({ isBusy: true })
-    readWholeTable(name, search.order, (cells) => isKept(cells)).then(
+    readWholeTable(name, search.order, parameters, isKept).then(
       ({ names, rows: all, isCut }) => {
         downloadRows(name, format, names, all)
         setExporting({ isBusy: false, note: isCut ? `Only the first ${formatInteger(exportRowCountMax)} rows were exported.` : '' })
@@ -86,6 +113,7 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
           ['State', <RowState key="state" isPaused={isPaused} isStale={view.isStale} link={live.link} />],
         ]}
       />
+      {live.refusal && <Failure error={live.refusal} />}
       {exporting.error !== undefined && <Failure error={exporting.error} />}
       {exporting.note && <p className="quiet">{exporting.note}</p>}
       <section className="panel" aria-label="Rows">
@@ -93,7 +121,11 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
           <h2>Rows</h2>
           <p className="panel-note">
             {formatInteger(rows.length)} shown
-            {summary.rowCount > limit ? `, of the first ${formatInteger(limit)} in this order` : ''}
+            {view.rows.length >= limit
+              ? isPartial
+                ? `, among the first ${formatInteger(limit)} in this order`
+                : `, the first in this order`
+              : ''}
           </p>
           <div className="panel-actions">
             <Segmented

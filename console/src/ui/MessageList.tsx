@@ -128,10 +128,6 @@ export function MessageList({ label, messages, filter, height, withTopic = false
   )
 }
 
-/** A header by the last word of its name: `rule` finds `millrace.rule`. */
-const headerOf = (message: TailMessage, word: string): string | undefined =>
-  Object.entries(message.headers).find(([name]) => name.split(/[._-]/).at(-1) === word)?.[1]
-
 interface MessageRowProps {
   message: TailMessage
   isOpen: boolean
@@ -141,9 +137,9 @@ interface MessageRowProps {
 
 function MessageRow({ message, isOpen, onToggle, withTopic }: MessageRowProps) {
   const Chevron = isOpen ? ChevronDown : ChevronRight
-  const edit = editOf(message.value)
-  const rule = headerOf(message, 'rule')
-  const path = headerOf(message, 'path')
+  // What a record of an .invalid topic has: the rule that it broke, where, and in words.
+  const { rule, path, message: reason } = message.headers
+  const edit = rule === undefined ? editOf(message.value) : null
   return (
     <>
       <button type="button" className="message-line" onClick={onToggle} aria-expanded={isOpen}>
@@ -158,7 +154,7 @@ function MessageRow({ message, isOpen, onToggle, withTopic }: MessageRowProps) {
             {withTopic && <span className="message-topic">{message.topic}</span>}
             {rule !== undefined && (
               <span className="message-rule">
-                <Badge tone="bad">{rule}</Badge> <code>{path}</code>
+                <Badge tone="bad">{rule}</Badge> <code>{path}</code> {reason}
               </span>
             )}
             <span className="message-preview">{preview(message.value)}</span>

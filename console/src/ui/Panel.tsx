@@ -87,7 +87,7 @@ export function IfTable({ name, children }: { name: string; children: ReactNode 
   if (tables.some((table) => table.name === name)) return children
   return (
     <Empty title={`No table ${name}`} command="npm start">
-      This panel shows the materialized table <code>{name}</code> of the demo. Start the demo, or declare a table of this name in{' '}
+      No materialized table <code>{name}</code> exists in this process. The demo has one; in your own project, declare it in{' '}
       <code>pipelines/*.sql</code>.
     </Empty>
   )

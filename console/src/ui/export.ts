@@ -42,20 +42,23 @@ export function downloadRows(name: string, format: ExportFormat, names: readonly
 /**
  * Reads a whole table, page by page, in the given order.
  *
- * @param keep  only rows that pass are returned
- * @returns     isCut: there were more than `exportRowCountMax` rows
+ * @param filters  what the server filters by
+ * @param keep     of those, only rows that pass are returned
+ * @returns        isCut: there were more than `exportRowCountMax` rows
  * @throws ApiFailure
  */
 export async function readWholeTable(
   name: string,
   order: string | undefined,
+  filters: readonly (readonly [parameter: string, value: string])[],
   keep: (cells: Cell[]) => boolean,
 ): Promise<{ names: string[]; rows: Cell[][]; isCut: boolean }> {
   const rows: Cell[][] = []
   let cursor: string | null = null
   for (;;) {
-    const query = new URLSearchParams({ limit: '1000', numbers: 'string' })
+    const query = new URLSearchParams({ limit: '10000', numbers: 'string' })
     if (order) query.set('order', order)
+    for (const [parameter, value] of filters) query.append(parameter, value)
     if (cursor) query.set('cursor', cursor)
     const page: TablePage = await apiGet<TablePage>(`${tablePath(name)}?${query}`)
     const kinds = kindsOf(page.columns)

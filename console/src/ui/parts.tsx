@@ -1,6 +1,6 @@
 // Small pieces that every page uses.
 import { Check, Copy, Download, Pause, Play } from 'lucide-react'
-import { type ComponentType, type ReactNode, useEffect, useId, useRef, useState, useSyncExternalStore } from 'react'
+import { type ComponentType, type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react'
 import type { ExportFormat } from './export.ts'
 import { sqlTokens } from './sqlTokens.ts'
 
@@ -166,6 +166,10 @@ export const SkeletonRows = ({ count = 6 }: { count?: number }) => (
   </div>
 )
 
+/** In place of what is not there yet: why not, if the server said, else a placeholder. */
+export const Waiting = ({ refusal, count }: { refusal: unknown; count: number }) =>
+  refusal ? <Failure error={refusal} /> : <SkeletonRows count={count} />
+
 export interface SegmentedProps<T extends string> {
   label: string
   value: T
@@ -205,7 +209,8 @@ export function Modal({
   isTitleHidden?: boolean
 }) {
   const ref = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
+  // A layout effect: its end comes before the element leaves the page, so the dialog gives the focus back.
+  useLayoutEffect(() => {
     const dialog = ref.current
     if (!dialog) return
     dialog.showModal()

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { ColumnKind } from '../api/columns.ts'
 import { queryOfTable } from '../api/queries.ts'
 import { parseCellFilter } from './cellFilter.ts'
 import { toCsv, toJson } from './export.ts'
@@ -41,30 +42,41 @@ describe('formats', () => {
 })
 
 describe('filters', () => {
-  const passes = (text: string, kind: 'integer' | 'string' | 'timestamp' | 'decimal', cell: unknown): boolean =>
-    parseCellFilter(text, kind)?.(cell) ?? true
+  const text = (kind: ColumnKind, filter: string, cell: unknown): [boolean, string] => {
+    const parsed = parseCellFilter(filter, kind)
+    return [parsed?.test(cell) ?? true, (parsed?.parameters ?? []).map(([suffix, value]) => `${suffix}=${value}`).join('&')]
+  }
   test.each([
-    ['', 'integer', 5, true],
-    ['>4', 'integer', 5, true],
-    ['>5', 'integer', 5, false],
-    ['>=5', 'integer', 5, true],
-    ['5..9', 'integer', 9, true],
-    ['5..9', 'integer', 10, false],
-    ['>9007199254740992', 'integer', 9007199254740993n, true],
-    ['=1,234', 'integer', 1234, true],
-    ['23', 'integer', 1234, true],
-    ['<2', 'integer', null, false],
-    ['null', 'integer', null, true],
-    ['!null', 'string', null, false],
-    ['EN.', 'string', '#en.wikipedia', true],
-    ['!en', 'string', '#en.wikipedia', false],
-    ['=en', 'string', '#en.wikipedia', false],
-    ['>2015-09-12 07', 'timestamp', '2015-09-12 07:35:00.000', true],
-    ['<2015-09-12 07', 'timestamp', '2015-09-12 07:35:00.000', false],
-    ['>0.1', 'decimal', '0.10', false],
-    ['>abc', 'integer', 5, false],
-  ] as const)('%s on %s %s: %s', (text, kind, cell, expected) => {
-    expect(passes(text, kind, cell)).toBe(expected)
+    ['', 'integer', 5, true, ''],
+    ['>4', 'integer', 5, true, '.gt=4'],
+    ['>5', 'integer', 5, false, '.gt=5'],
+    ['>= 5', 'integer', 5, true, '.gte=5'],
+    ['5..9', 'integer', 9, true, '.gte=5&.lte=9'],
+    ['5..9', 'integer', 10, false, '.gte=5&.lte=9'],
+    ['>9007199254740992', 'integer', 9007199254740993n, true, '.gt=9007199254740992'],
+    ['1,234', 'integer', 1234, true, '.eq=1234'],
+    ['<2', 'integer', null, false, '.lt=2'],
+    ['>abc', 'integer', 5, false, ''],
+    ['1.5', 'integer', 1, false, ''],
+    ['>0.1', 'decimal', '0.10', false, '.gt=0.1'],
+    ['<-0.5', 'decimal', '-0.51', true, '.lt=-0.5'],
+    ['>1e3', 'float', 1000.5, true, '.gt=1e3'],
+    ['null', 'integer', null, true, '.null=true'],
+    ['!null', 'string', null, false, '.null=false'],
+    ['en.', 'string', '#en.wikipedia', true, '.contains=en.'],
+    ['EN.', 'string', '#en.wikipedia', false, '.contains=EN.'],
+    ['en', 'string', null, false, '.contains=en'],
+    ['=en', 'string', '#en.wikipedia', false, '.eq=en'],
+    ['!en', 'string', '#en.wikipedia', false, ''],
+    ['!de', 'string', '#en.wikipedia', true, ''],
+    ['>=2015-09-12 07', 'timestamp', '2015-09-12 07:00:00.000', true, '.gte=2015-09-12 07:00:00'],
+    ['<2015-09-12 07:35', 'timestamp', '2015-09-12 07:34:59.999', true, '.lt=2015-09-12 07:35:00'],
+    ['2015-09-12..2015-09-13', 'timestamp', '2015-09-13 00:00:00.001', false, '.gte=2015-09-12 00:00:00&.lte=2015-09-13 00:00:00'],
+    ['07:3', 'timestamp', '2015-09-12 07:35:00.000', true, ''],
+    ['>2015-99', 'timestamp', '2015-09-12 07:35:00.000', false, ''],
+    ['true', 'boolean', true, true, ''],
+  ] as const)('%s on %s %s: %s, %s', (filter, kind, cell, passes, parameters) => {
+    expect(text(kind, filter, cell)).toEqual([passes, parameters])
   })
 })
 

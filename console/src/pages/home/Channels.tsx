@@ -5,7 +5,7 @@ import { useLiveTable } from '../../api/live.ts'
 import { Heatmap, type HeatRow } from '../../charts/Heatmap.tsx'
 import { formatMinute } from '../../ui/format.ts'
 import { Panel } from '../../ui/Panel.tsx'
-import { SkeletonRows, useIsPhone } from '../../ui/parts.tsx'
+import { useIsPhone, Waiting } from '../../ui/parts.tsx'
 
 const table = 'channel_5min'
 const stepMs = 300_000
@@ -22,7 +22,7 @@ export function Channels() {
 function ChannelHeat() {
   const windowCount = useIsPhone() ? 12 : 24
   // About 30 channels have edits in one window.
-  const { rows, columns, hasData } = useLiveTable(table, { order: '-window_start', limit: 1_000 })
+  const { rows, columns, hasData, refusal } = useLiveTable(table, { order: '-window_start', limit: 1_000 })
   const heat = useMemo(() => {
     const index = Object.fromEntries(columns.map((column, position) => [column.name, position]))
     const startOf = (cells: unknown[]): number => timestampMs(cells[index.window_start ?? -1])
@@ -45,6 +45,6 @@ function ChannelHeat() {
       columnNames: Array.from({ length: windowCount }, (_, column) => formatMinute(firstMs + column * stepMs)),
     }
   }, [rows, columns, windowCount])
-  if (!hasData || rows.length === 0) return <SkeletonRows count={channelCount} />
+  if (!hasData || rows.length === 0) return <Waiting refusal={refusal} count={channelCount} />
   return <Heatmap label="Edits by channel and window" unit="edits per five minutes" columnNames={heat.columnNames} rows={heat.rows} />
 }

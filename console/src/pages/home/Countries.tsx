@@ -4,6 +4,7 @@ import { useLiveTable } from '../../api/live.ts'
 import type { CountryValue } from '../../charts/WorldMap.tsx'
 import { formatInteger } from '../../ui/format.ts'
 import { Panel } from '../../ui/Panel.tsx'
+import { Waiting } from '../../ui/parts.tsx'
 
 const WorldMap = lazy(() => import('../../charts/WorldMap.tsx'))
 const table = 'country_edits'
@@ -18,7 +19,7 @@ export function Countries() {
 }
 
 function CountryMap() {
-  const { rows, columns } = useLiveTable(table, { order: '-edits', limit: 300 })
+  const { rows, columns, hasData, refusal } = useLiveTable(table, { order: '-edits', limit: 300 })
   const values = useMemo<CountryValue[]>(() => {
     const index = Object.fromEntries(columns.map((column, position) => [column.name, position]))
     return rows.map(({ cells }) => ({
@@ -27,6 +28,7 @@ function CountryMap() {
       value: Number(cells[index.edits ?? -1] ?? 0),
     }))
   }, [rows, columns])
+  if (!hasData) return <Waiting refusal={refusal} count={10} />
   const highest = Math.max(1, values[0]?.value ?? 1)
   return (
     <div className="countries">

@@ -5,7 +5,7 @@ import type { ReactNode } from 'react'
 import type { Stats } from '../../../../src/serve/contract.ts'
 import { useStats } from '../../api/live.ts'
 import { useHealth, useTables } from '../../api/queries.ts'
-import { formatCompact, formatInteger, formatLongDate, formatRate } from '../../ui/format.ts'
+import { formatCompact, formatInteger, formatLongDate, formatMs, formatRate, none } from '../../ui/format.ts'
 import { eventTimeMs } from '../../ui/Shell.tsx'
 import { isDemoTopic } from './demo.ts'
 
@@ -121,13 +121,13 @@ export function Flow({ stats }: { stats: Stats | null }) {
     {
       id: 'tables',
       name: <Link to="/tables">Tables</Link>,
-      now: `${formatCompact((tables ?? []).reduce((sum, table) => sum + table.rowCount, 0))} rows`,
-      note: `${tables?.length ?? 0} materialized`,
+      now: `${formatRate(stats?.rowsOut.perSecond ?? 0)} changes/s`,
+      note: `${tables?.length ?? 0} with ${formatCompact((tables ?? []).reduce((sum, table) => sum + table.rowCount, 0))} rows`,
     },
     {
       id: 'push',
       name: 'Push',
-      now: `${formatRate(stats?.rowsOut.perSecond ?? 0)} rows/s`,
+      now: stats && stats.latency.count > 0 ? `p99 ${formatMs(stats.latency.p99Ms)}` : none,
       note: `${subscribers} subscriptions`,
     },
   ]

@@ -3,7 +3,7 @@ import { timestampMs } from '../../api/columns.ts'
 import { useLiveTable } from '../../api/live.ts'
 import { formatDuration, formatInteger, formatMinute, none } from '../../ui/format.ts'
 import { Panel } from '../../ui/Panel.tsx'
-import { SkeletonRows } from '../../ui/parts.tsx'
+import { Waiting } from '../../ui/parts.tsx'
 
 const table = 'user_sessions'
 /** A session window ends one gap after its last event. */
@@ -19,8 +19,8 @@ export function Sessions() {
 }
 
 function SessionList() {
-  const { rows, columns, hasData } = useLiveTable(table, { order: '-session_end', limit: shownCount })
-  if (!hasData) return <SkeletonRows count={10} />
+  const { rows, columns, hasData, refusal } = useLiveTable(table, { order: '-session_end', limit: shownCount })
+  if (!hasData) return <Waiting refusal={refusal} count={10} />
   const index = Object.fromEntries(columns.map((column, position) => [column.name, position]))
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard

@@ -4,7 +4,7 @@ import { useLiveTable, usePause } from '../../api/live.ts'
 import { parseOrder } from '../../api/liveTable.ts'
 import { DataGrid } from '../../ui/DataGrid.tsx'
 import { Panel } from '../../ui/Panel.tsx'
-import { PauseButton, SkeletonRows, useIsPhone } from '../../ui/parts.tsx'
+import { PauseButton, useIsPhone, Waiting } from '../../ui/parts.tsx'
 
 const table = 'top_pages'
 const widths = {
@@ -43,7 +43,7 @@ export function TopPages() {
           height="346px"
         />
       ) : (
-        <SkeletonRows count={10} />
+        <Waiting refusal={live.refusal} count={10} />
       )}
     </Panel>
   )
