@@ -164,7 +164,8 @@ ${toTextEnd(this.miss)}if (b[p] === 34) p++; else { p = H.skipText(b, p, end); i
     const captured = capture >= 0 ? `K[${2 * capture}] = a; K[${2 * capture + 1}] = p\n` : ''
     const isText = type.kind === 'VARCHAR' || type.kind === 'CHAR'
     const value = begin + this.value(o, type, capture) + (isText ? '' : captured)
-    if (!type.nullable) return value
+    // A null goes to the general parser, which says what is wrong.
+    if (!type.nullable) return `if (b[p] === 110) ${this.miss}\n${value}`
     const onNull = this.isCheck ? (capture >= 0 ? `K[${2 * capture}] = -1\n` : '') : `N${o}[r] = 1; A[${o}] = 1\n`
     return `if (b[p] === 110) {
 if (p + 4 > end || view.getInt32(p, true) !== ${NULL_WORD}) ${this.miss}

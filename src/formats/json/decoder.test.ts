@@ -292,6 +292,112 @@ test('what was written is read: random schemas, orders, blanks, unknown and miss
   )
 })
 
+test('generated code is only faster: what it decodes, any value for any type, is what a fresh decoder does', () => {
+  const types: SqlType[] = [
+    t.tinyint(),
+    t.smallint(false),
+    t.int(),
+    t.int(false),
+    t.bigint(false),
+    t.float(),
+    t.double(false),
+    t.decimal(18, 4),
+    t.decimal(6, 6, false),
+    t.decimal(30, 2),
+    t.boolean(false),
+    t.string(),
+    t.string(false),
+    t.timestamp(3, false),
+    t.timestampLtz(3),
+    t.timestamp(9),
+    t.date(),
+    t.bytes(false),
+    t.array(t.int(false)),
+    t.row([{ name: 'x', type: t.string(false) }], false),
+  ]
+  const digits = fc.stringMatching(/^-?[0-9]{1,22}(\.[0-9]{0,12})?([eE]-?[0-9]{1,2})?$/)
+  const token = fc.oneof(
+    { weight: 2, arbitrary: digits },
+    fc.integer({ min: -130, max: 130 }).map(String),
+    digits.map((text) => `"${text}"`),
+    fc.constantFrom(
+      'null',
+      'true',
+      'false',
+      'nul',
+      'tru',
+      'falsy',
+      '-',
+      '"',
+      '""',
+      '-0',
+      '0',
+      '1.',
+      '"2026-01-01 00:00:00.5"',
+      '"2026-01-01T00:00:00.123456789Z"',
+    ),
+    fc.constantFrom(
+      '"2026-12-31"',
+      '"AQID"',
+      '[1,2]',
+      '[null]',
+      '{"x":"y"}',
+      '{"x":null}',
+      '"a\\u00e9"',
+      '"\\ud800"',
+      '"plain text that is longer"',
+      '"é"',
+      ' 1',
+      '1 ',
+    ),
+    fc.jsonValue({ maxDepth: 1 }).map((value) => JSON.stringify(value)),
+  )
+  const scenario = fc.array(fc.constantFrom(...types), { minLength: 1, maxLength: 3 }).chain((chosen) =>
+    fc.record({
+      chosen: fc.constant(chosen),
+      rows: fc.array(fc.tuple(...chosen.map(() => token)), { minLength: 1, maxLength: 12 }),
+      tail: fc.constantFrom('}', ' }', '}\n', ',"more":"unread"}', ',"more":[1]}'),
+    }),
+  )
+  const usual = [
+    '1',
+    '1',
+    '1',
+    '1',
+    '1',
+    '1.5',
+    '1.5',
+    '1.5',
+    '0.5',
+    '1.5',
+    'true',
+    '"a"',
+    '"a"',
+    '"2026-01-01 00:00:00"',
+    '"2026-01-01 00:00:00"',
+    '"2026-01-01 00:00:00"',
+    '"2026-01-01"',
+    '"AQID"',
+    '[1]',
+    '{"x":"y"}',
+  ]
+  fc.assert(
+    fc.property(scenario, ({ chosen, rows, tail }) => {
+      const fields = chosen.map((type, i) => ({ name: `f${i}`, type }))
+      const line = (tokens: string[]) => `{${tokens.map((each, i) => `"f${i}":${each}`).join(',')}${tail}`
+      const warmUp = new Array(20).fill(line(chosen.map((type) => usual[types.indexOf(type)])))
+      const lines = rows.map(line)
+      const decoder = makeJsonDecoder(fields)
+      assert.ok(decodeLines(fields, warmUp, {}, decoder).every(Array.isArray))
+      assert.deepEqual(
+        decodeLines(fields, lines, {}, decoder),
+        lines.map((each) => decodeLines(fields, [each])[0]),
+      )
+    }),
+    { numRuns: 2000 },
+  )
+})
+
 test('doubles and integers of any spelling are those of JSON.parse, on the compiled path too', () => {
   const decoder = makeJsonDecoder([
     { name: 'x', type: t.double() },

@@ -105,7 +105,10 @@ export abstract class ObjectWalker {
       this.walkCount = 1
     }
     if (p >= end) return failAt(FAIL_END, end)
-    if (b[p] !== 123) return failValue(FAIL_TYPE, 'not a JSON object')
+    if (b[p] !== 123) {
+      const next = skipValue(b, p, end, depth)
+      return next < 0 ? next : failValue(FAIL_TYPE, 'not a JSON object')
+    }
     if (depth >= DEPTH_MAX) return failAt(FAIL_DEPTH, p)
     p = skipSpace(b, p + 1, end)
     let guess = 0

@@ -1,0 +1,316 @@
+// A body's events, checked, as record batches for the log: the hot path of the front door. No I/O.
+//
+//   body --> split --> check --ok--> key, partition, headers --> batches of the topic
+//                        `--not--> raw bytes and the reason --> batches of <topic>.invalid
+//
+// Invariants
+//   1. Each event of the body is in exactly one batch. Values are the client's bytes, unchanged.
+//   2. No batch is larger than its topic's max.message.bytes; an event that cannot fit is rejected by rule `size`.
+//   3. The same body with the same schema, partition count and first partition makes the same batches, but for times, ids and trace:
+//      a request that is sent again can be compared with what is stored (idempotency.ts).
+import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { EventSplitter, type JsonChecker, makeJsonChecker, type RowFailure } from '../formats/index.ts'
+import { BatchBuilder, encodeHeaders, type HeaderTemplate, partitionOf } from '../log/index.ts'
+import type { IngestLimits, Rejection, TopicSchema } from './contract.ts'
+import { ID_BYTES, type IdSource } from './enrich.ts'
+import { ingestErrors } from './errors.ts'
+
+/** Where the body came from and what is noted of it in each record. */
+export interface EventContext {
+  nowMs: number
+  traceId: string
+  /** How it came: http or websocket. */
+  source: string
+  /** Address of the sender. */
+  client: string
+  /** Marks the first record of each batch, with the batch's ordinal; absent without Idempotency-Key. */
+  mark?: string
+}
+/** Name of the header that carries `mark:ordinal`. */
+export const MARK_HEADER = 'idempotency'
+
+/** One batch to append. */
+export interface Part {
+  topic: string
+  partition: number
+  recordCount: number
+  bytes: Uint8Array
+}
+export interface Taken {
+  parts: Part[]
+  eventCount: number
+  acceptedCount: number
+  rejected: Rejection[]
+  rejectedCount: number
+  rejectedByRule: Map<string, number>
+}
+
+/** Where a topic's records go: what the log says of it. */
+export interface Target {
+  topic: string
+  partitionCount: number
+  batchBytesMax: number
+}
+
+/** Events between two pauses: a large body must not hold up everything else on this thread. */
+const SLICE_EVENTS = 2_000
+/** Of a client's own `id`; a longer one stays in the value only. */
+const CLIENT_ID_BYTES_MAX = 128
+/** A record's own bytes besides key, value and headers, and what the mark adds to a first one. */
+const RECORD_BYTES_MAX = 40
+const MARK_BYTES_MAX = 80
+/** A batch's own bytes. */
+const BATCH_BYTES = 61
+
+const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
+
+/** Takes bodies for one topic, one at a time: it owns a checker and builders. */
+export class Intake {
+  readonly schema: TopicSchema
+  private readonly limits: IngestLimits
+  private readonly ids: IdSource
+  private readonly checker: JsonChecker
+  private readonly splitter = new EventSplitter()
+  private readonly idCapture: number
+  private readonly keyNames: Buffer[]
+  private readonly isKeyJson: boolean
+  private readonly keyIsText: boolean[]
+  private readonly builders: BatchBuilder[] = []
+  /** Ordinals of the parts that the builders are at; -1: the builder is empty. */
+  private openParts: number[] = []
+
+  constructor(schema: TopicSchema, limits: IngestLimits, ids: IdSource) {
+    this.schema = schema
+    this.limits = limits
+    this.ids = ids
+    const { keyFields } = schema
+    this.idCapture = keyFields.includes('id') ? keyFields.indexOf('id') : keyFields.length
+    this.checker = makeJsonChecker(schema.fields, keyFields.includes('id') ? keyFields : [...keyFields, 'id'])
+    this.isKeyJson = (schema.keyFormat ?? (keyFields.length === 1 ? 'raw' : 'json')) === 'json'
+    this.keyNames = keyFields.map((name, i) => Buffer.from(`${i === 0 ? '{' : ','}${JSON.stringify(name)}:`))
+    this.keyIsText = keyFields.map((name) => isQuotedKind(schema.fields.find((field) => field.name === name)?.type.kind))
+  }
+
+  /** Whether no record of an earlier body is left in the builders. */
+  get isEmpty(): boolean {
+    return this.builders.every((builder) => builder.recordCount === 0)
+  }
+
+  /**
+   * @param firstPartition  where events without key go
+   * @throws StreamError    INGEST_BODY_EMPTY, INGEST_EVENTS_TOO_MANY; then nothing is kept of the body
+   */
+  async take(body: Uint8Array, isNdjson: boolean, target: Target, firstPartition: number, context: EventContext): Promise<Taken> {
+    const { eventCount: eventCountMax } = this.limits
+    const { starts, ends, count } = this.splitter.split(body, isNdjson, eventCountMax)
+    if (count === 0) throw ingestErrors('INGEST_BODY_EMPTY', {})
+    if (count > eventCountMax) throw ingestErrors('INGEST_EVENTS_TOO_MANY', { limit: eventCountMax })
+    const taken: Taken = { parts: [], eventCount: count, acceptedCount: 0, rejected: [], rejectedCount: 0, rejectedByRule: new Map() }
+    const headers = new HeaderSet(context)
+    const letters = new DeadLetters(`${target.topic}.invalid`, body, context, this.limits, taken)
+    this.openParts = new Array(target.partitionCount).fill(-1)
+    for (let from = 0; from < count; from += SLICE_EVENTS) {
+      if (from > 0) await nextTurn()
+      this.slice(body, starts, ends, from, Math.min(count, from + SLICE_EVENTS), target, firstPartition, context, headers, letters, taken)
+    }
+    this.openParts.forEach((ordinal, partition) => {
+      if (ordinal >= 0) this.finish(taken, partition)
+    })
+    letters.finish()
+    return taken
+  }
+
+  private slice(
+    body: Uint8Array,
+    starts: Int32Array,
+    ends: Int32Array,
+    from: number,
+    to: number,
+    target: Target,
+    firstPartition: number,
+    context: EventContext,
+    headers: HeaderSet,
+    letters: DeadLetters,
+    taken: Taken,
+  ): void {
+    const { checker, idCapture } = this
+    const { captures, sources } = checker
+    const isKeyed = this.schema.keyFields.length > 0
+    checker.begin(body)
+    for (let i = from; i < to; i++) {
+      const start = starts[i]
+      const end = ends[i]
+      if (end - start > target.batchBytesMax) {
+        letters.add(i, start, end, { rule: 'size', path: '', message: `${end - start} bytes, a record may have ${target.batchBytesMax}` })
+        continue
+      }
+      const failure = checker.check(start, end)
+      if (failure !== undefined) {
+        letters.add(i, start, end, failure)
+        continue
+      }
+      let key: Uint8Array | null = null
+      let keyStart = 0
+      let keyEnd = 0
+      if (isKeyed) {
+        if (this.isKeyJson) {
+          key = this.jsonKey()
+          keyEnd = key?.length ?? 0
+        } else if (captures[0] >= 0) {
+          key = sources[0]
+          keyStart = captures[0]
+          keyEnd = captures[1]
+        }
+      }
+      const partition =
+        key === null ? firstPartition : target.partitionCount === 1 ? 0 : partitionOf(key, target.partitionCount, keyStart, keyEnd)
+      const idStart = captures[2 * idCapture]
+      const idSize = captures[2 * idCapture + 1] - idStart
+      const template =
+        idStart >= 0 && idSize > 0 && idSize <= CLIENT_ID_BYTES_MAX
+          ? headers.withClientId(sources[idCapture], idStart, idSize)
+          : headers.withId(this.ids)
+      const sizeMax = RECORD_BYTES_MAX + MARK_BYTES_MAX + end - start + keyEnd - keyStart + template.bytes.length
+      if (BATCH_BYTES + sizeMax > target.batchBytesMax) {
+        letters.add(i, start, end, { rule: 'size', path: '', message: `the record would have more than ${target.batchBytesMax} bytes` })
+        continue
+      }
+      const builder = (this.builders[partition] ??= new BatchBuilder(Math.min(target.batchBytesMax, 16 * 1024 + 2 * body.length)))
+      if (this.openParts[partition] >= 0 && builder.sizeBytes + sizeMax > target.batchBytesMax) this.finish(taken, partition)
+      if (this.openParts[partition] < 0) {
+        const ordinal = taken.parts.push({ topic: target.topic, partition, recordCount: 0, bytes: body }) - 1
+        this.openParts[partition] = ordinal
+        builder.appendRecord(key, body, start, end, headers.marked(template, ordinal), context.nowMs, keyStart, keyEnd)
+      } else {
+        builder.appendRecord(key, body, start, end, template, context.nowMs, keyStart, keyEnd)
+      }
+      taken.acceptedCount++
+    }
+  }
+
+  private finish(taken: Taken, partition: number): void {
+    const builder = this.builders[partition]
+    const part = taken.parts[this.openParts[partition]]
+    part.recordCount = builder.recordCount
+    part.bytes = builder.finish()
+    this.openParts[partition] = -1
+  }
+
+  /** The key fields as a JSON object, as Flink's key.format json has it; null if all of them are. */
+  private jsonKey(): Uint8Array | null {
+    const { captures, sources } = this.checker
+    const pieces: Uint8Array[] = []
+    let isNull = true
+    for (let k = 0; k < this.keyNames.length; k++) {
+      pieces.push(this.keyNames[k])
+      const start = captures[2 * k]
+      if (start < 0) {
+        pieces.push(latin1('null'))
+        continue
+      }
+      isNull = false
+      const text = sources[k].subarray(start, captures[2 * k + 1])
+      pieces.push(this.keyIsText[k] ? Buffer.from(JSON.stringify(Buffer.from(text).toString())) : text)
+    }
+    pieces.push(latin1('}'))
+    return isNull ? null : Buffer.concat(pieces)
+  }
+}
+
+const isQuotedKind = (kind: string | undefined): boolean =>
+  kind !== undefined && /^(CHAR|VARCHAR|BINARY|VARBINARY|DATE|TIME|TIMESTAMP|TIMESTAMP_LTZ)$/.test(kind)
+
+/** The headers of a request's records, encoded once for each length of an id. */
+class HeaderSet {
+  private readonly context: EventContext
+  private readonly ofIdSize: (HeaderTemplate | undefined)[] = []
+
+  constructor(context: EventContext) {
+    this.context = context
+  }
+
+  withId(ids: IdSource): HeaderTemplate {
+    ids.next(this.context.nowMs)
+    return this.withClientId(ids.text, 0, ID_BYTES)
+  }
+
+  withClientId(source: Uint8Array, start: number, size: number): HeaderTemplate {
+    const template = (this.ofIdSize[size] ??= this.encode(new Uint8Array(size)))
+    const { bytes, patchStart } = template
+    for (let i = 0; i < size; i++) bytes[patchStart + i] = source[start + i]
+    return template
+  }
+
+  /** The headers of a batch's first record. */
+  marked(template: HeaderTemplate, ordinal: number): HeaderTemplate {
+    const { mark } = this.context
+    if (mark === undefined) return template
+    return this.encode(template.bytes.subarray(template.patchStart, template.patchEnd), [[MARK_HEADER, latin1(`${mark}:${ordinal}`)]])
+  }
+
+  private encode(id: Uint8Array, more: [string, Uint8Array][] = []): HeaderTemplate {
+    const { nowMs, traceId, source } = this.context
+    const headers: [string, Uint8Array][] = [
+      ['id', id],
+      ['ingested_at', latin1(String(nowMs))],
+      ['trace_id', latin1(traceId)],
+      ['source', latin1(source)],
+      ...more,
+    ]
+    return encodeHeaders(headers, 'id')
+  }
+}
+
+/** Rejected events as records of `<topic>.invalid`. */
+class DeadLetters {
+  private readonly topic: string
+  private readonly body: Uint8Array
+  private readonly context: EventContext
+  private readonly limits: IngestLimits
+  private readonly taken: Taken
+  private builder: BatchBuilder | undefined
+  private ordinal = -1
+
+  constructor(topic: string, body: Uint8Array, context: EventContext, limits: IngestLimits, taken: Taken) {
+    this.topic = topic
+    this.body = body
+    this.context = context
+    this.limits = limits
+    this.taken = taken
+  }
+
+  add(index: number, start: number, end: number, failure: RowFailure): void {
+    const { taken, body, context, limits } = this
+    taken.rejectedCount++
+    taken.rejectedByRule.set(failure.rule, (taken.rejectedByRule.get(failure.rule) ?? 0) + 1)
+    if (taken.rejected.length < limits.rejectedListed) taken.rejected.push({ index, ...failure })
+    const kept = Math.min(end, start + limits.rawBytes)
+    if (this.builder && this.builder.sizeBytes + kept - start > 512 * 1024) this.finish()
+    const headers: [string, Uint8Array][] = [
+      ['rule', Buffer.from(failure.rule)],
+      ['path', Buffer.from(failure.path)],
+      ['message', Buffer.from(failure.message)],
+      ['length', latin1(String(end - start))],
+      ['sha256', latin1(createHash('sha256').update(body.subarray(start, end)).digest('hex'))],
+      ['source', latin1(context.source)],
+      ['client', Buffer.from(context.client)],
+      ['ingested_at', latin1(String(context.nowMs))],
+      ['trace_id', latin1(context.traceId)],
+    ]
+    if (this.builder === undefined) {
+      this.builder = new BatchBuilder()
+      this.ordinal = taken.parts.push({ topic: this.topic, partition: 0, recordCount: 0, bytes: body }) - 1
+      if (context.mark !== undefined) headers.push([MARK_HEADER, latin1(`${context.mark}:${this.ordinal}`)])
+    }
+    this.builder.appendRecord(null, body, start, kept, encodeHeaders(headers), context.nowMs)
+  }
+
+  finish(): void {
+    if (this.builder === undefined) return
+    const part = this.taken.parts[this.ordinal]
+    part.recordCount = this.builder.recordCount
+    part.bytes = this.builder.finish()
+    this.builder = undefined
+  }
+}
