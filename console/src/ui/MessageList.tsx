@@ -142,7 +142,7 @@ function MessageRow({ message, isOpen, onToggle, withTopic }: MessageRowProps) {
   const edit = rule === undefined ? editOf(message.value) : null
   return (
     <>
-      <button type="button" className="message-line" onClick={onToggle} aria-expanded={isOpen}>
+      <button type="button" className={edit ? 'message-line is-edit' : 'message-line'} onClick={onToggle} aria-expanded={isOpen}>
         <Chevron size={13} aria-hidden />
         {edit ? (
           <EditLine edit={edit} />

@@ -32,6 +32,7 @@ export function eventTimeMs(stats: Stats | null): number | null {
 export function Shell() {
   const [isPaletteOpen, setPaletteOpen] = useState(false)
   const isTokenWanted = useSyncExternalStore(access.subscribe, () => access.isWanted)
+  const { link, latest } = useStats()
   const path = useRouterState({ select: (state) => state.location.pathname })
 
   useEffect(() => {
@@ -53,7 +54,7 @@ export function Shell() {
   }, [path])
 
   return (
-    <div className="frame">
+    <div className={latest && link !== 'live' ? 'frame is-lost' : 'frame'}>
       <a className="skip-link" href="#main">
         Skip to content
       </a>

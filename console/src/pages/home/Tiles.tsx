@@ -109,7 +109,7 @@ function LatencyTile({ latest, history }: { latest: Stats | null; history: reado
           })}
         </span>
       }
-      note={latency ? `${formatInteger(latency.count)} in 10 s` : 'no change was pushed in the last 10 s'}
+      note={latency ? `of ${formatInteger(latency.count)} pushes in 10 s` : 'no change was pushed in the last 10 s'}
       history={measured}
     />
   )
