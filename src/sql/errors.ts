@@ -9,6 +9,12 @@ const listed = (items: string[], countMax = 8): string => {
   return shown.length > 1 ? `${shown.slice(0, -1).join(', ')} or ${shown.at(-1)}` : (shown[0] ?? 'nothing')
 }
 
+/** Where it is: the binder knows the span, the statement's text gives the position. */
+interface Placed {
+  span?: Span
+  position?: TextPosition
+}
+
 export const sqlErrors = defineErrors({
   // ---- parser
   SQL_SYNTAX: spec<{ found: string; expected: string[]; nearest?: string; written?: string; advice?: string; position: TextPosition }>({
@@ -44,7 +50,7 @@ export const sqlErrors = defineErrors({
     message: (p) => `line ${p.position.line}, column ${p.position.column}: type ${p.type} is not possible`,
     hint: (p) => p.reason,
   }),
-  SQL_NOT_SUPPORTED: spec<{ what: string; instead: string; position?: TextPosition }>({
+  SQL_NOT_SUPPORTED: spec<{ what: string; instead: string } & Placed>({
     ...user,
     message: (p) => `${p.position ? `line ${p.position.line}, column ${p.position.column}: ` : ''}${p.what} is not supported`,
     hint: (p) => p.instead,
@@ -75,5 +81,236 @@ export const sqlErrors = defineErrors({
     ...user,
     message: (p) => `${p.from} cannot be cast to ${p.to}`,
     hint: () => 'Go through STRING, or use a function that reads the value, such as TO_TIMESTAMP.',
+  }),
+  // ---- binder; `span` is turned into a position when the statement is known
+  SQL_LITERAL_UNREADABLE: spec<{ text: string; expected: string } & Placed>({
+    ...user,
+    message: (p) => `'${p.text}' is not ${p.expected}`,
+    hint: (p) => `Write ${p.expected}.`,
+  }),
+  SQL_TABLE_NOT_FOUND: spec<{ table: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `table "${p.table}" does not exist`,
+    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'Run SHOW TABLES to see all, or declare it with CREATE TABLE.'),
+  }),
+  SQL_NAME_TAKEN: spec<{ name: string; what: string } & Placed>({
+    ...user,
+    httpStatus: 409,
+    message: (p) => `${p.what} "${p.name}" exists already`,
+    hint: () => `Write IF NOT EXISTS, choose another name, or DROP it first.`,
+  }),
+  SQL_OBJECT_NOT_FOUND: spec<{ what: string; name: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `${p.what} "${p.name}" does not exist`,
+    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'Write IF EXISTS where that is no mistake.'),
+  }),
+  SQL_COLUMN_NOT_FOUND: spec<{ column: string; table?: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `column "${p.column}" does not exist${p.table ? ` in table "${p.table}"` : ' in any table of this query'}`,
+    hint: (p) =>
+      p.nearest
+        ? `Did you mean "${p.nearest}"?`
+        : `Run DESCRIBE ${p.table ?? 'on the tables'} to see the columns; names are case-sensitive.`,
+  }),
+  SQL_COLUMN_AMBIGUOUS: spec<{ column: string; tables: string[] } & Placed>({
+    ...user,
+    message: (p) => `column "${p.column}" exists in several tables: ${p.tables.join(', ')}`,
+    hint: (p) => `Write which one: ${p.tables[0]}.${p.column}.`,
+  }),
+  SQL_FIELD_NOT_FOUND: spec<{ field: string; fields: string[]; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => (p.fields.length > 0 ? `there is no field "${p.field}"` : `"${p.field}" is taken from a value that is no ROW`),
+    hint: (p) =>
+      p.nearest
+        ? `Did you mean "${p.nearest}"?`
+        : p.fields.length > 0
+          ? `Its fields are ${p.fields.join(', ')}.`
+          : 'Only a ROW has fields.',
+  }),
+  SQL_COLUMN_DUPLICATE: spec<{ column: string } & Placed>({
+    ...user,
+    message: (p) => `column "${p.column}" is named twice`,
+    hint: () => 'Give each column a name of its own.',
+  }),
+  SQL_COLUMN_COUNT: spec<{ what: string; actual: number; expected: number } & Placed>({
+    ...user,
+    message: (p) => `${p.what} has ${p.actual} ${p.actual === 1 ? 'column' : 'columns'}, expected ${p.expected}`,
+    hint: () => 'Name as many columns as there are values.',
+  }),
+  SQL_TYPES_DIFFER: spec<{ what: string; column: string; types: string[] } & Placed>({
+    ...user,
+    message: (p) => `${p.what}: column "${p.column}" has types that do not fit together: ${p.types.join(', ')}`,
+    hint: () => 'Bring them to one type with CAST(… AS …).',
+  }),
+  SQL_NOT_BOOLEAN: spec<{ what: string; type: string } & Placed>({
+    ...user,
+    message: (p) => `${p.what} must be BOOLEAN, it is ${p.type}`,
+    hint: () => 'Write a condition, for example a comparison.',
+  }),
+  SQL_EXPRESSION_MISPLACED: spec<{ what: string } & Placed>({
+    ...user,
+    message: (p) => `${p.what} cannot stand here`,
+    hint: () => 'An expression with a value is needed.',
+  }),
+  SQL_NOT_CONSTANT: spec<{ what: string; expected: string } & Placed>({
+    ...user,
+    message: (p) => `${p.what} must be ${p.expected}`,
+    hint: () => 'Write a literal: it must be known before rows arrive.',
+  }),
+  SQL_COLUMN_NOT_GROUPED: spec<{ column: string } & Placed>({
+    ...user,
+    message: (p) => `column "${p.column}" is neither grouped nor inside an aggregate`,
+    hint: (p) => `Add ${p.column} to GROUP BY, or write MAX(${p.column}).`,
+  }),
+  SQL_AGGREGATE_MISPLACED: spec<{ name: string } & Placed>({
+    ...user,
+    message: (p) => `the aggregate ${p.name} cannot stand here`,
+    hint: () => 'Aggregates belong into SELECT, HAVING and ORDER BY, and not inside one another; filter them with HAVING.',
+  }),
+  SQL_AGGREGATE_ARGUMENTS: spec<{ name: string; types: string; expected: string } & Placed>({
+    ...user,
+    message: (p) => `${p.name} cannot be applied to (${p.types})`,
+    hint: (p) => `It takes ${p.expected}.`,
+  }),
+  SQL_DISTINCT_UNSUPPORTED: spec<{ name: string; types: string } & Placed>({
+    ...user,
+    message: (p) => `${p.name}(DISTINCT …) cannot be applied to (${p.types})`,
+    hint: () => 'DISTINCT takes one argument that is no ROW; several can be joined to one text.',
+  }),
+  SQL_GROUPING_INVALID: spec<{ name: string } & Placed>({
+    ...user,
+    message: (p) => `the arguments of ${p.name} must be columns of GROUP BY`,
+    hint: () => 'Write a column that is grouped, as it is written in GROUP BY.',
+  }),
+  SQL_WINDOW_TIME_ATTRIBUTE: spec<{ fn: string; column: string; type: string } & Placed>({
+    ...user,
+    message: (p) => `${p.fn} needs a time attribute, "${p.column}" is only ${p.type}`,
+    hint: (p) =>
+      `Declare WATERMARK FOR ${p.column} AS … in its table, and pass the column on as it is: a calculation or a join makes it an ordinary timestamp.`,
+  }),
+  SQL_WINDOW_ARGUMENTS: spec<{ fn: string; reason: string; expected: string } & Placed>({
+    ...user,
+    message: (p) => `${p.fn}: ${p.reason}`,
+    hint: (p) => `Write ${p.expected}.`,
+  }),
+  SQL_WINDOW_NOT_GROUPED: spec<{ fn: string; window: string } & Placed>({
+    ...user,
+    message: (p) => `${p.fn} has no matching ${p.window} in GROUP BY`,
+    hint: (p) => `Group by ${p.window}(…) with the same arguments.`,
+  }),
+  SQL_TABLE_FUNCTION_NOT_FOUND: spec<{ fn: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `there is no table function ${p.fn}`,
+    hint: (p) => (p.nearest ? `Did you mean ${p.nearest}?` : 'Table functions are TUMBLE, HOP, CUMULATE, SESSION and UNNEST.'),
+  }),
+  SQL_OVER_MISSING: spec<{ name: string } & Placed>({
+    ...user,
+    message: (p) => `${p.name} needs OVER (…)`,
+    hint: (p) => `Write ${p.name}(…) OVER (PARTITION BY … ORDER BY …).`,
+  }),
+  SQL_OVER_WINDOWS_DIFFER: spec<Placed>({
+    ...user,
+    message: () => 'all OVER windows of one SELECT must be the same',
+    hint: () => 'Compute each window in a sub-query of its own.',
+  }),
+  SQL_OVER_UNSUPPORTED: spec<{ reason: string; instead: string } & Placed>({
+    ...user,
+    message: (p) => `this OVER window cannot be computed on a stream: ${p.reason}`,
+    hint: (p) => p.instead,
+  }),
+  SQL_WINDOW_NAME_NOT_FOUND: spec<{ name: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `there is no window "${p.name}" in the WINDOW clause`,
+    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : `Add WINDOW ${p.name} AS (…) after the query.`),
+  }),
+  SQL_RANK_UNSUPPORTED: spec<{ fn: string } & Placed>({
+    ...user,
+    message: (p) => `the first N rows cannot be taken by ${p.fn}`,
+    hint: () => 'Use ROW_NUMBER().',
+  }),
+  SQL_SORT_UNSUPPORTED: spec<{ column: string } & Placed>({
+    ...user,
+    message: (p) => `an endless table cannot be sorted by "${p.column}"`,
+    hint: () => 'Order by a time attribute first (ascending), or add LIMIT.',
+  }),
+  SQL_UPDATING_INPUT: spec<{ what: string } & Placed>({
+    ...user,
+    message: (p) => `${p.what} cannot work on rows that are updated or deleted later`,
+    hint: () => 'Its input must be append-only: for example a window aggregate in place of a plain GROUP BY.',
+  }),
+  SQL_JOIN_TYPE_MISMATCH: spec<{ left: string; right: string } & Placed>({
+    ...user,
+    message: (p) => `columns of types ${p.left} and ${p.right} cannot be joined`,
+    hint: () => 'Bring them to one type with CAST(… AS …).',
+  }),
+  SQL_TEMPORAL_JOIN: spec<{ reason: string; instead: string } & Placed>({
+    ...user,
+    message: (p) => `FOR SYSTEM_TIME AS OF: ${p.reason}`,
+    hint: (p) => p.instead,
+  }),
+  SQL_SUBQUERY_MISPLACED: spec<Placed>({
+    ...user,
+    message: () => 'a sub-query cannot stand here',
+    hint: () => 'Compute it in a sub-query of FROM, or in WITH, and join it.',
+  }),
+  SQL_CORRELATION_UNSUPPORTED: spec<{ what: string } & Placed>({
+    ...user,
+    message: (p) => `the sub-query uses columns of the query around it in a way that cannot be turned into a join: ${p.what}`,
+    hint: () => 'Compare the outer columns with = in its WHERE, or write the join yourself.',
+  }),
+  SQL_MATCH_UNSUPPORTED: spec<{ what: string; instead: string } & Placed>({
+    ...user,
+    message: (p) => `MATCH_RECOGNIZE: ${p.what}`,
+    hint: (p) => p.instead,
+  }),
+  SQL_MATCH_VARIABLE: spec<{ name: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `"${p.name}" is no variable of the pattern`,
+    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'DEFINE, SUBSET and AFTER MATCH use variables of PATTERN.'),
+  }),
+  SQL_WATERMARK_INVALID: spec<{ column: string; type: string } & Placed>({
+    ...user,
+    message: (p) => `a watermark needs a TIMESTAMP(0 … 3) or TIMESTAMP_LTZ(0 … 3), column "${p.column}" gives ${p.type}`,
+    hint: (p) => `Declare "${p.column}" as TIMESTAMP(3), or add a computed column: ts AS TO_TIMESTAMP(…).`,
+  }),
+  SQL_KEY_INVALID: spec<{ column: string; reason: string } & Placed>({
+    ...user,
+    message: (p) => `column "${p.column}" cannot be part of the PRIMARY KEY: ${p.reason}`,
+    hint: () => 'A key is made of physical columns, each named once.',
+  }),
+  SQL_KEY_MISSING: spec<{ table: string; columns: string[] } & Placed>({
+    ...user,
+    message: (p) => `the rows of "${p.table}" have no key that follows from the query`,
+    hint: (p) => `Declare one: CREATE MATERIALIZED TABLE ${p.table} (PRIMARY KEY (${p.columns.join(', ')}) NOT ENFORCED) …`,
+  }),
+  SQL_KEY_REQUIRED: spec<{ table: string; connector: string } & Placed>({
+    ...user,
+    message: (p) => `table "${p.table}" with connector ${p.connector} needs a PRIMARY KEY`,
+    hint: () => 'Add PRIMARY KEY (…) NOT ENFORCED to its columns.',
+  }),
+  SQL_SINK_APPEND_ONLY: spec<{ table: string; connector: string } & Placed>({
+    ...user,
+    message: (p) => `table "${p.table}" (connector ${p.connector}) takes only new rows, the query updates and deletes rows`,
+    hint: () => "Write to a table with 'connector' = 'upsert-kafka' and a PRIMARY KEY, or aggregate by windows.",
+  }),
+  SQL_INSERT_TYPE: spec<{ table: string; column: string; from: string; to: string } & Placed>({
+    ...user,
+    message: (p) => `column "${p.column}" of "${p.table}" is ${p.to}, the query gives ${p.from}`,
+    hint: (p) => `Write CAST(… AS ${p.to}).`,
+  }),
+  SQL_INSERT_NULL: spec<{ table: string; column: string } & Placed>({
+    ...user,
+    message: (p) => `column "${p.column}" of "${p.table}" is NOT NULL and gets no value`,
+    hint: () => 'Add it to the columns of the INSERT.',
+  }),
+  SQL_INSERT_TARGET: spec<{ table: string; what: string } & Placed>({
+    ...user,
+    message: (p) => `${p.what} "${p.table}" cannot be written to`,
+    hint: () => 'INSERT INTO takes a table that CREATE TABLE declared.',
+  }),
+  SQL_VIEW_CYCLE: spec<{ view: string } & Placed>({
+    ...user,
+    message: (p) => `view "${p.view}" uses itself`,
+    hint: () => 'A view may use only what was declared before it.',
   }),
 })

@@ -54,6 +54,8 @@ interface Base {
   changelog: Changelog
   /** Ordinals that identify a row of the result, where known. */
   upsertKey?: number[]
+  /** The part of the text that asked for this node, for errors that only planning finds. */
+  span?: Span
 }
 
 export type Plan =
@@ -149,9 +151,13 @@ export type Plan =
       to: number
       rankColumn: boolean
       windowed?: { start: number; end: number }
+      /** Of rows with equal sort keys the one that came last is first (keep-last deduplication in a window). */
+      lastOfTies?: boolean
     })
   | (Base & { node: 'deduplicate'; input: Plan; keys: number[]; timeColumn: number; keep: 'first' | 'last'; processingTime: boolean })
   | (Base & { node: 'sort'; input: Plan; orderBy: SortKey[] })
+  /** Upserts by key become a whole changelog: the last row of each key is kept. */
+  | (Base & { node: 'normalize'; input: Plan; keys: number[] })
   | (Base & { node: 'limit'; input: Plan; orderBy: SortKey[]; offset: number; limit?: number })
   | (Base & { node: 'match'; input: Plan; spec: MatchPlan })
   | (Base & { node: 'setOperation'; operator: 'INTERSECT' | 'EXCEPT'; all: boolean; left: Plan; right: Plan })
@@ -169,16 +175,39 @@ export interface OverFrame {
   preceding?: number
   timeOrdered: boolean
 }
-/** Filled when MATCH_RECOGNIZE is built; kept open until then. */
+/**
+ * MATCH_RECOGNIZE … ONE ROW PER MATCH; fields = partition keys, then measures.
+ *
+ * Conditions and measures are expressions over `values`: what they read from the rows of the match, computed first.
+ */
 export interface MatchPlan {
   partitionKeys: number[]
+  /** The first key is the time attribute, ascending. */
   orderBy: SortKey[]
-  pattern: unknown
-  measures: unknown[]
-  define: unknown[]
-  afterMatch: unknown
+  /** Names of the pattern's variables; everywhere else a variable is its ordinal here. */
+  variables: string[]
+  /** One after the other; a variable stands once. */
+  pattern: MatchStep[]
+  /** By variable; undefined where every row fits. */
+  define: ({ values: MatchValue[]; condition: Expr } | undefined)[]
+  measures: { values: MatchValue[]; exprs: Expr[] }
+  /** Without AFTER MATCH all matches are found, also those that overlap: NO SKIP. */
+  afterMatch: { kind: 'NO SKIP' | 'PAST LAST ROW' | 'NEXT ROW' } | { kind: 'FIRST' | 'LAST'; variable: number }
+  /** A match is shorter than this. */
   withinMs?: number
 }
+export interface MatchStep {
+  variable: number
+  min: number
+  /** undefined: no limit. */
+  max?: number
+  greedy: boolean
+}
+/** `variables` undefined: rows of all variables. In a condition the row that is being tested counts as a row of its variable. */
+export type MatchValue =
+  /** A column of the row `offset` rows after the first, or before the last, of these variables; NULL if there is none. */
+  | { kind: 'row'; variables?: number[]; from: 'FIRST' | 'LAST'; offset: number; column: number; type: SqlType }
+  | { kind: 'aggregate'; variables?: number[]; call: AggregateCall }
 
 /** A table as declared, bound: what a scan or a sink needs to know. */
 export interface TableDef {
@@ -203,7 +232,8 @@ export type TableColumn = { name: string; type: SqlType; comment?: string } & (
 
 /** A statement after binding. */
 export type BoundStatement =
-  | { type: 'createTable'; table: TableDef; ifNotExists: boolean }
+  /** `insert` fills the new table: CREATE TABLE … AS. */
+  | { type: 'createTable'; table: TableDef; ifNotExists: boolean; insert?: Plan }
   | { type: 'createView'; name: string; fields: Field[]; sql: string }
   | { type: 'createMaterializedTable'; table: MaterializedTableDef; query: Plan }
   | { type: 'query'; query: Plan }
@@ -211,6 +241,8 @@ export type BoundStatement =
   | { type: 'statementSet'; inserts: { table: TableDef; query: Plan }[] }
   | { type: 'explain'; details: string[]; plans: { target?: string; query: Plan }[] }
   | { type: 'text'; columns: string[]; rows: string[][] }
+  | { type: 'createFunction'; name: string; target: string }
+  /** Without value: RESET of the key; of all if `key` is empty. */
   | { type: 'set'; key: string; value?: string }
   | { type: 'drop'; what: string; name: string; ifExists: boolean }
   | { type: 'done'; message: string }
@@ -222,4 +254,6 @@ export interface MaterializedTableDef {
   freshnessMs?: number
   options: Record<string, string>
   comment?: string
+  /** The text of the declaring statement, for SHOW CREATE. */
+  ddl?: string
 }

@@ -1,0 +1,185 @@
+// Correlated sub-queries become joins: what compares inner with outer columns is lifted out of the sub-query, into the condition of the join.
+//
+//   SELECT … FROM r WHERE r.k = l.k AND r.w > 3     becomes     (r where w > 3) with the condition  r.k = l.k
+//   SELECT SUM(w) FROM r WHERE r.k = l.k            becomes     (SUM(w) of r by k) with the condition  k = l.k
+//
+// Only what a stream can compute is lifted: an aggregate over outer columns needs equalities, as these become its keys.
+import { t } from '../data/index.ts'
+import type { Span } from './ast.ts'
+import type { Source } from './bind-from.ts'
+import { columnsOfPlan, filter, joinPlan, project } from './bind-plan.ts'
+import type { Scope } from './bind-scope.ts'
+import { sqlErrors } from './errors.ts'
+import {
+  andAll,
+  asOuterReference,
+  columnExpr,
+  conjuncts,
+  hasOuterReference,
+  isCall,
+  literalExpr,
+  mapColumns,
+  mapExpr,
+  outerReference,
+  shiftColumns,
+} from './expr.ts'
+import { resolveCall } from './functions/index.ts'
+import type { Expr, Plan } from './plan.ts'
+import { exprsOf, somePlan } from './plan-tree.ts'
+
+export interface Lifted {
+  /** Free of outer references. */
+  plan: Plan
+  /** The sub-query's columns, over the plan's columns and outer references. */
+  outputs: Expr[]
+  /** What must hold between the plan's columns and the outer row. */
+  conditions: Expr[]
+  /** A global aggregate: it has a row even where the plan has none, with COUNT 0 and NULL for the others. */
+  isTotal: boolean
+}
+
+const isCorrelated = (plan: Plan): boolean => somePlan(plan, (node) => exprsOf(node).some(hasOuterReference))
+
+/** @throws StreamError  SQL_CORRELATION_UNSUPPORTED */
+export function liftCorrelation(plan: Plan, span: Span): Lifted {
+  const unsupported = (what: string): Error => sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what, span })
+  const lift = (node: Plan): Lifted => {
+    if (!isCorrelated(node)) return { plan: node, outputs: columnsOfPlan(node), conditions: [], isTotal: isGlobal(node) }
+    switch (node.node) {
+      case 'calc':
+        return liftCalc(node, lift(node.input))
+      case 'join': {
+        if (node.kind !== 'INNER') throw unsupported(`a ${node.kind} join`)
+        return liftJoin(node, lift(node.left), lift(node.right))
+      }
+      case 'groupAggregate':
+        return liftAggregate(node, lift(node.input), unsupported)
+      default:
+        throw unsupported(DESCRIPTIONS[node.node] ?? node.node)
+    }
+  }
+  return lift(plan)
+}
+
+const DESCRIPTIONS: Partial<Record<Plan['node'], string>> = {
+  limit: 'below a LIMIT',
+  over: 'below an OVER window',
+  union: 'in a UNION',
+  setOperation: 'in INTERSECT or EXCEPT',
+  windowTvf: 'below a window function',
+  windowAggregate: 'below a window aggregate',
+  correlate: 'below UNNEST',
+}
+
+const isGlobal = (plan: Plan): boolean =>
+  (plan.node === 'groupAggregate' && plan.keys.length === 0) ||
+  (plan.node === 'calc' && plan.predicate === undefined && isGlobal(plan.input))
+
+function liftCalc(node: Extract<Plan, { node: 'calc' }>, input: Lifted): Lifted {
+  const over = (expr: Expr): Expr => mapColumns(expr, (column) => input.outputs[column.index])
+  const conditions = conjuncts(node.predicate).map(over)
+  const own = conditions.filter((condition) => !hasOuterReference(condition))
+  return {
+    plan: filter(input.plan, andAll(own)),
+    outputs: node.projections.map(over),
+    conditions: [...input.conditions, ...conditions.filter(hasOuterReference)],
+    isTotal: input.isTotal && conditions.length === 0,
+  }
+}
+
+function liftJoin(node: Extract<Plan, { node: 'join' }>, left: Lifted, right: Lifted): Lifted {
+  const width = left.plan.fields.length
+  const outputs = [...left.outputs, ...right.outputs.map((output) => shiftColumns(output, width))]
+  const conditions = conjuncts(node.condition).map((condition) => mapColumns(condition, (column) => outputs[column.index]))
+  const own = conditions.filter((condition) => !hasOuterReference(condition))
+  return {
+    plan: joinPlan('INNER', left.plan, right.plan, andAll(own)),
+    outputs,
+    conditions: [
+      ...left.conditions,
+      ...right.conditions.map((condition) => shiftColumns(condition, width)),
+      ...conditions.filter(hasOuterReference),
+    ],
+    isTotal: false,
+  }
+}
+
+/** The inner sides of the equalities become keys of the aggregate. */
+function liftAggregate(node: Extract<Plan, { node: 'groupAggregate' }>, input: Lifted, unsupported: (what: string) => Error): Lifted {
+  if (input.outputs.some(hasOuterReference)) throw unsupported('an aggregate of outer columns')
+  const equalities = input.conditions.map((condition) => {
+    const sides = splitEquality(condition)
+    if (sides === undefined) throw unsupported('an aggregate whose rows are not chosen by = alone')
+    return sides
+  })
+  const width = input.outputs.length
+  const projections = [...input.outputs, ...equalities.map(({ inner }) => inner)]
+  const names = projections.map((_, i) => node.input.fields[i]?.name ?? `$key${i - width}`)
+  const keys = [...node.keys, ...equalities.map((_, i) => width + i)]
+  const keyFields = equalities.map(({ inner }, i) => ({ name: `$key${i}`, type: inner.type }))
+  const keyCount = node.keys.length
+  const fields = [...node.fields.slice(0, keyCount), ...keyFields, ...node.fields.slice(keyCount)]
+  const isGlobalOne = keyCount === 0
+  const outputs = node.fields.map((field, i) => {
+    const column = columnExpr(i < keyCount ? i : i + equalities.length, field.type)
+    if (!isGlobalOne || node.aggregates[i].fn !== 'COUNT') return column
+    return resolveCall('COALESCE', [{ ...column, type: t.bigint() }, literalExpr(0n, t.bigint(false))])
+  })
+  return {
+    plan: { ...node, input: project(input.plan, projections, names), keys, fields },
+    outputs,
+    conditions: equalities.map(({ inner, outer }, i) => resolveCall('EQUALS', [columnExpr(keyCount + i, inner.type), outer])),
+    isTotal: isGlobalOne,
+  }
+}
+
+/** `inner = outer`, with inner columns on one side and outer ones alone on the other. */
+export function splitEquality(condition: Expr): { inner: Expr; outer: Expr } | undefined {
+  if (!isCall(condition, 'EQUALS')) return undefined
+  const [a, b] = condition.args
+  const isInner = (expr: Expr): boolean => !hasOuterReference(expr)
+  const isOuter = (expr: Expr): boolean => hasOuterReference(expr) && !hasColumn(expr)
+  if (isInner(a) && isOuter(b)) return { inner: a, outer: b }
+  if (isInner(b) && isOuter(a)) return { inner: b, outer: a }
+  return undefined
+}
+const hasColumn = (expr: Expr): boolean => expr.kind === 'column' || (expr.kind === 'call' && expr.args.some(hasColumn))
+
+/** An expression over inner columns and outer references, as one over the rows of `outer` joined with the inner ones. */
+export const overJoined = (expr: Expr, outerWidth: number): Expr =>
+  mapExpr(expr, (part) => {
+    if (part.kind === 'column') return columnExpr(part.index + outerWidth, part.type)
+    const reference = asOuterReference(part)
+    if (reference === undefined) return part
+    return reference.level === 1 ? columnExpr(reference.index, part.type) : outerReference(reference.level - 1, reference.index, part.type)
+  })
+
+/** Computes the outputs below the join, so that an outer join can make them NULL. */
+export function materialized(lifted: Lifted, span: Span): Lifted {
+  if (lifted.isTotal || lifted.outputs.every((output) => output.kind === 'column')) return lifted
+  if (lifted.outputs.some(hasOuterReference))
+    throw sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what: 'it selects outer columns in an outer join', span })
+  const { plan, outputs } = lifted
+  const width = plan.fields.length
+  const names = [...plan.fields.map((field) => field.name), ...outputs.map((_, i) => `$output${i}`)]
+  return {
+    ...lifted,
+    plan: project(plan, [...columnsOfPlan(plan), ...outputs], names),
+    outputs: outputs.map((output, i) => columnExpr(width + i, output.type)),
+  }
+}
+
+/** left [LEFT] JOIN LATERAL right: the rows of the result are left's columns, then right's. */
+export function lateralJoin(kind: 'INNER' | 'LEFT', left: Plan, right: Source, span: Span): { plan: Plan; rightScope: Scope } {
+  const lifted = liftCorrelation(right.plan, span)
+  const isPlain = lifted.conditions.length === 0 && !lifted.outputs.some(hasOuterReference)
+  if (isPlain) return { plan: joinPlan(kind, left, right.plan, undefined), rightScope: right.scope }
+  const inner = kind === 'LEFT' ? materialized(lifted, span) : lifted
+  const width = left.fields.length
+  const condition = andAll(inner.conditions.map((one) => overJoined(one, width)))
+  const joined = joinPlan(inner.isTotal ? 'LEFT' : kind, left, inner.plan, condition)
+  const retype = (expr: Expr): Expr => mapColumns(expr, (column) => columnExpr(column.index, joined.fields[column.index].type))
+  const outputs = inner.outputs.map((output) => retype(overJoined(output, width)))
+  const names = [...left.fields, ...right.plan.fields].map((field) => field.name)
+  return { plan: project(joined, [...columnsOfPlan(joined).slice(0, width), ...outputs], names), rightScope: right.scope }
+}

@@ -1,0 +1,91 @@
+// INSERT INTO: the query's columns brought to the table's, and what a table's connector can take.
+import type { Field } from '../data/index.ts'
+import { formatType, withNullable } from '../data/index.ts'
+import type { Statement } from './ast.ts'
+import { columnsOfPlan, project } from './bind-plan.ts'
+import { bindQuery } from './bind-query.ts'
+import type { BindContext } from './bind-scope.ts'
+import { ordinalOf, requireUnique } from './bind-table.ts'
+import { sqlErrors } from './errors.ts'
+import { literalExpr } from './expr.ts'
+import { coerce, sameType } from './functions/index.ts'
+import { optimize } from './optimize.ts'
+import { changelogOfTable } from './optimize-traits.ts'
+import type { Expr, Plan, TableDef } from './plan.ts'
+
+type InsertStatement = Extract<Statement, { type: 'insert' }>
+
+/** Connectors that can only add: a change to a row that was written needs upserts. */
+const APPEND_CONNECTORS = ['kafka', 'filesystem', 'http-poll']
+
+/** Columns that INSERT fills, in declared order: physical ones, and metadata that is not virtual. */
+export const sinkOrdinals = (table: TableDef): number[] =>
+  table.columns.flatMap((column, i) => (column.kind === 'computed' || (column.kind === 'metadata' && column.virtual) ? [] : [i]))
+
+/** @throws StreamError  SQL_INSERT_TARGET, SQL_INSERT_TYPE, SQL_INSERT_NULL, SQL_COLUMN_COUNT, SQL_SINK_APPEND_ONLY and those of queries */
+export function bindInsert(statement: InsertStatement, context: BindContext): { table: TableDef; query: Plan } {
+  const entry = context.catalog.require(statement.table)
+  if (entry.kind !== 'table') {
+    const table = statement.table.parts.at(-1)!.name
+    throw sqlErrors('SQL_INSERT_TARGET', { table, what: entry.kind, span: statement.table.span })
+  }
+  const { table } = entry
+  if (statement.overwrite) {
+    throw sqlErrors('SQL_NOT_SUPPORTED', { what: 'INSERT OVERWRITE into a stream', instead: 'Use INSERT INTO.', span: statement.span })
+  }
+  return { table, query: sinkPlan(table, bindQuery(statement.query, context, undefined, true), statement) }
+}
+
+/** The optimized plan whose rows are those of the table. */
+export function sinkPlan(
+  table: TableDef,
+  query: Plan,
+  { columns, span, query: text }: Pick<InsertStatement, 'columns' | 'span' | 'query'>,
+): Plan {
+  const ordinals = sinkOrdinals(table)
+  const names = ordinals.map((ordinal) => table.columns[ordinal].name)
+  requireUnique(columns)
+  const targets = columns.length > 0 ? columns.map((column) => ordinalOf(column, names)) : ordinals.map((_, i) => i)
+  if (query.fields.length !== targets.length) {
+    throw sqlErrors('SQL_COLUMN_COUNT', {
+      what: `the query for "${table.name}"`,
+      actual: query.fields.length,
+      expected: targets.length,
+      span: text.span,
+    })
+  }
+  const given = columnsOfPlan(query)
+  const exprs = ordinals.map((ordinal, i): Expr => {
+    const { name: column, type } = table.columns[ordinal]
+    const source = targets.indexOf(i)
+    if (source < 0) {
+      if (!type.nullable) throw sqlErrors('SQL_INSERT_NULL', { table: table.name, column, span })
+      return literalExpr(null, type)
+    }
+    const expr = coerce(given[source], type)
+    if (expr === undefined) {
+      const at = text.type === 'select' && text.items.length === targets.length ? text.items[source].span : text.span
+      throw sqlErrors('SQL_INSERT_TYPE', {
+        table: table.name,
+        column,
+        from: formatType(given[source].type),
+        to: formatType(withNullable(type, true)),
+        span: at,
+      })
+    }
+    return expr
+  })
+  const isSame =
+    exprs.every((expr, i) => expr.kind === 'column' && expr.index === i && sameType(expr.type, table.columns[ordinals[i]].type)) &&
+    exprs.length === given.length
+  const projected =
+    isSame && query.node !== 'scan'
+      ? ({ ...query, fields: query.fields.map((field, i): Field => ({ ...field, name: names[i] })) } as Plan)
+      : project(query, exprs, names)
+  const plan = optimize(projected)
+  const { connector } = table.options
+  if (plan.changelog !== 'append' && APPEND_CONNECTORS.includes(connector) && changelogOfTable(table) === 'append') {
+    throw sqlErrors('SQL_SINK_APPEND_ONLY', { table: table.name, connector, span: text.span })
+  }
+  return plan
+}

@@ -1,0 +1,340 @@
+// MATCH_RECOGNIZE: what Flink can do of it, and a plain word for what it cannot.
+import type { Field } from '../data/index.ts'
+import { t, withNullable } from '../data/index.ts'
+import { isAggregateFunction, resolveAggregate } from './aggregates.ts'
+import type { Expression, FunctionCall, Identifier, MatchSpec, Pattern, Span, TableRef } from './ast.ts'
+import { walk } from './ast-walk.ts'
+import { bindExpression, functionName } from './bind-expression.ts'
+import type { Source } from './bind-from.ts'
+import { columnsOfPlan, project } from './bind-plan.ts'
+import { sortKey } from './bind-query.ts'
+import type { BindContext, Env, Scope } from './bind-scope.ts'
+import { bindCondition } from './bind-subquery.ts'
+import { constantIntervalMs } from './bind-window.ts'
+import { sqlErrors } from './errors.ts'
+import { columnExpr, exprKey } from './expr.ts'
+import { castExpr, sameType } from './functions/index.ts'
+import type { Expr, MatchPlan, MatchStep, MatchValue, Plan, SortKey } from './plan.ts'
+import { nearestName } from './suggest.ts'
+
+type MatchRef = Extract<TableRef, { type: 'match' }>
+type CallNode = FunctionCall & { span: Span }
+
+const refuse = (what: string, instead: string, span: Span): Error => sqlErrors('SQL_MATCH_UNSUPPORTED', { what, instead, span })
+
+/** @throws StreamError  SQL_MATCH_UNSUPPORTED, SQL_MATCH_VARIABLE and those of expressions */
+export function bindMatch({ spec, span }: MatchRef, context: BindContext, input: Source): Plan {
+  const matcher = new Matcher(spec, context, input)
+  return matcher.plan(span)
+}
+
+class Matcher {
+  private readonly spec: MatchSpec
+  private readonly env: Env
+  private readonly source: Plan
+  /** The input's columns, then what conditions and measures compute from one row. */
+  private readonly columns: Expr[]
+  private readonly columnKeys: Map<string, number>
+  private readonly variables: string[] = []
+  private readonly pattern: MatchStep[]
+
+  constructor(spec: MatchSpec, context: BindContext, input: Source) {
+    this.spec = spec
+    this.source = input.plan
+    this.env = { context, scope: input.scope }
+    this.columns = columnsOfPlan(input.plan)
+    this.columnKeys = new Map(this.columns.map((column, i) => [exprKey(column), i]))
+    if (spec.subsets.length > 0) throw refuse('SUBSET is not supported', 'Name the variables one by one.', spec.subsets[0].name.span)
+    if (spec.rowsPerMatch === 'ALL')
+      throw refuse('ALL ROWS PER MATCH is not supported', 'Write ONE ROW PER MATCH, with MEASURES.', spec.span)
+    this.pattern = this.steps(spec.pattern)
+    const last = this.pattern.at(-1)!
+    if (last.greedy && last.max !== last.min) {
+      throw refuse(
+        'the last variable of the pattern is greedy',
+        'End the pattern with a plain variable, or with a reluctant quantifier such as +?.',
+        spec.pattern.span,
+      )
+    }
+  }
+
+  plan(span: Span): Plan {
+    const { spec, env } = this
+    const partitionKeys = spec.partitionBy.map((node) => this.columnOf(bindExpression(node, env)))
+    const orderBy = this.orderBy()
+    const define = this.variables.map((): MatchPlan['define'][number] => undefined)
+    for (const { variable, condition } of spec.define) {
+      const values = new Values(this, 'condition')
+      define[this.variable(variable)] = {
+        condition: bindCondition(condition, values.env(), `the condition of ${variable.name}`),
+        values: values.list,
+      }
+    }
+    const values = new Values(this, 'measure')
+    const exprs = spec.measures.map(({ expression }) => bindExpression(expression, values.env()))
+    const keyFields = partitionKeys.map(
+      (column): Field => ({ name: this.source.fields[column]?.name ?? `$key${column}`, type: this.columns[column].type }),
+    )
+    const measureFields = spec.measures.map(({ expression, alias }, i): Field => {
+      const field: Field = { name: alias.name, type: exprs[i].type }
+      const name = expression.type === 'call' ? functionName(expression) : ''
+      return name === 'MATCH_ROWTIME'
+        ? { ...field, timeAttribute: 'event' }
+        : name === 'MATCH_PROCTIME'
+          ? { ...field, timeAttribute: 'processing' }
+          : field
+    })
+    const match: MatchPlan = {
+      partitionKeys,
+      orderBy,
+      variables: this.variables,
+      pattern: this.pattern,
+      define,
+      measures: { values: values.list, exprs },
+      afterMatch: this.afterMatch(),
+    }
+    if (spec.within) {
+      match.withinMs = constantIntervalMs(spec.within, env.context, (reason, at) =>
+        refuse(`WITHIN: ${reason}`, "Write WITHIN INTERVAL '1' HOUR.", at ?? spec.within!.span),
+      )
+    }
+    const names = this.columns.map((_, i) => this.source.fields[i]?.name ?? `$f${i}`)
+    const input = this.columns.length === this.source.fields.length ? this.source : project(this.source, this.columns, names)
+    return { node: 'match', input, spec: match, fields: [...keyFields, ...measureFields], changelog: 'append', span }
+  }
+
+  // ---- pattern
+
+  private steps(pattern: Pattern): MatchStep[] {
+    switch (pattern.type) {
+      case 'sequence':
+        return pattern.items.flatMap((item) => this.steps(item))
+      case 'variable':
+        return [{ variable: this.newVariable(pattern.name), min: 1, max: 1, greedy: true }]
+      case 'quantified': {
+        if (pattern.item.type !== 'variable')
+          throw refuse('a quantifier on a group is not supported', 'Put quantifiers on single variables: a+ b+.', pattern.span)
+        const { min, max, greedy } = pattern
+        return [{ variable: this.newVariable(pattern.item.name), min, ...(max !== undefined && { max }), greedy }]
+      }
+      case 'alternation':
+        throw refuse('alternatives (a | b) are not supported', 'Put the alternatives into one condition: DEFINE x AS … OR ….', pattern.span)
+      case 'permute':
+        throw refuse('PERMUTE is not supported', 'Write one MATCH_RECOGNIZE for each order, and UNION ALL.', pattern.span)
+      case 'exclusion':
+        throw refuse(
+          'exclusion {- … -} is not supported',
+          'Leave the variable out of MEASURES: with ONE ROW PER MATCH it is not shown.',
+          pattern.span,
+        )
+    }
+  }
+
+  private newVariable({ name, span }: Identifier): number {
+    if (this.variables.includes(name))
+      throw refuse(`the variable ${name} stands twice in the pattern`, 'Give each place a variable of its own.', span)
+    return this.variables.push(name) - 1
+  }
+
+  variable({ name, span }: Identifier): number {
+    const ordinal = this.variables.indexOf(name)
+    if (ordinal < 0) throw sqlErrors('SQL_MATCH_VARIABLE', { name, nearest: nearestName(name, this.variables), span })
+    return ordinal
+  }
+  hasVariable(name: string): boolean {
+    return this.variables.includes(name)
+  }
+
+  private orderBy(): SortKey[] {
+    const { spec, env } = this
+    const keys = spec.orderBy.map((item) => sortKey(this.columnOf(bindExpression(item.expression, env)), item))
+    const first = keys[0] && this.source.fields[keys[0].column]
+    if (first?.timeAttribute === undefined || keys[0].descending) {
+      throw refuse(
+        'ORDER BY must begin with a time attribute, ascending',
+        'Write ORDER BY and the column that has the WATERMARK.',
+        spec.orderBy[0]?.span ?? spec.span,
+      )
+    }
+    return keys
+  }
+
+  private afterMatch(): MatchPlan['afterMatch'] {
+    const { afterMatch } = this.spec
+    if (afterMatch === undefined) return { kind: 'NO SKIP' }
+    return 'variable' in afterMatch ? { kind: afterMatch.kind, variable: this.variable(afterMatch.variable) } : { kind: afterMatch.kind }
+  }
+
+  // ---- columns
+
+  columnOf(expr: Expr): number {
+    const key = exprKey(expr)
+    let ordinal = this.columnKeys.get(key)
+    if (ordinal === undefined) {
+      ordinal = this.columns.push(expr) - 1
+      this.columnKeys.set(key, ordinal)
+    }
+    return ordinal
+  }
+
+  get timeColumn(): number {
+    return this.columnOf(bindExpression(this.spec.orderBy[0].expression, this.env))
+  }
+
+  /** An expression over one row, in which all names have the same variable in front, or none. */
+  overRow(node: Expression): { expr: Expr; variables?: number[] } {
+    const seen = new Set<string | undefined>()
+    walk(node, (part) => {
+      if (part.type === 'column') seen.add(this.qualifierOf(part))
+      if (part.type === 'star' && part.qualifier) seen.add(part.qualifier.parts[0].name)
+      return true
+    })
+    if (seen.size > 1) throw refuse('one function reads rows of several variables', 'Use one variable in each function.', node.span)
+    const [variable] = seen
+    const isStar = node.type === 'star'
+    const expr = isStar ? columnExpr(0, t.null()) : bindExpression(node, { ...this.env, scope: this.scopeOf(variable) })
+    return { expr, ...(variable !== undefined && { variables: [this.variables.indexOf(variable)] }) }
+  }
+
+  qualifierOf(node: Extract<Expression, { type: 'column' }>): string | undefined {
+    const { parts } = node.name
+    return parts.length > 1 && this.hasVariable(parts[0].name) ? parts[0].name : undefined
+  }
+
+  private scopeOf(variable: string | undefined): Scope {
+    const { scope } = this.env
+    return variable === undefined
+      ? scope
+      : { tables: [{ name: variable, columns: scope.tables.flatMap((table) => table.columns) }], common: [] }
+  }
+
+  get inputEnv(): Env {
+    return this.env
+  }
+  get variableNames(): readonly string[] {
+    return this.variables
+  }
+  get width(): number {
+    return this.source.fields.length
+  }
+  columnAt(ordinal: number): Expr {
+    return this.columns[ordinal]
+  }
+}
+
+/** What a condition, or all measures, read from the rows of the match. */
+class Values {
+  readonly list: MatchValue[] = []
+  private readonly matcher: Matcher
+  private readonly place: 'condition' | 'measure'
+
+  constructor(matcher: Matcher, place: 'condition' | 'measure') {
+    this.matcher = matcher
+    this.place = place
+  }
+
+  env(): Env {
+    const { inputEnv } = this.matcher
+    // Columns are answered here as well: they stand for values, not for a row.
+    return { ...inputEnv, scope: this.scope(), lower: (expr) => this.lowered(expr), intercept: (node) => this.intercept(node) }
+  }
+
+  /** All columns once for each variable, behind the plain ones: ordinals tell which is meant. */
+  private scope(): Scope {
+    const { inputEnv } = this.matcher
+    const columns = inputEnv.scope.tables.flatMap((table) => table.columns)
+    const width = this.width
+    const variables = this.names.map((name, i) => ({
+      name,
+      columns: columns.map((column) => ({ ...column, index: column.index + (i + 1) * width })),
+    }))
+    // Qualified names reach variables; plain ones the rows themselves.
+    return {
+      tables: variables,
+      common: columns.map((column) => ({ name: column.name, expr: columnExpr(column.index, column.type), hidden: new Set() })),
+    }
+  }
+  private get names(): readonly string[] {
+    return this.matcher.variableNames
+  }
+  private get width(): number {
+    return this.matcher.width
+  }
+
+  private lowered(expr: Expr): Expr {
+    if (expr.kind === 'call') return { ...expr, args: expr.args.map((arg) => this.lowered(arg)) }
+    if (expr.kind === 'literal') return expr
+    const variable = Math.floor(expr.index / this.width) - 1
+    return this.rowValue('LAST', 0, columnExpr(expr.index % this.width, expr.type), variable < 0 ? undefined : [variable])
+  }
+
+  private add(value: MatchValue, type: Expr['type']): Expr {
+    const key = JSON.stringify(value)
+    const found = this.list.findIndex((one) => JSON.stringify(one) === key)
+    return columnExpr(found >= 0 ? found : this.list.push(value) - 1, type)
+  }
+
+  private rowValue(from: 'FIRST' | 'LAST', offset: number, expr: Expr, variables: number[] | undefined): Expr {
+    const type = withNullable(expr.type, true)
+    return this.add({ kind: 'row', from, offset, column: this.matcher.columnOf(expr), type, ...(variables && { variables }) }, type)
+  }
+
+  private intercept(node: Expression): Expr | undefined {
+    if (node.type !== 'call') return undefined
+    const name = functionName(node)
+    switch (name) {
+      case 'FIRST':
+      case 'LAST':
+        return this.navigation(name, node)
+      case 'PREV':
+      case 'NEXT':
+        throw refuse(`${name} is not supported`, 'Use LAST(variable.column, offset).', node.span)
+      case 'MATCH_ROWTIME':
+      case 'MATCH_PROCTIME': {
+        if (this.place === 'condition') throw refuse(`${name}() belongs into MEASURES`, 'Use the time column itself.', node.span)
+        const { timeColumn } = this.matcher
+        const { type } = this.matcher.columnAt(timeColumn)
+        if (name === 'MATCH_PROCTIME') return { kind: 'call', fn: 'PROCTIME', args: [], type: t.timestampLtz(3, false), span: node.span }
+        const value = this.rowValue('LAST', 0, columnExpr(timeColumn, type), undefined)
+        return { ...value, type: withNullable(value.type, false) }
+      }
+      default:
+        return isAggregateFunction(name) && node.over === undefined ? this.aggregate(name, node) : undefined
+    }
+  }
+
+  private navigation(from: 'FIRST' | 'LAST', node: CallNode): Expr {
+    const [operand, offset] = node.args
+    if (operand === undefined || node.args.length > 2)
+      throw refuse(`${from} takes a column and perhaps an offset`, `Write ${from}(a.price, 1).`, node.span)
+    const { expr, variables } = this.matcher.overRow(operand)
+    const bound = offset && bindExpression(offset, this.matcher.inputEnv)
+    if (bound !== undefined && (bound.kind !== 'literal' || typeof bound.value !== 'number')) {
+      throw sqlErrors('SQL_NOT_CONSTANT', { what: `the offset of ${from}`, expected: 'a number of rows', span: offset.span })
+    }
+    return this.rowValue(from, bound === undefined ? 0 : (bound.value as number), expr, variables)
+  }
+
+  private aggregate(name: string, node: CallNode): Expr {
+    if (node.distinct) throw refuse(`${name}(DISTINCT …) is not supported`, 'Aggregate the rows of the match as they are.', node.span)
+    const args = node.args.map((arg) => ({ node: arg, ...this.matcher.overRow(arg) }))
+    const variables = args[0]?.variables
+    const values = args.filter((arg) => arg.node.type !== 'star').map((arg) => arg.expr)
+    const resolved = resolveAggregate(
+      name,
+      values.map((value) => value.type),
+      { distinct: false, nonEmpty: false, span: node.span },
+    )
+    const brought = values.map((value, i) =>
+      sameType(value.type, resolved.argTypes[i]) ? value : castExpr(value, resolved.argTypes[i], false),
+    )
+    const call = {
+      fn: resolved.fn,
+      args: brought.map((value) => this.matcher.columnOf(value)),
+      distinct: false,
+      type: resolved.type,
+      argTypes: brought.map((value) => value.type),
+    }
+    return this.add({ kind: 'aggregate', call, ...(variables && { variables }) }, resolved.type)
+  }
+}

@@ -1,0 +1,207 @@
+// OVER: all window functions of one SELECT, which must share one window.
+//
+// The node is a logical one: `optimize-rank.ts` turns ROW_NUMBER with a filter into Top-N or deduplication, and checks what remains.
+import type { Field } from '../data/index.ts'
+import { isAggregateFunction, isRankingFunction, resolveAggregate, resolveRanking } from './aggregates.ts'
+import type { Expression, FrameBound, FunctionCall, Identifier, SelectQuery, Span, WindowSpec } from './ast.ts'
+import { walk } from './ast-walk.ts'
+import { bindExpression, functionName } from './bind-expression.ts'
+import { columnsOfPlan, project } from './bind-plan.ts'
+import { sortKey } from './bind-query.ts'
+import type { Env } from './bind-scope.ts'
+import type { Stage } from './bind-subquery.ts'
+import { bindCondition, stageOf } from './bind-subquery.ts'
+import { sqlErrors } from './errors.ts'
+import { columnExpr, exprKey } from './expr.ts'
+import { castExpr, coerce, sameType } from './functions/index.ts'
+import type { AggregateCall, Expr, OverFrame, Plan, SortKey } from './plan.ts'
+import { nearestName } from './suggest.ts'
+
+type CallNode = FunctionCall & { span: Span; over: WindowSpec | Identifier }
+
+function overCalls(query: SelectQuery): CallNode[] {
+  const calls: CallNode[] = []
+  const nodes: Expression[] = [...query.items, ...query.orderBy].map((item) => item.expression)
+  if (query.qualify) nodes.push(query.qualify)
+  for (const node of nodes) {
+    walk(node, (part) => {
+      if (part.type !== 'call' || part.over === undefined) return true
+      calls.push(part as CallNode)
+      return false
+    })
+  }
+  return calls
+}
+
+/**
+ * The stage with a column for each function with OVER; the stage itself if there is none.
+ *
+ * @throws StreamError  SQL_OVER_WINDOWS_DIFFER, SQL_OVER_UNSUPPORTED, SQL_AGGREGATE_ARGUMENTS and others
+ */
+export function bindOver(stage: Stage, query: SelectQuery): Stage {
+  const calls = overCalls(query)
+  if (calls.length === 0) return stage
+  const { env } = stage
+  const bound = calls.map((call) => {
+    const spec = specOf(call.over, query)
+    return {
+      call,
+      spec,
+      window: bindWindowSpec(call, spec, env),
+      args: call.args.filter((arg) => arg.type !== 'star').map((arg) => bindExpression(arg, env)),
+    }
+  })
+  const [{ window, spec }] = bound
+  const other = bound.find((one) => windowKey(one.window) !== windowKey(window))
+  if (other !== undefined) throw sqlErrors('SQL_OVER_WINDOWS_DIFFER', { span: other.call.span })
+
+  // Columns that the node needs and the rows do not have yet are appended.
+  const base = stage.plan
+  const exprs = columnsOfPlan(base)
+  const ordinals = new Map(exprs.map((expr, i) => [exprKey(expr), i]))
+  const columnOf = (expr: Expr): number => {
+    const key = exprKey(expr)
+    if (!ordinals.has(key)) ordinals.set(key, exprs.push(expr) - 1)
+    return ordinals.get(key)!
+  }
+  const partitionKeys = window.partitionBy.map(columnOf)
+  const orderBy = window.orderBy.map(({ expr, key }): SortKey => ({ ...key, column: columnOf(expr) }))
+  const aggregates = bound.map(({ call, args }) => overAggregate(call, args, env, columnOf))
+  const names = exprs.map((_, i) => base.fields[i]?.name ?? `$f${i}`)
+  const input = exprs.length === base.fields.length ? base : project(base, exprs, names)
+  const isTime = orderBy.length === 1 && input.fields[orderBy[0].column].timeAttribute !== undefined
+  const fields: Field[] = [...input.fields, ...aggregates.map(({ fn, type }, i) => ({ name: `$${fn.toLowerCase()}${i}`, type }))]
+  const plan: Plan = {
+    node: 'over',
+    input,
+    partitionKeys,
+    orderBy,
+    frame: { ...window.frame, timeOrdered: isTime },
+    aggregates,
+    fields,
+    changelog: 'append',
+    span: spec.span,
+  }
+  const columns = new Map<Expression, Expr>(
+    bound.map(({ call }, i) => [call as Expression, columnExpr(exprs.length + i, aggregates[i].type)]),
+  )
+  return stageOf(plan, { ...env, intercept: (node, inner) => columns.get(node) ?? env.intercept?.(node, inner) })
+}
+
+/** The window of a call, with what a named window adds. */
+function specOf(over: WindowSpec | Identifier, query: SelectQuery): WindowSpec {
+  const named = ({ name, span }: Identifier): WindowSpec => {
+    const window = query.windows.find((one) => one.name.name === name)
+    if (window !== undefined) return specOf(window.spec, query)
+    const nearest = nearestName(
+      name,
+      query.windows.map((one) => one.name.name),
+    )
+    throw sqlErrors('SQL_WINDOW_NAME_NOT_FOUND', { name, nearest, span })
+  }
+  if ('name' in over) return named(over)
+  if (over.base === undefined) return over
+  const base = named(over.base)
+  return {
+    ...over,
+    base: undefined,
+    partitionBy: base.partitionBy,
+    orderBy: over.orderBy.length > 0 ? over.orderBy : base.orderBy,
+    frame: over.frame ?? base.frame,
+  }
+}
+
+interface BoundWindow {
+  partitionBy: Expr[]
+  orderBy: { expr: Expr; key: SortKey }[]
+  frame: Omit<OverFrame, 'timeOrdered'>
+}
+const windowKey = ({ partitionBy, orderBy, frame }: BoundWindow): string =>
+  JSON.stringify([partitionBy.map(exprKey), orderBy.map(({ expr, key }) => [exprKey(expr), key]), frame])
+
+function bindWindowSpec(call: CallNode, spec: WindowSpec, env: Env): BoundWindow {
+  const partitionBy = spec.partitionBy.map((node) => bindExpression(node, env))
+  const orderBy = spec.orderBy.map((item) => ({ expr: bindExpression(item.expression, env), key: sortKey(0, item) }))
+  const unsupported = (reason: string, instead: string): Error => sqlErrors('SQL_OVER_UNSUPPORTED', { reason, instead, span: spec.span })
+  const { frame } = spec
+  // Functions that number rows take no frame: they see all rows up to their own.
+  if (isRankingFunction(functionName(call))) {
+    if (frame !== undefined) throw unsupported(`${functionName(call)} takes no frame`, 'Leave out ROWS and RANGE.')
+    return { partitionBy, orderBy, frame: { unit: 'ROWS' } }
+  }
+  if (frame === undefined) return { partitionBy, orderBy, frame: { unit: 'RANGE' } }
+  if (frame.end.kind !== 'CURRENT ROW')
+    throw unsupported('it ends after the present row', 'End it with CURRENT ROW: later rows are not known.')
+  const preceding = precedingOf(frame.unit, frame.start, env, unsupported)
+  return { partitionBy, orderBy, frame: { unit: frame.unit, ...(preceding !== undefined && { preceding }) } }
+}
+
+/** Rows, or milliseconds; undefined for UNBOUNDED. */
+function precedingOf(
+  unit: 'ROWS' | 'RANGE',
+  start: FrameBound,
+  env: Env,
+  unsupported: (reason: string, instead: string) => Error,
+): number | undefined {
+  if (start.kind === 'UNBOUNDED PRECEDING') return undefined
+  if (start.kind === 'CURRENT ROW') return 0
+  if (start.kind !== 'PRECEDING') throw unsupported('it begins after the present row', 'Begin it with … PRECEDING.')
+  const value = bindExpression(start.value, env)
+  const kind = unit === 'ROWS' ? 'INT' : 'INTERVAL_DAY_TIME'
+  if (value.kind !== 'literal' || value.type.kind !== kind || (value.value as number) < 0) {
+    throw sqlErrors('SQL_NOT_CONSTANT', {
+      what: `the bound of ${unit}`,
+      expected: unit === 'ROWS' ? 'a number of rows' : "an interval, such as INTERVAL '1' HOUR",
+      span: start.value.span,
+    })
+  }
+  return value.value as number
+}
+
+function overAggregate(call: CallNode, args: Expr[], env: Env, columnOf: (expr: Expr) => number): AggregateCall {
+  const fn = functionName(call)
+  const { span } = call
+  const isRanking = isRankingFunction(fn)
+  if (!isRanking && !isAggregateFunction(fn)) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: `${fn} … OVER`, span: call.name.span })
+  if (fn === 'LEAD') {
+    throw sqlErrors('SQL_OVER_UNSUPPORTED', {
+      reason: 'LEAD looks at later rows',
+      instead: 'Use LAG with the order turned round, or MATCH_RECOGNIZE.',
+      span,
+    })
+  }
+  const types = args.map((arg) => arg.type)
+  const resolved = isRanking
+    ? resolveRanking(fn, types, span)
+    : resolveAggregate(fn, types, { distinct: call.distinct, nonEmpty: call.filter === undefined, span })
+  let values = args
+  const options: Record<string, unknown> = {}
+  if (fn === 'LAG') {
+    options.offset = offsetOf(args[1], call)
+    const fallback = args[2] && coerce(args[2], resolved.type)
+    if (args[2] !== undefined && fallback === undefined) {
+      throw sqlErrors('SQL_AGGREGATE_ARGUMENTS', {
+        name: fn,
+        types: types.map((type) => type.kind).join(', '),
+        expected: 'a default of the type of the value',
+        span,
+      })
+    }
+    values = fallback ? [args[0], fallback] : [args[0]]
+  } else values = args.map((arg, i) => (sameType(arg.type, resolved.argTypes[i]) ? arg : castExpr(arg, resolved.argTypes[i], false, span)))
+  return {
+    fn: resolved.fn,
+    args: values.map(columnOf),
+    distinct: call.distinct,
+    type: resolved.type,
+    argTypes: values.map((value) => value.type),
+    ...(Object.keys(options).length > 0 && { options }),
+    ...(call.filter && { filter: columnOf(bindCondition(call.filter, env, 'FILTER (WHERE …)')) }),
+  }
+}
+
+function offsetOf(arg: Expr | undefined, call: CallNode): number {
+  if (arg === undefined) return 1
+  if (arg.kind === 'literal' && typeof arg.value === 'number' && arg.value >= 0) return arg.value
+  throw sqlErrors('SQL_NOT_CONSTANT', { what: 'the offset of LAG', expected: 'a number of rows', span: call.args[1].span })
+}

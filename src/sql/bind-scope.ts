@@ -1,0 +1,193 @@
+// Names: which columns an expression may use, and what a written name means.
+//
+//   env of a query ──outer──> env of the query around it ──outer──> …
+//
+// A name that the own tables do not have is looked for in the enclosing queries; what is found there becomes an outer reference.
+import type { Field, SqlType } from '../data/index.ts'
+import type { Expression, Identifier, QualifiedName, Query, Span } from './ast.ts'
+import type { Catalog } from './catalog.ts'
+import { sqlErrors } from './errors.ts'
+import { asOuterReference, columnExpr, mapExpr, outerReference } from './expr.ts'
+import { resolveCall } from './functions/index.ts'
+import type { Expr, Plan } from './plan.ts'
+import { nearestName } from './suggest.ts'
+
+export interface CommonTable {
+  query: Query
+  columns: Identifier[]
+  context: BindContext
+}
+/** What does not change while one statement is bound, but for the WITH tables that a query adds. */
+export interface BindContext {
+  catalog: Catalog
+  /** IANA name: windows over TIMESTAMP_LTZ are computed in it. */
+  timeZone: string
+  withTables: ReadonlyMap<string, CommonTable>
+}
+
+export interface ScopeColumn {
+  name: string
+  /** Ordinal into the rows of the plan that the scope describes. */
+  index: number
+  type: SqlType
+}
+export interface ScopeTable {
+  /** Alias, else the table's name; undefined for a sub-query without alias. */
+  name?: string
+  columns: ScopeColumn[]
+}
+export interface Scope {
+  tables: ScopeTable[]
+  /** Columns that USING or NATURAL merged: a plain name means these; `*` puts them first. */
+  common: { name: string; expr: Expr; hidden: ReadonlySet<number> }[]
+}
+
+export type SubqueryNode = Extract<Expression, { query?: Query }>
+/** All that gives meaning to an expression. */
+export interface Env {
+  context: BindContext
+  scope: Scope
+  outer?: Env
+  /** Asked first, for each node that is no name: grouped queries answer for aggregates and keys, MATCH_RECOGNIZE for LAST(a.x). */
+  intercept?: (node: Expression, env: Env) => Expr | undefined
+  /** From an expression over the scope's rows to one over the present rows, where these differ: after GROUP BY. */
+  lower?: (expr: Expr, span: Span) => Expr
+  /** Turns a sub-query into a column; where it is missing, sub-queries are refused. */
+  subquery?: (node: SubqueryNode, env: Env) => Expr
+}
+
+export const emptyScope: Scope = { tables: [], common: [] }
+
+/** A scope over the rows of a plan, all of them columns of one table. */
+export function scopeOf(plan: Plan, name?: string): Scope {
+  return { tables: [tableOf(plan.fields, name)], common: [] }
+}
+export const tableOf = (fields: readonly Field[], name?: string, offset = 0): ScopeTable => ({
+  name,
+  columns: fields.map((field, i) => ({ name: field.name, index: offset + i, type: field.type })),
+})
+
+/** The two scopes side by side, as the rows of a join are. */
+export function joinScopes(left: Scope, right: Scope, leftWidth: number): Scope {
+  const shift = (expr: Expr): Expr => mapExpr(expr, (part) => (part.kind === 'column' ? { ...part, index: part.index + leftWidth } : part))
+  return {
+    tables: [
+      ...left.tables,
+      ...right.tables.map((table) => ({
+        ...table,
+        columns: table.columns.map((column) => ({ ...column, index: column.index + leftWidth })),
+      })),
+    ],
+    common: [
+      ...left.common,
+      ...right.common.map(({ name, expr, hidden }) => ({
+        name,
+        expr: shift(expr),
+        hidden: new Set([...hidden].map((index) => index + leftWidth)),
+      })),
+    ],
+  }
+}
+
+/** The scope with the types of the plan's fields, which a join may have made nullable. */
+export const retyped = (scope: Scope, fields: readonly Field[]): Scope => ({
+  tables: scope.tables.map((table) => ({
+    ...table,
+    columns: table.columns.map((column) => ({ ...column, type: fields[column.index].type })),
+  })),
+  common: scope.common,
+})
+
+const join = (name: QualifiedName): string => name.parts.map((part) => part.name).join('.')
+
+/**
+ * What a written name means.
+ *
+ * @throws StreamError  SQL_COLUMN_NOT_FOUND, SQL_COLUMN_AMBIGUOUS
+ */
+export function bindColumn(name: QualifiedName, env: Env): Expr {
+  const found = findColumn(name, env)
+  if (found !== undefined) return found
+  throw columnNotFound(name, env)
+}
+
+function findColumn(name: QualifiedName, env: Env): Expr | undefined {
+  const local = findLocal(name, env.scope)
+  if (local !== undefined) return env.lower ? env.lower(local, name.span) : local
+  if (env.outer === undefined) return undefined
+  const outer = findColumn(name, env.outer)
+  if (outer === undefined) return undefined
+  return mapExpr(outer, (part) => {
+    if (part.kind === 'column') return outerReference(1, part.index, part.type)
+    const reference = asOuterReference(part)
+    return reference ? outerReference(reference.level + 1, reference.index, part.type) : part
+  })
+}
+
+/** The meaning of a name among the scope's own columns. */
+export function findLocal(name: QualifiedName, scope: Scope): Expr | undefined {
+  const { parts, span } = name
+  // `catalog.database.table.column`, `table.column.field`: the longest prefix that names a table wins.
+  for (let prefix = Math.min(parts.length - 1, 3); prefix >= 1; prefix--) {
+    const tables = scope.tables.filter((table) => table.name === parts[prefix - 1].name)
+    const columns = tables.flatMap((table) => table.columns.filter((column) => column.name === parts[prefix].name))
+    if (columns.length > 1)
+      throw sqlErrors('SQL_COLUMN_AMBIGUOUS', { column: join(name), tables: tables.map((table) => table.name!), span })
+    if (columns.length === 1) return fieldsOf(columnExpr(columns[0].index, columns[0].type), parts.slice(prefix + 1), span)
+  }
+  const [first] = parts
+  const common = scope.common.find((one) => one.name === first.name)
+  if (common !== undefined) return fieldsOf(common.expr, parts.slice(1), span)
+  const matches = scope.tables.flatMap((table) =>
+    table.columns.filter((column) => column.name === first.name).map((column) => ({ table, column })),
+  )
+  if (matches.length > 1) {
+    const tables = matches.map(({ table }) => table.name ?? '(sub-query)')
+    throw sqlErrors('SQL_COLUMN_AMBIGUOUS', { column: first.name, tables, span: first.span })
+  }
+  if (matches.length === 0) return undefined
+  const [{ column }] = matches
+  return fieldsOf(columnExpr(column.index, column.type), parts.slice(1), span)
+}
+
+/** `a.b.c` where `a` is a column of type ROW. */
+export function fieldsOf(expr: Expr, path: readonly Identifier[], span: Span): Expr {
+  let result = expr
+  for (const part of path) {
+    const { type } = result
+    const names = type.kind === 'ROW' ? type.fields.map((field) => field.name) : []
+    const index = names.indexOf(part.name)
+    if (index < 0) {
+      throw sqlErrors('SQL_FIELD_NOT_FOUND', { field: part.name, fields: names, nearest: nearestName(part.name, names), span: part.span })
+    }
+    result = resolveCall('FIELD', [result], { span, options: { index } })
+  }
+  return result
+}
+
+function columnNotFound(name: QualifiedName, env: Env): Error {
+  const { parts } = name
+  const scopes: Scope[] = []
+  for (let one: Env | undefined = env; one !== undefined; one = one.outer) scopes.push(one.scope)
+  const tables = scopes.flatMap((scope) => scope.tables)
+  const named = parts.length > 1 ? tables.find((table) => table.name === parts[0].name) : undefined
+  if (named !== undefined) {
+    const names = named.columns.map((column) => column.name)
+    const column = parts[1].name
+    return sqlErrors('SQL_COLUMN_NOT_FOUND', { column, table: named.name, nearest: nearestName(column, names), span: parts[1].span })
+  }
+  const column = parts[0].name
+  if (parts.length > 1) {
+    const nearest = nearestName(
+      column,
+      tables.flatMap((table) => table.name ?? []),
+    )
+    return sqlErrors('SQL_COLUMN_NOT_FOUND', { column: join(name), nearest: nearest && `${nearest}.${parts[1].name}`, span: name.span })
+  }
+  const nearest = nearestName(
+    column,
+    tables.flatMap((table) => table.columns.map((one) => one.name)),
+  )
+  const table = tables.length === 1 ? tables[0].name : undefined
+  return sqlErrors('SQL_COLUMN_NOT_FOUND', { column, table, nearest, span: parts[0].span })
+}

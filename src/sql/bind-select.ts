@@ -1,0 +1,113 @@
+// SELECT: FROM, WHERE, GROUP BY, HAVING, OVER, QUALIFY, the select list, DISTINCT, ORDER BY, LIMIT, in this order.
+import type { Expression, OrderItem, SelectItem, SelectQuery, Span } from './ast.ts'
+import { bindGroupBy } from './bind-aggregate.ts'
+import { bindExpression } from './bind-expression.ts'
+import { bindTableRef } from './bind-from.ts'
+import { bindOver } from './bind-over.ts'
+import { distinctPlan, firstColumns, project, singleRow, uniqueNames } from './bind-plan.ts'
+import { columnAt, rowCount, sorted, sortKey } from './bind-query.ts'
+import type { BindContext, Env, Scope } from './bind-scope.ts'
+import { emptyScope, findLocal } from './bind-scope.ts'
+import type { Stage } from './bind-subquery.ts'
+import { applyCondition, stageOf } from './bind-subquery.ts'
+import { sqlErrors } from './errors.ts'
+import { columnExpr, exprKey } from './expr.ts'
+import { resolveCall } from './functions/index.ts'
+import type { Expr, Plan } from './plan.ts'
+
+interface Output {
+  name: string
+  expr: Expr
+}
+
+export function bindSelect(query: SelectQuery & { span: Span }, context: BindContext, outer: Env | undefined, isTop: boolean): Plan {
+  const source = query.from ? bindTableRef(query.from, context, outer) : { plan: singleRow(), scope: emptyScope }
+  let stage = stageOf(source.plan, { context, scope: source.scope, outer })
+  if (query.where) applyCondition(stage, query.where, 'WHERE')
+  stage = bindGroupBy(stage, query)
+  if (query.having) applyCondition(stage, query.having, 'HAVING')
+  stage = bindOver(stage, query)
+  if (query.qualify) applyCondition(stage, query.qualify, 'QUALIFY')
+  const outputs = query.items.flatMap((item, i) => bindItem(item, stage, i))
+  const names = uniqueNames(outputs.map((output) => output.name))
+  const exprs = outputs.map((output) => output.expr)
+  const order = query.orderBy.map((item) => bindOrderItem(item, outputs, exprs, stage))
+  if (!query.distinct) {
+    const extra = exprs.slice(outputs.length).map((_, i) => `$order${i}`)
+    const plan = project(stage.plan, exprs, [...names, ...extra])
+    return firstColumns(sorted(query, plan, order.map(withKey), isTop), outputs.length)
+  }
+  const hidden = order.find(({ column }) => column >= outputs.length)
+  if (hidden !== undefined) {
+    throw sqlErrors('SQL_NOT_SUPPORTED', {
+      what: 'ORDER BY of a column that SELECT DISTINCT leaves out',
+      instead: 'Add it to the select list.',
+      span: hidden.item.span,
+    })
+  }
+  return sorted(query, distinctPlan(project(stage.plan, exprs, names)), order.map(withKey), isTop)
+}
+
+const withKey = ({ column, item }: { column: number; item: OrderItem }) => ({ key: sortKey(column, item), item })
+
+// ---------------------------------------------------------------- the select list
+
+function bindItem({ expression, alias }: SelectItem, stage: Stage, index: number): Output[] {
+  if (expression.type === 'star') return expandStar(expression, stage)
+  const expr = bindExpression(expression, stage.env)
+  return [{ name: alias?.name ?? naturalName(expression) ?? `EXPR$${index}`, expr }]
+}
+
+/** The name of a column without alias: its own, or that of its field. */
+function naturalName(node: Expression): string | undefined {
+  if (node.type === 'column') return node.name.parts.at(-1)!.name
+  return node.type === 'field' ? node.name.name : undefined
+}
+
+/** `*`, `t.*`, and `t.row.*` for the fields of a ROW. */
+function expandStar(node: Extract<Expression, { type: 'star' }>, { env }: Stage): Output[] {
+  const { scope } = env
+  const lower = (expr: Expr): Expr => (env.lower ? env.lower(expr, node.span) : expr)
+  if (node.qualifier === undefined) {
+    const columns = starColumns(scope)
+    if (columns.length === 0) throw sqlErrors('SQL_EXPRESSION_MISPLACED', { what: '* without FROM', span: node.span })
+    return columns.map(({ name, expr }) => ({ name, expr: lower(expr) }))
+  }
+  const { parts } = node.qualifier
+  const table = scope.tables.find((one) => one.name === parts.at(-1)!.name)
+  if (table !== undefined) return table.columns.map((column) => ({ name: column.name, expr: lower(columnExpr(column.index, column.type)) }))
+  const row = findLocal(node.qualifier, scope)
+  if (row?.type.kind !== 'ROW') {
+    throw sqlErrors('SQL_TABLE_NOT_FOUND', { table: parts.map((part) => part.name).join('.'), span: node.qualifier.span })
+  }
+  const base = lower(row)
+  return row.type.fields.map(({ name }, index) => ({ name, expr: resolveCall('FIELD', [base], { span: node.span, options: { index } }) }))
+}
+
+/** Columns that USING merged come first, then the others in the order of the tables. */
+function starColumns({ tables, common }: Scope): Output[] {
+  const hidden = new Set(common.flatMap((one) => [...one.hidden]))
+  const own = tables.flatMap((table) => table.columns.filter((column) => !hidden.has(column.index)))
+  return [
+    ...common.map(({ name, expr }) => ({ name, expr })),
+    ...own.map(({ name, index, type }) => ({ name, expr: columnExpr(index, type) })),
+  ]
+}
+
+/** An alias or a position of the select list, else an expression over the rows; `exprs` grows by what is not selected. */
+function bindOrderItem(item: OrderItem, outputs: readonly Output[], exprs: Expr[], stage: Stage): { column: number; item: OrderItem } {
+  const { expression } = item
+  const ordinal = rowCount(expression)
+  if (ordinal !== undefined) {
+    if (ordinal < 1 || ordinal > outputs.length) columnAt(ordinal, project(stage.plan, [], []), expression)
+    return { column: ordinal - 1, item }
+  }
+  if (expression.type === 'column' && expression.name.parts.length === 1) {
+    const alias = outputs.findIndex((output) => output.name === expression.name.parts[0].name)
+    if (alias >= 0) return { column: alias, item }
+  }
+  const expr = bindExpression(expression, stage.env)
+  const key = exprKey(expr)
+  const selected = exprs.findIndex((one) => exprKey(one) === key)
+  return { column: selected >= 0 ? selected : exprs.push(expr) - 1, item }
+}

@@ -1,0 +1,247 @@
+// CREATE TABLE: columns, metadata, computed columns, watermark, key, LIKE.
+import type { Field, SqlType } from '../data/index.ts'
+import { formatType, t, withNullable } from '../data/index.ts'
+import type { ColumnDefinition, CreateTable, Identifier, OptionEntry } from './ast.ts'
+import { bindExpression } from './bind-expression.ts'
+import { fieldFor, valuesPlan } from './bind-plan.ts'
+import type { BindContext, Env } from './bind-scope.ts'
+import { scopeOf } from './bind-scope.ts'
+import type { Catalog } from './catalog.ts'
+import { plainName } from './catalog.ts'
+import { sqlErrors } from './errors.ts'
+import { mapColumns } from './expr.ts'
+import { castExpr } from './functions/index.ts'
+import type { Expr, TableColumn, TableDef } from './plan.ts'
+import { nearestName } from './suggest.ts'
+
+/** Time attributes are epoch milliseconds. */
+const TIME_PRECISION_MAX = 3
+/** Connectors whose sink finds the row to change by its key. */
+const KEYED_CONNECTORS = ['upsert-kafka']
+
+/**
+ * @param columnsOfQuery  CREATE TABLE … AS: the columns that the query gives, for a table that declares none
+ * @throws StreamError  SQL_COLUMN_DUPLICATE, SQL_KEY_INVALID, SQL_KEY_REQUIRED, SQL_WATERMARK_INVALID and those of expressions
+ */
+export function bindCreateTable(
+  statement: CreateTable,
+  context: BindContext,
+  ddl: string,
+  columnsOfQuery: readonly Field[] = [],
+): TableDef {
+  const base = statement.like ? likeTable(statement.like, context.catalog) : undefined
+  const definitions = statement.columns
+  const declared = new Set(definitions.map((column) => column.name.name))
+  requireUnique(definitions.map((column) => column.name))
+  const overwritten = base?.columns.findIndex((column) => declared.has(column.name)) ?? -1
+  if (base !== undefined && overwritten >= 0) {
+    const name = base.columns[overwritten].name
+    const definition = definitions.find((column) => column.name.name === name)!
+    if (definition.kind === 'physical' || base.columns[overwritten].kind === 'physical') {
+      throw sqlErrors('SQL_COLUMN_DUPLICATE', { column: name, span: definition.name.span })
+    }
+  }
+  const inherited = base?.columns.filter((column) => !declared.has(column.name)) ?? []
+  const keyNames = keyIdentifiers(statement)
+  const isKey = (name: string): boolean => keyNames.some((key) => key.name === name) || inheritedKey(base).includes(name)
+  const ofQuery = columnsOfQuery
+    .filter((field) => !declared.has(field.name))
+    .map(({ name, type }): TableColumn => ({ name, type, kind: 'physical' }))
+
+  // Computed columns see the physical and metadata ones, whether these come before or after.
+  const declaredColumns: TableColumn[] = [
+    ...inherited.map((column) => (column.kind === 'computed' ? column : { ...column, type: keyType(column.type, isKey(column.name)) })),
+    ...definitions.map((definition) => storedColumn(definition, isKey(definition.name.name))),
+    ...ofQuery,
+  ]
+  const names = declaredColumns.map((column) => column.name)
+  const columns = base === undefined ? declaredColumns : declaredColumns.map((column) => moved(column, base, names))
+  definitions.forEach((definition, i) => {
+    if (definition.kind !== 'computed') return
+    const expression = bindOverColumns(definition.expression, columns, context, (column) => column.kind !== 'computed')
+    columns[inherited.length + i] = { ...named(definition), kind: 'computed', type: expression.type, expression }
+  })
+
+  const table: TableDef = {
+    name: plainName(statement.name),
+    columns,
+    partitionedBy: statement.partitionedBy.map((name) => ordinalOf(name, names)),
+    options: { ...base?.options, ...optionsOf(statement.options) },
+    ddl,
+  }
+  if (statement.comment !== undefined) table.comment = statement.comment
+  const primaryKey =
+    keyNames.length > 0 ? keyNames.map((name) => keyOrdinal(name, columns)) : inheritedKey(base).map((name) => names.indexOf(name))
+  if (primaryKey.length > 0) table.primaryKey = primaryKey
+  if (statement.watermark) table.watermark = bindWatermark(statement.watermark, columns, context)
+  else if (base?.watermark) {
+    const { column, expression } = base.watermark
+    table.watermark = { column: names.indexOf(base.columns[column].name), expression: movedExpr(expression, base, names) }
+  }
+  const { connector } = table.options
+  if (table.primaryKey === undefined && KEYED_CONNECTORS.includes(connector)) {
+    throw sqlErrors('SQL_KEY_REQUIRED', { table: table.name, connector, span: statement.name.span })
+  }
+  return table
+}
+
+const named = ({ name, comment }: ColumnDefinition) => ({ name: name.name, ...(comment !== undefined && { comment }) })
+const keyType = (type: SqlType, isKey: boolean): SqlType => (isKey ? withNullable(type, false) : type)
+
+function storedColumn(definition: ColumnDefinition, isKey: boolean): TableColumn {
+  switch (definition.kind) {
+    case 'physical':
+      return { ...named(definition), kind: 'physical', type: keyType(definition.type.type, isKey) }
+    case 'metadata':
+      return {
+        ...named(definition),
+        kind: 'metadata',
+        type: definition.type.type,
+        key: definition.from ?? definition.name.name,
+        virtual: definition.virtual,
+      }
+    case 'computed': // Bound when all others are known.
+      return { ...named(definition), kind: 'computed', type: t.null(), expression: { kind: 'literal', value: null, type: t.null() } }
+  }
+}
+
+function keyIdentifiers(statement: CreateTable): readonly Identifier[] {
+  const names = [
+    ...(statement.primaryKey ?? []),
+    ...statement.columns.flatMap((column) => (column.kind === 'physical' && column.primaryKey ? column.name : [])),
+  ]
+  requireUnique(names)
+  return names
+}
+
+function keyOrdinal(name: Identifier, columns: readonly TableColumn[]): number {
+  const ordinal = ordinalOf(
+    name,
+    columns.map((column) => column.name),
+  )
+  const { kind } = columns[ordinal]
+  if (kind !== 'physical') throw sqlErrors('SQL_KEY_INVALID', { column: name.name, reason: `it is a ${kind} column`, span: name.span })
+  return ordinal
+}
+
+/** @throws StreamError  SQL_COLUMN_NOT_FOUND */
+export function ordinalOf({ name, span }: Identifier, names: readonly string[]): number {
+  const ordinal = names.indexOf(name)
+  if (ordinal < 0) throw sqlErrors('SQL_COLUMN_NOT_FOUND', { column: name, nearest: nearestName(name, names), span })
+  return ordinal
+}
+
+/** @throws StreamError  SQL_COLUMN_DUPLICATE */
+export function requireUnique(names: readonly Identifier[]): void {
+  const seen = new Set<string>()
+  for (const { name, span } of names) {
+    if (seen.has(name)) throw sqlErrors('SQL_COLUMN_DUPLICATE', { column: name, span })
+    seen.add(name)
+  }
+}
+
+/** The last of equal keys wins. */
+export const optionsOf = (entries: readonly OptionEntry[]): Record<string, string> =>
+  Object.fromEntries(entries.map(({ key, value }) => [key, value]))
+
+function bindOverColumns(
+  expression: Parameters<typeof bindExpression>[0],
+  columns: readonly TableColumn[],
+  context: BindContext,
+  visible: (column: TableColumn) => boolean,
+): Expr {
+  const scope = scopeOf(
+    valuesPlan(
+      columns.map(({ name, type }) => ({ name, type })),
+      [],
+    ),
+  )
+  for (const table of scope.tables) table.columns = table.columns.filter((column) => visible(columns[column.index]))
+  const env: Env = { context, scope }
+  return bindExpression(expression, env)
+}
+
+function bindWatermark(
+  watermark: NonNullable<CreateTable['watermark']>,
+  columns: readonly TableColumn[],
+  context: BindContext,
+): TableDef['watermark'] {
+  const [first, ...path] = watermark.column.parts
+  const column = ordinalOf(
+    first,
+    columns.map((one) => one.name),
+  )
+  if (path.length > 0) {
+    throw sqlErrors('SQL_NOT_SUPPORTED', {
+      what: 'a watermark on a field of a ROW',
+      instead: 'Add a computed column with the field, and declare the watermark on it.',
+      span: watermark.column.span,
+    })
+  }
+  const { type, name } = columns[column]
+  const isTime = (one: SqlType): boolean =>
+    (one.kind === 'TIMESTAMP' || one.kind === 'TIMESTAMP_LTZ') && one.precision <= TIME_PRECISION_MAX
+  if (!isTime(type)) throw sqlErrors('SQL_WATERMARK_INVALID', { column: name, type: formatType(type), span: watermark.column.span })
+  const written = bindOverColumns(watermark.expression, columns, context, () => true)
+  if (written.type.kind !== type.kind) {
+    throw sqlErrors('SQL_WATERMARK_INVALID', { column: name, type: formatType(written.type), span: watermark.expression.span })
+  }
+  const stored = mapColumns(written, ({ index, ...rest }) => {
+    const source = columns[index]
+    return source.kind === 'computed' ? source.expression : { index, ...rest }
+  })
+  return { column, expression: isTime(stored.type) ? stored : castExpr(stored, type, false) }
+}
+
+// ---------------------------------------------------------------- LIKE
+
+type LikeClause = NonNullable<CreateTable['like']>
+
+/** The other table, without what is excluded. */
+function likeTable(like: LikeClause, catalog: Catalog): TableDef {
+  const entry = catalog.require(like.table)
+  if (entry.kind !== 'table') {
+    throw sqlErrors('SQL_NOT_SUPPORTED', {
+      what: `LIKE a ${entry.kind}`,
+      instead: 'Name a table that CREATE TABLE declared.',
+      span: like.table.span,
+    })
+  }
+  const { table } = entry
+  const mode = (what: string): string =>
+    (like.options.find((one) => one.what === what) ?? like.options.find((one) => one.what === 'ALL'))?.mode ?? 'INCLUDING'
+  const excluded = (what: string): boolean => mode(what) === 'EXCLUDING'
+  const kept = table.columns.filter(
+    (column) => !(column.kind === 'computed' && excluded('GENERATED')) && !(column.kind === 'metadata' && excluded('METADATA')),
+  )
+  const names = kept.map((column) => column.name)
+  const result: TableDef = {
+    name: table.name,
+    columns: kept.map((column) => moved(column, table, names)),
+    partitionedBy: [],
+    options: excluded('OPTIONS') ? {} : table.options,
+  }
+  if (table.primaryKey && !excluded('CONSTRAINTS')) result.primaryKey = table.primaryKey.map((i) => names.indexOf(table.columns[i].name))
+  if (table.watermark && !excluded('WATERMARKS')) {
+    const { column, expression } = table.watermark
+    result.watermark = { column: names.indexOf(table.columns[column].name), expression: movedExpr(expression, table, names) }
+  }
+  return result
+}
+
+const inheritedKey = (base: TableDef | undefined): string[] => base?.primaryKey?.map((i) => base.columns[i].name) ?? []
+/** A column of `from`, in a table whose columns are `names`. */
+const moved = (column: TableColumn, from: TableDef, names: readonly string[]): TableColumn =>
+  column.kind === 'computed' ? { ...column, expression: movedExpr(column.expression, from, names) } : column
+const movedExpr = (expr: Expr, from: TableDef, names: readonly string[]): Expr =>
+  mapColumns(expr, (column) => ({ ...column, index: names.indexOf(from.columns[column.index].name) }))
+
+/** Fields of a table's rows, in declared order. */
+export const tableFields = (table: TableDef): Field[] => {
+  const stored = valuesPlan([], [])
+  return table.columns.map((column) =>
+    column.kind === 'computed' && column.expression.kind === 'call'
+      ? fieldFor(column.name, column.expression, stored)
+      : { name: column.name, type: column.type },
+  )
+}

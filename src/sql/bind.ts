@@ -1,0 +1,231 @@
+// The binder: a statement's tree and a catalog in, a typed and optimized plan out. The catalog itself is changed only by `applyStatement`.
+import type { Field } from '../data/index.ts'
+import { withNullable } from '../data/index.ts'
+import type { Identifier, Query, Statement } from './ast.ts'
+import { bindInsert, sinkPlan } from './bind-insert.ts'
+import { renamed } from './bind-plan.ts'
+import { bindQuery } from './bind-query.ts'
+import type { BindContext } from './bind-scope.ts'
+import { bindSettings, bindShow, describeEntry } from './bind-show.ts'
+import { bindCreateTable, optionsOf, ordinalOf, requireUnique } from './bind-table.ts'
+import { constantIntervalMs } from './bind-window.ts'
+import type { Catalog } from './catalog.ts'
+import { applyStatement, DEFAULT_CATALOG, DEFAULT_DATABASE, plainName } from './catalog.ts'
+import { sqlErrors } from './errors.ts'
+import { optimize } from './optimize.ts'
+import { parseScript } from './parse.ts'
+import type { BoundStatement, MaterializedTableDef, Plan } from './plan.ts'
+import { placed } from './positions.ts'
+import { nearestName } from './suggest.ts'
+
+export interface BindOptions {
+  /** IANA name of the session's time zone; UTC where none is given here or by SET 'table.local-time-zone'. */
+  timeZone?: string
+}
+
+/**
+ * Resolves names and types of one statement, and plans its queries.
+ *
+ * @param text  the text that the statement's spans point into
+ * @throws StreamError  with `position`
+ */
+export function bindStatement(statement: Statement, text: string, catalog: Catalog, options: BindOptions = {}): BoundStatement {
+  const timeZone = options.timeZone ?? catalog.settings.get('table.local-time-zone') ?? 'UTC'
+  const context: BindContext = { catalog, timeZone: timeZone === 'default' ? 'UTC' : timeZone, withTables: new Map() }
+  return placed(text, () => bind(statement, text, context))
+}
+
+/**
+ * Binds a script; each statement sees what those before it declare. The catalog stays as it is.
+ *
+ * @throws StreamError  of the first statement that is wrong, with `position`
+ */
+export function bindScript(text: string, catalog: Catalog, options: BindOptions = {}): BoundStatement[] {
+  const own = catalog.clone()
+  return parseScript(text).map((statement) => {
+    const bound = bindStatement(statement, text, own, options)
+    applyStatement(bound, own)
+    return bound
+  })
+}
+
+function bind(statement: Statement, text: string, context: BindContext): BoundStatement {
+  const { catalog } = context
+  switch (statement.type) {
+    case 'query':
+      return { type: 'query', query: planQuery(statement.query, context) }
+    case 'insert':
+      return { type: 'insert', ...bindInsert(statement, context) }
+    case 'statementSet':
+      return {
+        type: 'statementSet',
+        inserts: statement.inserts.flatMap((insert) => (insert.type === 'insert' ? bindInsert(insert, context) : [])),
+      }
+    case 'explain':
+      return { type: 'explain', details: statement.details, plans: explained(statement, text, context) }
+    case 'createTable':
+      return isTaken(statement, 'table', catalog) ? exists('Table', statement.name) : createTable(statement, text, context)
+    case 'createView':
+      return isTaken(statement, 'view', catalog) ? exists('View', statement.name) : createView(statement, text, context)
+    case 'createMaterializedTable':
+      return isTaken(statement, 'materialized table', catalog)
+        ? exists('Materialized table', statement.name)
+        : createMaterializedTable(statement, text, context)
+    case 'createFunction':
+      return createFunction(statement, catalog)
+    case 'drop':
+      return drop(statement, catalog)
+    case 'describe':
+      return describeEntry(catalog.require(statement.name))
+    case 'show':
+      return bindShow(statement, catalog)
+    case 'set':
+      return statement.key === undefined ? bindSettings(catalog) : { type: 'set', key: statement.key, value: statement.value }
+    case 'reset':
+      return { type: 'set', key: statement.key ?? '' }
+    case 'use': {
+      const name = plainName(statement.name)
+      if (name === DEFAULT_CATALOG || name === DEFAULT_DATABASE) return { type: 'done', message: `Using ${name}` }
+      throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog or database', name, span: statement.name.span })
+    }
+    case 'createDatabase':
+      throw sqlErrors('SQL_NOT_SUPPORTED', {
+        what: 'CREATE DATABASE',
+        instead: `All tables are in ${DEFAULT_DATABASE}; put a prefix into their names.`,
+        span: statement.span,
+      })
+    case 'alterTable':
+      throw sqlErrors('SQL_NOT_SUPPORTED', {
+        what: 'ALTER TABLE',
+        instead: 'Change the CREATE TABLE in its file: tables are declared anew from there.',
+        span: statement.span,
+      })
+  }
+}
+
+const planQuery = (query: Query, context: BindContext): Plan => optimize(bindQuery(query, context, undefined, true))
+
+// ---------------------------------------------------------------- CREATE
+
+type Create = Extract<Statement, { type: 'createTable' | 'createView' | 'createMaterializedTable' }>
+
+/** @returns whether IF NOT EXISTS leaves nothing to do  @throws StreamError  SQL_NAME_TAKEN */
+function isTaken({ name, ifNotExists }: Create, what: string, catalog: Catalog): boolean {
+  const plain = plainName(name)
+  const entry = catalog.get(plain)
+  if (entry === undefined) return false
+  if (!ifNotExists || entry.kind !== what) throw sqlErrors('SQL_NAME_TAKEN', { name: plain, what: entry.kind, span: name.span })
+  return true
+}
+
+const exists = (what: string, name: Create['name']): BoundStatement => ({ type: 'done', message: `${what} ${plainName(name)} exists` })
+const textOf = (node: { span: { start: number; end: number } }, text: string): string => text.slice(node.span.start, node.span.end)
+
+function createTable(statement: Extract<Statement, { type: 'createTable' }>, text: string, context: BindContext): BoundStatement {
+  const { query, ifNotExists, span } = statement
+  const ddl = textOf(statement, text)
+  if (query === undefined) return { type: 'createTable', table: bindCreateTable(statement, context, ddl), ifNotExists }
+  const plan = bindQuery(query, context, undefined, true)
+  const table = bindCreateTable(statement, context, ddl, plan.fields)
+  return { type: 'createTable', table, ifNotExists, insert: sinkPlan(table, plan, { columns: [], span, query }) }
+}
+
+function createView(statement: Extract<Statement, { type: 'createView' }>, text: string, context: BindContext): BoundStatement {
+  const { name, columns, query } = statement
+  const bound = bindQuery(query, context, undefined)
+  // Planned to find what no stream can compute; the plan is made again where the view is used.
+  optimize(bound)
+  const fields = renamedFields(bound.fields, columns, `the view "${plainName(name)}"`)
+  return { type: 'createView', name: plainName(name), fields, sql: textOf(query, text) }
+}
+
+function renamedFields(fields: readonly Field[], columns: readonly Identifier[], what: string): Field[] {
+  requireUnique(columns)
+  if (columns.length > 0 && columns.length !== fields.length) {
+    throw sqlErrors('SQL_COLUMN_COUNT', { what, actual: columns.length, expected: fields.length, span: columns[0].span })
+  }
+  return fields.map((field, i) => ({ ...field, name: columns[i]?.name ?? field.name }))
+}
+
+function createMaterializedTable(
+  statement: Extract<Statement, { type: 'createMaterializedTable' }>,
+  text: string,
+  context: BindContext,
+): BoundStatement {
+  const name = plainName(statement.name)
+  const bound = bindQuery(statement.query, context, undefined, true)
+  const names = renamedFields(bound.fields, statement.columns, `the materialized table "${name}"`).map((field) => field.name)
+  const query = optimize(renamed(bound, names))
+  const declared = statement.primaryKey
+  requireUnique(declared ?? [])
+  const primaryKey = declared?.map((column) => ordinalOf(column, names)) ?? query.upsertKey
+  if (primaryKey === undefined) throw sqlErrors('SQL_KEY_MISSING', { table: name, columns: names.slice(0, 1), span: statement.name.span })
+  const table: MaterializedTableDef = {
+    name,
+    fields: query.fields.map(({ name: column, type }, i) => ({
+      name: column,
+      type: declared && primaryKey.includes(i) ? withNullable(type, false) : type,
+    })),
+    primaryKey,
+    options: optionsOf(statement.options),
+    ddl: textOf(statement, text),
+  }
+  const { freshness } = statement
+  if (freshness !== undefined) {
+    table.freshnessMs = constantIntervalMs(freshness, context, (reason, span) =>
+      sqlErrors('SQL_WINDOW_ARGUMENTS', {
+        fn: 'FRESHNESS',
+        reason,
+        expected: "FRESHNESS = INTERVAL '1' SECOND",
+        span: span ?? freshness.span,
+      }),
+    )
+  }
+  if (statement.comment !== undefined) table.comment = statement.comment
+  return { type: 'createMaterializedTable', table, query }
+}
+
+function createFunction(statement: Extract<Statement, { type: 'createFunction' }>, catalog: Catalog): BoundStatement {
+  const name = plainName(statement.name)
+  if (catalog.getFunction(name) === undefined) return { type: 'createFunction', name, target: statement.target }
+  if (statement.ifNotExists) return { type: 'done', message: `Function ${name} exists` }
+  throw sqlErrors('SQL_NAME_TAKEN', { name, what: 'function', span: statement.name.span })
+}
+
+// ---------------------------------------------------------------- DROP, EXPLAIN
+
+function drop({ what, name, ifExists }: Extract<Statement, { type: 'drop' }>, catalog: Catalog): BoundStatement {
+  const plain = plainName(name)
+  const isFunction = what === 'FUNCTION'
+  const kind = what.toLowerCase()
+  const found = isFunction ? catalog.getFunction(plain) !== undefined : catalog.get(plain)?.kind === kind
+  if (!found && !ifExists) {
+    const names = isFunction ? catalog.functionNames() : what === 'DATABASE' ? [] : catalog.names(kind as 'table')
+    throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: kind, name: plain, nearest: nearestName(plain, names), span: name.span })
+  }
+  if (!found) return { type: 'done', message: `There is no ${kind} ${plain}` }
+  return { type: 'drop', what, name: plain, ifExists }
+}
+
+type Explained = Extract<BoundStatement, { type: 'explain' }>['plans']
+
+function explained({ statement }: Extract<Statement, { type: 'explain' }>, text: string, context: BindContext): Explained {
+  const bound = bind(statement, text, context)
+  switch (bound.type) {
+    case 'query':
+      return [{ query: bound.query }]
+    case 'insert':
+      return [{ target: bound.table.name, query: bound.query }]
+    case 'statementSet':
+      return bound.inserts.map(({ table, query }) => ({ target: table.name, query }))
+    case 'createMaterializedTable':
+      return [{ target: bound.table.name, query: bound.query }]
+    case 'createTable':
+      if (bound.insert !== undefined) return [{ target: bound.table.name, query: bound.insert }]
+  }
+  throw sqlErrors('SQL_NOT_SUPPORTED', {
+    what: 'EXPLAIN of this statement',
+    instead: 'Explain a query or an INSERT.',
+    span: statement.span,
+  })
+}

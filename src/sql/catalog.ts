@@ -1,0 +1,120 @@
+// What has been declared: tables, views, materialized tables, functions and settings, in memory.
+//
+// Tables, views and materialized tables share one namespace, as in Flink; names are case-sensitive. There is one catalog and one database,
+// under Flink's names for them, so that `default_catalog.default_database.t` is `t`.
+import type { Field } from '../data/index.ts'
+import type { QualifiedName } from './ast.ts'
+import { sqlErrors } from './errors.ts'
+import type { BoundStatement, MaterializedTableDef, TableDef } from './plan.ts'
+import { nearestName } from './suggest.ts'
+
+export interface ViewDef {
+  name: string
+  fields: Field[]
+  /** The text of its query. */
+  sql: string
+}
+export interface FunctionDef {
+  name: string
+  target: string
+}
+export type CatalogEntry =
+  | { kind: 'table'; table: TableDef }
+  | { kind: 'view'; view: ViewDef }
+  | { kind: 'materialized table'; table: MaterializedTableDef }
+
+export const DEFAULT_CATALOG = 'default_catalog'
+export const DEFAULT_DATABASE = 'default_database'
+
+/** The name without Flink's default catalog and database. */
+export function plainName({ parts }: QualifiedName): string {
+  const names = parts.map((part) => part.name)
+  if (names.length > 2 && names[0] === DEFAULT_CATALOG) names.shift()
+  if (names.length > 1 && names[0] === DEFAULT_DATABASE) names.shift()
+  return names.join('.')
+}
+
+const nameOf = (entry: CatalogEntry): string => (entry.kind === 'view' ? entry.view.name : entry.table.name)
+
+export class Catalog {
+  private readonly entries = new Map<string, CatalogEntry>()
+  private readonly functions = new Map<string, FunctionDef>()
+  /** SET 'key' = 'value'. */
+  readonly settings = new Map<string, string>()
+
+  get(name: string): CatalogEntry | undefined {
+    return this.entries.get(name)
+  }
+
+  /** @throws StreamError  SQL_TABLE_NOT_FOUND with the nearest name */
+  require(name: QualifiedName): CatalogEntry {
+    const table = plainName(name)
+    const entry = this.entries.get(table)
+    if (entry === undefined) throw sqlErrors('SQL_TABLE_NOT_FOUND', { table, nearest: nearestName(table, this.names()), span: name.span })
+    return entry
+  }
+
+  /** Adds or replaces: whether a name may be taken again was decided when the statement was bound. */
+  add(entry: CatalogEntry): void {
+    this.entries.set(nameOf(entry), entry)
+  }
+
+  /** @returns false if there was none */
+  drop(name: string): boolean {
+    return this.entries.delete(name)
+  }
+
+  /** Names in the order of declaration, of all kinds or of some. */
+  names(...kinds: CatalogEntry['kind'][]): string[] {
+    return [...this.entries.values()].filter((entry) => kinds.length === 0 || kinds.includes(entry.kind)).map(nameOf)
+  }
+
+  getFunction(name: string): FunctionDef | undefined {
+    return this.functions.get(name.toUpperCase())
+  }
+  addFunction(definition: FunctionDef): void {
+    this.functions.set(definition.name.toUpperCase(), definition)
+  }
+  dropFunction(name: string): boolean {
+    return this.functions.delete(name.toUpperCase())
+  }
+  functionNames(): string[] {
+    return [...this.functions.values()].map((one) => one.name)
+  }
+
+  /** A copy that can go its own way: definitions are never changed in place, so they are shared. */
+  clone(): Catalog {
+    const copy = new Catalog()
+    for (const [name, entry] of this.entries) copy.entries.set(name, entry)
+    for (const [name, definition] of this.functions) copy.functions.set(name, definition)
+    for (const [key, value] of this.settings) copy.settings.set(key, value)
+    return copy
+  }
+}
+
+/** Puts what a bound statement declares, drops or sets into the catalog; statements that only run are left alone. */
+export function applyStatement(bound: BoundStatement, catalog: Catalog): void {
+  switch (bound.type) {
+    case 'createTable':
+      catalog.add({ kind: 'table', table: bound.table })
+      break
+    case 'createView':
+      catalog.add({ kind: 'view', view: { name: bound.name, fields: bound.fields, sql: bound.sql } })
+      break
+    case 'createMaterializedTable':
+      catalog.add({ kind: 'materialized table', table: bound.table })
+      break
+    case 'createFunction':
+      catalog.addFunction({ name: bound.name, target: bound.target })
+      break
+    case 'drop':
+      if (bound.what === 'FUNCTION') catalog.dropFunction(bound.name)
+      else catalog.drop(bound.name)
+      break
+    case 'set':
+      if (bound.key === '') catalog.settings.clear()
+      else if (bound.value === undefined) catalog.settings.delete(bound.key)
+      else catalog.settings.set(bound.key, bound.value)
+      break
+  }
+}

@@ -1,0 +1,151 @@
+// ROW_NUMBER with a filter on its number: Top-N, or deduplication where one row is kept by time. And the checks of what stays an OVER.
+import { t } from '../data/index.ts'
+import { columnsOfPlan, filter, project } from './bind-plan.ts'
+import { sqlErrors } from './errors.ts'
+import { andAll, conjuncts, literalExpr } from './expr.ts'
+import { annotateNode } from './optimize-traits.ts'
+import { isWindowed, windowsOf } from './optimize-windows.ts'
+import type { Expr, Plan } from './plan.ts'
+
+type Node<N extends Plan['node']> = Extract<Plan, { node: N }>
+
+interface Range {
+  from: number
+  to: number
+}
+
+/**
+ * The calc over an OVER as a calc over Top-N or deduplication; undefined where no filter bounds the row number.
+ *
+ * @param over  its input is physical already
+ * @throws StreamError  SQL_RANK_UNSUPPORTED
+ */
+export function rankedCalc(calc: Node<'calc'>, over: Node<'over'>): Plan | undefined {
+  const rankColumn = over.input.fields.length
+  if (over.aggregates.length !== 1) return undefined
+  const [{ fn }] = over.aggregates
+  if (!['ROW_NUMBER', 'RANK', 'DENSE_RANK'].includes(fn)) return undefined
+  const range: Range = { from: 1, to: Number.POSITIVE_INFINITY }
+  const rest = conjuncts(calc.predicate).filter((part) => !narrowed(part, rankColumn, range))
+  if (!Number.isFinite(range.to)) return undefined
+  if (fn !== 'ROW_NUMBER') throw sqlErrors('SQL_RANK_UNSUPPORTED', { fn, span: over.span })
+  const ranked = rankPlan(over, range)
+  const filtered = filter(ranked, andAll(rest))
+  const plan = project(
+    filtered === ranked ? ranked : annotateNode(filtered),
+    calc.projections,
+    calc.fields.map((field) => field.name),
+  )
+  return annotateNode({ ...plan, fields: calc.fields })
+}
+
+/** Takes a bound on the row number out of a condition. @returns false if the condition says something else */
+function narrowed(part: Expr, rankColumn: number, range: Range): boolean {
+  if (part.kind !== 'call' || part.args.length !== 2) return false
+  const [a, b] = part.args
+  const isLeft = isColumn(a, rankColumn)
+  const value = isLeft ? constantOf(b) : isColumn(b, rankColumn) ? constantOf(a) : undefined
+  if (value === undefined) return false
+  switch (isLeft ? part.fn : MIRRORED[part.fn]) {
+    case 'EQUALS':
+      range.from = Math.max(range.from, Math.ceil(value))
+      range.to = Math.min(range.to, Math.floor(value))
+      return true
+    case 'LESS':
+      range.to = Math.min(range.to, Math.ceil(value) - 1)
+      return true
+    case 'LESS_OR_EQUAL':
+      range.to = Math.min(range.to, Math.floor(value))
+      return true
+    case 'GREATER':
+      range.from = Math.max(range.from, Math.floor(value) + 1)
+      return true
+    case 'GREATER_OR_EQUAL':
+      range.from = Math.max(range.from, Math.ceil(value))
+      return true
+    default:
+      return false
+  }
+}
+
+const MIRRORED: Record<string, string> = {
+  EQUALS: 'EQUALS',
+  LESS: 'GREATER',
+  LESS_OR_EQUAL: 'GREATER_OR_EQUAL',
+  GREATER: 'LESS',
+  GREATER_OR_EQUAL: 'LESS_OR_EQUAL',
+}
+const uncast = (expr: Expr): Expr => (expr.kind === 'call' && expr.fn === 'CAST' ? uncast(expr.args[0]) : expr)
+const isColumn = (expr: Expr, index: number): boolean => {
+  const inner = uncast(expr)
+  return inner.kind === 'column' && inner.index === index
+}
+/** A number, under casts. */
+function constantOf(expr: Expr): number | undefined {
+  const inner = uncast(expr)
+  if (inner.kind !== 'literal' || !['INT', 'BIGINT', 'DOUBLE'].includes(inner.type.kind) || inner.value === null) return undefined
+  return Number(inner.value)
+}
+
+/** The rows with those numbers; fields are those of the OVER. */
+function rankPlan(over: Node<'over'>, { from, to }: Range): Plan {
+  const { input, partitionKeys, orderBy } = over
+  const rank = over.fields[input.fields.length]
+  const at = over.span && { span: over.span }
+  if (to < from) {
+    // No row has such a number.
+    return annotateNode(filter(withRank(input, rank.name, 1), literalExpr(false, t.boolean(false))))
+  }
+  const windows = windowsOf(input)
+  const windowed = isWindowed(partitionKeys, windows) ? { start: windows.start, end: windows.end } : undefined
+  const time = orderBy.length === 1 ? input.fields[orderBy[0].column].timeAttribute : undefined
+  const isFirst = from === 1 && to === 1
+  if (isFirst && time !== undefined && windowed === undefined && input.changelog === 'append') {
+    const [{ column, descending }] = orderBy
+    const plan = annotateNode({
+      node: 'deduplicate',
+      input,
+      keys: partitionKeys,
+      timeColumn: column,
+      keep: descending ? 'last' : 'first',
+      processingTime: time === 'processing',
+      fields: input.fields,
+      changelog: 'append',
+      ...at,
+    })
+    return withRank(plan, rank.name, 1)
+  }
+  return annotateNode({
+    node: 'topN',
+    input,
+    partitionKeys,
+    orderBy,
+    from,
+    to,
+    rankColumn: true,
+    ...(windowed && { windowed }),
+    ...(windowed && isFirst && time !== undefined && orderBy[0].descending && { lastOfTies: true }),
+    fields: [...input.fields, rank],
+    changelog: 'append',
+    ...at,
+  })
+}
+
+const withRank = (input: Plan, name: string, rank: number): Plan =>
+  annotateNode(
+    project(
+      input,
+      [...columnsOfPlan(input), literalExpr(BigInt(rank), t.bigint(false))],
+      [...input.fields.map((field) => field.name), name],
+    ),
+  )
+
+/** @throws StreamError  SQL_OVER_UNSUPPORTED for what no stream can compute */
+export function checkOver(over: Node<'over'>): void {
+  const unsupported = (reason: string, instead: string): Error => sqlErrors('SQL_OVER_UNSUPPORTED', { reason, instead, span: over.span })
+  const { orderBy, frame } = over
+  if (orderBy.length === 0) throw unsupported('it has no ORDER BY', 'Order it by a time attribute, or use GROUP BY.')
+  if (frame.timeOrdered && orderBy[0].descending) throw unsupported('it is ordered by time, latest first', 'Order by time ascending.')
+  if (!frame.timeOrdered && frame.preceding !== undefined)
+    throw unsupported('a bounded frame needs an order by time', 'Order by a time attribute, or begin the frame with UNBOUNDED PRECEDING.')
+}
