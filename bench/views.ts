@@ -1,6 +1,10 @@
 // Views: changes applied per second, look-ups over a million rows, and the time from a change to its push at many WebSocket subscribers.
 //
 //   node bench/views.ts [apply] [scan] [push]      SUBSCRIBERS=1000 by default
+import { fork } from 'node:child_process'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { makeHttpServer } from '../src/base/http/index.ts'
 import { type Batch, batchOf, type Field, t } from '../src/data/index.ts'
 import { parseFilter, ViewStore } from '../src/views/index.ts'
 
@@ -103,7 +107,102 @@ function benchScan(): void {
   store.close()
 }
 
-const wanted = process.argv.slice(2)
-const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
-if (isWanted('apply')) benchApply()
-if (isWanted('scan')) benchScan()
+const SUBSCRIBERS = Number(process.env.SUBSCRIBERS ?? 1000)
+const PUSH_SECONDS = 5
+const nowMs = (): number => performance.timeOrigin + performance.now()
+
+/** In a process of its own: opens the sockets, and notes for each frame how old its newest row is. */
+async function subscribe(port: number): Promise<void> {
+  const latenciesMs: number[] = []
+  let ready = 0
+  for (let i = 0; i < SUBSCRIBERS; i++) {
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write(
+        'GET /v1/tables/pages/live?order=-at&limit=20 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+      ),
+    )
+    socket.setNoDelay(true)
+    let seen = ''
+    socket.on('data', (chunk) => {
+      if (ready < SUBSCRIBERS) {
+        seen += chunk.toString('latin1')
+        if (seen.includes('"snapshot"') && ++ready === SUBSCRIBERS) process.send?.('ready')
+        if (seen.includes('"snapshot"')) seen = ''
+        return
+      }
+      const text = chunk.toString('latin1')
+      const at = text.lastIndexOf('"row":["')
+      if (at >= 0) latenciesMs.push(nowMs() - Number(text.slice(text.indexOf(',', at) + 1, text.indexOf(']', at))))
+    })
+    // Not more at once than the server's backlog of connections holds.
+    while (i - ready > 200) await delay(5)
+  }
+  process.once('message', () => {
+    latenciesMs.sort((a, b) => a - b)
+    const at = (share: number) => latenciesMs[Math.floor((latenciesMs.length - 1) * share)]
+    process.send?.({ count: latenciesMs.length, p50: at(0.5), p99: at(0.99), max: at(1) })
+    process.exit()
+  })
+}
+
+async function benchPush(): Promise<void> {
+  const liveFields: Field[] = [
+    { name: 'page', type: t.string(false) },
+    { name: 'at', type: t.double() },
+  ]
+  const writtenMs: number[] = []
+  const views = new ViewStore({ onDelivered: (latencyMs) => writtenMs.push(latencyMs) })
+  views.define({ name: 'pages', fields: liveFields, primaryKey: [0] })
+  const server = await makeHttpServer()
+  const { registerTables } = await import('../src/serve/tables.ts')
+  const { LiveSockets } = await import('../src/serve/sockets.ts')
+  registerTables(server.app, { views }, new LiveSockets())
+  const { port } = await server.listen()
+  const apply = () =>
+    views.apply(
+      'pages',
+      batchOf(
+        liveFields,
+        Array.from({ length: 20 }, (_, i) => [`/page/${i}`, nowMs()]),
+      ),
+      { epoch: 1, originMs: Date.now() },
+    )
+  apply()
+  const clients = fork(import.meta.filename, ['subscribe', String(port)])
+  const next = <T>() => new Promise<T>((resolve) => clients.once('message', resolve))
+  const startMs = performance.now()
+  await next()
+  report(`push: ${SUBSCRIBERS} subscribers connected, each with its snapshot`, `${Math.round(performance.now() - startMs)} ms`)
+  await delay(500)
+  writtenMs.length = 0
+  const cpu = process.cpuUsage()
+  for (let i = 0; i < PUSH_SECONDS * 10; i++) {
+    apply()
+    await delay(100)
+  }
+  const { user, system } = process.cpuUsage(cpu)
+  await delay(500)
+  clients.send('report')
+  const { count, p50, p99, max } = await next<{ count: number; p50: number; p99: number; max: number }>()
+  report(
+    `push: ${SUBSCRIBERS} subscribers, 10 deltas/s of 20 rows, ${count} frames`,
+    `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, max ${max.toFixed(1)} ms, CPU ${((user + system) / 1e6 / PUSH_SECONDS).toFixed(2)} cores`,
+  )
+  writtenMs.sort((a, b) => a - b)
+  report(
+    'push: from a change until the last socket was written to, server alone',
+    `p50 ${writtenMs[writtenMs.length >> 1]} ms, p99 ${writtenMs[Math.floor(writtenMs.length * 0.99)]} ms`,
+  )
+  report('push: resident memory of the server', `${Math.round(process.memoryUsage.rss() / 1e6)} MB`)
+  views.close()
+  process.exit()
+}
+
+if (process.argv[2] === 'subscribe') await subscribe(Number(process.argv[3]))
+else {
+  const wanted = process.argv.slice(2)
+  const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
+  if (isWanted('apply')) benchApply()
+  if (isWanted('scan')) benchScan()
+  if (isWanted('push')) await benchPush()
+}

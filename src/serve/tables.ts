@@ -61,7 +61,7 @@ function parseQuery(table: ViewDefinition, query: Query, parameters: readonly st
   return { filters, order: query.order === undefined ? [] : parseOrder(table, String(query.order)) }
 }
 
-export function registerTables(app: FastifyInstance, { views }: ServeDeps, sockets: LiveSockets): void {
+export function registerTables(app: FastifyInstance, { views }: Pick<ServeDeps, 'views'>, sockets: LiveSockets): void {
   let exportCount = 0
 
   app.get(

@@ -7,8 +7,8 @@
 //   1. A subscriber's state is one number, the version it has: no queue, whatever its speed. Nothing is sent while its socket holds more than
 //      `bufferedBytesMax`, so a slow client costs bounded memory and never delays another.
 //   2. snapshot and then deltas in the order sent give the feed's rows as of the last delta's `resume`.
-//   3. A flush does not start before `intervalMs` after the last, nor before three times what the last one took: pushing takes at most a
-//      quarter of the main thread, and overload shows as fewer, larger deltas.
+//   3. A flush does not start before `intervalMs` after the last, nor before as long as the last one took: pushing takes at most half of the
+//      main thread, and overload shows as fewer, larger deltas. A long flush gives way to other work every SLICE_MS.
 import type { StreamError } from '../base/index.ts'
 import { formatType } from '../data/index.ts'
 import { viewErrors } from './errors.ts'
@@ -47,6 +47,7 @@ interface Subscriber {
 
 /** How long a snapshot serves subscribers who come after one another: what changed since follows as a delta. */
 const SNAPSHOT_REUSE_MS = 1_000
+const SLICE_MS = 5
 /** How soon subscribers with full sockets are looked at again. */
 const RETRY_MS = 20
 
@@ -65,6 +66,13 @@ export class Channel {
   private timer: NodeJS.Timeout | undefined
   private immediate: NodeJS.Immediate | undefined
   private nextFlushMs = 0
+  /** A flush that gave way to other work and goes on in the next turn of the event loop. */
+  private pass: Generator<void, void> | undefined
+  private passMs = 0
+  /** The timer is only for subscribers whose sockets were full. */
+  private isRetry = false
+  /** Changes came since the last flush began. */
+  private isDirty = false
   /** Arrival of the oldest event that waits to be pushed. */
   private originMs: number | undefined
   idleSinceMs = 0
@@ -118,7 +126,11 @@ export class Channel {
   schedule(originMs?: number): void {
     if (this.subscribers.size === 0) return
     if (originMs !== undefined && (this.originMs === undefined || originMs < this.originMs)) this.originMs = originMs
-    if (this.timer || this.immediate) return
+    this.isDirty = true
+    if (this.pass || this.immediate || (this.timer && !this.isRetry)) return
+    // One who waits for a slow socket must not make the others wait.
+    clearTimeout(this.timer)
+    this.isRetry = false
     const waitMs = this.nextFlushMs - performance.now()
     if (waitMs > 0.5) this.timer = setTimeout(this.flush, waitMs)
     else this.immediate = setImmediate(this.flush)
@@ -130,6 +142,8 @@ export class Channel {
     this.feed = openFeed(this.view, this.request, this.limits)
     this.flushedVersion = this.feed.rows.version
     this.snapshot = undefined
+    this.pass = undefined
+    this.passMs = 0
     for (const subscriber of this.subscribers) {
       this.sendReset(subscriber, reason)
       this.behind.add(subscriber)
@@ -150,28 +164,59 @@ export class Channel {
     this.timer = undefined
     this.immediate = undefined
     const startMs = performance.now()
+    this.pass ??= this.push()
+    do {
+      if (this.pass.next().done) {
+        this.endPass(performance.now() - startMs)
+        return
+      }
+    } while (performance.now() - startMs < SLICE_MS)
+    this.passMs += performance.now() - startMs
+    this.immediate = setImmediate(this.flush)
+  }
+
+  /** Brings all subscribers whose sockets have room up to date; may pause after each. */
+  private *push(): Generator<void, void> {
+    const { originMs } = this
+    this.originMs = undefined
+    this.isDirty = false
     this.feed.sync()
-    const { rows } = this.feed
     const from = this.flushedVersion
-    if (rows.version > from) {
-      this.flushedVersion = rows.version
+    const to = this.feed.rows.version
+    if (to > from) {
+      this.flushedVersion = to
       const delta = this.encodeDelta(from)
       for (const subscriber of this.subscribers) {
         if (delta && subscriber.version === from && !this.isFull(subscriber)) {
           subscriber.sink.send(delta)
-          subscriber.version = rows.version
-        } else if (subscriber.version < rows.version) this.behind.add(subscriber)
+          subscriber.version = to
+        } else if (subscriber.version < to) this.behind.add(subscriber)
+        yield
       }
     }
-    const deltas = new Map<number, Buffer | undefined>()
-    for (const subscriber of this.behind) if (!this.isFull(subscriber)) this.catchUp(subscriber, deltas)
-    if (this.originMs !== undefined) {
-      this.onDelivered(Math.max(0, Date.now() - this.originMs))
-      this.originMs = undefined
+    let deltas = new Map<number, Buffer | undefined>()
+    let encodedVersion = this.feed.rows.version
+    for (const subscriber of [...this.behind]) {
+      if (!this.behind.has(subscriber) || this.isFull(subscriber)) continue
+      if (encodedVersion !== this.feed.rows.version) {
+        encodedVersion = this.feed.rows.version
+        deltas = new Map()
+      }
+      this.catchUp(subscriber, deltas)
+      yield
     }
-    const endMs = performance.now()
-    this.nextFlushMs = endMs + Math.max(this.request.intervalMs, 3 * (endMs - startMs))
-    if (this.behind.size > 0) this.timer = setTimeout(this.flush, Math.max(this.nextFlushMs - endMs, RETRY_MS))
+    if (originMs !== undefined) this.onDelivered(Math.max(0, Date.now() - originMs))
+  }
+
+  private endPass(lastSliceMs: number): void {
+    const costMs = this.passMs + lastSliceMs
+    this.pass = undefined
+    this.passMs = 0
+    const waitMs = Math.max(this.request.intervalMs, costMs)
+    this.nextFlushMs = performance.now() + waitMs
+    this.isRetry = !this.isDirty
+    if (this.isDirty) this.timer = setTimeout(this.flush, waitMs)
+    else if (this.behind.size > 0) this.timer = setTimeout(this.flush, Math.max(waitMs, RETRY_MS))
   }
 
   private isFull({ sink }: Subscriber): boolean {

@@ -13,7 +13,7 @@
 //   5. A row array is never changed after it was put in: readers may hold it.
 import { randomBytes } from 'node:crypto'
 import type { Key, Row } from './keys.ts'
-import { compareOrders, type Order, orderText, SortedRows } from './order.ts'
+import { type Order, orderText, SortedRows } from './order.ts'
 
 class Entry {
   key: Key
@@ -142,7 +142,7 @@ export class KeyedRows {
     if (index === undefined) {
       if (this.indexes.size >= indexesMax && !this.dropIndex()) return undefined
       this.unindexed ??= new Map()
-      index = { rows: new SortedRows(compareOrders(order), this.rows()), pins: 0, usedAt: 0 }
+      index = { rows: new SortedRows(order, this.rows()), pins: 0, usedAt: 0 }
       this.indexes.set(text, index)
     }
     index.usedAt = ++this.indexUses

@@ -10,7 +10,7 @@ import { isRetraction, UPDATE_AFTER, UPDATE_BEFORE } from '../data/index.ts'
 import { viewErrors } from './errors.ts'
 import { compileFilters, type Filter, type Predicate } from './filter.ts'
 import { isOrderable, type Key, keyReader, type Row } from './keys.ts'
-import { type Compare, compareOrders, compareValues, type Order, totalOrder } from './order.ts'
+import { type Compare, compareOrders, compareValues, type Order, sortRows, totalOrder } from './order.ts'
 import { KeyedRows } from './rows.ts'
 import { parseValue, textOf } from './text.ts'
 
@@ -134,7 +134,7 @@ export class View {
     const matches = compileFilters(filters)
     const rows = this.rows.rows()
     const found = matches ? rows.filter(matches) : rows
-    return order.length === 0 ? found : found.sort(compareOrders(totalOrder(order, this.definition.primaryKey)))
+    return order.length === 0 ? found : sortRows(found, totalOrder(order, this.definition.primaryKey))
   }
 
   restore(rows: readonly Row[], epoch: number): void {
