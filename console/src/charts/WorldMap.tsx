@@ -1,8 +1,8 @@
 // Choropleth of the world. A chunk of its own: the shapes are loaded when a map is shown.
 import { geoEqualEarth, geoPath } from 'd3-geo'
+import type { FeatureCollection } from 'geojson'
 import { memo, useMemo, useState } from 'react'
 import { feature } from 'topojson-client'
-import type { GeometryCollection, Topology } from 'topojson-specification'
 import atlas from 'world-atlas/countries-110m.json'
 import { formatInteger } from '../ui/format.ts'
 import { countryDots, nameOfAlpha2WithoutNumber, numericOfAlpha2 } from './countries.ts'
@@ -25,9 +25,10 @@ interface Shape {
 }
 
 const drawing = (() => {
-  const topology = atlas as unknown as Topology<{ countries: GeometryCollection<{ name: string }> }>
+  const topology = atlas as unknown as Parameters<typeof feature>[0]
   const antarctica = '010'
-  const countries = feature(topology, topology.objects.countries).features.filter((one) => one.id !== antarctica)
+  const all = feature(topology, topology.objects.countries!) as unknown as FeatureCollection
+  const countries = all.features.filter((one) => one.id !== antarctica)
   const projection = geoEqualEarth().fitExtent(
     [
       [4, 4],
@@ -36,7 +37,7 @@ const drawing = (() => {
     { type: 'FeatureCollection', features: countries },
   )
   const toPath = geoPath(projection).digits(1)
-  const shapes: Shape[] = countries.map((one) => ({ id: String(one.id ?? one.properties.name), path: toPath(one) ?? '' }))
+  const shapes: Shape[] = countries.map((one) => ({ id: String(one.id ?? one.properties?.name), path: toPath(one) ?? '' }))
   const dots = countryDots.flatMap(({ numeric, longitude, latitude }) => {
     const point = projection([longitude, latitude])
     return point ? [{ id: numeric, x: point[0], y: point[1] }] : []
