@@ -110,12 +110,13 @@ function matchBytes(bytes: Uint8Array, miss: string): string {
 
 /**
  * Code that moves `p` over plain ASCII to the first quote, backslash, control character or byte above 127, four bytes at a time.
- * `x - 0x01010101` has the high bit set in the lowest byte that is 0 in x; a borrow can only set it in bytes above that one.
+ * `x - 0x01010101` has the high bit set in the lowest byte that is 0 in x; a borrow can only set it in bytes above that one. A byte above 127
+ * keeps its high bit in at least one of the differences.
  */
 const toTextEnd = (miss: string): string => `for (;;) {
 if (p > last) ${miss}
 v = view.getInt32(p, true)
-m = (((v ^ 0x22222222) - 0x01010101) | ((v ^ 0x5c5c5c5c) - 0x01010101) | (v - 0x20202020) | v) & 0x80808080
+m = (((v ^ 0x22222222) - 0x01010101) | ((v ^ 0x5c5c5c5c) - 0x01010101) | (v - 0x20202020)) & 0x80808080
 if (m !== 0) { p += (31 - Math.clz32(m & (0 - m))) >> 3; break }
 p += 4
 }
