@@ -1,5 +1,5 @@
 // millrace simulate website: endless events of a made-up website, posted to a server or written to a file, with their ground truth beside them.
-import { createWriteStream, type WriteStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { call, type Target } from '../client.ts'
 import { appErrors } from '../errors.ts'
@@ -49,46 +49,54 @@ export const websiteTable = `CREATE TABLE website_events (
   WATERMARK FOR event_time AS event_time - INTERVAL '30' SECOND
 ) WITH ('connector' = 'kafka', 'topic' = 'website_events', 'format' = 'json', 'key.format' = 'raw', 'key.fields' = 'user_id');`
 
+/**
+ * Until `signal` is aborted or `events` lines are sent. At the end the truth speaks of exactly the lines that were sent.
+ *
+ * @throws StreamError SERVER_UNREACHABLE, SERVER_REFUSED; Error of the file system
+ */
 export async function simulateWebsite(options: SimulateOptions): Promise<SimulateSummary> {
   const { target, topic, out, speed, signal } = options
   const site = new Website(options)
-  const truth = createWriteStream(options.truth)
-  const file = out === undefined ? undefined : out === '-' ? process.stdout : createWriteStream(out)
+  await using truth = await open(options.truth, 'w')
+  await using file = out === undefined || out === '-' ? undefined : await open(out, 'w')
   const summary: SimulateSummary = { lines: 0, accepted: 0, rejected: 0, seconds: 0 }
   const startedMs = performance.now()
   let reportedMs = startedMs
-  let next = site.next()
-  const firstMs = next.arrivalMs
+  const firstMs = site.nextMs
   while (!signal.aborted && summary.lines < options.events) {
     const dueMs = speed === Infinity ? Infinity : firstMs + (performance.now() - startedMs) * speed
     const lines: Buffer[] = []
-    while (next.arrivalMs <= dueMs && lines.length < BATCH_LINES && summary.lines + lines.length < options.events) {
-      lines.push(next.line)
-      next = site.next()
-    }
+    while (lines.length < BATCH_LINES && summary.lines + lines.length < options.events && site.nextMs <= dueMs) lines.push(site.next().line)
     if (lines.length > 0) await deliver(lines)
-    for (const line of site.takeTruth()) await write(truth, `${JSON.stringify(line)}\n`)
+    await writeTruth()
     const nowMs = performance.now()
     summary.seconds = (nowMs - startedMs) / 1_000
     if (nowMs - reportedMs >= 1_000) {
       reportedMs = nowMs
       options.progress(
-        `${summary.lines} sent, ${summary.accepted} accepted, ${summary.rejected} rejected, event time ${new Date(next.arrivalMs).toISOString()}`,
+        `${summary.lines} sent, ${summary.accepted} accepted, ${summary.rejected} rejected, event time ${new Date(site.nextMs).toISOString()}`,
       )
     }
     if (lines.length < BATCH_LINES) await sleep(TICK_MS, undefined, { signal }).catch(() => {})
   }
-  await Promise.all([end(truth), file && file !== process.stdout ? end(file as WriteStream) : undefined])
+  site.finish()
+  await writeTruth()
   return summary
+
+  async function writeTruth(): Promise<void> {
+    const lines = site.takeTruth()
+    if (lines.length > 0) await truth.appendFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  }
 
   async function deliver(lines: Buffer[]): Promise<void> {
     const body = Buffer.concat(lines.flatMap((line) => [line, newline]))
-    if (file) await write(file as WriteStream, body)
+    if (file) await file.appendFile(body)
+    else if (out === '-') await print(body)
     else if (target) await post(target, body)
     summary.lines += lines.length
   }
 
-  /** A batch that is refused for being too fast is sent again, under the same key: nothing is lost or doubled. */
+  /** A batch that is refused for being too fast, or as the server is away, is sent again under the same key: nothing is lost or doubled. */
   async function post(to: Target, body: Buffer): Promise<void> {
     const headers = { 'content-type': 'application/x-ndjson', 'idempotency-key': crypto.randomUUID() }
     for (let attempt = 0; ; attempt++) {
@@ -103,25 +111,26 @@ export async function simulateWebsite(options: SimulateOptions): Promise<Simulat
         summary.rejected += answer.rejected.length
         return
       } catch (error) {
-        const { params } = error as { params?: { status?: number } }
+        const { code, params } = error as { code?: string; params?: { status?: number } }
         if (params?.status === 422) {
           summary.rejected += body.toString('latin1').split('\n').length - 1
           return
         }
-        const isTemporary = params?.status === 429 || (params?.status ?? 0) >= 500
+        const status = params?.status ?? 0
+        const isTemporary = status === 429 || status >= 500 || (code === 'SERVER_UNREACHABLE' && summary.lines > 0)
         if (!isTemporary || attempt > 20 || signal.aborted) throw error
-        await sleep(Math.min(5_000, 50 * 2 ** attempt))
+        options.progress(`sending again: ${(error as Error).message}`)
+        await sleep(Math.min(5_000, 50 * 2 ** attempt), undefined, { signal }).catch(() => {})
       }
     }
   }
 }
 
 const newline = Buffer.from('\n')
-const write = (stream: WriteStream, data: string | Buffer): Promise<void> =>
+const print = (data: Buffer): Promise<void> =>
   new Promise((resolve, reject) => {
-    stream.write(data, (error) => (error ? reject(error) : resolve()))
+    process.stdout.write(data, (error) => (error ? reject(error) : resolve()))
   })
-const end = (stream: WriteStream): Promise<void> => new Promise((resolve) => stream.end(() => resolve()))
 
 /** The command's flags, as text. */
 export interface SimulateFlags {
@@ -138,6 +147,7 @@ export interface SimulateFlags {
   malformed: string
   bots: string
   anomalies: string
+  clocksAhead?: boolean
   ddl?: boolean
   json?: boolean
 }
@@ -173,6 +183,7 @@ export async function simulate(what: string, flags: SimulateFlags, target: Targe
     malformedShare: number('--malformed', flags.malformed, 0, 1),
     botShare: number('--bots', flags.bots, 0, 0.95),
     anomaliesPerDay: number('--anomalies', flags.anomalies, 0),
+    clocksAhead: flags.clocksAhead ?? false,
     signal,
     progress: (line) => {
       if (!flags.json) process.stderr.write(`${line}\n`)

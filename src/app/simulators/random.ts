@@ -1,19 +1,26 @@
 // Seeded randomness for simulators: the same seed gives the same events.
 
 export class Random {
-  private state: number
+  private a: number
+  private b = 0x9e3779b9 | 0
+  private c = 0x243f6a88 | 0
+  private counter = 1
   private spare: number | undefined
 
   constructor(seed: number) {
-    this.state = seed >>> 0
+    this.a = seed | 0
+    this.b ^= Math.floor(seed / 2 ** 32) | 0
+    for (let i = 0; i < 12; i++) this.next()
   }
 
-  /** Uniform in [0, 1). mulberry32. */
+  /** Uniform in [0, 1), in steps of 2^-32. sfc32: its period is beyond any run, as an endless simulator needs. */
   next(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 4294967296
+    const sum = (((this.a + this.b) | 0) + this.counter) | 0
+    this.counter = (this.counter + 1) | 0
+    this.a = this.b ^ (this.b >>> 9)
+    this.b = (this.c + (this.c << 3)) | 0
+    this.c = (((this.c << 21) | (this.c >>> 11)) + sum) | 0
+    return (sum >>> 0) / 2 ** 32
   }
 
   chance(probability: number): boolean {
