@@ -22,7 +22,7 @@ type ToText = (value: any) => string
 type LengthType = Extract<SqlType, { length: number }>
 
 export interface Cast {
-  /** Where the conversion is a piece of code that cannot fail. */
+  /** Where the conversion is a piece of code that cannot fail; `fn` does the same. */
   inline?: (code: string) => string
   fn: Convert
   /** The function may give null. */
@@ -32,8 +32,8 @@ export interface Cast {
 /** The conversion between two types; `timeZone` is that of the session. */
 export function castOf(from: SqlType, to: SqlType, safe: boolean, timeZone: string): Cast {
   const inline = inlineCast(from, to)
-  if (inline !== undefined) return { inline, fn: (value) => value, mayBeNull: false }
   const convert = conversion(from, to, timeZone)
+  if (inline !== undefined) return { inline, fn: convert, mayBeNull: false }
   const fn: Convert = (value) => {
     const result = convert(value)
     if (result !== undefined) return result

@@ -78,7 +78,8 @@ export class KernelBuilder {
   }
 
   constant(value: unknown): string {
-    const at = this.constants.indexOf(value)
+    // Object.is: -0 and 0 are two constants.
+    const at = this.constants.findIndex((one) => Object.is(one, value))
     return `k${at >= 0 ? at : this.constants.push(value) - 1}`
   }
   import(fn: unknown): string {
@@ -114,7 +115,7 @@ export class KernelBuilder {
     if (value.isNull !== 'false' && !value.safe) return this.guarded(value.isNull, value.rep, () => value.code, false)
     const name = this.fresh()
     this.line(`const ${name} = ${value.code}`)
-    return { ...value, code: name }
+    return { ...value, code: name, safe: true }
   }
 
   /** `code()` where `isNull` is false, else a default: always safe. */

@@ -9,6 +9,7 @@
 import type { Batch, Column, Field, SqlType } from '../../data/index.ts'
 import { gather, laneOf } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
+import { castOf } from './casts.ts'
 import type { ColumnShape, FilterKernel, Output, ProjectKernel } from './codegen.ts'
 import { KernelBuilder, shapeOf } from './codegen.ts'
 import type { EmitContext } from './emit.ts'
@@ -111,8 +112,8 @@ export function compileCalc(
   options: CompileOptions = {},
 ): Calc {
   const context = fullOptions(options)
-  const parts = conjuncts(node.predicate)
-  const computed = node.projections.filter((expr) => expr.kind !== 'column')
+  const parts = conjuncts(node.predicate && folded(node.predicate, options))
+  const computed = node.projections.filter((expr) => expr.kind !== 'column').map((expr) => folded(expr, options))
   const read = columnsOf([...parts, ...computed])
   for (const index of read) if (inputFields[index] === undefined) throw new Error(`column ${index} of ${inputFields.length}`)
   const cache = new Map<string, Kernels>()
@@ -208,15 +209,46 @@ export function compileScalar(expr: Expr, inputFields: readonly Field[], options
   return (batch) => calc(batch, fail)?.columns[0] ?? finished(makeOutput(expr.type, 0))
 }
 
+/** What differs from row to row or from batch to batch though it reads no column. */
+const changing = new Set(['RAND', 'RAND_INTEGER', 'CURRENT_WATERMARK', 'UUID'])
+
+/** The expression with its constant parts computed; what fails is left, to fail for the rows that reach it. */
+function folded(expr: Expr, options: CompileOptions): Expr {
+  if (expr.kind !== 'call' || expr.args.length === 0) return expr
+  const args = expr.args.map((arg) => folded(arg, options))
+  const call = { ...expr, args }
+  if (changing.has(expr.fn) || !args.every((arg) => arg.kind === 'literal')) return call
+  try {
+    return { kind: 'literal', value: constantOf(call, options), type: expr.type }
+  } catch {
+    return call
+  }
+}
+
+function constantOf(expr: Extract<Expr, { kind: 'call' }>, options: CompileOptions): unknown {
+  const [arg] = expr.args
+  // The usual case, for which a kernel would be much work.
+  if ((expr.fn === 'CAST' || expr.fn === 'TRY_CAST') && arg.kind === 'literal') {
+    return arg.value === null ? null : castOf(arg.type, expr.type, expr.fn === 'TRY_CAST', options.timeZone ?? 'UTC').fn(arg.value as never)
+  }
+  const kernel = makeProject([expr], false, [], fullOptions(options))
+  const output = makeOutput(expr.type, 1)
+  const fail = (_: number, error: Error) => {
+    throw error
+  }
+  kernel({ rowCount: 1, columns: [], watermarkAfter: Number.NEGATIVE_INFINITY, processingTimeMs: 0 }, undefined, 1, fail, [output])
+  if (output.hasNulls) return null
+  return output.lane === 'u8' ? output.data[0] === 1 : output.data[0]
+}
+
 /**
  * The value of an expression that reads no column; null for NULL.
  *
  * @throws what the expression throws
  */
 export function evaluateConstant(expr: Expr, options: CompileOptions = {}): unknown {
-  if (expr.kind === 'literal') return expr.value
-  const batch: Batch = { rowCount: 1, columns: [], watermarkAfter: Number.NEGATIVE_INFINITY, processingTimeMs: 0 }
-  const column = compileScalar(expr, [], options)(batch)
-  if (column.nulls?.[0] === 1 || column.lane === 'utf8') return null
-  return column.lane === 'u8' ? column.data[0] === 1 : column.data[0]
+  const constant = expr.kind === 'call' ? { ...expr, args: expr.args.map((arg) => folded(arg, options)) } : expr
+  if (constant.kind === 'literal') return constant.value
+  if (constant.kind === 'column') throw new Error('a column is no constant')
+  return constantOf(constant, options)
 }

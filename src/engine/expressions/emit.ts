@@ -183,6 +183,9 @@ export function strictCall(
   code: (codes: string[]) => string,
 ): Value {
   const isNull = orCode(args.map((arg) => arg.isNull))
+  // An argument that fails must fail also where another one is NULL.
+  if (isNull !== 'false')
+    args = args.map((arg) => (arg.isNull === 'false' && !arg.safe && arg.utf8 === undefined ? context.builder.once(arg) : arg))
   if (isNull === 'true') return nullValue(rep)
   const make = () => code(args.map((arg) => arg.code))
   if (!mayBeNull && inline && args.every((arg) => arg.safe || arg.isNull === 'false')) {
@@ -209,7 +212,6 @@ function emitComparison(expr: Call, context: EmitContext): Value {
   const [a, b] = expr.args.map((arg) => emit(arg, context))
   const operator = comparisonCode[expr.fn]
   const isNull = orCode([a.isNull, b.isNull])
-  if (isNull === 'true') return nullValue('boolean')
   if (expr.fn === 'EQUALS' || expr.fn === 'NOT_EQUALS') {
     const bytes = emitBytesEqual(a, b, expr.args, builder)
     if (bytes !== undefined) return booleanValue(expr.fn === 'EQUALS' ? bytes : `!${bytes}`, isNull)
@@ -234,9 +236,7 @@ function emitBytesEqual(a: Value, b: Value, args: readonly Expr[], builder: Kern
   }
   const other = args[1]
   if (other.kind !== 'literal' || typeof other.value !== 'string') return undefined
-  const bytes = builder.constant(utf8Of(other.value))
-  const length = builder.constant(utf8Of(other.value).length)
-  return `(e${i}[row] - s${i}[row] === ${length} && ${builder.import(equalBytes)}(b${i}, s${i}[row], ${bytes}))`
+  return bytesEqualLiteral(i, other.value, builder)
 }
 
 function emitDistinct(expr: Call, context: EmitContext): Value {
@@ -261,9 +261,7 @@ function emitIn(expr: Call, context: EmitContext): Value {
   const value = emit(operand, context)
   let found: Value
   if (value.utf8 !== undefined) {
-    const i = value.utf8
-    const set = builder.constant(new ByteSet(values as string[]))
-    found = booleanValue(`${set}.has(b${i}, s${i}[row], e${i}[row])`, value.isNull)
+    found = booleanValue(emitBytesIn(value.utf8, values as string[], builder), value.isNull)
   } else if (values.length <= COMPARED_ONE_BY_ONE_MAX) {
     const once = builder.once(value)
     found = strictCall([once], 'boolean', false, true, context, ([x]) => (values.length === 0 ? 'false' : `(${values.map((one) => `${x} === ${builder.constant(one)}`).join(' || ')})`)) // biome-ignore format: one thought
@@ -275,6 +273,18 @@ function emitIn(expr: Call, context: EmitContext): Value {
   // Not found in a list that holds NULL: unknown.
   const once = builder.once(found)
   return { ...once, isNull: orCode([once.isNull, `!${once.code}`]) }
+}
+
+function emitBytesIn(column: number, texts: string[], builder: KernelBuilder): string {
+  const i = column
+  if (texts.length > COMPARED_ONE_BY_ONE_MAX) return `${builder.constant(new ByteSet(texts))}.has(b${i}, s${i}[row], e${i}[row])`
+  return texts.length === 0 ? 'false' : `(${texts.map((text) => bytesEqualLiteral(i, text, builder)).join(' || ')})`
+}
+
+function bytesEqualLiteral(column: number, text: string, builder: KernelBuilder): string {
+  const i = column
+  const bytes = utf8Of(text)
+  return `(e${i}[row] - s${i}[row] === ${builder.constant(bytes.length)} && ${builder.import(equalBytes)}(b${i}, s${i}[row], ${builder.constant(bytes)}))`
 }
 
 function emitInByOne(expr: Call, context: EmitContext): Value {
@@ -325,7 +335,9 @@ function emitCast(expr: Call, context: EmitContext): Value {
   const rep = repOf(expr.type)
   if (cast.inline !== undefined) {
     const { inline } = cast
-    return strictCall([{ ...value, utf8: undefined }], rep, false, true, context, ([x]) => inline(x))
+    // Text that fits is still the bytes of its column.
+    if (isTextKind(expr.type.kind)) return value
+    return strictCall([value], rep, false, true, context, ([x]) => inline(x))
   }
   const fn = builder.import(cast.fn)
   return strictCall([value], rep, cast.mayBeNull, false, context, ([x]) => `${fn}(${x})`)

@@ -4,7 +4,7 @@
 import { utf8Of } from './bytes.ts'
 import { expressionErrors } from './errors.ts'
 import { javaPattern } from './patterns.ts'
-import type { FunctionTable } from './registry.ts'
+import type { CallContext, FunctionTable, RowFunction } from './registry.ts'
 import { called, madeFrom, maybe, plain, plainMaybe, strict } from './registry.ts'
 
 /** What one function may make out of little: beyond it a row fails instead of the process. */
@@ -173,6 +173,11 @@ const endsWith = (value: string | Uint8Array, end: string | Uint8Array): boolean
     ? value.endsWith(end as string)
     : value.length >= end.length && Buffer.compare(value.subarray(value.length - end.length), end as Uint8Array) === 0
 
+function concat({ argTypes }: CallContext): RowFunction {
+  if (argTypes[0].kind === 'BINARY' || argTypes[0].kind === 'VARBINARY')
+    return (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts))
+  return argTypes.length === 2 ? (a: string, b: string) => a + b : (...parts: string[]) => parts.join('')
+}
 const concatWs = (separator: string | null, ...parts: (string | null)[]): string | null =>
   separator === null ? null : parts.filter((part) => part !== null).join(separator)
 
@@ -181,8 +186,7 @@ export const textFunctions: FunctionTable = {
   LOWER: plain((text: string) => text.toLowerCase()),
   INITCAP: plain(initcap),
   CHAR_LENGTH: plain(codePointCount),
-  CONCAT_OPERATOR: plain((a: string, b: string) => a + b),
-  CONCAT: strict(({ argTypes }) => (argTypes[0].kind === 'BINARY' || argTypes[0].kind === 'VARBINARY' ? (...parts) => new Uint8Array(Buffer.concat(parts)) : (...parts) => parts.join(''))), // biome-ignore format: one thought
+  CONCAT: strict(concat),
   CONCAT_WS: called(() => concatWs),
   TRIM: strict(({ options }) => {
     const [leading, trailing] = trimSides[options.trim as 'BOTH']
