@@ -57,3 +57,38 @@ export function ordinals(count: number, from = 0): Int32Array {
   for (let i = 0; i < count; i++) rows[i] = from + i
   return rows
 }
+
+/** Rows of columns, with NULL for ordinal -1. */
+export function gatherOrNull(columns: readonly Column[], ordinalsOrNull: readonly number[]): Column[] {
+  const count = ordinalsOrNull.length
+  const missing = Uint8Array.from(ordinalsOrNull, (at) => (at < 0 ? 1 : 0))
+  if (!missing.includes(1)) {
+    const picks = Int32Array.from(ordinalsOrNull)
+    return columns.map((column) => gather(column, picks, count))
+  }
+  const picks = Int32Array.from(ordinalsOrNull, (at) => Math.max(at, 0))
+  return columns.map((column) => {
+    // No row of this side is wanted, and there may be none to stand in for it.
+    const taken = missing.includes(0) ? gather(column, picks, count) : blank(column.lane, count)
+    const nulls = taken.nulls ?? new Uint8Array(count)
+    for (let i = 0; i < count; i++) if (missing[i] === 1) nulls[i] = 1
+    return { ...taken, nulls }
+  })
+}
+
+function blank(lane: Column['lane'], count: number): Column {
+  switch (lane) {
+    case 'u8':
+      return { lane, data: new Uint8Array(count) }
+    case 'i32':
+      return { lane, data: new Int32Array(count) }
+    case 'i64':
+      return { lane, data: new BigInt64Array(count) }
+    case 'f64':
+      return { lane, data: new Float64Array(count) }
+    case 'utf8':
+      return { lane, bytes: new Uint8Array(0), starts: new Int32Array(count), ends: new Int32Array(count) }
+    default:
+      return { lane: 'any', data: new Array<unknown>(count).fill(null) }
+  }
+}

@@ -2,14 +2,31 @@
 import type { Plan } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Operator, OperatorContext } from '../operator.ts'
+import { NormalizeOperator, SetOperationOperator } from './changelogs.ts'
+import { CorrelateOperator } from './correlate.ts'
+import { DeduplicateOperator } from './deduplicate.ts'
 import { GroupAggregateOperator } from './groupAggregate.ts'
+import { IntervalJoinOperator } from './joins/intervalJoin.ts'
+import { RegularJoinOperator } from './joins/regularJoin.ts'
+import { TemporalJoinOperator } from './joins/temporalJoin.ts'
+import { WindowJoinOperator } from './joins/windowJoin.ts'
+import { OverOperator } from './over.ts'
+import { UpdatingOverOperator } from './overUpdating.ts'
 import { SessionAggregateOperator, SessionTvfOperator } from './sessionOperators.ts'
 import { ExpandOperator, UnionOperator } from './simple.ts'
+import { SortOperator } from './sort.ts'
+import { TopNOperator } from './topN.ts'
 import { WindowAggregateOperator } from './windowAggregate.ts'
+import { WindowTopNOperator } from './windowTopN.ts'
 import { WindowTvfOperator } from './windowTvf.ts'
 
-/** @throws StreamError OPERATOR_UNSUPPORTED, AGGREGATE_UNKNOWN */
-export function buildOperator(plan: Plan, context: OperatorContext): Operator {
+/**
+ * The operator of a node.
+ *
+ * @param timeZone  the session's, for conditions of joins
+ * @throws StreamError  OPERATOR_UNSUPPORTED, AGGREGATE_UNKNOWN
+ */
+export function buildOperator(plan: Plan, context: OperatorContext, timeZone = 'UTC'): Operator {
   switch (plan.node) {
     case 'windowTvf':
       return plan.window.kind === 'SESSION' ? new SessionTvfOperator(plan, context) : new WindowTvfOperator(plan, context)
@@ -21,6 +38,39 @@ export function buildOperator(plan: Plan, context: OperatorContext): Operator {
       return new ExpandOperator(plan, context)
     case 'union':
       return new UnionOperator(context)
+    case 'join':
+      return new RegularJoinOperator(plan, context, timeZone)
+    case 'intervalJoin':
+      return new IntervalJoinOperator(plan, context, timeZone)
+    case 'windowJoin':
+      return new WindowJoinOperator(plan, context, timeZone)
+    case 'temporalJoin':
+      return new TemporalJoinOperator(plan, context, timeZone)
+    case 'correlate':
+      return new CorrelateOperator(plan, context, timeZone)
+    case 'topN':
+      return plan.windowed ? new WindowTopNOperator(plan, plan.windowed, context) : new TopNOperator(plan, context)
+    case 'limit':
+      return new TopNOperator(
+        {
+          ...plan,
+          partitionKeys: [],
+          from: plan.offset + 1,
+          to: plan.limit === undefined ? Infinity : plan.offset + plan.limit,
+          rankColumn: false,
+        },
+        context,
+      )
+    case 'deduplicate':
+      return new DeduplicateOperator(plan, context)
+    case 'over':
+      return plan.frame.timeOrdered ? new OverOperator(plan, context) : new UpdatingOverOperator(plan, context)
+    case 'sort':
+      return new SortOperator(plan, context)
+    case 'setOperation':
+      return new SetOperationOperator(plan, context)
+    case 'normalize':
+      return new NormalizeOperator(plan, context)
     default:
       throw engineErrors('OPERATOR_UNSUPPORTED', { what: `the node "${plan.node}"` })
   }

@@ -183,6 +183,18 @@ export class KeyTable {
     else this.run(columns, rowCount, out, rows, false)
   }
 
+  /** Stores rows as new groups without looking for equal ones: `lookup` and `find` do not know them. Returns the first group. */
+  append(columns: readonly Column[], rowCount: number, rows?: Int32Array): number {
+    const first = this.count
+    const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, rowCount, rows))
+    for (let i = 0; i < rowCount; i++) {
+      const group = this.count++
+      if (group === this.capacity) this.grow()
+      for (let k = 0; k < this.stores.length; k++) this.stores[k].append(group, inputs[k], rows === undefined ? i : rows[i])
+    }
+    return first
+  }
+
   private run(columns: readonly Column[], rowCount: number, out: Int32Array, rows: Int32Array | undefined, inserts: boolean): void {
     const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, rowCount, rows))
     const signature = this.stores.map((store, i) => store.form + (store.hasNulls || inputs[i].nulls !== undefined ? '?' : '')).join()

@@ -1,0 +1,141 @@
+// Operators on changelogs: upserts made whole, INTERSECT and EXCEPT.
+import { type Batch, DELETE, gather, INSERT, isRetraction, rowAt, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
+import type { Plan } from '../../sql/index.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { KeyedStates, type Row, RowOutput, sameRow } from './rows.ts'
+
+/** Upserts by key become a whole changelog: -U with the old row before each +U, -D with the whole row; what changes nothing is left out. */
+export class NormalizeOperator implements Operator {
+  private readonly keys: KeyedStates<Row>
+  private readonly output: RowOutput
+  private liveCount = 0
+
+  constructor(plan: Plan & { node: 'normalize' }, context: OperatorContext) {
+    this.keys = new KeyedStates(plan.input.fields, plan.keys)
+    this.output = new RowOutput(plan.fields, context)
+  }
+
+  process(batch: Batch): void {
+    this.output.processingTimeMs = batch.processingTimeMs
+    const keys = this.keys.keysOf(batch)
+    const { states } = this.keys
+    for (let i = 0; i < batch.rowCount; i++) {
+      this.output.seenMs = batch.watermarksBefore?.[i] ?? -Infinity
+      const kind = batch.kinds?.[i] ?? INSERT
+      const old = states[keys[i]]
+      if (kind === UPDATE_BEFORE) continue
+      if (kind === DELETE) {
+        if (old === undefined) continue
+        this.output.put(old, DELETE)
+        states[keys[i]] = undefined
+        this.liveCount--
+        continue
+      }
+      const row = rowAt(batch, i)
+      if (old === undefined) {
+        this.output.put(row, INSERT)
+        this.liveCount++
+      } else if (!sameRow(old, row)) {
+        this.output.put(old, UPDATE_BEFORE)
+        this.output.put(row, UPDATE_AFTER)
+      }
+      states[keys[i]] = row
+    }
+    this.output.flush()
+    this.keys.compact(this.liveCount)
+  }
+
+  advance(): void {}
+
+  snapshot(): unknown {
+    return this.keys.snapshot()
+  }
+  restore(state: unknown): void {
+    this.keys.restore(state)
+    this.liveCount = this.keys.states.length
+  }
+  describe(): OperatorStatus {
+    return { stateRows: this.liveCount, stateBytes: this.keys.table.byteSize + this.liveCount * 64 * this.keys.types.length }
+  }
+}
+
+/** How often a row is in the result, from how often it is on each side. */
+function resultCount({ operator, all }: Plan & { node: 'setOperation' }, left: number, right: number): number {
+  if (operator === 'INTERSECT') return all ? Math.min(left, right) : left > 0 && right > 0 ? 1 : 0
+  return all ? Math.max(left - right, 0) : left > 0 && right === 0 ? 1 : 0
+}
+
+/** INTERSECT and EXCEPT, with and without ALL: counts of each row on both sides. After each batch the result is that over all rows so far. */
+export class SetOperationOperator implements Operator {
+  private readonly plan: Plan & { node: 'setOperation' }
+  private readonly context: OperatorContext
+  private readonly types
+  private rows: KeyTable
+  /** Counts on the left and right side. */
+  private counts: [number[], number[]] = [[], []]
+
+  constructor(plan: Plan & { node: 'setOperation' }, context: OperatorContext) {
+    this.plan = plan
+    this.context = context
+    this.types = plan.fields.map(({ type }) => type)
+    this.rows = new KeyTable(this.types)
+  }
+
+  process(batch: Batch, input: number): void {
+    const ids = new Int32Array(batch.rowCount)
+    this.rows.lookup(batch.columns, batch.rowCount, ids)
+    const [lefts, rights] = this.counts
+    while (lefts.length < this.rows.count) {
+      lefts.push(0)
+      rights.push(0)
+    }
+    const before = new Map<number, number>()
+    ids.forEach((id, row) => {
+      if (!before.has(id)) before.set(id, resultCount(this.plan, lefts[id], rights[id]))
+      this.counts[input][id] += isRetraction(batch.kinds?.[row] ?? INSERT) ? -1 : 1
+    })
+    const picks: number[] = []
+    const kinds: number[] = []
+    for (const [id, old] of before) {
+      const change = resultCount(this.plan, lefts[id], rights[id]) - old
+      for (let i = 0; i < Math.abs(change); i++) {
+        picks.push(id)
+        kinds.push(change > 0 ? INSERT : DELETE)
+      }
+    }
+    if (picks.length > 0)
+      this.context.emit({
+        rowCount: picks.length,
+        columns: this.types.map((_, i) => gather(this.rows.column(i), Int32Array.from(picks), picks.length)),
+        kinds: kinds.includes(DELETE) ? Uint8Array.from(kinds) : undefined,
+        watermarkAfter: batch.watermarkAfter,
+        processingTimeMs: batch.processingTimeMs,
+      })
+    if (this.rows.count > 1024) this.compactIfMostlyDead()
+  }
+
+  advance(): void {}
+
+  private compactIfMostlyDead(): void {
+    const [lefts, rights] = this.counts
+    const keep = Uint8Array.from({ length: this.rows.count }, (_, id) => (lefts[id] === 0 && rights[id] === 0 ? 0 : 1))
+    const liveCount = keep.reduce((sum, one) => sum + one, 0)
+    if (liveCount * 2 >= this.rows.count) return
+    const { table, newIndex } = this.rows.compacted(keep)
+    this.rows = table
+    this.counts = this.counts.map((counts) => counts.filter((_, id) => newIndex[id] >= 0)) as [number[], number[]]
+  }
+
+  snapshot(): unknown {
+    return { rows: this.rows.snapshot(), counts: this.counts }
+  }
+  restore(state: unknown): void {
+    const { rows, counts } = state as { rows: KeyTableSnapshot; counts: [number[], number[]] }
+    this.rows = KeyTable.restore(this.types, rows)
+    this.counts = counts
+  }
+  describe(): OperatorStatus {
+    return { stateRows: this.rows.count, stateBytes: this.rows.byteSize + this.rows.count * 16 }
+  }
+}

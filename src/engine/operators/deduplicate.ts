@@ -1,0 +1,144 @@
+// One row of each key: the first or the last by time.
+//
+// Keep-first by event time waits for the watermark and is append-only; keep-first by processing time gives the first arrival at once;
+// keep-last is updating: -U old, +U new.
+//
+// Invariants
+//   1. Keep-first by event time: a row behind the watermark is late; of equal times the first arrival wins; a key gives one row for ever.
+//   2. Keep-last: a row replaces what is kept if its time is not smaller, so of equal times the last arrival wins. No row is late.
+//   Both are held by rank.property.test.ts.
+import { type Batch, INSERT, rowAt, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
+import type { Plan } from '../../sql/index.ts'
+import { heapPop, heapPush } from '../aggregates/index.ts'
+import { engineErrors } from '../errors.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, sameRow, timeAt } from './rows.ts'
+
+type DeduplicatePlan = Plan & { node: 'deduplicate' }
+
+interface Kept {
+  time: number
+  row: Row
+  /** Keep-first: given out, so the row itself is no longer needed. */
+  isOut: boolean
+}
+interface Due {
+  atMs: number
+  kept: Kept
+}
+const soonest = (a: Due, b: Due): boolean => a.atMs < b.atMs
+
+export class DeduplicateOperator implements Operator {
+  private readonly plan: DeduplicatePlan
+  private readonly context: OperatorContext
+  private readonly output: RowOutput
+  private readonly keys: KeyedStates<Kept>
+  private due: Due[] = []
+  private watermarkMs = -Infinity
+
+  constructor(plan: DeduplicatePlan, context: OperatorContext) {
+    this.plan = plan
+    this.context = context
+    this.output = new RowOutput(plan.fields, context)
+    this.keys = new KeyedStates(plan.input.fields, plan.keys)
+  }
+
+  process(batch: Batch): void {
+    this.output.processingTimeMs = batch.processingTimeMs
+    const keys = this.keys.keysOf(batch)
+    if (this.plan.keep === 'last') this.keepLast(batch, keys)
+    else this.keepFirst(batch, keys)
+    this.output.flush()
+  }
+
+  private keepFirst(batch: Batch, keys: Int32Array): void {
+    const { states } = this.keys
+    const timeColumn = batch.columns[this.plan.timeColumn]
+    const late: number[] = []
+    for (let i = 0; i < batch.rowCount; i++) {
+      const kept = states[keys[i]]
+      if (this.plan.processingTime) {
+        if (kept !== undefined) continue
+        states[keys[i]] = { time: 0, row: [], isOut: true }
+        this.output.put(rowAt(batch, i))
+        continue
+      }
+      if (this.failsOnNull(batch, i)) continue
+      const time = timeAt(timeColumn, i)
+      const watermarkMs = Math.max(this.watermarkMs, batch.watermarksBefore?.[i] ?? -Infinity)
+      if (time < watermarkMs) {
+        late.push(i)
+        continue
+      }
+      // A row that the watermark has reached is as good as given out.
+      if (kept !== undefined && (kept.isOut || kept.time <= watermarkMs || kept.time <= time)) continue
+      const row = rowAt(batch, i)
+      if (kept !== undefined) Object.assign(kept, { time, row })
+      else states[keys[i]] = { time, row, isOut: false }
+      heapPush(this.due, { atMs: time, kept: states[keys[i]] as Kept }, soonest)
+    }
+    if (late.length > 0) this.context.late(batch, late)
+  }
+
+  private failsOnNull(batch: Batch, row: number): boolean {
+    if (!isNullAt(batch.columns[this.plan.timeColumn], row)) return false
+    const column = this.plan.input.fields[this.plan.timeColumn].name
+    this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column, table: 'deduplication' }))
+    return true
+  }
+
+  private keepLast(batch: Batch, keys: Int32Array): void {
+    const { states } = this.keys
+    const timeColumn = batch.columns[this.plan.timeColumn]
+    const changed = new Map<number, Row | undefined>()
+    for (let i = 0; i < batch.rowCount; i++) {
+      const kept = states[keys[i]]
+      let time = 0
+      if (!this.plan.processingTime) {
+        if (this.failsOnNull(batch, i)) continue
+        time = timeAt(timeColumn, i)
+        if (kept !== undefined && time < kept.time) continue
+      }
+      if (!changed.has(keys[i])) changed.set(keys[i], kept?.row)
+      states[keys[i]] = { time, row: rowAt(batch, i), isOut: true }
+    }
+    for (const [key, old] of changed) {
+      const { row } = states[key] as Kept
+      if (old === undefined) this.output.put(row, INSERT)
+      else if (!sameRow(old, row)) {
+        if (this.plan.changelog !== 'upsert') this.output.put(old, UPDATE_BEFORE)
+        this.output.put(row, UPDATE_AFTER)
+      }
+    }
+  }
+
+  advance(watermarkMs: number): void {
+    this.output.seenMs = this.watermarkMs
+    while (this.due.length > 0 && this.due[0].atMs <= watermarkMs) {
+      const { atMs, kept } = heapPop(this.due, soonest) as Due
+      // An entry whose row was replaced by an earlier one has been passed already.
+      if (kept.isOut || kept.time !== atMs) continue
+      this.output.put(kept.row)
+      kept.isOut = true
+      kept.row = []
+    }
+    this.watermarkMs = watermarkMs
+    this.output.flush()
+  }
+
+  snapshot(): unknown {
+    return { watermarkMs: this.watermarkMs, keys: this.keys.snapshot() }
+  }
+
+  restore(state: unknown): void {
+    const { watermarkMs, keys } = state as { watermarkMs: number; keys: unknown }
+    this.watermarkMs = watermarkMs
+    this.keys.restore(keys, (kept) => ({ ...(kept as Kept) }))
+    for (const kept of this.keys.states) if (kept !== undefined && !kept.isOut) heapPush(this.due, { atMs: kept.time, kept }, soonest)
+  }
+
+  describe(): OperatorStatus {
+    const stateRows = this.keys.table.count
+    return { stateRows, stateBytes: this.keys.table.byteSize + stateRows * (this.plan.keep === 'last' ? 64 * this.plan.fields.length : 64) }
+  }
+}

@@ -1,0 +1,18 @@
+// Judging pairs of rows held as JS values.
+import { batchOf, type Field } from '../../../data/index.ts'
+import type { Condition } from '../conditions.ts'
+import type { Row } from '../rows.ts'
+
+/** Which of the joined rows satisfy the condition; all if there is none. */
+export function judge(
+  condition: Condition | undefined,
+  fields: readonly Field[],
+  joined: readonly Row[],
+  processingTimeMs: number,
+): (i: number) => boolean {
+  if (condition === undefined || joined.length === 0) return () => true
+  const passed = condition(batchOf(fields, joined as Row[]).columns, joined.length, processingTimeMs)
+  return (i) => passed[i] === 1
+}
+
+export const nullsFor = (fields: readonly Field[]): Row => fields.map(() => null)

@@ -1,0 +1,256 @@
+// Regular joins: both sides are kept, each row meets all partners that came before it.
+//
+// One row of a side:  partners on the other side are found by key --> condition in bulk --> joined rows out --> the row is kept
+//
+// Invariants
+//   1. The changelog that has left is that of the join over the rows that have come; each retraction carries a whole row that was out.
+//   2. A row of an outer, SEMI or ANTI side knows how many partners it has: its padded (or own) row goes and comes as that leaves and reaches 0.
+//   3. A row with a NULL key has no partners and is not kept, unless the key is null-safe or the join null-aware (NOT IN).
+//   1 and 2 are held by joins.property.test.ts.
+import { type Batch, type Column, DELETE, gather, INSERT, isRetraction, type SqlType, valueAt } from '../../../data/index.ts'
+import type { Plan } from '../../../sql/index.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import { canonicalText } from '../../state/columns.ts'
+import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
+import { type Condition, compileCondition } from '../conditions.ts'
+import { batchRowCountMax, gatherOrNull } from '../emission.ts'
+import { JoinSide, type SideSnapshot } from './side.ts'
+
+type JoinPlan = Plan & { node: 'join' }
+
+interface Snapshot {
+  keys: KeyTableSnapshot
+  sides: [SideSnapshot, SideSnapshot]
+  nullKeyGroup: number
+}
+
+/** More candidate pairs than this are judged in several steps. */
+const pairCountMax = 16_384
+
+/** Rows to emit: row of the batch or entry of the other side, -1 for NULLs. */
+class Output {
+  own: number[] = []
+  other: number[] = []
+  kinds: number[] = []
+  put(own: number, other: number, kind: number, times: number): void {
+    for (let i = 0; i < times; i++) {
+      this.own.push(own)
+      this.other.push(other)
+      this.kinds.push(kind)
+    }
+  }
+}
+
+export class RegularJoinOperator implements Operator {
+  private readonly plan: JoinPlan
+  private readonly context: OperatorContext
+  private readonly condition: Condition | undefined
+  private readonly types: [SqlType[], SqlType[]]
+  private readonly keyColumns: [number[], number[]]
+  private readonly retracts: [boolean, boolean]
+  private keys: KeyTable
+  private sides: [JoinSide, JoinSide]
+  /** Null-aware joins keep rows with NULL keys in a list of their own: its key, a group that no key has. */
+  private nullKeyGroup = -1
+
+  constructor(plan: JoinPlan, context: OperatorContext, timeZone: string) {
+    this.plan = plan
+    this.context = context
+    this.condition = compileCondition(plan.condition, [...plan.left.fields, ...plan.right.fields], timeZone, (pairs, row, error) =>
+      context.rowFailed(pairs, row, error),
+    )
+    this.types = [plan.left.fields.map(({ type }) => type), plan.right.fields.map(({ type }) => type)]
+    this.keyColumns = [plan.leftKeys, plan.rightKeys]
+    this.retracts = [plan.left.changelog !== 'append', plan.right.changelog !== 'append']
+    this.keys = new KeyTable(this.keyTypes)
+    this.sides = [new JoinSide(this.types[0], this.retracts[0]), new JoinSide(this.types[1], this.retracts[1])]
+  }
+
+  private get keyTypes(): SqlType[] {
+    // The last key marks the rows with NULL keys of a null-aware join.
+    return [...this.plan.leftKeys.map((key) => this.types[0][key]), { kind: 'BOOLEAN', nullable: false }]
+  }
+
+  /** Whether rows of this input are padded with NULLs when they have no partner. */
+  private isOuter(input: number): boolean {
+    const { kind } = this.plan
+    return kind === 'FULL' || (input === 0 ? kind === 'LEFT' : kind === 'RIGHT')
+  }
+  private get isHalf(): boolean {
+    return this.plan.kind === 'SEMI' || this.plan.kind === 'ANTI'
+  }
+
+  process(batch: Batch, input: number): void {
+    const { rowCount } = batch
+    if (rowCount === 0) return
+    const groups = this.groupsOf(batch, input)
+    const kept = Int32Array.from({ length: rowCount }, (_, row) => row).filter((row) => groups[row] >= 0)
+    const entries = this.sides[input].entriesOf(batch, kept)
+    const entryOf = new Int32Array(rowCount).fill(-1)
+    kept.forEach((row, i) => {
+      entryOf[row] = entries[i]
+    })
+    for (const side of this.sides) side.reserveKeys(this.keys.count)
+    const output = new Output()
+    let row = 0
+    while (row < rowCount) {
+      const first = row
+      const candidates: number[] = []
+      const ends: number[] = []
+      for (; row < rowCount && candidates.length < pairCountMax; row++) {
+        this.collectCandidates(batch, row, input, groups[row], candidates)
+        ends.push(candidates.length)
+      }
+      const passed = this.passing(batch, input, first, ends, candidates)
+      for (let i = 0, from = 0; i < ends.length; from = ends[i++]) {
+        const partners =
+          passed === undefined ? candidates.slice(from, ends[i]) : candidates.slice(from, ends[i]).filter((_, c) => passed[from + c] === 1)
+        this.apply(batch, first + i, input, entryOf[first + i], groups[first + i], partners, output)
+      }
+    }
+    this.emit(batch, input, output)
+    if (this.sides[input].isMostlyDead) this.compact()
+  }
+
+  /** Key of each row, -1 where a NULL key has no partners. */
+  private groupsOf(batch: Batch, input: number): Int32Array {
+    const { rowCount } = batch
+    const keyColumns = this.keyColumns[input].map((key) => batch.columns[key])
+    const groups = new Int32Array(rowCount)
+    const marks: Column = { lane: 'u8', data: new Uint8Array(rowCount) }
+    this.keys.lookup([...keyColumns, marks], rowCount, groups)
+    keyColumns.forEach(({ nulls }, i) => {
+      if (nulls === undefined || this.plan.nullSafe?.[i]) return
+      for (let row = 0; row < rowCount; row++) if (nulls[row] === 1) groups[row] = this.plan.nullAware ? this.groupOfNullKeys() : -1
+    })
+    return groups
+  }
+
+  private groupOfNullKeys(): number {
+    if (this.nullKeyGroup === -1) {
+      const groups = new Int32Array(1)
+      const columns = gatherOrNull(
+        this.keyTypes.map((type) => new KeyTable([type]).column(0)),
+        [-1],
+      )
+      columns[columns.length - 1] = { lane: 'u8', data: Uint8Array.of(1) }
+      this.keys.lookup(columns, 1, groups)
+      this.nullKeyGroup = groups[0]
+    }
+    return this.nullKeyGroup
+  }
+
+  private collectCandidates(batch: Batch, row: number, input: number, group: number, into: number[]): void {
+    if (group < 0) return
+    const other = this.sides[1 - input]
+    if (!this.plan.nullAware) {
+      other.collect(group, into)
+      return
+    }
+    // x NOT IN (…): a pair counts as equal unless two keys are surely different.
+    const found: number[] = []
+    if (group === this.nullKeyGroup) found.push(...other.all())
+    else {
+      other.collect(group, into)
+      if (this.nullKeyGroup >= 0) other.collect(this.nullKeyGroup, found)
+    }
+    const columns = other.columns()
+    for (const entry of found) {
+      const differs = this.keyColumns[input].some((key, i) => {
+        const own = valueAt(batch.columns[key], row)
+        const theirs = valueAt(columns[this.keyColumns[1 - input][i]], entry)
+        return own !== null && theirs !== null && canonicalText(own) !== canonicalText(theirs)
+      })
+      if (!differs) into.push(entry)
+    }
+  }
+
+  private passing(batch: Batch, input: number, first: number, ends: number[], candidates: number[]): Uint8Array | undefined {
+    if (this.condition === undefined || candidates.length === 0) return undefined
+    const rows = new Int32Array(candidates.length)
+    for (let i = 0, at = 0; i < ends.length; i++) for (; at < ends[i]; at++) rows[at] = first + i
+    const own = batch.columns.map((column) => gather(column, rows, rows.length))
+    const others = Int32Array.from(candidates)
+    const theirs = this.sides[1 - input].columns().map((column) => gather(column, others, others.length))
+    return this.condition(input === 0 ? [...own, ...theirs] : [...theirs, ...own], rows.length, batch.processingTimeMs)
+  }
+
+  private apply(batch: Batch, row: number, input: number, entry: number, group: number, partners: number[], output: Output): void {
+    const kind = batch.kinds?.[row] ?? INSERT
+    const removes = isRetraction(kind)
+    const own = this.sides[input]
+    const other = this.sides[1 - input]
+    let matchCount = 0
+    for (const partner of partners) matchCount += other.countOf(partner)
+    if (entry >= 0) {
+      if (!removes) own.add(entry, group, matchCount)
+      else if (!own.remove(entry)) return
+    }
+    if (this.isHalf && input === 0) {
+      if (matchCount > 0 === (this.plan.kind === 'SEMI')) output.put(row, -1, kind, 1)
+      return
+    }
+    const otherKnowsMatches = this.isHalf || this.isOuter(1 - input)
+    for (const partner of partners) {
+      const times = other.countOf(partner)
+      const matches = otherKnowsMatches ? other.changeMatches(partner, removes ? -1 : 1) : 0
+      if (this.isHalf) {
+        const turned = removes ? matches === 0 : matches === 1
+        if (turned) output.put(-1, partner, removes === (this.plan.kind === 'SEMI') ? DELETE : INSERT, times)
+        continue
+      }
+      const pads = this.isOuter(1 - input)
+      if (pads && !removes && matches === 1) output.put(-1, partner, DELETE, times)
+      output.put(row, partner, kind, times)
+      if (pads && removes && matches === 0) output.put(-1, partner, INSERT, times)
+    }
+    if (matchCount === 0 && this.isOuter(input)) output.put(row, -1, kind, 1)
+  }
+
+  private emit(batch: Batch, input: number, output: Output): void {
+    const total = output.kinds.length
+    for (let from = 0; from < total; from += batchRowCountMax) {
+      const to = Math.min(total, from + batchRowCountMax)
+      const rowCount = to - from
+      const own = gatherOrNull(batch.columns, output.own.slice(from, to))
+      const other = gatherOrNull(this.sides[1 - input].columns(), output.other.slice(from, to))
+      const kinds = Uint8Array.from(output.kinds.slice(from, to))
+      const columns = this.isHalf ? (input === 0 ? own : other) : input === 0 ? [...own, ...other] : [...other, ...own]
+      this.context.emit({
+        rowCount,
+        columns,
+        kinds: kinds.some((kind) => kind !== INSERT) ? kinds : undefined,
+        watermarkAfter: batch.watermarkAfter,
+        processingTimeMs: batch.processingTimeMs,
+      })
+    }
+  }
+
+  advance(): void {}
+
+  private compact(): void {
+    this.restore(this.snapshot())
+  }
+
+  snapshot(): Snapshot {
+    // Keys that no row has any more are left out.
+    const sides = this.sides.map((side) => side.snapshot()) as [SideSnapshot, SideSnapshot]
+    const keep = new Uint8Array(this.keys.count)
+    for (const { groups } of sides) for (const group of groups) keep[group] = 1
+    const { table, newIndex } = this.keys.compacted(keep)
+    for (const side of sides) side.groups = side.groups.map((group) => newIndex[group])
+    return { keys: table.snapshot(), sides, nullKeyGroup: this.nullKeyGroup === -1 ? -1 : newIndex[this.nullKeyGroup] }
+  }
+
+  restore(state: unknown): void {
+    const { keys, sides, nullKeyGroup } = state as Snapshot
+    this.keys = KeyTable.restore(this.keyTypes, keys)
+    this.nullKeyGroup = nullKeyGroup
+    this.sides = sides.map((side, i) => JoinSide.restore(this.types[i], this.retracts[i], side, this.keys.count)) as [JoinSide, JoinSide]
+  }
+
+  describe(): OperatorStatus {
+    const [left, right] = this.sides
+    return { stateRows: left.rowCount + right.rowCount, stateBytes: left.byteSize + right.byteSize + this.keys.byteSize }
+  }
+}

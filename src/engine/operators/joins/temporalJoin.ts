@@ -1,0 +1,171 @@
+// Temporal joins: left row with the version of the right row that was valid at the left row's time.
+//
+// Event time: left rows wait until the watermark reaches their time, then meet the latest version that is not later than they are.
+// Processing time: a left row meets the present version at once.
+//
+// Invariants
+//   1. Each left row is given out (or found without partner) once; output is append-only.
+//   2. Of the versions of a key before the watermark only the latest is kept.
+import { type Batch, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
+import type { Plan } from '../../../sql/index.ts'
+import { heapPop, heapPush } from '../../aggregates/index.ts'
+import { engineErrors } from '../../errors.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import { type Condition, compileCondition } from '../conditions.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
+import { judge, nullsFor } from './pairs.ts'
+
+interface Version {
+  time: number
+  row: Row
+  isDeleted: boolean
+}
+interface Waiting {
+  time: number
+  /** Rows of equal time leave in order of arrival. */
+  arrival: number
+  row: Row
+}
+
+const byTime = (a: Version, b: Version): number => a.time - b.time
+const first = (a: Waiting, b: Waiting): boolean => a.time < b.time || (a.time === b.time && a.arrival < b.arrival)
+
+export class TemporalJoinOperator implements Operator {
+  private readonly plan: Plan & { node: 'temporalJoin' }
+  private readonly context: OperatorContext
+  private readonly condition: Condition | undefined
+  private readonly pairFields
+  private readonly output: RowOutput
+  private readonly isEventTime: boolean
+  private readonly versions: KeyedStates<Version[]>
+  private waiting: Waiting[] = []
+  private arrivals = 0
+  private watermarkMs = -Infinity
+  /** Keys whose versions have grown since they were last thinned out. */
+  private grown = new Set<number>()
+
+  constructor(plan: Plan & { node: 'temporalJoin' }, context: OperatorContext, timeZone: string) {
+    this.plan = plan
+    this.context = context
+    this.pairFields = [...plan.left.fields, ...plan.right.fields]
+    this.condition = compileCondition(plan.condition, this.pairFields, timeZone, (pairs, row, error) =>
+      context.rowFailed(pairs, row, error),
+    )
+    this.output = new RowOutput(plan.fields, context)
+    this.isEventTime = plan.left.fields[plan.leftTime].timeAttribute !== 'processing'
+    this.versions = new KeyedStates(plan.right.fields, plan.rightKeys)
+  }
+
+  process(batch: Batch, input: number): void {
+    this.output.processingTimeMs = batch.processingTimeMs
+    const keys = input === 1 ? this.versions.keysOf(batch, false) : undefined
+    const timeColumn = batch.columns[input === 0 ? this.plan.leftTime : this.plan.rightTime]
+    const present: Row[] = []
+    for (let row = 0; row < batch.rowCount; row++) {
+      // What the row's watermark closes comes first: so batching changes nothing.
+      const seen = batch.watermarksBefore?.[row] ?? -Infinity
+      if (seen > this.watermarkMs && this.waiting.length > 0 && this.waiting[0].time <= seen) this.fire(seen)
+      if (this.isEventTime && isNullAt(timeColumn, row)) {
+        const { fields } = input === 0 ? this.plan.left : this.plan.right
+        const { name } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
+        this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: name, table: 'temporal join' }))
+      } else if (keys !== undefined) this.addVersion(batch, row, keys[row], this.isEventTime ? timeAt(timeColumn, row) : 0)
+      else if (this.isEventTime)
+        heapPush(this.waiting, { time: timeAt(timeColumn, row), arrival: this.arrivals++, row: rowAt(batch, row) }, first)
+      else present.push(rowAt(batch, row))
+    }
+    if (present.length > 0) this.join(present.map((row) => ({ row, time: 0 })))
+    this.output.flush()
+  }
+
+  private addVersion(batch: Batch, row: number, key: number, time: number): void {
+    const kind = batch.kinds?.[row] ?? 0
+    // -U is followed by its +U.
+    if (key < 0 || kind === UPDATE_BEFORE) return
+    const version: Version = { time, row: rowAt(batch, row), isDeleted: isRetraction(kind) }
+    const list = (this.versions.states[key] ??= [])
+    const at = sortedIndex(list, version, byTime)
+    // Of two versions of one time the later arrival counts.
+    if (at > 0 && list[at - 1].time === time) list[at - 1] = version
+    else list.splice(at, 0, version)
+    if (list.length > 1) this.grown.add(key)
+  }
+
+  advance(watermarkMs: number): void {
+    if (this.isEventTime) this.fire(watermarkMs)
+    this.watermarkMs = watermarkMs
+    this.output.flush()
+  }
+
+  private fire(watermarkMs: number): void {
+    this.output.seenMs = this.watermarkMs
+    const due: Waiting[] = []
+    while (this.waiting.length > 0 && this.waiting[0].time <= watermarkMs) due.push(heapPop(this.waiting, first) as Waiting)
+    this.join(due)
+    for (const key of this.grown) {
+      const list = this.versions.states[key] as Version[]
+      const keepFrom = sortedIndex(list, { time: watermarkMs, row: [], isDeleted: false }, byTime) - 1
+      if (keepFrom > 0) list.splice(0, keepFrom)
+      if (list.length <= 1) this.grown.delete(key)
+    }
+    this.watermarkMs = watermarkMs
+  }
+
+  private join(lefts: { row: Row; time: number }[]): void {
+    if (lefts.length === 0) return
+    const { kind, left, right, leftKeys } = this.plan
+    const found = lefts.map(({ row, time }) => this.versionFor(row, time, leftKeys, left.fields))
+    const joined = lefts.flatMap(({ row }, i) => (found[i] === undefined ? [] : [[...row, ...(found[i] as Row)]]))
+    const passes = judge(this.condition, this.pairFields, joined, this.output.processingTimeMs)
+    let at = 0
+    lefts.forEach(({ row }, i) => {
+      const pair = found[i] === undefined ? -1 : at++
+      if (pair >= 0 && passes(pair)) this.output.put(joined[pair])
+      else if (kind === 'LEFT') this.output.put([...row, ...nullsFor(right.fields)])
+    })
+  }
+
+  private versionFor(row: Row, time: number, keys: readonly number[], fields: Plan['fields']): Row | undefined {
+    if (keys.some((key) => row[key] === null)) return undefined
+    const index = this.versions.indexOf(
+      keys.map((key) => row[key]),
+      keys.map((key) => fields[key]),
+    )
+    const list = index < 0 ? undefined : this.versions.states[index]
+    if (list === undefined) return undefined
+    const at = sortedIndex(list, { time, row: [], isDeleted: false }, byTime) - 1
+    return at < 0 || list[at].isDeleted ? undefined : list[at].row
+  }
+
+  snapshot(): unknown {
+    const { waiting, arrivals, watermarkMs } = this
+    const versions = this.versions.snapshot()
+    this.findGrown()
+    return { waiting, arrivals, watermarkMs, versions }
+  }
+
+  private findGrown(): void {
+    this.grown.clear()
+    this.versions.states.forEach((list, key) => {
+      if (list !== undefined && list.length > 1) this.grown.add(key)
+    })
+  }
+
+  restore(state: unknown): void {
+    const { waiting, arrivals, watermarkMs, versions } = state as {
+      waiting: Waiting[]
+      arrivals: number
+      watermarkMs: number
+      versions: unknown
+    }
+    Object.assign(this, { waiting, arrivals, watermarkMs })
+    this.versions.restore(versions)
+    this.findGrown()
+  }
+
+  describe(): OperatorStatus {
+    let stateRows = this.waiting.length
+    for (const list of this.versions.states) stateRows += list?.length ?? 0
+    return { stateRows, stateBytes: stateRows * 64 * this.pairFields.length }
+  }
+}

@@ -1,0 +1,163 @@
+// OVER ordered by time: each row leaves once, with the aggregates of its frame, when the watermark has reached it.
+//
+// Invariants
+//   1. Rows of a key are worked through in order of time, then arrival. Under RANGE rows of equal time see one another, under ROWS not.
+//   2. With UNBOUNDED PRECEDING a row at or behind the watermark is late; with a bounded frame only a row that is not later than the last
+//      one worked through for its key.
+//   3. What a row's own watermark lets out is worked through before the row is looked at: batching changes nothing. Output is append-only.
+//   1 to 3 are held by over.property.test.ts.
+//
+// Keys are kept for ever with an unbounded frame, as in Flink; with a bounded one their last rows are.
+import { type Batch, rowAt } from '../../data/index.ts'
+import type { Plan } from '../../sql/index.ts'
+import type { AccumulatorsSnapshot } from '../aggregates/index.ts'
+import { heapPop, heapPush } from '../aggregates/index.ts'
+import { engineErrors } from '../errors.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { FrameAggregates, type FrameStep } from './overRows.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, timeAt } from './rows.ts'
+
+interface Waiting {
+  key: number
+  time: number
+  arrival: number
+  row: Row
+}
+interface KeyState {
+  lastMs: number
+  /** Rows in the frame, or that LAG looks at, oldest first. */
+  rows: { time: number; row: Row }[]
+}
+
+const leavesFirst = (a: Waiting, b: Waiting): boolean => a.time < b.time || (a.time === b.time && a.arrival < b.arrival)
+
+export class OverOperator implements Operator {
+  private readonly plan: Plan & { node: 'over' }
+  private readonly context: OperatorContext
+  private readonly output: RowOutput
+  private readonly timeColumn: number
+  private readonly isProcessingTime: boolean
+  private readonly keys: KeyedStates<KeyState>
+  private readonly frames: FrameAggregates
+  private waiting: Waiting[] = []
+  private arrivals = 0
+  private watermarkMs = -Infinity
+
+  constructor(plan: Plan & { node: 'over' }, context: OperatorContext) {
+    this.plan = plan
+    this.context = context
+    this.output = new RowOutput(plan.fields, context)
+    this.timeColumn = plan.orderBy[0].column
+    this.isProcessingTime = plan.input.fields[this.timeColumn].timeAttribute === 'processing'
+    this.keys = new KeyedStates(plan.input.fields, plan.partitionKeys)
+    this.frames = new FrameAggregates(plan.input.fields, plan.aggregates, plan.frame.preceding !== undefined)
+  }
+
+  process(batch: Batch): void {
+    this.output.processingTimeMs = batch.processingTimeMs
+    const keys = this.keys.keysOf(batch)
+    const column = batch.columns[this.timeColumn]
+    const late: number[] = []
+    for (let i = 0; i < batch.rowCount; i++) {
+      const seen = batch.watermarksBefore?.[i] ?? -Infinity
+      const state = (this.keys.states[keys[i]] ??= { lastMs: -Infinity, rows: [] })
+      let time = batch.processingTimeMs
+      if (!this.isProcessingTime) {
+        if (seen > this.watermarkMs) this.fire(seen)
+        if (isNullAt(column, i)) {
+          const { name } = this.plan.input.fields[this.timeColumn]
+          this.context.rowFailed(batch, i, engineErrors('ROWTIME_NULL', { column: name, table: 'OVER' }))
+          continue
+        }
+        time = timeAt(column, i)
+        const lateUntilMs = this.plan.frame.preceding === undefined ? this.watermarkMs : state.lastMs
+        if (time <= lateUntilMs) {
+          late.push(i)
+          continue
+        }
+      }
+      heapPush(this.waiting, { key: keys[i], time, arrival: this.arrivals++, row: rowAt(batch, i) }, leavesFirst)
+    }
+    if (this.isProcessingTime) this.fire(Infinity)
+    this.output.flush()
+    if (late.length > 0) this.context.late(batch, late)
+  }
+
+  advance(watermarkMs: number): void {
+    if (!this.isProcessingTime) this.fire(watermarkMs)
+    this.output.flush()
+  }
+
+  private fire(watermarkMs: number): void {
+    this.output.seenMs = this.watermarkMs
+    const steps: FrameStep[] = []
+    while (this.waiting.length > 0 && this.waiting[0].time <= watermarkMs) {
+      const peers = [heapPop(this.waiting, leavesFirst) as Waiting]
+      const [{ time }] = peers
+      while (this.waiting.length > 0 && this.waiting[0].time === time) peers.push(heapPop(this.waiting, leavesFirst) as Waiting)
+      for (const ofKey of Map.groupBy(peers, ({ key }) => key).values()) this.stepsFor(ofKey, time, steps)
+    }
+    this.frames.run(steps, this.keys.table.count, (row) => this.output.put(row))
+    if (!this.isProcessingTime) this.watermarkMs = Math.max(this.watermarkMs, watermarkMs)
+  }
+
+  /** Rows of one key and time. */
+  private stepsFor(peers: Waiting[], time: number, steps: FrameStep[]): void {
+    const [{ key }] = peers
+    const state = this.keys.states[key] as KeyState
+    const { unit, preceding } = this.plan.frame
+    state.lastMs = time
+    if (unit === 'RANGE') {
+      if (preceding !== undefined) this.leave(state, key, (oldest) => oldest.time < time - preceding, steps)
+      for (const { row } of peers) {
+        steps.push({ key, row, leaves: false, results: [] })
+        this.remember(state, time, row)
+      }
+      steps[steps.length - 1].results = peers.map(({ row }) => ({ row, previous: [] }))
+      return
+    }
+    for (const { row } of peers) {
+      if (preceding !== undefined) this.leave(state, key, () => state.rows.length > preceding, steps)
+      const previous = this.frames.previousCountMax > 0 ? state.rows.map((one) => one.row).reverse() : []
+      steps.push({ key, row, leaves: false, results: [{ row, previous }] })
+      this.remember(state, time, row)
+    }
+  }
+
+  private leave(state: KeyState, key: number, isOut: (oldest: KeyState['rows'][number]) => boolean, steps: FrameStep[]): void {
+    let count = 0
+    while (state.rows.length > count && isOut(state.rows[count])) {
+      steps.push({ key, row: state.rows[count].row, leaves: true, results: [] })
+      if (this.plan.frame.unit === 'ROWS') state.rows.shift()
+      else count++
+    }
+    state.rows.splice(0, count)
+  }
+
+  private remember(state: KeyState, time: number, row: Row): void {
+    const { previousCountMax } = this.frames
+    if (this.plan.frame.preceding === undefined && previousCountMax === 0) return
+    state.rows.push({ time, row })
+    if (this.plan.frame.preceding === undefined && state.rows.length > previousCountMax) state.rows.shift()
+  }
+
+  snapshot(): unknown {
+    const { waiting, arrivals, watermarkMs } = this
+    // No key is without a state, so none moves.
+    const keys = this.keys.snapshot()
+    return { waiting: waiting.slice(), arrivals, watermarkMs, keys, frames: this.frames.snapshot(this.keys.table.count) }
+  }
+
+  restore(state: unknown): void {
+    const { keys, frames, ...rest } = state as { keys: unknown; frames: AccumulatorsSnapshot }
+    Object.assign(this, rest)
+    this.keys.restore(keys)
+    this.frames.restore(frames)
+  }
+
+  describe(): OperatorStatus {
+    let stateRows = this.waiting.length
+    for (const state of this.keys.states) stateRows += state?.rows.length ?? 0
+    return { stateRows, stateBytes: stateRows * 64 * this.plan.fields.length + this.frames.byteSize + this.keys.table.byteSize }
+  }
+}

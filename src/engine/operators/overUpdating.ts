@@ -1,0 +1,97 @@
+// OVER ordered by a plain column: a row that comes between others changes the results of those after it.
+//
+// Invariant: after each batch what has left is each row with the aggregates over the rows of its key up to it (RANGE: and its equals).
+// A key that a batch touches is worked through anew: the cost is that of all its rows.
+import { type Batch, INSERT, isRetraction, rowAt } from '../../data/index.ts'
+import type { Plan } from '../../sql/index.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { FrameAggregates, type FrameStep } from './overRows.ts'
+import { emitDifference, KeyedStates, type Row, RowOutput, rowOrder, sameRow, sortedIndex } from './rows.ts'
+
+interface KeyState {
+  rows: Row[]
+  /** What has left for these rows, in their order. */
+  results: Row[]
+}
+
+export class UpdatingOverOperator implements Operator {
+  private readonly plan: Plan & { node: 'over' }
+  private readonly output: RowOutput
+  private readonly order: (a: Row, b: Row) => number
+  private readonly keys: KeyedStates<KeyState>
+  private liveCount = 0
+
+  constructor(plan: Plan & { node: 'over' }, context: OperatorContext) {
+    this.plan = plan
+    this.output = new RowOutput(plan.fields, context)
+    this.order = rowOrder(plan.orderBy)
+    this.keys = new KeyedStates(plan.input.fields, plan.partitionKeys)
+  }
+
+  process(batch: Batch): void {
+    this.output.processingTimeMs = batch.processingTimeMs
+    const keys = this.keys.keysOf(batch)
+    const { states } = this.keys
+    const touched = new Set<number>()
+    for (let i = 0; i < batch.rowCount; i++) {
+      let state = states[keys[i]]
+      if (state === undefined) {
+        states[keys[i]] = state = { rows: [], results: [] }
+        this.liveCount++
+      }
+      touched.add(keys[i])
+      this.change(state.rows, rowAt(batch, i), isRetraction(batch.kinds?.[i] ?? INSERT))
+    }
+    for (const key of touched) {
+      const state = states[key] as KeyState
+      const results = this.resultsOf(state.rows)
+      emitDifference(state.results, results, (row, kind) => this.output.put(row, kind))
+      state.results = results
+      if (state.rows.length > 0) continue
+      states[key] = undefined
+      this.liveCount--
+    }
+    this.output.flush()
+    this.keys.compact(this.liveCount)
+  }
+
+  private change(rows: Row[], row: Row, removes: boolean): void {
+    if (!removes) {
+      rows.splice(sortedIndex(rows, row, this.order), 0, row)
+      return
+    }
+    const at = rows.findIndex((other) => sameRow(other, row))
+    if (at >= 0) rows.splice(at, 1)
+  }
+
+  private resultsOf(rows: Row[]): Row[] {
+    const frames = new FrameAggregates(this.plan.input.fields, this.plan.aggregates, false)
+    const isRange = this.plan.frame.unit === 'RANGE'
+    let pending: FrameStep['results'] = []
+    const steps = rows.map((row, i): FrameStep => {
+      pending.push({ row, previous: rows.slice(Math.max(0, i - frames.previousCountMax), i).reverse() })
+      const isLastPeer = !isRange || i + 1 === rows.length || this.order(row, rows[i + 1]) !== 0
+      const results = isLastPeer ? pending : []
+      if (isLastPeer) pending = []
+      return { key: 0, row, leaves: false, results }
+    })
+    const results: Row[] = []
+    frames.run(steps, 1, (row) => results.push(row))
+    return results
+  }
+
+  advance(): void {}
+
+  snapshot(): unknown {
+    return this.keys.snapshot()
+  }
+  restore(state: unknown): void {
+    this.keys.restore(state)
+    this.liveCount = this.keys.states.length
+  }
+  describe(): OperatorStatus {
+    let stateRows = 0
+    for (const state of this.keys.states) stateRows += state?.rows.length ?? 0
+    return { stateRows, stateBytes: stateRows * 128 * this.plan.fields.length }
+  }
+}

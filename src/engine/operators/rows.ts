@@ -1,0 +1,176 @@
+// Helpers of operators that hold rows as JS values: output by rows, keys of a batch, order of rows, row-by-row watermarks.
+import { type Batch, batchOf, type Column, ColumnBuilder, DELETE, type Field, INSERT, type SqlType } from '../../data/index.ts'
+import type { SortKey } from '../../sql/index.ts'
+import { compareValues } from '../aggregates/index.ts'
+import type { OperatorContext } from '../operator.ts'
+import { canonicalText } from '../state/columns.ts'
+import { KeyTable } from '../state/keyTable.ts'
+import { batchRowCountMax } from './emission.ts'
+
+export type Row = unknown[]
+
+/** Rows on their way out. `seenMs` is the watermark that the next rows see. */
+export class RowOutput {
+  seenMs = -Infinity
+  processingTimeMs = 0
+  private readonly fields: readonly Field[]
+  private readonly context: OperatorContext
+  private rows: Row[] = []
+  private kinds: number[] = []
+  private seen: number[] = []
+
+  constructor(fields: readonly Field[], context: OperatorContext) {
+    this.fields = fields
+    this.context = context
+  }
+
+  put(row: Row, kind: number = INSERT): void {
+    this.rows.push(row)
+    this.kinds.push(kind)
+    this.seen.push(this.seenMs)
+    if (this.rows.length >= batchRowCountMax) this.flush()
+  }
+
+  flush(): void {
+    const { rows, kinds, seen } = this
+    if (rows.length === 0) return
+    this.rows = []
+    this.kinds = []
+    this.seen = []
+    const columns = this.fields.map((field, i): Column => {
+      const builder = new ColumnBuilder(field.type, rows.length)
+      for (const row of rows) builder.append(row[i])
+      return builder.finish()
+    })
+    this.context.emit({
+      rowCount: rows.length,
+      columns,
+      kinds: kinds.some((kind) => kind !== INSERT) ? Uint8Array.from(kinds) : undefined,
+      watermarksBefore: seen[seen.length - 1] === -Infinity ? undefined : Float64Array.from(seen),
+      watermarkAfter: seen[seen.length - 1],
+      processingTimeMs: this.processingTimeMs,
+    })
+  }
+}
+
+/** Keys of rows as dense indices, with a state for each. */
+export class KeyedStates<S> {
+  readonly types: SqlType[]
+  table: KeyTable
+  states: (S | undefined)[] = []
+  private readonly columns: number[]
+
+  constructor(fields: readonly Field[], columns: readonly number[]) {
+    this.columns = [...columns]
+    this.types = columns.map((column) => fields[column].type)
+    this.table = new KeyTable(this.types)
+  }
+
+  /** Key of each row; -1 where `nullsMatch` is false and a key is NULL. */
+  keysOf(batch: Batch, nullsMatch = true): Int32Array {
+    const keys = new Int32Array(batch.rowCount)
+    const columns = this.columns.map((column) => batch.columns[column])
+    this.table.lookup(columns, batch.rowCount, keys)
+    if (!nullsMatch)
+      for (const { nulls } of columns)
+        if (nulls !== undefined) for (let row = 0; row < batch.rowCount; row++) if (nulls[row] === 1) keys[row] = -1
+    return keys
+  }
+
+  /** Key of single values, -1 if it is not known. */
+  indexOf(values: Row, fields: readonly Field[]): number {
+    const out = new Int32Array(1)
+    this.table.find(batchOf(fields, [values]).columns, 1, out)
+    return out[0]
+  }
+
+  /** Forgets keys without a state, when they are the majority; gives the new index of each old key, or undefined if nothing moved. */
+  compact(liveCount: number): Int32Array | undefined {
+    if (this.table.count <= 1024 || liveCount * 2 >= this.table.count) return undefined
+    return this.forgetDead()
+  }
+
+  private forgetDead(): Int32Array {
+    const keep = Uint8Array.from({ length: this.table.count }, (_, key) => (this.states[key] === undefined ? 0 : 1))
+    const { table, newIndex } = this.table.compacted(keep)
+    this.table = table
+    const states: S[] = []
+    this.states.forEach((state, key) => {
+      if (state !== undefined) states[newIndex[key]] = state
+    })
+    this.states = states
+    return newIndex
+  }
+
+  /** `of` makes a state plain data. */
+  snapshot(of: (state: S) => unknown = (state) => state) {
+    this.forgetDead()
+    return { table: this.table.snapshot(), states: this.states.map((state) => of(state as S)) }
+  }
+
+  restore(saved: unknown, of: (state: unknown) => S = (state) => state as S): void {
+    const { table, states } = saved as { table: Parameters<typeof KeyTable.restore>[1]; states: unknown[] }
+    this.table = KeyTable.restore(this.types, table)
+    this.states = states.map(of)
+  }
+}
+
+/** Order of rows by sort keys; 0 for ties. */
+export function rowOrder(orderBy: readonly SortKey[]): (a: Row, b: Row) => number {
+  return (a, b) => {
+    for (const { column, descending, nullsFirst } of orderBy) {
+      const left = a[column]
+      const right = b[column]
+      if (left === null || right === null) {
+        if (left === right) continue
+        return (left === null) === nullsFirst ? -1 : 1
+      }
+      const order = compareValues(left, right)
+      if (order !== 0) return descending ? -order : order
+    }
+    return 0
+  }
+}
+
+/** Where a row belongs in a sorted list: behind its equals, or before them. */
+export function sortedIndex<T>(list: readonly T[], row: T, order: (a: T, b: T) => number, beforeEquals = false): number {
+  let low = 0
+  let high = list.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const compared = order(list[middle], row)
+    if (compared < 0 || (compared === 0 && !beforeEquals)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+export const sameRow = (a: Row, b: Row): boolean => {
+  for (let i = 0; i < a.length; i++) {
+    if (Object.is(a[i], b[i])) continue
+    if (typeof a[i] !== 'object' || a[i] === null || b[i] === null || canonicalText(a[i]) !== canonicalText(b[i])) return false
+  }
+  return true
+}
+
+export const isNullAt = (column: Column, row: number): boolean => column.nulls !== undefined && column.nulls[row] === 1
+
+/** Epoch ms of a time column's row, which must not be NULL. */
+export const timeAt = (column: Column, row: number): number => (column as Column & { lane: 'f64' }).data[row]
+
+/** Gives what turns one list of rows into another, as multisets: deletions, then insertions. */
+export function emitDifference(old: readonly Row[], now: readonly Row[], put: (row: Row, kind: number) => void): void {
+  // Most changes leave a common beginning.
+  let same = 0
+  while (same < old.length && same < now.length && sameRow(old[same], now[same])) same++
+  const left = new Map<string, Row[]>()
+  for (const row of old.slice(same)) {
+    const text = canonicalText(row)
+    const equal = left.get(text)
+    if (equal === undefined) left.set(text, [row])
+    else equal.push(row)
+  }
+  const added = now.slice(same).filter((row) => left.get(canonicalText(row))?.pop() === undefined)
+  for (const rows of left.values()) for (const row of rows) put(row, DELETE)
+  for (const row of added) put(row, INSERT)
+}

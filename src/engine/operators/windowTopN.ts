@@ -1,0 +1,107 @@
+// Top-N within windows: ranks are given out once, when the window closes.
+//
+// Invariants
+//   1. A window leaves once, when the watermark reaches its last ms, and is forgotten; windows leave in order of their end.
+//   2. A row whose window was closed for the watermark it saw is late. Output is append-only.
+//   Both are held by rank.property.test.ts.
+import { type Batch, INSERT, isRetraction, rowAt } from '../../data/index.ts'
+import type { Plan } from '../../sql/index.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { canonicalText } from '../state/columns.ts'
+import { isNullAt, type Row, RowOutput, rowOrder, sameRow, sortedIndex, timeAt } from './rows.ts'
+
+type WindowTopNPlan = Plan & { node: 'topN' }
+
+interface OpenWindow {
+  start: number
+  end: number
+  partitions: Map<string, Row[]>
+}
+
+export class WindowTopNOperator implements Operator {
+  private readonly plan: WindowTopNPlan
+  private readonly window: { start: number; end: number }
+  private readonly context: OperatorContext
+  private readonly output: RowOutput
+  private readonly order: (a: Row, b: Row) => number
+  private readonly retracts: boolean
+  private windows = new Map<string, OpenWindow>()
+  private watermarkMs = -Infinity
+
+  constructor(plan: WindowTopNPlan, window: { start: number; end: number }, context: OperatorContext) {
+    this.plan = plan
+    this.window = window
+    this.context = context
+    this.output = new RowOutput(plan.fields, context)
+    this.order = rowOrder(plan.orderBy)
+    this.retracts = plan.input.changelog !== 'append'
+  }
+
+  process(batch: Batch): void {
+    this.output.processingTimeMs = batch.processingTimeMs
+    const startColumn = batch.columns[this.window.start]
+    const endColumn = batch.columns[this.window.end]
+    const late: number[] = []
+    for (let i = 0; i < batch.rowCount; i++) {
+      if (isNullAt(endColumn, i)) continue
+      const start = timeAt(startColumn, i)
+      const end = timeAt(endColumn, i)
+      if (end - 1 <= Math.max(this.watermarkMs, batch.watermarksBefore?.[i] ?? -Infinity)) {
+        late.push(i)
+        continue
+      }
+      const id = `${start} ${end}`
+      let window = this.windows.get(id)
+      if (window === undefined) this.windows.set(id, (window = { start, end, partitions: new Map() }))
+      const row = rowAt(batch, i)
+      const key = canonicalText(this.plan.partitionKeys.map((column) => row[column]))
+      let rows = window.partitions.get(key)
+      if (rows === undefined) window.partitions.set(key, (rows = []))
+      this.change(rows, row, isRetraction(batch.kinds?.[i] ?? INSERT))
+    }
+    if (late.length > 0) this.context.late(batch, late)
+  }
+
+  private change(rows: Row[], row: Row, removes: boolean): void {
+    if (removes) {
+      const at = rows.findIndex((other) => sameRow(other, row))
+      if (at >= 0) rows.splice(at, 1)
+      return
+    }
+    rows.splice(sortedIndex(rows, row, this.order, this.plan.lastOfTies), 0, row)
+    if (!this.retracts && rows.length > this.plan.to) rows.pop()
+  }
+
+  advance(watermarkMs: number): void {
+    this.output.seenMs = this.watermarkMs
+    const { from, to, rankColumn } = this.plan
+    const closed = Array.from(this.windows).filter(([, { end }]) => end - 1 <= watermarkMs)
+    closed.sort(([, a], [, b]) => a.end - b.end || a.start - b.start)
+    for (const [id, { partitions }] of closed) {
+      this.windows.delete(id)
+      for (const rows of partitions.values())
+        rows.slice(from - 1, to).forEach((row, i) => {
+          this.output.put(rankColumn ? [...row, BigInt(from + i)] : row)
+        })
+    }
+    this.watermarkMs = watermarkMs
+    this.output.flush()
+  }
+
+  snapshot(): unknown {
+    return { watermarkMs: this.watermarkMs, windows: this.windows }
+  }
+  restore(state: unknown): void {
+    Object.assign(this, state)
+  }
+
+  describe(): OperatorStatus {
+    const openWindows = Array.from(this.windows.values(), ({ start, end, partitions }) => {
+      let rows = 0
+      for (const list of partitions.values()) rows += list.length
+      return { startMs: start, endMs: end, rows }
+    }).sort((a, b) => a.endMs - b.endMs)
+    const stateRows = openWindows.reduce((sum, { rows }) => sum + rows, 0)
+    return { stateRows, stateBytes: stateRows * 64 * this.plan.fields.length, openWindows: openWindows.slice(0, 100) }
+  }
+}
