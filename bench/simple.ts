@@ -26,11 +26,11 @@ const NEWLINE = 10
 /** Whole lines of a file, chunk by chunk: positions into `bytes`. */
 function* lineChunks(path: string): Generator<{ bytes: Uint8Array; starts: Int32Array; ends: Int32Array; count: number }> {
   const file = openSync(path, 'r')
-  let rest = new Uint8Array(0)
+  let rest = Buffer.alloc(0)
   const starts = new Int32Array(1 << 16)
   const ends = new Int32Array(1 << 16)
   for (;;) {
-    const bytes = new Uint8Array(rest.length + CHUNK_BYTES)
+    const bytes = Buffer.allocUnsafeSlow(rest.length + CHUNK_BYTES)
     bytes.set(rest)
     const size = rest.length + readSync(file, bytes, rest.length, CHUNK_BYTES, null)
     let at = 0
@@ -44,7 +44,7 @@ function* lineChunks(path: string): Generator<{ bytes: Uint8Array; starts: Int32
     }
     if (count > 0) yield { bytes, starts, ends, count }
     if (size === rest.length) break
-    rest = bytes.slice(at, size)
+    rest = bytes.subarray(at, size)
   }
   closeSync(file)
 }

@@ -1,6 +1,6 @@
 // Runs a TypeScript file with a Node that can: `node scripts/run.mjs src/app/main.ts dev`.
 import { resolve } from 'node:path'
-import { findNode, runNode } from './node24.mjs'
+import { findNode, root, runNode } from './node24.mjs'
 
 if (!findNode()) {
   console.error('Millrace needs Node 24.6 or newer to run its sources, and the copy that npm installs is missing.')
