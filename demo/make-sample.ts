@@ -1,12 +1,12 @@
 // Makes demo/data/wiki-edits.sample.ndjson.gz from the whole recording: of one user in four all edits of articles,
-// users and IP addresses replaced by stable pseudonyms, comments dropped. Other pages than articles are left out: their titles name people.
+// users and IP addresses replaced by numbered pseudonyms (a hash of an IP address can be reversed by trying all), comments dropped.
+// Other pages than articles are left out: their titles name people.
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 
 const source = resolve(import.meta.dirname, '../../shared/data/wiki-edits/wikiticker-2015-09-12.h00-15.ndjson.gz')
-const SALT = 'millrace demo sample 1'
 
 interface WikiEdit {
   user: string
@@ -16,9 +16,11 @@ interface WikiEdit {
   isRobot: boolean
 }
 
+const numbers = new Map<string, number>()
 const pseudonym = (event: WikiEdit): string => {
-  const digest = createHash('sha256').update(SALT).update(event.user).digest('hex').slice(0, 8)
-  return `${event.isRobot ? 'Robot' : event.isAnonymous ? 'Guest' : 'User'}-${digest}`
+  const number = numbers.get(event.user) ?? numbers.size + 1
+  numbers.set(event.user, number)
+  return `${event.isRobot ? 'Robot' : event.isAnonymous ? 'Guest' : 'User'}-${number}`
 }
 const isKept = (event: WikiEdit): boolean => event.namespace === 'Main' && createHash('sha256').update(event.user).digest()[0] % 4 === 0
 

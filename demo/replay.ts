@@ -12,6 +12,8 @@ import { gunzipSync } from 'node:zlib'
 
 const DAY_MS = 86_400_000
 const TICK_MS = 50
+/** At a high speed a tick has many edits: no request is larger than a server takes. */
+const BATCH_EDITS_MAX = 5_000
 
 export interface ReplayOptions {
   /** Base address of the server, such as http://127.0.0.1:7070 */
@@ -21,6 +23,8 @@ export interface ReplayOptions {
   token?: string
   /** Event times are after this one, epoch ms: the first round is shifted by as many days as that takes. */
   afterMs?: number
+  /** Another recording than the usual one: gzip of NDJSON, sorted by time. */
+  file?: string
   signal: AbortSignal
   log: (line: string) => void
 }
@@ -38,10 +42,9 @@ const sharedFile = join(root, '../shared/data/wiki-edits/wikiticker-2015-09-12.h
 const sampleFile = join(import.meta.dirname, 'data/wiki-edits.sample.ndjson.gz')
 
 /** The whole recording where it is at hand, else the sample that comes with the repository. */
-export function readEdits(): { edits: Edit[]; isSample: boolean } {
-  const isSample = !existsSync(sharedFile)
-  const text = gunzipSync(readFileSync(isSample ? sampleFile : sharedFile)).toString('utf8')
-  return { edits: text.trimEnd().split('\n').map(editOf), isSample }
+export function readEdits(file = existsSync(sharedFile) ? sharedFile : sampleFile): { edits: Edit[]; isSample: boolean } {
+  const text = gunzipSync(readFileSync(file)).toString('utf8')
+  return { edits: text.trimEnd().split('\n').map(editOf), isSample: file !== sharedFile }
 }
 
 /** Which topic an edit belongs to: a new page, a robot's edit, or a person's. */
@@ -55,8 +58,8 @@ function editOf(line: string): Edit {
 }
 
 /** Until `signal` is aborted. */
-export async function replayWiki({ url, speed, token, afterMs = -Infinity, signal, log }: ReplayOptions): Promise<void> {
-  const { edits, isSample } = readEdits()
+export async function replayWiki({ url, speed, token, afterMs = -Infinity, file, signal, log }: ReplayOptions): Promise<void> {
+  const { edits, isSample } = readEdits(file)
   log(
     `replaying ${edits.length.toLocaleString('en')} real edits of Wikipedia of 2015-09-12${isSample ? ' (sample)' : ''} at ${speed} times their speed`,
   )
@@ -69,7 +72,8 @@ export async function replayWiki({ url, speed, token, afterMs = -Infinity, signa
     for (let next = 0, batch = 0; next < edits.length && !signal.aborted; batch++) {
       const dueMs = firstMs + (performance.now() - startedMs) * speed
       const bodies = new Map<string, string[]>()
-      for (; next < edits.length && edits[next].timeMs <= dueMs; next++) {
+      const end = Math.min(edits.length, next + BATCH_EDITS_MAX)
+      for (; next < end && edits[next].timeMs <= dueMs; next++) {
         const { timeMs, topic, head, tail } = edits[next]
         const lines = bodies.get(topic) ?? []
         lines.push(head + new Date(timeMs + shiftMs).toISOString() + tail)
@@ -80,7 +84,7 @@ export async function replayWiki({ url, speed, token, afterMs = -Infinity, signa
           post(`${url}/v1/topics/${topic}/events`, lines.join('\n'), `${run}-${round}-${batch}-${topic}`),
         ),
       )
-      await sleep(TICK_MS, undefined, { signal }).catch(() => {})
+      if (next < end) await sleep(TICK_MS, undefined, { signal }).catch(() => {})
     }
   }
 
@@ -95,6 +99,7 @@ export async function replayWiki({ url, speed, token, afterMs = -Infinity, signa
       try {
         const response = await fetch(address, { method: 'POST', headers, body, signal })
         const answer = await response.text()
+        if (response.status === 422) log(`${address} took none of a batch: ${answer.slice(0, 500)}`)
         if (response.status === 202 || response.status === 422) return
         if (response.status !== 429 && response.status < 500) throw new ReplayRefused(`${address} answered ${response.status}: ${answer}`)
         waitMs = Number(response.headers.get('retry-after') ?? 0) * 1_000 || waitMs

@@ -57,7 +57,11 @@ function play(options: WebsiteOptions, goesOn: (count: number, nextMs: number) =
   site.finish()
   return { lines, truth: site.takeTruth() }
 }
-const of = (truth: TruthLine[], kind: TruthLine['kind']): Record<string, any>[] => truth.filter((line) => line.kind === kind)
+/** A line of the truth, of any kind. */
+type Line = Record<'event_id' | 'event_time' | 'session_id' | 'problem' | 'sha256' | 'id' | 'type' | 'start' | 'end' | 'at', string> &
+  Record<'events' | 'rejected' | 'purchases' | 'duplicates' | 'late' | 'malformed' | 'robot_events' | 'sessions' | 'delay_ms', number> &
+  Record<'is_bot' | 'is_open' | 'is_accepted', boolean> & { keys: string[] }
+const of = (truth: TruthLine[], kind: TruthLine['kind']): Line[] => truth.filter((line) => line.kind === kind) as unknown as Line[]
 const within = (value: number, low: number, high: number, what: string) =>
   assert.ok(low <= value && value <= high, `${what}: ${value}, expected ${low} to ${high}`)
 const quantile = (values: number[], q: number): number => values.sort((a, b) => a - b)[Math.floor(q * values.length)]
@@ -77,7 +81,7 @@ describe('a day and its truth', () => {
   let lines: Run['lines']
   let truth: TruthLine[]
   let events: Event[]
-  let totals: Record<string, any>
+  let totals: Line
   before(() => {
     const run = play(optionsOf({ eventsPerSecond: RATE }), (count) => count < LINES)
     lines = run.lines
@@ -104,7 +108,7 @@ describe('a day and its truth', () => {
     within(totals.duplicates / LINES, 0.0065, 0.0085, 'duplicates')
     within(totals.malformed / LINES, 0.0016, 0.0024, 'malformed')
     within(totals.robot_events / LINES, 0.17, 0.23, 'robots')
-    const delays = of(truth, 'late').map(({ delay_ms }) => delay_ms as number)
+    const delays = of(truth, 'late').map(({ delay_ms }) => delay_ms)
     within(delays.filter((ms) => ms > 30_000).length / delays.length, 0.12, 0.19, 'late by more than 30 s')
     within(delays.filter((ms) => ms > 20 * MINUTE_MS).length / delays.length, 0.006, 0.018, 'late by more than 20 min')
     assert.ok(delays.every((ms) => ms >= 1_000 && ms <= 24 * HOUR_MS))
@@ -131,7 +135,7 @@ describe('a day and its truth', () => {
   test('sessions: sizes, think times, pauses, conversion, robots', () => {
     const people = of(truth, 'session').filter(({ is_bot, is_open }) => !is_bot && !is_open)
     const robots = of(truth, 'session').filter(({ is_bot }) => is_bot)
-    const sizes = people.map(({ events: count }) => count as number)
+    const sizes = people.map(({ events: count }) => count)
     within(sizes.reduce((sum, size) => sum + size, 0) / sizes.length, 6.3, 7.3, 'mean of events')
     within(sizes.filter((size) => size === 1).length / sizes.length, 0.4, 0.5, 'single')
     within(quantile(sizes, 0.9), 8, 18, 'p90 of events')
@@ -183,7 +187,7 @@ describe('a day and its truth', () => {
       assert.ok(first, `${event_id} is late and not in the stream`)
       within(first.arrivalMs - Date.parse(first.event!.event_time) - delay_ms, -1.5, 1.5, 'delay against the truth')
     }
-    const duplicates = new Set(of(truth, 'duplicate').map(({ event_id }) => event_id as string))
+    const duplicates = new Set(of(truth, 'duplicate').map(({ event_id }) => event_id))
     for (const [id, copies] of arrivals) assert.equal(copies.length, duplicates.has(id) ? 2 : 1, id)
     for (const id of duplicates) {
       const [first, second] = arrivals.get(id) ?? []
@@ -220,7 +224,7 @@ describe('a day and its truth', () => {
       counts.delete(session_id)
     }
     assert.equal(counts.size, 0, 'sessions that the truth does not know')
-    const sum = (name: string) => sessions.reduce((total, session) => total + session[name], 0)
+    const sum = (name: 'events' | 'rejected' | 'purchases') => sessions.reduce((total, session) => total + session[name], 0)
     assert.equal(totals.events + totals.duplicates, LINES)
     assert.equal(totals.events - totals.rejected, events.length)
     assert.equal(sum('events'), totals.events)
