@@ -68,7 +68,7 @@ export const collectionSpecs: AnySpec[] = [
   fn('ARRAY_DISTINCT', overload(p.array), ifArgs(argType(0))),
   fn('ARRAY_REVERSE', overload(p.array), ifArgs(argType(0))),
   fn('ARRAY_SLICE', withOptional(1, p.array, p.int, p.int), ifArgs(argType(0))),
-  fn('ARRAY_JOIN', withOptional(1, p.array, p.text, p.text), ifArgs(t.string())),
+  fn('ARRAY_JOIN', withOptional(1, p.textArray, p.text, p.text), ifArgs(t.string())),
   fn('ARRAY_MAX', overload(p.array), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short
   fn('ARRAY_MIN', overload(p.array), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short
   common('ARRAY_UNION', 'ARRAY', 2, 2),

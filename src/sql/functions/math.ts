@@ -2,8 +2,8 @@
 import type { SqlType } from '../../data/index.ts'
 import { t } from '../../data/index.ts'
 import type { Expr } from '../plan.ts'
-import type { AnySpec, ResultRule } from './signature.ts'
-import { argType, fn, forceNullable, ifArgs, never, overload, p, withOptional } from './signature.ts'
+import type { AnySpec, CallInfo, ResultRule } from './signature.ts'
+import { argType, fn, forceNullable, ifArgs, never, overload, p, resolveSpec, withOptional } from './signature.ts'
 import { roundedDecimal } from './typing.ts'
 
 const oneDouble = [
@@ -28,7 +28,11 @@ export const mathSpecs: AnySpec[] = [
   fn('ABS', [overload(p.numeric), overload(p.interval)], ifArgs(argType(0))),
   fn('SIGN', overload(p.numeric), ifArgs(argType(0))),
   // FLOOR(x TO unit) has the unit in options.unit.
-  ...['CEIL', 'FLOOR'].map((name) => fn(name, [overload(p.numeric), overload(p.datetime)], wholeNumber)),
+  ...['CEIL', 'FLOOR'].map((name) => ({
+    name,
+    resolve: (args: Expr[], info: CallInfo) =>
+      resolveSpec(fn(name, overload(info.options?.unit ? p.datetime : p.numeric), wholeNumber), args, info),
+  })),
   ...['ROUND', 'TRUNCATE'].map((name) => fn(name, withOptional(1, p.numeric, p.int), ifArgs(rounded))),
   fn('PI', overload(), never(t.double())),
   fn('E', overload(), never(t.double())),

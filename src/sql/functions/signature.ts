@@ -83,6 +83,11 @@ export const p = {
   datetime: param('DATETIME', (type) => isDatetimeKind(type.kind), t.timestamp(3)),
   interval: param('INTERVAL', (type) => isIntervalKind(type.kind), t.intervalDayTime()),
   array: param('ARRAY', (type) => type.kind === 'ARRAY', t.array(t.null())),
+  textArray: param(
+    'ARRAY<STRING>',
+    (type) => type.kind === 'ARRAY' && (isTextKind(type.element.kind) || type.element.kind === 'NULL'),
+    t.array(t.string()),
+  ),
   map: param('MAP', (type) => type.kind === 'MAP', t.map(t.null(), t.null())),
 }
 
