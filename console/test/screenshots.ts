@@ -62,7 +62,7 @@ for (const { name: device, ...options } of devices) {
               setTimeout(() => done(sum), 3_000)
             }),
         )
-        if (shift > 0.001) problems.push(`${device} ${colorScheme} ${name}: layout shifts by ${shift.toFixed(4)} in 3 s`)
+        if (shift > 0.005) problems.push(`${device} ${colorScheme} ${name}: layout shifts by ${shift.toFixed(4)} in 3 s`)
         await page.screenshot({ path: join(folder, `${name}-${device}-${colorScheme}-full.png`), fullPage: true })
       }
     }

@@ -23,6 +23,11 @@ const read =
 export const useTables = (refetchInterval = 2_000) =>
   useQuery({ queryKey: ['tables'], queryFn: read<TableSummary[]>('/v1/tables'), refetchInterval })
 
+/** Topics in which the server keeps what it needs for itself. */
+export const isInternalTopic = (name: string): boolean => name.startsWith('__')
+/** Topics with what was refused at the door. */
+export const isInvalidTopic = (name: string): boolean => name.endsWith('.invalid')
+
 export const useTopics = (refetchInterval = 2_000) =>
   useQuery({ queryKey: ['topics'], queryFn: read<TopicSummary[]>('/v1/topics'), refetchInterval })
 

@@ -1,6 +1,6 @@
 // Home: what this process does right now. For the demo: real edits of Wikipedia, replayed, and every table that follows them.
 import { useStats } from '../api/live.ts'
-import { useTables, useTopics } from '../api/queries.ts'
+import { isInternalTopic, useTables, useTopics } from '../api/queries.ts'
 import { Empty } from '../ui/parts.tsx'
 import { Channels } from './home/Channels.tsx'
 import { Countries } from './home/Countries.tsx'
@@ -15,7 +15,7 @@ import { EditsOverTime, Unpatrolled } from './home/Windows.tsx'
 
 export function Home() {
   const { latest } = useStats()
-  const topics = useTopics().data
+  const topics = useTopics().data?.filter((topic) => !isInternalTopic(topic.name))
   const tables = useTables().data
   const isDemo = topics?.some((topic) => isDemoTopic(topic.name)) ?? true
   const isEmpty = topics?.length === 0 && tables?.length === 0

@@ -110,7 +110,7 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
           ['Newest change', summary.updatedAtMs === undefined ? none : formatAge(nowMs - summary.updatedAtMs)],
           ['Primary key', <code key="key">{summary.primaryKey.join(', ') || none}</code>],
           ['Subscribers', String(summary.subscriberCount)],
-          ['State', <RowState key="state" isPaused={isPaused} isStale={view.isStale} link={live.link} />],
+          ['State', <RowState key="state" isPaused={isPaused} isStale={view.isStale} isRefused={live.refusal !== null} link={live.link} />],
         ]}
       />
       {live.refusal && <Failure error={live.refusal} />}
@@ -149,7 +149,7 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
               height="min(60vh, 640px)"
             />
           ) : (
-            <SkeletonRows count={14} />
+            !live.refusal && <SkeletonRows count={14} />
           )}
         </div>
       </section>
@@ -191,8 +191,9 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
   )
 }
 
-function RowState({ isPaused, isStale, link }: { isPaused: boolean; isStale: boolean; link: string }) {
+function RowState({ isPaused, isStale, isRefused, link }: { isPaused: boolean; isStale: boolean; isRefused: boolean; link: string }) {
   if (isPaused) return <Status tone="warn">paused</Status>
+  if (isRefused) return <Status tone="bad">refused</Status>
   if (link !== 'live') return <Status tone="warn">{link}</Status>
   return isStale ? <Status tone="warn">waiting for rows</Status> : <Status tone="ok">live</Status>
 }

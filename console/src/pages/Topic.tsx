@@ -5,7 +5,7 @@ import type { TopicSummary } from '../../../src/serve/contract.ts'
 import { readableType } from '../api/columns.ts'
 import { stringifyExact } from '../api/json.ts'
 import { type TailMessage, usePause, useStats, useTopicTails } from '../api/live.ts'
-import { useMessages, useTopics } from '../api/queries.ts'
+import { isInternalTopic, isInvalidTopic, useMessages, useTopics } from '../api/queries.ts'
 import { downloadRows, type ExportFormat } from '../ui/export.ts'
 import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
 import { MessageList } from '../ui/MessageList.tsx'
@@ -88,7 +88,7 @@ function TopicPage({ topic }: { topic: TopicSummary }) {
         title={name}
         parent={{ to: '/topics', label: 'Topics' }}
         note={
-          name.endsWith('.invalid')
+          isInvalidTopic(name)
             ? 'Events that were refused at the door: each with the rule and the field that it broke, and its bytes as they came.'
             : undefined
         }
@@ -190,7 +190,7 @@ function TopicPage({ topic }: { topic: TopicSummary }) {
               </tbody>
             </table>
           </Panel>
-          {!name.endsWith('.invalid') && (
+          {!isInvalidTopic(name) && !isInternalTopic(name) && (
             <Panel title="Send to it">
               <Code label="The newest record again, as a new event" text={sendCommand(name, messages[0])} />
             </Panel>

@@ -2,7 +2,7 @@
 import { Link } from '@tanstack/react-router'
 import { useMemo, useState } from 'react'
 import { useStats } from '../api/live.ts'
-import { useTopics } from '../api/queries.ts'
+import { isInternalTopic, isInvalidTopic, useTopics } from '../api/queries.ts'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
 import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
@@ -25,7 +25,8 @@ export function Topics() {
     }
     return byName
   }, [history])
-  const shown = (topics ?? []).filter((topic) => topic.name.toLowerCase().includes(text.trim().toLowerCase()))
+  const found = (topics ?? []).filter((topic) => topic.name.toLowerCase().includes(text.trim().toLowerCase()))
+  const shown = [...found.filter(({ name }) => !isInternalTopic(name)), ...found.filter(({ name }) => isInternalTopic(name))]
   return (
     <div className="page">
       <PageHead title="Topics" note="Durable logs: what was acknowledged is on disk.">
@@ -90,7 +91,8 @@ export function Topics() {
                     <Link to="/topics/$name" params={{ name: topic.name }}>
                       {topic.name}
                     </Link>
-                    {topic.name.endsWith('.invalid') && <Badge tone={topic.recordCount > 0 ? 'bad' : 'quiet'}>refused</Badge>}
+                    {isInternalTopic(topic.name) && <Badge>internal</Badge>}
+                    {isInvalidTopic(topic.name) && <Badge tone={topic.recordCount > 0 ? 'bad' : 'quiet'}>refused</Badge>}
                   </td>
                   <td className="number" data-label="Records/s">
                     {formatRate(rates.get(topic.name) ?? 0)}

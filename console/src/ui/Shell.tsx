@@ -2,8 +2,8 @@
 import { Link, Outlet, useRouterState } from '@tanstack/react-router'
 import { Activity, Database, Monitor, Moon, Rows3, Search, Sun, Workflow } from 'lucide-react'
 import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
-import type { Stats } from '../../../src/serve/contract.ts'
 import { access } from '../api/client.ts'
+import { eventTimeMs } from '../api/eventTime.ts'
 import { reconnectNow, useStats } from '../api/live.ts'
 import { formatDateTime } from './format.ts'
 import { Segmented, Status, useNow } from './parts.tsx'
@@ -20,14 +20,6 @@ export const areas = [
 ] as const
 
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent)
-
-/** The newest watermark of the running queries: how far event time has come. */
-export function eventTimeMs(stats: Stats | null): number | null {
-  const marks = (stats?.queries ?? []).flatMap((query) => (query.watermarkMs === undefined ? [] : [query.watermarkMs]))
-  // A source that ended has the largest watermark there is, which is no time of day.
-  const sensible = marks.filter((ms) => Math.abs(ms) < 8.64e15)
-  return sensible.length > 0 ? Math.max(...sensible) : null
-}
 
 export function Shell() {
   const [isPaletteOpen, setPaletteOpen] = useState(false)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ColumnKind } from '../api/columns.ts'
+import { eventTimeMs, measuredSpeed } from '../api/eventTime.ts'
 import { queryOfTable } from '../api/queries.ts'
 import { parseCellFilter } from './cellFilter.ts'
 import { toCsv, toJson } from './export.ts'
@@ -113,4 +114,18 @@ test('the query of a table: by its name, else by what it writes', () => {
   expect(queryOfTable(queries, 'pages_total')).toBe(queries[0])
   expect(queryOfTable(queries, 'q2')).toBe(queries[1])
   expect(queryOfTable(queries, 'other')).toBeUndefined()
+})
+
+test('event time is the newest watermark; its speed is the usual step, whatever jumps', () => {
+  const at = (second: number, ...watermarks: (number | undefined)[]) => ({
+    atMs: second * 1_000,
+    queries: watermarks.map((watermarkMs) => ({ watermarkMs })) as never,
+  })
+  expect(eventTimeMs(at(0, undefined, 5, 7, 9.2e18))).toBe(7)
+  expect(eventTimeMs(at(0, undefined))).toBeNull()
+  expect(eventTimeMs(null)).toBeNull()
+  const steady = Array.from({ length: 20 }, (_, second) => at(second, second * 200_000 + (second > 12 ? 30_000_000 : 0)))
+  expect(measuredSpeed(steady)).toBe(200)
+  expect(measuredSpeed(steady.slice(0, 5))).toBeNull()
+  expect(measuredSpeed(Array.from({ length: 20 }, (_, second) => at(second, 5)))).toBeNull()
 })

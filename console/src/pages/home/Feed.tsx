@@ -1,13 +1,14 @@
 // The events themselves, as they come in.
 import { useState } from 'react'
 import { usePause, useTopicTails } from '../../api/live.ts'
+import { isInvalidTopic } from '../../api/queries.ts'
 import { MessageList } from '../../ui/MessageList.tsx'
 import { Panel } from '../../ui/Panel.tsx'
 import { Empty, PauseButton } from '../../ui/parts.tsx'
 
 export function Feed({ topics }: { topics: readonly string[] }) {
   const [text, setText] = useState('')
-  const followed = topics.filter((topic) => !topic.endsWith('.invalid'))
+  const followed = topics.filter((topic) => !isInvalidTopic(topic))
   const live = useTopicTails(followed, 300)
   const { value: view, isPaused, setPaused } = usePause(live)
   return (

@@ -3,30 +3,15 @@ import { Link } from '@tanstack/react-router'
 import { ChevronRight, TriangleAlert } from 'lucide-react'
 import type { ReactNode } from 'react'
 import type { Stats } from '../../../../src/serve/contract.ts'
+import { eventTimeMs, measuredSpeed } from '../../api/eventTime.ts'
 import { useStats } from '../../api/live.ts'
-import { useHealth, useTables } from '../../api/queries.ts'
+import { isInternalTopic, isInvalidTopic, useHealth, useTables } from '../../api/queries.ts'
 import { formatCompact, formatInteger, formatLongDate, formatMs, formatRate, none } from '../../ui/format.ts'
-import { eventTimeMs } from '../../ui/Shell.tsx'
 import { isDemoTopic } from './demo.ts'
 
 /** The day that the recording is from; each round of the replay is a day later. */
 const recordedDayMs = Date.UTC(2015, 8, 12)
 const dayMs = 86_400_000
-const speedWindowCount = 40
-
-/** How many times faster than the clock event time moves, over the last seconds; null if not known. */
-export function measuredSpeed(history: readonly Stats[]): number | null {
-  const recent = history.slice(-speedWindowCount)
-  const first = recent[0]
-  const last = recent.at(-1)
-  const from = eventTimeMs(first ?? null)
-  const to = eventTimeMs(last ?? null)
-  if (!first || !last || from === null || to === null || last.atMs - first.atMs < 5_000) return null
-  // Between rounds of the replay event time jumps by hours: no speed then.
-  const speed = (to - from) / (last.atMs - first.atMs)
-  return speed > 0 && speed < 5_000 ? speed : null
-}
-
 export function Headline({ isDemo }: { isDemo: boolean }) {
   const { latest, history } = useStats()
   if (!isDemo) {
@@ -94,7 +79,7 @@ export function Attention() {
 export function Flow({ stats }: { stats: Stats | null }) {
   const tables = useTables().data
   const subscribers = (tables ?? []).reduce((sum, table) => sum + table.subscriberCount, 0)
-  const topics = (stats?.topics ?? []).filter((topic) => !topic.name.endsWith('.invalid'))
+  const topics = (stats?.topics ?? []).filter(({ name }) => !isInvalidTopic(name) && !isInternalTopic(name))
   const queries = stats?.queries ?? []
   const running = queries.filter((query) => query.state === 'running').length
   const rowsIn = queries.reduce((sum, query) => sum + query.rowsInPerSecond, 0)

@@ -1,7 +1,9 @@
 // The process in seven numbers, each with its last minutes.
+import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { Stats } from '../../../../src/serve/contract.ts'
 import { useStats } from '../../api/live.ts'
+import { isInvalidTopic } from '../../api/queries.ts'
 import { Sparkline } from '../../charts/Sparkline.tsx'
 import { bytesParts, formatBytes, formatDateTime, formatDuration, formatInteger, formatRate, msParts, none } from '../../ui/format.ts'
 
@@ -33,6 +35,10 @@ const Tile = ({ label, title, value, unit, note, history, color, className = '' 
 export function Tiles() {
   const { latest, history } = useStats()
   const series = (pick: (stats: Stats) => number): number[] => history.map(pick)
+  // A counter of failures leads to what failed.
+  const refused = latest?.topics
+    .filter(({ name, recordCount }) => isInvalidTopic(name) && recordCount > 0)
+    .sort((left, right) => right.recordCount - left.recordCount)[0]
   const rss = latest ? bytesParts(latest.rssBytes) : null
   return (
     <dl className="tiles">
@@ -55,7 +61,15 @@ export function Tiles() {
         label="Rejected"
         title="Events that failed the check at the door; they are kept in the topic’s .invalid twin"
         value={latest ? formatInteger(latest.rejected.total) : none}
-        note={`${formatRate(latest?.rejected.perSecond ?? 0)} /s now`}
+        note={
+          refused ? (
+            <Link to="/topics/$name" params={{ name: refused.name }}>
+              {refused.name}
+            </Link>
+          ) : (
+            'none so far'
+          )
+        }
         history={series((stats) => stats.rejected.perSecond)}
         color="var(--bad)"
       />

@@ -41,6 +41,12 @@ function useWindows(hourCount: number): Windows {
   }, [rows, columns, hourCount])
 }
 
+/** The axis grows with the data up to what was chosen, so that the first minutes are not a corner of an empty picture. */
+function axisSpan(timesMs: readonly number[], hourCount: number): number {
+  const spanMs = (timesMs.at(-1) ?? 0) - (timesMs[0] ?? 0)
+  return Math.min(hourCount, Math.max(1, Math.ceil((spanMs / hourMs) * 2 + 0.25) / 2)) * hourMs
+}
+
 type Span = '2' | '6' | '16'
 
 export function EditsOverTime() {
@@ -78,7 +84,7 @@ export function EditsOverTime() {
         stepMs={stepMs}
         series={series}
         isStacked
-        minSpanMs={Number(span) * hourMs}
+        minSpanMs={axisSpan(windows.timesMs, Number(span))}
         heightPx={228}
         formatAxis={formatCompact}
       />
@@ -99,7 +105,7 @@ export function Unpatrolled() {
         timesMs={windows.timesMs}
         stepMs={stepMs}
         series={series}
-        minSpanMs={6 * hourMs}
+        minSpanMs={axisSpan(windows.timesMs, 6)}
         heightPx={228}
         formatAxis={(share) => `${Math.round(share * 100)} %`}
       />
