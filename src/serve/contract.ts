@@ -14,7 +14,9 @@ export interface ApiError {
 export interface IngestResponse {
   accepted: number
   offsets: { partition: number; first: number; last: number }[]
+  /** The first 1,000 of them. */
   rejected: { index: number; rule: string; path: string; message: string }[]
+  rejectedCount: number
 }
 
 export interface ColumnInfo {
