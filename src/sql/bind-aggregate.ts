@@ -337,11 +337,10 @@ class Grouping {
   /** GROUPING(a, b): bits of the set's id, the last argument lowest. */
   private groupingId(name: string, node: CallNode): Expr {
     const keyCount = this.keys.length
-    if (!this.hasSets) return literalExpr(0n, t.bigint(false))
     const id = columnExpr(keyCount, t.bigint(false))
     const big = (value: bigint): Expr => literalExpr(value, t.bigint(false))
     const bit = (power: number): Expr => resolveCall('DIVIDE', [id, big(1n << BigInt(power))])
-    if (name === 'GROUP_ID') return bit(keyCount)
+    if (name === 'GROUP_ID') return this.hasSets ? bit(keyCount) : big(0n)
     const ordinals = node.args.map((arg) => {
       const key = this.keyOrdinals.get(
         exprKey(arg.type === 'column' ? bindColumn(arg.name, this.input.env) : bindExpression(arg, this.input.env)),
@@ -350,6 +349,7 @@ class Grouping {
       return key
     })
     if (ordinals.length === 0) throw sqlErrors('SQL_GROUPING_INVALID', { name, span: node.span })
+    if (!this.hasSets) return big(0n)
     const bits = ordinals.map((ordinal) => resolveCall('MOD', [bit(keyCount - 1 - ordinal), big(2n)]))
     return bits.reduce((sum, one) => resolveCall('PLUS', [resolveCall('TIMES', [sum, big(2n)]), one]))
   }

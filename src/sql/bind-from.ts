@@ -16,6 +16,7 @@ import { plainName } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey, hasOuterReference, mapExpr, shiftColumns } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
+import { changelogOfTable } from './optimize-traits.ts'
 import { parseStatement } from './parse.ts'
 import type { Expr, MaterializedTableDef, Plan, TableDef } from './plan.ts'
 import { placed } from './positions.ts'
@@ -126,8 +127,14 @@ const tableOfMaterialized = (table: MaterializedTableDef): TableDef => ({
   options: { ...table.options, connector: MATERIALIZED_CONNECTOR },
 })
 
-/** scan, then computed columns, then the watermark. */
-export function scanPlan(table: TableDef, context: BindContext): Plan {
+/** scan, then computed columns, then the watermark; upserts are made whole, so that all above may rely on retractions. */
+function scanPlan(table: TableDef, context: BindContext): Plan {
+  const plan = sourcePlan(table, context)
+  if (changelogOfTable(table) !== 'upsert') return plan
+  return { node: 'normalize', input: plan, keys: table.primaryKey ?? [], fields: plan.fields, changelog: 'retract' }
+}
+
+function sourcePlan(table: TableDef, context: BindContext): Plan {
   const columns = storedOrdinals(table)
   const position = new Map(columns.map((column, i) => [column, i]))
   const toScan = (expr: Expr): Expr =>
@@ -215,7 +222,7 @@ function bindJoin(ref: JoinRef, context: BindContext, outer: Env | undefined): S
   const scope = joinScopes(left.scope, other.scope, left.plan.fields.length)
   if (ref.natural || ref.using !== undefined) return joinUsing(ref, kind, left, other)
   const condition = ref.on === undefined ? undefined : bindCondition(ref.on, { context, scope, outer }, 'the condition of the join')
-  const plan = joinPlan(kind, left.plan, other.plan, condition)
+  const plan: Plan = { ...joinPlan(kind, left.plan, other.plan, condition), span: ref.span }
   return { plan, scope: retyped(scope, plan.fields) }
 }
 

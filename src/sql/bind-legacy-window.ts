@@ -29,6 +29,7 @@ export class LegacyWindow {
   private readonly window: PlanWindow
   private readonly time: Field
   private readonly argKeys: string
+  private readonly span: Span
   /** Those that the query asks for, in the order of the plan's fields. */
   private readonly columns: WindowColumn[]
 
@@ -59,6 +60,7 @@ export class LegacyWindow {
       refuse,
     })
     this.argKeys = argKeys(call, env)
+    this.span = time.span
     const asked = new Set<WindowColumn>()
     for (const output of outputs) {
       walk(output, (node) => {
@@ -90,6 +92,7 @@ export class LegacyWindow {
       windowColumns: this.columns,
       fields: [...fields, ...windowFields],
       changelog: 'append',
+      span: this.span,
     }
   }
 

@@ -8,8 +8,8 @@ import type { BindContext, CommonTable, Env } from './bind-scope.ts'
 import { emptyScope, scopeOf } from './bind-scope.ts'
 import { bindSelect } from './bind-select.ts'
 import { sqlErrors } from './errors.ts'
-import { literalExpr } from './expr.ts'
 import { castExpr, coerce, commonType, sameType } from './functions/index.ts'
+import { foldCast } from './optimize-constants.ts'
 import type { Expr, Plan, SortKey } from './plan.ts'
 
 /**
@@ -122,7 +122,7 @@ function bindValues(query: Values, context: BindContext, outer: Env | undefined)
     return { name, type }
   })
   const cast = rows.map((row) => row.map((expr, i) => castExpr(expr, fields[i].type, false)))
-  const folded = cast.map((row) => row.map(foldLiteral))
+  const folded = cast.map((row) => row.map(foldCast))
   if (folded.every((row) => row.every((value) => value !== undefined))) {
     return valuesPlan(
       fields,
@@ -132,29 +132,6 @@ function bindValues(query: Values, context: BindContext, outer: Env | undefined)
   const names = fields.map((field) => field.name)
   const inputs = cast.map((row) => project(singleRow(), row, names))
   return inputs.length === 1 ? inputs[0] : { node: 'union', inputs, fields, changelog: 'append' }
-}
-
-const INTEGERS = ['TINYINT', 'SMALLINT', 'INT', 'BIGINT']
-/** The value of an expression that needs no kernel: a literal, or a cast of one between exact numbers or between texts. */
-function foldLiteral(expr: Expr): Extract<Expr, { kind: 'literal' }> | undefined {
-  if (expr.kind === 'literal') return expr
-  if (expr.kind !== 'call' || expr.fn !== 'CAST') return undefined
-  const operand = foldLiteral(expr.args[0])
-  if (operand === undefined) return undefined
-  const { value, type: from } = operand
-  const to = expr.type
-  const fold = (result: unknown) => literalExpr(result, to) as Extract<Expr, { kind: 'literal' }>
-  if (value === null) return fold(null)
-  if (to.kind === 'VARCHAR' && (from.kind === 'CHAR' || from.kind === 'VARCHAR') && from.length <= to.length) return fold(value)
-  const scale = from.kind === 'DECIMAL' ? from.scale : INTEGERS.includes(from.kind) ? 0 : undefined
-  if (scale === undefined) return undefined
-  if (to.kind === 'DECIMAL' && to.scale >= scale) {
-    const unscaled = BigInt(value as number | bigint) * 10n ** BigInt(to.scale - scale)
-    return (unscaled < 0n ? -unscaled : unscaled) < 10n ** BigInt(to.precision) ? fold(unscaled) : fold(null)
-  }
-  if (to.kind === 'BIGINT' && from.kind !== 'DECIMAL') return fold(BigInt(value as number | bigint))
-  if (to.kind === 'DOUBLE' && typeof value === 'number') return fold(value)
-  return undefined
 }
 
 // ---------------------------------------------------------------- ORDER BY, LIMIT

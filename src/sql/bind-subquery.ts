@@ -95,29 +95,35 @@ function applyMembership(stage: Stage, { query, left, negated, span }: Membershi
     return
   }
   // NOT IN with NULLs: the join itself must know which columns are compared so.
-  const leftSide = appendColumns(
-    stage.plan,
-    pairs.map(([a]) => a),
+  const columnOf = (exprs: Expr[], expr: Expr): number => (expr.kind === 'column' ? expr.index : exprs.push(expr) - 1)
+  const leftExprs = columnsOfPlan(stage.plan)
+  const rightExprs = columnsOfPlan(lifted.plan)
+  const leftKeys = pairs.map(([a]) => columnOf(leftExprs, a))
+  const rightKeys = pairs.map(([, b]) =>
+    columnOf(
+      rightExprs,
+      mapColumns(b, (column) => columnExpr(column.index - outer, column.type)),
+    ),
   )
-  const rightExprs = pairs.map(([, b]) => mapColumns(b, (column) => columnExpr(column.index - outer, column.type)))
-  const rightSide = appendColumns(lifted.plan, rightExprs)
-  const shifted = lifts.map((one) =>
-    mapColumns(one, (column) => (column.index < outer ? column : columnExpr(column.index + pairs.length, column.type))),
+  const leftSide = appendColumns(stage.plan, leftExprs.slice(outer))
+  const rightSide = appendColumns(lifted.plan, rightExprs.slice(lifted.plan.fields.length))
+  const added = leftExprs.length - outer
+  const condition = andAll(
+    lifts.map((one) => mapColumns(one, (column) => (column.index < outer ? column : columnExpr(column.index + added, column.type)))),
   )
-  const plan = joinPlan('ANTI', leftSide, rightSide, andAll(shifted))
-  stage.plan = firstColumns(
-    {
-      ...plan,
-      node: 'join',
-      kind: 'ANTI',
-      left: leftSide,
-      right: rightSide,
-      nullAware: true,
-      leftKeys: pairs.map((_, i) => outer + i),
-      rightKeys: pairs.map((_, i) => lifted.plan.fields.length + i),
-    },
-    width,
-  )
+  const plan: Plan = {
+    node: 'join',
+    kind: 'ANTI',
+    left: leftSide,
+    right: rightSide,
+    leftKeys,
+    rightKeys,
+    nullAware: true,
+    fields: leftSide.fields,
+    changelog: 'append',
+    ...(condition && { condition }),
+  }
+  stage.plan = firstColumns(plan, width)
 }
 
 /** Both sides of a comparison, cast to one type. */

@@ -46,7 +46,7 @@ export function bindTemporalJoin(ref: JoinRef, table: TableOnly, left: Source, c
     leftKeys: [],
     rightKeys: [],
     leftTime: leftTime.index,
-    rightTime: Math.max(rightTime, 0),
+    rightTime: isEvent ? rightTime : -1,
     condition,
     fields: fields.map((field, i) => (i < left.plan.fields.length ? field : { name: field.name, type: field.type })),
     changelog: 'append',

@@ -74,7 +74,15 @@ export function bindWindowFunction(
     }),
     refuse,
   })
-  return { node: 'windowTvf', input, window, timeColumn, fields: windowFields(input, timeColumn), changelog: 'append' }
+  return {
+    node: 'windowTvf',
+    input,
+    window,
+    timeColumn,
+    fields: windowFields(input, timeColumn),
+    changelog: 'append',
+    span: timeArgument.columns[0].span,
+  }
 }
 
 function namedArguments(
@@ -146,7 +154,7 @@ export function constantIntervalMs(node: Expression, context: BindContext, refus
   const expr = bindExpression(node, { context, scope: emptyScope })
   if (expr.kind !== 'literal' || expr.type.kind !== 'INTERVAL_DAY_TIME' || expr.value === null) {
     throw refuse(
-      `${expr.type.kind === 'INTERVAL_YEAR_MONTH' ? 'months have no fixed length' : 'this must be an interval'}, such as INTERVAL '10' SECOND`,
+      expr.type.kind === 'INTERVAL_YEAR_MONTH' ? 'months have no fixed length' : "this must be an interval, such as INTERVAL '10' SECOND",
       node.span,
     )
   }

@@ -3,7 +3,7 @@
 // Invariant: `at` says for each ordinal that was asked for where it is in the new rows; the others are gone, or stay only because the node
 // itself needs them.
 import { columnExpr, columnsOf, mapColumns } from './expr.ts'
-import type { AggregateCall, Expr, Plan, SortKey } from './plan.ts'
+import type { AggregateCall, Expr, MatchValue, Plan, SortKey } from './plan.ts'
 
 type Node<N extends Plan['node']> = Extract<Plan, { node: N }>
 type Ordinals = ReadonlySet<number>
@@ -101,7 +101,7 @@ function pruneNode(plan: Plan, needed: Ordinals): Pruned {
     case 'setOperation':
       return { plan: { ...plan, left: prune(plan.left), right: prune(plan.right) }, at: (ordinal) => ordinal }
     case 'match':
-      return { plan: { ...plan, input: prune(plan.input) }, at: (ordinal) => ordinal }
+      return { plan: pruneMatch(plan), at: (ordinal) => ordinal }
   }
 }
 
@@ -233,7 +233,8 @@ function pruneJoin(plan: Node<'join' | 'intervalJoin' | 'windowJoin' | 'temporal
   const width = plan.left.fields.length
   const own: number[] = [...plan.leftKeys, ...plan.rightKeys.map((key) => width + key)]
   if (plan.condition) own.push(...columnsOf(plan.condition))
-  if (plan.node === 'intervalJoin' || plan.node === 'temporalJoin') own.push(plan.leftTime, width + plan.rightTime)
+  if (plan.node === 'intervalJoin' || plan.node === 'temporalJoin') own.push(plan.leftTime)
+  if ((plan.node === 'intervalJoin' || plan.node === 'temporalJoin') && plan.rightTime >= 0) own.push(width + plan.rightTime)
   if (plan.node === 'windowJoin')
     own.push(plan.leftWindow.start, plan.leftWindow.end, width + plan.rightWindow.start, width + plan.rightWindow.end)
   // Of a versioned table the key tells which rows follow one another.
@@ -268,6 +269,32 @@ function pruneJoin(plan: Node<'join' | 'intervalJoin' | 'windowJoin' | 'temporal
       return { plan: { ...plan, ...common, leftWindow: side(plan.leftWindow, left.at), rightWindow: side(plan.rightWindow, right.at) }, at }
     }
     default:
-      return { plan: { ...plan, ...common, leftTime: left.at(plan.leftTime), rightTime: right.at(plan.rightTime) } as Plan, at }
+      return {
+        plan: {
+          ...plan,
+          ...common,
+          leftTime: left.at(plan.leftTime),
+          rightTime: plan.rightTime < 0 ? -1 : right.at(plan.rightTime),
+        } as Plan,
+        at,
+      }
   }
+}
+
+/** The pattern keeps all its measures, and reads only the columns that these and its conditions name. */
+function pruneMatch(plan: Node<'match'>): Plan {
+  const { partitionKeys, orderBy, define, measures } = plan.spec
+  const columnsOfValue = (value: MatchValue): number[] => (value.kind === 'row' ? [value.column] : aggregateColumns([value.call]))
+  const values = [...define.flatMap((one) => one?.values ?? []), ...measures.values]
+  const input = pruneNode(plan.input, union(partitionKeys, sortColumns(orderBy), values.flatMap(columnsOfValue)))
+  const moved = (value: MatchValue): MatchValue =>
+    value.kind === 'row' ? { ...value, column: input.at(value.column) } : { ...value, call: remapAggregates([value.call], input.at)[0] }
+  const spec = {
+    ...plan.spec,
+    partitionKeys: partitionKeys.map(input.at),
+    orderBy: remapSort(orderBy, input.at),
+    define: define.map((one) => one && { ...one, values: one.values.map(moved) }),
+    measures: { ...measures, values: measures.values.map(moved) },
+  }
+  return { ...plan, input: input.plan, spec }
 }

@@ -201,9 +201,14 @@ function joinKeys(plan: Extract<Plan, { node: 'join' | 'intervalJoin' | 'windowJ
   const right = uniqueKeysOf(plan.right).map((key) => key.map((column) => column + width))
   const covers = (keys: number[][], columns: number[]): boolean => keys.some((key) => key.every((column) => columns.includes(column)))
   const result = left.flatMap((a) => right.map((b) => [...a, ...b]))
-  const rightColumns = plan.rightKeys.map((column) => column + width)
+  const sides = { left: [...plan.leftKeys], right: [...plan.rightKeys] }
+  if (plan.node === 'windowJoin') {
+    sides.left.push(plan.leftWindow.start, plan.leftWindow.end)
+    sides.right.push(plan.rightWindow.start, plan.rightWindow.end)
+  }
+  const rightColumns = sides.right.map((column) => column + width)
   if (covers(right, rightColumns) && (plan.kind === 'INNER' || plan.kind === 'LEFT')) result.push(...left)
-  if (covers(left, plan.leftKeys) && (plan.kind === 'INNER' || plan.kind === 'RIGHT')) result.push(...right)
+  if (covers(left, sides.left) && (plan.kind === 'INNER' || plan.kind === 'RIGHT')) result.push(...right)
   return result
 }
 

@@ -1,6 +1,8 @@
 // From the plan as bound to the plan that runs:
 //
-//   push filters down, merge calcs  ->  choose operators (windows, ranks, joins)  ->  prune columns  ->  traits
+//   fold constants  ->  push filters down, merge calcs  ->  choose operators (windows, ranks, joins)  ->  prune columns  ->  traits
+import type { ColumnExpr } from './expr.ts'
+import { foldConstants } from './optimize-constants.ts'
 import { physicalJoin, physicalTemporalJoin } from './optimize-joins.ts'
 import { prune } from './optimize-prune.ts'
 import { mergeCalcs, pushDown } from './optimize-pushdown.ts'
@@ -8,15 +10,16 @@ import { checkOver, rankedCalc } from './optimize-rank.ts'
 import { annotate, annotateNode } from './optimize-traits.ts'
 import { windowAggregateOf } from './optimize-windows.ts'
 import type { Plan } from './plan.ts'
-import { inputsOf, withInputs } from './plan-tree.ts'
+import { inputsOf, mapPlanExprs, withInputs } from './plan-tree.ts'
 
 /**
  * @returns a plan with the same fields, and with traits
  * @throws StreamError  for what a stream cannot compute: SQL_UPDATING_INPUT, SQL_OVER_UNSUPPORTED, SQL_RANK_UNSUPPORTED, SQL_TEMPORAL_JOIN, …
  */
 export function optimize(bound: Plan): Plan {
-  const physical = chooseOperators(mergeCalcs(pushDown(bound)))
-  const plan = annotate(mergeCalcs(prune(mergeCalcs(physical))))
+  const physical = chooseOperators(mergeCalcs(pushDown(mapPlanExprs(bound, foldConstants))))
+  const pruned = mergeCalcs(prune(mergeCalcs(physical)))
+  const plan = annotate(absorbCalcs(mapPlanExprs(pruned, foldConstants)))
   return { ...plan, fields: plan.fields.map((field, i) => ({ ...field, name: bound.fields[i].name, type: bound.fields[i].type })) } as Plan
 }
 
@@ -43,5 +46,30 @@ function chooseOperators(plan: Plan): Plan {
       return annotateNode(node)
     default:
       return annotateNode(node)
+  }
+}
+
+/** An aggregate takes its columns from below a calc that only picks and orders columns. */
+function absorbCalcs(plan: Plan): Plan {
+  const node = withInputs(plan, inputsOf(plan).map(absorbCalcs))
+  if ((node.node !== 'groupAggregate' && node.node !== 'windowAggregate') || node.input.node !== 'calc') return node
+  const { projections, predicate, input } = node.input
+  if (predicate !== undefined || !projections.every((expr) => expr.kind === 'column')) return node
+  const at = (ordinal: number): number => (projections[ordinal] as ColumnExpr).index
+  const aggregates = node.aggregates.map((aggregate) => ({
+    ...aggregate,
+    args: aggregate.args.map(at),
+    ...(aggregate.filter !== undefined && { filter: at(aggregate.filter) }),
+  }))
+  const keys = node.keys.map(at)
+  if (node.node === 'groupAggregate') return { ...node, input, keys, aggregates }
+  return {
+    ...node,
+    input,
+    keys,
+    aggregates,
+    timeColumn: at(node.timeColumn),
+    window: { ...node.window, partitionKeys: node.window.partitionKeys.map(at) },
+    ...(node.attached && { attached: { start: at(node.attached.start), end: at(node.attached.end) } }),
   }
 }

@@ -36,3 +36,31 @@ export function exprsOf(plan: Plan): Expr[] {
 
 export const somePlan = (plan: Plan, test: (node: Plan) => boolean): boolean =>
   test(plan) || inputsOf(plan).some((input) => somePlan(input, test))
+
+/** The tree with each expression changed; columns stay where they are. */
+export function mapPlanExprs(plan: Plan, change: (expr: Expr) => Expr): Plan {
+  const node = withInputs(
+    plan,
+    inputsOf(plan).map((input) => mapPlanExprs(input, change)),
+  )
+  switch (node.node) {
+    case 'calc':
+      return { ...node, projections: node.projections.map(change), ...(node.predicate && { predicate: change(node.predicate) }) }
+    case 'watermark':
+      return { ...node, expression: change(node.expression) }
+    case 'correlate':
+      return { ...node, args: node.args.map(change), ...(node.condition && { condition: change(node.condition) }) }
+    case 'join':
+    case 'intervalJoin':
+    case 'windowJoin':
+    case 'temporalJoin':
+      return node.condition ? { ...node, condition: change(node.condition) } : node
+    case 'match': {
+      const { define, measures } = node.spec
+      const changed = define.map((one) => one && { ...one, condition: change(one.condition) })
+      return { ...node, spec: { ...node.spec, define: changed, measures: { ...measures, exprs: measures.exprs.map(change) } } }
+    }
+    default:
+      return node
+  }
+}

@@ -126,7 +126,7 @@ export type Plan =
       rightWindow: { start: number; end: number }
       condition?: Expr
     })
-  /** left JOIN right FOR SYSTEM_TIME AS OF left.time */
+  /** left JOIN right FOR SYSTEM_TIME AS OF left.time; `rightTime` is -1 where that is processing time: the newest version counts. */
   | (Base & {
       node: 'temporalJoin'
       kind: 'INNER' | 'LEFT'

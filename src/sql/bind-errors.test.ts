@@ -1,0 +1,191 @@
+// What is wrong with a query is said by a code, at the place in the text, with the next step.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { isStreamError } from '../base/index.ts'
+import { bindScript } from './bind.ts'
+import { Catalog } from './catalog.ts'
+
+const tables = `
+CREATE TABLE t (k STRING, v INT);
+CREATE TABLE e (ts TIMESTAMP(3), k STRING, v INT, r ROW<x INT>, a ARRAY<INT>, WATERMARK FOR ts AS ts);
+CREATE TABLE f (ts TIMESTAMP(3), k STRING, w INT NOT NULL, WATERMARK FOR ts AS ts);
+CREATE TABLE p (id INT, pt AS PROCTIME());
+CREATE TABLE kafka (k STRING, n BIGINT) WITH ('connector' = 'kafka');
+`
+
+interface Failure {
+  code: string
+  /** The text at the position. */
+  at: string | undefined
+  hint: string
+}
+function failureOf(sql: string): Failure {
+  const text = tables + sql
+  try {
+    bindScript(text, new Catalog())
+  } catch (error) {
+    if (!isStreamError(error)) throw error
+    assert.equal(error.kind, 'user')
+    assert.ok(!('span' in error.params), 'the span became a position')
+    const { position } = error
+    return { code: error.code, at: position && text.slice(position.start, position.end), hint: error.hint }
+  }
+  assert.fail('no error')
+}
+
+/** SQL, code, the text at the position, and what the hint says. */
+const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
+  // names
+  ['SELECT kk FROM t', 'SQL_COLUMN_NOT_FOUND', 'kk', /"k"/],
+  ['SELECT t.vv FROM t', 'SQL_COLUMN_NOT_FOUND', 'vv', /"v"/],
+  ['SELECT tt.v FROM t', 'SQL_COLUMN_NOT_FOUND', 'tt.v', /"t.v"/],
+  ['SELECT K FROM t', 'SQL_COLUMN_NOT_FOUND', 'K', /"k"/],
+  ['SELECT * FROM tx', 'SQL_TABLE_NOT_FOUND', 'tx', /"t"/],
+  ['SELECT k FROM t AS a JOIN t AS b ON a.v = b.v', 'SQL_COLUMN_AMBIGUOUS', 'k', /a\.k/],
+  ['SELECT r.q FROM e', 'SQL_FIELD_NOT_FOUND', 'q', /x/],
+  ['SELECT v.q FROM e', 'SQL_FIELD_NOT_FOUND', 'q'],
+  ['SELECT UPER(k) FROM t', 'SQL_FUNCTION_NOT_FOUND', 'UPER', /UPPER/],
+  ['WITH w AS (SELECT k FROM t) SELECT v FROM w', 'SQL_COLUMN_NOT_FOUND', 'v'],
+  ['SELECT * FROM t AS x (a, b, c)', 'SQL_COLUMN_COUNT', 'a'],
+  // types
+  ['SELECT v FROM t WHERE v', 'SQL_NOT_BOOLEAN', 'v'],
+  ['SELECT k + 1 FROM t', 'SQL_ARGUMENTS_INVALID', 'k + 1'],
+  ['SELECT CAST(a AS INT) FROM e', 'SQL_CAST_INVALID', 'CAST(a AS INT)'],
+  ["SELECT DATE '2026-02-30'", 'SQL_LITERAL_UNREADABLE', "DATE '2026-02-30'"],
+  ['SELECT k FROM t UNION ALL SELECT k, v FROM t', 'SQL_COLUMN_COUNT', 'SELECT k, v FROM t'],
+  ['SELECT k FROM t UNION ALL SELECT a FROM e', 'SQL_TYPES_DIFFER', 'SELECT k FROM t UNION ALL SELECT a FROM e'],
+  ["VALUES (1, 'a'), (2)", 'SQL_COLUMN_COUNT', '2'],
+  // aggregates
+  ['SELECT k, v, COUNT(*) FROM t GROUP BY k', 'SQL_COLUMN_NOT_GROUPED', 'v', /MAX\(v\)/],
+  ['SELECT * FROM t GROUP BY k', 'SQL_COLUMN_NOT_GROUPED', '*'],
+  ['SELECT SUM(k) FROM t', 'SQL_AGGREGATE_ARGUMENTS', 'SUM(k)'],
+  ['SELECT SUM(COUNT(*)) FROM t', 'SQL_AGGREGATE_MISPLACED', 'COUNT(*)'],
+  ['SELECT v FROM t WHERE COUNT(*) > 1', 'SQL_AGGREGATE_MISPLACED', 'COUNT(*)', /HAVING/],
+  ['SELECT COUNT(DISTINCT k, v) FROM t', 'SQL_AGGREGATE_ARGUMENTS', 'COUNT(DISTINCT k, v)'],
+  ['SELECT COUNT(DISTINCT r) FROM e', 'SQL_DISTINCT_UNSUPPORTED', 'COUNT(DISTINCT r)'],
+  ['SELECT LISTAGG(k, k) FROM t', 'SQL_NOT_CONSTANT', 'k'],
+  ['SELECT GROUPING(v) FROM t GROUP BY k', 'SQL_GROUPING_INVALID', 'v'],
+  // windows
+  ["SELECT * FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(v), INTERVAL '1' MINUTE))", 'SQL_WINDOW_TIME_ATTRIBUTE', 'v', /WATERMARK FOR v/],
+  ["SELECT * FROM TABLE(TUMBEL(TABLE e, DESCRIPTOR(ts), INTERVAL '1' MINUTE))", 'SQL_TABLE_FUNCTION_NOT_FOUND', 'TUMBEL', /TUMBLE/],
+  ['SELECT * FROM TABLE(TUMBLE(TABLE e, DESCRIPTOR(ts), 10))', 'SQL_WINDOW_ARGUMENTS', '10'],
+  ["SELECT * FROM TABLE(TUMBLE(TABLE e, DESCRIPTOR(ts), INTERVAL '1' MONTH))", 'SQL_WINDOW_ARGUMENTS', "INTERVAL '1' MONTH"],
+  [
+    "SELECT * FROM TABLE(HOP(TABLE e, DESCRIPTOR(ts), INTERVAL '3' SECOND, INTERVAL '10' SECOND))",
+    'SQL_WINDOW_ARGUMENTS',
+    "HOP(TABLE e, DESCRIPTOR(ts), INTERVAL '3' SECOND, INTERVAL '10' SECOND)",
+  ],
+  // A calculation, and a join, make an ordinary timestamp of a time attribute.
+  [
+    "SELECT * FROM TABLE(TUMBLE(TABLE (SELECT ts + INTERVAL '1' SECOND AS ts FROM e), DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
+    'SQL_WINDOW_TIME_ATTRIBUTE',
+    'ts',
+  ],
+  [
+    "SELECT window_start FROM TABLE(TUMBLE(TABLE (SELECT e.ts FROM e JOIN f ON e.k = f.k), DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
+    'SQL_WINDOW_TIME_ATTRIBUTE',
+    'ts',
+  ],
+  ["SELECT COUNT(*) FROM t GROUP BY TUMBLE(v, INTERVAL '1' MINUTE)", 'SQL_WINDOW_TIME_ATTRIBUTE', 'v'],
+  [
+    "SELECT TUMBLE_END(ts, INTERVAL '2' MINUTE) FROM e GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)",
+    'SQL_WINDOW_NOT_GROUPED',
+    "TUMBLE_END(ts, INTERVAL '2' MINUTE)",
+  ],
+  // OVER, ranks, order
+  ['SELECT ROW_NUMBER() FROM t', 'SQL_OVER_MISSING', 'ROW_NUMBER()'],
+  ['SELECT SUM(v) OVER w FROM e', 'SQL_WINDOW_NAME_NOT_FOUND', 'w'],
+  ['SELECT SUM(v) OVER (PARTITION BY k) FROM e', 'SQL_OVER_UNSUPPORTED', '(PARTITION BY k)'],
+  ['SELECT LEAD(v) OVER (ORDER BY ts) FROM e', 'SQL_OVER_UNSUPPORTED', 'LEAD(v) OVER (ORDER BY ts)'],
+  ['SELECT SUM(v) OVER (ORDER BY ts DESC) FROM e', 'SQL_OVER_UNSUPPORTED', '(ORDER BY ts DESC)'],
+  [
+    'SELECT SUM(v) OVER (ORDER BY v ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) FROM t',
+    'SQL_OVER_UNSUPPORTED',
+    '(ORDER BY v ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)',
+  ],
+  [
+    'SELECT SUM(v) OVER (ORDER BY ts), COUNT(*) OVER (PARTITION BY k ORDER BY ts) FROM e',
+    'SQL_OVER_WINDOWS_DIFFER',
+    'COUNT(*) OVER (PARTITION BY k ORDER BY ts)',
+  ],
+  ['SELECT k FROM (SELECT k, RANK() OVER (ORDER BY v) AS r FROM t) WHERE r <= 2', 'SQL_RANK_UNSUPPORTED', '(ORDER BY v)', /ROW_NUMBER/],
+  ['SELECT k FROM t ORDER BY k', 'SQL_SORT_UNSUPPORTED', 'k', /LIMIT/],
+  ['SELECT ts FROM e ORDER BY ts DESC', 'SQL_SORT_UNSUPPORTED', 'ts DESC'],
+  // joins and sub-queries
+  [
+    "SELECT 1 FROM (SELECT * FROM e QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) = 1) AS d JOIN f ON d.k = f.k AND d.ts BETWEEN f.ts AND f.ts + INTERVAL '1' HOUR",
+    'SQL_UPDATING_INPUT',
+    "(SELECT * FROM e QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) = 1) AS d JOIN f ON d.k = f.k AND d.ts BETWEEN f.ts AND f.ts + INTERVAL '1' HOUR",
+  ],
+  ['SELECT e.v FROM e JOIN f FOR SYSTEM_TIME AS OF e.ts ON e.k = f.k', 'SQL_TEMPORAL_JOIN', 'f FOR SYSTEM_TIME AS OF e.ts', /PRIMARY KEY/],
+  ['SELECT e.v FROM e JOIN t FOR SYSTEM_TIME AS OF e.ts ON e.k = t.k', 'SQL_TEMPORAL_JOIN', 't FOR SYSTEM_TIME AS OF e.ts', /WATERMARK/],
+  ['SELECT e.v FROM e JOIN f FOR SYSTEM_TIME AS OF e.k ON e.k = f.k', 'SQL_TEMPORAL_JOIN', 'e.k'],
+  ['SELECT (SELECT k, v FROM t) FROM t', 'SQL_COLUMN_COUNT', '(SELECT k, v FROM t)'],
+  ['SELECT v FROM t WHERE v > ALL (SELECT w FROM f)', 'SQL_NOT_SUPPORTED', 'v > ALL (SELECT w FROM f)', /MAX/],
+  [
+    'SELECT k FROM t WHERE v = (SELECT MAX(w) FROM f WHERE f.k > t.k)',
+    'SQL_CORRELATION_UNSUPPORTED',
+    '(SELECT MAX(w) FROM f WHERE f.k > t.k)',
+  ],
+  ['SELECT * FROM t, UNNEST(v) AS x (a)', 'SQL_ARGUMENTS_INVALID', 'UNNEST(v)'],
+  // patterns
+  ['SELECT * FROM p MATCH_RECOGNIZE (ORDER BY id MEASURES a.id AS x PATTERN (a b) DEFINE a AS a.id > 1)', 'SQL_MATCH_UNSUPPORTED', 'id'],
+  [
+    'SELECT * FROM e MATCH_RECOGNIZE (ORDER BY ts MEASURES a.v AS x PATTERN (a b+) DEFINE a AS a.v > 1)',
+    'SQL_MATCH_UNSUPPORTED',
+    'a b+',
+    /\+\?/,
+  ],
+  [
+    'SELECT * FROM e MATCH_RECOGNIZE (ORDER BY ts MEASURES a.v AS x PATTERN (a (b | c)) DEFINE a AS a.v > 1)',
+    'SQL_MATCH_UNSUPPORTED',
+    'b | c',
+  ],
+  ['SELECT * FROM e MATCH_RECOGNIZE (ORDER BY ts MEASURES a.v AS x PATTERN (a b) DEFINE c AS a.v > 1)', 'SQL_MATCH_VARIABLE', 'c'],
+  [
+    'SELECT * FROM e MATCH_RECOGNIZE (ORDER BY ts MEASURES PREV(a.v) AS x PATTERN (a b) DEFINE a AS a.v > 1)',
+    'SQL_MATCH_UNSUPPORTED',
+    'PREV(a.v)',
+    /LAST/,
+  ],
+  // declarations and INSERT
+  ['CREATE TABLE q (a INT, b AS a + x)', 'SQL_COLUMN_NOT_FOUND', 'x'],
+  ['CREATE TABLE q (a INT, a STRING)', 'SQL_COLUMN_DUPLICATE', 'a'],
+  ['CREATE TABLE q (b INT, WATERMARK FOR b AS b)', 'SQL_WATERMARK_INVALID', 'b', /TIMESTAMP\(3\)/],
+  ['CREATE TABLE q (ts TIMESTAMP(6), WATERMARK FOR ts AS ts)', 'SQL_WATERMARK_INVALID', 'ts'],
+  ["CREATE TABLE q (b INT) WITH ('connector' = 'upsert-kafka')", 'SQL_KEY_REQUIRED', 'q'],
+  ['CREATE TABLE q (b INT, c AS b + 1, PRIMARY KEY (c) NOT ENFORCED)', 'SQL_KEY_INVALID', 'c'],
+  ['CREATE TABLE t (b INT)', 'SQL_NAME_TAKEN', 't', /IF NOT EXISTS/],
+  ['CREATE VIEW q (a, b) AS SELECT k FROM t', 'SQL_COLUMN_COUNT', 'a'],
+  ['DROP TABLE tz', 'SQL_OBJECT_NOT_FOUND', 'tz', /"t"/],
+  ['CREATE MATERIALIZED TABLE q AS SELECT * FROM t', 'SQL_KEY_MISSING', 'q', /PRIMARY KEY \(k\)/],
+  ['INSERT INTO t SELECT k FROM t', 'SQL_COLUMN_COUNT', 'SELECT k FROM t'],
+  ['INSERT INTO t SELECT v, k FROM t', 'SQL_INSERT_TYPE', 'v', /CAST/],
+  ['INSERT INTO f (k) SELECT k FROM t', 'SQL_INSERT_NULL', 'INSERT INTO f (k) SELECT k FROM t'],
+  ['INSERT INTO t (vv) SELECT v FROM t', 'SQL_COLUMN_NOT_FOUND', 'vv'],
+  [
+    'INSERT INTO kafka SELECT k, COUNT(*) FROM t GROUP BY k',
+    'SQL_SINK_APPEND_ONLY',
+    'SELECT k, COUNT(*) FROM t GROUP BY k',
+    /upsert-kafka/,
+  ],
+]
+
+for (const [sql, code, at, hint] of cases) {
+  test(`${code}: ${sql}`, () => {
+    const failure = failureOf(sql)
+    assert.deepEqual({ code: failure.code, at: failure.at }, { code, at })
+    assert.ok(failure.hint.length > 0)
+    if (hint !== undefined) assert.match(failure.hint, hint)
+  })
+}
+
+test('an error of a view that lost its table points into the view', () => {
+  const catalog = new Catalog()
+  const bound = bindScript('CREATE TABLE a (k INT); CREATE VIEW w AS SELECT k FROM a; SELECT * FROM w', catalog)
+  assert.equal(bound.length, 3)
+  assert.throws(
+    () => bindScript('CREATE TABLE a (k INT); CREATE VIEW w AS SELECT k FROM a; DROP TABLE a; SELECT * FROM w', catalog),
+    (error) => isStreamError(error) && error.code === 'SQL_TABLE_NOT_FOUND' && error.position?.start === 'SELECT k FROM '.length,
+  )
+})
