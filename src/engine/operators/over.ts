@@ -89,6 +89,8 @@ export class OverOperator implements Operator {
   }
 
   private fire(watermarkMs: number): void {
+    // What arrived behind a watermark waits for the next one.
+    if (!this.isProcessingTime && watermarkMs <= this.watermarkMs) return
     this.output.seenMs = this.watermarkMs
     const steps: FrameStep[] = []
     while (this.waiting.length > 0 && this.waiting[0].time <= watermarkMs) {
@@ -98,7 +100,7 @@ export class OverOperator implements Operator {
       for (const ofKey of Map.groupBy(peers, ({ key }) => key).values()) this.stepsFor(ofKey, time, steps)
     }
     this.frames.run(steps, this.keys.table.count, (row) => this.output.put(row))
-    if (!this.isProcessingTime) this.watermarkMs = Math.max(this.watermarkMs, watermarkMs)
+    if (!this.isProcessingTime) this.watermarkMs = watermarkMs
   }
 
   /** Rows of one key and time. */

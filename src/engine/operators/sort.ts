@@ -64,13 +64,15 @@ export class SortOperator implements Operator {
   }
 
   private fire(watermarkMs: number): void {
+    // What arrived behind a watermark waits for the next one.
+    if (watermarkMs <= this.watermarkMs) return
     this.output.seenMs = this.watermarkMs
     while (this.waiting.length > 0 && this.waiting[0].time <= watermarkMs) {
       const { time, row } = heapPop(this.waiting, this.leavesFirst) as Waiting
       this.lastMs = time
       this.output.put(row)
     }
-    this.watermarkMs = Math.max(this.watermarkMs, watermarkMs)
+    this.watermarkMs = watermarkMs
   }
 
   snapshot(): unknown {

@@ -64,7 +64,7 @@ export class TemporalJoinOperator implements Operator {
     for (let row = 0; row < batch.rowCount; row++) {
       // What the row's watermark closes comes first: so batching changes nothing.
       const seen = batch.watermarksBefore?.[row] ?? -Infinity
-      if (seen > this.watermarkMs && this.waiting.length > 0 && this.waiting[0].time <= seen) this.fire(seen)
+      if (this.isEventTime) this.fire(seen)
       if (this.isEventTime && isNullAt(timeColumn, row)) {
         const { fields } = input === 0 ? this.plan.left : this.plan.right
         const { name } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
@@ -93,11 +93,11 @@ export class TemporalJoinOperator implements Operator {
 
   advance(watermarkMs: number): void {
     if (this.isEventTime) this.fire(watermarkMs)
-    this.watermarkMs = watermarkMs
     this.output.flush()
   }
 
   private fire(watermarkMs: number): void {
+    if (watermarkMs <= this.watermarkMs) return
     this.output.seenMs = this.watermarkMs
     const due: Waiting[] = []
     while (this.waiting.length > 0 && this.waiting[0].time <= watermarkMs) due.push(heapPop(this.waiting, first) as Waiting)
