@@ -88,7 +88,8 @@ export interface LogStats {
   appendedRecords: number
   /** Bytes of all topics on disk. */
   sizeBytes: number
-  /** The disk's own sync (fdatasync) in ms, over the last 1,024. */
+  /** Syncs of the disk so far; how long they took in ms, over the last 1,024. */
+  syncCount: number
   syncMsP50: number
   syncMsP99: number
   /** Torn bytes cut off when the log was opened. */

@@ -3,8 +3,8 @@
 // Invariants
 //   1. A file's bytes are durable after `sync`, its name after `syncFolder`: neither brings the other along.
 //   2. A sync that fails forgets what it should have written, as Linux does: later syncs succeed and do not bring it back.
-//   3. `crashed` gives a disk as it may be after a power cut. What was not synced is kept, dropped or torn in sectors of 512 bytes; of a
-//      folder's unsynced names the first few are kept. The same choices give the same disk.
+//   3. `crashed` gives a disk as it may be after a power cut. What was not synced is kept, dropped or torn in sectors of 512 bytes; each
+//      unsynced name is kept or not, in any combination. The same choices give the same disk.
 import type { Disk, FileHandle } from './disk.ts'
 
 const SECTOR_BYTES = 512
@@ -275,8 +275,7 @@ function applyChange(content: Uint8Array, change: Change): Uint8Array {
 function crashFolder(folder: FakeFolder, choices: CrashChoices): FakeFolder {
   const names = new Map(folder.durableNames)
   const { unsynced } = folder
-  const keptCount = choices.keep === 0 ? 0 : choices.keep === 1 ? unsynced.length : Math.floor(choices.random() * (unsynced.length + 1))
-  for (const change of unsynced.slice(0, keptCount)) applyNames(names, change)
+  for (const change of unsynced) if (choices.random() < choices.keep) applyNames(names, change)
   const crashed = new Map<string, FakeFile | FakeFolder>()
   for (const [name, node] of names) {
     crashed.set(name, node instanceof FakeFolder ? crashFolder(node, choices) : new FakeFile(crashContent(node, choices)))

@@ -51,7 +51,7 @@ interface Queue {
   topicIds: string[]
   partitions: number[]
   batches: Uint8Array[]
-  transfer: ArrayBuffer[]
+  transfer: Set<ArrayBuffer>
 }
 interface KnownTopic extends TopicHandle {
   views: PartitionState[]
@@ -168,18 +168,22 @@ class WriterLog implements Log {
         logMetrics.rejected.inc({ code: 'LOG_OVERLOADED' })
         throw logErrors('LOG_OVERLOADED', { pendingBytes: this.pendingBytes, limitBytes: this.limits.pendingBytesMax })
       }
-      const recordCount = sizeBytes < BATCH_HEADER_BYTES ? 0 : readInt32(batch, RECORD_COUNT_AT)
+      if (sizeBytes < BATCH_HEADER_BYTES) {
+        throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: `${sizeBytes} bytes are less than a batch header` })
+      }
+      const recordCount = readInt32(batch, RECORD_COUNT_AT)
       if (options.recordCount !== undefined && options.recordCount !== recordCount) {
         const reason = `its header says ${recordCount} records, the caller ${options.recordCount}`
         throw logErrors('LOG_BATCH_INVALID', { position: RECORD_COUNT_AT, reason })
       }
       const { queue } = this
-      const bytes = ownedBytes(batch, options.copy === true)
+      // The same buffer cannot be transferred twice.
+      const bytes = ownedBytes(batch, options.copy === true || queue.transfer.has(batch.buffer as ArrayBuffer))
       queue.waiting.push({ topic: topicName, partition, sizeBytes, recordCount, resolve, reject })
       queue.topicIds.push(topic.id)
       queue.partitions.push(partition)
       queue.batches.push(bytes)
-      queue.transfer.push(bytes.buffer)
+      queue.transfer.add(bytes.buffer)
       this.pendingBytes = pendingBytes
       this.planFlush()
     })
@@ -227,6 +231,7 @@ class WriterLog implements Log {
       appendedBytes: this.appendedBytes,
       appendedRecords: this.appendedRecords,
       sizeBytes,
+      syncCount: this.syncCount,
       syncMsP50: quantile(0.5),
       syncMsP99: quantile(0.99),
       cutBytes: this.recovery.reduce((sum, report) => sum + report.cutBytes, 0),
@@ -311,7 +316,7 @@ class WriterLog implements Log {
     this.inFlight.push(waiting)
     const message: ToWriter = { kind: 'append', nowMs: this.clock(), topicIds, partitions, batches }
     this.worker.ref()
-    this.worker.postMessage(message, transfer)
+    this.worker.postMessage(message, [...transfer])
   }
 
   private async call<N extends CallName>(name: N, ...args: Calls[N]['args']): Promise<Calls[N]['result']> {
@@ -382,7 +387,7 @@ class WriterLog implements Log {
   }
 }
 
-const emptyQueue = (): Queue => ({ waiting: [], topicIds: [], partitions: [], batches: [], transfer: [] })
+const emptyQueue = (): Queue => ({ waiting: [], topicIds: [], partitions: [], batches: [], transfer: new Set() })
 
 const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
 

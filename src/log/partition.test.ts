@@ -137,7 +137,8 @@ test('an index that is lost or damaged is made again, equal', () => {
   const [sealedBase] = listSegments(disk, folder)
   const path = indexPath(folder, sealedBase)
   const good = disk.contentOf(path)
-  for (const bad of [new Uint8Array(0), good.slice(0, 40), good.map((byte, i) => (i === 3 ? byte ^ 1 : byte))]) {
+  const withoutSecond = new Uint8Array([...good.slice(0, 32), ...good.slice(64)])
+  for (const bad of [new Uint8Array(0), good.slice(0, 40), good.map((byte, i) => (i === 3 ? byte ^ 1 : byte)), withoutSecond]) {
     disk.overwrite(path, bad)
     const { partition: reopened, reports } = open(disk)
     assert.deepEqual(reports, [])
@@ -280,6 +281,20 @@ test('a disk that is full while a segment is rolled: refused, then all goes on, 
   }
 })
 
+test('on a full disk that cannot even make a segment, retention frees space and the next offset is not forgotten', () => {
+  const { disk, partition } = fresh({ 'segment.bytes': 1024, 'retention.bytes': 0 })
+  for (let i = 0; i < 3; i++) commit(partition, [['a'.repeat(900)]])
+  disk.before = (call, path) => {
+    if (call === 'open' && path.endsWith('3.log')) throw diskError('ENOSPC')
+  }
+  assert.deepEqual(codes(commit(partition, [['b'.repeat(900)]])), ['LOG_DISK_FULL'])
+  assert.ok(partition.enforceRetention(0) > 1000)
+  const rebooted = disk.crashed({ keep: 0, random: seededRandom(1) })
+  assert.equal(open(rebooted).partition.endOffset, 3)
+  disk.before = () => {}
+  assert.deepEqual(codes(commit(partition, [['c']])), [[3, 3]])
+})
+
 test('a failed sync is never confirmed by a later one: refused, cut off, and gone after a power cut', () => {
   const { disk, partition } = fresh()
   commit(partition, [['kept']])
@@ -394,4 +409,16 @@ test('durability os acknowledges without a sync, and trusts nothing on start tha
   partition.close()
   const after = disk.crashed({ keep: 0, random: seededRandom(1) })
   assert.equal(textsOf(open(after).partition, after).length, 5)
+})
+
+test('an index that outlived its log does not lead into the wrong place', () => {
+  const { disk, partition } = fresh({}, 'os')
+  const overheadBytes = makeBatch([large('')]).length - large('').length
+  const sized = (sizeBytes: number) => 'x'.repeat(sizeBytes - overheadBytes)
+  for (let i = 0; i < 4; i++) commit(partition, [[sized(CHUNK_BYTES_MIN)]])
+  disk.overwrite(logPath(folder, 0), new Uint8Array(0))
+  const { partition: reopened } = open(disk, {}, 'os')
+  // The second of the old entries would now point into the middle of the second batch.
+  commit(reopened, [[sized(CHUNK_BYTES_MIN + 600)], [sized(CHUNK_BYTES_MIN - 200), 'a', 'b', 'c']])
+  for (let from = 0; from < 5; from++) assert.equal(textsOf(reopened, disk, from).length, 5 - from)
 })

@@ -24,12 +24,20 @@ interface History {
   tried: Map<string, string[][]>
   created: Set<string>
   deleteTried: Set<string>
+  deletedIds: Set<string>
   store: LogStore | undefined
 }
 
 /** Creates, appends over segments, deletes, grows: with an error at any call, each step is refused or done. */
 function runWorkload(disk: FakeDisk): History {
-  const history: History = { acked: [], tried: new Map(), created: new Set(), deleteTried: new Set(), store: undefined }
+  const history: History = {
+    acked: [],
+    tried: new Map(),
+    created: new Set(),
+    deleteTried: new Set(),
+    deletedIds: new Set(),
+    store: undefined,
+  }
   const attempt = (step: () => void) => {
     try {
       step()
@@ -71,7 +79,10 @@ function runWorkload(disk: FakeDisk): History {
   attempt(() => void store.alterTopic('a', { partitionCount: 3 }, 0))
   commit(['a', 2], ['a', 0])
   history.deleteTried.add('b')
-  attempt(() => store.deleteTopic('b'))
+  attempt(() => {
+    store.deleteTopic('b')
+    history.deletedIds.add(idOf(2))
+  })
   commit(['a', 2], ['a', 1])
   create('b', 3)
   return history
@@ -88,6 +99,7 @@ function checkAfterCrash(disk: FakeDisk, history: History, what: string): void {
     if (!history.deleteTried.has(name)) assert.ok(store.topics.has(name), `${what}: topic ${name} is gone`)
   }
   for (const topic of store.topics.values()) {
+    assert.ok(!history.deletedIds.has(topic.id), `${what}: a deleted topic is back`)
     topic.partitions.forEach((partition, i) => {
       const { startOffset, endOffset } = partition.state.read()
       const read = textsOf(disk, topic, i)
