@@ -13,7 +13,7 @@ import { castOf } from './casts.ts'
 import type { ColumnShape, FilterKernel, Output, ProjectKernel } from './codegen.ts'
 import { KernelBuilder, shapeOf } from './codegen.ts'
 import type { EmitContext } from './emit.ts'
-import { emit, emitCondition } from './emit.ts'
+import { emit, emitCondition, flatten } from './emit.ts'
 
 export interface CompileOptions {
   /** The session's time zone; UTC unless given. */
@@ -38,14 +38,8 @@ const fullOptions = (options: CompileOptions): Omit<EmitContext, 'builder'> => (
 /** Operands of a chain of ANDs: each is tested only where those before are TRUE. */
 function conjuncts(expr: Expr | undefined): Expr[] {
   if (expr === undefined) return []
-  const found: Expr[] = []
-  const open = [expr]
-  while (open.length > 0) {
-    const next = open.pop()!
-    if (next.kind === 'call' && next.fn === 'AND') for (let i = next.args.length - 1; i >= 0; i--) open.push(next.args[i])
-    else if (!(next.kind === 'literal' && next.value === true)) found.push(next)
-  }
-  return found
+  const parts = expr.kind === 'call' && expr.fn === 'AND' ? flatten(expr) : [expr]
+  return parts.filter((part) => !(part.kind === 'literal' && part.value === true))
 }
 
 /** Columns that expressions read. */
@@ -215,7 +209,8 @@ const changing = new Set(['RAND', 'RAND_INTEGER', 'CURRENT_WATERMARK', 'UUID'])
 /** The expression with its constant parts computed; what fails is left, to fail for the rows that reach it. */
 function folded(expr: Expr, options: CompileOptions): Expr {
   if (expr.kind !== 'call' || expr.args.length === 0) return expr
-  const args = expr.args.map((arg) => folded(arg, options))
+  const operands = expr.fn === 'AND' || expr.fn === 'OR' ? flatten(expr) : expr.args
+  const args = operands.map((arg) => folded(arg, options))
   const call = { ...expr, args }
   if (changing.has(expr.fn) || !args.every((arg) => arg.kind === 'literal')) return call
   try {

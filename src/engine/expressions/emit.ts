@@ -4,7 +4,7 @@
 //   1. AND, OR, CASE, COALESCE and IF evaluate only what they need, with SQL's three-valued logic.
 //   2. Text that is a column of bytes becomes a string only where a function needs one, and once per row.
 import type { SqlType } from '../../data/index.ts'
-import { formatType, isTextKind } from '../../data/index.ts'
+import { isTextKind } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
 import { emitArithmetic } from './arithmetic.ts'
 import { ByteSet, equalBytes, equalSlices, utf8Of } from './bytes.ts'
@@ -55,7 +55,7 @@ export function emitCondition(expr: Expr, context: EmitContext): string {
 }
 
 /** The operands of a chain of one operator, however it is nested. */
-function flatten(expr: Call): Expr[] {
+export function flatten(expr: Call): Expr[] {
   const operands: Expr[] = []
   const open: Expr[] = [expr]
   while (open.length > 0) {
@@ -427,7 +427,3 @@ const emitters: Record<string, Emitter> = {
     throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn: 'SOURCE_WATERMARK', reason: 'it can stand only in a WATERMARK clause' })
   },
 }
-
-/** For messages: `CAST(VARCHAR(5)) -> INT`. */
-export const describeCall = (expr: Call): string =>
-  `${expr.fn}(${expr.args.map((arg) => formatType(arg.type)).join(', ')}) -> ${formatType(expr.type)}`

@@ -286,3 +286,25 @@ test('a filter with a projection equals its interpretation', () => {
     { numRuns: 600 },
   )
 })
+
+test('a row that fails after a NULL was written leaves no NULL behind', () => {
+  const quotient = call('DIVIDE', column(0), column(1))
+  const rows = [
+    [4, 0, null, 0, '', '', true],
+    [4, 2, 1n, 0, '', '', true],
+  ]
+  check(undefined, [call('PLUS', column(2), column(2)), quotient], rows, [false, false])
+})
+
+test('a chain of ten thousand ORs compiles and runs', () => {
+  const operands = Array.from(
+    { length: 10_000 },
+    (_, i): Expr => call('EQUALS', column(0), { kind: 'literal', value: i, type: t.int(false) }),
+  )
+  const predicate = operands.reduce((a, b): Expr => ({ kind: 'call', fn: 'OR', args: [a, b], type: t.boolean() }))
+  const result = compileCalc({ predicate, projections: [column(0)] }, fields)(
+    batchOf(fields, [[9_999, 0, 0n, 0, '', '', true]]),
+    assert.fail,
+  )
+  assert.equal(result?.rowCount, 1)
+})

@@ -1,10 +1,5 @@
 // Scalar expressions: compiled to kernels over columnar batches, and what each function computes.
-export { dateText, floorNsToMs, timestampText, timestampTextNs, timeText, zoneOf } from './calendar.ts'
-export { castOf, textOf } from './casts.ts'
-export { compareNullsFirst, compareValues, equalOrBothNull, equalValues } from './compare.ts'
 export type { Calc, CompileOptions, RowError } from './compile.ts'
 export { compileCalc, compileScalar, evaluateConstant } from './compile.ts'
-export { decimalText, divideRounded, fitDecimal, parseDecimal, powerOfTen, rescale } from './decimal.ts'
 export { expressionErrors } from './errors.ts'
-export { doubleText, floatText } from './numbers.ts'
 export { formatValue, parseValue } from './values.ts'
