@@ -44,9 +44,13 @@ export async function prepare(options) {
     () => {
       console.log('Installing dependencies (once, about 20 seconds) …')
       const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-      const result = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: 'inherit' })
+      // Not `npm ci`: it refuses a lock file that lacks optional packages of platforms that the registry did not have.
+      const result = spawnSync(npm, ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
+        cwd: root,
+        stdio: 'inherit',
+      })
       if (result.error) fail('npm was not found.', 'Install npm (it comes with Node) and run this again.')
-      if (result.status !== 0) fail('`npm ci` failed.', 'See the lines above; is the npm registry reachable?')
+      if (result.status !== 0) fail('`npm install` failed.', 'See the lines above; is the npm registry reachable?')
       if (!findNode())
         fail(
           'the npm package `node` did not bring Node 24.',
@@ -54,18 +58,21 @@ export async function prepare(options) {
         )
     },
   )
-  if (options.console)
-    once(
-      'console/dist/.millrace-built',
-      ['console/src', 'console/index.html', 'console/vite.config.ts', 'console/package.json', 'console/public', 'src/serve/contract.ts'],
-      () => existsSync(join(root, 'console/dist/index.html')),
-      () => {
-        console.log('Building the console (once, about 10 seconds) …')
-        const result = spawnSync(findNode(), [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn'], {
-          cwd: join(root, 'console'),
-          stdio: 'inherit',
-        })
-        if (result.status !== 0) fail('the console did not build.', 'See the lines above.')
-      },
-    )
+  if (options.console) buildConsole()
+}
+
+export function buildConsole() {
+  once(
+    'console/dist/.millrace-built',
+    ['console/src', 'console/index.html', 'console/vite.config.ts', 'console/package.json', 'console/public', 'src/serve/contract.ts'],
+    () => existsSync(join(root, 'console/dist/index.html')),
+    () => {
+      console.log('Building the console (once, about 10 seconds) …')
+      const result = spawnSync(findNode(), [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn'], {
+        cwd: join(root, 'console'),
+        stdio: 'inherit',
+      })
+      if (result.status !== 0) fail('the console did not build.', 'See the lines above.')
+    },
+  )
 }
