@@ -124,7 +124,8 @@ test('a crash after any of the appends: the retry stores what is missing and not
     const crashing = hooked(log, async (_, append) => (appendCount++ < survivorCount ? append() : lost))
     const door = await openDoor(crashing)
     void post(door, 'key', body).catch(() => {})
-    await sleep(50)
+    // The first append that is lost has been asked for: those before it are in the log, or on their way there.
+    while (appendCount <= survivorCount) await sleep(2)
     await log.close()
     log = await openFresh(folder)
     await post(await openDoor(log), undefined, '{"user":"between"}')
