@@ -70,8 +70,7 @@ export class DeduplicateOperator implements Operator {
         late.push(i)
         continue
       }
-      // A row that the watermark has reached is as good as given out.
-      if (kept !== undefined && (kept.isOut || kept.time <= watermarkMs || kept.time <= time)) continue
+      if (kept !== undefined && (kept.isOut || kept.time <= time)) continue
       const row = rowAt(batch, i)
       if (kept !== undefined) Object.assign(kept, { time, row })
       else states[keys[i]] = { time, row, isOut: false }

@@ -309,7 +309,7 @@ const inTimeHistories = fc
   .map((moves) => {
     const watermarks = [0, 0]
     return moves.map(({ input, by, isRow, key, value }): Step => {
-      if (isRow) return { row: [watermarks[input] + by, key, value], input }
+      if (isRow) return { row: [watermarks[input] + by * 2, key, value], input }
       watermarks[input] += by >> 1
       return { watermarkMs: watermarks[input], input }
     })
