@@ -140,7 +140,10 @@ export const Stats = Type.Object({
 export const IngestResponse = Type.Object({
   accepted: count(),
   offsets: Type.Array(Type.Object({ partition: count(), first: count(), last: count() })),
-  rejected: Type.Array(Type.Object({ index: count(), rule: Type.String(), path: Type.String(), message: Type.String() })),
+  rejected: Type.Array(Type.Object({ index: count(), rule: Type.String(), path: Type.String(), message: Type.String() }), {
+    description: 'The first 1,000 of them.',
+  }),
+  rejectedCount: count(),
 })
 
 same<Static<typeof ApiError>, contract.ApiError>(true)

@@ -176,6 +176,7 @@ class Client {
   frames = 0
   bytes = 0
   error: StreamError | undefined
+  sendMs = 0
   close: () => void = () => {}
 
   connect(store: ViewStore, request: SubscribeRequest): void {
@@ -184,7 +185,10 @@ class Client {
       'v',
       { ...request, resume: this.resume },
       {
-        send: (frame) => this.receive(JSON.parse(frame.toString()), frame.length),
+        send: (frame) => {
+          for (const untilMs = performance.now() + this.sendMs; performance.now() < untilMs; );
+          this.receive(JSON.parse(frame.toString()), frame.length)
+        },
         bufferedBytes: () => this.buffered,
         end: (error) => {
           this.error = error
@@ -247,7 +251,7 @@ test('snapshot and deltas equal the table whenever they settle: disconnects, res
     fc.asyncProperty(
       fc.constantFrom(...requests),
       fc.array(step, { maxLength: 40 }),
-      fc.constantFrom(2, 1000),
+      fc.constantFrom(1, 2, 1000),
       async ([, request, expectedOf], steps, tombstonesMax) => {
         const store = storeOf({ tombstonesMax })
         const model = new Model()
@@ -261,8 +265,8 @@ test('snapshot and deltas equal the table whenever they settle: disconnects, res
           for (const client of online) {
             if (client.buffered > 0) continue
             // A client that has just drained is looked at by the next flush, at most 20 ms later.
-            for (let i = 0; i < 100 && sorted2(client) !== expected.join(); i++) await delay(1)
-            assert.equal(sorted2(client), expected.join())
+            for (let i = 0; i < 100 && clientText(client) !== expected.join(); i++) await delay(1)
+            assert.equal(clientText(client), expected.join())
           }
         }
         for (const action of steps) {
@@ -303,15 +307,117 @@ test('snapshot and deltas equal the table whenever they settle: disconnects, res
         store.close()
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 120 },
   )
 })
 /** A client's rows in the form of `sorted`: JSON turned numerals into doubles, small here. */
-const sorted2 = (client: Client): string =>
+const clientText = (client: Client): string =>
   [...client.rows.values()]
     .map((one) => JSON.stringify(one))
     .sort()
     .join()
+
+/** Until each client has what `clientText` must be; sockets that were full are looked at again within 20 ms. */
+async function settled(clients: Client[], expected: unknown[][]): Promise<void> {
+  const text = sorted(expected).join()
+  for (let i = 0; i < 200 && clients.some((client) => clientText(client) !== text); i++) await delay(5)
+  for (const client of clients) assert.equal(clientText(client), text)
+}
+
+test('a push that takes long gives way, and what happens meanwhile reaches everybody', async () => {
+  for (const filters of [[], [parseFilter(table, 'g', '1')]]) {
+    const store = storeOf()
+    const request = { intervalMs: 0, filters }
+    const clients = Array.from({ length: 5 }, () => new Client())
+    const rows = () => store.scan('v', { filters, limit: 10 }).rows
+    const apply = (k: string, n: bigint) => store.apply('v', batchOf(fields, [[k, 1, n]]), { epoch: 1 })
+    const turn = () => new Promise(setImmediate)
+    for (const client of clients) {
+      client.connect(store, request)
+      // Longer than a slice: after each send the event loop gets a turn.
+      client.sendMs = 6
+    }
+    /** Until a push has begun: the first client has a frame more, the others not yet. */
+    const pushBegins = async (frames: number) => {
+      while (clients[0].frames === frames) await turn()
+    }
+    const before = store.snapshot('v')
+    const atStart = clients[0].frames
+    apply('a', 1n)
+    await pushBegins(atStart)
+    apply('b', 2n)
+    await settled(clients, rows())
+
+    // Full sockets drain at once, and a change comes while they are being brought up to date.
+    for (const client of clients) client.buffered = 1e9
+    apply('c', 3n)
+    await delay(100)
+    const atStall = clients[0].frames
+    for (const client of clients) client.buffered = 0
+    await pushBegins(atStall)
+    apply('d', 4n)
+    await settled(clients, rows())
+
+    // A restore, and one who comes right after it, in the middle of a push.
+    const atRestore = clients[0].frames
+    apply('e', 5n)
+    await pushBegins(atRestore)
+    store.restore('v', before)
+    const late = new Client()
+    late.connect(store, request)
+    await settled([...clients, late], [])
+    store.close()
+  }
+})
+
+test('who subscribes after a restore in the middle of a push gets nothing of before', async () => {
+  const store = storeOf()
+  store.apply('v', batchOf(fields, [['a', 1, 1n]]), { epoch: 1 })
+  const before = store.snapshot('v')
+  const clients = Array.from({ length: 3 }, () => new Client())
+  for (const client of clients) {
+    client.connect(store, { intervalMs: 0 })
+    client.sendMs = 6
+  }
+  store.apply('v', batchOf(fields, [['b', 1, 1n]]), { epoch: 2 })
+  while (clients[0].frames === 1) await new Promise(setImmediate)
+  store.restore('v', before)
+  const late = new Client()
+  late.connect(store, { intervalMs: 0 })
+  await settled([...clients, late], before.rows)
+  assert.equal(late.frames, 1)
+  store.close()
+})
+
+test('a filtered client survives more deletes between two pushes than are remembered', async () => {
+  const store = storeOf({ tombstonesMax: 1 })
+  store.apply(
+    'v',
+    batchOf(
+      fields,
+      ['a', 'b', 'c', 'd'].map((k) => [k, 1, 1n]),
+    ),
+    { epoch: 1 },
+  )
+  const client = new Client()
+  client.connect(store, { filters: [parseFilter(table, 'g', '1')] })
+  const changes = [
+    ['a', 1, 1n],
+    ['b', 1, 1n],
+    ['c', 0, 2n],
+    ['d', 1, 2n],
+    ['e', 1, 1n],
+  ]
+  store.apply('v', batchOf(fields, changes, { kinds: Uint8Array.of(3, 3, 2, 2, 0) }), { epoch: 2 })
+  await settled(
+    [client],
+    [
+      ['d', 1, 2n],
+      ['e', 1, 1n],
+    ],
+  )
+  store.close()
+})
 
 test('a client that stalls gets the newest value of each key once, not the history', async () => {
   const store = storeOf()
