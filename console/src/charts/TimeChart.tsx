@@ -60,7 +60,7 @@ export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, m
       {
         width: element.clientWidth || 300,
         height: heightPx,
-        padding: [6, 6, 0, 0],
+        padding: [6, 18, 0, 0],
         ms: 1,
         tzDate: (ms) => uPlot.tzDate(new Date(ms), 'Etc/UTC'),
         legend: { show: false },

@@ -71,5 +71,5 @@ test('stacking adds up, axes end on round numbers', () => {
     [1, 0, 3],
     [11, 0, 3],
   ])
-  expect([0, 1, 1.1, 2.4, 3, 7, 99, 100, 101].map(roundUp)).toEqual([1, 1, 2, 2.5, 5, 10, 100, 100, 200])
+  expect([0, 1, 1.1, 2.4, 3, 7, 99, 100, 101, 251].map(roundUp)).toEqual([1, 1, 1.25, 2.5, 3, 8, 100, 100, 125, 300])
 })

@@ -1,10 +1,10 @@
 // Arithmetic of the charts, apart from their drawing.
 
-/** The next of 1, 2, 2.5, 5 times a power of ten: the axis moves seldom. */
+/** The next round number: the axis moves seldom. */
 export function roundUp(value: number): number {
   if (!(value > 0)) return 1
   const power = 10 ** Math.floor(Math.log10(value))
-  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= value) ?? 10
+  const step = [1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((factor) => factor * power >= value) ?? 10
   return step * power
 }
 
