@@ -20,7 +20,8 @@ export function findNode() {
 }
 
 /** `import 'millrace'` means the sources in a checkout, what was built from them elsewhere: see "exports" in package.json. */
-const flags = ['--disable-warning=ExperimentalWarning', '--conditions=millrace-source']
+const conditions = existsSync(join(root, 'src/index.ts')) ? ['--conditions=millrace-source'] : []
+const flags = ['--disable-warning=ExperimentalWarning', ...conditions]
 
 /**
  * V8 lets the young generation grow to over 100 MB for a process that makes a few MB of garbage a second; with this it stays at 32 MB,
@@ -30,7 +31,7 @@ const memoryFlags = ['--max-semi-space-size=16']
 
 /** Runs Node 24 with these arguments, passes signals on, and gives its exit code. */
 export function runNode(args, cwd = root) {
-  const child = spawn(findNode(), [...flags, ...args], { stdio: 'inherit', cwd })
+  const child = spawn(findNode(), [...flags, ...memoryFlags, ...args], { stdio: 'inherit', cwd })
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
   return new Promise((resolve) => child.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1))))
 }

@@ -2,3 +2,4 @@
 export * from './auth.ts'
 export * from './errors.ts'
 export * from './metrics.ts'
+export * from './nearestName.ts'

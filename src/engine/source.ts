@@ -25,12 +25,20 @@ const READ_BYTES = 1 << 20
 /** Large enough that a kernel's set-up costs nothing, small enough for the cache. */
 const BATCH_ROWS = 4096
 
-const decoderOf = (spec: SourceSpec, fields: Field[]): RowDecoder => {
+/** A decoder of the columns `fields`, which are some of the table's physical ones. */
+function decoderOf(spec: SourceSpec, table: TableDef, fields: Field[]): RowDecoder {
   switch (spec.format) {
     case 'json':
       return makeJsonDecoder(fields, jsonDecodeOptions(spec.formatOptions))
-    case 'csv':
-      return makeCsvDecoder(fields, spec.formatOptions)
+    case 'csv': {
+      // A field of a CSV line is known by its place: the decoder needs all columns, also those that nobody reads.
+      const all = table.columns.filter((column) => column.kind === 'physical')
+      return makeCsvDecoder(
+        all,
+        spec.formatOptions,
+        fields.map(({ name }) => all.findIndex((column) => column.name === name)),
+      )
+    }
     case 'raw':
       return makeRawDecoder(fields)
   }
@@ -70,7 +78,7 @@ export class SourceInput {
         physical.push(field)
       }
     }
-    this.decoder = decoderOf(spec, physical)
+    this.decoder = decoderOf(spec, table, physical)
     const partitions = spec.descriptor.partitions.map((_, partition) => partition)
     this.readers = partitions.map((partition) => this.openReader(partition))
     this.positions = this.readers.map((reader) => reader.nextOffset)

@@ -5,11 +5,11 @@
 //   2. A request that is refused (404, 413, 429 …) has stored nothing. One whose batches were stored in part says so: INGEST_PARTLY_STORED.
 //   3. Memory is bounded: by requests and bytes in flight, and by what the log has not confirmed. Above that requests are refused, none waits.
 import { createHash } from 'node:crypto'
-import { isStreamError, type StreamError, toStreamError } from '../base/index.ts'
+import { isStreamError, nearestName, type StreamError, toStreamError } from '../base/index.ts'
 import type { Log } from '../log/index.ts'
 import { type IngestAnswer, type IngestDeps, type IngestLimits, ingestLimits, type OffsetRange, type TopicSchema } from './contract.ts'
 import { IdSource } from './enrich.ts'
-import { ingestErrors, ingestMetrics, nearestName } from './errors.ts'
+import { ingestErrors, ingestMetrics } from './errors.ts'
 import { type KeyEntry, KeyStore, markOf, type StoredAnswer } from './idempotency.ts'
 import { type EventContext, Intake, type Part, type Taken, type Target } from './intake.ts'
 

@@ -111,25 +111,3 @@ export const ingestMetrics = {
     registers: [metrics],
   }),
 }
-
-/** The name nearest to a misspelt one, if any is near. */
-export function nearestName(name: string, candidates: readonly string[]): string | undefined {
-  let nearest: string | undefined
-  let least = Math.max(1, Math.floor(name.length / 3)) + 1
-  for (const candidate of candidates) {
-    if (Math.abs(candidate.length - name.length) >= least) continue
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
-    if (distance < least) [nearest, least] = [candidate, distance]
-  }
-  return nearest
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
-    row = next
-  }
-  return row[b.length]
-}

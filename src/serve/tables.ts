@@ -1,13 +1,14 @@
 // /v1/tables: pages, look-ups, exports, and live subscriptions.
+
 import { Readable } from 'node:stream'
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { httpErrors } from '../base/http/index.ts'
+import { nearestName } from '../base/index.ts'
 import { type Field, formatType } from '../data/index.ts'
 import {
   type Filter,
   jsonOf,
-  nearestName,
   type Order,
   parseFilter,
   parseOrder,

@@ -5,7 +5,7 @@ const ordered = (items: readonly OrderItem[] | undefined): Expression[] => items
 
 export const windowParts = (spec: WindowSpec): Expression[] => [...spec.partitionBy, ...ordered(spec.orderBy)]
 
-export function childrenOf(node: Expression): Expression[] {
+function childrenOf(node: Expression): Expression[] {
   switch (node.type) {
     case 'field':
     case 'unary':

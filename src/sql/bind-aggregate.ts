@@ -24,7 +24,7 @@ type CallNode = Expression & FunctionCall & { span: Span }
 const GROUPING_FUNCTIONS = ['GROUPING', 'GROUPING_ID', 'GROUP_ID']
 
 /** Calls of aggregates in an expression, but for those with OVER, whose arguments may hold some. */
-export function aggregateCalls(nodes: readonly Expression[]): CallNode[] {
+function aggregateCalls(nodes: readonly Expression[]): CallNode[] {
   const calls: CallNode[] = []
   for (const node of nodes) {
     walk(node, (part) => {

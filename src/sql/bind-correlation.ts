@@ -27,7 +27,7 @@ import { resolveCall } from './functions/index.ts'
 import type { Expr, Plan } from './plan.ts'
 import { exprsOf, somePlan } from './plan-tree.ts'
 
-export interface Lifted {
+interface Lifted {
   /** Free of outer references. */
   plan: Plan
   /** The sub-query's columns, over the plan's columns and outer references. */
@@ -134,7 +134,7 @@ function liftAggregate(node: Extract<Plan, { node: 'groupAggregate' }>, input: L
 }
 
 /** `inner = outer`, with inner columns on one side and outer ones alone on the other. */
-export function splitEquality(condition: Expr): { inner: Expr; outer: Expr } | undefined {
+function splitEquality(condition: Expr): { inner: Expr; outer: Expr } | undefined {
   if (!isCall(condition, 'EQUALS')) return undefined
   const [a, b] = condition.args
   const isInner = (expr: Expr): boolean => !hasOuterReference(expr)

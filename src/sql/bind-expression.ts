@@ -1,4 +1,6 @@
 // Expressions: from the tree as written to typed calls over ordinals.
+
+import { nearestName } from '../base/index.ts'
 import { t } from '../data/index.ts'
 import { aggregateFunctionNames, isAggregateFunction, isRankingFunction } from './aggregates.ts'
 import type { BinaryOperator, Expression, FunctionCall, JsonBehaviour, JsonOptions, Span, UnaryOperator } from './ast.ts'
@@ -9,7 +11,6 @@ import { sqlErrors } from './errors.ts'
 import { literalExpr } from './expr.ts'
 import { castExpr, isScalarFunction, resolveCall, scalarFunctionNames } from './functions/index.ts'
 import type { Expr } from './plan.ts'
-import { nearestName } from './suggest.ts'
 
 const BINARY: Record<Exclude<BinaryOperator, 'OVERLAPS'>, string> = {
   '+': 'PLUS',
@@ -44,8 +45,6 @@ const UNARY: Record<UnaryOperator, string> = {
 }
 /** SIMILAR TO is a word of its own in the text, RLIKE another name of REGEXP. */
 const LIKE = { LIKE: 'LIKE', 'SIMILAR TO': 'SIMILAR', RLIKE: 'REGEXP' } as const
-
-export const binaryFunction = (operator: Exclude<BinaryOperator, 'OVERLAPS'>): string => BINARY[operator]
 
 /**
  * Binds one expression.

@@ -28,7 +28,7 @@ export interface Source {
 }
 
 /** Connector of a scan that reads a materialized table of this server: its changes arrive as upserts by its key. */
-export const MATERIALIZED_CONNECTOR = 'materialized-table'
+const MATERIALIZED_CONNECTOR = 'materialized-table'
 
 /** @param outer  names of the queries around, which sub-queries may use; for LATERAL the tables to the left, too */
 export function bindTableRef(ref: TableRef, context: BindContext, outer: Env | undefined): Source {
@@ -82,7 +82,7 @@ function aliased(plan: Plan, alias: TableAlias | undefined, name?: string): Sour
 // ---------------------------------------------------------------- tables and views
 
 /** @throws StreamError  SQL_TABLE_NOT_FOUND */
-export function bindNamed(name: QualifiedName, context: BindContext, options: Record<string, string> = {}): Plan {
+function bindNamed(name: QualifiedName, context: BindContext, options: Record<string, string> = {}): Plan {
   const common = name.parts.length === 1 ? context.withTables.get(name.parts[0].name) : undefined
   if (common !== undefined) {
     const plan = bindQuery(common.query, common.context, undefined)

@@ -19,7 +19,7 @@ type InsertStatement = Extract<Statement, { type: 'insert' }>
 const APPEND_CONNECTORS = ['kafka', 'filesystem', 'http-poll']
 
 /** Columns that INSERT fills, in declared order: physical ones, and metadata that is not virtual. */
-export const sinkOrdinals = (table: TableDef): number[] =>
+const sinkOrdinals = (table: TableDef): number[] =>
   table.columns.flatMap((column, i) => (column.kind === 'computed' || (column.kind === 'metadata' && column.virtual) ? [] : [i]))
 
 /** @throws StreamError  SQL_INSERT_TARGET, SQL_INSERT_TYPE, SQL_INSERT_NULL, SQL_COLUMN_COUNT, SQL_SINK_APPEND_ONLY and those of queries */

@@ -1,4 +1,6 @@
 // MATCH_RECOGNIZE: what Flink can do of it, and a plain word for what it cannot.
+
+import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
 import { isAggregateFunction, resolveAggregate } from './aggregates.ts'
@@ -15,7 +17,6 @@ import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey } from './expr.ts'
 import { castExpr, sameType } from './functions/index.ts'
 import type { Expr, MatchPlan, MatchStep, MatchValue, Plan, SortKey } from './plan.ts'
-import { nearestName } from './suggest.ts'
 
 type MatchRef = Extract<TableRef, { type: 'match' }>
 type CallNode = FunctionCall & { span: Span }

@@ -1,6 +1,8 @@
 // OVER: all window functions of one SELECT, which must share one window.
 //
 // The node is a logical one: `optimize-rank.ts` turns ROW_NUMBER with a filter into Top-N or deduplication, and checks what remains.
+
+import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { isAggregateFunction, isRankingFunction, resolveAggregate, resolveRanking } from './aggregates.ts'
 import type { Expression, FrameBound, FunctionCall, Identifier, SelectQuery, Span, WindowSpec } from './ast.ts'
@@ -15,7 +17,6 @@ import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey } from './expr.ts'
 import { castExpr, coerce, sameType } from './functions/index.ts'
 import type { AggregateCall, Expr, OverFrame, Plan, SortKey } from './plan.ts'
-import { nearestName } from './suggest.ts'
 
 type CallNode = FunctionCall & { span: Span; over: WindowSpec | Identifier }
 

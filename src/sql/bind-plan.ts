@@ -133,5 +133,3 @@ export function uniqueNames(names: readonly string[]): string[] {
     return unique
   })
 }
-
-export const TRUE: Expr = { kind: 'literal', value: true, type: t.boolean(false) }

@@ -3,6 +3,8 @@
 //   env of a query ──outer──> env of the query around it ──outer──> …
 //
 // A name that the own tables do not have is looked for in the enclosing queries; what is found there becomes an outer reference.
+
+import { nearestName } from '../base/index.ts'
 import type { Field, SqlType } from '../data/index.ts'
 import type { Expression, Identifier, QualifiedName, Query, Span } from './ast.ts'
 import type { Catalog } from './catalog.ts'
@@ -10,7 +12,6 @@ import { sqlErrors } from './errors.ts'
 import { asOuterReference, columnExpr, mapExpr, outerReference } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
 import type { Expr, Plan } from './plan.ts'
-import { nearestName } from './suggest.ts'
 
 export interface CommonTable {
   query: Query

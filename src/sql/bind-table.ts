@@ -1,4 +1,6 @@
 // CREATE TABLE: columns, metadata, computed columns, watermark, key, LIKE.
+
+import { nearestName } from '../base/index.ts'
 import type { Field, SqlType } from '../data/index.ts'
 import { formatType, t, withNullable } from '../data/index.ts'
 import type { ColumnDefinition, CreateTable, Identifier, OptionEntry } from './ast.ts'
@@ -12,7 +14,6 @@ import { sqlErrors } from './errors.ts'
 import { mapColumns } from './expr.ts'
 import { castExpr } from './functions/index.ts'
 import type { Expr, TableColumn, TableDef } from './plan.ts'
-import { nearestName } from './suggest.ts'
 
 /** Time attributes are epoch milliseconds. */
 const TIME_PRECISION_MAX = 3
@@ -235,13 +236,3 @@ const moved = (column: TableColumn, from: TableDef, names: readonly string[]): T
   column.kind === 'computed' ? { ...column, expression: movedExpr(column.expression, from, names) } : column
 const movedExpr = (expr: Expr, from: TableDef, names: readonly string[]): Expr =>
   mapColumns(expr, (column) => ({ ...column, index: names.indexOf(from.columns[column.index].name) }))
-
-/** Fields of a table's rows, in declared order. */
-export const tableFields = (table: TableDef): Field[] => {
-  const stored = valuesPlan([], [])
-  return table.columns.map((column) =>
-    column.kind === 'computed' && column.expression.kind === 'call'
-      ? fieldFor(column.name, column.expression, stored)
-      : { name: column.name, type: column.type },
-  )
-}

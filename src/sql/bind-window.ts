@@ -1,4 +1,6 @@
 // Window table functions: TUMBLE, HOP, CUMULATE and SESSION over a table, and the intervals that windows are made of.
+
+import { nearestName } from '../base/index.ts'
 import type { Field, SqlType } from '../data/index.ts'
 import { formatType, t } from '../data/index.ts'
 import type { Expression, FunctionCall, Identifier, Span } from './ast.ts'
@@ -9,7 +11,6 @@ import { emptyScope, scopeOf } from './bind-scope.ts'
 import { ordinalOf } from './bind-table.ts'
 import { sqlErrors } from './errors.ts'
 import type { Plan, PlanWindow } from './plan.ts'
-import { nearestName } from './suggest.ts'
 
 type WindowKind = PlanWindow['kind']
 
@@ -26,7 +27,7 @@ const EXPECTED: Record<WindowKind, string> = {
   CUMULATE: 'CUMULATE(TABLE t, DESCRIPTOR(ts), step, max size [, offset])',
   SESSION: 'SESSION(TABLE t [PARTITION BY k], DESCRIPTOR(ts), gap)',
 }
-export const isWindowFunction = (name: string): name is WindowKind => Object.hasOwn(INTERVALS, name)
+const isWindowFunction = (name: string): name is WindowKind => Object.hasOwn(INTERVALS, name)
 
 /**
  * TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) and its like, with positions or names for the arguments.

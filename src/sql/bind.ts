@@ -1,4 +1,6 @@
 // The binder: a statement's tree and a catalog in, a typed and optimized plan out. The catalog itself is changed only by `applyStatement`.
+
+import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { withNullable } from '../data/index.ts'
 import type { Identifier, Query, Statement } from './ast.ts'
@@ -16,7 +18,6 @@ import { optimize } from './optimize.ts'
 import { parseScript } from './parse.ts'
 import type { BoundStatement, MaterializedTableDef, Plan } from './plan.ts'
 import { placed } from './positions.ts'
-import { nearestName } from './suggest.ts'
 
 export interface BindOptions {
   /** IANA name of the session's time zone; UTC where none is given here or by SET 'table.local-time-zone'. */

@@ -2,11 +2,12 @@
 //
 // Tables, views and materialized tables share one namespace, as in Flink; names are case-sensitive. There is one catalog and one database,
 // under Flink's names for them, so that `default_catalog.default_database.t` is `t`.
+
+import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import type { QualifiedName } from './ast.ts'
 import { sqlErrors } from './errors.ts'
 import type { BoundStatement, MaterializedTableDef, TableDef } from './plan.ts'
-import { nearestName } from './suggest.ts'
 
 export interface ViewDef {
   name: string

@@ -7,7 +7,7 @@ import type { StreamError, TextPosition } from '../base/index.ts'
 import type { Identifier, QualifiedName, Span } from './ast.ts'
 import { sqlErrors } from './errors.ts'
 import type { Token } from './lexer.ts'
-import { nearestName } from './suggest.ts'
+import { nearestName } from '../base/index.ts'
 
 /** How deep parentheses, subqueries, types and patterns may lie in one another. */
 export const NESTING_MAX = 200

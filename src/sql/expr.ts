@@ -8,12 +8,11 @@ import { t } from '../data/index.ts'
 import type { Expr } from './plan.ts'
 
 export type ColumnExpr = Extract<Expr, { kind: 'column' }>
-export type CallExpr = Extract<Expr, { kind: 'call' }>
+type CallExpr = Extract<Expr, { kind: 'call' }>
 
 export const columnExpr = (index: number, type: SqlType): ColumnExpr => ({ kind: 'column', index, type })
 export const literalExpr = (value: unknown, type: SqlType): Expr => ({ kind: 'literal', value, type })
 export const isCall = (expr: Expr, fn: string): expr is CallExpr => expr.kind === 'call' && expr.fn === fn
-export const isNullLiteral = (expr: Expr): boolean => expr.kind === 'literal' && expr.value === null
 export const isTrueLiteral = (expr: Expr): boolean => expr.kind === 'literal' && expr.value === true
 
 const OUTER_REFERENCE = '$OUTER'
@@ -41,7 +40,7 @@ export const mapColumns = (expr: Expr, change: (column: ColumnExpr) => Expr): Ex
 export const shiftColumns = (expr: Expr, by: number): Expr =>
   by === 0 ? expr : mapColumns(expr, (column) => ({ ...column, index: column.index + by }))
 
-export function someExpr(expr: Expr, test: (part: Expr) => boolean): boolean {
+function someExpr(expr: Expr, test: (part: Expr) => boolean): boolean {
   return test(expr) || (expr.kind === 'call' && expr.args.some((arg) => someExpr(arg, test)))
 }
 
@@ -83,7 +82,7 @@ export const isStable = (expr: Expr): boolean =>
 /** A rough cost: how many calls. */
 export const callCount = (expr: Expr): number => (expr.kind === 'call' ? 1 + expr.args.reduce((sum, arg) => sum + callCount(arg), 0) : 0)
 
-/** `1`-based for people, `0`-based for us: does a boolean expression reject rows in which all of `columns` are NULL? */
+/** Does a condition reject every row in which all of `columns` are NULL? */
 export function rejectsNulls(expr: Expr, columns: (index: number) => boolean): boolean {
   if (expr.kind === 'column') return columns(expr.index)
   if (expr.kind !== 'call') return false

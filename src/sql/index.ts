@@ -18,4 +18,3 @@ export {
   textPosition,
 } from './parse.ts'
 export type * from './plan.ts'
-export { nearestName } from './suggest.ts'

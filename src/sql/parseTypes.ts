@@ -3,7 +3,7 @@ import { DECIMAL_PRECISION_MAX, LENGTH_MAX, type RowField, type SqlType, t, with
 import type { TypeNode } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import { sqlErrors } from './errors.ts'
-import { nearestName } from './suggest.ts'
+import { nearestName } from '../base/index.ts'
 
 const simpleTypes: Record<string, SqlType> = {
   BOOLEAN: t.boolean(),

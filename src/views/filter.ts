@@ -4,9 +4,11 @@
 //   1. A comparison with NULL holds for no row (SQL's three values, cut to two); `.null=true` finds NULLs.
 //   2. All filters must hold. A filter repeated on one column must hold each time; for `in`, values are separated by commas.
 //   3. Matching a pattern takes time linear in text x pattern: no regular expression is made from what a client sends.
+
+import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { formatType, isTextKind } from '../data/index.ts'
-import { nearestName, viewErrors } from './errors.ts'
+import { viewErrors } from './errors.ts'
 import { isOrderable, type Row } from './keys.ts'
 import { compareValues, type Order } from './order.ts'
 import { expectedText, parseValue } from './text.ts'

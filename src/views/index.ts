@@ -1,6 +1,6 @@
 // Results kept for point and range look-ups, and pushed to subscribers as they change.
 export type { Sink } from './channel.ts'
-export { nearestName, viewErrors } from './errors.ts'
+export { viewErrors } from './errors.ts'
 export { type Filter, parseFilter, parseOrder } from './filter.ts'
 export type { Key, Row } from './keys.ts'
 export type { Order } from './order.ts'

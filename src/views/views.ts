@@ -4,10 +4,10 @@
 //   1. Every limit has a number here, a typed error and a gauge or counter in `metrics`.
 //   2. A channel stays for CHANNEL_LINGER_MS after its last subscriber, so that a client that comes back can resume.
 import { Counter, Gauge } from 'prom-client'
-import { metrics } from '../base/index.ts'
+import { metrics, nearestName } from '../base/index.ts'
 import type { Batch } from '../data/index.ts'
 import { Channel, type ChannelLimits, type Sink } from './channel.ts'
-import { nearestName, viewErrors } from './errors.ts'
+import { viewErrors } from './errors.ts'
 import type { Filter } from './filter.ts'
 import type { Row } from './keys.ts'
 import type { Order } from './order.ts'
