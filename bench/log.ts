@@ -12,6 +12,12 @@ const quantile = (sorted: number[], q: number) => sorted[Math.min(sorted.length 
 const ms = (values: number[], q: number) => `${quantile(values, q).toFixed(2)} ms`
 const millions = (perSecond: number) => `${(perSecond / 1e6).toFixed(2)} M/s`
 
+/** CPU time of all threads for each record: on a busy machine the steadier figure. */
+function cpuNs(before: NodeJS.CpuUsage, recordCount: number): string {
+  const { user, system } = process.cpuUsage(before)
+  return `CPU ${((user * 1000) / recordCount).toFixed(0)} + ${((system * 1000) / recordCount).toFixed(0)} ns a record (user + system)`
+}
+
 const value = Buffer.alloc(VALUE_BYTES * RECORDS_PER_BATCH, '{"user_id":"u-123456","page":"/products/987","ms":120}')
 const template = encodeHeaders(
   [
@@ -36,6 +42,7 @@ async function produce(log: Log, topic: string, partitionCount: number, producer
   const acksMs: number[] = []
   let batchCount = 0
   let byteCount = 0
+  const cpuBefore = process.cpuUsage()
   const startMs = performance.now()
   const endMs = startMs + seconds * 1000
   const producer = async (id: number) => {
@@ -51,12 +58,14 @@ async function produce(log: Log, topic: string, partitionCount: number, producer
   }
   await Promise.all(Array.from({ length: producerCount }, (_, id) => producer(id)))
   const tookSeconds = (performance.now() - startMs) / 1000
+  const recordCount = batchCount * RECORDS_PER_BATCH
+  const cpu = cpuNs(cpuBefore, recordCount)
   acksMs.sort((a, b) => a - b)
   const { syncMsP50, syncMsP99 } = log.stats()
   return (
-    `${producerCount} producers, ${partitionCount} partitions: ${millions((batchCount * RECORDS_PER_BATCH) / tookSeconds)} records, ` +
+    `${producerCount} producers, ${partitionCount} partitions: ${millions(recordCount / tookSeconds)} records, ` +
     `${(byteCount / 1e6 / tookSeconds).toFixed(0)} MB/s, ack p50 ${ms(acksMs, 0.5)} p99 ${ms(acksMs, 0.99)}, ` +
-    `fdatasync p50 ${syncMsP50.toFixed(2)} ms p99 ${syncMsP99.toFixed(2)} ms`
+    `fdatasync p50 ${syncMsP50.toFixed(2)} ms p99 ${syncMsP99.toFixed(2)} ms, ${cpu}`
   )
 }
 
@@ -65,6 +74,7 @@ function readAll(log: Log, topic: string): string {
   const index = new RecordIndex(64 * 1024)
   let recordCount = 0
   let byteCount = 0
+  const cpuBefore = process.cpuUsage()
   const startMs = performance.now()
   for (let run = reader.read(); run; run = reader.read()) {
     index.reset()
@@ -73,8 +83,10 @@ function readAll(log: Log, topic: string): string {
     byteCount += run.end - run.start
   }
   const tookSeconds = (performance.now() - startMs) / 1000
+  const cpu = cpuNs(cpuBefore, recordCount)
   reader.close()
-  return `read and indexed ${recordCount} records: ${millions(recordCount / tookSeconds)}, ${(byteCount / 1e6 / tookSeconds).toFixed(0)} MB/s`
+  const megabytes = (byteCount / 1e6 / tookSeconds).toFixed(0)
+  return `read and indexed ${recordCount} records: ${millions(recordCount / tookSeconds)}, ${megabytes} MB/s, ${cpu}`
 }
 
 function diskAlone(folder: string): string {

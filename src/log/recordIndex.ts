@@ -185,38 +185,55 @@ export function validateBatch(bytes: Uint8Array, scratch = new RecordIndex()): n
   indexBatch(bytes, 0, scratch)
   for (let row = 0; row < scratch.count; row++) {
     if (Math.abs(scratch.timestampsMs[row]) > TIMESTAMP_MS_MAX) throw invalid(0, `timestamp ${scratch.timestampsMs[row]}`)
-    walkHeaders(scratch.bytes, scratch.headersStarts[row], scratch.headersEnds[row], undefined)
+    checkHeaders(scratch.bytes, scratch.headersStarts[row], scratch.headersEnds[row])
   }
   return recordCount
 }
 
-type HeaderVisitor = (nameStart: number, nameEnd: number, valueStart: number, valueEnd: number) => void
+// The header that `readHeader` read last; like `cursor`, so that nothing is allocated for a header.
+let nameStart = 0
+let nameEnd = 0
+let headerStart = 0
+let headerEnd = 0
 
-function walkHeaders(bytes: Uint8Array, start: number, end: number, visit: HeaderVisitor | undefined): void {
+/** Places the cursor at a record's headers and returns how many there are. */
+function openHeaders(bytes: Uint8Array, start: number, end: number): number {
   cursor = start
   const count = readVarint(bytes, end)
   if (count < 0 || count > (end - cursor) / 2) throw invalid(cursor, `${count} headers do not fit`)
-  for (let header = 0; header < count; header++) {
-    const nameSize = readVarint(bytes, end)
-    if (nameSize < 0 || nameSize > end - cursor) throw invalid(cursor, `a header name of ${nameSize} bytes does not fit`)
-    const nameStart = cursor
-    cursor += nameSize
-    const valueSize = readVarint(bytes, end)
-    if (valueSize < -1 || valueSize > end - cursor) throw invalid(cursor, `a header value of ${valueSize} bytes does not fit`)
-    const valueStart = cursor
-    if (valueSize > 0) cursor += valueSize
-    visit?.(nameStart, nameStart + nameSize, valueSize < 0 ? -1 : valueStart, valueSize < 0 ? -1 : cursor)
-  }
+  return count
+}
+
+function readHeader(bytes: Uint8Array, end: number): void {
+  const nameSize = readVarint(bytes, end)
+  if (nameSize < 0 || nameSize > end - cursor) throw invalid(cursor, `a header name of ${nameSize} bytes does not fit`)
+  nameStart = cursor
+  nameEnd = cursor += nameSize
+  const valueSize = readVarint(bytes, end)
+  if (valueSize < -1 || valueSize > end - cursor) throw invalid(cursor, `a header value of ${valueSize} bytes does not fit`)
+  headerStart = valueSize < 0 ? -1 : cursor
+  if (valueSize > 0) cursor += valueSize
+  headerEnd = valueSize < 0 ? -1 : cursor
+}
+
+function closeHeaders(end: number): void {
   if (cursor !== end) throw invalid(cursor, `${end - cursor} bytes after the last header`)
+}
+
+function checkHeaders(bytes: Uint8Array, start: number, end: number): void {
+  for (let rest = openHeaders(bytes, start, end); rest > 0; rest--) readHeader(bytes, end)
+  closeHeaders(end)
 }
 
 /** Headers of one record, from `headersStarts[i]` to `headersEnds[i]`. Values are views into `bytes`. */
 export function readHeaders(bytes: Uint8Array, start: number, end: number): LogRecord['headers'] {
   const headers: LogRecord['headers'] = []
-  walkHeaders(bytes, start, end, (nameStart, nameEnd, valueStart, valueEnd) => {
+  for (let rest = openHeaders(bytes, start, end); rest > 0; rest--) {
+    readHeader(bytes, end)
     const name = textDecoder.decode(bytes.subarray(nameStart, nameEnd))
-    headers.push([name, valueStart < 0 ? null : bytes.subarray(valueStart, valueEnd)])
-  })
+    headers.push([name, headerStart < 0 ? null : bytes.subarray(headerStart, headerEnd)])
+  }
+  closeHeaders(end)
   return headers
 }
 const textDecoder = new TextDecoder()
@@ -230,13 +247,17 @@ const textDecoder = new TextDecoder()
  */
 export function findHeader(bytes: Uint8Array, start: number, end: number, name: Uint8Array, found: Int32Array): boolean {
   let hit = false
-  walkHeaders(bytes, start, end, (nameStart, nameEnd, valueStart, valueEnd) => {
-    if (nameEnd - nameStart !== name.length) return
-    for (let i = 0; i < name.length; i++) if (bytes[nameStart + i] !== name[i]) return
-    found[0] = valueStart
-    found[1] = valueEnd
+  for (let rest = openHeaders(bytes, start, end); rest > 0; rest--) {
+    readHeader(bytes, end)
+    if (nameEnd - nameStart !== name.length) continue
+    let same = 0
+    while (same < name.length && bytes[nameStart + same] === name[same]) same++
+    if (same < name.length) continue
+    found[0] = headerStart
+    found[1] = headerEnd
     hit = true
-  })
+  }
+  closeHeaders(end)
   return hit
 }
 
