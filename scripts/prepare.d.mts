@@ -1,0 +1,2 @@
+export function prepare(options: { console: boolean }): Promise<void>
+export function buildConsole(): void
