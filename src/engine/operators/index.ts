@@ -10,6 +10,7 @@ import { IntervalJoinOperator } from './joins/intervalJoin.ts'
 import { RegularJoinOperator } from './joins/regularJoin.ts'
 import { TemporalJoinOperator } from './joins/temporalJoin.ts'
 import { WindowJoinOperator } from './joins/windowJoin.ts'
+import { MatchOperator } from './match/match.ts'
 import { OverOperator } from './over.ts'
 import { UpdatingOverOperator } from './overUpdating.ts'
 import { SessionAggregateOperator, SessionTvfOperator } from './sessionOperators.ts'
@@ -69,6 +70,8 @@ export function buildOperator(plan: Plan, context: OperatorContext, timeZone = '
       return new SortOperator(plan, context)
     case 'setOperation':
       return new SetOperationOperator(plan, context)
+    case 'match':
+      return new MatchOperator(plan, context, timeZone)
     case 'normalize':
       return new NormalizeOperator(plan, context)
     default:

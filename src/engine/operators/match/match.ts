@@ -1,0 +1,132 @@
+// MATCH_RECOGNIZE: rows of each partition in order of time, searched for a pattern.
+//
+// Invariants
+//   1. Rows are looked at in order of time, then of the other sort keys, when the watermark has reached them; a row at or behind the
+//      watermark is late. Output is append-only.
+//   2. What a row's own watermark lets out is searched before the row is taken: how rows are cut into batches changes nothing.
+import { type Batch, rowAt } from '../../../data/index.ts'
+import type { Plan } from '../../../sql/index.ts'
+import { heapPop, heapPush } from '../../aggregates/index.ts'
+import { engineErrors } from '../../errors.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, rowOrder, timeAt } from '../rows.ts'
+import { Matcher, newRuns, type RunsState } from './runs.ts'
+import { compileMatch, type MatchExpressions, type Taken } from './values.ts'
+
+interface Waiting {
+  key: number
+  time: number
+  arrival: number
+  row: Row
+}
+
+export class MatchOperator implements Operator {
+  private readonly plan: Plan & { node: 'match' }
+  private readonly context: OperatorContext
+  private readonly output: RowOutput
+  private readonly expressions: MatchExpressions
+  private readonly matcher: Matcher
+  private readonly keys: KeyedStates<RunsState>
+  private readonly timeColumn: number
+  private readonly isProcessingTime: boolean
+  private readonly leavesFirst: (a: Waiting, b: Waiting) => boolean
+  private waiting: Waiting[] = []
+  private arrivals = 0
+  private watermarkMs = -Infinity
+  /** Before this no open match is too old: Infinity without WITHIN. */
+  private nextExpiryMs = Infinity
+
+  constructor(plan: Plan & { node: 'match' }, context: OperatorContext, timeZone: string) {
+    this.plan = plan
+    this.context = context
+    this.output = new RowOutput(plan.fields, context)
+    const { fields } = plan.input
+    this.expressions = compileMatch(plan.spec, fields, timeZone)
+    this.matcher = new Matcher(plan.spec, this.expressions)
+    this.keys = new KeyedStates(fields, plan.spec.partitionKeys)
+    this.timeColumn = plan.spec.orderBy[0].column
+    this.isProcessingTime = fields[this.timeColumn].timeAttribute === 'processing'
+    const order = rowOrder(plan.spec.orderBy.slice(1))
+    this.leavesFirst = (a, b) => {
+      const compared = a.time - b.time || order(a.row, b.row)
+      return compared < 0 || (compared === 0 && a.arrival < b.arrival)
+    }
+  }
+
+  process(batch: Batch): void {
+    this.output.processingTimeMs = batch.processingTimeMs
+    const keys = this.keys.keysOf(batch)
+    const column = batch.columns[this.timeColumn]
+    const late: number[] = []
+    for (let i = 0; i < batch.rowCount; i++) {
+      this.keys.states[keys[i]] ??= newRuns()
+      if (this.isProcessingTime) {
+        this.search(keys[i], rowAt(batch, i), batch.processingTimeMs)
+        continue
+      }
+      this.fire(batch.watermarksBefore?.[i] ?? -Infinity)
+      if (isNullAt(column, i)) {
+        const { name } = this.plan.input.fields[this.timeColumn]
+        this.context.rowFailed(batch, i, engineErrors('ROWTIME_NULL', { column: name, table: 'MATCH_RECOGNIZE' }))
+      } else if (timeAt(column, i) <= this.watermarkMs) late.push(i)
+      else
+        heapPush(this.waiting, { key: keys[i], time: timeAt(column, i), arrival: this.arrivals++, row: rowAt(batch, i) }, this.leavesFirst)
+    }
+    this.output.flush()
+    if (late.length > 0) this.context.late(batch, late)
+  }
+
+  advance(watermarkMs: number): void {
+    if (!this.isProcessingTime) this.fire(watermarkMs)
+    this.output.flush()
+  }
+
+  private fire(watermarkMs: number): void {
+    if (watermarkMs <= this.watermarkMs) return
+    this.output.seenMs = this.watermarkMs
+    while (this.waiting.length > 0 && this.waiting[0].time <= watermarkMs) {
+      const { key, row, time } = heapPop(this.waiting, this.leavesFirst) as Waiting
+      this.search(key, row, time)
+    }
+    this.watermarkMs = watermarkMs
+    if (watermarkMs >= this.nextExpiryMs) this.expireAll(watermarkMs)
+  }
+
+  private search(key: number, row: Row, timeMs: number): void {
+    for (const taken of this.matcher.next(this.keys.states[key] as RunsState, row, timeMs)) this.emitMatch(taken)
+    this.nextExpiryMs = Math.min(this.nextExpiryMs, timeMs + (this.plan.spec.withinMs ?? Infinity))
+  }
+
+  /** Time alone ends matches that have taken too long, and with them what they held back. */
+  private expireAll(timeMs: number): void {
+    this.nextExpiryMs = Infinity
+    for (const state of this.keys.states) {
+      if (state === undefined || state.open.length === 0) continue
+      for (const taken of this.matcher.expire(state, timeMs)) this.emitMatch(taken)
+      for (const { startMs } of state.open) this.nextExpiryMs = Math.min(this.nextExpiryMs, startMs + (this.plan.spec.withinMs as number))
+    }
+  }
+
+  private emitMatch(taken: Taken[]): void {
+    const { row } = taken[0]
+    this.output.put([...this.plan.spec.partitionKeys.map((column) => row[column]), ...this.expressions.measures(taken)])
+  }
+
+  snapshot(): unknown {
+    const { waiting, arrivals, watermarkMs, nextExpiryMs } = this
+    // Every key has a state, so none moves.
+    return structuredClone({ waiting, arrivals, watermarkMs, nextExpiryMs, keys: this.keys.snapshot() })
+  }
+
+  restore(state: unknown): void {
+    const { keys, ...rest } = state as { keys: unknown }
+    Object.assign(this, rest)
+    this.keys.restore(keys)
+  }
+
+  describe(): OperatorStatus {
+    let stateRows = this.waiting.length
+    for (const state of this.keys.states) for (const { taken } of state?.open ?? []) stateRows += taken.length
+    return { stateRows, stateBytes: stateRows * 64 * this.plan.input.fields.length }
+  }
+}

@@ -1,0 +1,136 @@
+// The matches of one partition that have begun, and which of them are given out.
+//
+// Flink's CEP, not the SQL standard: rows are strictly contiguous; a greedy loop takes every row that fits and never gives one back;
+// a reluctant loop tries both, to go on and to leave. A match is held back while one that began earlier may still become a match,
+// unless matches may overlap (NO SKIP).
+import type { MatchPlan } from '../../../sql/index.ts'
+import type { Row } from '../rows.ts'
+import type { MatchExpressions, Taken } from './values.ts'
+
+/** A match that has begun. */
+interface Run {
+  /** Number of its first row within the partition. */
+  start: number
+  startMs: number
+  taken: Taken[]
+  /** Where in the pattern it is, and the rows taken there. */
+  step: number
+  count: number
+}
+
+export interface RunsState {
+  rowNumber: number
+  open: Run[]
+  /** Complete, but held back by a run that began earlier. */
+  complete: Run[]
+}
+
+export const newRuns = (): RunsState => ({ rowNumber: 0, open: [], complete: [] })
+
+export class Matcher {
+  private readonly spec: MatchPlan
+  private readonly expressions: MatchExpressions
+
+  constructor(spec: MatchPlan, expressions: MatchExpressions) {
+    this.spec = spec
+    this.expressions = expressions
+  }
+
+  /** Takes the next row of a partition; gives the matches that are out, each as its rows. */
+  next(state: RunsState, row: Row, timeMs: number): Taken[][] {
+    const out = this.expire(state, timeMs)
+    const number = state.rowNumber++
+    const open: Run[] = []
+    const found: Run[] = []
+    const begin: Run = { start: number, startMs: timeMs, taken: [], step: 0, count: 0 }
+    for (const run of [...state.open, begin])
+      for (const next of this.successors(run, row)) {
+        const isComplete = this.isComplete(next)
+        if (isComplete) found.push(next)
+        if (!isComplete || this.canGoOn(next)) open.push(isComplete ? { ...next, taken: next.taken.slice() } : next)
+      }
+    state.open = open
+    if (this.spec.afterMatch.kind === 'NO SKIP') return [...out, ...found.map(({ taken }) => taken)]
+    state.complete.push(...found)
+    return [...out, ...this.settle(state)]
+  }
+
+  /** Gives up what has taken too long: a match is shorter than the limit. */
+  expire(state: RunsState, timeMs: number): Taken[][] {
+    const { withinMs } = this.spec
+    if (withinMs === undefined) return []
+    const left = state.open.filter(({ startMs }) => timeMs - startMs < withinMs)
+    if (left.length === state.open.length) return []
+    state.open = left
+    return this.settle(state)
+  }
+
+  /** What a run becomes with one more row. */
+  private successors(run: Run, row: Row): Run[] {
+    const { pattern } = this.spec
+    const takes: { step: number; count: number }[] = []
+    for (let step = run.step, count = run.count; step < pattern.length; step++, count = 0) {
+      const { variable, min, max = Infinity, greedy } = pattern[step]
+      const fits = count < max && this.expressions.fits(variable, run.taken, row)
+      if (fits) takes.push({ step, count: count + 1 })
+      if (count < min || (fits && greedy)) break
+    }
+    return takes.map(({ step, count }, i) => {
+      // The last one goes on with the list itself, the others with copies.
+      const taken = i === takes.length - 1 ? run.taken : run.taken.slice()
+      taken.push({ variable: pattern[step].variable, row })
+      return { ...run, step, count, taken }
+    })
+  }
+
+  private isComplete({ step, count }: Run): boolean {
+    const { pattern } = this.spec
+    return count >= pattern[step].min && pattern.slice(step + 1).every(({ min }) => min === 0)
+  }
+
+  /** A complete match whose last loops are reluctant may become a longer one. */
+  private canGoOn({ step, count }: Run): boolean {
+    const { pattern } = this.spec
+    return step + 1 < pattern.length || count < (pattern[step].max ?? Infinity)
+  }
+
+  /** Gives out complete matches that no open run began before, earliest first, and drops what the skip rule excludes. */
+  private settle(state: RunsState): Taken[][] {
+    const out: Taken[][] = []
+    for (;;) {
+      const match = earliest(state.complete)
+      if (match === undefined) return out
+      const open = earliest(state.open)
+      if (open !== undefined && open.start < match.start) return out
+      state.complete.splice(state.complete.indexOf(match), 1)
+      out.push(match.taken)
+      const keepFrom = this.firstStartAfter(match)
+      state.open = state.open.filter(({ start }) => start >= keepFrom)
+      state.complete = state.complete.filter(({ start }) => start >= keepFrom)
+    }
+  }
+
+  /** The first row at which another match may begin. */
+  private firstStartAfter({ start, taken }: Run): number {
+    const { afterMatch } = this.spec
+    switch (afterMatch.kind) {
+      case 'PAST LAST ROW':
+        return start + taken.length
+      case 'FIRST':
+      case 'LAST': {
+        const isOf = ({ variable }: Taken) => variable === afterMatch.variable
+        const at = afterMatch.kind === 'FIRST' ? taken.findIndex(isOf) : taken.findLastIndex(isOf)
+        // Where the variable took no row, or the match's first, nothing more is skipped than the match's own beginning.
+        return start + Math.max(at, 1)
+      }
+      default:
+        return start + 1
+    }
+  }
+}
+
+function earliest(runs: readonly Run[]): Run | undefined {
+  let first: Run | undefined
+  for (const run of runs) if (first === undefined || run.start < first.start) first = run
+  return first
+}
