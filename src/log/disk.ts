@@ -7,7 +7,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -23,8 +22,8 @@ export type FileHandle = number
 
 /** Errors are Node's system errors: `code` is ENOENT, EEXIST, ENOSPC, EIO, EACCES … */
 export interface Disk {
-  /** `create`: makes the file if it is missing, for reading and writing. `exclusive`: it must be missing. */
-  open(path: string, mode: 'read' | 'create' | 'exclusive'): FileHandle
+  /** `create`: makes the file if it is missing, for reading and writing. */
+  open(path: string, mode: 'read' | 'create'): FileHandle
   close(file: FileHandle): void
   /** Writes all of `buffers` one after another at `position`, or throws; part of them may then be in the file. */
   write(file: FileHandle, buffers: readonly Uint8Array[], position: number): void
@@ -37,8 +36,6 @@ export interface Disk {
   syncFolder(path: string): void
   makeFolder(path: string): void
   rename(from: string, to: string): void
-  /** A second name for a file, atomically; EEXIST if the name is taken. */
-  link(from: string, to: string): void
   unlink(path: string): void
   removeFolder(path: string): void
   /** Names in a folder, in no order. */
@@ -51,7 +48,6 @@ const BUFFERS_PER_WRITE_MAX = 1024
 const flags = {
   read: constants.O_RDONLY,
   create: constants.O_RDWR | constants.O_CREAT,
-  exclusive: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
 }
 
 export const realDisk: Disk = {
@@ -95,7 +91,6 @@ export const realDisk: Disk = {
   },
   makeFolder: (path) => mkdirSync(path),
   rename: renameSync,
-  link: linkSync,
   unlink: unlinkSync,
   removeFolder: rmdirSync,
   list: (path) => readdirSync(path),

@@ -35,18 +35,7 @@ class FakeFolder {
   }
 }
 
-export type DiskCall =
-  | 'open'
-  | 'write'
-  | 'read'
-  | 'truncate'
-  | 'sync'
-  | 'syncFolder'
-  | 'makeFolder'
-  | 'rename'
-  | 'link'
-  | 'unlink'
-  | 'removeFolder'
+export type DiskCall = 'open' | 'write' | 'read' | 'truncate' | 'sync' | 'syncFolder' | 'makeFolder' | 'rename' | 'unlink' | 'removeFolder'
 
 /** 0 drops all that was not synced, 1 keeps it, in between each sector is kept with that chance. */
 export interface CrashChoices {
@@ -73,12 +62,11 @@ export class FakeDisk implements Disk {
     return this.handles.size
   }
 
-  open(path: string, mode: 'read' | 'create' | 'exclusive'): FileHandle {
+  open(path: string, mode: 'read' | 'create'): FileHandle {
     this.before('open', path)
     const { folder, name } = this.locate(path)
     let file = folder.names.get(name)
     if (file instanceof FakeFolder) throw diskError('EISDIR')
-    if (file !== undefined && mode === 'exclusive') throw diskError('EEXIST')
     if (file === undefined) {
       if (mode === 'read') throw diskError('ENOENT')
       file = new FakeFile(new Uint8Array(0))
@@ -167,16 +155,6 @@ export class FakeDisk implements Disk {
     ]
     applyNames(source.folder.names, change)
     source.folder.unsynced.push(change)
-  }
-
-  link(from: string, to: string): void {
-    this.before('link', from)
-    const source = this.locate(from)
-    const target = this.locate(to)
-    const node = source.folder.names.get(source.name)
-    if (node === undefined) throw diskError('ENOENT')
-    if (target.folder.names.has(target.name)) throw diskError('EEXIST')
-    this.set(target.folder, target.name, node)
   }
 
   unlink(path: string): void {
