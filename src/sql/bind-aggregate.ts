@@ -5,18 +5,19 @@
 // Whether this is a window aggregate (keys hold window_start and window_end) is decided in `optimize-windows.ts`.
 import type { Field } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
-import { isAggregateFunction, resolveAggregate } from './aggregates.ts'
+import { isAggregateFunction } from './aggregates.ts'
 import type { Expression, FunctionCall, GroupItem, SelectQuery, Span } from './ast.ts'
 import { walk, windowParts } from './ast-walk.ts'
-import { bindExpression, functionName, jsonOptions } from './bind-expression.ts'
+import { bindAggregateCall } from './bind-aggregate-call.ts'
+import { bindExpression, functionName } from './bind-expression.ts'
 import { LegacyWindow } from './bind-legacy-window.ts'
 import { ColumnCollector, project } from './bind-plan.ts'
 import { bindColumn } from './bind-scope.ts'
 import type { Stage } from './bind-subquery.ts'
-import { bindCondition, stageOf } from './bind-subquery.ts'
+import { stageOf } from './bind-subquery.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey, literalExpr } from './expr.ts'
-import { castExpr, resolveCall, sameType } from './functions/index.ts'
+import { resolveCall } from './functions/index.ts'
 import { windowsOf } from './optimize-windows.ts'
 import type { AggregateCall, Expr, Plan } from './plan.ts'
 
@@ -135,36 +136,11 @@ class Grouping {
   // ---- aggregates
 
   private addAggregate(call: CallNode): number {
-    const name = functionName(call)
-    const { env } = this.input
-    const isStar = call.args.length === 1 && call.args[0].type === 'star'
-    if (call.orderBy !== undefined) {
-      throw sqlErrors('SQL_NOT_SUPPORTED', {
-        what: `ORDER BY inside ${name}`,
-        instead: 'Rows are taken in the order in which they arrive.',
-        span: call.orderBy[0].span,
-      })
-    }
-    const nodes = isStar && name === 'COUNT' ? [] : name === 'LISTAGG' ? call.args.slice(0, 1) : call.args
-    const args = nodes.map((node) => bindExpression(node, env))
-    const resolved = resolveAggregate(
-      name,
-      args.map((arg) => arg.type),
-      { distinct: call.distinct, nonEmpty: this.isNeverEmpty && call.filter === undefined, span: call.span },
-    )
-    const brought = args.map((arg, i) =>
-      sameType(arg.type, resolved.argTypes[i]) ? arg : castExpr(arg, resolved.argTypes[i], false, call.span),
-    )
-    const aggregate: AggregateCall = {
-      fn: resolved.fn,
-      args: brought.map((arg) => this.collector.add(arg)),
-      distinct: call.distinct && !['MIN', 'MAX'].includes(resolved.fn),
-      type: resolved.type,
-      argTypes: brought.map((arg) => arg.type),
-    }
-    const options = this.optionsOf(name, call)
-    if (Object.keys(options).length > 0) aggregate.options = options
-    if (call.filter !== undefined) aggregate.filter = this.collector.add(bindCondition(call.filter, env, 'FILTER (WHERE …)'))
+    const aggregate = bindAggregateCall(call, {
+      env: this.input.env,
+      columnOf: (expr) => this.collector.add(expr),
+      isNeverEmpty: this.isNeverEmpty,
+    })
     const key = JSON.stringify(aggregate)
     let ordinal = this.aggregateOrdinals.get(key)
     if (ordinal === undefined) {
@@ -177,23 +153,6 @@ class Grouping {
   /** A group has at least one row, but the one group of a query without GROUP BY. */
   private get isNeverEmpty(): boolean {
     return (this.query.groupBy ?? []).some((item) => item.type === 'expression' || item.sets.length !== 1 || item.sets[0].length > 0)
-  }
-
-  private optionsOf(name: string, call: CallNode): Record<string, unknown> {
-    if (call.json !== undefined) return jsonOptions(call.json, this.input.env)
-    if (call.nullTreatment === 'RESPECT NULLS') {
-      throw sqlErrors('SQL_NOT_SUPPORTED', {
-        what: `${name} RESPECT NULLS`,
-        instead: 'FIRST_VALUE and LAST_VALUE leave out NULLs.',
-        span: call.span,
-      })
-    }
-    if (name !== 'LISTAGG' || call.args.length < 2) return {}
-    const separator = bindExpression(call.args[1], this.input.env)
-    if (call.args.length > 2 || separator.kind !== 'literal' || typeof separator.value !== 'string') {
-      throw sqlErrors('SQL_NOT_CONSTANT', { what: 'the separator of LISTAGG', expected: 'a text literal', span: call.args[1].span })
-    }
-    return { separator: separator.value }
   }
 
   // ---- plan

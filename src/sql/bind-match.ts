@@ -3,9 +3,10 @@
 import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
-import { isAggregateFunction, resolveAggregate } from './aggregates.ts'
+import { isAggregateFunction } from './aggregates.ts'
 import type { Expression, FunctionCall, Identifier, MatchSpec, Pattern, Span, TableRef } from './ast.ts'
 import { walk } from './ast-walk.ts'
+import { bindAggregateCall } from './bind-aggregate-call.ts'
 import { bindExpression, functionName } from './bind-expression.ts'
 import type { Source } from './bind-from.ts'
 import { columnsOfPlan, project } from './bind-plan.ts'
@@ -15,7 +16,6 @@ import { bindCondition } from './bind-subquery.ts'
 import { constantIntervalMs } from './bind-window.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey } from './expr.ts'
-import { castExpr, sameType } from './functions/index.ts'
 import type { Expr, MatchPlan, MatchStep, MatchValue, Plan, SortKey } from './plan.ts'
 
 type MatchRef = Extract<TableRef, { type: 'match' }>
@@ -318,24 +318,15 @@ class Values {
 
   private aggregate(name: string, node: CallNode): Expr {
     if (node.distinct) throw refuse(`${name}(DISTINCT …) is not supported`, 'Aggregate the rows of the match as they are.', node.span)
-    const args = node.args.map((arg) => ({ node: arg, ...this.matcher.overRow(arg) }))
-    const variables = args[0]?.variables
-    const values = args.filter((arg) => arg.node.type !== 'star').map((arg) => arg.expr)
-    const resolved = resolveAggregate(
-      name,
-      values.map((value) => value.type),
-      { distinct: false, nonEmpty: false, span: node.span },
-    )
-    const brought = values.map((value, i) =>
-      sameType(value.type, resolved.argTypes[i]) ? value : castExpr(value, resolved.argTypes[i], false),
-    )
-    const call = {
-      fn: resolved.fn,
-      args: brought.map((value) => this.matcher.columnOf(value)),
-      distinct: false,
-      type: resolved.type,
-      argTypes: brought.map((value) => value.type),
-    }
-    return this.add({ kind: 'aggregate', call, ...(variables && { variables }) }, resolved.type)
+    const [first] = node.args
+    const variables = first && this.matcher.overRow(first).variables
+    const { inputEnv: env } = this.matcher
+    const call = bindAggregateCall(node, {
+      env,
+      bindArgument: (arg) => this.matcher.overRow(arg).expr,
+      columnOf: (expr) => this.matcher.columnOf(expr),
+      isNeverEmpty: false,
+    })
+    return this.add({ kind: 'aggregate', call, ...(variables && { variables }) }, call.type)
   }
 }

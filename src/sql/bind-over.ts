@@ -4,18 +4,20 @@
 
 import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
-import { isAggregateFunction, isRankingFunction, resolveAggregate, resolveRanking } from './aggregates.ts'
+import { formatType } from '../data/index.ts'
+import { isAggregateFunction, isRankingFunction, resolveRanking } from './aggregates.ts'
 import type { Expression, FrameBound, FunctionCall, Identifier, SelectQuery, Span, WindowSpec } from './ast.ts'
 import { walk } from './ast-walk.ts'
+import { bindAggregateCall } from './bind-aggregate-call.ts'
 import { bindExpression, functionName } from './bind-expression.ts'
 import { columnsOfPlan, project } from './bind-plan.ts'
 import { sortKey } from './bind-query.ts'
 import type { Env } from './bind-scope.ts'
 import type { Stage } from './bind-subquery.ts'
-import { bindCondition, stageOf } from './bind-subquery.ts'
+import { stageOf } from './bind-subquery.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey } from './expr.ts'
-import { castExpr, coerce, sameType } from './functions/index.ts'
+import { coerce } from './functions/index.ts'
 import type { AggregateCall, Expr, OverFrame, Plan, SortKey } from './plan.ts'
 
 type CallNode = FunctionCall & { span: Span; over: WindowSpec | Identifier }
@@ -45,12 +47,7 @@ export function bindOver(stage: Stage, query: SelectQuery): Stage {
   const { env } = stage
   const bound = calls.map((call) => {
     const spec = specOf(call.over, query)
-    return {
-      call,
-      spec,
-      window: bindWindowSpec(call, spec, env),
-      args: call.args.filter((arg) => arg.type !== 'star').map((arg) => bindExpression(arg, env)),
-    }
+    return { call, spec, window: bindWindowSpec(call, spec, env) }
   })
   const [{ window, spec }] = bound
   const other = bound.find((one) => windowKey(one.window) !== windowKey(window))
@@ -67,7 +64,7 @@ export function bindOver(stage: Stage, query: SelectQuery): Stage {
   }
   const partitionKeys = window.partitionBy.map(columnOf)
   const orderBy = window.orderBy.map(({ expr, key }): SortKey => ({ ...key, column: columnOf(expr) }))
-  const aggregates = bound.map(({ call, args }) => overAggregate(call, args, env, columnOf))
+  const aggregates = bound.map(({ call }) => overAggregate(call, env, columnOf))
   const names = exprs.map((_, i) => base.fields[i]?.name ?? `$f${i}`)
   const input = exprs.length === base.fields.length ? base : project(base, exprs, names)
   const isTime = orderBy.length === 1 && input.fields[orderBy[0].column].timeAttribute !== undefined
@@ -159,11 +156,11 @@ function precedingOf(
   return value.value as number
 }
 
-function overAggregate(call: CallNode, args: Expr[], env: Env, columnOf: (expr: Expr) => number): AggregateCall {
+function overAggregate(call: CallNode, env: Env, columnOf: (expr: Expr) => number): AggregateCall {
   const fn = functionName(call)
   const { span } = call
-  const isRanking = isRankingFunction(fn)
-  if (!isRanking && !isAggregateFunction(fn)) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: `${fn} … OVER`, span: call.name.span })
+  if (isAggregateFunction(fn)) return bindAggregateCall(call, { env, columnOf, isNeverEmpty: true })
+  if (!isRankingFunction(fn)) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: `${fn} … OVER`, span: call.name.span })
   if (fn === 'LEAD') {
     throw sqlErrors('SQL_OVER_UNSUPPORTED', {
       reason: 'LEAD looks at later rows',
@@ -171,34 +168,22 @@ function overAggregate(call: CallNode, args: Expr[], env: Env, columnOf: (expr: 
       span,
     })
   }
+  const args = call.args.map((arg) => bindExpression(arg, env))
   const types = args.map((arg) => arg.type)
-  const resolved = isRanking
-    ? resolveRanking(fn, types, span)
-    : resolveAggregate(fn, types, { distinct: call.distinct, nonEmpty: call.filter === undefined, span })
-  let values = args
-  const options: Record<string, unknown> = {}
-  if (fn === 'LAG') {
-    options.offset = offsetOf(args[1], call)
-    const fallback = args[2] && coerce(args[2], resolved.type)
-    if (args[2] !== undefined && fallback === undefined) {
-      throw sqlErrors('SQL_AGGREGATE_ARGUMENTS', {
-        name: fn,
-        types: types.map((type) => type.kind).join(', '),
-        expected: 'a default of the type of the value',
-        span,
-      })
-    }
-    values = fallback ? [args[0], fallback] : [args[0]]
-  } else values = args.map((arg, i) => (sameType(arg.type, resolved.argTypes[i]) ? arg : castExpr(arg, resolved.argTypes[i], false, span)))
-  return {
-    fn: resolved.fn,
-    args: values.map(columnOf),
-    distinct: call.distinct,
-    type: resolved.type,
-    argTypes: values.map((value) => value.type),
-    ...(Object.keys(options).length > 0 && { options }),
-    ...(call.filter && { filter: columnOf(bindCondition(call.filter, env, 'FILTER (WHERE …)')) }),
+  const { type } = resolveRanking(fn, types, span)
+  if (fn !== 'LAG') return { fn, args: args.map(columnOf), distinct: false, type, argTypes: types }
+  const fallback = args[2] && coerce(args[2], type)
+  if (args[2] !== undefined && fallback === undefined) {
+    throw sqlErrors('SQL_AGGREGATE_ARGUMENTS', {
+      name: fn,
+      types: types.map(formatType).join(', '),
+      expected: 'a default of the type of the value',
+      span,
+    })
   }
+  const values = fallback ? [args[0], fallback] : [args[0]]
+  const argTypes = values.map((value) => value.type)
+  return { fn, args: values.map(columnOf), distinct: false, type, argTypes, options: { offset: offsetOf(args[1], call) } }
 }
 
 function offsetOf(arg: Expr | undefined, call: CallNode): number {

@@ -1,6 +1,6 @@
 // Makes plan nodes. `changelog` and `upsertKey` are filled by `optimize-traits.ts`, when the tree is whole.
 import type { Field } from '../data/index.ts'
-import { t, withNullable } from '../data/index.ts'
+import { withNullable } from '../data/index.ts'
 import { columnExpr, isTrueLiteral } from './expr.ts'
 import type { Expr, Plan, TableDef } from './plan.ts'
 
