@@ -53,8 +53,10 @@ export function registerConsole(app: FastifyInstance, folder: string): void {
     if (/^(v1|metrics)(\/|$)/.test(path)) throw routeNotFound(request)
     const file = await findFile(folder, path)
     if (file) return sendFile(request, reply, file, path)
-    // A missing script must not be answered with a page: the browser would say "unexpected token <".
-    if (extname(path) !== '' && extname(path) !== '.html') throw routeNotFound(request)
+    // A missing script must not be answered with a page: the browser would say "unexpected token <". A page may have a dot in its
+    // name, as that of the topic clicks.invalid has.
+    const isPage = extname(path) === '' || (request.headers.accept ?? '').includes('text/html')
+    if (!isPage || path.startsWith('assets/')) throw routeNotFound(request)
     const index = await findFile(folder, 'index.html')
     if (!index) throw httpErrors('HTTP_CONSOLE_MISSING', { folder })
     return sendFile(request, reply, index, 'index.html')

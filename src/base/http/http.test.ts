@@ -318,7 +318,10 @@ test('the console: pages, hashed files, policy, and nothing outside of its folde
   const script = await ask(at.port, '/assets/main-abc123.js')
   assert.deepEqual([script.text, script.headers['content-type']], ['run()', 'text/javascript; charset=utf-8'])
   assert.match(String(script.headers['cache-control']), /immutable/)
-  assert.equal((await ask(at.port, '/assets/old-1.js')).code, 'HTTP_ROUTE_NOT_FOUND')
+  const asPage = { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } }
+  assert.equal((await ask(at.port, '/topics/clicks.invalid', asPage)).text, '<html>console</html>')
+  assert.equal((await ask(at.port, '/old.js')).code, 'HTTP_ROUTE_NOT_FOUND')
+  for (const init of [{}, asPage]) assert.equal((await ask(at.port, '/assets/old-1.js', init)).code, 'HTTP_ROUTE_NOT_FOUND')
   assert.equal((await ask(at.port, '/v1/unknown')).code, 'HTTP_ROUTE_NOT_FOUND')
   for (const path of [
     '/../secret.txt',
