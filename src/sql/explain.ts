@@ -4,6 +4,7 @@
 //   └ scan t [k]  +I
 import type { Field } from '../data/index.ts'
 import { formatType } from '../data/index.ts'
+import { uniqueNames } from './bind-plan.ts'
 import type { AggregateCall, Expr, Plan, PlanWindow, SortKey } from './plan.ts'
 import { inputsOf } from './plan-tree.ts'
 
@@ -17,7 +18,7 @@ export function explainPlan(plan: Plan): string {
 function lines(plan: Plan, first: string, rest: string): string[] {
   const inputs = inputsOf(plan)
   return [
-    `${first}${describe(plan)}  ${CHANGELOG[plan.changelog]}${plan.upsertKey ? ` key=(${names(plan.fields, plan.upsertKey)})` : ''}`,
+    `${first}${describe(plan)}  ${CHANGELOG[plan.changelog]}${plan.upsertKey ? ` key=(${names(distinctlyNamed(plan.fields), plan.upsertKey)})` : ''}`,
     ...inputs.flatMap((input, i) => {
       const isLast = i === inputs.length - 1
       return lines(input, `${rest}${isLast ? '└ ' : '├ '}`, `${rest}${isLast ? '  ' : '│ '}`)
@@ -25,12 +26,17 @@ function lines(plan: Plan, first: string, rest: string): string[] {
   ]
 }
 
+/** Columns of the same name, as both sides of a join may have, get numbers. */
+function distinctlyNamed(fields: readonly Field[]): Field[] {
+  const unique = uniqueNames(fields.map((field) => field.name))
+  return fields.map((field, i) => ({ ...field, name: unique[i] }))
+}
 const names = (fields: readonly Field[], ordinals: readonly number[]): string =>
   ordinals.map((ordinal) => fields[ordinal]?.name ?? `?${ordinal}`).join(', ')
 const listed = (parts: readonly (string | undefined | false)[]): string => parts.filter(Boolean).join(' ')
 
 function describe(plan: Plan): string {
-  const inputFields = inputsOf(plan).flatMap((input) => input.fields)
+  const inputFields = distinctlyNamed(inputsOf(plan).flatMap((input) => input.fields))
   const text = (expr: Expr): string => explainExpr(expr, inputFields)
   const condition = (expr: Expr | undefined): string | undefined => expr && `where ${text(expr)}`
   const keys = (ordinals: readonly number[]): string => `keys=[${names(inputFields, ordinals)}]`
