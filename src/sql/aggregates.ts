@@ -105,7 +105,10 @@ const RANKINGS = new Map<string, { argCounts: readonly number[]; type: SqlType }
 
 export const isAggregateFunction = (name: string): boolean => AGGREGATES.has(name)
 export const isRankingFunction = (name: string): boolean => RANKINGS.has(name) || name === 'LAG' || name === 'LEAD'
-export const aggregateFunctionNames = (): string[] => [...AGGREGATES.keys(), ...RANKINGS.keys(), 'LAG', 'LEAD']
+/** Made by the binder alone, never written. */
+const INTERNAL = ['$SUM0', 'SINGLE_VALUE']
+export const aggregateFunctionNames = (): string[] =>
+  [...AGGREGATES.keys(), ...RANKINGS.keys(), 'LAG', 'LEAD'].filter((name) => !INTERNAL.includes(name))
 
 /**
  * The function and result type of an aggregate.

@@ -214,7 +214,8 @@ export function explainExpr(expr: Expr, fields: readonly Field[]): string {
         const index = expr.options?.index as number
         return `${args[0]}.${row.type.kind === 'ROW' ? row.type.fields[index].name : index}`
       }
-      return `${expr.fn}(${args.join(', ')})`
+      const unit = expr.options?.unit
+      return `${expr.fn}(${(typeof unit === 'string' ? [unit, ...args] : args).join(', ')})`
     }
   }
 }
