@@ -224,8 +224,9 @@ function likeTable(like: LikeClause, catalog: Catalog): TableDef {
   }
   if (table.primaryKey && !excluded('CONSTRAINTS')) result.primaryKey = table.primaryKey.map((i) => names.indexOf(table.columns[i].name))
   if (table.watermark && !excluded('WATERMARKS')) {
-    const { column, expression } = table.watermark
-    result.watermark = { column: names.indexOf(table.columns[column].name), expression: movedExpr(expression, table, names) }
+    const { column: declared, expression } = table.watermark
+    const column = names.indexOf(table.columns[declared].name)
+    if (column >= 0) result.watermark = { column, expression: movedExpr(expression, table, names) }
   }
   return result
 }
@@ -234,5 +235,12 @@ const inheritedKey = (base: TableDef | undefined): string[] => base?.primaryKey?
 /** A column of `from`, in a table whose columns are `names`. */
 const moved = (column: TableColumn, from: TableDef, names: readonly string[]): TableColumn =>
   column.kind === 'computed' ? { ...column, expression: movedExpr(column.expression, from, names) } : column
-const movedExpr = (expr: Expr, from: TableDef, names: readonly string[]): Expr =>
-  mapColumns(expr, (column) => ({ ...column, index: names.indexOf(from.columns[column.index].name) }))
+function movedExpr(expr: Expr, from: TableDef, names: readonly string[]): Expr {
+  return mapColumns(expr, (column) => {
+    const { name } = from.columns[column.index]
+    const index = names.indexOf(name)
+    // Excluded, but a computed column or the watermark still reads it.
+    if (index < 0) throw sqlErrors('SQL_COLUMN_NOT_FOUND', { column: name, table: from.name })
+    return { ...column, index }
+  })
+}

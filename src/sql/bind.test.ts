@@ -87,6 +87,9 @@ test('CREATE TABLE … LIKE keeps what is not excluded', () => {
     ['a', 'ts', 'c'],
   )
   assert.deepEqual([some.options, some.primaryKey, some.watermark], [{}, undefined, undefined])
+  const computedTime = 'CREATE TABLE base (a STRING, ts AS TO_TIMESTAMP(a), WATERMARK FOR ts AS ts);'
+  const plain = last(`${computedTime} CREATE TABLE q LIKE base (EXCLUDING GENERATED)`, 'createTable').table
+  assert.deepEqual([plain.columns.length, plain.watermark], [1, undefined])
 })
 
 test('CREATE TABLE … AS takes its columns from the query', () => {
