@@ -61,7 +61,7 @@ export class CorrelateOperator implements Operator {
     const columnsFor = (chosen: number[]): Column[] => [
       ...gatherOrNull(
         batch.columns,
-        chosen.map((i) => picks[i]),
+        Int32Array.from(chosen, (i) => picks[i]),
       ),
       ...this.plan.outputFields.map((field, column) => {
         const builder = new ColumnBuilder(field.type, chosen.length)

@@ -59,14 +59,11 @@ export function ordinals(count: number, from = 0): Int32Array {
 }
 
 /** Rows of columns, with NULL for ordinal -1. */
-export function gatherOrNull(columns: readonly Column[], ordinalsOrNull: readonly number[]): Column[] {
+export function gatherOrNull(columns: readonly Column[], ordinalsOrNull: Int32Array): Column[] {
   const count = ordinalsOrNull.length
+  if (!ordinalsOrNull.includes(-1)) return columns.map((column) => gather(column, ordinalsOrNull, count))
   const missing = Uint8Array.from(ordinalsOrNull, (at) => (at < 0 ? 1 : 0))
-  if (!missing.includes(1)) {
-    const picks = Int32Array.from(ordinalsOrNull)
-    return columns.map((column) => gather(column, picks, count))
-  }
-  const picks = Int32Array.from(ordinalsOrNull, (at) => Math.max(at, 0))
+  const picks = ordinalsOrNull.map((at) => Math.max(at, 0))
   return columns.map((column) => {
     // No row of this side is wanted, and there may be none to stand in for it.
     const taken = missing.includes(0) ? gather(column, picks, count) : blank(column.lane, count)

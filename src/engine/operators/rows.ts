@@ -1,5 +1,5 @@
 // Helpers of operators that hold rows as JS values: output by rows, keys of a batch, order of rows, row-by-row watermarks.
-import { type Batch, batchOf, type Column, ColumnBuilder, DELETE, type Field, INSERT, type SqlType } from '../../data/index.ts'
+import { type Batch, batchOf, type Column, DELETE, type Field, INSERT, laneOf, type SqlType } from '../../data/index.ts'
 import type { SortKey } from '../../sql/index.ts'
 import { compareValues } from '../aggregates/index.ts'
 import type { OperatorContext } from '../operator.ts'
@@ -37,11 +37,7 @@ export class RowOutput {
     this.rows = []
     this.kinds = []
     this.seen = []
-    const columns = this.fields.map((field, i): Column => {
-      const builder = new ColumnBuilder(field.type, rows.length)
-      for (const row of rows) builder.append(row[i])
-      return builder.finish()
-    })
+    const columns = this.fields.map((field, i) => columnOfRows(field.type, rows, i))
     this.context.emit({
       rowCount: rows.length,
       columns,
@@ -50,6 +46,51 @@ export class RowOutput {
       watermarkAfter: seen[seen.length - 1],
       processingTimeMs: this.processingTimeMs,
     })
+  }
+}
+
+/** One column of rows; as ColumnBuilder makes it, with one loop for each lane. */
+function columnOfRows(type: SqlType, rows: readonly Row[], column: number): Column {
+  const count = rows.length
+  let nulls: Uint8Array | undefined
+  const nullAt = (row: number) => {
+    nulls ??= new Uint8Array(count)
+    nulls[row] = 1
+  }
+  const fill = (data: Int32Array | Float64Array | BigInt64Array | Uint8Array | unknown[]) => {
+    for (let row = 0; row < count; row++) {
+      const value = rows[row][column]
+      if (value === null || value === undefined) nullAt(row)
+      else data[row] = value as never
+    }
+    return nulls
+  }
+  switch (laneOf(type)) {
+    case 'i32': {
+      const data = new Int32Array(count)
+      return { lane: 'i32', data, nulls: fill(data) }
+    }
+    case 'i64': {
+      const data = new BigInt64Array(count)
+      return { lane: 'i64', data, nulls: fill(data) }
+    }
+    case 'f64': {
+      const data = new Float64Array(count)
+      return { lane: 'f64', data, nulls: fill(data) }
+    }
+    case 'u8': {
+      const data = new Uint8Array(count)
+      for (let row = 0; row < count; row++) {
+        const value = rows[row][column]
+        if (value === null || value === undefined) nullAt(row)
+        else data[row] = value ? 1 : 0
+      }
+      return { lane: 'u8', data, nulls }
+    }
+    default: {
+      const data = new Array<unknown>(count).fill(null)
+      return { lane: 'any', data, nulls: fill(data) }
+    }
   }
 }
 

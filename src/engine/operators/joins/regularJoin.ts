@@ -29,15 +29,28 @@ const pairCountMax = 16_384
 
 /** Rows to emit: row of the batch or entry of the other side, -1 for NULLs. */
 class Output {
-  own: number[] = []
-  other: number[] = []
-  kinds: number[] = []
+  count = 0
+  own = new Int32Array(1024)
+  other = new Int32Array(1024)
+  kinds = new Uint8Array(1024)
+
   put(own: number, other: number, kind: number, times: number): void {
     for (let i = 0; i < times; i++) {
-      this.own.push(own)
-      this.other.push(other)
-      this.kinds.push(kind)
+      if (this.count === this.own.length) this.grow()
+      this.own[this.count] = own
+      this.other[this.count] = other
+      this.kinds[this.count++] = kind
     }
+  }
+
+  private grow(): void {
+    const { own, other, kinds } = this
+    this.own = new Int32Array(own.length * 2)
+    this.own.set(own)
+    this.other = new Int32Array(other.length * 2)
+    this.other.set(other)
+    this.kinds = new Uint8Array(kinds.length * 2)
+    this.kinds.set(kinds)
   }
 }
 
@@ -84,12 +97,7 @@ export class RegularJoinOperator implements Operator {
     const { rowCount } = batch
     if (rowCount === 0) return
     const groups = this.groupsOf(batch, input)
-    const kept = Int32Array.from({ length: rowCount }, (_, row) => row).filter((row) => groups[row] >= 0)
-    const entries = this.sides[input].entriesOf(batch, kept)
-    const entryOf = new Int32Array(rowCount).fill(-1)
-    kept.forEach((row, i) => {
-      entryOf[row] = entries[i]
-    })
+    const entryOf = this.entriesOf(batch, input, groups)
     for (const side of this.sides) side.reserveKeys(this.keys.count)
     const output = new Output()
     let row = 0
@@ -102,14 +110,24 @@ export class RegularJoinOperator implements Operator {
         ends.push(candidates.length)
       }
       const passed = this.passing(batch, input, first, ends, candidates)
-      for (let i = 0, from = 0; i < ends.length; from = ends[i++]) {
-        const partners =
-          passed === undefined ? candidates.slice(from, ends[i]) : candidates.slice(from, ends[i]).filter((_, c) => passed[from + c] === 1)
-        this.apply(batch, first + i, input, entryOf[first + i], groups[first + i], partners, output)
-      }
+      const partners = passed === undefined ? candidates : onlyPassed(candidates, ends, passed)
+      for (let i = 0, from = 0; i < ends.length; from = ends[i++])
+        this.apply(batch, first + i, input, entryOf[first + i], groups[first + i], partners, from, ends[i], output)
     }
     this.emit(batch, input, output)
     if (this.sides[input].isMostlyDead) this.compact()
+  }
+
+  /** Entry of each row that is kept, -1 for others. */
+  private entriesOf(batch: Batch, input: number, groups: Int32Array): Int32Array {
+    const kept = new Int32Array(batch.rowCount)
+    let count = 0
+    for (let row = 0; row < batch.rowCount; row++) if (groups[row] >= 0) kept[count++] = row
+    const entries = this.sides[input].entriesOf(batch, kept.subarray(0, count))
+    if (count === batch.rowCount) return entries
+    const entryOf = new Int32Array(batch.rowCount).fill(-1)
+    for (let i = 0; i < count; i++) entryOf[kept[i]] = entries[i]
+    return entryOf
   }
 
   /** Key of each row, -1 where a NULL key has no partners. */
@@ -131,7 +149,7 @@ export class RegularJoinOperator implements Operator {
       const groups = new Int32Array(1)
       const columns = gatherOrNull(
         this.keyTypes.map((type) => new KeyTable([type]).column(0)),
-        [-1],
+        Int32Array.of(-1),
       )
       columns[columns.length - 1] = { lane: 'u8', data: Uint8Array.of(1) }
       this.keys.lookup(columns, 1, groups)
@@ -175,13 +193,24 @@ export class RegularJoinOperator implements Operator {
     return this.condition(input === 0 ? [...own, ...theirs] : [...theirs, ...own], rows.length, batch.processingTimeMs)
   }
 
-  private apply(batch: Batch, row: number, input: number, entry: number, group: number, partners: number[], output: Output): void {
-    const kind = batch.kinds?.[row] ?? INSERT
+  /** One row with its partners, `partners[from … to)`. */
+  private apply(
+    batch: Batch,
+    row: number,
+    input: number,
+    entry: number,
+    group: number,
+    partners: readonly number[],
+    from: number,
+    to: number,
+    output: Output,
+  ): void {
+    const kind = batch.kinds === undefined ? INSERT : batch.kinds[row]
     const removes = isRetraction(kind)
     const own = this.sides[input]
     const other = this.sides[1 - input]
     let matchCount = 0
-    for (const partner of partners) matchCount += other.countOf(partner)
+    for (let i = from; i < to; i++) matchCount += other.countOf(partners[i])
     if (entry >= 0) {
       if (!removes) own.add(entry, group, matchCount)
       else if (!own.remove(entry)) return
@@ -191,7 +220,8 @@ export class RegularJoinOperator implements Operator {
       return
     }
     const otherKnowsMatches = this.isHalf || this.isOuter(1 - input)
-    for (const partner of partners) {
+    for (let i = from; i < to; i++) {
+      const partner = partners[i]
       const times = other.countOf(partner)
       const matches = otherKnowsMatches ? other.changeMatches(partner, removes ? -1 : 1) : 0
       if (this.isHalf) {
@@ -208,18 +238,17 @@ export class RegularJoinOperator implements Operator {
   }
 
   private emit(batch: Batch, input: number, output: Output): void {
-    const total = output.kinds.length
-    for (let from = 0; from < total; from += batchRowCountMax) {
-      const to = Math.min(total, from + batchRowCountMax)
+    for (let from = 0; from < output.count; from += batchRowCountMax) {
+      const to = Math.min(output.count, from + batchRowCountMax)
       const rowCount = to - from
-      const own = gatherOrNull(batch.columns, output.own.slice(from, to))
-      const other = gatherOrNull(this.sides[1 - input].columns(), output.other.slice(from, to))
-      const kinds = Uint8Array.from(output.kinds.slice(from, to))
+      const own = gatherOrNull(batch.columns, output.own.subarray(from, to))
+      const other = gatherOrNull(this.sides[1 - input].columns(), output.other.subarray(from, to))
+      const kinds = output.kinds.subarray(from, to)
       const columns = this.isHalf ? (input === 0 ? own : other) : input === 0 ? [...own, ...other] : [...other, ...own]
       this.context.emit({
         rowCount,
         columns,
-        kinds: kinds.some((kind) => kind !== INSERT) ? kinds : undefined,
+        kinds: batch.kinds === undefined && this.plan.changelog === 'append' ? undefined : kinds,
         watermarkAfter: batch.watermarkAfter,
         processingTimeMs: batch.processingTimeMs,
       })
@@ -253,4 +282,14 @@ export class RegularJoinOperator implements Operator {
     const [left, right] = this.sides
     return { stateRows: left.rowCount + right.rowCount, stateBytes: left.byteSize + right.byteSize + this.keys.byteSize }
   }
+}
+
+/** The candidates that satisfy the condition; `ends` moves up with them. */
+function onlyPassed(candidates: readonly number[], ends: number[], passed: Uint8Array): number[] {
+  const partners: number[] = []
+  for (let i = 0, at = 0; i < ends.length; i++) {
+    for (; at < ends[i]; at++) if (passed[at] === 1) partners.push(candidates[at])
+    ends[i] = partners.length
+  }
+  return partners
 }
