@@ -1,6 +1,5 @@
 // The command `millrace`. Each command loads what it needs and no more: --help answers at once.
-import { existsSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import type { SimulateFlags } from './commands/simulate.ts'
 import { environment, type Flags, loadConfig } from './config.ts'
@@ -55,8 +54,11 @@ withServerOptions(program.command('demo').description('start with the demo: real
       const folder = resolve(import.meta.dirname, '../../demo')
       const config = await loadConfig(folder, { ...flags, data: flags.data ?? resolve('.millrace/demo') })
       // The replay begins at the first edit again: what an earlier one left behind would make all of it late.
-      if (!flags.keep && existsSync(join(config.dataFolder, 'topics'))) rmSync(config.dataFolder, { recursive: true, force: true })
-      await serve(config, { watch: false, beside: (platform, signal) => replayDemo(platform, Number(flags.speed), signal) })
+      await serve(config, {
+        watch: false,
+        fresh: !flags.keep,
+        beside: (platform, signal) => replayDemo(platform, Number(flags.speed), signal),
+      })
     }),
   )
 

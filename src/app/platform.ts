@@ -48,11 +48,17 @@ const POLL_MS = 1_000
 /** An editor that saves writes several times: wait until it is done. */
 const EDIT_PAUSE_MS = 150
 
+export interface StartOptions {
+  /** Instead of the project's own. */
+  files?: SqlFile[]
+  /** Deletes all topics first, once the data folder is ours. */
+  fresh?: boolean
+}
+
 /**
- * @param files  instead of the project's own
  * @throws       StreamError: DATA_FOLDER_LOCKED, HTTP_PORT_IN_USE, PROJECT_NOT_FOUND and others of the parts
  */
-export async function startPlatform(config: Config, files?: SqlFile[]): Promise<Platform> {
+export async function startPlatform(config: Config, { files, fresh = false }: StartOptions = {}): Promise<Platform> {
   const logger: Logger = pino({ level: config.json ? 'silent' : 'warn' }, pino.destination(2))
   const startedMs = Date.now()
   const readFiles = () => files ?? readProjectFiles(config.folder)
@@ -64,6 +70,8 @@ export async function startPlatform(config: Config, files?: SqlFile[]): Promise<
     for (const close of closers.toReversed()) await close()
   }
   try {
+    if (fresh) for (const { name } of log.topics()) await log.deleteTopic(name)
+    const sinkPositions = new SinkPositions(join(config.dataFolder, 'catalog', 'sinks.json'), fresh)
     const tokens = new TokenStore(join(config.dataFolder, 'auth', 'tokens.json'))
     const views = new ViewStore({ onDelivered: (latencyMs) => stats.recordLatency(latencyMs) })
     closers.push(() => views.close())
@@ -72,7 +80,7 @@ export async function startPlatform(config: Config, files?: SqlFile[]): Promise<
     const jobs = new JobManager({
       log,
       tables: views,
-      sinkPositions: new SinkPositions(join(config.dataFolder, 'catalog', 'sinks.json')),
+      sinkPositions,
       workerCount: config.workerCount,
       timeZone: config.timeZone,
       now: Date.now,
@@ -116,7 +124,7 @@ export async function startPlatform(config: Config, files?: SqlFile[]): Promise<
       stats,
       version,
       runSql: async (sql, { rowsMax, signal }) => {
-        const statement = prepareAdhoc(jobs, sql)
+        const statement = prepareAdhoc(jobs, sql, (table) => views.copy(table, [], []))
         if (statement.kind === 'query') return { fields: statement.fields, rows: await runBounded(jobs, statement.plan, rowsMax, signal) }
         return { fields: statement.columns.map((name) => ({ name, type: t.string() })), rows: statement.rows }
       },

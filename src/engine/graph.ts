@@ -9,7 +9,7 @@
 //   3. Everything is synchronous: when `push` returns, all consequences of the batch have reached the sinks.
 //   4. `snapshot` between two pushes, restored into a graph of the same plan, continues as if nothing had happened.
 import { type Batch, batchOf, type Field } from '../data/index.ts'
-import type { Plan, TableDef } from '../sql/index.ts'
+import { inputsOf, type Plan, type TableDef } from '../sql/index.ts'
 import { compileCalc } from './expressions/index.ts'
 import type { Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { buildOperator } from './operators/index.ts'
@@ -129,13 +129,6 @@ class WatermarkNode extends Node {
   }
 }
 
-const inputsOf = (plan: Plan): Plan[] => {
-  if ('inputs' in plan) return plan.inputs
-  if ('left' in plan) return [plan.left, plan.right]
-  if ('input' in plan) return [plan.input]
-  return []
-}
-
 /** Scans and VALUES: the runtime hands them their rows. */
 class EntryOperator implements Operator {
   private readonly context: OperatorContext
@@ -147,6 +140,9 @@ class EntryOperator implements Operator {
   }
   advance(): void {}
 }
+
+/** Rows of VALUES, which may be a whole table, go on in batches of this size. */
+const VALUES_BATCH_ROWS = 4096
 
 class CalcOperator implements Operator {
   private readonly run: ReturnType<typeof compileCalc>
@@ -208,7 +204,7 @@ export class Graph {
         node.operator = new WatermarkOperator(plan, context, () => this.partition)
         break
       default:
-        node.operator = buildOperator(plan, context)
+        node.operator = buildOperator(plan, context, this.options.timeZone)
     }
     if (inputs.length === 0 && plan.node !== 'scan') node.inputWatermarks.push(-Infinity)
     return node
@@ -216,8 +212,11 @@ export class Graph {
 
   /** Emits what needs no input (VALUES). Not called after a restore. */
   start(processingTimeMs: number): void {
-    for (const { plan, operator } of this.nodes)
-      if (plan.node === 'values') operator.process(batchOf(plan.fields, plan.rows, { processingTimeMs }), 0)
+    for (const { plan, operator } of this.nodes) {
+      if (plan.node !== 'values') continue
+      for (let at = 0; at < plan.rows.length; at += VALUES_BATCH_ROWS)
+        operator.process(batchOf(plan.fields, plan.rows.slice(at, at + VALUES_BATCH_ROWS), { processingTimeMs }), 0)
+    }
   }
 
   /** Rows of one partition of a source, in order. */

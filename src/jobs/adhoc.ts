@@ -4,13 +4,25 @@ import { type Batch, changeKindTexts, type Field, isRetraction, rowAt } from '..
 import { bindStatement, type Plan, parseStatement } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { JobManager } from './manager.ts'
+import { replaceMaterialized } from './materialized.ts'
 
 export type AdhocStatement = { kind: 'query'; plan: Plan; fields: Field[] } | { kind: 'text'; columns: string[]; rows: string[][] }
 
-/** @throws StreamError of the SQL layer with a position; ADHOC_READ_ONLY */
-export function prepareAdhoc(manager: JobManager, sql: string): AdhocStatement {
+/**
+ * @param tableRows  the rows of a materialized table now
+ * @throws StreamError of the SQL layer with a position; ADHOC_READ_ONLY
+ */
+export function prepareAdhoc(manager: JobManager, sql: string, tableRows: (table: string) => unknown[][]): AdhocStatement {
   const bound = bindStatement(parseStatement(sql), sql, manager.catalog)
-  if (bound.type === 'query') return { kind: 'query', plan: bound.query, fields: bound.query.fields }
+  if (bound.type === 'query') {
+    const plan = replaceMaterialized(bound.query, (table, fields) => ({
+      node: 'values',
+      rows: tableRows(table),
+      fields,
+      changelog: 'append',
+    }))
+    return { kind: 'query', plan, fields: plan.fields }
+  }
   if (bound.type === 'text') return { kind: 'text', columns: bound.columns, rows: bound.rows }
   throw jobErrors('ADHOC_READ_ONLY', {})
 }

@@ -13,7 +13,7 @@ import type { Batch, Field } from '../data/index.ts'
 import type { DeadLetter, FromWorker, JobSpec, QuerySpec, QueryStatus, SinkSpec, SourceSpec } from '../engine/index.ts'
 import { engineErrors } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
-import { Catalog, type Plan, type TableDef } from '../sql/index.ts'
+import { Catalog, inputsOf, type Plan, type TableDef } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { FileError, Project, ProjectQuery } from './project.ts'
 import type { SinkPositions } from './sinkPositions.ts'
@@ -379,9 +379,4 @@ export class JobManager {
 const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].includes(table.options.connector ?? 'kafka')
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
 
-function scannedTables(plan: Plan): TableDef[] {
-  if (plan.node === 'scan') return [plan.table]
-  if ('inputs' in plan) return plan.inputs.flatMap(scannedTables)
-  if ('left' in plan) return [...scannedTables(plan.left), ...scannedTables(plan.right)]
-  return 'input' in plan ? scannedTables(plan.input) : []
-}
+const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))

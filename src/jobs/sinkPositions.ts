@@ -18,9 +18,10 @@ export class SinkPositions {
   private readonly path: string
   private readonly entries: Record<string, Entry>
 
-  constructor(path: string) {
+  /** @param fresh  forget what is known: the topics are empty */
+  constructor(path: string, fresh = false) {
     this.path = path
-    this.entries = read(path)
+    this.entries = fresh ? {} : read(path)
   }
 
   /** How many rows of each partition the query has written already, given the topic's present end offsets. */

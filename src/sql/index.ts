@@ -18,3 +18,4 @@ export {
   textPosition,
 } from './parse.ts'
 export type * from './plan.ts'
+export { inputsOf, withInputs } from './plan-tree.ts'

@@ -10,13 +10,15 @@ const STOP_MS_MAX = 4_500
 export interface ServeOptions {
   /** Take up edits of the project. */
   watch: boolean
+  /** Begin with empty topics. */
+  fresh?: boolean
   /** Runs beside the platform until `signal` is aborted. */
   beside?: (platform: Platform, signal: AbortSignal) => Promise<void>
 }
 
 export async function serve(config: Config, options: ServeOptions): Promise<void> {
   const startedMs = performance.now()
-  const platform = await startPlatform(config)
+  const platform = await startPlatform(config, { fresh: options.fresh })
   const stopping = new AbortController()
   const stop = (signal: NodeJS.Signals) => {
     if (stopping.signal.aborted) process.exit(130)
