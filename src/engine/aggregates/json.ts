@@ -1,19 +1,7 @@
 // Values as JSON text inside JSON_OBJECTAGG and JSON_ARRAYAGG.
 import type { SqlType } from '../../data/index.ts'
-
-const padded = (value: number, width: number): string => String(value).padStart(width, '0')
-
-/** An unscaled decimal as a numeral with all digits of its scale. */
-export function decimalText(value: bigint, scale: number): string {
-  const digits = (value < 0n ? -value : value).toString().padStart(scale + 1, '0')
-  const sign = value < 0n ? '-' : ''
-  return scale === 0 ? sign + digits : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
-}
-
-function timestampText(epochMs: number, fraction: string): string {
-  const date = new Date(epochMs)
-  return `${date.toISOString().slice(0, 19)}${fraction === '' ? '' : `.${fraction}`}`
-}
+import { dateText, timestampText, timestampTextNs, timeText } from '../expressions/calendar.ts'
+import { decimalText } from '../expressions/decimal.ts'
 
 /**
  * JSON text of one value.
@@ -34,19 +22,13 @@ export function jsonText(value: unknown, type: SqlType): string {
       return Number.isInteger(number) ? number.toFixed(1) : String(number)
     }
     case 'DATE':
-      return `"${new Date((value as number) * 86_400_000).toISOString().slice(0, 10)}"`
-    case 'TIME': {
-      const ms = value as number
-      return `"${padded(Math.floor(ms / 3_600_000), 2)}:${padded(Math.floor(ms / 60_000) % 60, 2)}:${padded(Math.floor(ms / 1000) % 60, 2)}"`
-    }
+      return `"${dateText(value as number)}"`
+    case 'TIME':
+      return `"${timeText(value as number, type.precision)}"`
     case 'TIMESTAMP':
     case 'TIMESTAMP_LTZ': {
-      const end = type.kind === 'TIMESTAMP' ? '' : 'Z'
-      const ns = typeof value === 'bigint' ? value : BigInt(value as number) * 1_000_000n
-      const ms = Number(ns / 1_000_000n) - (ns % 1_000_000n < 0n ? 1 : 0)
-      const rest = ((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
-      const fraction = padded(Number(rest), 9).slice(0, type.precision)
-      return `"${timestampText(ms, fraction.replace(/0+$/, ''))}${end}"`
+      const text = typeof value === 'bigint' ? timestampTextNs(value, type.precision) : timestampText(value as number, type.precision)
+      return `"${text.replace(' ', 'T')}${type.kind === 'TIMESTAMP' ? '' : 'Z'}"`
     }
     case 'ARRAY':
       return `[${(value as unknown[]).map((element) => jsonText(element, type.element)).join(',')}]`

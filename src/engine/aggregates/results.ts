@@ -1,8 +1,9 @@
 // Results of aggregates that are made of primitives, as columns.
 import { type Column, laneOf } from '../../data/index.ts'
+import { divideRounded, rescale } from '../expressions/decimal.ts'
 import type { Cells } from './kernels.ts'
 import type { AggregateLayout, Finisher } from './layout.ts'
-import { decimalScaleOf, divideHalfUp, inDecimalRange, rescale } from './values.ts'
+import { decimalScaleOf, inDecimalRange } from './values.ts'
 
 /** The groups of a result: `groups[0 … count)`, or from … from+count-1. */
 export interface GroupRange {
@@ -128,7 +129,7 @@ function averageOf({ call, value }: PrimitiveFinisher) {
     const factor = decimalScaleOf(type) - decimalScaleOf(argTypes[0])
     return ({ boxed }: Cells, _base: number, group: number, n: number) => {
       const sum = boxed[at][group] as bigint | null | undefined
-      return sum === null || sum === undefined ? null : inDecimalRange(divideHalfUp(rescale(sum, 0, factor), BigInt(n)))
+      return sum === null || sum === undefined ? null : inDecimalRange(divideRounded(rescale(sum, 0, factor), BigInt(n)))
     }
   }
   if (arithmetic === 'i64')
@@ -173,8 +174,8 @@ function statisticOf({ call, value, square }: PrimitiveFinisher) {
       if (denominator === 0) return null
       const sum = (boxed[sumAt][group] as bigint | undefined) ?? 0n
       const squares = rescale((boxed[squareAt][group] as bigint | undefined) ?? 0n, 2 * scale, 6)
-      const mean = divideHalfUp(rescale(sum * sum, 2 * scale, 6), BigInt(n))
-      const variance = divideHalfUp(squares - mean, BigInt(denominator))
+      const mean = divideRounded(rescale(sum * sum, 2 * scale, 6), BigInt(n))
+      const variance = divideRounded(squares - mean, BigInt(denominator))
       if (!isDeviation) return inDecimalRange(rescale(variance, 6, scale))
       const root = Math.sqrt(Number(variance) / 1e6)
       return Number.isNaN(root) ? null : inDecimalRange(decimalOf(root, scale))
@@ -219,5 +220,5 @@ function decimalOf(value: number, scale: number): bigint {
   const exponent = Number(exponentText) - fraction.length
   return exponent >= -scale
     ? BigInt(whole + fraction) * 10n ** BigInt(exponent + scale)
-    : divideHalfUp(BigInt(whole + fraction), 10n ** BigInt(-exponent - scale))
+    : divideRounded(BigInt(whole + fraction), 10n ** BigInt(-exponent - scale))
 }

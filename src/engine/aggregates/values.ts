@@ -2,24 +2,9 @@
 import type { SqlType } from '../../data/index.ts'
 
 const decimalLimit = 10n ** 38n
-const powersOfTen = Array.from({ length: 78 }, (_, exponent) => 10n ** BigInt(exponent))
-export const powerOfTen = (exponent: number): bigint => powersOfTen[exponent]
 
 /** A DECIMAL of up to 38 digits, or null where it has more. */
 export const inDecimalRange = (value: bigint): bigint | null => (value < decimalLimit && value > -decimalLimit ? value : null)
-
-/** Quotient rounded half away from zero, as Java's HALF_UP. */
-export function divideHalfUp(dividend: bigint, divisor: bigint): bigint {
-  const quotient = dividend / divisor
-  const rest = dividend - quotient * divisor
-  const twice = (rest < 0n ? -rest : rest) * 2n
-  if (twice < (divisor < 0n ? -divisor : divisor)) return quotient
-  return dividend < 0n === divisor < 0n ? quotient + 1n : quotient - 1n
-}
-
-/** An unscaled decimal brought from one scale to another. */
-export const rescale = (value: bigint, fromScale: number, toScale: number): bigint =>
-  toScale >= fromScale ? value * powersOfTen[toScale - fromScale] : divideHalfUp(value, powersOfTen[fromScale - toScale])
 
 /**
  * Order of text by code points, which is the order of its UTF-8 bytes; JS compares UTF-16 units, which differ above U+E000.

@@ -1,7 +1,6 @@
 // Wall-clock time of a zone: windows over TIMESTAMP_LTZ are cut in the session's zone, not in UTC.
+import { zoneOf } from '../expressions/calendar.ts'
 
-/** Offsets change at multiples of a quarter of an hour (UTC), so one look-up serves a quarter. */
-const quarterMs = 900_000
 const hourMs = 3_600_000
 
 export interface ZoneClock {
@@ -17,71 +16,22 @@ export interface ZoneClock {
 const identity = (ms: number): number => ms
 const utcClock: ZoneClock = { isUtc: true, toLocal: identity, toEpochForTimer: identity, toEpoch: identity }
 
+/** @throws StreamError EXPRESSION_ARGUMENT_INVALID for an unknown zone */
 export function zoneClock(timeZone: string): ZoneClock {
-  if (timeZone === 'UTC' || timeZone === 'Etc/UTC' || timeZone === 'Z') return utcClock
-  const offsetAt = offsetFunction(timeZone)
-  // Java's rule: in a gap the clock is moved on by the gap's length; in an overlap the earlier offset counts.
-  const toEpoch = (localMs: number): number => {
-    if (!Number.isFinite(localMs)) return localMs
-    const before = offsetAt(localMs - 24 * hourMs)
-    const after = offsetAt(localMs + 24 * hourMs)
-    const early = localMs - before
-    const late = localMs - after
-    if (before === after || offsetAt(early) === before) return early
-    if (offsetAt(late) === after) return late
-    return early
-  }
+  if (timeZone === 'UTC') return utcClock
+  const { offsetMs, toUtc } = zoneOf(timeZone)
   return {
     isUtc: false,
-    toLocal: (epochMs) => (Number.isFinite(epochMs) ? epochMs + offsetAt(epochMs) : epochMs),
-    toEpoch,
+    toLocal: (epochMs) => epochMs + offsetMs(epochMs),
+    toEpoch: toUtc,
     // A window's end in the hour that exists twice fires at the second; one in the skipped hour at the jump.
     // Source: Flink's TimeWindowUtil.toEpochMillsForTimer.
     toEpochForTimer: (localMs) => {
-      const first = toEpoch(localMs)
-      const second = toEpoch(localMs + hourMs)
+      const first = toUtc(localMs)
+      const second = toUtc(localMs + hourMs)
       if (second - first > hourMs) return second - hourMs
       if (second === first) return first - (((first % hourMs) + hourMs) % hourMs)
       return first
     },
-  }
-}
-
-function offsetFunction(timeZone: string): (epochMs: number) => number {
-  const format = new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    hourCycle: 'h23',
-    era: 'short',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  })
-  const measured = (epochMs: number): number => {
-    const parts: Record<string, string> = {}
-    for (const { type, value } of format.formatToParts(epochMs)) parts[type] = value
-    const year = parts.era === 'BC' ? 1 - Number(parts.year) : Number(parts.year)
-    const local = new Date(0)
-    local.setUTCFullYear(year, Number(parts.month) - 1, Number(parts.day))
-    local.setUTCHours(Number(parts.hour), Number(parts.minute), Number(parts.second), 0)
-    return local.getTime() - epochMs
-  }
-  const known = new Map<number, number>()
-  let lastQuarter = NaN
-  let lastOffset = 0
-  return (epochMs) => {
-    const quarter = Math.floor(epochMs / quarterMs)
-    if (quarter === lastQuarter) return lastOffset
-    let offset = known.get(quarter)
-    if (offset === undefined) {
-      offset = measured(quarter * quarterMs)
-      if (known.size > 100_000) known.clear()
-      known.set(quarter, offset)
-    }
-    lastQuarter = quarter
-    lastOffset = offset
-    return offset
   }
 }
