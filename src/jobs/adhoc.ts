@@ -1,10 +1,16 @@
 // SQL typed by a person: one statement over the project's names. It changes nothing.
 import { baseErrors, reviveError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, isRetraction, rowAt } from '../data/index.ts'
-import { bindStatement, type Plan, parseStatement } from '../sql/index.ts'
+import { rowOrder } from '../engine/index.ts'
+import { bindStatement, explainPlan, type Plan, parseExpression, parseStatement, type SortKey } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { JobManager } from './manager.ts'
 import { replaceMaterialized } from './materialized.ts'
+
+/** No answer has more rows. */
+const RESULT_ROWS_MAX = 100_000
+/** A larger materialized table is not copied to a worker. */
+const TABLE_ROWS_MAX = 200_000
 
 export type AdhocStatement = { kind: 'query'; plan: Plan; fields: Field[] } | { kind: 'text'; columns: string[]; rows: string[][] }
 
@@ -13,39 +19,52 @@ export type AdhocStatement = { kind: 'query'; plan: Plan; fields: Field[] } | { 
  * @throws StreamError of the SQL layer with a position; ADHOC_READ_ONLY
  */
 export function prepareAdhoc(manager: JobManager, sql: string, tableRows: (table: string) => unknown[][]): AdhocStatement {
-  const bound = bindStatement(parseStatement(sql), sql, manager.catalog)
-  if (bound.type === 'query') {
-    const plan = replaceMaterialized(bound.query, (table, fields) => ({
-      node: 'values',
-      rows: tableRows(table),
-      fields,
-      changelog: 'append',
-    }))
-    return { kind: 'query', plan, fields: plan.fields }
+  const statement = parseStatement(sql)
+  // What has an end can be sorted as a whole: to the planner, that is a LIMIT which no answer reaches.
+  if (statement.type === 'query' && statement.query.orderBy.length > 0)
+    statement.query.limit ??= parseExpression(String(RESULT_ROWS_MAX + 1))
+  const bound = bindStatement(statement, sql, manager.catalog)
+  switch (bound.type) {
+    case 'query': {
+      const plan = replaceMaterialized(bound.query, (table, fields) => {
+        const rows = tableRows(table)
+        if (rows.length > TABLE_ROWS_MAX)
+          throw jobErrors('ADHOC_TABLE_TOO_LARGE', { table, rowCount: rows.length, rowsMax: TABLE_ROWS_MAX })
+        return { node: 'values', rows, fields, changelog: 'append' }
+      })
+      return { kind: 'query', plan, fields: plan.fields }
+    }
+    case 'text':
+      return { kind: 'text', columns: bound.columns, rows: bound.rows }
+    case 'explain': {
+      const rows = bound.plans.map(({ target, query }) => [`${target === undefined ? '' : `${target} <- `}${explainPlan(query)}`])
+      return { kind: 'text', columns: ['plan'], rows }
+    }
+    default:
+      throw jobErrors('ADHOC_READ_ONLY', {})
   }
-  if (bound.type === 'text') return { kind: 'text', columns: bound.columns, rows: bound.rows }
-  throw jobErrors('ADHOC_READ_ONLY', {})
 }
 
 /**
- * The result of a query over what is in the log now, its changelog applied.
+ * The result of a query over what is in the log now, its changelog applied, in the order that it asks for.
  *
  * @param rowsMax  more rows than this end the query with ADHOC_TOO_MANY_ROWS
  */
-export function runBounded(manager: JobManager, plan: Plan, rowsMax: number, signal: AbortSignal): Promise<unknown[][]> {
-  return new Promise((resolve, reject) => {
-    const rows = new Map<string, { row: unknown[]; count: number }>()
-    const stop = manager.runAdhoc(plan, {
+export async function runBounded(manager: JobManager, plan: Plan, rowsMax: number, signal: AbortSignal): Promise<unknown[][]> {
+  const { plan: ordered, orderBy } = withSortColumns(plan)
+  const rows = await new Promise<unknown[][]>((resolve, reject) => {
+    const result = new Map<string, { row: unknown[]; count: number }>()
+    const stop = manager.runAdhoc(ordered, {
       bounded: true,
       onChanges: (batch) => {
-        applyChanges(rows, batch)
-        if (rows.size <= rowsMax) return
+        applyChanges(result, batch, ordered)
+        if (result.size <= rowsMax) return
         stop()
         reject(jobErrors('ADHOC_TOO_MANY_ROWS', { rowsMax }))
       },
       onEnd: (error) => {
         if (error) reject(reviveError(error, 400))
-        else resolve([...rows.values()].flatMap(({ row, count }) => Array.from({ length: count }, () => row)))
+        else resolve([...result.values()].flatMap(({ row, count }) => Array.from({ length: count }, () => row)))
       },
     })
     signal.addEventListener('abort', () => {
@@ -53,16 +72,35 @@ export function runBounded(manager: JobManager, plan: Plan, rowsMax: number, sig
       reject(baseErrors('INTERNAL', { message: 'the client has gone' }))
     })
   })
+  if (rows.length > rowsMax) throw jobErrors('ADHOC_TOO_MANY_ROWS', { rowsMax })
+  if (orderBy.length > 0) rows.sort(rowOrder(orderBy))
+  return ordered === plan ? rows : rows.map((row) => row.slice(0, plan.fields.length))
 }
 
-function applyChanges(rows: Map<string, { row: unknown[]; count: number }>, batch: Batch): void {
+/** A changelog has no order: where the query asks for one, its sort columns come along, behind the others. */
+function withSortColumns(plan: Plan): { plan: Plan; orderBy: SortKey[] } {
+  if (plan.node === 'limit' || plan.node === 'sort') return { plan, orderBy: plan.orderBy }
+  if (plan.node !== 'calc' || (plan.input.node !== 'limit' && plan.input.node !== 'sort')) return { plan, orderBy: [] }
+  const { orderBy, fields } = plan.input
+  const added = orderBy.map(({ column }, i) => ({ name: `sort ${i}`, type: fields[column].type }))
+  const projections = orderBy.map(({ column }) => ({ kind: 'column' as const, index: column, type: fields[column].type }))
+  return {
+    plan: { ...plan, fields: [...plan.fields, ...added], projections: [...plan.projections, ...projections] },
+    orderBy: orderBy.map((key, i) => ({ ...key, column: plan.fields.length + i })),
+  }
+}
+
+function applyChanges(rows: Map<string, { row: unknown[]; count: number }>, batch: Batch, { changelog, upsertKey }: Plan): void {
+  const isUpsert = changelog === 'upsert' && upsertKey !== undefined
   for (let i = 0; i < batch.rowCount; i++) {
     const row = rowAt(batch, i)
-    const key = JSON.stringify(row, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value instanceof Map ? [...value] : value))
-    const entry = rows.get(key) ?? { row, count: 0 }
-    entry.count += isRetraction(batch.kinds?.[i] ?? 0) ? -1 : 1
-    if (entry.count === 0) rows.delete(key)
-    else rows.set(key, entry)
+    const key = JSON.stringify(isUpsert ? upsertKey.map((column) => row[column]) : row, (_key, value) =>
+      typeof value === 'bigint' ? `${value}n` : value instanceof Map ? [...value] : value,
+    )
+    const isGone = isRetraction(batch.kinds?.[i] ?? 0)
+    const count = isUpsert ? Number(!isGone) : (rows.get(key)?.count ?? 0) + (isGone ? -1 : 1)
+    if (count === 0) rows.delete(key)
+    else rows.set(key, { row, count })
   }
 }
 

@@ -44,6 +44,13 @@ export const jobErrors = defineErrors({
     message: (p) => `the result has more than ${p.rowsMax} rows`,
     hint: () => 'Aggregate, filter with WHERE, or make it a materialized table.',
   }),
+  ADHOC_TABLE_TOO_LARGE: spec<{ table: string; rowCount: number; rowsMax: number }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the table "${p.table}" has ${p.rowCount} rows; a query can read one of up to ${p.rowsMax}`,
+    hint: (p) => `Read what you need with GET /v1/tables/${p.table}?column=value, or make the query a materialized table.`,
+  }),
   TABLE_DEFINED_TWICE: spec<{ table: string; file: string }>({
     kind: 'user',
     httpStatus: 400,
