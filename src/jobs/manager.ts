@@ -111,6 +111,8 @@ export class JobManager {
       const specs: QuerySpec[] = []
       for (const query of queries)
         await this.guarded(project, report, query.id, async () => {
+          // What cannot be read stops this query alone.
+          this.sourcesOf([query.plan])
           specs.push(await this.specOf(query))
           report.started.push(query.id)
         })

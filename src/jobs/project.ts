@@ -61,12 +61,18 @@ export function readProjectFiles(folder: string): SqlFile[] {
 
 export function bindProject(files: SqlFile[]): Project {
   const project: Project = { files, catalog: new Catalog(), tables: [], queries: [], settings: new Map(), errors: [] }
+  // A query over a materialized table computes that table's rows itself, from the log; a person's query reads the live rows.
+  const catalog = new Catalog()
   for (const file of files) {
     try {
       for (const statement of parseScript(file.text)) {
-        const bound = bindStatement(statement, file.text, project.catalog)
+        const bound = bindStatement(statement, file.text, catalog)
         add(project, file, bound, file.text.slice(statement.span.start, statement.span.end))
-        applyStatement(bound, project.catalog)
+        for (const one of [project.catalog, catalog]) applyStatement(bound, one)
+        if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
+          const { start, end } = statement.query.span
+          catalog.add({ kind: 'materialized table', table: bound.table, query: file.text.slice(start, end) })
+        }
       }
     } catch (error) {
       if (!isStreamError(error)) throw error

@@ -12,7 +12,7 @@ import { emptyScope, findLocal, joinScopes, retyped, scopeOf } from './bind-scop
 import { bindCondition } from './bind-subquery.ts'
 import { bindTemporalJoin } from './bind-temporal.ts'
 import { bindWindowFunction } from './bind-window.ts'
-import { plainName } from './catalog.ts'
+import { plainName, type ViewDef } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey, hasOuterReference, mapExpr, shiftColumns } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
@@ -104,19 +104,21 @@ function bindNamed(name: QualifiedName, context: BindContext, options: Record<st
     case 'table':
       return scanPlan({ ...entry.table, options: { ...entry.table.options, ...options } }, context)
     case 'materialized table':
-      return scanPlan(tableOfMaterialized(entry.table), context)
-    case 'view': {
-      const { sql, fields } = entry.view
-      const statement = parseStatement(sql)
-      if (statement.type !== 'query')
-        throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'a query of view', name: entry.view.name, span: name.span })
-      const plan = placed(sql, () => bindQuery(statement.query, { ...context, withTables: new Map() }, undefined))
-      return renamed(
-        plan,
-        fields.map((field) => field.name),
-      )
-    }
+      if (entry.query === undefined) return scanPlan(tableOfMaterialized(entry.table), context)
+      return bindView({ name: entry.table.name, fields: entry.table.fields, sql: entry.query }, name, context)
+    case 'view':
+      return bindView(entry.view, name, context)
   }
+}
+
+function bindView({ name, fields, sql }: ViewDef, { span }: QualifiedName, context: BindContext): Plan {
+  const statement = parseStatement(sql)
+  if (statement.type !== 'query') throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'a query of view', name, span })
+  const plan = placed(sql, () => bindQuery(statement.query, { ...context, withTables: new Map() }, undefined))
+  return renamed(
+    plan,
+    fields.map((field) => field.name),
+  )
 }
 
 const tableOfMaterialized = (table: MaterializedTableDef): TableDef => ({

@@ -22,7 +22,8 @@ export interface FunctionDef {
 export type CatalogEntry =
   | { kind: 'table'; table: TableDef }
   | { kind: 'view'; view: ViewDef }
-  | { kind: 'materialized table'; table: MaterializedTableDef }
+  /** With `query`, the text of its SELECT, it is read as a view is: its rows are computed again. */
+  | { kind: 'materialized table'; table: MaterializedTableDef; query?: string }
 
 export const DEFAULT_CATALOG = 'default_catalog'
 export const DEFAULT_DATABASE = 'default_database'
