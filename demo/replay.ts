@@ -32,9 +32,8 @@ export interface ReplayOptions {
 interface Edit {
   timeMs: number
   topic: string
-  /** The event's text before and after its time. */
-  head: string
-  tail: string
+  /** The event's text behind its time; bytes, because as strings the recording would take three times the memory. */
+  tail: Buffer
 }
 
 const root = resolve(import.meta.dirname, '..')
@@ -54,7 +53,7 @@ export const topicOf = (edit: { isNew: boolean; isRobot: boolean }): string =>
 function editOf(line: string): Edit {
   const event = JSON.parse(line) as { time: string; isNew: boolean; isRobot: boolean }
   const { time, ...rest } = event
-  return { timeMs: Date.parse(time), topic: topicOf(event), head: '{"time":"', tail: `",${JSON.stringify(rest).slice(1)}` }
+  return { timeMs: Date.parse(time), topic: topicOf(event), tail: Buffer.from(`",${JSON.stringify(rest).slice(1)}\n`) }
 }
 
 /** Until `signal` is aborted. */
@@ -71,24 +70,24 @@ export async function replayWiki({ url, speed, token, afterMs = -Infinity, file,
     const startedMs = performance.now()
     for (let next = 0, batch = 0; next < edits.length && !signal.aborted; batch++) {
       const dueMs = firstMs + (performance.now() - startedMs) * speed
-      const bodies = new Map<string, string[]>()
+      const bodies = new Map<string, Buffer[]>()
       const end = Math.min(edits.length, next + BATCH_EDITS_MAX)
       for (; next < end && edits[next].timeMs <= dueMs; next++) {
-        const { timeMs, topic, head, tail } = edits[next]
-        const lines = bodies.get(topic) ?? []
-        lines.push(head + new Date(timeMs + shiftMs).toISOString() + tail)
-        bodies.set(topic, lines)
+        const { timeMs, topic, tail } = edits[next]
+        const parts = bodies.get(topic) ?? []
+        parts.push(Buffer.from(`{"time":"${new Date(timeMs + shiftMs).toISOString()}`), tail)
+        bodies.set(topic, parts)
       }
       await Promise.all(
-        [...bodies].map(([topic, lines]) =>
-          post(`${url}/v1/topics/${topic}/events`, lines.join('\n'), `${run}-${round}-${batch}-${topic}`),
+        [...bodies].map(([topic, parts]) =>
+          post(`${url}/v1/topics/${topic}/events`, Buffer.concat(parts), `${run}-${round}-${batch}-${topic}`),
         ),
       )
       if (next < end) await sleep(TICK_MS, undefined, { signal }).catch(() => {})
     }
   }
 
-  async function post(address: string, body: string, idempotencyKey: string): Promise<void> {
+  async function post(address: string, body: Buffer<ArrayBuffer>, idempotencyKey: string): Promise<void> {
     const headers = {
       'content-type': 'application/x-ndjson',
       'idempotency-key': idempotencyKey,

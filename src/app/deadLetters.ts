@@ -16,6 +16,7 @@ const letters = new Counter({
   labelNames: ['outcome'],
   registers: [metrics],
 })
+const sha256 = (raw: Uint8Array): string => createHash('sha256').update(raw).digest('hex')
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 
 export class DeadLetters {
@@ -24,6 +25,8 @@ export class DeadLetters {
   private pending = 0
   /** Newest offset of each input partition that has a letter: reading the log again after a restart adds none twice. */
   private readonly kept = new Map<string, number>()
+  /** For each topic: rows without an offset that an earlier run kept, and how often they are still to be met. */
+  private readonly keptRows = new Map<string, Map<string, number>>()
 
   constructor(log: Log, logger: Logger) {
     this.log = log
@@ -52,13 +55,34 @@ export class DeadLetters {
     }
   }
 
-  private isFresh({ topic, partition, offset }: DeadLetter): boolean {
-    if (offset < 0) return true
+  private isFresh({ topic, partition, offset, raw, error }: DeadLetter): boolean {
+    if (offset < 0) return this.isFreshRow(topic, `${error.code} ${sha256(raw)}`)
     const source = sourceOf(topic, partition)
     if (!this.kept.has(source)) this.kept.set(source, this.newestKept(topic, partition))
     if (offset <= this.kept.get(source)!) return false
     this.kept.set(source, offset)
     return true
+  }
+
+  /** A row without an offset was kept by an earlier run as often as its like is in the topic: so often it is not kept again. */
+  private isFreshRow(topic: string, row: string): boolean {
+    let known = this.keptRows.get(topic)
+    if (!known) this.keptRows.set(topic, (known = this.countKeptRows(topic)))
+    const left = known.get(row) ?? 0
+    if (left > 0) known.set(row, left - 1)
+    return left === 0
+  }
+
+  private countKeptRows(topic: string): Map<string, number> {
+    const counts = new Map<string, number>()
+    if (!this.log.topic(`${topic}.invalid`)) return counts
+    for (const { headers } of this.log.readMessages(`${topic}.invalid`, { newest: true, limit: LETTERS_PENDING_MAX })) {
+      const text = (name: string) => Buffer.from(headers.find(([header]) => header === name)?.[1] ?? []).toString('utf8')
+      if (!text('source').startsWith('query over ')) continue
+      const row = `${text('rule')} ${text('sha256')}`
+      counts.set(row, (counts.get(row) ?? 0) + 1)
+    }
+    return counts
   }
 
   /** What an earlier run kept, from the newest records of the topic of letters. */
@@ -90,7 +114,7 @@ export class DeadLetters {
           ['message', bytes(error.message)],
           ['source', bytes(offset < 0 ? `query over ${from}` : `${sourceOf(from, partition)}/${offset}`)],
           ['length', bytes(String(raw.length))],
-          ['sha256', bytes(createHash('sha256').update(raw).digest('hex'))],
+          ['sha256', bytes(sha256(raw))],
           ['ingested_at', bytes(String(nowMs))],
         ],
       })),

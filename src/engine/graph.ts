@@ -182,8 +182,8 @@ export class Graph {
     const context: OperatorContext = {
       emit: (batch) => node.emit(batch),
       count: (counter, n = 1) => hooks.count(counter, n),
-      late: (batch, rows) => hooks.late(batch, rows, fields[0]),
-      rowFailed: (batch, row, error) => hooks.rowFailed(batch, row, error, fields[0]),
+      late: (batch, rows, shape = fields[0]) => hooks.late(batch, rows, shape),
+      rowFailed: (batch, row, error, shape = fields[0]) => hooks.rowFailed(batch, row, error, shape),
       inputFields: fields,
       outputFields: plan.fields,
     }

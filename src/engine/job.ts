@@ -7,7 +7,7 @@
 //   1. A query that fails is taken out, with its reason told; the others go on.
 //   2. `step` does a bounded amount of work and never waits.
 import { type StreamError, toStreamError } from '../base/index.ts'
-import { type Batch, changeKindTexts, type Field, rowAt } from '../data/index.ts'
+import { type Batch, changeKindTexts, type Field, valueAt } from '../data/index.ts'
 import { engineErrors } from './errors.ts'
 import { formatValue } from './expressions/index.ts'
 import { Graph } from './graph.ts'
@@ -237,7 +237,7 @@ export class Job {
 
   private late(query: RunningQuery, batch: Batch, rows: number[], fields: Field[]): void {
     query.lateRows += rows.length
-    for (const row of rows) query.lateSamples.push(rowAt(batch, row).map((value, i) => formatValue(value, fields[i].type)))
+    for (const row of rows) query.lateSamples.push(fields.map(({ type }, i) => formatValue(valueAt(batch.columns[i], row), type)))
     if (query.lateSamples.length > LATE_SAMPLES_MAX) query.lateSamples.splice(0, query.lateSamples.length - LATE_SAMPLES_MAX)
   }
 
@@ -247,7 +247,7 @@ export class Job {
     const spec = this.spec.sources.find((source) => source.table === query.graph.sources[0]?.table.name)
     if (!spec || spec.onError === 'fail') throw failure
     query.failedRows++
-    const values = rowAt(batch, row).map((value, i) => formatValue(value, fields[i].type))
+    const values = fields.map(({ type }, i) => formatValue(valueAt(batch.columns[i], row), type))
     const kind = batch.kinds ? { '@op': changeKindTexts[batch.kinds[row] as 0] } : {}
     const object = Object.fromEntries(fields.map((field, i) => [field.name, values[i]]))
     const text = JSON.stringify({ ...object, ...kind }, (_key, value) => (typeof value === 'bigint' ? String(value) : value))

@@ -32,10 +32,10 @@ export interface OperatorStatus {
 export interface OperatorContext {
   emit: Emit
   count(counter: string, n?: number): void
-  /** A row that is dropped for being late: counted, sampled and, if asked, routed. `rows` are ordinals into `batch`. */
-  late(batch: Batch, rows: number[]): void
+  /** A row that is dropped for being late: counted, sampled and, if asked, routed. `rows` are ordinals into `batch`, whose columns are `fields`, or those of the first input. */
+  late(batch: Batch, rows: number[], fields?: Field[]): void
   /** A row whose expression failed (cast, division by zero). Throws in mode 'fail'; else the row is kept as a dead letter and the rest goes on. */
-  rowFailed(batch: Batch, row: number, error: Error): void
+  rowFailed(batch: Batch, row: number, error: Error, fields?: Field[]): void
   inputFields: Field[][]
   outputFields: Field[]
 }

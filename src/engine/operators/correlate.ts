@@ -25,7 +25,7 @@ export class CorrelateOperator implements Operator {
     this.withOrdinality = plan.fn === 'UNNEST_WITH_ORDINALITY'
     this.elementFields = this.withOrdinality ? plan.outputFields.slice(0, -1) : plan.outputFields
     this.condition = compileCondition(plan.condition, [...plan.input.fields, ...plan.outputFields], timeZone, (pairs, row, error) =>
-      context.rowFailed(pairs, row, error),
+      context.rowFailed(pairs, row, error, [...plan.input.fields, ...plan.outputFields]),
     )
     const [arg] = plan.args
     if (arg.kind === 'column') this.collectionOf = (batch) => batch.columns[arg.index]

@@ -46,7 +46,7 @@ export class IntervalJoinOperator implements Operator {
     this.context = context
     this.pairFields = [...plan.left.fields, ...plan.right.fields]
     this.condition = compileCondition(plan.condition, this.pairFields, timeZone, (pairs, row, error) =>
-      context.rowFailed(pairs, row, error),
+      context.rowFailed(pairs, row, error, context.inputFields.flat()),
     )
     this.output = new RowOutput(plan.fields, context)
     this.keys = [new KeyedStates(plan.left.fields, plan.leftKeys), new KeyedStates(plan.right.fields, plan.rightKeys)]
@@ -75,7 +75,12 @@ export class IntervalJoinOperator implements Operator {
     for (let row = 0; row < batch.rowCount; row++) {
       if (isNullAt(timeColumn, row)) {
         const field = (input === 0 ? plan.left : plan.right).fields[input === 0 ? plan.leftTime : plan.rightTime]
-        this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: field.name, table: 'interval join' }))
+        this.context.rowFailed(
+          batch,
+          row,
+          engineErrors('ROWTIME_NULL', { column: field.name, table: 'interval join' }),
+          this.context.inputFields[input],
+        )
         continue
       }
       const watermarkMs = Math.max(this.watermarkMs, batch.watermarksBefore?.[row] ?? -Infinity)

@@ -70,7 +70,7 @@ export class RegularJoinOperator implements Operator {
     this.plan = plan
     this.context = context
     this.condition = compileCondition(plan.condition, [...plan.left.fields, ...plan.right.fields], timeZone, (pairs, row, error) =>
-      context.rowFailed(pairs, row, error),
+      context.rowFailed(pairs, row, error, context.inputFields.flat()),
     )
     this.types = [plan.left.fields.map(({ type }) => type), plan.right.fields.map(({ type }) => type)]
     this.keyColumns = [plan.leftKeys, plan.rightKeys]

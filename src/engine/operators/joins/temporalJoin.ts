@@ -49,7 +49,7 @@ export class TemporalJoinOperator implements Operator {
     this.context = context
     this.pairFields = [...plan.left.fields, ...plan.right.fields]
     this.condition = compileCondition(plan.condition, this.pairFields, timeZone, (pairs, row, error) =>
-      context.rowFailed(pairs, row, error),
+      context.rowFailed(pairs, row, error, context.inputFields.flat()),
     )
     this.output = new RowOutput(plan.fields, context)
     this.isEventTime = plan.left.fields[plan.leftTime].timeAttribute !== 'processing'
@@ -68,7 +68,7 @@ export class TemporalJoinOperator implements Operator {
       if (this.isEventTime && isNullAt(timeColumn, row)) {
         const { fields } = input === 0 ? this.plan.left : this.plan.right
         const { name } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
-        this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: name, table: 'temporal join' }))
+        this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: name, table: 'temporal join' }), fields)
       } else if (keys !== undefined) this.addVersion(batch, row, keys[row], this.isEventTime ? timeAt(timeColumn, row) : 0)
       else if (this.isEventTime)
         heapPush(this.waiting, { time: timeAt(timeColumn, row), arrival: this.arrivals++, row: rowAt(batch, row) }, first)

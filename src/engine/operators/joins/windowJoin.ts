@@ -31,7 +31,7 @@ export class WindowJoinOperator implements Operator {
     this.context = context
     this.pairFields = [...plan.left.fields, ...plan.right.fields]
     this.condition = compileCondition(plan.condition, this.pairFields, timeZone, (pairs, row, error) =>
-      context.rowFailed(pairs, row, error),
+      context.rowFailed(pairs, row, error, context.inputFields.flat()),
     )
     this.output = new RowOutput(plan.fields, context)
   }
@@ -53,7 +53,7 @@ export class WindowJoinOperator implements Operator {
       if (window === undefined) this.windows.set(id, (window = { start, end, sides: [[], []] }))
       window.sides[input].push(rowAt(batch, row))
     }
-    if (late.length > 0) this.context.late(batch, late)
+    if (late.length > 0) this.context.late(batch, late, this.context.inputFields[input])
   }
 
   advance(watermarkMs: number): void {
