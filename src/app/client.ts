@@ -1,5 +1,6 @@
 // The command line's side of the HTTP API.
 import { WebSocket } from 'ws'
+import { reviveError } from '../base/index.ts'
 import type { ApiError } from '../serve/contract.ts'
 import { appErrors } from './errors.ts'
 
@@ -10,9 +11,16 @@ export interface Target {
 
 const authorization = ({ token }: Target): Record<string, string> => (token ? { authorization: `Bearer ${token}` } : {})
 
-/** @throws StreamError SERVER_UNREACHABLE, SERVER_REFUSED */
+/** @throws StreamError OPTION_INVALID */
+function addressOf({ url }: Target, path: string): URL {
+  if (!URL.canParse(url) || !/^https?:/.test(url))
+    throw appErrors('OPTION_INVALID', { option: '--url', value: url, expected: 'an address such as http://127.0.0.1:7070' })
+  return new URL(path, url)
+}
+
+/** @throws StreamError OPTION_INVALID, SERVER_UNREACHABLE, SERVER_TOKEN_MISSING, SERVER_STRANGE, and what the server says, with its HTTP status */
 export async function call(target: Target, path: string, init: RequestInit = {}): Promise<Response> {
-  const url = new URL(path, target.url).href
+  const url = addressOf(target, path).href
   let response: Response
   try {
     response = await fetch(url, { ...init, headers: { ...authorization(target), ...init.headers } })
@@ -21,16 +29,17 @@ export async function call(target: Target, path: string, init: RequestInit = {})
     throw appErrors('SERVER_UNREACHABLE', { url: target.url, reason: cause?.message || (error as Error).message }, { cause: error })
   }
   if (response.ok) return response
-  const body = (await response.json().catch(() => undefined)) as ApiError | undefined
-  const { code = 'HTTP', message = response.statusText, hint = '' } = body?.error ?? {}
-  throw appErrors('SERVER_REFUSED', { url, status: response.status, code, message, hint })
+  const body = (await response.json().catch(() => undefined)) as Partial<ApiError> | undefined
+  if (body?.error?.code === 'HTTP_TOKEN_MISSING') throw appErrors('SERVER_TOKEN_MISSING', { url: target.url })
+  if (body?.error) throw reviveError({ ...body.error, params: body.error.params ?? {} }, response.status)
+  throw appErrors('SERVER_STRANGE', { url, status: response.status, reason: response.statusText })
 }
 
 export const getJson = async <T>(target: Target, path: string): Promise<T> => (await call(target, path)).json() as Promise<T>
 
 /** Frames of a WebSocket until it closes or `signal` is aborted. */
 export async function* frames<T>(target: Target, path: string, signal: AbortSignal): AsyncGenerator<T> {
-  const socket = new WebSocket(new URL(path, target.url.replace(/^http/, 'ws')).href, { headers: authorization(target) })
+  const socket = new WebSocket(addressOf(target, path).href.replace(/^http/, 'ws'), { headers: authorization(target) })
   const queue: T[] = []
   let failure: Error | undefined
   let closed = false

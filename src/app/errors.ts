@@ -16,6 +16,13 @@ export const appErrors = defineErrors({
     message: (p) => `${p.path} could not be read: ${p.reason}`,
     hint: () => "It should hold: import { defineConfig } from 'millrace'; export default defineConfig({ … })",
   }),
+  FILE_UNUSABLE: spec<{ path: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `${p.path} cannot be used: ${p.reason}`,
+    hint: () => 'Check that its folder exists and that this user may read and write it.',
+  }),
   SERVER_UNREACHABLE: spec<{ url: string; reason: string }>({
     kind: 'external',
     httpStatus: 503,
@@ -23,11 +30,18 @@ export const appErrors = defineErrors({
     message: (p) => `no Millrace answers at ${p.url}: ${p.reason}`,
     hint: () => 'Start one with `millrace start FOLDER`, or say where it is with --url or MILLRACE_URL.',
   }),
-  SERVER_REFUSED: spec<{ url: string; status: number; code: string; message: string; hint: string }>({
+  SERVER_TOKEN_MISSING: spec<{ url: string }>({
     kind: 'user',
-    httpStatus: 400,
+    httpStatus: 401,
     retry: 'never',
-    message: (p) => `${p.message} (${p.code}, HTTP ${p.status})`,
-    hint: (p) => p.hint,
+    message: (p) => `${p.url} asks for an access token`,
+    hint: () => 'Give it with --token or in MILLRACE_TOKEN; `millrace token create` makes one where the server runs.',
+  }),
+  SERVER_STRANGE: spec<{ url: string; status: number; reason: string }>({
+    kind: 'external',
+    httpStatus: 502,
+    retry: 'never',
+    message: (p) => `${p.url} answered HTTP ${p.status} ${p.reason}, not as Millrace does`,
+    hint: () => 'Is the address right? Say where Millrace is with --url or MILLRACE_URL.',
   }),
 })

@@ -88,7 +88,7 @@ type TargetFlags = { url: string; token?: string; json?: boolean }
 program
   .command('sql')
   .description('run a statement over what a running Millrace holds; without one, a prompt')
-  .argument('[statement]', 'SELECT, SHOW, DESCRIBE or EXPLAIN')
+  .argument('[statement]', 'SELECT, SHOW, DESCRIBE or EXPLAIN; several with ";" between them')
   .addOption(url())
   .addOption(token())
   .addOption(json())
@@ -102,7 +102,7 @@ program
     guarded(async (statement: string | undefined, flags: TargetFlags) => {
       const { promptSql, runSql } = await import('./commands/sql.ts')
       if (statement === undefined) await promptSql(target(flags), flags.json ?? false)
-      else await runSql(target(flags), statement.trim().replace(/;+$/, ''), flags.json ?? false)
+      else await runSql(target(flags), statement, flags.json ?? false)
     }),
   )
 
@@ -114,7 +114,14 @@ topics
   .addOption(token())
   .addOption(json())
   .addHelpText('after', examples('millrace topics\nmillrace topics list --json'))
-  .action(guarded(async (flags: TargetFlags) => (await import('./commands/topics.ts')).listTopics(target(flags), flags.json ?? false)))
+  .allowExcessArguments()
+  .action(
+    guarded(async (flags: TargetFlags, { args: [unknown] }: Command) => {
+      // A word that is none of the commands ends up here, because this is the default one.
+      if (unknown !== undefined) topics.error(`error: unknown command '${unknown}' (there are list, describe and read)`)
+      await (await import('./commands/topics.ts')).listTopics(target(flags), flags.json ?? false)
+    }),
+  )
 topics
   .command('describe')
   .description('columns and settings of a topic')

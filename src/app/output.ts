@@ -1,19 +1,32 @@
 // What the command line prints: tables for people, JSON for programs, errors with their next step.
-import { type StreamError, toStreamError } from '../base/index.ts'
+import { StreamError, type TextPosition, toStreamError } from '../base/index.ts'
+import { appErrors } from './errors.ts'
+
+/** A longer cell is cut: one long text would make every line of a table as long. */
+const CELL_LENGTH_MAX = 80
+
+/** Text for a terminal: what would steer it is shown, not sent. */
+export const plainText = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 const cell = (value: unknown): string => {
   if (value === null || value === undefined) return '—'
-  if (typeof value === 'object') return JSON.stringify(value)
-  return String(value)
+  const text = plainText(typeof value === 'object' ? JSON.stringify(value) : String(value))
+  return text.length > CELL_LENGTH_MAX ? `${text.slice(0, CELL_LENGTH_MAX - 1)}…` : text
 }
 
-/** A table of text, numbers to the right. */
-export function tableText(columns: readonly string[], rows: readonly (readonly unknown[])[]): string {
+const isNumber = (value: unknown): boolean => value === null || typeof value === 'number' || typeof value === 'bigint'
+
+/**
+ * A table of text, numbers to the right.
+ *
+ * @param numeric  which columns hold numbers, where those are texts so that no digit is lost
+ */
+export function tableText(columns: readonly string[], rows: readonly (readonly unknown[])[], numeric: readonly boolean[] = []): string {
   const texts = rows.map((row) => row.map(cell))
-  const widths = columns.map((name, i) => Math.max(name.length, ...texts.map((row) => row[i].length)))
-  const isRight = columns.map(
-    (_, i) => rows.length > 0 && rows.every((row) => row[i] === null || typeof row[i] === 'number' || typeof row[i] === 'bigint'),
-  )
+  const widths = columns.map((name, i) => texts.reduce((width, row) => Math.max(width, row[i].length), name.length))
+  const isRight = columns.map((_, i) => rows.length > 0 && (numeric[i] || rows.every((row) => isNumber(row[i]))))
   const line = (row: readonly string[]) =>
     row
       .map((text, i) => (isRight[i] ? text.padStart(widths[i]) : text.padEnd(widths[i])))
@@ -22,17 +35,41 @@ export function tableText(columns: readonly string[], rows: readonly (readonly u
   return [line(columns), line(widths.map((width) => '─'.repeat(width))), ...texts.map(line)].join('\n')
 }
 
-export function errorText(error: StreamError, file?: string): string {
+/** The line of `text` at `position` with carets under it. */
+function excerpt(text: string, { line, column, start, end }: TextPosition): string {
+  const shown = text.split('\n')[line - 1]?.replaceAll('\t', ' ') ?? ''
+  const carets = '^'.repeat(Math.max(1, Math.min(end - start, shown.length - column + 1)))
+  return `  ${line} | ${shown}\n  ${' '.repeat(String(line).length)} | ${' '.repeat(column - 1)}${carets}\n`
+}
+
+export interface ErrorSource {
+  file?: string
+  /** The text that the error's position is in. */
+  text?: string
+}
+
+/** An error for a terminal: fact and code, the line that it is about, the next step. */
+export function errorText(error: StreamError, { file, text }: ErrorSource = {}): string {
   const { position } = error
-  const where = position ? `${file ?? 'line'}${file ? ':' : ' '}${position.line}:${position.column}: ` : file ? `${file}: ` : ''
-  return `${where}${error.message} [${error.code}]\n  ${error.hint}`
+  const place = [file, position && `${position.line}:${position.column}`].filter(Boolean).join(':')
+  const where = file || (position && text === undefined) ? `${place}: ` : ''
+  // Some messages begin with the position themselves, others with the file.
+  const message = error.message.replace(/^line \d+, column \d+: /, '').replace(file ? `${file}: ` : '', '')
+  return `${where}${message} [${error.code}]\n${position && text !== undefined ? excerpt(text, position) : ''}  ${error.hint}`
+}
+
+/** A failure of the file system is the user's to mend, not a bug. */
+function failureOf(error: unknown): StreamError {
+  const { syscall, path, code } = error as NodeJS.ErrnoException
+  if (error instanceof StreamError || syscall === undefined || path === undefined) return toStreamError(error)
+  return appErrors('FILE_UNUSABLE', { path, reason: code ?? (error as Error).message }, { cause: error })
 }
 
 /** Prints an error and sets the exit code. */
-export function reportError(error: unknown, json: boolean): void {
-  const failure = toStreamError(error)
+export function reportError(error: unknown, json: boolean, source?: ErrorSource): void {
+  const failure = failureOf(error)
   if (json) console.log(JSON.stringify({ error: failure.toJSON() }))
-  else console.error(`error: ${errorText(failure)}`)
+  else console.error(`error: ${errorText(failure, source)}`)
   if (failure.code === 'INTERNAL' && failure.cause instanceof Error && !json) console.error(failure.cause.stack)
   process.exitCode = 1
 }

@@ -8,7 +8,7 @@ import { existsSync, watch } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { makeHttpServer, registerConsole } from '../base/http/index.ts'
-import { metrics, TokenStore } from '../base/index.ts'
+import { metrics, TokenStore, toStreamError } from '../base/index.ts'
 import { type Batch, type Field, formatType, rowAt, t } from '../data/index.ts'
 import { formatValue } from '../engine/index.ts'
 import { registerIngest, type TopicSchema } from '../ingest/index.ts'
@@ -149,7 +149,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       report,
       jobs,
       reload: () => jobs.apply(bindProject(readFiles())),
-      watch: (onReload) => watchFolder(config.folder, async () => onReload(await platform.reload())),
+      watch: (onReload) => watchFolder(config.folder, async () => onReload(await platform.reload().catch(failedReload))),
       close: closeAll,
     }
     return platform
@@ -227,15 +227,24 @@ function print(table: string, batch: Batch, fields: Field[]): void {
   }
 }
 
+/** Nothing changed, because the project could not be read. */
+const failedReload = (error: unknown): ApplyReport => ({
+  started: [],
+  kept: [],
+  stopped: [],
+  errors: [{ file: '', error: toStreamError(error) }],
+})
+
 function watchFolder(folder: string, onChange: () => Promise<void>): () => void {
   let timer: NodeJS.Timeout | undefined
+  let turn = Promise.resolve()
   const watchers = [folder, join(folder, 'pipelines')]
     .filter((path) => existsSync(path))
     .map((path) =>
       watch(path, (_event, name) => {
         if (name !== null && !name.endsWith('.sql')) return
         clearTimeout(timer)
-        timer = setTimeout(() => void onChange(), EDIT_PAUSE_MS)
+        timer = setTimeout(() => (turn = turn.then(onChange)), EDIT_PAUSE_MS)
       }),
     )
   return () => {

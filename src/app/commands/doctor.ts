@@ -1,8 +1,9 @@
 // millrace doctor: looks at what usually goes wrong, and says what to do about it.
-import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { makeFolders } from '../../base/index.ts'
 import { bindProject, readProjectFiles } from '../../jobs/index.ts'
 import type { Config } from '../config.ts'
 import { byteText, errorText } from '../output.ts'
@@ -42,7 +43,7 @@ function checkMachine(): Finding {
 function checkFolder(folder: string): Finding[] {
   const probe = join(folder, `.doctor-${process.pid}`)
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolders(folder)
     const file = openSync(probe, 'w')
     const block = Buffer.alloc(16 * 1024, 7)
     const timesMs: number[] = []
@@ -102,7 +103,9 @@ function checkPort(host: string, port: number): Promise<Finding> {
         ),
       ),
     )
-    server.listen(port, host, () => server.close(() => resolve(finding('port', 'ok', `${host}:${port} is free`))))
+    server.listen(port, host, () =>
+      server.close(() => resolve(finding('port', 'ok', port === 0 ? `${host}, any free one` : `${host}:${port} is free`))),
+    )
   })
 }
 
@@ -116,7 +119,7 @@ function checkProject(folder: string): Finding[] {
     )
     return [
       good,
-      ...project.errors.map(({ file, error }) => finding('project', 'problem', errorText(error, file).split('\n')[0], error.hint)),
+      ...project.errors.map(({ file, error }) => finding('project', 'problem', errorText(error, { file }).split('\n')[0], error.hint)),
     ]
   } catch (error) {
     return [finding('project', 'warning', (error as Error).message, 'Nothing to do if you only want to look at the machine.')]

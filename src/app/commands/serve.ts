@@ -1,4 +1,6 @@
 // Starts a platform, says where it is, and stops it on SIGINT or SIGTERM.
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ApplyReport } from '../../jobs/index.ts'
 import type { Config } from '../config.ts'
 import { errorText } from '../output.ts'
@@ -39,18 +41,22 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
     console.log(`  API       ${url}/v1/openapi.json`)
     console.log(`  data      ${config.dataFolder}`)
     console.log(`  queries   ${report.started.join(', ') || 'none'}\n`)
-    printErrors(report)
+    printErrors(report, config.folder)
     console.log('Ctrl-C stops it.')
   }
-  if (options.watch) platform.watch((change) => printReload(change, config.json))
+  if (options.watch) platform.watch((change) => printReload(change, config))
   if (options.beside) await options.beside(platform, stopping.signal)
 }
 
-function printErrors({ errors }: ApplyReport): void {
-  for (const { file, error } of errors) console.error(`error: ${errorText(error, file)}\n`)
+function printErrors({ errors }: ApplyReport, folder: string): void {
+  for (const { file, error } of errors) {
+    const path = join(folder, file)
+    const text = existsSync(path) && statSync(path).isFile() ? readFileSync(path, 'utf8') : undefined
+    console.error(`error: ${errorText(error, { file, text })}\n`)
+  }
 }
 
-function printReload(report: ApplyReport, json: boolean): void {
+function printReload(report: ApplyReport, { json, folder }: Config): void {
   const { started, kept, stopped, errors } = report
   if (json) {
     console.log(
@@ -64,5 +70,5 @@ function printReload(report: ApplyReport, json: boolean): void {
     `${kept.length} unchanged`,
   ]
   console.log(`${new Date().toISOString().slice(11, 19)} edited: ${parts.filter(Boolean).join('; ')}`)
-  printErrors(report)
+  printErrors(report, folder)
 }

@@ -1,6 +1,7 @@
 // millrace simulate website: endless events of a made-up website, posted to a server or written to a file, with their ground truth beside them.
 import { open } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { StreamError } from '../../base/index.ts'
 import { call, type Target } from '../client.ts'
 import { appErrors } from '../errors.ts'
 import { Website, type WebsiteOptions } from '../simulators/website.ts'
@@ -52,7 +53,7 @@ export const websiteTable = `CREATE TABLE website_events (
 /**
  * Until `signal` is aborted or `events` lines are sent. At the end the truth speaks of exactly the lines that were sent.
  *
- * @throws StreamError SERVER_UNREACHABLE, SERVER_REFUSED; Error of the file system
+ * @throws StreamError SERVER_UNREACHABLE and what the server says; Error of the file system
  */
 export async function simulateWebsite(options: SimulateOptions): Promise<SimulateSummary> {
   const { target, topic, out, speed, signal } = options
@@ -106,18 +107,18 @@ export async function simulateWebsite(options: SimulateOptions): Promise<Simulat
           headers,
           body: new Uint8Array(body),
         })
-        const answer = (await response.json()) as { accepted: number; rejected: unknown[] }
+        const answer = (await response.json()) as { accepted: number; rejectedCount: number }
         summary.accepted += answer.accepted
-        summary.rejected += answer.rejected.length
+        summary.rejected += answer.rejectedCount
         return
       } catch (error) {
-        const { code, params } = error as { code?: string; params?: { status?: number } }
-        if (params?.status === 422) {
+        const { code, httpStatus, params } = error as Partial<StreamError>
+        const status = Number(params?.status ?? httpStatus ?? 0)
+        if (status === 422) {
           summary.rejected += body.toString('latin1').split('\n').length - 1
           return
         }
-        const status = params?.status ?? 0
-        const isTemporary = status === 429 || status >= 500 || (code === 'SERVER_UNREACHABLE' && summary.lines > 0)
+        const isTemporary = code === 'SERVER_UNREACHABLE' ? summary.lines > 0 : status === 429 || status >= 500
         if (!isTemporary || attempt > 20 || signal.aborted) throw error
         options.progress(`sending again: ${(error as Error).message}`)
         await sleep(Math.min(5_000, 50 * 2 ** attempt), undefined, { signal }).catch(() => {})
@@ -152,7 +153,7 @@ export interface SimulateFlags {
   json?: boolean
 }
 
-/** @throws StreamError OPTION_INVALID, SERVER_UNREACHABLE, SERVER_REFUSED */
+/** @throws StreamError OPTION_INVALID, SERVER_UNREACHABLE and what the server says */
 export async function simulate(what: string, flags: SimulateFlags, target: Target, signal: AbortSignal): Promise<void> {
   if (what !== 'website') throw appErrors('OPTION_INVALID', { option: 'simulate', value: what, expected: '"website"' })
   if (flags.ddl) {

@@ -17,7 +17,7 @@ export function create({ role, name, data, json }: { role: string; name: string;
 
 export function list({ data, json }: { data: string; json?: boolean }): void {
   const infos = storeOf(data).list()
-  if (json) console.log(JSON.stringify(infos))
+  if (json) for (const info of infos) console.log(JSON.stringify(info))
   else
     console.log(
       tableText(

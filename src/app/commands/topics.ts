@@ -1,11 +1,11 @@
 // millrace topics: what is in the log, and what arrives.
 import type { TopicFrame, TopicMessage, TopicSummary } from '../../serve/contract.ts'
 import { frames, getJson, type Target } from '../client.ts'
-import { byteText, tableText } from '../output.ts'
+import { byteText, plainText, tableText } from '../output.ts'
 
 export async function listTopics(target: Target, json: boolean): Promise<void> {
   const topics = await getJson<TopicSummary[]>(target, '/v1/topics')
-  if (json) console.log(JSON.stringify(topics))
+  if (json) for (const topic of topics) console.log(JSON.stringify(topic))
   else
     console.log(
       tableText(
@@ -52,7 +52,7 @@ export async function readTopic(
     if (json) console.log(JSON.stringify(message))
     else
       console.log(
-        `${new Date(timestampMs).toISOString()} ${at}/${number} ${key ?? '—'} ${typeof value === 'string' ? value : JSON.stringify(value)}${headers.rule ? ` (${headers.rule} ${headers.path ?? ''}: ${headers.message ?? ''})` : ''}`,
+        `${new Date(timestampMs).toISOString()} ${at}/${number} ${plainText(`${key ?? '—'} ${typeof value === 'string' ? value : JSON.stringify(value)}${headers.rule ? ` (${headers.rule} ${headers.path ?? ''}: ${headers.message ?? ''})` : ''}`)}`,
       )
   }
   const path = `/v1/topics/${encodeURIComponent(name)}`
@@ -61,6 +61,8 @@ export async function readTopic(
   if (partition !== undefined) query.set('partition', String(partition))
   const { messages } = await getJson<{ messages: TopicMessage[] }>(target, `${path}/messages?${query}`)
   for (const message of offset === undefined ? messages.toReversed() : messages) print(message)
+  if (messages.length === 0 && !json && !follow)
+    console.error(offset === undefined ? 'no record yet' : `no record from offset ${offset} on`)
   if (!follow) return
   for await (const frame of frames<TopicFrame>(target, `${path}/live`, signal)) {
     if (frame.type !== 'messages') continue
