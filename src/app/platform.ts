@@ -148,7 +148,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       ...address,
       report,
       jobs,
-      reload: () => jobs.apply(bindProject(readFiles())),
+      reload: async () => jobs.apply(bindProject(readFiles())),
       watch: (onReload) => watchFolder(config.folder, async () => onReload(await platform.reload().catch(failedReload))),
       close: closeAll,
     }
