@@ -6,8 +6,9 @@
 //      so two processes that find the same stale lock cannot both take it.
 //   3. A process is known by its id and, on Linux, the boot and the moment it started: in containers the ids repeat.
 import { randomUUID } from 'node:crypto'
-import { linkSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { makeFolders } from '../base/index.ts'
 import { errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors } from './errors.ts'
 
@@ -29,7 +30,7 @@ const heldTokens = new Set<string>()
 export function lockFolder(folder: string): () => void {
   const path = join(resolve(folder), 'lock')
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolders(folder)
     const holder = acquire(path, folder)
     heldTokens.add(holder.token)
     return () => {
