@@ -97,6 +97,19 @@ export function textOf(type: SqlType): ValueEncoder {
   }
 }
 
+/** Remembers the last value's text: the rows of a window that closes have its times in common. */
+function remembered(encode: ValueEncoder): ValueEncoder {
+  let lastValue: unknown
+  let lastText = ''
+  return (value) => {
+    if (value !== lastValue) {
+      lastText = encode(value)
+      lastValue = value
+    }
+    return lastText
+  }
+}
+
 /** JSON of a value of this type, `null` for NULL. */
 export function jsonOf(type: SqlType, options: EncodeOptions = {}): ValueEncoder {
   const encode = jsonOfValue(type, options)
@@ -126,7 +139,7 @@ function jsonOfValue(type: SqlType, options: EncodeOptions): ValueEncoder {
     case 'TIME':
     case 'TIMESTAMP':
     case 'TIMESTAMP_LTZ':
-      return text()
+      return remembered(text())
     case 'ARRAY': {
       const element = jsonOf(type.element, options)
       return (value) => `[${(value as unknown[]).map(element).join(',')}]`
