@@ -9,7 +9,7 @@ const bin = (name) => join(root, 'node_modules', '.bin', name)
 const steps = process.argv.includes('--only-tests')
   ? []
   : [
-      ['format and lint', bin('biome'), ['ci', '.']],
+      ['format and lint', bin('biome'), ['ci', '--colors=off', '.']],
       ['types', bin('tsc'), ['--noEmit', '-p', '.']],
       ['types of the console', bin('tsc'), ['--noEmit', '-p', 'console']],
       ['unused code and dependencies', bin('knip'), []],

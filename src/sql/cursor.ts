@@ -4,10 +4,10 @@
 //   1. Whatever the parser asked for in vain at the present token is remembered; an error lists exactly that.
 //   2. Recursion is counted (`nested`): no text can exhaust the stack.
 import type { StreamError, TextPosition } from '../base/index.ts'
+import { nearestName } from '../base/index.ts'
 import type { Identifier, QualifiedName, Span } from './ast.ts'
 import { sqlErrors } from './errors.ts'
 import type { Token } from './lexer.ts'
-import { nearestName } from '../base/index.ts'
 
 /** How deep parentheses, subqueries, types and patterns may lie in one another. */
 export const NESTING_MAX = 200

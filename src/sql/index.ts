@@ -6,6 +6,7 @@ export { type Completion, type CompletionCatalog, completions } from './completi
 export { sqlErrors } from './errors.ts'
 export { explainExpr, explainPlan } from './explain.ts'
 export * from './functions/index.ts'
+export { readLeaves } from './optimize-leaves.ts'
 export {
   expressionText,
   parseExpression,

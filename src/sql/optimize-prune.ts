@@ -45,7 +45,8 @@ function pruneNode(plan: Plan, needed: Ordinals): Pruned {
   switch (plan.node) {
     case 'scan': {
       const kept = sortedOrdinals(needed)
-      return { plan: { ...plan, columns: pick(plan.columns, kept), fields: pick(plan.fields, kept) }, at: positions(kept) }
+      const paths = plan.paths && { paths: pick(plan.paths, kept) }
+      return { plan: { ...plan, columns: pick(plan.columns, kept), ...paths, fields: pick(plan.fields, kept) }, at: positions(kept) }
     }
     case 'values': {
       const kept = sortedOrdinals(needed)

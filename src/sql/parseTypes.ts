@@ -1,9 +1,10 @@
 // Types as SQL writes them, to `SqlType`.
+
+import { nearestName } from '../base/index.ts'
 import { DECIMAL_PRECISION_MAX, LENGTH_MAX, type RowField, type SqlType, t, withNullable } from '../data/index.ts'
 import type { TypeNode } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import { sqlErrors } from './errors.ts'
-import { nearestName } from '../base/index.ts'
 
 const simpleTypes: Record<string, SqlType> = {
   BOOLEAN: t.boolean(),

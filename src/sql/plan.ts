@@ -60,7 +60,13 @@ interface Base {
 
 export type Plan =
   /** Reads a table's source. `columns`: which of the table's *physical and metadata* columns are decoded, in this order: never decode an unread one. */
-  | (Base & { node: 'scan'; table: TableDef; columns: number[] })
+  | (Base & {
+      node: 'scan'
+      table: TableDef
+      columns: number[]
+      /** For each of `columns`: the field of a ROW column that is read instead of the row, as ordinals from the outside in; [] for the column itself. */
+      paths?: number[][]
+    })
   | (Base & { node: 'values'; rows: unknown[][] })
   /** Filter and projection in one: rows where `predicate` is TRUE, with `projections`. */
   | (Base & { node: 'calc'; input: Plan; predicate?: Expr; projections: Expr[] })

@@ -3,10 +3,11 @@
 // For callers: operators have names as in `operators.ts`; SQL's own spellings ('||', 'CEILING', 'IS NOT JSON OBJECT') are aliases here.
 // What is no value goes into `options`: unit (EXTRACT, FLOOR, CEIL, TIMESTAMPADD, TIMESTAMPDIFF), trim (TRIM), index (FIELD),
 // names (ROW), and the JSON behaviours of json.ts.
+
+import { nearestName } from '../../base/index.ts'
 import { t } from '../../data/index.ts'
 import { sqlErrors } from '../errors.ts'
 import type { Expr } from '../plan.ts'
-import { nearestName } from '../suggest.ts'
 import { collectionSpecs } from './collections.ts'
 import { jsonSpecs } from './json.ts'
 import { mathSpecs } from './math.ts'
