@@ -160,6 +160,13 @@ export interface Log {
   appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult>
   readMessages(topic: string, options?: BrowseOptions): BrowsedRecord[]
   descriptor(topic: string): TopicDescriptor
+  /**
+   * Forgets the records of a partition below `beforeOffset`, durably. Files go with the next look at retention.
+   *
+   * @returns  the first offset that is left
+   * @throws   LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND, LOG_OFFSET_OUT_OF_RANGE
+   */
+  deleteRecords(topic: string, partition: number, beforeOffset: number): Promise<number>
   /** Deletes what retention lets go, now. Returns the bytes. */
   enforceRetention(): Promise<number>
   stats(): LogStats

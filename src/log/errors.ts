@@ -26,7 +26,7 @@ const specs = {
   LOG_COMPRESSION_UNSUPPORTED: spec<{ codec: string }>({
     ...badBatch,
     message: (p) => `record batch is compressed with ${p.codec}, which is not supported`,
-    hint: () => 'Use gzip, zstd or no compression.',
+    hint: () => 'Use gzip, snappy, lz4, zstd or no compression.',
   }),
   DATA_FOLDER_LOCKED: spec<{ folder: string; pid: number }>({
     kind: 'user',

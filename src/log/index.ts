@@ -5,6 +5,15 @@ export { logErrors } from './errors.ts'
 export { openLog } from './log.ts'
 export { murmur2, partitionOf } from './partitioner.ts'
 export { openPartitionReader, PartitionReader } from './reader.ts'
-export { BatchBuilder, type BatchOptions, encodeHeaders, type HeaderTemplate, noHeaders, verifyBatch } from './recordBatch.ts'
+export {
+  BATCH_HEADER_BYTES,
+  BatchBuilder,
+  type BatchOptions,
+  batchHeaderOf,
+  encodeHeaders,
+  type HeaderTemplate,
+  noHeaders,
+  verifyBatch,
+} from './recordBatch.ts'
 export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'
 export { checkTopicConfig, checkTopicName, defaultTopicConfig } from './topicMeta.ts'

@@ -147,6 +147,11 @@ class WriterLog implements Log {
     this.known.delete(name)
   }
 
+  async deleteRecords(name: string, partition: number, beforeOffset: number): Promise<number> {
+    this.checkPartition(this.find(name), partition)
+    return this.call('deleteRecords', name, partition, beforeOffset)
+  }
+
   topics(): TopicInfo[] {
     return [...this.known.values()].map(infoOf)
   }

@@ -41,6 +41,8 @@ export interface PartitionOptions {
   topic: string
   partition: number
   durability: Durability
+  /** Records below it were deleted on request. */
+  startOffset?: number
 }
 
 export class Partition {
@@ -91,6 +93,16 @@ export class Partition {
     return this.durableOffset
   }
 
+  get range(): { startOffset: number; endOffset: number } {
+    return { startOffset: this.startOffset, endOffset: this.durableOffset }
+  }
+
+  /** Forgets the records below an offset, which the caller has made durable. Whole segments go with the next look at retention. */
+  deleteRecords(beforeOffset: number): void {
+    this.startOffset = Math.max(this.startOffset, beforeOffset)
+    this.publish(PARTITION_OPEN)
+  }
+
   /** Assigns offsets to the appends and writes them; those that cannot be written get their error. Call `sync` next. */
   write(appends: readonly Append[], nowMs: number): void {
     let group: Append[] = []
@@ -135,9 +147,10 @@ export class Partition {
 
   /** Deletes sealed segments that are too old or too much. Returns their bytes. */
   enforceRetention(nowMs: number): number {
-    if (this.config['cleanup.policy'] !== 'delete' || this.failed) return 0
-    const retentionMs = this.config['retention.ms']
-    const retentionBytes = this.config['retention.bytes']
+    if (this.failed) return 0
+    const isKept = this.config['cleanup.policy'] !== 'delete'
+    const retentionMs = isKept ? -1 : this.config['retention.ms']
+    const retentionBytes = isKept ? -1 : this.config['retention.bytes']
     const isOld = (segment: { maxTimestampMs: number }) => retentionMs >= 0 && nowMs - segment.maxTimestampMs > retentionMs
     const { active } = this
     // Kafka's meaning: a segment that grows is sealed when even its newest record is too old, so that a quiet topic empties too.
@@ -154,8 +167,9 @@ export class Partition {
       const [oldest] = this.sealed
       const totalBytes = this.sealedBytes + (this.active?.sizeBytes ?? 0)
       const tooMuch = retentionBytes >= 0 && totalBytes - oldest.sizeBytes >= retentionBytes
-      if (!tooMuch && !isOld(oldest)) break
-      this.startOffset = oldest.nextOffset
+      const isDeleted = oldest.nextOffset <= this.startOffset
+      if (!tooMuch && !isDeleted && !isOld(oldest)) break
+      this.startOffset = Math.max(this.startOffset, oldest.nextOffset)
       // Published first: a reader that finds the file gone knows why. One that has it open reads it to its end.
       this.publish(PARTITION_OPEN)
       this.deleteFiles(oldest.baseOffset)
@@ -206,8 +220,8 @@ export class Partition {
       if (/^\d{20}\.index$/.test(name) && !bases.includes(Number(name.slice(0, 20)))) ignoreMissing(() => disk.unlink(`${folder}/${name}`))
     }
     disk.syncFolder(folder)
-    this.startOffset = bases[0]
     this.durableOffset = segment.nextOffset
+    this.startOffset = Math.min(Math.max(bases[0], this.options.startOffset ?? 0), this.durableOffset)
     this.durablePosition = segment.sizeBytes
     this.publish(PARTITION_OPEN)
     return reports

@@ -14,6 +14,12 @@ import { BATCH_HEADER_BYTES, baseOffsetOf, batchSizeOf, MAX_TIMESTAMP_AT, nextOf
 import { indexBatch, RecordIndex } from './recordIndex.ts'
 import { type Chunk, listSegments, logPath, readIndex, type SegmentIndex } from './segmentIndex.ts'
 
+/** Where a record is that was looked for by time. */
+export interface RecordPlace {
+  offset: number
+  timestampMs: number
+}
+
 const READ_BYTES_DEFAULT = 1024 * 1024
 
 /** The segment being read. */
@@ -136,16 +142,43 @@ export class PartitionReader {
    */
   seekTime(timeMs: number): number {
     const state = this.state.read()
-    const found = this.findTime(timeMs, state) ?? state.endOffset
+    const found = this.find(timeMs, state)?.offset ?? state.endOffset
     this.seek(found)
     return found
+  }
+
+  /** The first record whose timestamp is `timeMs` or later. The reader's place is lost: `seek` before the next read. */
+  findTime(timeMs: number): RecordPlace | undefined {
+    return this.find(timeMs, this.state.read())
+  }
+
+  /** The first record that has the greatest timestamp of all. The reader's place is lost: `seek` before the next read. */
+  findMaxTimestamp(): RecordPlace | undefined {
+    const state = this.state.read()
+    let maxMs = Number.NEGATIVE_INFINITY
+    let tailOffset = state.startOffset
+    for (const baseOffset of this.list(state)) {
+      for (const { nextOffset, maxTimestampMs } of readIndex(this.disk, this.folder, baseOffset).chunks) {
+        if (nextOffset <= state.startOffset || nextOffset > state.endOffset) continue
+        maxMs = Math.max(maxMs, maxTimestampMs)
+        tailOffset = nextOffset
+      }
+    }
+    // What no entry speaks of yet has to be read.
+    this.seek(tailOffset)
+    for (let run = this.read(); run; run = this.read()) {
+      for (let position = run.start; position < run.end; position += batchSizeOf(run.bytes, position)) {
+        maxMs = Math.max(maxMs, readInt64(run.bytes, position + MAX_TIMESTAMP_AT))
+      }
+    }
+    return maxMs === Number.NEGATIVE_INFINITY ? undefined : this.find(maxMs, state)
   }
 
   close(): void {
     this.closeSegment()
   }
 
-  private findTime(timeMs: number, state: PartitionSnapshot): number | undefined {
+  private find(timeMs: number, state: PartitionSnapshot): RecordPlace | undefined {
     const bases = this.list(state)
     const index = new RecordIndex()
     for (const baseOffset of bases) {
@@ -162,7 +195,10 @@ export class PartitionReader {
           if (readInt64(run.bytes, position + MAX_TIMESTAMP_AT) >= timeMs) {
             index.reset()
             indexBatch(run.bytes, position, index)
-            for (let row = 0; row < index.count; row++) if (index.timestampsMs[row] >= timeMs) return index.offsets[row]
+            for (let row = 0; row < index.count; row++) {
+              const [offset, timestampMs] = [index.offsets[row], index.timestampsMs[row]]
+              if (timestampMs >= timeMs && offset >= state.startOffset) return { offset, timestampMs }
+            }
           }
           position += sizeBytes
         }

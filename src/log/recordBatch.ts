@@ -32,6 +32,7 @@ export const RECORD_COUNT_AT = 57
 export const BATCH_PREFIX_BYTES = 12
 
 export const COMPRESSION_MASK = 0x07
+export const LOG_APPEND_TIME_FLAG = 0x08
 export const TRANSACTIONAL_FLAG = 0x10
 export const CONTROL_FLAG = 0x20
 
@@ -64,6 +65,28 @@ export const nextOffsetOf = (bytes: Uint8Array, start: number): number =>
   readInt64(bytes, start) + readInt32(bytes, start + LAST_OFFSET_DELTA_AT) + 1
 /** Bytes of the whole batch, as its header says. */
 export const batchSizeOf = (bytes: Uint8Array, start: number): number => BATCH_PREFIX_BYTES + readInt32(bytes, start + BATCH_LENGTH_AT)
+
+/** What a batch's header says; nothing is checked. The bytes must hold a whole header. */
+export interface BatchHeader {
+  sizeBytes: number
+  magic: number
+  /** 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd. */
+  codec: number
+  isLogAppendTime: boolean
+  isTransactional: boolean
+  isControl: boolean
+}
+export function batchHeaderOf(bytes: Uint8Array, start: number): BatchHeader {
+  const attributes = readInt16(bytes, start + ATTRIBUTES_AT)
+  return {
+    sizeBytes: batchSizeOf(bytes, start),
+    magic: bytes[start + MAGIC_AT],
+    codec: attributes & COMPRESSION_MASK,
+    isLogAppendTime: (attributes & LOG_APPEND_TIME_FLAG) !== 0,
+    isTransactional: (attributes & TRANSACTIONAL_FLAG) !== 0,
+    isControl: (attributes & CONTROL_FLAG) !== 0,
+  }
+}
 
 /**
  * Checks the header and checksum of the batch at `start`; its records are not walked.

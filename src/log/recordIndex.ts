@@ -4,8 +4,8 @@
 //   1. Whatever the bytes are, nothing is read outside the batch: each length is checked against its end, or LOG_BATCH_INVALID is thrown.
 //   2. A position is valid in `RecordIndex.bytes`: the batch's own buffer, or the decompressed records of one compressed batch.
 //   3. An index that failed to take a batch keeps the records it had before.
-import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import type { LogRecord } from './contract.ts'
+import { decompress } from './decompress.ts'
 import { logErrors } from './errors.ts'
 import {
   ATTRIBUTES_AT,
@@ -108,7 +108,7 @@ export function indexBatch(bytes: Uint8Array, start: number, out: RecordIndex, f
     return end
   }
   if (out.count > 0) return start
-  const records = decompress(bytes.subarray(start + BATCH_HEADER_BYTES, end), codec, start)
+  const records = decompressRecords(bytes.subarray(start + BATCH_HEADER_BYTES, end), codec, start)
   out.bytes = records
   indexRecords(records, 0, records.length, bytes, start, out, fromOffset)
   return end
@@ -280,13 +280,12 @@ export function* readRecords(bytes: Uint8Array, start = 0, end = bytes.length, f
   }
 }
 
-const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd', 'codec 5', 'codec 6', 'codec 7']
+const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
-function decompress(records: Uint8Array, codec: number, position: number): Uint8Array {
-  if (codec !== 1 && codec !== 4) throw logErrors('LOG_COMPRESSION_UNSUPPORTED', { codec: codecNames[codec] })
+function decompressRecords(records: Uint8Array, codec: number, position: number): Uint8Array {
+  if (codec >= codecNames.length) throw logErrors('LOG_COMPRESSION_UNSUPPORTED', { codec: `codec ${codec}` })
   try {
-    if (codec === 1) return gunzipSync(records, { maxOutputLength: DECOMPRESSED_BYTES_MAX })
-    return zstdDecompressSync(records, { maxOutputLength: DECOMPRESSED_BYTES_MAX, params: { [constants.ZSTD_d_windowLogMax]: 27 } })
+    return decompress(records, codec, DECOMPRESSED_BYTES_MAX)
   } catch (error) {
     throw invalid(position, `its ${codecNames[codec]} data cannot be read: ${(error as Error).message}`)
   }

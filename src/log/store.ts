@@ -96,7 +96,7 @@ export class LogStore {
     try {
       for (let partition = had; partition < config.partitionCount; partition++) this.makePartition(folder, partition)
       this.disk.syncFolder(folder)
-      writeTopicMeta(this.disk, folder, { name, id: topic.id, config })
+      writeTopicMeta(this.disk, folder, { ...topic, config })
       topic.config = config
       for (const partition of topic.partitions) partition.config = config
       for (let partition = had; partition < config.partitionCount; partition++) this.openPartition(topic, partition, nowMs)
@@ -104,6 +104,27 @@ export class LogStore {
     } catch (error) {
       throw writeError(error, folder)
     }
+  }
+
+  /** Moves the start of a partition, durably. Returns it. @throws LOG_TOPIC_NOT_FOUND, LOG_OFFSET_OUT_OF_RANGE */
+  deleteRecords(name: string, partitionIndex: number, beforeOffset: number): number {
+    const topic = this.topic(name)
+    const partition = topic.partitions[partitionIndex]
+    const { startOffset, endOffset } = partition.range
+    if (beforeOffset < 0 || beforeOffset > endOffset)
+      throw logErrors('LOG_OFFSET_OUT_OF_RANGE', { offset: beforeOffset, startOffset, endOffset })
+    if (beforeOffset <= startOffset) return startOffset
+    const startOffsets = topic.partitions.map((_, i) => topic.startOffsets?.[i] ?? 0)
+    startOffsets[partitionIndex] = beforeOffset
+    const folder = `${this.folder}/${topic.id}`
+    try {
+      writeTopicMeta(this.disk, folder, { ...topic, startOffsets })
+    } catch (error) {
+      throw writeError(error, folder)
+    }
+    topic.startOffsets = startOffsets
+    partition.deleteRecords(beforeOffset)
+    return beforeOffset
   }
 
   deleteTopic(name: string): void {
@@ -182,7 +203,8 @@ export class LogStore {
     const { disk, durability } = this.options
     const folder = `${this.folder}/${topic.id}/${partition}`
     try {
-      const opened = Partition.open({ disk, folder, topic: topic.name, partition, durability }, topic.config, nowMs)
+      const startOffset = topic.startOffsets?.[partition] ?? 0
+      const opened = Partition.open({ disk, folder, topic: topic.name, partition, durability, startOffset }, topic.config, nowMs)
       topic.partitions.push(opened.partition)
       this.recovery.push(...opened.reports)
     } catch (error) {

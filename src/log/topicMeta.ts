@@ -14,6 +14,8 @@ export interface TopicMeta {
   name: string
   id: string
   config: TopicConfig
+  /** By partition: records below were deleted on request. What is missing is 0. */
+  startOffsets?: number[]
 }
 
 const FILE = 'topic.json'
@@ -72,7 +74,7 @@ export function checkTopicConfig(base: TopicConfig, changes: Partial<TopicConfig
 
 /** Writes the metadata so that after a crash either the old or the new is there, whole. */
 export function writeTopicMeta(disk: Disk, folder: string, meta: TopicMeta): void {
-  const text = JSON.stringify({ name: meta.name, id: meta.id, config: meta.config })
+  const text = JSON.stringify({ name: meta.name, id: meta.id, config: meta.config, startOffsets: meta.startOffsets })
   const bytes = new TextEncoder().encode(text)
   const line = `${crc32c(bytes).toString(16).padStart(8, '0')} ${text}\n`
   const temporary = `${folder}/${FILE}.new`

@@ -21,6 +21,7 @@ export interface Calls {
   createTopic: { args: [name: string, id: string, config: Partial<TopicConfig>]; result: TopicHandle }
   alterTopic: { args: [name: string, config: Partial<TopicConfig>]; result: TopicHandle }
   deleteTopic: { args: [name: string]; result: undefined }
+  deleteRecords: { args: [name: string, partition: number, beforeOffset: number]; result: number }
   enforceRetention: { args: []; result: number }
   close: { args: []; result: undefined }
 }

@@ -132,6 +132,8 @@ class Writer {
         this.topicsById.set(topic.id, { ...topic, partitions: [] })
         return undefined
       }
+      case 'deleteRecords':
+        return store.deleteRecords(args[0], args[1], args[2])
       case 'enforceRetention':
         return store.enforceRetention(nowMs)
       default:

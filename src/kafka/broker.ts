@@ -1,0 +1,141 @@
+// What the handlers share: the log, the limits, the readers, and who this broker is.
+
+import { randomUUID } from 'node:crypto'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Log, TopicInfo } from '../log/index.ts'
+import { ERROR, KafkaError } from './errors.ts'
+import { Gate, type KafkaLimits } from './limits.ts'
+import { ReaderPool } from './readerPool.ts'
+import type { Api, Encodable } from './schema.ts'
+import { ZERO_UUID } from './wire.ts'
+
+/** The part of pino's logger that is used. */
+export interface KafkaLogger {
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** The one broker there is: node 1, leader of everything, leader epoch 0, which is also what the log writes into batches. */
+export const NODE_ID = 1
+export const LEADER_EPOCH = 0
+export const OFFSETS_TOPIC = '__consumer_offsets'
+const INTERNAL_TOPICS = new Set([OFFSETS_TOPIC])
+const PRODUCER_ID_BLOCK = 1_000
+
+/** What a handler knows of the connection that a request came on. */
+export interface RequestContext {
+  version: number
+  clientId: string
+  clientHost: string
+  /** The address under which the client reached this broker: what metadata tells it to connect to. */
+  host: string
+  port: number
+  /** Aborted when the connection is gone. */
+  signal: AbortSignal
+}
+
+export interface Handler {
+  api: Api
+  /** May run while earlier requests of the same kind on the connection are not answered; answers stay in order. */
+  isPipelined: boolean
+  /** Undefined: no answer is sent. */
+  handle(request: never, context: RequestContext): unknown
+}
+
+export function handler<Q, S>(
+  api: Api<Q, S>,
+  handle: (request: Q, context: RequestContext) => Encodable<S> | undefined | Promise<Encodable<S> | undefined>,
+  isPipelined = false,
+): Handler {
+  return { api: api as Api, isPipelined, handle: handle as Handler['handle'] }
+}
+
+export interface BrokerOptions {
+  log: Log
+  logger: KafkaLogger
+  limits: KafkaLimits
+  /** Whether asking for an unknown topic makes it, as `auto.create.topics.enable` of Kafka. */
+  autoCreateTopics: boolean
+  now: () => number
+}
+
+export class Broker {
+  readonly log: Log
+  readonly logger: KafkaLogger
+  readonly limits: KafkaLimits
+  readonly autoCreateTopics: boolean
+  readonly now: () => number
+  readonly clusterId: string
+  readonly readers: ReaderPool
+  readonly appendGate: Gate
+  /** Bytes of responses that clients have not taken yet. */
+  responseBytes = 0
+  private readonly metaPath: string
+  private nextProducerId: number
+  private producerIdsEnd: number
+
+  constructor({ log, logger, limits, autoCreateTopics, now }: BrokerOptions) {
+    this.log = log
+    this.logger = logger
+    this.limits = limits
+    this.autoCreateTopics = autoCreateTopics
+    this.now = now
+    this.readers = new ReaderPool(log)
+    this.appendGate = new Gate(limits.appendBytes)
+    mkdirSync(join(log.folder, 'kafka'), { recursive: true })
+    this.metaPath = join(log.folder, 'kafka', 'broker.json')
+    const meta = readMeta(this.metaPath)
+    this.clusterId = meta?.clusterId ?? Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+    this.nextProducerId = this.producerIdsEnd = meta?.producerIdsEnd ?? 0
+    if (!meta) this.saveMeta()
+  }
+
+  /** A topic by its name, or by its id where requests use ids. */
+  topic(name: string | null, id: string = ZERO_UUID): TopicInfo | undefined {
+    if (id !== ZERO_UUID) return this.log.topics().find((topic) => topic.id === id)
+    return name === null ? undefined : this.log.topic(name)
+  }
+
+  isInternal(topic: string): boolean {
+    return INTERNAL_TOPICS.has(topic)
+  }
+
+  /** A producer id that no producer of this log had before, also after a crash. */
+  newProducerId(): number {
+    if (this.nextProducerId === this.producerIdsEnd) {
+      this.producerIdsEnd += PRODUCER_ID_BLOCK
+      this.saveMeta()
+    }
+    return this.nextProducerId++
+  }
+
+  /** Checks the leader epoch that a client believes in; -1 is no belief. */
+  checkLeaderEpoch(epoch: number): void {
+    if (epoch > LEADER_EPOCH) throw new KafkaError(ERROR.UNKNOWN_LEADER_EPOCH, `leader epoch ${epoch} is not known`)
+  }
+
+  close(): void {
+    this.readers.close()
+  }
+
+  private saveMeta(): void {
+    const file = openSync(`${this.metaPath}.new`, 'w')
+    writeSync(file, JSON.stringify({ clusterId: this.clusterId, producerIdsEnd: this.producerIdsEnd }))
+    fsyncSync(file)
+    closeSync(file)
+    renameSync(`${this.metaPath}.new`, this.metaPath)
+    const folder = openSync(join(this.metaPath, '..'), 'r')
+    fsyncSync(folder)
+    closeSync(folder)
+  }
+}
+
+function readMeta(path: string): { clusterId: string; producerIdsEnd: number } | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

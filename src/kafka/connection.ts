@@ -1,0 +1,239 @@
+// One client's connection: frames in, answers out in order.
+//
+//   socket --> frames --> header --> handler --> answer waits for those before it --> socket
+//
+// Invariants
+//   1. Answers go out in the order of their requests. Requests run one after another, but pipelined ones (Produce) run beside each other,
+//      and begin in their order.
+//   2. A frame is collected only as its bytes arrive: a length alone allocates nothing, and one above the limit ends the connection.
+//   3. While too many requests or bytes are in flight, or the client does not take its answers, nothing more is read from the socket.
+//   4. Whatever a client sends ends its own connection at worst, with one line in the log.
+import type { Socket } from 'node:net'
+import { isStreamError } from '../base/index.ts'
+import type { Broker, Handler, RequestContext } from './broker.ts'
+import { ERROR, kafkaErrors } from './errors.ts'
+import { kafkaMetrics } from './limits.ts'
+import { assertEnd } from './schema.ts'
+import { WireReader, WireWriter } from './wire.ts'
+
+const LENGTH_BYTES = 4
+/** Length, API key and version: from them on the limit for the frame is known. */
+const HEAD_BYTES = 8
+const API_VERSIONS_KEY = 18
+const PRODUCE_KEY = 0
+
+interface Request {
+  handler: Handler
+  version: number
+  correlationId: number
+  context: RequestContext
+  body: WireReader
+  /** The client asked for a version of ApiVersions that is not known. */
+  isFallback: boolean
+}
+
+export class Connection {
+  private readonly broker: Broker
+  private readonly handlers: ReadonlyMap<number, Handler>
+  private readonly socket: Socket
+  private readonly abort = new AbortController()
+  private readonly clientHost: string
+  private readonly host: string
+  private readonly port: number
+  private chunks: Buffer[] = []
+  private chunkBytes = 0
+  private inFlight = 0
+  private inFlightBytes = 0
+  /** Of those in flight, the ones that must be alone. */
+  private serialInFlight = 0
+  private tail: Promise<void> = Promise.resolve()
+  private isDraining = false
+  private isClosed = false
+
+  constructor(broker: Broker, handlers: ReadonlyMap<number, Handler>, socket: Socket) {
+    this.broker = broker
+    this.handlers = handlers
+    this.socket = socket
+    this.clientHost = plainAddress(socket.remoteAddress)
+    this.host = plainAddress(socket.localAddress)
+    this.port = socket.localPort ?? 0
+    socket.setNoDelay(true)
+    socket.setTimeout(broker.limits.idleMs)
+    socket.on('data', (chunk: Buffer) => this.receive(chunk))
+    socket.on('timeout', () => this.onIdle())
+    socket.on('error', () => this.close())
+    socket.on('end', () => this.close())
+    socket.on('close', () => this.close())
+  }
+
+  /** Ends the connection; answers that are not sent yet are dropped. */
+  close(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.chunks = []
+    this.abort.abort()
+    this.socket.destroy()
+  }
+
+  private fail(error: unknown): void {
+    if (this.isClosed) return
+    const code = isStreamError(error) ? error.code : 'INTERNAL'
+    kafkaMetrics.closed.inc({ code })
+    const fields = { client: this.clientHost, code }
+    const message = `connection of a Kafka client closed: ${error instanceof Error ? error.message : String(error)}`
+    if (code === 'INTERNAL') this.broker.logger.error({ ...fields, error }, message)
+    else this.broker.logger.warn(fields, message)
+    this.close()
+  }
+
+  private onIdle(): void {
+    // A member that waits for its group, or a fetch for records, is not idle; a client that leaves its answer unread is.
+    if (this.inFlight > 0 && !this.isDraining) return
+    kafkaMetrics.closed.inc({ code: this.isDraining ? 'UNREAD' : 'IDLE' })
+    if (this.isDraining) this.broker.logger.warn({ client: this.clientHost }, 'connection of a Kafka client closed: it does not read')
+    this.close()
+  }
+
+  private receive(chunk: Buffer): void {
+    this.chunks.push(chunk)
+    this.chunkBytes += chunk.length
+    try {
+      for (let frame = this.nextFrame(); frame && !this.isClosed; frame = this.nextFrame()) this.accept(frame)
+    } catch (error) {
+      this.fail(error)
+    }
+    this.throttle()
+  }
+
+  /** The next whole frame without its length; undefined until it is there. */
+  private nextFrame(): Buffer | undefined {
+    if (this.chunkBytes < HEAD_BYTES) return undefined
+    if (this.chunks[0].length < HEAD_BYTES) this.chunks = [Buffer.concat(this.chunks)]
+    const [first] = this.chunks
+    const sizeBytes = first.readInt32BE(0)
+    const { produceBytes, requestBytes } = this.broker.limits
+    const limitBytes = first.readInt16BE(LENGTH_BYTES) === PRODUCE_KEY ? produceBytes : requestBytes
+    if (sizeBytes > limitBytes) throw kafkaErrors('KAFKA_REQUEST_TOO_LARGE', { sizeBytes, limitBytes })
+    if (sizeBytes < HEAD_BYTES) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `a length of ${sizeBytes}` })
+    const frameBytes = LENGTH_BYTES + sizeBytes
+    if (this.chunkBytes < frameBytes) return undefined
+    const all = this.chunks.length === 1 ? first : Buffer.concat(this.chunks)
+    const rest = all.subarray(frameBytes)
+    this.chunks = rest.length > 0 ? [rest] : []
+    this.chunkBytes = rest.length
+    return all.subarray(LENGTH_BYTES, frameBytes)
+  }
+
+  private accept(frame: Buffer): void {
+    const request = this.parse(frame)
+    const { isPipelined, api } = request.handler
+    kafkaMetrics.requests.inc({ api: api.name })
+    this.inFlight++
+    this.inFlightBytes += frame.length
+    if (!isPipelined) this.serialInFlight++
+    const previous = this.tail
+    const work = isPipelined && this.serialInFlight === 0 ? this.run(request) : previous.then(() => this.run(request))
+    // Awaited in its turn; until then a failure is nobody's.
+    work.catch(() => {})
+    this.tail = this.finish(previous, work, frame.length, isPipelined)
+  }
+
+  private async finish(previous: Promise<void>, work: Promise<Uint8Array[]>, frameBytes: number, isPipelined: boolean): Promise<void> {
+    try {
+      await previous
+      const parts = await work
+      if (!this.isClosed) await this.send(parts)
+    } catch (error) {
+      this.fail(error)
+    }
+    this.inFlight--
+    this.inFlightBytes -= frameBytes
+    if (!isPipelined) this.serialInFlight--
+    this.throttle()
+  }
+
+  private parse(frame: Buffer): Request {
+    const body = new WireReader(frame)
+    const apiKey = body.int16()
+    let version = body.int16()
+    const correlationId = body.int32()
+    const handler = this.handlers.get(apiKey)
+    if (!handler) throw kafkaErrors('KAFKA_API_UNSUPPORTED', { apiKey, version })
+    const { versions, flexibleFrom } = handler.api
+    let isFallback = false
+    if (version < versions[0] || version > versions[1]) {
+      if (apiKey !== API_VERSIONS_KEY) throw kafkaErrors('KAFKA_API_UNSUPPORTED', { apiKey, version })
+      isFallback = true
+      version = 0
+    }
+    // The client's name has the old form in all header versions. An unknown ApiVersions is not read any further.
+    const clientId = isFallback ? '' : (body.string(false) ?? '')
+    if (!isFallback && version >= flexibleFrom) skipTags(body)
+    const { clientHost, host, port } = this
+    const context = { version, clientId, clientHost, host, port, signal: this.abort.signal }
+    return { handler, version, correlationId, context, body, isFallback }
+  }
+
+  private async run({ handler, version, correlationId, context, body, isFallback }: Request): Promise<Uint8Array[]> {
+    if (this.isClosed) return []
+    const { api } = handler
+    let request: unknown = {}
+    if (!isFallback) {
+      request = api.request(version).decode(body)
+      assertEnd(body)
+    }
+    const answered = handler.handle(request as never, context)
+    const response = answered instanceof Promise ? await answered : answered
+    if (response === undefined) return []
+    const writer = new WireWriter()
+    writer.int32(correlationId)
+    // ApiVersions keeps the old header, so that a client can read it before it knows the broker.
+    if (version >= api.flexibleFrom && api.key !== API_VERSIONS_KEY) writer.uvarint(0)
+    api.response(version).encode(writer, isFallback ? { ...(response as object), errorCode: ERROR.UNSUPPORTED_VERSION } : response)
+    return writer.frame()
+  }
+
+  private async send(parts: Uint8Array[]): Promise<void> {
+    if (parts.length === 0) return
+    const { socket, broker } = this
+    let sizeBytes = 0
+    socket.cork()
+    for (const part of parts) {
+      sizeBytes += part.length
+      socket.write(part)
+    }
+    socket.uncork()
+    if (!socket.writableNeedDrain || socket.destroyed) return
+    broker.responseBytes += sizeBytes
+    this.isDraining = true
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        socket.off('drain', done)
+        socket.off('close', done)
+        resolve()
+      }
+      socket.on('drain', done)
+      socket.on('close', done)
+    })
+    this.isDraining = false
+    broker.responseBytes -= sizeBytes
+  }
+
+  /** Reads on, or stops reading. */
+  private throttle(): void {
+    const { requestsInFlight, bytesInFlight } = this.broker.limits
+    const isFull = this.inFlight >= requestsInFlight || this.inFlightBytes >= bytesInFlight
+    if (isFull) this.socket.pause()
+    else if (this.socket.isPaused()) this.socket.resume()
+  }
+}
+
+function skipTags(body: WireReader): void {
+  for (let rest = body.uvarint(); rest > 0; rest--) {
+    body.uvarint()
+    body.skip(body.uvarint())
+  }
+}
+
+/** An IPv4 address that arrived on an IPv6 socket, as IPv4. */
+const plainAddress = (address: string | undefined): string => (address ?? '').replace(/^::ffff:/, '')

@@ -1,0 +1,134 @@
+// Kafka's error codes, and which of them answers an error of ours. KafkaError is thrown inside a handler to answer with a code.
+// Source: Kafka's protocol guide, "Error Codes".
+import { defineErrors, isStreamError, spec } from '../base/index.ts'
+
+export const ERROR = {
+  UNKNOWN_SERVER_ERROR: -1,
+  NONE: 0,
+  OFFSET_OUT_OF_RANGE: 1,
+  CORRUPT_MESSAGE: 2,
+  UNKNOWN_TOPIC_OR_PARTITION: 3,
+  REQUEST_TIMED_OUT: 7,
+  MESSAGE_TOO_LARGE: 10,
+  OFFSET_METADATA_TOO_LARGE: 12,
+  COORDINATOR_LOAD_IN_PROGRESS: 14,
+  COORDINATOR_NOT_AVAILABLE: 15,
+  INVALID_TOPIC_EXCEPTION: 17,
+  RECORD_LIST_TOO_LARGE: 18,
+  INVALID_REQUIRED_ACKS: 21,
+  ILLEGAL_GENERATION: 22,
+  INCONSISTENT_GROUP_PROTOCOL: 23,
+  INVALID_GROUP_ID: 24,
+  UNKNOWN_MEMBER_ID: 25,
+  INVALID_SESSION_TIMEOUT: 26,
+  REBALANCE_IN_PROGRESS: 27,
+  INVALID_TIMESTAMP: 32,
+  UNSUPPORTED_VERSION: 35,
+  TOPIC_ALREADY_EXISTS: 36,
+  INVALID_PARTITIONS: 37,
+  INVALID_REPLICATION_FACTOR: 38,
+  INVALID_REPLICA_ASSIGNMENT: 39,
+  INVALID_CONFIG: 40,
+  INVALID_REQUEST: 42,
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 45,
+  INVALID_PRODUCER_EPOCH: 47,
+  INVALID_TXN_STATE: 48,
+  KAFKA_STORAGE_ERROR: 56,
+  UNKNOWN_PRODUCER_ID: 59,
+  NON_EMPTY_GROUP: 68,
+  GROUP_ID_NOT_FOUND: 69,
+  FETCH_SESSION_ID_NOT_FOUND: 70,
+  INVALID_FETCH_SESSION_EPOCH: 71,
+  FENCED_LEADER_EPOCH: 74,
+  UNKNOWN_LEADER_EPOCH: 75,
+  UNSUPPORTED_COMPRESSION_TYPE: 76,
+  MEMBER_ID_REQUIRED: 79,
+  GROUP_MAX_SIZE_REACHED: 81,
+  FENCED_INSTANCE_ID: 82,
+  GROUP_SUBSCRIBED_TO_TOPIC: 86,
+  INVALID_RECORD: 87,
+  UNKNOWN_TOPIC_ID: 100,
+  FENCED_MEMBER_EPOCH: 110,
+  UNRELEASED_INSTANCE_ID: 111,
+  UNSUPPORTED_ASSIGNOR: 112,
+  STALE_MEMBER_EPOCH: 113,
+  INVALID_REGULAR_EXPRESSION: 128,
+} as const
+export type ErrorCode = (typeof ERROR)[keyof typeof ERROR]
+
+export class KafkaError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+const codeOfLogError: Record<string, ErrorCode> = {
+  LOG_BATCH_INVALID: ERROR.INVALID_RECORD,
+  LOG_BATCH_CHECKSUM: ERROR.CORRUPT_MESSAGE,
+  LOG_BATCH_TOO_LARGE: ERROR.MESSAGE_TOO_LARGE,
+  LOG_COMPRESSION_UNSUPPORTED: ERROR.UNSUPPORTED_COMPRESSION_TYPE,
+  LOG_TOPIC_NOT_FOUND: ERROR.UNKNOWN_TOPIC_OR_PARTITION,
+  LOG_TOPIC_DELETED: ERROR.UNKNOWN_TOPIC_OR_PARTITION,
+  LOG_PARTITION_NOT_FOUND: ERROR.UNKNOWN_TOPIC_OR_PARTITION,
+  LOG_TOPIC_EXISTS: ERROR.TOPIC_ALREADY_EXISTS,
+  LOG_TOPIC_NAME_INVALID: ERROR.INVALID_TOPIC_EXCEPTION,
+  LOG_TOPIC_CONFIG_INVALID: ERROR.INVALID_CONFIG,
+  LOG_OFFSET_OUT_OF_RANGE: ERROR.OFFSET_OUT_OF_RANGE,
+  // A code that clients retry: the request was not kept, and the pressure passes.
+  LOG_OVERLOADED: ERROR.REQUEST_TIMED_OUT,
+  LOG_PRODUCER_SEQUENCE: ERROR.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  LOG_PRODUCER_FENCED: ERROR.INVALID_PRODUCER_EPOCH,
+}
+
+/** Kafka's code and a text for whatever was thrown. What the disk or the log's writer did is KAFKA_STORAGE_ERROR, which clients retry. */
+export function kafkaCodeOf(error: unknown): { code: ErrorCode; message: string } {
+  if (error instanceof KafkaError) return { code: error.code, message: error.message }
+  if (!isStreamError(error)) return { code: ERROR.UNKNOWN_SERVER_ERROR, message: 'internal error' }
+  const code = codeOfLogError[error.code] ?? (error.code.startsWith('LOG_') ? ERROR.KAFKA_STORAGE_ERROR : ERROR.UNKNOWN_SERVER_ERROR)
+  return { code, message: error.message }
+}
+
+const closes = { kind: 'user', httpStatus: 400, retry: 'never' } as const
+
+/** Errors that end a connection, or the start of the server. */
+export const kafkaErrors = defineErrors({
+  KAFKA_REQUEST_INVALID: spec<{ reason: string }>({
+    ...closes,
+    message: (p) => `not a valid Kafka request: ${p.reason}`,
+    hint: () => 'Is this a Kafka client, and does it speak without TLS?',
+  }),
+  KAFKA_REQUEST_TOO_LARGE: spec<{ sizeBytes: number; limitBytes: number }>({
+    ...closes,
+    message: (p) => `a Kafka request of ${p.sizeBytes} bytes is over the limit of ${p.limitBytes} bytes`,
+    hint: () => "Lower the producer's max.request.size. A length like this is often another protocol's first bytes.",
+  }),
+  KAFKA_API_UNSUPPORTED: spec<{ apiKey: number; version: number }>({
+    ...closes,
+    message: (p) => `API ${p.apiKey} in version ${p.version} is not supported`,
+    hint: () => 'Use a client that asks for ApiVersions first, as all current ones do.',
+  }),
+  KAFKA_PORT_IN_USE: spec<{ host: string; port: number }>({
+    kind: 'user',
+    httpStatus: 500,
+    retry: 'later',
+    message: (p) => `port ${p.port} of ${p.host} is in use`,
+    hint: () => 'Choose another with --kafka-port, or 0 for a free one.',
+  }),
+  KAFKA_ADDRESS_UNAVAILABLE: spec<{ host: string; port: number; reason: string }>({
+    kind: 'user',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `cannot listen for Kafka clients on ${p.host}:${p.port}: ${p.reason}`,
+    hint: () => 'Use 127.0.0.1, or an address of this machine.',
+  }),
+  KAFKA_HOST_NOT_LOOPBACK: spec<{ host: string }>({
+    kind: 'user',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `the Kafka port has no authentication yet and is not opened on ${p.host}`,
+    hint: () => 'Listen on 127.0.0.1, or say --insecure to let in everybody who can connect.',
+  }),
+})

@@ -1,0 +1,54 @@
+// Who this broker is: ApiVersions, DescribeCluster, FindCoordinator, DescribeLogDirs.
+import { statfsSync } from 'node:fs'
+import { type Broker, type Handler, handler, NODE_ID } from '../broker.ts'
+import { ERROR } from '../errors.ts'
+import { apiVersionsApi } from '../messages/apiVersions.ts'
+import { describeClusterApi } from '../messages/describeCluster.ts'
+import { describeLogDirsApi } from '../messages/describeLogDirs.ts'
+import { findCoordinatorApi } from '../messages/findCoordinator.ts'
+import { produceApi } from '../messages/produce.ts'
+
+const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
+
+/** @param handlers  all there are, also those that are added later */
+export const apiVersionsHandler = (handlers: () => Iterable<Handler>) =>
+  handler(apiVersionsApi, ({ clientSoftwareName, clientSoftwareVersion }, { version }) => {
+    const isNamed = version < 3 || (SOFTWARE_NAME.test(clientSoftwareName) && SOFTWARE_NAME.test(clientSoftwareVersion))
+    if (!isNamed) return { errorCode: ERROR.INVALID_REQUEST }
+    const apiKeys = [...handlers()].map(({ api: { key, versions } }) => {
+      // Below 3 Produce is refused; but librdkafka takes a broker that does not list 0 for one without compression. Kafka does the same.
+      const minVersion = key === produceApi.key ? 0 : versions[0]
+      return { apiKey: key, minVersion, maxVersion: versions[1] }
+    })
+    return { apiKeys: apiKeys.sort((a, b) => a.apiKey - b.apiKey), finalizedFeaturesEpoch: 0 }
+  })
+
+export const describeClusterHandler = (broker: Broker) =>
+  handler(describeClusterApi, ({ endpointType }, { host, port }) => {
+    if (endpointType !== 1) return { errorCode: ERROR.INVALID_REQUEST, errorMessage: 'this is a broker endpoint', endpointType }
+    return { clusterId: broker.clusterId, controllerId: NODE_ID, brokers: [{ brokerId: NODE_ID, host, port }] }
+  })
+
+const GROUP = 0
+
+export const findCoordinatorHandler = () =>
+  handler(findCoordinatorApi, ({ key, keyType, coordinatorKeys }, { version, host, port }) => {
+    const answer = (one: string) =>
+      keyType === GROUP
+        ? { key: one, nodeId: NODE_ID, host, port, errorCode: ERROR.NONE, errorMessage: null }
+        : { key: one, nodeId: -1, errorCode: ERROR.INVALID_REQUEST, errorMessage: 'transactions are not supported' }
+    return version < 4 ? answer(key) : { coordinators: coordinatorKeys.map(answer) }
+  })
+
+export const describeLogDirsHandler = (broker: Broker) =>
+  handler(describeLogDirsApi, ({ topics: wanted }) => {
+    const topics = broker.log.topics().flatMap(({ name, partitions }) => {
+      const asked = wanted === null ? undefined : wanted.find(({ topic }) => topic === name)
+      if (wanted !== null && !asked) return []
+      const chosen =
+        asked && asked.partitions.length > 0 ? partitions.filter(({ partition }) => asked.partitions.includes(partition)) : partitions
+      return [{ name, partitions: chosen.map(({ partition, sizeBytes }) => ({ partitionIndex: partition, partitionSize: sizeBytes })) }]
+    })
+    const { blocks, bavail, bsize } = statfsSync(broker.log.folder)
+    return { results: [{ logDir: broker.log.folder, topics, totalBytes: blocks * bsize, usableBytes: bavail * bsize }] }
+  })

@@ -1,0 +1,113 @@
+// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
+import { checkTopicConfig, defaultTopicConfig, type TopicConfig, type TopicInfo } from '../../log/index.ts'
+import { type Broker, handler, NODE_ID } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
+import { alterConfigsApi } from '../messages/alterConfigs.ts'
+import { describeConfigsApi } from '../messages/describeConfigs.ts'
+import { incrementalAlterConfigsApi } from '../messages/incrementalAlterConfigs.ts'
+import { answerError } from './partitions.ts'
+import { changeTopicConfig, type DescribedConfig, describeTopicConfig, parseTopicConfig, RESOURCE, SOURCE } from './topicConfigs.ts'
+
+export const describeConfigsHandler = (broker: Broker) =>
+  handler(describeConfigsApi, ({ resources, includeSynonyms }) => ({
+    results: resources.map(({ resourceType, resourceName, configurationKeys: keys }) => {
+      try {
+        const configs =
+          resourceType === RESOURCE.broker
+            ? brokerConfigs(broker, resourceName, keys)
+            : describeTopicConfig(topicOf(broker, resourceType, resourceName).config, keys)
+        const shown = configs.map((config) => ({ ...config, synonyms: includeSynonyms ? config.synonyms : [] }))
+        return { resourceType, resourceName, errorMessage: null, configs: shown }
+      } catch (error) {
+        return { resourceType, resourceName, configs: [], ...answerError(broker, 'DescribeConfigs', error) }
+      }
+    }),
+  }))
+
+export const alterConfigsHandler = (broker: Broker) =>
+  handler(alterConfigsApi, async ({ resources, validateOnly }) => ({
+    responses: await Promise.all(
+      resources.map(({ resourceType, resourceName, configs }) =>
+        alter(broker, resourceType, resourceName, validateOnly, ({ config }) => {
+          // What is not named goes back to its default.
+          const changes: Partial<TopicConfig> = { ...defaultTopicConfig, partitionCount: config.partitionCount }
+          for (const { name, value } of configs) Object.assign(changes, parseTopicConfig(name, value))
+          return changes
+        }),
+      ),
+    ),
+  }))
+
+export const incrementalAlterConfigsHandler = (broker: Broker) =>
+  handler(incrementalAlterConfigsApi, async ({ resources, validateOnly }) => ({
+    responses: await Promise.all(
+      resources.map(({ resourceType, resourceName, configs }) =>
+        alter(broker, resourceType, resourceName, validateOnly, ({ config }) => {
+          const changes: Partial<TopicConfig> = {}
+          for (const { name, configOperation, value } of configs) {
+            Object.assign(changes, changeTopicConfig(config, name, configOperation, value))
+          }
+          return changes
+        }),
+      ),
+    ),
+  }))
+
+async function alter(
+  broker: Broker,
+  resourceType: number,
+  resourceName: string,
+  validateOnly: boolean,
+  changesOf: (topic: TopicInfo) => Partial<TopicConfig>,
+) {
+  try {
+    const topic = topicOf(broker, resourceType, resourceName)
+    const changes = changesOf(topic)
+    if (validateOnly) checkTopicConfig(topic.config, changes)
+    else await broker.log.alterTopic(topic.name, changes)
+    return { resourceType, resourceName, errorMessage: null }
+  } catch (error) {
+    return { resourceType, resourceName, ...answerError(broker, 'AlterConfigs', error) }
+  }
+}
+
+function topicOf(broker: Broker, resourceType: number, name: string): TopicInfo {
+  if (resourceType !== RESOURCE.topic)
+    throw new KafkaError(ERROR.INVALID_REQUEST, `resources of type ${resourceType} have no settings here`)
+  const topic = broker.log.topic(name)
+  if (!topic) throw new KafkaError(ERROR.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name} does not exist`)
+  return topic
+}
+
+/** What clients look at: none of it is changed over the protocol. */
+function brokerConfigs(broker: Broker, name: string, keys: readonly string[] | null): DescribedConfig[] {
+  if (name !== '' && name !== String(NODE_ID)) throw new KafkaError(ERROR.INVALID_REQUEST, `there is no broker ${name}`)
+  // The defaults of the whole cluster can be set in Kafka; here none are.
+  if (name === '') return []
+  const settings: [string, string, number][] = [
+    ['auto.create.topics.enable', String(broker.autoCreateTopics), 1],
+    ['compression.type', 'producer', 2],
+    ['default.replication.factor', '1', 3],
+    ['log.dirs', broker.log.folder, 2],
+    ['log.retention.ms', String(defaultTopicConfig['retention.ms']), 5],
+    ['log.segment.bytes', String(defaultTopicConfig['segment.bytes']), 3],
+    ['message.max.bytes', String(defaultTopicConfig['max.message.bytes']), 3],
+    ['min.insync.replicas', '1', 3],
+    ['node.id', String(NODE_ID), 3],
+    ['num.partitions', String(defaultTopicConfig.partitionCount), 3],
+  ]
+  return settings
+    .filter(([key]) => keys === null || keys.length === 0 || keys.includes(key))
+    .map(([key, value, configType]) => {
+      const source = SOURCE.staticBroker
+      return {
+        name: key,
+        value,
+        readOnly: true,
+        configSource: source,
+        configType,
+        synonyms: [{ name: key, value, source }],
+        documentation: null,
+      }
+    })
+}

@@ -1,0 +1,136 @@
+// Fetch: slices of the segment files, as they are. A request that finds too little waits for more, at most as long as it says.
+//
+// Invariants
+//   1. A partition's records are whole batches; the first may begin before the offset that was asked for, as with Kafka.
+//   2. The first partition that has something gives at least one batch, whatever the limits say; else a large batch would stop a consumer.
+//   3. Partitions are looked at in the order of the request, so a client that rotates them starves none.
+import type { TopicInfo } from '../../log/index.ts'
+import { type Broker, handler, type RequestContext } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
+import { fetchApi } from '../messages/fetch.ts'
+import { FetchSessions, type WantedPartition } from './fetchSessions.ts'
+import { answerError, partitionOf } from './partitions.ts'
+
+/** When more than one byte is wanted, how long to let records gather after the first came. */
+const GATHER_MS = 5
+/** A fetch gets this much even when clients leave many responses unread. */
+const FETCH_BYTES_MIN = 64 * 1024
+const noRecords: Uint8Array = new Uint8Array(0)
+
+interface FetchedPartition {
+  wanted: WantedPartition
+  errorCode: number
+  highWatermark: number
+  logStartOffset: number
+  records: Uint8Array
+}
+
+export const fetchHandler = (broker: Broker) => {
+  const sessions = new FetchSessions(broker)
+  return handler(fetchApi, async (request, context) => {
+    const session = sessions.open(request, context)
+    if ('errorCode' in session) return { errorCode: session.errorCode, responses: [] }
+    const fetched = await fetchWaiting(broker, session.wanted, request, context)
+    const answered = session.select(fetched)
+    const responses: { topic: string; topicId: string; partitions: object[] }[] = []
+    for (const { wanted, errorCode, highWatermark, logStartOffset, records } of answered) {
+      let last = responses.at(-1)
+      if (!last || last.topic !== wanted.topic || last.topicId !== wanted.topicId) {
+        responses.push((last = { topic: wanted.topic, topicId: wanted.topicId, partitions: [] }))
+      }
+      // No transactions: everything is stable.
+      const lastStableOffset = highWatermark
+      const abortedTransactions = request.isolationLevel === 0 ? null : []
+      last.partitions.push({
+        partitionIndex: wanted.partition,
+        errorCode,
+        highWatermark,
+        lastStableOffset,
+        logStartOffset,
+        abortedTransactions,
+        records,
+      })
+    }
+    return { sessionId: session.id, responses }
+  })
+}
+
+interface Limits {
+  maxWaitMs: number
+  minBytes: number
+  maxBytes: number
+}
+
+async function fetchWaiting(
+  broker: Broker,
+  wanted: readonly WantedPartition[],
+  { maxWaitMs, minBytes, maxBytes }: Limits,
+  context: RequestContext,
+): Promise<FetchedPartition[]> {
+  const deadlineMs = performance.now() + maxWaitMs
+  for (;;) {
+    const room = Math.max(FETCH_BYTES_MIN, Math.floor((broker.limits.responseBytes - broker.responseBytes) / 4))
+    const fetched = fetchOnce(broker, wanted, Math.min(maxBytes, broker.limits.fetchBytes, room))
+    const sizeBytes = fetched.reduce((sum, { records }) => sum + records.length, 0)
+    const restMs = deadlineMs - performance.now()
+    if (sizeBytes >= minBytes || restMs <= 0 || context.signal.aborted || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
+    await waitForMore(broker, fetched, restMs, context.signal)
+    if (minBytes > 1) await pause(Math.min(GATHER_MS, Math.max(0, deadlineMs - performance.now())))
+  }
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+function fetchOnce(broker: Broker, wanted: readonly WantedPartition[], maxBytes: number): FetchedPartition[] {
+  let leftBytes = maxBytes
+  let isFirst = true
+  return wanted.map((one) => {
+    const fetched = { wanted: one, errorCode: 0, highWatermark: -1, logStartOffset: -1, records: noRecords }
+    try {
+      broker.checkLeaderEpoch(one.currentLeaderEpoch)
+      const { topic, info } = partitionOf(topicOf(broker, one), one.partition, one.topic === '')
+      if (one.fetchOffset < info.startOffset || one.fetchOffset > info.endOffset) {
+        const range = `${info.startOffset} to ${info.endOffset}`
+        throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${one.fetchOffset} is not in ${range}`)
+      }
+      fetched.highWatermark = info.endOffset
+      fetched.logStartOffset = info.startOffset
+      if (one.fetchOffset === info.endOffset || (leftBytes <= 0 && !isFirst)) return fetched
+      const limitBytes = Math.min(leftBytes, one.partitionMaxBytes)
+      const atMost = isFirst ? Number.POSITIVE_INFINITY : limitBytes
+      const run = broker.readers.read(topic, one.partition, one.fetchOffset, limitBytes, atMost)
+      if (run) {
+        fetched.records = run.bytes.subarray(run.start, run.end)
+        // What was made durable between the look at the offsets and the read.
+        fetched.highWatermark = Math.max(info.endOffset, run.nextOffset)
+        leftBytes -= fetched.records.length
+        isFirst = false
+      }
+    } catch (error) {
+      fetched.errorCode = answerError(broker, 'Fetch', error).errorCode
+    }
+    return fetched
+  })
+}
+
+const topicOf = (broker: Broker, { topic, topicId }: WantedPartition): TopicInfo | undefined =>
+  topic === '' ? broker.topic(null, topicId) : broker.log.topic(topic)
+
+/** Until one of the partitions has more, or the time is over, or the connection gone. */
+function waitForMore(broker: Broker, fetched: readonly FetchedPartition[], restMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const ends: (() => void)[] = []
+    const done = () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      for (const end of ends) end()
+      resolve()
+    }
+    const timer = setTimeout(done, restMs)
+    signal.addEventListener('abort', done)
+    for (const { wanted, highWatermark } of fetched) {
+      const topic = topicOf(broker, wanted)
+      if (topic) ends.push(broker.readers.watch(topic, wanted.partition, highWatermark, done))
+    }
+  })
+}

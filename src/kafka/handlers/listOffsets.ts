@@ -1,0 +1,62 @@
+// ListOffsets and OffsetForLeaderEpoch: where a partition begins and ends, and where a time is.
+import { openPartitionReader, type PartitionInfo, type TopicInfo } from '../../log/index.ts'
+import { type Broker, handler, LEADER_EPOCH } from '../broker.ts'
+import { listOffsetsApi } from '../messages/listOffsets.ts'
+import { offsetForLeaderEpochApi } from '../messages/offsetForLeaderEpoch.ts'
+import { answerError, partitionOf } from './partitions.ts'
+
+const LATEST = -1
+const EARLIEST = -2
+const MAX_TIMESTAMP = -3
+const EARLIEST_LOCAL = -4
+/** Of tiered storage, which there is none of. */
+const LATEST_TIERED = -5
+const EARLIEST_PENDING_UPLOAD = -6
+const nothing = { offset: -1, timestamp: -1, leaderEpoch: -1 }
+
+export const listOffsetsHandler = (broker: Broker) =>
+  handler(listOffsetsApi, ({ topics }) => ({
+    topics: topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex, currentLeaderEpoch, timestamp }) => {
+        try {
+          broker.checkLeaderEpoch(currentLeaderEpoch)
+          const { topic, info } = partitionOf(broker.log.topic(name), partitionIndex)
+          return { partitionIndex, ...offsetOf(broker, topic, info, timestamp) }
+        } catch (error) {
+          return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }
+        }
+      }),
+    })),
+  }))
+
+function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, timestamp: number) {
+  const at = (offset: number) => ({ offset, timestamp: -1, leaderEpoch: LEADER_EPOCH })
+  if (timestamp === LATEST) return at(info.endOffset)
+  if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) return at(info.startOffset)
+  if (timestamp === LATEST_TIERED || timestamp === EARLIEST_PENDING_UPLOAD) return nothing
+  const reader = openPartitionReader(broker.log.descriptor(topic.name), info.partition, info.startOffset)
+  try {
+    const found = timestamp === MAX_TIMESTAMP ? reader.findMaxTimestamp() : reader.findTime(timestamp)
+    return found ? { offset: found.offset, timestamp: found.timestampMs, leaderEpoch: LEADER_EPOCH } : nothing
+  } finally {
+    reader.close()
+  }
+}
+
+export const offsetForLeaderEpochHandler = (broker: Broker) =>
+  handler(offsetForLeaderEpochApi, ({ topics }) => ({
+    topics: topics.map(({ topic, partitions }) => ({
+      topic,
+      partitions: partitions.map(({ partition, currentLeaderEpoch, leaderEpoch }) => {
+        try {
+          broker.checkLeaderEpoch(currentLeaderEpoch)
+          const { info } = partitionOf(broker.log.topic(topic), partition)
+          // There has been one leader epoch; of any other nothing is known.
+          return leaderEpoch === LEADER_EPOCH ? { partition, leaderEpoch, endOffset: info.endOffset } : { partition }
+        } catch (error) {
+          return { partition, ...answerError(broker, 'OffsetForLeaderEpoch', error) }
+        }
+      }),
+    })),
+  }))

@@ -1,0 +1,81 @@
+// Produce: each batch is looked at by its header, and goes to the log as it came. The log's writer checks its CRC and the sequence of its producer.
+//
+// Invariants
+//   1. Appends of one connection reach the log in the order of the requests: nothing is awaited between a request's turn and its appends
+//      but the gate, which is first come, first served.
+//   2. An answer with no error means: durable. Also with acks=0 the request counts as in flight until then.
+import { BATCH_HEADER_BYTES, batchHeaderOf, type TopicInfo } from '../../log/index.ts'
+import { type Broker, handler, type RequestContext } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
+import { produceApi } from '../messages/produce.ts'
+import { answerError, partitionOf } from './partitions.ts'
+
+const CODEC_MAX = 4
+const CODEC_ZSTD = 4
+/** Since this version a producer may send zstd. */
+const ZSTD_VERSION = 7
+
+type Answer = { index: number; errorCode?: number; errorMessage?: string; baseOffset: number; logStartOffset?: number }
+
+export const produceHandler = (broker: Broker) =>
+  handler(
+    produceApi,
+    async ({ acks, topicData }, context) => {
+      const responses = await Promise.all(
+        topicData.map(async ({ name, partitionData }) => {
+          const topic = broker.log.topic(name)
+          const partitionResponses = await Promise.all(
+            partitionData.map(({ index, records }) => produce(broker, topic, index, records, acks, context)),
+          )
+          return { name, partitionResponses }
+        }),
+      )
+      if (acks !== 0) return { responses }
+      const failed = responses.flatMap((response) => response.partitionResponses).find(({ errorCode }) => errorCode)
+      // There is no answer that could say so; Kafka closes the connection too, and the client looks for the reason in new metadata.
+      if (failed) throw new KafkaError(failed.errorCode as never, `acks=0 and ${failed.errorMessage}`)
+      return undefined
+    },
+    true,
+  )
+
+async function produce(
+  broker: Broker,
+  found: TopicInfo | undefined,
+  index: number,
+  records: Uint8Array | null,
+  acks: number,
+  { version }: RequestContext,
+): Promise<Answer> {
+  try {
+    if (acks < -1 || acks > 1) throw new KafkaError(ERROR.INVALID_REQUIRED_ACKS, `acks=${acks}`)
+    const { topic } = partitionOf(found, index)
+    if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
+    const batch = checkBatch(records, version)
+    const entry = broker.appendGate.enter(batch.length)
+    if (entry) await entry
+    try {
+      const { first } = await broker.log.append(topic.name, index, batch, { copy: true })
+      return { index, baseOffset: first, logStartOffset: broker.log.topic(topic.name)?.partitions[index].startOffset ?? 0 }
+    } finally {
+      broker.appendGate.leave(batch.length)
+    }
+  } catch (error) {
+    return { index, baseOffset: -1, ...answerError(broker, 'Produce', error) }
+  }
+}
+
+/** What can be said without looking at the records: one batch of magic 2 that a client may send. @throws KafkaError */
+function checkBatch(records: Uint8Array | null, version: number): Uint8Array {
+  if (records === null || records.length < BATCH_HEADER_BYTES) throw new KafkaError(ERROR.INVALID_RECORD, 'no record batch')
+  const { sizeBytes, magic, codec, isControl, isTransactional, isLogAppendTime } = batchHeaderOf(records, 0)
+  if (magic !== 2) throw new KafkaError(ERROR.INVALID_RECORD, `record batch of magic ${magic}`)
+  if (sizeBytes !== records.length) throw new KafkaError(ERROR.INVALID_RECORD, 'a request has one record batch for each partition')
+  if (codec > CODEC_MAX || (codec === CODEC_ZSTD && version < ZSTD_VERSION)) {
+    throw new KafkaError(ERROR.UNSUPPORTED_COMPRESSION_TYPE, `compression ${codec}`)
+  }
+  if (isControl) throw new KafkaError(ERROR.INVALID_RECORD, "control batches are the broker's to write")
+  if (isLogAppendTime) throw new KafkaError(ERROR.INVALID_TIMESTAMP, "LogAppendTime is not the client's to set")
+  if (isTransactional) throw new KafkaError(ERROR.INVALID_TXN_STATE, 'transactions are not supported')
+  return records
+}

@@ -1,0 +1,102 @@
+// Kafka's topic settings and which of them the log has.
+//
+// Invariants
+//   1. A setting that is accepted is either the log's own and takes effect, or one that can make no difference here, or has the value
+//      that always holds. Everything else is INVALID_CONFIG: nothing is promised and then not done.
+import { defaultTopicConfig, type TopicConfig } from '../../log/index.ts'
+import { ERROR, KafkaError } from '../errors.ts'
+
+/** Kafka's numbers for types of settings. */
+const TYPE = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const
+export const SOURCE = { topic: 1, staticBroker: 4, default: 5 } as const
+export const RESOURCE = { topic: 2, broker: 4 } as const
+
+type LogKey = Exclude<keyof TopicConfig, 'partitionCount'>
+const own: Record<LogKey, number> = {
+  'cleanup.policy': TYPE.list,
+  'max.message.bytes': TYPE.int,
+  'retention.bytes': TYPE.long,
+  'retention.ms': TYPE.long,
+  'segment.bytes': TYPE.int,
+  'segment.ms': TYPE.long,
+}
+/** What always holds here. */
+const fixed: Record<string, [value: string, type: number]> = {
+  'compression.type': ['producer', TYPE.string],
+  'message.timestamp.type': ['CreateTime', TYPE.string],
+  'min.insync.replicas': ['1', TYPE.int],
+  'remote.storage.enable': ['false', TYPE.boolean],
+}
+/** What tunes a machine that works differently: any value is taken, none has an effect. */
+const ignored: Record<string, [value: string, type: number]> = {
+  'file.delete.delay.ms': ['0', TYPE.long],
+  'flush.messages': ['1', TYPE.long],
+  'flush.ms': ['0', TYPE.long],
+  'follower.replication.throttled.replicas': ['', TYPE.list],
+  'index.interval.bytes': ['65536', TYPE.int],
+  'leader.replication.throttled.replicas': ['', TYPE.list],
+  preallocate: ['false', TYPE.boolean],
+  'segment.index.bytes': ['10485760', TYPE.int],
+  'segment.jitter.ms': ['0', TYPE.long],
+  'unclean.leader.election.enable': ['false', TYPE.boolean],
+}
+
+export interface DescribedConfig {
+  name: string
+  value: string
+  readOnly: boolean
+  configSource: number
+  configType: number
+  synonyms: { name: string; value: string; source: number }[]
+  documentation: null
+}
+
+export function describeTopicConfig(config: TopicConfig, keys: readonly string[] | null): DescribedConfig[] {
+  const described: DescribedConfig[] = []
+  for (const [name, type] of Object.entries(own) as [LogKey, number][]) {
+    const value = String(config[name])
+    const source = config[name] === defaultTopicConfig[name] ? SOURCE.default : SOURCE.topic
+    const synonyms = [{ name, value, source }]
+    described.push({ name, value, readOnly: false, configSource: source, configType: type, synonyms, documentation: null })
+  }
+  for (const [name, [value, configType]] of Object.entries({ ...fixed, ...ignored })) {
+    described.push({ name, value, readOnly: true, configSource: SOURCE.default, configType, synonyms: [], documentation: null })
+  }
+  return described
+    .filter(({ name }) => keys === null || keys.length === 0 || keys.includes(name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** One setting in Kafka's text form; null sets the default again. @throws KafkaError INVALID_CONFIG */
+export function parseTopicConfig(name: string, value: string | null): Partial<TopicConfig> {
+  if (Object.hasOwn(ignored, name)) return {}
+  if (Object.hasOwn(fixed, name)) {
+    const [always] = fixed[name]
+    if (value === null || value === always) return {}
+    throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is always ${always} here`)
+  }
+  if (!Object.hasOwn(own, name)) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a setting of topics here`)
+  const key = name as LogKey
+  if (value === null) return { [key]: defaultTopicConfig[key] }
+  if (key === 'cleanup.policy') return { [key]: value as TopicConfig['cleanup.policy'] }
+  if (!/^-?\d+$/.test(value.trim())) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} = ${value} is not a whole number`)
+  // Clients say "forever" with the greatest long.
+  return { [key]: Math.min(Number(value), Number.MAX_SAFE_INTEGER) }
+}
+
+export const SET = 0
+export const DELETE = 1
+export const APPEND = 2
+export const SUBTRACT = 3
+
+/** One operation of IncrementalAlterConfigs. @throws KafkaError INVALID_CONFIG, INVALID_REQUEST */
+export function changeTopicConfig(config: TopicConfig, name: string, operation: number, value: string | null): Partial<TopicConfig> {
+  if (operation === SET) return parseTopicConfig(name, value)
+  if (operation === DELETE) return parseTopicConfig(name, null)
+  if (operation !== APPEND && operation !== SUBTRACT) throw new KafkaError(ERROR.INVALID_REQUEST, `operation ${operation}`)
+  if (name !== 'cleanup.policy') throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a list`)
+  const had = config['cleanup.policy']
+  const isSame = operation === APPEND ? value === had : value !== had
+  if (isSame) return {}
+  throw new KafkaError(ERROR.INVALID_CONFIG, `${name} has one value here: set it`)
+}

@@ -1,0 +1,131 @@
+// CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords.
+import { checkTopicConfig, checkTopicName, defaultTopicConfig, type TopicConfig } from '../../log/index.ts'
+import { type Broker, handler, NODE_ID } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
+import { createPartitionsApi } from '../messages/createPartitions.ts'
+import { createTopicsApi } from '../messages/createTopics.ts'
+import { deleteRecordsApi } from '../messages/deleteRecords.ts'
+import { deleteTopicsApi } from '../messages/deleteTopics.ts'
+import { ZERO_UUID } from '../wire.ts'
+import { answerError, partitionOf } from './partitions.ts'
+import { describeTopicConfig, parseTopicConfig } from './topicConfigs.ts'
+
+interface NewTopic {
+  name: string
+  numPartitions: number
+  replicationFactor: number
+  assignments: { partitionIndex: number; brokerIds: number[] }[]
+  configs: { name: string; value: string | null }[]
+}
+
+export const createTopicsHandler = (broker: Broker) =>
+  handler(createTopicsApi, async ({ topics, validateOnly }) => ({
+    topics: await Promise.all(
+      topics.map(async (wanted) => {
+        try {
+          if (topics.filter(({ name }) => name === wanted.name).length > 1) {
+            throw new KafkaError(ERROR.INVALID_REQUEST, `topic ${wanted.name} is in the request twice`)
+          }
+          return await create(broker, wanted, validateOnly)
+        } catch (error) {
+          return { name: wanted.name, configs: null, ...answerError(broker, 'CreateTopics', error) }
+        }
+      }),
+    ),
+  }))
+
+async function create(broker: Broker, { name, numPartitions, replicationFactor, assignments, configs }: NewTopic, validateOnly: boolean) {
+  checkTopicName(name)
+  if (broker.log.topic(name)) throw new KafkaError(ERROR.TOPIC_ALREADY_EXISTS, `topic ${name} exists already`)
+  if (assignments.length > 0 && (numPartitions !== -1 || replicationFactor !== -1)) {
+    throw new KafkaError(ERROR.INVALID_REQUEST, 'both a replica assignment and a number of partitions or replicas')
+  }
+  checkAssignments(assignments)
+  if (replicationFactor !== -1 && replicationFactor !== 1) {
+    throw new KafkaError(ERROR.INVALID_REPLICATION_FACTOR, `replication factor ${replicationFactor}: there is one broker`)
+  }
+  const partitionCount = assignments.length || (numPartitions === -1 ? defaultTopicConfig.partitionCount : numPartitions)
+  if (partitionCount < 1) throw new KafkaError(ERROR.INVALID_PARTITIONS, `${partitionCount} partitions`)
+  const changes: Partial<TopicConfig> = { partitionCount }
+  for (const setting of configs) Object.assign(changes, parseTopicConfig(setting.name, setting.value))
+  const config = checkTopicConfig(defaultTopicConfig, changes)
+  const topicId = validateOnly ? ZERO_UUID : (await broker.log.createTopic(name, changes)).id
+  const described = describeTopicConfig(config, null)
+  return { name, topicId, errorMessage: null, numPartitions: partitionCount, replicationFactor: 1, configs: described }
+}
+
+function checkAssignments(assignments: NewTopic['assignments']): void {
+  const indexes = assignments.map(({ partitionIndex }) => partitionIndex).sort((a, b) => a - b)
+  const isWhole = indexes.every((index, i) => index === i)
+  if (!isWhole || assignments.some(({ brokerIds }) => brokerIds.length !== 1 || brokerIds[0] !== NODE_ID)) {
+    throw new KafkaError(ERROR.INVALID_REPLICA_ASSIGNMENT, `every partition from 0 on belongs to broker ${NODE_ID}`)
+  }
+}
+
+export const deleteTopicsHandler = (broker: Broker, onDeleted: (topic: string) => void) =>
+  handler(deleteTopicsApi, async ({ topics, topicNames }, { version }) => {
+    const wanted = version < 6 ? topicNames.map((name) => ({ name, topicId: ZERO_UUID })) : topics
+    const responses = await Promise.all(
+      wanted.map(async ({ name, topicId }) => {
+        try {
+          const topic = broker.topic(name, topicId)
+          if (!topic)
+            throw new KafkaError(topicId === ZERO_UUID ? ERROR.UNKNOWN_TOPIC_OR_PARTITION : ERROR.UNKNOWN_TOPIC_ID, 'no such topic')
+          if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
+          await broker.log.deleteTopic(topic.name)
+          onDeleted(topic.name)
+          return { name: topic.name, topicId: topic.id, errorMessage: null }
+        } catch (error) {
+          return { name, topicId, ...answerError(broker, 'DeleteTopics', error) }
+        }
+      }),
+    )
+    return { responses }
+  })
+
+export const createPartitionsHandler = (broker: Broker) =>
+  handler(createPartitionsApi, async ({ topics, validateOnly }) => ({
+    results: await Promise.all(
+      topics.map(async ({ name, count, assignments }) => {
+        try {
+          const topic = broker.log.topic(name)
+          if (!topic) throw new KafkaError(ERROR.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name} does not exist`)
+          const had = topic.partitions.length
+          if (count <= had)
+            throw new KafkaError(ERROR.INVALID_PARTITIONS, `topic ${name} has ${had} partitions, and the number can only grow`)
+          checkTopicConfig(topic.config, { partitionCount: count })
+          if (assignments !== null && assignments.length !== count - had) {
+            throw new KafkaError(ERROR.INVALID_REPLICA_ASSIGNMENT, `${assignments.length} assignments for ${count - had} new partitions`)
+          }
+          checkAssignments((assignments ?? []).map(({ brokerIds }, partitionIndex) => ({ partitionIndex, brokerIds })))
+          if (!validateOnly) await broker.log.alterTopic(name, { partitionCount: count })
+          return { name }
+        } catch (error) {
+          return { name, ...answerError(broker, 'CreatePartitions', error) }
+        }
+      }),
+    ),
+  }))
+
+const TO_THE_END = -1
+
+export const deleteRecordsHandler = (broker: Broker) =>
+  handler(deleteRecordsApi, async ({ topics }) => ({
+    topics: await Promise.all(
+      topics.map(async ({ name, partitions }) => ({
+        name,
+        partitions: await Promise.all(
+          partitions.map(async ({ partitionIndex, offset }) => {
+            try {
+              const { topic, info } = partitionOf(broker.log.topic(name), partitionIndex)
+              if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
+              const before = offset === TO_THE_END ? info.endOffset : offset
+              return { partitionIndex, lowWatermark: await broker.log.deleteRecords(name, partitionIndex, before) }
+            } catch (error) {
+              return { partitionIndex, lowWatermark: -1, ...answerError(broker, 'DeleteRecords', error) }
+            }
+          }),
+        ),
+      })),
+    ),
+  }))

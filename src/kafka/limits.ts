@@ -1,0 +1,101 @@
+// What the server counts and where it stops: every limit has a number, and what goes over it is refused, closed or waits.
+import { Counter, Gauge } from 'prom-client'
+import { metrics } from '../base/index.ts'
+
+export interface KafkaLimits {
+  connections: number
+  /** A Produce request. */
+  produceBytes: number
+  /** Any other request. */
+  requestBytes: number
+  /** Requests of one connection that are being answered; more wait in the socket. */
+  requestsInFlight: number
+  /** Bytes of requests of one connection that are being answered; one request may be larger. */
+  bytesInFlight: number
+  /** Bytes handed to the log by all connections and not durable yet; Produce requests beyond wait. */
+  appendBytes: number
+  /** Records in one Fetch response. */
+  fetchBytes: number
+  /** Bytes of responses that clients have not taken yet, all connections; when it is used up, fetches get little. */
+  responseBytes: number
+  /** How long a connection may be silent, or leave a response unread. */
+  idleMs: number
+  /** Members of one group, and groups in all. */
+  groupMembers: number
+  groups: number
+  /** Bytes of what one member says of itself: subscriptions, metadata. */
+  memberBytes: number
+  fetchSessions: number
+}
+export const kafkaLimits: KafkaLimits = {
+  connections: 10_000,
+  produceBytes: 100 * 1024 * 1024,
+  requestBytes: 16 * 1024 * 1024,
+  requestsInFlight: 64,
+  bytesInFlight: 8 * 1024 * 1024,
+  appendBytes: 32 * 1024 * 1024,
+  fetchBytes: 16 * 1024 * 1024,
+  responseBytes: 256 * 1024 * 1024,
+  idleMs: 10 * 60_000,
+  groupMembers: 1_000,
+  groups: 10_000,
+  memberBytes: 1024 * 1024,
+  fetchSessions: 1_000,
+}
+
+const registers = [metrics]
+export const kafkaMetrics = {
+  connections: new Gauge({ name: 'millrace_kafka_connections', help: 'Open connections of Kafka clients.', registers }),
+  requests: new Counter({
+    name: 'millrace_kafka_requests_total',
+    help: 'Requests of Kafka clients, by API.',
+    labelNames: ['api'],
+    registers,
+  }),
+  closed: new Counter({
+    name: 'millrace_kafka_connections_refused_total',
+    help: 'Connections of Kafka clients that were refused or cut, by reason.',
+    labelNames: ['code'],
+    registers,
+  }),
+  errors: new Counter({
+    name: 'millrace_kafka_partition_errors_total',
+    help: 'Error codes answered for single partitions, by API and code.',
+    labelNames: ['api', 'code'],
+    registers,
+  }),
+  groups: new Gauge({ name: 'millrace_kafka_groups', help: 'Consumer groups known to this process.', registers }),
+}
+
+/** Counts bytes; who would exceed the limit waits until others are done. First come, first served; one alone may exceed it. */
+export class Gate {
+  used = 0
+  private readonly limit: number
+  private readonly waiting: { size: number; enter: () => void }[] = []
+
+  constructor(limit: number) {
+    this.limit = limit
+  }
+
+  /** Undefined if there is room now. */
+  enter(size: number): Promise<void> | undefined {
+    if (this.waiting.length === 0 && this.fits(size)) {
+      this.used += size
+      return undefined
+    }
+    return new Promise((resolve) => this.waiting.push({ size, enter: resolve }))
+  }
+
+  leave(size: number): void {
+    this.used -= size
+    while (this.waiting.length > 0 && this.fits(this.waiting[0].size)) {
+      const next = this.waiting.shift()!
+      this.used += next.size
+      next.enter()
+    }
+  }
+
+  private fits(size: number): boolean {
+    return this.used === 0 || this.used + size <= this.limit
+  }
+}

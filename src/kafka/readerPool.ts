@@ -1,0 +1,124 @@
+// Readers of partitions between two fetches: who goes on where the last read ended finds the file open. And who waits for new records.
+//
+// Invariants
+//   1. At most READERS_MAX readers are kept, each with one open file at most; the one that was idle longest goes first.
+//   2. A partition that somebody waits for has one watcher, however many wait.
+import { type Log, openPartitionReader, type PartitionReader, type ReadResult, type TopicInfo } from '../log/index.ts'
+
+const READERS_MAX = 256
+const WATCH_MS = 1_000
+
+export class ReaderPool {
+  private readonly log: Log
+  /** By topic id, partition and next offset; oldest first. */
+  private readonly idle = new Map<string, PartitionReader>()
+  private readonly watchers = new Map<string, Watcher>()
+
+  constructor(log: Log) {
+    this.log = log
+  }
+
+  /**
+   * Whole batches from `offset` on, as many as fit into `maxBytes`, at least one.
+   *
+   * @param atMost  more bytes than that are not returned, not even one batch
+   * @throws        the errors of `PartitionReader.read`
+   */
+  read(topic: TopicInfo, partition: number, offset: number, maxBytes: number, atMost = Number.POSITIVE_INFINITY): ReadResult | undefined {
+    const key = keyOf(topic.id, partition, offset)
+    const reader = this.idle.get(key) ?? openPartitionReader(this.log.descriptor(topic.name), partition, offset)
+    this.idle.delete(key)
+    let run: ReadResult | undefined
+    try {
+      run = reader.read(maxBytes)
+    } catch (error) {
+      reader.close()
+      throw error
+    }
+    if (run && run.end - run.start > atMost) {
+      reader.seek(offset)
+      run = undefined
+    }
+    this.keep(keyOf(topic.id, partition, reader.nextOffset), reader)
+    return run
+  }
+
+  /** Calls back once, when the partition has more than `endOffset` or is gone. Returns what ends the wait. */
+  watch(topic: TopicInfo, partition: number, endOffset: number, wake: () => void): () => void {
+    const key = `${topic.id}:${partition}`
+    let watcher = this.watchers.get(key)
+    if (!watcher) {
+      watcher = new Watcher(openPartitionReader(this.log.descriptor(topic.name), partition, endOffset), () => this.watchers.delete(key))
+      this.watchers.set(key, watcher)
+    }
+    return watcher.add(wake, endOffset)
+  }
+
+  close(): void {
+    for (const reader of this.idle.values()) reader.close()
+    this.idle.clear()
+    for (const watcher of this.watchers.values()) watcher.end()
+  }
+
+  private keep(key: string, reader: PartitionReader): void {
+    this.idle.get(key)?.close()
+    this.idle.set(key, reader)
+    if (this.idle.size <= READERS_MAX) return
+    const [oldest, old] = this.idle.entries().next().value!
+    old.close()
+    this.idle.delete(oldest)
+  }
+}
+
+const keyOf = (id: string, partition: number, offset: number): string => `${id}:${partition}:${offset}`
+
+class Watcher {
+  private readonly reader: PartitionReader
+  private readonly onIdle: () => void
+  private readonly waiting = new Map<() => void, number>()
+  private isRunning = false
+
+  constructor(reader: PartitionReader, onIdle: () => void) {
+    this.reader = reader
+    this.onIdle = onIdle
+  }
+
+  add(wake: () => void, endOffset: number): () => void {
+    this.waiting.set(wake, endOffset)
+    if (this.reader.range.endOffset > endOffset) queueMicrotask(() => this.notify())
+    if (!this.isRunning) void this.run()
+    return () => this.waiting.delete(wake)
+  }
+
+  end(): void {
+    for (const wake of [...this.waiting.keys()]) wake()
+    this.waiting.clear()
+  }
+
+  private async run(): Promise<void> {
+    this.isRunning = true
+    try {
+      while (this.waiting.size > 0) {
+        const { endOffset } = this.reader.range
+        this.reader.seek(endOffset)
+        const startMs = performance.now()
+        const isNews = await this.reader.waitForData(WATCH_MS)
+        // News without records: the topic was deleted. No news and no wait: the log was closed.
+        if (isNews ? this.reader.range.endOffset === endOffset : performance.now() - startMs < WATCH_MS / 2) this.end()
+        else if (isNews) this.notify()
+      }
+    } finally {
+      this.isRunning = false
+      this.onIdle()
+    }
+  }
+
+  private notify(): void {
+    const { endOffset } = this.reader.range
+    for (const [wake, known] of [...this.waiting]) {
+      if (endOffset === known) continue
+      this.waiting.delete(wake)
+      wake()
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { compressionsAlgorithms } from '@platformatic/kafka'
+import fc from 'fast-check'
+import { decompress } from './decompress.ts'
+
+const BYTES_MAX = 512 * 1024
+const { lz4, snappy } = compressionsAlgorithms
+const codecs: [codec: number, compress: (bytes: Uint8Array) => Uint8Array][] = [
+  [1, gzipSync],
+  [2, (bytes) => snappy.compressSync(Buffer.from(bytes))],
+  [3, (bytes) => lz4.compressSync(Buffer.from(bytes))],
+  [4, zstdCompressSync],
+]
+/** snappy-java's framing: Kafka's Java producer cuts its records into blocks. */
+const xerial = (bytes: Uint8Array): Uint8Array => {
+  const parts: Uint8Array[] = [Buffer.from('82534e41505059000000000100000001', 'hex')]
+  for (let at = 0; at < bytes.length; at += 1000) {
+    const block = snappy.compressSync(Buffer.from(bytes.subarray(at, at + 1000)))
+    const length = Buffer.alloc(4)
+    length.writeInt32BE(block.length)
+    parts.push(length, block)
+  }
+  return Buffer.concat(parts)
+}
+
+const run = fc.tuple(fc.uint8Array({ maxLength: 90 }), fc.integer({ min: 1, max: 400 }))
+const repetitive = fc.array(run, { maxLength: 12 }).map((runs) => {
+  const parts = runs.flatMap(([bytes, times]) => Array<Uint8Array>(times).fill(bytes))
+  return Buffer.from(Buffer.concat(parts))
+})
+
+test('what another implementation compressed is read back', () => {
+  fc.assert(
+    fc.property(repetitive, (plain) => {
+      for (const [codec, compress] of codecs) {
+        if (plain.length > 0) assert.deepEqual(Buffer.from(decompress(compress(plain), codec, BYTES_MAX)), plain, `codec ${codec}`)
+      }
+      assert.deepEqual(Buffer.from(decompress(xerial(plain), 2, BYTES_MAX)), plain)
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('damaged bytes are an error or other bytes, never more than the limit', () => {
+  const plain = Buffer.from('{"user":"ana","page":"/start"}\n'.repeat(2_000))
+  const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 })
+  fc.assert(
+    fc.property(fc.constantFrom(...codecs), damage, fc.nat(), ([codec, compress], changes, cut) => {
+      const bytes = Uint8Array.from(compress(plain))
+      for (const [at, value] of changes) bytes[at % bytes.length] = value
+      try {
+        assert.ok(decompress(bytes.subarray(0, cut % 3 === 0 ? cut % bytes.length : bytes.length), codec, BYTES_MAX).length <= BYTES_MAX)
+      } catch (error) {
+        assert.ok(error instanceof Error && error.name !== 'AssertionError')
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('a bomb is an error', () => {
+  const bomb = Buffer.alloc(4 * BYTES_MAX)
+  for (const [codec, compress] of codecs) assert.throws(() => decompress(compress(bomb), codec, BYTES_MAX), `codec ${codec}`)
+})
