@@ -138,7 +138,7 @@ export class Server {
 
   async get<T>(path: string): Promise<T> {
     const { status, body } = await this.call<T>(path)
-    assert.equal(status, 200, `${path}: ${JSON.stringify(body)}`)
+    if (status !== 200) assert.fail(`${path}: HTTP ${status} ${JSON.stringify(body)}`)
     return body
   }
 
