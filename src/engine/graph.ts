@@ -9,16 +9,18 @@
 //   3. Everything is synchronous: when `push` returns, all consequences of the batch have reached the sinks.
 //   4. `snapshot` between two pushes, restored into a graph of the same plan, continues as if nothing had happened.
 import { type Batch, batchOf, type Field } from '../data/index.ts'
-import { inputsOf, type Plan, type TableDef } from '../sql/index.ts'
+import { explainExpr, explainNode, inputsOf, type Plan, type TableDef } from '../sql/index.ts'
+import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
 import { compileCalc } from './expressions/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from './operator.ts'
+import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { buildOperator } from './operators/index.ts'
 import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
 
 /** What the graph asks of its surroundings. Batches given to `late` and `rowFailed` have the fields given beside them. */
 export interface GraphHooks {
   count(counter: string, n: number): void
-  late(batch: Batch, rows: number[], fields: Field[]): void
+  /** `lateness` says for each of `rows` what it missed; `tables` are those that the rows may come from. */
+  late(batch: Batch, rows: number[], fields: Field[], lateness: Lateness[], tables: string[]): void
   rowFailed(batch: Batch, row: number, error: Error, fields: Field[]): void
 }
 
@@ -27,18 +29,37 @@ export interface GraphSource {
   table: TableDef
   /** Ordinals into the table's columns. */
   columns: number[]
+  /** Fields of ROW columns that are read instead of the rows; see the plan's scan. */
+  paths?: number[][]
   fields: Field[]
 }
 
+/** One node of a running plan, as `why` and a live EXPLAIN show it. Counts are since the start, in rows. */
 export interface NodeStatus {
   id: number
   node: string
+  /** The node as EXPLAIN prints it. */
+  label: string
+  /** Of a calc that drops rows: its condition. */
+  predicate?: string
+  /** Of a scan: the table's name. */
+  table?: string
+  columns: string[]
   inputs: number[]
   rowsIn: number
   rowsOut: number
+  lateRows: number
+  failedRows: number
   watermarkMs: number
+  /** Its windows go by the clock of the machine, not by the events' time. */
+  isProcessingTime: boolean
   operator?: OperatorStatus
   partitions?: WatermarkStatus[]
+  /** Recent rows that it put out. */
+  samples: SampleRow[]
+  lateSamples: LateSample[]
+  /** Of a join: left and right. */
+  sides?: JoinSideStatus[]
 }
 
 export interface GraphOptions {
@@ -58,6 +79,9 @@ class Node {
   forwardedMs = -Infinity
   rowsIn = 0
   rowsOut = 0
+  failedRows = 0
+  readonly late = new LateRows()
+  readonly samples = new EdgeSamples()
   readonly id: number
   readonly plan: Plan
   readonly inputs: Node[]
@@ -75,6 +99,7 @@ class Node {
   emit(batch: Batch): void {
     if (batch.rowCount === 0) return
     this.rowsOut += batch.rowCount
+    this.samples.take(batch)
     let out = batch
     if (batch.watermarksBefore === undefined && this.forwardedMs !== -Infinity)
       out = { ...batch, watermarksBefore: new Float64Array(batch.rowCount).fill(this.forwardedMs) }
@@ -179,11 +204,19 @@ export class Graph {
     this.nodes.push(node)
     const { hooks } = this.options
     const fields = inputsOf(plan).map((input) => input.fields)
+    const tables = tablesOf(plan)
     const context: OperatorContext = {
       emit: (batch) => node.emit(batch),
       count: (counter, n = 1) => hooks.count(counter, n),
-      late: (batch, rows, shape = fields[0]) => hooks.late(batch, rows, shape),
-      rowFailed: (batch, row, error, shape = fields[0]) => hooks.rowFailed(batch, row, error, shape),
+      late: (batch, rows, shape = fields[0]) => {
+        const lateness = latenessOf(plan, batch, rows, fields.indexOf(shape), node.watermarkMs)
+        node.late.add(batch, rows, shape, lateness)
+        hooks.late(batch, rows, shape, lateness, tables)
+      },
+      rowFailed: (batch, row, error, shape = fields[0]) => {
+        node.failedRows++
+        hooks.rowFailed(batch, row, error, shape)
+      },
       inputFields: fields,
       outputFields: plan.fields,
     }
@@ -192,7 +225,7 @@ export class Graph {
         node.operator = new EntryOperator(context)
         node.inputWatermarks.push(-Infinity)
         this.scanNodes.push(node)
-        this.sources.push({ table: plan.table, columns: plan.columns, fields: plan.fields })
+        this.sources.push({ table: plan.table, columns: plan.columns, paths: plan.paths, fields: plan.fields })
         break
       case 'values':
         node.operator = new EntryOperator(context)
@@ -291,16 +324,29 @@ export class Graph {
     })
   }
 
+  /** May walk all state of joins: for somebody who asks, not for every second. */
   status(): NodeStatus[] {
-    return this.nodes.map((node) => ({
-      id: node.id,
-      node: node.plan.node,
-      inputs: node.inputs.map((input) => input.id),
-      rowsIn: node.rowsIn,
-      rowsOut: node.rowsOut,
-      watermarkMs: node.forwardedMs,
-      operator: node.operator.describe?.(),
-      partitions: node.operator instanceof WatermarkOperator ? node.operator.status() : undefined,
+    return this.nodes.map(({ id, plan, inputs, operator, rowsIn, rowsOut, failedRows, forwardedMs, late, samples }) => ({
+      id,
+      node: plan.node,
+      label: explainNode(plan),
+      predicate: plan.node === 'calc' && plan.predicate ? explainExpr(plan.predicate, plan.input.fields) : undefined,
+      table: plan.node === 'scan' ? plan.table.name : undefined,
+      columns: plan.fields.map(({ name }) => name),
+      inputs: inputs.map((input) => input.id),
+      rowsIn,
+      rowsOut,
+      lateRows: late.count,
+      failedRows,
+      watermarkMs: forwardedMs,
+      isProcessingTime: 'window' in plan && plan.window.timeAttribute === 'processing',
+      operator: operator.describe?.(),
+      partitions: operator instanceof WatermarkOperator ? operator.status() : undefined,
+      samples: samples.status(plan.fields),
+      lateSamples: late.status(),
+      sides: operator
+        .joinSides?.()
+        .map((side, i) => ({ ...side, samples: side.samples.map((row) => plainRow(row, inputs[i].plan.fields)) })),
     }))
   }
 
@@ -319,3 +365,6 @@ export class Graph {
       .map((node) => node.operator as WatermarkOperator)
   }
 }
+
+/** The tables that a node's rows may come from. */
+const tablesOf = (plan: Plan): string[] => (plan.node === 'scan' ? [plan.table.name] : inputsOf(plan).flatMap(tablesOf))

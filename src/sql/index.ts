@@ -4,7 +4,7 @@ export { type BindOptions, bindScript, bindStatement } from './bind.ts'
 export { applyStatement, Catalog, type CatalogEntry, type FunctionDef, type ViewDef } from './catalog.ts'
 export { type Completion, type CompletionCatalog, completions } from './completions.ts'
 export { sqlErrors } from './errors.ts'
-export { explainExpr, explainPlan } from './explain.ts'
+export { explainExpr, explainNode, explainPlan } from './explain.ts'
 export * from './functions/index.ts'
 export { readLeaves } from './optimize-leaves.ts'
 export {

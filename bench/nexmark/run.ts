@@ -1,0 +1,101 @@
+// Runs one Nexmark query over generated events, in one thread: bound from its SQL, events made and pushed batch by batch.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Batch, type Column, INSERT, isRetraction, rowAt } from '../../src/data/index.ts'
+import { Graph, type GraphHooks } from '../../src/engine/index.ts'
+import { bindScript, Catalog, type Plan, readLeaves } from '../../src/sql/index.ts'
+import { NexmarkGenerator, type NexmarkOptions } from './generator.ts'
+import { type ExpectedRun, MODEL_BATCH_EVENTS, modelProcessingTime } from './model.ts'
+import { ResultHash } from './resultHash.ts'
+
+/** All but q6, which no engine runs. */
+export const queryNames = Array.from({ length: 23 }, (_, i) => `q${i}`).filter((name) => name !== 'q6')
+
+export const BATCH_ROWS = 4096
+const SIDE_ROWS = 10_000
+
+const sqlOf = (file: string): string => readFileSync(join(import.meta.dirname, 'queries', `${file}.sql`), 'utf8')
+
+/** The plan of a query's INSERT. @throws StreamError what binding throws */
+export function planOf(name: string): Plan {
+  const bound = bindScript(`${sqlOf('tables')}\n${sqlOf(name)}`, new Catalog()).at(-1)
+  if (bound?.type !== 'insert') throw new Error(`${name}: the last statement is no INSERT`)
+  return readLeaves(bound.query)
+}
+
+export interface RunOptions extends NexmarkOptions {
+  batchRows?: number
+  /** Processing time of a batch, epoch ms, by the number of its first event; the clock unless given. */
+  processingTimeOf?: (event: number) => number
+}
+
+export interface RunResult {
+  wallMs: number
+  cpuMs: number
+  rowsOut: number
+}
+
+/** Events through the query into `sink`. Rows that fail end the run; late rows are counted. */
+export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) => void): RunResult & { lateRows: number } {
+  const generator = new NexmarkGenerator(options)
+  const now = options.processingTimeOf ?? (() => Date.now())
+  let rowsOut = 0
+  let lateRows = 0
+  const hooks: GraphHooks = {
+    count: () => {},
+    late: (_batch, rows) => {
+      lateRows += rows.length
+    },
+    rowFailed: (_batch, _row, error) => {
+      throw error
+    },
+  }
+  const counted = (batch: Batch): void => {
+    rowsOut += batch.rowCount
+    sink(batch)
+  }
+  const cpu = process.cpuUsage()
+  const startedMs = performance.now()
+  const graph = new Graph(plan, { timeZone: 'UTC', hooks, sink: counted })
+  graph.start(now(0))
+  // Events are made once, with the columns that any scan reads.
+  const scans = graph.sources.flatMap((source, index) => (source.table.name === 'datagen' ? [{ index, source }] : []))
+  const leaves = [...new Set(scans.flatMap(({ source }) => source.fields.map(({ name }) => name)))]
+  const taps = scans.map(({ index, source }) => ({ index, pick: source.fields.map(({ name }) => leaves.indexOf(name)) }))
+  graph.sources.forEach((source, index) => {
+    if (source.table.name !== 'side_input') return
+    const side = sideInput(now(0))
+    graph.push(index, 0, { ...side, columns: source.columns.map((column) => side.columns[column]) })
+  })
+  for (;;) {
+    const processingTimeMs = now(generator.position)
+    const batch = generator.next(options.batchRows ?? BATCH_ROWS, leaves, processingTimeMs)
+    if (batch === undefined) break
+    graph.tick(processingTimeMs)
+    for (const { index, pick } of taps) graph.push(index, 0, { ...batch, columns: pick.map((at) => batch.columns[at]) })
+  }
+  // Windows on processing time close, too.
+  graph.tick(now(generator.position) + 20_000)
+  graph.finish()
+  const { user, system } = process.cpuUsage(cpu)
+  return { wallMs: performance.now() - startedMs, cpuMs: (user + system) / 1000, rowsOut, lateRows }
+}
+
+/** Rows (i, 'i') for i below 10,000. */
+function sideInput(processingTimeMs: number): Batch {
+  const data = BigInt64Array.from({ length: SIDE_ROWS }, (_, i) => BigInt(i))
+  const columns: Column[] = [
+    { lane: 'i64', data },
+    { lane: 'any', data: Array.from({ length: SIDE_ROWS }, (_, i) => String(i)) },
+  ]
+  return { rowCount: SIDE_ROWS, columns, watermarkAfter: -Infinity, processingTimeMs }
+}
+
+/** Row count and hash of a query's result over the events of one of the runs of expected.json. */
+export function checkQuery(plan: Plan, run: Omit<ExpectedRun, 'results'>): { rows: number; hash: string } {
+  const hash = new ResultHash()
+  runQuery(plan, { ...run, batchRows: MODEL_BATCH_EVENTS, processingTimeOf: modelProcessingTime }, (batch) => {
+    for (let row = 0; row < batch.rowCount; row++) hash.add(rowAt(batch, row), isRetraction(batch.kinds?.[row] ?? INSERT) ? -1 : 1)
+  })
+  return hash.result
+}
