@@ -28,6 +28,7 @@ import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
 import type { Config } from './config.ts'
 import { DeadLetters } from './deadLetters.ts'
+import { LateRowTopics } from './lateRows.ts'
 import { version } from './version.ts'
 
 export interface Platform {
@@ -76,6 +77,8 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     const views = new ViewStore({ onDelivered: (latencyMs) => stats.recordLatency(latencyMs) })
     closers.push(() => views.close())
     const deadLetters = new DeadLetters(log, logger)
+    let isClosed = false
+    const lateRows = new LateRowTopics(log, logger, () => isClosed)
     const totals = { accepted: 0, rejected: 0 }
     const jobs = new JobManager({
       log,
@@ -85,6 +88,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       timeZone: config.timeZone,
       now: Date.now,
       onDeadLetters: (letters) => void deadLetters.keep(letters),
+      onLateRows: (query, run, topic, rows) => lateRows.keep(query, run, topic, rows),
       onPrint: (table, batch, fields) => print(table, batch, fields),
       onQueryFailed: (query, error) => logger.error({ query, error }, `query ${query} failed: ${error.message}`),
     })
@@ -142,6 +146,9 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     closers.push(
       () => clearInterval(timer),
       () => ingest.close(),
+      () => {
+        isClosed = true
+      },
     )
     void poll()
     const platform: Platform = {

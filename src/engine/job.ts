@@ -7,19 +7,21 @@
 //   1. A query that fails is taken out, with its reason told; the others go on.
 //   2. `step` does a bounded amount of work and never waits.
 import { type StreamError, toStreamError } from '../base/index.ts'
-import { type Batch, changeKindTexts, type Field, valueAt } from '../data/index.ts'
+import { type Batch, changeKindTexts, type Field, gather, valueAt } from '../data/index.ts'
+import { makeJsonEncoder } from '../formats/index.ts'
+import type { Lateness } from './diagnosis.ts'
 import { engineErrors } from './errors.ts'
 import { formatValue } from './expressions/index.ts'
 import { Graph } from './graph.ts'
-import type { DeadLetter, JobSpec, QuerySpec, QueryStatus } from './protocol.ts'
+import type { DeadLetter, JobSpec, LateRecord, QueryInspection, QuerySpec, QueryStatus, SourceStatus } from './protocol.ts'
 import { openSink, type Sink, type SinkPort } from './sinks.ts'
 import { SourceInput } from './source.ts'
 
-const LATE_SAMPLES_MAX = 20
 const encoder = new TextEncoder()
 
 export interface JobPort extends SinkPort {
   deadLetters(letters: DeadLetter[]): void
+  late(queryId: string, topic: string, rows: LateRecord[]): void
   failed(queryId: string, error: StreamError): void
 }
 
@@ -31,7 +33,10 @@ interface RunningQuery {
   rowsOut: number
   lateRows: number
   failedRows: number
-  lateSamples: unknown[][]
+  /** By topic: late rows that have not left yet. */
+  lateRecords: Map<string, LateRecord[]>
+  lastInMs?: number
+  lastOutMs?: number
   error?: StreamError
 }
 /** One scan of one query, fed from a shared input. */
@@ -46,8 +51,9 @@ export class Job {
   readonly spec: JobSpec
   private readonly port: JobPort
   private readonly queries = new Map<string, RunningQuery>()
-  private readonly inputs: { input: SourceInput; taps: Tap[] }[] = []
+  private readonly inputs: { input: SourceInput; taps: Tap[]; undecodedRows: number }[] = []
   private letters: DeadLetter[] = []
+  private readonly encoders = new Map<Field[], ReturnType<typeof makeJsonEncoder>>()
   private turn = 0
   private nowMs: number
   /** Newest arrival among the records behind what is being emitted. */
@@ -72,17 +78,18 @@ export class Job {
         rowsOut: 0,
         lateRows: 0,
         failedRows: 0,
-        lateSamples: [],
+        lateRecords: new Map(),
       }
       query.graph = new Graph(spec.plan, {
         timeZone: this.spec.timeZone,
         sink: (batch) => {
           query.rowsOut += batch.rowCount
+          query.lastOutMs = this.nowMs
           query.sink.write(batch, this.originMs)
         },
         hooks: {
           count: () => {},
-          late: (batch, rows, fields) => this.late(query, batch, rows, fields),
+          late: (batch, rows, fields, lateness, tables) => this.late(query, batch, rows, fields, lateness, tables),
           rowFailed: (batch, row, error, fields) => this.rowFailed(query, batch, row, error, fields),
         },
       })
@@ -103,7 +110,7 @@ export class Job {
         if (!spec) throw engineErrors('CONNECTOR_UNKNOWN', { connector: 'none', table })
         const input = new SourceInput(spec, mine[0].scan.table, columns)
         const taps = mine.map(({ query, source, scan }) => ({ query, source, pick: scan.columns.map((column) => columns.indexOf(column)) }))
-        this.inputs.push({ input, taps })
+        this.inputs.push({ input, taps, undecodedRows: 0 })
         const partitions = Array.from({ length: input.partitionCount }, (_, partition) => partition)
         for (const { query, source } of taps) query.graph.setPartitions(source, partitions, this.nowMs)
       } catch (error) {
@@ -119,8 +126,10 @@ export class Job {
       const entry = this.inputs[this.turn++ % this.inputs.length]
       const { input, taps } = entry
       let rows: ReturnType<SourceInput['read']>
+      const letterCount = this.letters.length
       try {
         rows = input.read(this.letters)
+        entry.undecodedRows += this.letters.length - letterCount
       } catch (error) {
         for (const { query } of taps) this.fail(query, toStreamError(error))
         continue
@@ -130,6 +139,7 @@ export class Job {
       for (const tap of taps) {
         if (tap.query.error || rows.rowCount === 0) continue
         tap.query.rowsIn += rows.rowCount
+        tap.query.lastInMs = nowMs
         const batch: Batch = {
           rowCount: rows.rowCount,
           columns: tap.pick.map((at) => rows.columns[at]),
@@ -140,7 +150,7 @@ export class Job {
       }
       for (const { query } of taps) if (!query.error) this.guarded(query, () => query.sink.flush(this.originMs))
       this.originMs = undefined
-      this.sendLetters()
+      this.sendAside()
       return true
     }
     return false
@@ -167,7 +177,7 @@ export class Job {
         query.sink.flush(undefined)
       })
     }
-    this.sendLetters()
+    this.sendAside()
   }
 
   /** Resolves when there may be more to read, or after `timeoutMs`. */
@@ -204,9 +214,28 @@ export class Job {
       lateRows: query.lateRows,
       failedRows: query.failedRows,
       watermarkMs: query.graph.watermarkMs,
-      nodes: query.graph.status(),
-      lateSamples: query.lateSamples,
     }))
+  }
+
+  /** One query looked at closely: each node and each source. */
+  inspect(queryId: string): QueryInspection | undefined {
+    const query = this.queries.get(queryId)
+    const status = this.status().find((one) => one.queryId === queryId)
+    if (!query || !status) return undefined
+    const sources = this.inputs
+      .filter(({ taps }) => taps.some((tap) => tap.query === query))
+      .map(({ input, undecodedRows }): SourceStatus => {
+        const { table, topic, startup } = input.spec
+        return {
+          table,
+          topic,
+          startup,
+          undecodedRows,
+          partitions: input.positions.map((offset, partition) => ({ partition, offset, ...input.range(partition) })),
+        }
+      })
+    const { lastInMs, lastOutMs } = query
+    return { ...status, nodes: query.graph.status(), sources, lastInMs, lastOutMs }
   }
 
   positions() {
@@ -216,7 +245,7 @@ export class Job {
         topic: input.spec.topic,
         partition,
         offset,
-        endOffset: input.endOffset(partition),
+        endOffset: input.range(partition).endOffset,
       })),
     )
   }
@@ -235,10 +264,22 @@ export class Job {
     this.port.failed(query.spec.id, error)
   }
 
-  private late(query: RunningQuery, batch: Batch, rows: number[], fields: Field[]): void {
+  private late(query: RunningQuery, batch: Batch, rows: number[], fields: Field[], lateness: Lateness[], tables: string[]): void {
     query.lateRows += rows.length
-    for (const row of rows) query.lateSamples.push(fields.map(({ type }, i) => formatValue(valueAt(batch.columns[i], row), type)))
-    if (query.lateSamples.length > LATE_SAMPLES_MAX) query.lateSamples.splice(0, query.lateSamples.length - LATE_SAMPLES_MAX)
+    // Where a row may come from several tables, the first that says where counts.
+    const topic = tables.map((table) => query.spec.lateTopics?.[table]).find(Boolean)
+    if (topic === undefined) return
+    const ordinals = Int32Array.from(rows)
+    const columns = batch.columns.map((column) => gather(column, ordinals, rows.length))
+    let encode = this.encoders.get(fields)
+    if (!encode) this.encoders.set(fields, (encode = makeJsonEncoder(fields)))
+    const { bytes, starts, ends } = encode({ columns, rowCount: rows.length })
+    const records = rows.map((row, i) => ({
+      ...lateness[i],
+      value: bytes.slice(starts[i], ends[i]),
+      op: changeKindTexts[(batch.kinds?.[row] ?? 0) as 0],
+    }))
+    query.lateRecords.set(topic, [...(query.lateRecords.get(topic) ?? []), ...records])
   }
 
   /** In mode 'fail' the query ends, as Flink's does; else the row is kept aside, once for each query that could not compute it. */
@@ -254,7 +295,12 @@ export class Job {
     this.letters.push({ topic: spec.topic, partition: -1, offset: -1, raw: encoder.encode(text), error: failure.toJSON() })
   }
 
-  private sendLetters(): void {
+  /** What was put aside: late rows for their topics, and rows that failed. */
+  private sendAside(): void {
+    for (const { spec, lateRecords } of this.queries.values()) {
+      for (const [topic, rows] of lateRecords) this.port.late(spec.id, topic, rows)
+      lateRecords.clear()
+    }
     if (this.letters.length === 0) return
     this.port.deadLetters(this.letters)
     this.letters = []

@@ -19,13 +19,26 @@ export interface Operator {
   restore?(state: unknown): void
   /** When will something happen without further rows: shown by `why`. */
   describe?(): OperatorStatus
+  /** Joins: left and right. It may walk all state: called only when somebody asks `why`. */
+  joinSides?(): JoinSideStatus[]
 }
+
+export interface JoinSideStatus {
+  /** Rows held now. */
+  rows: number
+  /** Rows that have met no partner: of those held, and where rows leave, of those that left since the start. */
+  unmatched: number
+  /** Some of the unmatched rows. */
+  samples: unknown[][]
+}
+/** How many rows `why` shows of each kind. */
+export const SAMPLES_MAX = 3
 
 export interface OperatorStatus {
   stateRows?: number
   stateBytes?: number
-  /** Open windows, soonest first. */
-  openWindows?: { startMs: number; endMs: number; rows: number }[]
+  /** Open windows, soonest first: limits as the window's zone shows them, groups or rows held, and the watermark (or processing time) that closes it. */
+  openWindows?: { startMs: number; endMs: number; rows: number; firesAtMs: number }[]
 }
 
 /** What an operator may ask of the runtime; counters are named in Prometheus style without prefix: `late_rows`. */

@@ -3,6 +3,7 @@ import type { ErrorBody } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
 import type { TopicDescriptor } from '../log/index.ts'
 import type { Plan } from '../sql/index.ts'
+import type { Lateness } from './diagnosis.ts'
 import type { NodeStatus } from './graph.ts'
 
 /** How a table's rows are found and read. */
@@ -42,6 +43,8 @@ export interface QuerySpec {
   name: string
   plan: Plan
   sink: SinkSpec
+  /** By table: the topic for late rows that come from it. */
+  lateTopics?: Record<string, string>
 }
 
 /** Queries that read their topics together: a topic that several of them use is read and decoded once. */
@@ -61,6 +64,7 @@ export type ToWorker =
   /** That many rows of output have been taken: the worker may send more. */
   | { type: 'taken'; rows: number }
   | { type: 'status'; requestId: number }
+  | { type: 'inspect'; requestId: number; jobId: string; queryId: string }
 
 export interface DeadLetter {
   topic: string
@@ -80,8 +84,31 @@ export interface QueryStatus {
   lateRows: number
   failedRows: number
   watermarkMs: number
+}
+
+/** A query looked at closely, as `why` and a live EXPLAIN need it. */
+export interface QueryInspection extends QueryStatus {
   nodes: NodeStatus[]
-  lateSamples: unknown[][]
+  sources: SourceStatus[]
+  /** When it last read and put out rows, epoch ms of the machine. */
+  lastInMs?: number
+  lastOutMs?: number
+}
+export interface SourceStatus {
+  table: string
+  topic: string
+  startup: SourceSpec['startup']
+  /** Records that could not be decoded. */
+  undecodedRows: number
+  /** `offset` is the next to be read; `endOffset` the one that the next record gets. */
+  partitions: { partition: number; offset: number; startOffset: number; endOffset: number }[]
+}
+
+/** A row that was dropped for being late, as a record's value. */
+export interface LateRecord extends Lateness {
+  /** A JSON object. */
+  value: Uint8Array
+  op: '+I' | '-U' | '+U' | '-D'
 }
 
 export type FromWorker =
@@ -91,6 +118,8 @@ export type FromWorker =
   /** A finished record batch for a topic. */
   | { type: 'records'; jobId: string; queryId: string; topic: string; partition: number; bytes: Uint8Array; recordCount: number }
   | { type: 'deadLetters'; jobId: string; letters: DeadLetter[] }
+  | { type: 'late'; jobId: string; queryId: string; topic: string; rows: LateRecord[] }
+  | { type: 'inspection'; requestId: number; query?: QueryInspection }
   /** A bounded job has sent all its rows. */
   | { type: 'finished'; jobId: string }
   | { type: 'failed'; jobId: string; queryId: string; error: ErrorBody }

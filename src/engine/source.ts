@@ -97,8 +97,10 @@ export class SourceInput {
     return this.readers.length
   }
 
-  endOffset(partition: number): number {
-    return this.readers[partition].range.endOffset
+  /** Offsets that a partition has now. */
+  range(partition: number): { startOffset: number; endOffset: number } {
+    const { startOffset, endOffset } = this.readers[partition].range
+    return { startOffset, endOffset }
   }
 
   /** Whether all that was durable when the input was opened has been handed on: the end of a bounded read. */

@@ -48,6 +48,10 @@ function start(spec: JobSpec): void {
           untakenRows += recordCount
           send({ type: 'records', jobId, queryId, topic, partition, bytes, recordCount })
         },
+        late: (queryId, topic, rows) => {
+          untakenRows += rows.length
+          send({ type: 'late', jobId, queryId, topic, rows })
+        },
         deadLetters: (letters) => send({ type: 'deadLetters', jobId, letters }),
         failed: (queryId, error) => send({ type: 'failed', jobId, queryId, error: error.toJSON() }),
       },
@@ -81,6 +85,9 @@ port.on('message', (message: ToWorker) => {
         queries: [...jobs.values()].flatMap((job) => job.status()),
         positions: [...jobs.values()].flatMap((job) => job.positions()),
       })
+      break
+    case 'inspect':
+      send({ type: 'inspection', requestId: message.requestId, query: jobs.get(message.jobId)?.inspect(message.queryId) })
       break
   }
   wake()

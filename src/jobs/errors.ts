@@ -51,6 +51,13 @@ export const jobErrors = defineErrors({
     message: (p) => `the table "${p.table}" has ${p.rowCount} rows; a query can read one of up to ${p.rowsMax}`,
     hint: (p) => `Read what you need with GET /v1/tables/${p.table}?column=value, or make the query a materialized table.`,
   }),
+  LATE_TOPIC_READ: spec<{ topic: string; table: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `'millrace.late-rows.topic' = '${p.topic}' is the topic that table "${p.table}" of the same query reads`,
+    hint: () => 'Late rows would come in again, late again: name another topic.',
+  }),
   TABLE_DEFINED_TWICE: spec<{ table: string; file: string }>({
     kind: 'user',
     httpStatus: 400,

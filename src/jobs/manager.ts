@@ -10,7 +10,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type ErrorBody, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
-import type { DeadLetter, FromWorker, JobSpec, QuerySpec, QueryStatus, SinkSpec, SourceSpec } from '../engine/index.ts'
+import type {
+  DeadLetter,
+  FromWorker,
+  JobSpec,
+  LateRecord,
+  QueryInspection,
+  QuerySpec,
+  QueryStatus,
+  SinkSpec,
+  SourceSpec,
+} from '../engine/index.ts'
 import { engineErrors } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
 import { Catalog, inputsOf, type Plan, type TableDef } from '../sql/index.ts'
@@ -34,6 +44,8 @@ export interface ManagerOptions {
   timeZone: string
   /** Rows that could not be read or computed. */
   onDeadLetters(letters: DeadLetter[]): void
+  /** Late rows of a query for their topic. `run` is another one each time the query begins anew. Until the promise is done, the query waits. */
+  onLateRows(query: string, run: string, topic: string, rows: LateRecord[]): Promise<void>
   onPrint(table: string, batch: Batch, fields: Field[]): void
   onQueryFailed(query: string, error: ErrorBody): void
   now(): number
@@ -54,6 +66,15 @@ interface Running {
   error?: ErrorBody
   status?: QueryStatus
   rowsPerSecond: { in: number; out: number }
+}
+
+export interface QueryInsight {
+  id: string
+  state: Running['state']
+  error?: ErrorBody
+  changelog: Plan['changelog']
+  /** Absent if its worker does not answer, or never began it. */
+  live?: QueryInspection
 }
 
 const RESTART_PAUSE_MAX_MS = 30_000
@@ -150,7 +171,8 @@ export class JobManager {
   }
 
   private async specOf(query: ProjectQuery): Promise<QuerySpec> {
-    return { id: query.id, name: query.id, plan: query.plan, sink: await this.sinkOf(query) }
+    const lateTopics = lateTopicsOf(query)
+    return { id: query.id, name: query.id, plan: query.plan, sink: await this.sinkOf(query), ...(lateTopics && { lateTopics }) }
   }
 
   private async sinkOf({ id, plan, target }: ProjectQuery): Promise<SinkSpec> {
@@ -236,6 +258,8 @@ export class JobManager {
       case 'deadLetters':
         this.options.onDeadLetters(message.letters)
         return
+      case 'late':
+        return this.keepLate(message)
       case 'finished':
         this.endAdhoc(message.jobId)
         return
@@ -274,6 +298,16 @@ export class JobManager {
         }
         await sleep(pauseMs)
       }
+    }
+  }
+
+  private async keepLate({ queryId, jobId, topic, rows }: FromWorker & { type: 'late' }): Promise<void> {
+    if (this.running.get(queryId)?.jobId !== jobId) return
+    try {
+      await this.options.onLateRows(queryId, jobId, topic, rows)
+    } catch (error) {
+      this.workers.removeQuery(jobId, queryId)
+      this.failed(queryId, jobId, toStreamError(error).toJSON())
     }
   }
 
@@ -369,6 +403,15 @@ export class JobManager {
     }))
   }
 
+  /** A query looked at closely, found by its id or by the table that it writes to. */
+  async inspect(name: string): Promise<QueryInsight | undefined> {
+    const id = this.running.has(name) ? name : `insert_into_${name}`
+    const entry = this.running.get(id)
+    if (!entry) return undefined
+    const { query, jobId, state, error } = entry
+    return { id, state, error, changelog: query.plan.changelog, live: await this.workers.inspect(jobId, id) }
+  }
+
   get errors(): FileError[] {
     return this.project?.errors ?? []
   }
@@ -382,3 +425,20 @@ const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].inc
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
 
 const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))
+
+const LATE_TOPIC = 'millrace.late-rows.topic'
+
+/** Where late rows of a query go, by source table: what its materialized table says, else what each source says. */
+function lateTopicsOf({ plan, target }: ProjectQuery): Record<string, string> | undefined {
+  const own = target.kind === 'materializedTable' ? target.table.options[LATE_TOPIC] : undefined
+  const tables = scannedTables(plan)
+  const topics: Record<string, string> = {}
+  for (const table of tables) {
+    const topic = own ?? table.options[LATE_TOPIC]
+    if (!topic) continue
+    const reader = tables.find((source) => topicOf(source) === topic)
+    if (reader) throw jobErrors('LATE_TOPIC_READ', { topic, table: reader.name })
+    topics[table.name] = topic
+  }
+  return Object.keys(topics).length > 0 ? topics : undefined
+}

@@ -1,12 +1,15 @@
 // The engine's worker threads: started with the platform, each with its jobs; one that dies takes only its own jobs with it.
 import { Worker } from 'node:worker_threads'
-import type { FromWorker, JobSpec, QueryStatus, ToWorker } from '../engine/index.ts'
+import type { FromWorker, JobSpec, QueryInspection, QueryStatus, ToWorker } from '../engine/index.ts'
 
 export interface WorkerEvents {
   /** When the promise is done the rows count as taken: the worker may send more. */
   message(message: FromWorker): void | Promise<void>
   died(jobs: JobSpec[], reason: string): void
 }
+
+/** What a worker says to a question with a `requestId`. */
+type Answer = FromWorker & { requestId: number }
 
 const workerUrl = new URL('../engine/worker.ts', import.meta.url)
 
@@ -18,7 +21,7 @@ interface Slot {
 export class EngineWorkers {
   private readonly slots: Slot[] = []
   private readonly events: WorkerEvents
-  private readonly waiting = new Map<number, (message: FromWorker & { type: 'status' }) => void>()
+  private readonly waiting = new Map<number, (message: Answer) => void>()
   private nextRequestId = 1
   private closing = false
 
@@ -30,12 +33,12 @@ export class EngineWorkers {
   private spawn(index: number): Worker {
     const worker = new Worker(workerUrl, { name: `engine-${index}` })
     worker.on('message', (message: FromWorker) => {
-      if (message.type === 'status') {
+      if ('requestId' in message) {
         this.waiting.get(message.requestId)?.(message)
         return
       }
       const done = this.events.message(message)
-      const rows = message.type === 'changes' ? message.batch.rowCount : message.type === 'records' ? message.recordCount : 0
+      const rows = rowsOf(message)
       if (rows === 0) return
       const taken = () => worker.postMessage({ type: 'taken', rows } satisfies ToWorker)
       if (done) void done.finally(taken)
@@ -72,22 +75,31 @@ export class EngineWorkers {
 
   /** The state of all queries; a worker that does not answer in `timeoutMs` is left out. */
   async status(timeoutMs = 1_000): Promise<{ queries: QueryStatus[]; positions: (FromWorker & { type: 'status' })['positions'] }> {
-    const answers = await Promise.all(
-      this.slots.map((slot) => {
-        const requestId = this.nextRequestId++
-        return new Promise<(FromWorker & { type: 'status' }) | undefined>((resolve) => {
-          const timer = setTimeout(() => finish(undefined), timeoutMs)
-          const finish = (message: (FromWorker & { type: 'status' }) | undefined) => {
-            clearTimeout(timer)
-            this.waiting.delete(requestId)
-            resolve(message)
-          }
-          this.waiting.set(requestId, finish)
-          this.post(slot, { type: 'status', requestId })
-        })
-      }),
-    )
-    return { queries: answers.flatMap((answer) => answer?.queries ?? []), positions: answers.flatMap((answer) => answer?.positions ?? []) }
+    const answers = (
+      await Promise.all(this.slots.map((slot) => this.ask(slot, timeoutMs, (requestId) => ({ type: 'status', requestId }))))
+    ).filter((answer) => answer?.type === 'status')
+    return { queries: answers.flatMap(({ queries }) => queries), positions: answers.flatMap(({ positions }) => positions) }
+  }
+
+  /** A query looked at closely; undefined if its worker does not know it, or does not answer in `timeoutMs`. */
+  async inspect(jobId: string, queryId: string, timeoutMs = 2_000): Promise<QueryInspection | undefined> {
+    const slot = this.slots.find(({ jobs }) => jobs.has(jobId))
+    const answer = slot && (await this.ask(slot, timeoutMs, (requestId) => ({ type: 'inspect', requestId, jobId, queryId })))
+    return answer?.type === 'inspection' ? answer.query : undefined
+  }
+
+  private ask(slot: Slot, timeoutMs: number, question: (requestId: number) => ToWorker): Promise<Answer | undefined> {
+    const requestId = this.nextRequestId++
+    return new Promise((resolve) => {
+      const finish = (answer: Answer | undefined) => {
+        clearTimeout(timer)
+        this.waiting.delete(requestId)
+        resolve(answer)
+      }
+      const timer = setTimeout(finish, timeoutMs, undefined)
+      this.waiting.set(requestId, finish)
+      this.post(slot, question(requestId))
+    })
   }
 
   async close(): Promise<void> {
@@ -97,5 +109,19 @@ export class EngineWorkers {
 
   private post(slot: Slot, message: ToWorker): void {
     slot.worker.postMessage(message)
+  }
+}
+
+/** How many rows a message brings that the worker counts until they are taken. */
+function rowsOf(message: FromWorker): number {
+  switch (message.type) {
+    case 'changes':
+      return message.batch.rowCount
+    case 'records':
+      return message.recordCount
+    case 'late':
+      return message.rows.length
+    default:
+      return 0
   }
 }

@@ -18,7 +18,7 @@ export function explainPlan(plan: Plan): string {
 function lines(plan: Plan, first: string, rest: string): string[] {
   const inputs = inputsOf(plan)
   return [
-    `${first}${describe(plan)}  ${CHANGELOG[plan.changelog]}${plan.upsertKey ? ` key=(${names(distinctlyNamed(plan.fields), plan.upsertKey)})` : ''}`,
+    `${first}${explainNode(plan)}  ${CHANGELOG[plan.changelog]}${plan.upsertKey ? ` key=(${names(distinctlyNamed(plan.fields), plan.upsertKey)})` : ''}`,
     ...inputs.flatMap((input, i) => {
       const isLast = i === inputs.length - 1
       return lines(input, `${rest}${isLast ? '└ ' : '├ '}`, `${rest}${isLast ? '  ' : '│ '}`)
@@ -35,7 +35,8 @@ const names = (fields: readonly Field[], ordinals: readonly number[]): string =>
   ordinals.map((ordinal) => fields[ordinal]?.name ?? `?${ordinal}`).join(', ')
 const listed = (parts: readonly (string | undefined | false)[]): string => parts.filter(Boolean).join(' ')
 
-function describe(plan: Plan): string {
+/** One node as a line of EXPLAIN, without its inputs. */
+export function explainNode(plan: Plan): string {
   const inputFields = distinctlyNamed(inputsOf(plan).flatMap((input) => input.fields))
   const text = (expr: Expr): string => explainExpr(expr, inputFields)
   const condition = (expr: Expr | undefined): string | undefined => expr && `where ${text(expr)}`

@@ -89,7 +89,9 @@ abstract class SessionOperator implements Operator {
   }
 
   describe(): OperatorStatus {
-    const openWindows = this.windows.openSessions.slice(0, 100).map((window) => ({ ...window, rows: 1 }))
+    const openWindows = this.windows.openSessions
+      .slice(0, 100)
+      .map((window) => ({ ...window, rows: 1, firesAtMs: this.shape.firesAt(window.endMs) }))
     return { stateRows: this.windows.sessionCount, stateBytes: this.windows.byteSize, openWindows }
   }
 }

@@ -326,7 +326,7 @@ export class WindowAggregateOperator implements Operator {
       const start = this.shape.windowStart(end)
       let rows = 0
       for (const { id, table } of this.slices.values()) if (this.plan.attached ? id === end : id >= start && id < end) rows += table.count
-      status.openWindows.push({ startMs: start, endMs: end, rows })
+      status.openWindows.push({ startMs: start, endMs: end, rows, firesAtMs: this.shape.firesAt(end) })
     }
     return status
   }

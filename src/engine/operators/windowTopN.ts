@@ -99,7 +99,7 @@ export class WindowTopNOperator implements Operator {
     const openWindows = Array.from(this.windows.values(), ({ start, end, partitions }) => {
       let rows = 0
       for (const list of partitions.values()) rows += list.length
-      return { startMs: start, endMs: end, rows }
+      return { startMs: start, endMs: end, rows, firesAtMs: end - 1 }
     }).sort((a, b) => a.endMs - b.endMs)
     const stateRows = openWindows.reduce((sum, { rows }) => sum + rows, 0)
     return { stateRows, stateBytes: stateRows * 64 * this.plan.fields.length, openWindows: openWindows.slice(0, 100) }

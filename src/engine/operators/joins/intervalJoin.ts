@@ -9,10 +9,10 @@ import { type Batch, rowAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
-import { judge, nullsFor } from './pairs.ts'
+import { judge, nullsFor, Unmatched } from './pairs.ts'
 
 type IntervalJoinPlan = Plan & { node: 'intervalJoin' }
 
@@ -40,6 +40,8 @@ export class IntervalJoinOperator implements Operator {
   private expiries: [Expiry[], Expiry[]] = [[], []]
   private watermarkMs = -Infinity
   private readonly pairFields
+  /** Rows that have left without a partner. */
+  private readonly unmatched = [new Unmatched(), new Unmatched()]
 
   constructor(plan: IntervalJoinPlan, context: OperatorContext, timeZone: string) {
     this.plan = plan
@@ -128,6 +130,7 @@ export class IntervalJoinOperator implements Operator {
   }
 
   private pad(input: number, { row }: Kept): void {
+    this.unmatched[input].add(row)
     if (!this.isOuter(input)) return
     const { kind, left, right } = this.plan
     if (kind === 'ANTI') this.output.put(row)
@@ -183,6 +186,10 @@ export class IntervalJoinOperator implements Operator {
       keyed.restore(sides[i])
     })
     this.rebuild()
+  }
+
+  joinSides(): JoinSideStatus[] {
+    return this.expiries.map((kept, input) => ({ rows: kept.length, ...this.unmatched[input].status() }))
   }
 
   describe(): OperatorStatus {

@@ -1,5 +1,6 @@
 // Judging pairs of rows held as JS values.
 import { batchOf, type Field } from '../../../data/index.ts'
+import { SAMPLES_MAX } from '../../operator.ts'
 import type { Condition } from '../conditions.ts'
 import type { Row } from '../rows.ts'
 
@@ -16,3 +17,18 @@ export function judge(
 }
 
 export const nullsFor = (fields: readonly Field[]): Row => fields.map(() => null)
+
+/** Counts rows that left without a partner, and keeps the last few. Since the start: not part of a snapshot. */
+export class Unmatched {
+  private count = 0
+  private samples: Row[] = []
+
+  add(row: Row): void {
+    this.count++
+    this.samples.push(row)
+    if (this.samples.length > SAMPLES_MAX) this.samples.shift()
+  }
+  status(): { unmatched: number; samples: Row[] } {
+    return { unmatched: this.count, samples: this.samples }
+  }
+}

@@ -9,7 +9,7 @@
 //   1 and 2 are held by joins.property.test.ts.
 import { type Batch, type Column, DELETE, gather, INSERT, isRetraction, type SqlType, valueAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import { type JoinSideStatus, type Operator, type OperatorContext, type OperatorStatus, SAMPLES_MAX } from '../../operator.ts'
 import { canonicalText } from '../../state/columns.ts'
 import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
@@ -276,6 +276,21 @@ export class RegularJoinOperator implements Operator {
     this.keys = KeyTable.restore(this.keyTypes, keys)
     this.nullKeyGroup = nullKeyGroup
     this.sides = sides.map((side, i) => JoinSide.restore(this.types[i], this.retracts[i], side, this.keys.count)) as [JoinSide, JoinSide]
+  }
+
+  /** Rows for whose key the other side has no row; a condition on top of the keys is not looked at. */
+  joinSides(): JoinSideStatus[] {
+    return this.sides.map((side, input) => {
+      const columns = side.columns()
+      const samples: unknown[][] = []
+      let unmatched = 0
+      for (const entry of side.all()) {
+        if (this.sides[1 - input].hasRows(side.groupOf(entry))) continue
+        unmatched += side.countOf(entry)
+        if (samples.length < SAMPLES_MAX) samples.push(columns.map((column) => valueAt(column, entry)))
+      }
+      return { rows: side.rowCount, unmatched, samples }
+    })
   }
 
   describe(): OperatorStatus {

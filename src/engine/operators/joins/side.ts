@@ -114,6 +114,15 @@ export class JoinSide {
     }
   }
 
+  groupOf(entry: number): number {
+    return this.groups.data[entry]
+  }
+  /** Whether a key has a live entry. */
+  hasRows(group: number): boolean {
+    for (let at = this.heads.data[group]; at !== 0; at = this.next.data[at - 1]) if (this.counts.data[at - 1] > 0) return true
+    return false
+  }
+
   /** All live entries. */
   all(): number[] {
     const entries: number[] = []

@@ -10,10 +10,10 @@ import { type Batch, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/in
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
-import { judge, nullsFor } from './pairs.ts'
+import { judge, nullsFor, Unmatched } from './pairs.ts'
 
 interface Version {
   time: number
@@ -43,6 +43,7 @@ export class TemporalJoinOperator implements Operator {
   private watermarkMs = -Infinity
   /** Keys whose versions have grown since they were last thinned out. */
   private grown = new Set<number>()
+  private readonly unmatched = new Unmatched()
 
   constructor(plan: Plan & { node: 'temporalJoin' }, context: OperatorContext, timeZone: string) {
     this.plan = plan
@@ -120,8 +121,12 @@ export class TemporalJoinOperator implements Operator {
     let at = 0
     lefts.forEach(({ row }, i) => {
       const pair = found[i] === undefined ? -1 : at++
-      if (pair >= 0 && passes(pair)) this.output.put(joined[pair])
-      else if (kind === 'LEFT') this.output.put([...row, ...nullsFor(right.fields)])
+      if (pair >= 0 && passes(pair)) {
+        this.output.put(joined[pair])
+        return
+      }
+      this.unmatched.add(row)
+      if (kind === 'LEFT') this.output.put([...row, ...nullsFor(right.fields)])
     })
   }
 
@@ -163,9 +168,20 @@ export class TemporalJoinOperator implements Operator {
     this.findGrown()
   }
 
+  /** Versions have no partner to miss: only left rows do. */
+  joinSides(): JoinSideStatus[] {
+    return [
+      { rows: this.waiting.length, ...this.unmatched.status() },
+      { rows: this.versionCount, unmatched: 0, samples: [] },
+    ]
+  }
+
+  private get versionCount(): number {
+    return this.versions.states.reduce((sum, list) => sum + (list?.length ?? 0), 0)
+  }
+
   describe(): OperatorStatus {
-    let stateRows = this.waiting.length
-    for (const list of this.versions.states) stateRows += list?.length ?? 0
+    const stateRows = this.waiting.length + this.versionCount
     return { stateRows, stateBytes: stateRows * 64 * this.pairFields.length }
   }
 }

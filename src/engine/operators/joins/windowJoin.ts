@@ -5,11 +5,11 @@
 //   2. A row whose window was closed for the watermark it saw is late.
 import { type Batch, rowAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
 import { canonicalText } from '../../state/columns.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { isNullAt, type Row, RowOutput, timeAt } from '../rows.ts'
-import { judge, nullsFor } from './pairs.ts'
+import { judge, nullsFor, Unmatched } from './pairs.ts'
 
 interface OpenWindow {
   start: number
@@ -25,6 +25,7 @@ export class WindowJoinOperator implements Operator {
   private readonly output: RowOutput
   private windows = new Map<string, OpenWindow>()
   private watermarkMs = -Infinity
+  private readonly unmatched = [new Unmatched(), new Unmatched()]
 
   constructor(plan: Plan & { node: 'windowJoin' }, context: OperatorContext, timeZone: string) {
     this.plan = plan
@@ -92,6 +93,12 @@ export class WindowJoinOperator implements Operator {
       if (emitsPairs) this.output.put(joined[i])
     })
     lefts.forEach((row, l) => {
+      if (leftMatched[l] === 0) this.unmatched[0].add(row)
+    })
+    rights.forEach((row, r) => {
+      if (rightMatched[r] === 0) this.unmatched[1].add(row)
+    })
+    lefts.forEach((row, l) => {
       if (kind === 'SEMI' ? leftMatched[l] === 1 : kind === 'ANTI' && leftMatched[l] === 0) this.output.put(row)
       else if ((kind === 'LEFT' || kind === 'FULL') && leftMatched[l] === 0) this.output.put([...row, ...nullsFor(right.fields)])
     })
@@ -108,11 +115,20 @@ export class WindowJoinOperator implements Operator {
     Object.assign(this, state)
   }
 
+  joinSides(): JoinSideStatus[] {
+    return this.unmatched.map((unmatched, input) => {
+      let rows = 0
+      for (const { sides } of this.windows.values()) rows += sides[input].length
+      return { rows, ...unmatched.status() }
+    })
+  }
+
   describe(): OperatorStatus {
     const openWindows = Array.from(this.windows.values(), ({ start, end, sides }) => ({
       startMs: start,
       endMs: end,
       rows: sides[0].length + sides[1].length,
+      firesAtMs: end - 1,
     })).sort((a, b) => a.endMs - b.endMs)
     const stateRows = openWindows.reduce((sum, { rows }) => sum + rows, 0)
     return { stateRows, stateBytes: stateRows * 64 * this.pairFields.length, openWindows: openWindows.slice(0, 100) }
