@@ -10,5 +10,5 @@ export async function replayDemo({ url, jobs }: Platform, speed: number, signal:
   await sleep(100)
   await jobs.poll()
   const newestMs = Math.max(...jobs.queries().map(({ watermarkMs }) => watermarkMs ?? -Infinity))
-  await replayWiki({ url, speed, afterMs: newestMs, signal, log: (line) => console.log(line) })
+  await replayWiki({ url, speed, afterMs: newestMs, signal, log: (line) => console.error(line) })
 }

@@ -342,8 +342,10 @@ test('the console: pages, hashed files, policy, and nothing outside of its folde
   assert.equal((await ask(bare.port, '/')).code, 'HTTP_CONSOLE_MISSING')
 })
 
-test('closing frees the port even if a WebSocket client does not answer', async () => {
+test('closing frees the port even if a WebSocket client does not answer, and another has said nothing yet', { timeout: 10_000 }, async () => {
   const { server, port } = await serve()
+  const silent = connect(port, '127.0.0.1').on('error', () => {})
+  await new Promise((resolve) => silent.once('connect', resolve))
   const socket = connect(port, '127.0.0.1', () =>
     socket.write(
       'GET /v1/live HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
@@ -355,4 +357,5 @@ test('closing frees the port even if a WebSocket client does not answer', async 
   await server.close()
   assert.ok(performance.now() - startMs < 2000)
   socket.destroy()
+  silent.destroy()
 })

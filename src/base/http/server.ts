@@ -121,7 +121,7 @@ const openGauge = new Gauge({
   labelNames: ['what'],
   registers: [metrics],
 })
-/** How long a WebSocket client has to answer a close before its connection is cut. */
+/** How long a client has to end its connection before it is cut. */
 const CLOSE_MS = 300
 
 /**
@@ -284,7 +284,17 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
       const shown = host.includes(':') ? `[${host}]` : host
       return { host, port: actualPort, url: `http://${shown}:${actualPort}` }
     },
-    close: () => app.close(),
+    async close() {
+      // Browsers connect in advance; a connection that has asked nothing yet is not idle to Node, and would hold the end up for seconds.
+      const timer = setInterval(() => {
+        if (requestCount === 0) app.server.closeAllConnections()
+      }, CLOSE_MS)
+      try {
+        await app.close()
+      } finally {
+        clearInterval(timer)
+      }
+    },
   }
 }
 
