@@ -9,7 +9,7 @@
 //   3. Everything is synchronous: when `push` returns, all consequences of the batch have reached the sinks.
 //   4. `snapshot` between two pushes, restored into a graph of the same plan, continues as if nothing had happened.
 import { type Batch, batchOf, type Field } from '../data/index.ts'
-import { explainExpr, explainNode, inputsOf, type Plan, type TableDef } from '../sql/index.ts'
+import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
@@ -183,9 +183,20 @@ class CalcOperator implements Operator {
   advance(): void {}
 }
 
+/** Equal for nodes over the same inputs that give the same rows, however their columns are called; undefined for what is not shared. */
+function sharingKey(plan: Plan, inputIds: readonly number[]): string | undefined {
+  if (!sharedNodes.has(plan.node) || exprsOf(plan).some((expr) => !isStable(expr))) return undefined
+  const { input: _input, fields, span: _span, ...own } = plan as Plan & { input?: Plan }
+  const types = fields.map(({ type, timeAttribute }) => [type, timeAttribute])
+  return stableText([inputIds, own.node === 'scan' ? { ...own, table: own.table.name } : own, types])
+}
+const sharedNodes: ReadonlySet<Plan['node']> = new Set(['scan', 'calc', 'watermark', 'windowTvf', 'windowAggregate', 'groupAggregate'])
+
 export class Graph {
   readonly sources: GraphSource[] = []
   private readonly nodes: Node[] = []
+  /** By `sharingKey`. */
+  private readonly shared = new Map<string, Node>()
   private readonly scanNodes: Node[] = []
   private readonly options: GraphOptions
   /** Partition of the batch being pushed: watermarks are kept for each. */
@@ -198,8 +209,21 @@ export class Graph {
     sink.operator = { process: (batch) => options.sink(batch), advance: () => {} }
   }
 
+  /** Equal parts of a plan, over the same rows, run once: what they give goes to all that read it. */
   private build(plan: Plan): Node {
     const inputs = inputsOf(plan).map((input) => this.build(input))
+    const key = sharingKey(
+      plan,
+      inputs.map(({ id }) => id),
+    )
+    const known = key === undefined ? undefined : this.shared.get(key)
+    if (known !== undefined) return known
+    const node = this.buildNode(plan, inputs)
+    if (key !== undefined) this.shared.set(key, node)
+    return node
+  }
+
+  private buildNode(plan: Plan, inputs: Node[]): Node {
     const node = new (plan.node === 'watermark' ? WatermarkNode : Node)(this.nodes.length, plan, inputs)
     this.nodes.push(node)
     const { hooks } = this.options

@@ -64,12 +64,17 @@ export function andAll(exprs: readonly Expr[]): Expr | undefined {
 }
 
 /** Equal for equal expressions: spans do not count. */
-export function exprKey(expr: Expr): string {
-  return JSON.stringify(expr, (key, value) => {
+export const exprKey = (expr: Expr): string => stableText(expr)
+
+/** Text of a part of a plan, without its spans; different for different values. */
+export function stableText(part: unknown): string {
+  return JSON.stringify(part, (key, value) => {
     if (key === 'span') return undefined
     if (typeof value === 'bigint') return `${value}n`
     if (value instanceof Uint8Array) return { bytes: [...value] }
-    if (typeof value === 'number' && !Number.isFinite(value)) return String(value)
+    if (value instanceof Map) return { map: [...value] }
+    if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
+      return { number: Object.is(value, -0) ? '-0' : String(value) }
     return value
   })
 }

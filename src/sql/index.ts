@@ -5,6 +5,7 @@ export { applyStatement, Catalog, type CatalogEntry, type FunctionDef, type View
 export { type Completion, type CompletionCatalog, completions } from './completions.ts'
 export { sqlErrors } from './errors.ts'
 export { explainExpr, explainNode, explainPlan } from './explain.ts'
+export { isStable, stableText } from './expr.ts'
 export * from './functions/index.ts'
 export { readLeaves } from './optimize-leaves.ts'
 export {
@@ -19,4 +20,4 @@ export {
   textPosition,
 } from './parse.ts'
 export type * from './plan.ts'
-export { inputsOf, withInputs } from './plan-tree.ts'
+export { exprsOf, inputsOf, withInputs } from './plan-tree.ts'

@@ -139,8 +139,15 @@ const chr = (code: bigint): string => (code < 0n ? '' : String.fromCharCode(Numb
 function splitIndex(text: string, separator: string | number, index: number): string | null {
   if (index < 0 || text === '') return null
   const by = typeof separator === 'number' ? String.fromCharCode(separator) : separator
-  const parts = by === '' ? text.trim().split(/\s+/) : text.split(by)
-  return parts[index] ?? null
+  if (by === '') return text.trim().split(/\s+/)[index] ?? null
+  let start = 0
+  for (let skipped = 0; skipped < index; skipped++) {
+    const at = text.indexOf(by, start)
+    if (at < 0) return null
+    start = at + by.length
+  }
+  const end = text.indexOf(by, start)
+  return text.slice(start, end < 0 ? undefined : end)
 }
 
 function split(text: string, separator: string): string[] {

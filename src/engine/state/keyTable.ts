@@ -36,6 +36,43 @@ class KeyStore {
     this.resize(capacity)
   }
 
+  /** Stores rows as groups from `first` on, which fit; as `append` does one. */
+  appendAll(first: number, input: KeyInput, rows: Int32Array | undefined, count: number): void {
+    const { nulls } = input
+    if (nulls !== undefined || this.values !== undefined) {
+      for (let i = 0; i < count; i++) this.append(first + i, input, rows === undefined ? i : rows[i])
+      return
+    }
+    switch (this.form) {
+      case 'u8':
+      case 'i32':
+        copyWords(input.words, this.words, first, rows, count)
+        return
+      case 'i64':
+      case 'f64':
+        copyPairs(input.words as Int32Array, this.words as Int32Array, first, rows, count)
+        return
+      default: {
+        const { starts, ends } = input
+        let size = this.offsets[first]
+        for (let i = 0; i < count; i++) {
+          const row = rows === undefined ? i : rows[i]
+          size += ends[row] - starts[row]
+          this.offsets[first + i + 1] = size
+        }
+        this.reserveBytes(this.offsets[first], size)
+        copyBytes(input, this.bytes, this.offsets, first, rows, count)
+      }
+    }
+  }
+
+  private reserveBytes(used: number, size: number): void {
+    if (size <= this.bytes.length) return
+    const larger = new Uint8Array(Math.max(this.bytes.length * 2, size, 64))
+    larger.set(this.bytes.subarray(0, used))
+    this.setBytes(larger)
+  }
+
   resize(capacity: number): void {
     const nulls = new Uint8Array(capacity)
     nulls.set(this.nulls.subarray(0, Math.min(capacity, this.nulls.length)))
@@ -117,6 +154,35 @@ class KeyStore {
   }
 }
 
+function copyWords(from: Int32Array | Uint8Array, to: Int32Array | Uint8Array, first: number, rows: Int32Array | undefined, count: number) {
+  for (let i = 0; i < count; i++) to[first + i] = from[rows === undefined ? i : rows[i]]
+}
+
+function copyPairs(from: Int32Array, to: Int32Array, first: number, rows: Int32Array | undefined, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const at = 2 * (rows === undefined ? i : rows[i])
+    const into = 2 * (first + i)
+    to[into] = from[at]
+    to[into + 1] = from[at + 1]
+  }
+}
+
+function copyBytes(
+  { bytes, starts, ends }: KeyInput,
+  to: Uint8Array,
+  offsets: Int32Array,
+  first: number,
+  rows: Int32Array | undefined,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    const row = rows === undefined ? i : rows[i]
+    const end = ends[row]
+    let into = offsets[first + i]
+    for (let at = starts[row]; at < end; at++) to[into++] = bytes[at]
+  }
+}
+
 function newData(form: KeyForm, capacity: number) {
   switch (form) {
     case 'u8':
@@ -187,11 +253,11 @@ export class KeyTable {
   append(columns: readonly Column[], rowCount: number, rows?: Int32Array): number {
     const first = this.count
     const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, rowCount, rows))
-    for (let i = 0; i < rowCount; i++) {
-      const group = this.count++
-      if (group === this.capacity) this.grow()
-      for (let k = 0; k < this.stores.length; k++) this.stores[k].append(group, inputs[k], rows === undefined ? i : rows[i])
-    }
+    while (this.capacity < first + rowCount) this.grow()
+    this.count += rowCount
+    this.stores.forEach((store, k) => {
+      store.appendAll(first, inputs[k], rows, rowCount)
+    })
     return first
   }
 
