@@ -26,6 +26,15 @@ export interface KafkaLimits {
   /** Bytes of what one member says of itself: subscriptions, metadata. */
   memberBytes: number
   fetchSessions: number
+  /** What a classic member may ask for, as with Kafka. */
+  sessionMinMs: number
+  sessionMaxMs: number
+  /** How long the first member of a group waits for others. */
+  firstRebalanceMs: number
+  /** Members of KIP-848 groups: how long they may be silent, and how often they are asked to show up. */
+  consumerSessionMs: number
+  consumerHeartbeatMs: number
+  offsetMetadataBytes: number
 }
 export const kafkaLimits: KafkaLimits = {
   connections: 10_000,
@@ -41,6 +50,13 @@ export const kafkaLimits: KafkaLimits = {
   groups: 10_000,
   memberBytes: 1024 * 1024,
   fetchSessions: 1_000,
+  sessionMinMs: 6_000,
+  sessionMaxMs: 30 * 60_000,
+  // Kafka waits 3 s, for fleets that start together. Here one consumer is the rule, and it should start at once.
+  firstRebalanceMs: 0,
+  consumerSessionMs: 45_000,
+  consumerHeartbeatMs: 5_000,
+  offsetMetadataBytes: 4_096,
 }
 
 const registers = [metrics]

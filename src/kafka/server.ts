@@ -5,6 +5,7 @@ import type { Log } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
 import { Connection } from './connection.ts'
 import { kafkaErrors } from './errors.ts'
+import { Groups } from './groups/coordinator.ts'
 import { makeHandlers } from './handlers/index.ts'
 import { type KafkaLimits, kafkaLimits, kafkaMetrics } from './limits.ts'
 
@@ -40,7 +41,8 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   if (!isLoopback(host) && !insecure) throw kafkaErrors('KAFKA_HOST_NOT_LOOPBACK', { host })
   const limits = { ...kafkaLimits, ...options.limits }
   const broker = new Broker({ log, logger, limits, autoCreateTopics, now })
-  const handlers = makeHandlers(broker)
+  const groups = new Groups(broker)
+  const handlers = makeHandlers(broker, groups)
   const connections = new Set<Connection>()
   const server = createServer((socket) => {
     if (connections.size >= limits.connections) {
@@ -74,6 +76,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
       server.close()
       for (const connection of connections) connection.close()
       await closed
+      await groups.close()
       broker.close()
     },
   }

@@ -135,6 +135,16 @@ const specs = {
     message: (p) => `topic "${p.topic}" has no partition ${p.partition}; it has ${p.partitionCount}`,
     hint: (p) => `Use a partition from 0 to ${p.partitionCount - 1}.`,
   }),
+  LOG_PRODUCER_FENCED: spec<{ producerId: number; epoch: number; knownEpoch: number }>({
+    ...badBatch,
+    message: (p) => `producer ${p.producerId} has epoch ${p.epoch}, and the log has seen ${p.knownEpoch}`,
+    hint: () => 'Another producer has taken over. Stop this one.',
+  }),
+  LOG_PRODUCER_SEQUENCE: spec<{ producerId: number; sequence: number; expected: number }>({
+    ...badBatch,
+    message: (p) => `producer ${p.producerId} sent sequence ${p.sequence}, ${p.expected} is next`,
+    hint: () => 'A batch before it was not taken. Send that first.',
+  }),
   LOG_CLOSED: spec<{ folder: string }>({
     kind: 'external',
     httpStatus: 503,

@@ -19,9 +19,13 @@ import type { Durability, RecoveryReport, TopicConfig } from './contract.ts'
 import { type Disk, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, writeError } from './errors.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } from './partitionState.ts'
+import { Producers } from './producers.ts'
 import { LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, RECORD_COUNT_AT, readInt32, verifyBatch, writeInt32, writeInt64 } from './recordBatch.ts'
 import { type Cut, openSealed, type SealedSegment, Segment } from './segment.ts'
 import { indexPath, listSegments, logPath } from './segmentIndex.ts'
+
+/** So much may have to be read again on start to know the producers. */
+const SAVE_PRODUCERS_BYTES = 16 * 1024 * 1024
 
 /** One batch on its way. After `write` and `sync` it has either its offsets or its error. */
 export class Append {
@@ -29,6 +33,8 @@ export class Append {
   first = -1
   last = -1
   error: StreamError | undefined
+  /** Takes back what `Producers` noted. */
+  undo: (() => void) | undefined
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
@@ -61,6 +67,9 @@ export class Partition {
   private startOffset = 0
   private durableOffset = 0
   private durablePosition = 0
+  private readonly producers = new Producers()
+  /** Bytes appended since the producers were saved. */
+  private unsavedBytes = 0
   /** Written and not yet synced. */
   private unsynced: Append[] = []
 
@@ -113,7 +122,8 @@ export class Partition {
       let { nextOffset } = segment
       for (const append of appends) {
         append.error = this.check(append.bytes)
-        if (append.error === undefined) {
+        const sent = append.error ?? this.sentBefore(append)
+        if (sent === undefined) {
           if (this.mustRoll(segment, groupBytes, append.bytes.length, nowMs)) {
             this.writeGroup(segment, group, nowMs)
             group = []
@@ -122,6 +132,7 @@ export class Partition {
             segment = this.openActive(nowMs)
           }
           setOffsets(append, nextOffset)
+          append.undo = this.producers.note(append.bytes, nowMs)
           nextOffset = append.last + 1
           group.push(append)
           groupBytes += append.bytes.length
@@ -132,7 +143,25 @@ export class Partition {
     } catch (thrown) {
       const error = writeError(thrown, this.folder)
       for (const append of [...group, ...appends.slice(done)]) append.error ??= error
+      // Of batches that were sent twice, the first is not in the log either.
+      const endOffset = this.active?.nextOffset ?? this.durableOffset
+      for (const append of appends) if (append.first >= endOffset) append.error ??= error
     }
+  }
+
+  /** Whether its producer sent the batch before: then it has the offsets that it got then, or an error. */
+  private sentBefore(append: Append): true | undefined {
+    try {
+      const sent = this.producers.check(append.bytes)
+      if (!sent) return undefined
+      append.first = sent.firstOffset
+      append.last = sent.lastOffset
+      // Acknowledged when the first one is.
+      if (append.first >= this.durableOffset) this.unsynced.push(append)
+    } catch (error) {
+      append.error = error as StreamError
+    }
+    return true
   }
 
   /** Makes what was written durable and shows it to readers, or gives each append since the last sync its error. */
@@ -147,6 +176,7 @@ export class Partition {
 
   /** Deletes sealed segments that are too old or too much. Returns their bytes. */
   enforceRetention(nowMs: number): number {
+    this.producers.forgetOld(nowMs)
     if (this.failed) return 0
     const isKept = this.config['cleanup.policy'] !== 'delete'
     const retentionMs = isKept ? -1 : this.config['retention.ms']
@@ -185,6 +215,7 @@ export class Partition {
   close(): void {
     this.sync()
     if (this.active && !this.synced) ignoreFailure(() => this.active?.sync())
+    if (this.unsavedBytes > 0) this.saveProducers()
     this.active?.close()
     this.active = undefined
     this.publish(PARTITION_CLOSED)
@@ -223,6 +254,7 @@ export class Partition {
     this.durableOffset = segment.nextOffset
     this.startOffset = Math.min(Math.max(bases[0], this.options.startOffset ?? 0), this.durableOffset)
     this.durablePosition = segment.sizeBytes
+    this.producers.load(disk, folder, this.durableOffset, nowMs)
     this.publish(PARTITION_OPEN)
     return reports
   }
@@ -264,8 +296,10 @@ export class Partition {
         nowMs,
       )
       this.unsynced.push(...group)
+      for (const { bytes } of group) this.unsavedBytes += bytes.length
     } catch (thrown) {
       const error = writeError(thrown, this.folder)
+      undo(group)
       try {
         segment.cutBack()
       } catch {
@@ -327,11 +361,18 @@ export class Partition {
     this.durableOffset = segment.nextOffset
     this.durablePosition = segment.sizeBytes
     segment.writeIndex()
+    if (this.unsavedBytes >= SAVE_PRODUCERS_BYTES) this.saveProducers()
     this.publish(PARTITION_OPEN)
+  }
+
+  private saveProducers(): void {
+    this.producers.save(this.disk, this.folder, this.durableOffset)
+    this.unsavedBytes = 0
   }
 
   private fail(error: StreamError): void {
     for (const append of this.unsynced) append.error = error
+    undo(this.unsynced)
     this.unsynced = []
     if (this.active === undefined) return
     this.failed = { baseOffset: this.active.baseOffset, durablePosition: this.durablePosition }
@@ -357,6 +398,11 @@ export class Partition {
     const sizeBytes = this.sealedBytes + (growing ? durablePosition : 0)
     this.state.publish({ status, endOffset, durablePosition, activeBaseOffset, startOffset, sizeBytes })
   }
+}
+
+/** Takes back, newest first, what the producers of these appends are known for. */
+function undo(appends: readonly Append[]): void {
+  for (const append of appends.toReversed()) append.undo?.()
 }
 
 function setOffsets(append: Append, first: number): void {

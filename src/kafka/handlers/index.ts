@@ -1,33 +1,60 @@
 // All APIs that this broker answers: the list that ApiVersions shows.
 import type { Broker, Handler } from '../broker.ts'
+import type { Groups } from '../groups/coordinator.ts'
 import { apiVersionsHandler, describeClusterHandler, describeLogDirsHandler, findCoordinatorHandler } from './cluster.ts'
 import { alterConfigsHandler, describeConfigsHandler, incrementalAlterConfigsHandler } from './configs.ts'
 import { fetchHandler } from './fetch.ts'
+import {
+  consumerGroupDescribeHandler,
+  consumerGroupHeartbeatHandler,
+  deleteGroupsHandler,
+  describeGroupsHandler,
+  heartbeatHandler,
+  joinGroupHandler,
+  leaveGroupHandler,
+  listGroupsHandler,
+  syncGroupHandler,
+} from './groups.ts'
 import { listOffsetsHandler, offsetForLeaderEpochHandler } from './listOffsets.ts'
 import { describeTopicPartitionsHandler, metadataHandler } from './metadata.ts'
+import { offsetCommitHandler, offsetDeleteHandler, offsetFetchHandler } from './offsets.ts'
 import { produceHandler } from './produce.ts'
+import { initProducerIdHandler } from './producers.ts'
 import { createPartitionsHandler, createTopicsHandler, deleteRecordsHandler, deleteTopicsHandler } from './topics.ts'
 
 /** By API key. */
-export function makeHandlers(broker: Broker): ReadonlyMap<number, Handler> {
+export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number, Handler> {
   const handlers = new Map<number, Handler>()
   const all = [
     produceHandler(broker),
     fetchHandler(broker),
     listOffsetsHandler(broker),
     metadataHandler(broker),
+    offsetCommitHandler(broker, groups),
+    offsetFetchHandler(groups),
     findCoordinatorHandler(),
+    joinGroupHandler(broker, groups),
+    heartbeatHandler(groups),
+    leaveGroupHandler(groups),
+    syncGroupHandler(groups),
+    describeGroupsHandler(groups),
+    listGroupsHandler(groups),
     apiVersionsHandler(() => handlers.values()),
     createTopicsHandler(broker),
-    deleteTopicsHandler(broker, () => {}),
+    deleteTopicsHandler(broker, (topic) => groups.offsets.deleteTopic(topic)),
     deleteRecordsHandler(broker),
+    initProducerIdHandler(broker),
     offsetForLeaderEpochHandler(broker),
     describeConfigsHandler(broker),
     alterConfigsHandler(broker),
     describeLogDirsHandler(broker),
     createPartitionsHandler(broker),
     incrementalAlterConfigsHandler(broker),
+    deleteGroupsHandler(broker, groups),
+    offsetDeleteHandler(broker, groups),
     describeClusterHandler(broker),
+    consumerGroupHeartbeatHandler(broker, groups),
+    consumerGroupDescribeHandler(broker, groups),
     describeTopicPartitionsHandler(broker),
   ]
   for (const one of all) handlers.set(one.api.key, one)

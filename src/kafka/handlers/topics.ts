@@ -62,7 +62,7 @@ function checkAssignments(assignments: NewTopic['assignments']): void {
   }
 }
 
-export const deleteTopicsHandler = (broker: Broker, onDeleted: (topic: string) => void) =>
+export const deleteTopicsHandler = (broker: Broker, onDeleted: (topic: string) => Promise<void>) =>
   handler(deleteTopicsApi, async ({ topics, topicNames }, { version }) => {
     const wanted = version < 6 ? topicNames.map((name) => ({ name, topicId: ZERO_UUID })) : topics
     const responses = await Promise.all(
@@ -73,7 +73,7 @@ export const deleteTopicsHandler = (broker: Broker, onDeleted: (topic: string) =
             throw new KafkaError(topicId === ZERO_UUID ? ERROR.UNKNOWN_TOPIC_OR_PARTITION : ERROR.UNKNOWN_TOPIC_ID, 'no such topic')
           if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
           await broker.log.deleteTopic(topic.name)
-          onDeleted(topic.name)
+          await onDeleted(topic.name)
           return { name: topic.name, topicId: topic.id, errorMessage: null }
         } catch (error) {
           return { name, topicId, ...answerError(broker, 'DeleteTopics', error) }

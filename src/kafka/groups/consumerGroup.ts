@@ -1,0 +1,349 @@
+// A consumer group of KIP-848: members say what they subscribe to and what they own, the broker assigns.
+//
+//   subscriptions or topics change: group epoch + 1, new target assignment
+//   a member's way to it:  give up what is not its own any more --> confirm that --> take what others have given up --> stable
+//
+// Invariants
+//   1. A partition is never assigned to a member while another one may still own it: it is free when its owner has confirmed that it is
+//      not its own any more, has left, or was fenced.
+//   2. A member's epoch grows to the group's only when it owns nothing that the target gives to others.
+//   3. A request with an epoch that is not the member's is fenced, but for the one before it whose answer may have been lost.
+// Source: KIP-848.
+import { ERROR, KafkaError } from '../errors.ts'
+import { type Assignment, type Assignor, assignors } from './assignors.ts'
+
+export type ConsumerState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
+
+export interface HeartbeatRequest {
+  memberId: string
+  memberEpoch: number
+  instanceId: string | null
+  rackId: string | null
+  clientId: string
+  clientHost: string
+  /** -1: as it was. */
+  rebalanceTimeoutMs: number
+  /** Null: as it was. */
+  subscribedTopicNames: readonly string[] | null
+  subscribedTopicRegex: string | null
+  serverAssignor: string | null
+  owned: Assignment | null
+}
+export interface ConsumerMember {
+  id: string
+  instanceId: string | null
+  rackId: string | null
+  clientId: string
+  clientHost: string
+  rebalanceTimeoutMs: number
+  topicNames: ReadonlySet<string>
+  topicRegex: string
+  serverAssignor: string | null
+  epoch: number
+  previousEpoch: number
+  /** What it may own now, and what it was told to give up and has not confirmed yet. */
+  assigned: Assignment
+  revoking: Assignment
+  target: Assignment
+  /** A static member that left for a while: nobody else gets what it has. */
+  isAway: boolean
+  session: NodeJS.Timeout | undefined
+  revocation: NodeJS.Timeout | undefined
+}
+/** The topics that there are, as far as the group needs them. */
+export interface TopicsView {
+  names(): Iterable<string>
+  topic(name: string): { id: string; partitionCount: number } | undefined
+}
+interface GroupLimits {
+  groupMembers: number
+  consumerSessionMs: number
+}
+
+const LEAVE = -1
+const LEAVE_FOR_A_WHILE = -2
+const DEFAULT_ASSIGNOR = 'uniform'
+const REGEX_CHARACTERS_MAX = 512
+const REPETITIONS_MAX = 2
+
+export class ConsumerGroup {
+  readonly id: string
+  epoch = 0
+  assignmentEpoch = 0
+  readonly members = new Map<string, ConsumerMember>()
+  private readonly limits: GroupLimits
+  private readonly topics: TopicsView
+  /** Topics and partition counts that the target was made from. */
+  private seen = ''
+
+  constructor(id: string, limits: GroupLimits, topics: TopicsView) {
+    this.id = id
+    this.limits = limits
+    this.topics = topics
+  }
+
+  get isEmpty(): boolean {
+    return this.members.size === 0
+  }
+  get state(): ConsumerState {
+    if (this.isEmpty) return 'Empty'
+    if (this.epoch > this.assignmentEpoch) return 'Assigning'
+    for (const member of this.members.values()) if (!this.isStable(member)) return 'Reconciling'
+    return 'Stable'
+  }
+  get assignorName(): string {
+    const wanted = [...this.members.values()].map(({ serverAssignor }) => serverAssignor).filter((name) => name !== null)
+    // The one that most want.
+    const counts = wanted.map((name) => [name, wanted.filter((other) => other === name).length] as const)
+    return counts.toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? DEFAULT_ASSIGNOR
+  }
+
+  /**
+   * One heartbeat.
+   *
+   * @returns  the member, and whether its assignment has to be told
+   * @throws   KafkaError with Kafka's codes
+   */
+  heartbeat(request: HeartbeatRequest): { memberId: string; memberEpoch: number; assignment: Assignment | null } {
+    const { memberEpoch } = request
+    if (memberEpoch === LEAVE || memberEpoch === LEAVE_FOR_A_WHILE) return this.leave(request)
+    const member = memberEpoch === 0 ? this.enter(request) : this.known(request)
+    const before = [...pairs(member.assigned)].join()
+    const isChanged = this.update(member, request)
+    this.lookAtTopics(isChanged)
+    if (request.owned) this.confirm(member, request.owned)
+    this.reconcile(member)
+    this.touch(member)
+    const isToTell = memberEpoch === 0 || request.owned !== null || [...pairs(member.assigned)].join() !== before
+    return { memberId: member.id, memberEpoch: member.epoch, assignment: isToTell ? member.assigned : null }
+  }
+
+  /** @throws KafkaError UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH */
+  checkEpoch(memberId: string, memberEpoch: number): void {
+    if (memberEpoch < 0 && this.isEmpty) return
+    const member = this.members.get(memberId)
+    if (!member) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${memberId} is not known`)
+    if (member.epoch !== memberEpoch) throw new KafkaError(ERROR.STALE_MEMBER_EPOCH, `member epoch ${memberEpoch}, it is ${member.epoch}`)
+  }
+
+  close(): void {
+    for (const member of this.members.values()) {
+      clearTimeout(member.session)
+      clearTimeout(member.revocation)
+    }
+  }
+
+  private enter(request: HeartbeatRequest): ConsumerMember {
+    const { memberId, instanceId, rackId, clientId, clientHost, subscribedTopicNames, subscribedTopicRegex, owned } = request
+    if (subscribedTopicNames === null && subscribedTopicRegex === null) throw invalid('a member that joins subscribes to something')
+    if (owned !== null && owned.size > 0) throw invalid('a member that joins owns nothing')
+    const known = this.members.get(memberId)
+    if (known) {
+      // It lost its answer, or was fenced and knows: it begins anew.
+      Object.assign(known, { assigned: new Map(), revoking: new Map(), epoch: 0, previousEpoch: 0 })
+      return known
+    }
+    const former = instanceId === null ? undefined : [...this.members.values()].find((member) => member.instanceId === instanceId)
+    if (former && !former.isAway)
+      throw new KafkaError(ERROR.UNRELEASED_INSTANCE_ID, `instance ${instanceId} is still here as another member`)
+    if (!former && this.members.size >= this.limits.groupMembers) {
+      throw new KafkaError(ERROR.GROUP_MAX_SIZE_REACHED, `the group has ${this.limits.groupMembers} members`)
+    }
+    const member: ConsumerMember = {
+      id: memberId,
+      instanceId,
+      rackId,
+      clientId,
+      clientHost,
+      rebalanceTimeoutMs: request.rebalanceTimeoutMs,
+      topicNames: new Set(),
+      topicRegex: '',
+      serverAssignor: null,
+      epoch: 0,
+      previousEpoch: 0,
+      assigned: new Map(),
+      revoking: new Map(),
+      target: former?.target ?? new Map(),
+      isAway: false,
+      session: undefined,
+      revocation: undefined,
+    }
+    if (former) {
+      this.forget(former)
+      // What it subscribed to stays what it was, so that its return alone changes nothing.
+      Object.assign(member, { topicNames: former.topicNames, topicRegex: former.topicRegex, serverAssignor: former.serverAssignor })
+    }
+    this.members.set(memberId, member)
+    return member
+  }
+
+  private known({ memberId, memberEpoch, instanceId, owned }: HeartbeatRequest): ConsumerMember {
+    const member = this.members.get(memberId)
+    if (!member) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${memberId} is not known`)
+    if (instanceId !== null && member.instanceId !== instanceId)
+      throw new KafkaError(ERROR.FENCED_INSTANCE_ID, `not instance ${instanceId}`)
+    if (memberEpoch > member.epoch) throw fenced(memberEpoch, member.epoch)
+    if (memberEpoch < member.epoch) {
+      const lostAnswer = memberEpoch === member.previousEpoch && owned !== null && contains(member.assigned, owned)
+      if (!lostAnswer) throw fenced(memberEpoch, member.epoch)
+    }
+    return member
+  }
+
+  private leave({ memberId, memberEpoch, instanceId }: HeartbeatRequest) {
+    const member = this.members.get(memberId)
+    if (!member) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${memberId} is not known`)
+    if (memberEpoch === LEAVE_FOR_A_WHILE && instanceId !== null && member.instanceId === instanceId) {
+      member.isAway = true
+      this.touch(member)
+    } else this.remove(member)
+    return { memberId, memberEpoch, assignment: null }
+  }
+
+  /** Takes over what the request says. Returns whether the assignment may change. */
+  private update(member: ConsumerMember, request: HeartbeatRequest): boolean {
+    const { subscribedTopicNames, subscribedTopicRegex, serverAssignor } = request
+    if (serverAssignor !== null && !Object.hasOwn(assignors, serverAssignor)) {
+      throw new KafkaError(ERROR.UNSUPPORTED_ASSIGNOR, `assignor ${serverAssignor}; there are ${Object.keys(assignors).join(', ')}`)
+    }
+    const topicNames = subscribedTopicNames === null ? member.topicNames : new Set(subscribedTopicNames)
+    const topicRegex = subscribedTopicRegex ?? member.topicRegex
+    if (topicRegex !== member.topicRegex) regexOf(topicRegex)
+    const assignor = serverAssignor ?? member.serverAssignor
+    const isNew = member.epoch === 0 && !this.isTargeted(member)
+    const isSame = [...topicNames].sort().join() === [...member.topicNames].sort().join() && topicRegex === member.topicRegex
+    const isChanged = isNew || !isSame || assignor !== member.serverAssignor
+    Object.assign(member, { topicNames, topicRegex, serverAssignor: assignor, clientId: request.clientId, clientHost: request.clientHost })
+    if (request.rebalanceTimeoutMs > 0) member.rebalanceTimeoutMs = request.rebalanceTimeoutMs
+    return isChanged
+  }
+
+  private isTargeted(member: ConsumerMember): boolean {
+    return member.target.size > 0
+  }
+
+  private lookAtTopics(isChanged: boolean): void {
+    const subscriptions = new Map([...this.members.values()].map((member) => [member, this.topicsOf(member)]))
+    const partitionCounts = new Map<string, number>()
+    for (const topics of subscriptions.values()) for (const [id, count] of topics) partitionCounts.set(id, count)
+    const seen = [...partitionCounts].sort().join()
+    if (!isChanged && seen === this.seen) return
+    this.seen = seen
+    this.epoch++
+    const subscribers = [...subscriptions].map(([member, topics]) => {
+      return { id: member.id, topicIds: new Set(topics.keys()), current: member.target }
+    })
+    const assignor: Assignor = assignors[this.assignorName]
+    const targets = assignor(subscribers, partitionCounts)
+    for (const member of this.members.values()) member.target = targets.get(member.id)!
+    this.assignmentEpoch = this.epoch
+  }
+
+  private topicsOf(member: ConsumerMember): Map<string, number> {
+    const found = new Map<string, number>()
+    const add = (name: string) => {
+      const topic = this.topics.topic(name)
+      if (topic) found.set(topic.id, topic.partitionCount)
+    }
+    for (const name of member.topicNames) add(name)
+    if (member.topicRegex !== '') {
+      const regex = regexOf(member.topicRegex)
+      for (const name of this.topics.names()) if (regex.test(name)) add(name)
+    }
+    return found
+  }
+
+  /** The member says what it owns: what it was told to give up and does not own any more is free. */
+  private confirm(member: ConsumerMember, owned: Assignment): void {
+    for (const [topicId, partition] of [...pairs(member.revoking)]) {
+      if (!owned.get(topicId)?.has(partition)) take(member.revoking, topicId, partition)
+    }
+  }
+
+  private reconcile(member: ConsumerMember): void {
+    for (const [topicId, partition] of [...pairs(member.assigned)]) {
+      if (member.target.get(topicId)?.has(partition)) continue
+      take(member.assigned, topicId, partition)
+      give(member.revoking, topicId, partition)
+    }
+    if (member.revoking.size > 0) {
+      member.revocation ??= setTimeout(() => this.remove(member), Math.max(1, member.rebalanceTimeoutMs)).unref()
+      return
+    }
+    clearTimeout(member.revocation)
+    member.revocation = undefined
+    for (const [topicId, partition] of pairs(member.target)) {
+      if (member.assigned.get(topicId)?.has(partition) || this.isTaken(topicId, partition, member)) continue
+      give(member.assigned, topicId, partition)
+    }
+    if (member.epoch === this.assignmentEpoch) return
+    member.previousEpoch = member.epoch
+    member.epoch = this.assignmentEpoch
+  }
+
+  private isTaken(topicId: string, partition: number, member: ConsumerMember): boolean {
+    for (const other of this.members.values()) {
+      if (other === member) continue
+      if (other.assigned.get(topicId)?.has(partition) || other.revoking.get(topicId)?.has(partition)) return true
+    }
+    return false
+  }
+
+  private isStable(member: ConsumerMember): boolean {
+    return member.epoch === this.assignmentEpoch && member.revoking.size === 0 && contains(member.assigned, member.target)
+  }
+
+  private touch(member: ConsumerMember): void {
+    clearTimeout(member.session)
+    member.session = setTimeout(() => this.remove(member), this.limits.consumerSessionMs).unref()
+  }
+
+  private forget(member: ConsumerMember): void {
+    clearTimeout(member.session)
+    clearTimeout(member.revocation)
+    this.members.delete(member.id)
+  }
+
+  private remove(member: ConsumerMember): void {
+    if (this.members.get(member.id) !== member) return
+    this.forget(member)
+    this.lookAtTopics(true)
+  }
+}
+
+function* pairs(assignment: Assignment): Generator<[topicId: string, partition: number]> {
+  for (const [topicId, partitions] of assignment) for (const partition of partitions) yield [topicId, partition]
+}
+function give(assignment: Assignment, topicId: string, partition: number): void {
+  const partitions = assignment.get(topicId)
+  if (partitions) partitions.add(partition)
+  else assignment.set(topicId, new Set([partition]))
+}
+function take(assignment: Assignment, topicId: string, partition: number): void {
+  const partitions = assignment.get(topicId)
+  partitions?.delete(partition)
+  if (partitions?.size === 0) assignment.delete(topicId)
+}
+const contains = (whole: Assignment, part: Assignment): boolean => {
+  for (const [topicId, partition] of pairs(part)) if (!whole.get(topicId)?.has(partition)) return false
+  return true
+}
+
+const invalid = (message: string) => new KafkaError(ERROR.INVALID_REQUEST, message)
+const fenced = (epoch: number, known: number) => new KafkaError(ERROR.FENCED_MEMBER_EPOCH, `member epoch ${epoch}, it is ${known}`)
+
+/**
+ * Anchored on both sides, as Kafka does it. JavaScript tries all ways to match: a repeated group, or many repetitions, could take forever
+ * on a long name, so they are refused.
+ */
+function regexOf(text: string): RegExp {
+  const fail = (why: string) => new KafkaError(ERROR.INVALID_REGULAR_EXPRESSION, `regular expression ${text}: ${why}`)
+  if (text.length > REGEX_CHARACTERS_MAX) throw fail('it is too long')
+  if (/[)][*+{]/.test(text)) throw fail('a group is repeated')
+  if ((text.match(/[*+{]/g) ?? []).length > REPETITIONS_MAX) throw fail(`more than ${REPETITIONS_MAX} repetitions`)
+  try {
+    return new RegExp(`^(?:${text})$`, 'u')
+  } catch (error) {
+    throw fail((error as Error).message)
+  }
+}

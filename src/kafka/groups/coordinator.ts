@@ -1,0 +1,140 @@
+// All groups of this broker, and their offsets.
+//
+// Invariants
+//   1. A group is of one kind while it has members: classic or of KIP-848. An empty one becomes what the next member speaks.
+//   2. Members live in memory only: after a restart they are unknown, join again, and go on at their committed offsets, which are durable.
+import { randomUUID } from 'node:crypto'
+import { type Broker, OFFSETS_TOPIC } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
+import { kafkaMetrics } from '../limits.ts'
+import { ClassicGroup, type JoinAnswer, type JoinRequest, refusedJoin } from './classicGroup.ts'
+import { ConsumerGroup, type HeartbeatRequest, type TopicsView } from './consumerGroup.ts'
+import { type OffsetEntry, Offsets } from './offsets.ts'
+
+export interface ListedGroup {
+  groupId: string
+  protocolType: string
+  groupState: string
+  groupType: 'classic' | 'consumer'
+}
+
+export class Groups {
+  readonly offsets: Offsets
+  private readonly broker: Broker
+  private readonly groups = new Map<string, ClassicGroup | ConsumerGroup>()
+  private readonly topics: TopicsView
+
+  constructor(broker: Broker) {
+    this.broker = broker
+    this.offsets = new Offsets(broker.log)
+    this.topics = {
+      names: () => broker.log.topics().map(({ name }) => name),
+      topic: (name) => {
+        const topic = name === OFFSETS_TOPIC ? undefined : broker.log.topic(name)
+        return topic && { id: topic.id, partitionCount: topic.partitions.length }
+      },
+    }
+  }
+
+  /** The group if it is of the classic kind and in memory. */
+  classic(id: string): ClassicGroup | undefined {
+    const group = this.groups.get(id)
+    return group instanceof ClassicGroup ? group : undefined
+  }
+  consumer(id: string): ConsumerGroup | undefined {
+    const group = this.groups.get(id)
+    return group instanceof ConsumerGroup ? group : undefined
+  }
+  hasOffsets(id: string): boolean {
+    return !this.offsets.of(id).next().done
+  }
+
+  async join(id: string, request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
+    const { sessionMinMs, sessionMaxMs, memberBytes } = this.broker.limits
+    const refuse = (code: JoinAnswer['errorCode']) => refusedJoin(code, request.memberId)
+    if (id === '') return refuse(ERROR.INVALID_GROUP_ID)
+    if (request.sessionTimeoutMs < sessionMinMs || request.sessionTimeoutMs > sessionMaxMs) return refuse(ERROR.INVALID_SESSION_TIMEOUT)
+    if (request.protocols.reduce((sum, { metadata }) => sum + metadata.length, 0) > memberBytes)
+      return refuse(ERROR.INCONSISTENT_GROUP_PROTOCOL)
+    let group = this.groups.get(id)
+    if (group && !group.isEmpty && !(group instanceof ClassicGroup)) return refuse(ERROR.INCONSISTENT_GROUP_PROTOCOL)
+    if (!(group instanceof ClassicGroup)) {
+      if (request.memberId !== '') return refuse(ERROR.UNKNOWN_MEMBER_ID)
+      group = this.put(new ClassicGroup(id, this.broker.limits, (clientId) => `${clientId.slice(0, 200)}-${randomUUID()}`))
+    }
+    return (group as ClassicGroup).join(request, signal)
+  }
+
+  heartbeat(id: string, request: HeartbeatRequest): ReturnType<ConsumerGroup['heartbeat']> {
+    if (id === '') throw new KafkaError(ERROR.INVALID_REQUEST, 'no group id')
+    let group = this.groups.get(id)
+    if (group && !group.isEmpty && !(group instanceof ConsumerGroup)) {
+      throw new KafkaError(ERROR.GROUP_ID_NOT_FOUND, `group ${id} has members of the classic protocol`)
+    }
+    if (!(group instanceof ConsumerGroup)) {
+      if (request.memberEpoch !== 0) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${request.memberId} is not known`)
+      group = this.put(new ConsumerGroup(id, this.broker.limits, this.topics))
+    }
+    return (group as ConsumerGroup).heartbeat(request)
+  }
+
+  /** @throws KafkaError if this member may not commit now */
+  checkCommit(id: string, memberId: string, instanceId: string | null, generationOrEpoch: number): void {
+    if (id === '' && generationOrEpoch >= 0) throw new KafkaError(ERROR.INVALID_GROUP_ID, 'no group id')
+    const group = this.groups.get(id)
+    if (group instanceof ClassicGroup) group.checkCommit(memberId, instanceId, generationOrEpoch)
+    else if (group) group.checkEpoch(memberId, generationOrEpoch)
+    // A group that is not in memory, as after a restart: its members have to join again first.
+    else if (generationOrEpoch >= 0) throw new KafkaError(ERROR.ILLEGAL_GENERATION, `group ${id} has no members`)
+  }
+
+  commit(id: string, entries: readonly OffsetEntry[]): Promise<void> {
+    return this.offsets.commit(id, entries)
+  }
+
+  list(): ListedGroup[] {
+    const listed = new Map<string, ListedGroup>()
+    for (const groupId of this.offsets.groupIds()) {
+      listed.set(groupId, { groupId, protocolType: '', groupState: 'Empty', groupType: 'classic' })
+    }
+    for (const [groupId, group] of this.groups) {
+      const isClassic = group instanceof ClassicGroup
+      const protocolType = isClassic ? group.protocolType : 'consumer'
+      listed.set(groupId, { groupId, protocolType, groupState: group.state, groupType: isClassic ? 'classic' : 'consumer' })
+    }
+    return [...listed.values()]
+  }
+
+  /** @throws KafkaError NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND; the log's errors */
+  async delete(id: string): Promise<void> {
+    const group = this.groups.get(id)
+    if (group && !group.isEmpty) throw new KafkaError(ERROR.NON_EMPTY_GROUP, `group ${id} has members`)
+    if (!group && !this.hasOffsets(id)) throw new KafkaError(ERROR.GROUP_ID_NOT_FOUND, `group ${id} does not exist`)
+    await this.offsets.deleteGroup(id)
+    this.drop(id)
+  }
+
+  async close(): Promise<void> {
+    for (const group of this.groups.values()) group.close()
+    await this.offsets.settle()
+  }
+
+  private put<G extends ClassicGroup | ConsumerGroup>(group: G): G {
+    if (this.groups.size >= this.broker.limits.groups) {
+      for (const [id, known] of this.groups) if (known.isEmpty) this.drop(id)
+      if (this.groups.size >= this.broker.limits.groups) {
+        throw new KafkaError(ERROR.COORDINATOR_NOT_AVAILABLE, `there are ${this.groups.size} groups with members`)
+      }
+    }
+    this.groups.get(group.id)?.close()
+    this.groups.set(group.id, group)
+    kafkaMetrics.groups.set(this.groups.size)
+    return group
+  }
+
+  private drop(id: string): void {
+    this.groups.get(id)?.close()
+    this.groups.delete(id)
+    kafkaMetrics.groups.set(this.groups.size)
+  }
+}

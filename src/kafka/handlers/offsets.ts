@@ -1,0 +1,115 @@
+// OffsetCommit, OffsetFetch, OffsetDelete.
+import { type Broker, handler } from '../broker.ts'
+import { ERROR, KafkaError, kafkaCodeOf } from '../errors.ts'
+import type { Groups } from '../groups/coordinator.ts'
+import type { OffsetEntry } from '../groups/offsets.ts'
+import { offsetCommitApi } from '../messages/offsetCommit.ts'
+import { offsetDeleteApi } from '../messages/offsetDelete.ts'
+import { offsetFetchApi } from '../messages/offsetFetch.ts'
+import { answerError, partitionOf } from './partitions.ts'
+
+export const offsetCommitHandler = (broker: Broker, groups: Groups) =>
+  handler(offsetCommitApi, async ({ groupId, memberId, groupInstanceId, generationIdOrMemberEpoch, topics }, { version }) => {
+    const entries: OffsetEntry[] = []
+    const commitMs = broker.now()
+    let refused: unknown
+    try {
+      groups.checkCommit(groupId, memberId, groupInstanceId, generationIdOrMemberEpoch)
+    } catch (error) {
+      // Only members that speak version 9 know what a stale epoch is.
+      const isStale = error instanceof KafkaError && error.code === ERROR.STALE_MEMBER_EPOCH
+      refused = isStale && version < 9 ? new KafkaError(ERROR.UNKNOWN_MEMBER_ID, error.message) : error
+    }
+    const answers = topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
+        try {
+          if (refused) throw refused
+          partitionOf(broker.log.topic(name), partitionIndex)
+          const metadata = committedMetadata ?? ''
+          if (Buffer.byteLength(metadata) > broker.limits.offsetMetadataBytes) {
+            throw new KafkaError(ERROR.OFFSET_METADATA_TOO_LARGE, `more than ${broker.limits.offsetMetadataBytes} bytes of metadata`)
+          }
+          if (!Number.isSafeInteger(committedOffset)) throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${committedOffset}`)
+          const committed = { offset: committedOffset, leaderEpoch: committedLeaderEpoch, metadata, commitMs }
+          entries.push({ topic: name, partition: partitionIndex, committed })
+          return { partitionIndex, errorCode: ERROR.NONE as number }
+        } catch (error) {
+          return { partitionIndex, errorCode: answerError(broker, 'OffsetCommit', error).errorCode }
+        }
+      }),
+    }))
+    try {
+      await groups.commit(groupId, entries)
+    } catch (error) {
+      answerError(broker, 'OffsetCommit', error)
+      // Nothing that a client may take for good: it looks for the coordinator and tries again.
+      for (const { partitions } of answers) for (const one of partitions) one.errorCode ||= ERROR.COORDINATOR_NOT_AVAILABLE
+    }
+    return { topics: answers }
+  })
+
+type WantedTopics = { name: string; partitionIndexes: number[] }[] | null
+
+function offsetsOf(groups: Groups, groupId: string, wanted: WantedTopics) {
+  let asked = wanted
+  if (!asked) {
+    const all = new Map<string, number[]>()
+    for (const { topic, partition } of groups.offsets.of(groupId)) all.set(topic, [...(all.get(topic) ?? []), partition])
+    asked = [...all].map(([name, partitionIndexes]) => ({ name, partitionIndexes }))
+  }
+  return asked.map(({ name, partitionIndexes }) => ({
+    name,
+    partitions: partitionIndexes.map((partitionIndex) => {
+      const found = groups.offsets.get(groupId, name, partitionIndex)
+      const { offset = -1, leaderEpoch = -1, metadata = '' } = found ?? {}
+      return { partitionIndex, committedOffset: offset, committedLeaderEpoch: leaderEpoch, metadata }
+    }),
+  }))
+}
+
+export const offsetFetchHandler = (groups: Groups) =>
+  handler(offsetFetchApi, ({ groupId, topics, groups: wanted }, { version }) => {
+    if (version < 8) return { topics: offsetsOf(groups, groupId, topics) }
+    return {
+      groups: wanted.map(({ groupId: id, memberId, memberEpoch, topics: some }) => {
+        try {
+          if (memberId !== null && memberEpoch >= 0) groups.consumer(id)?.checkEpoch(memberId, memberEpoch)
+          return { groupId: id, topics: offsetsOf(groups, id, some) }
+        } catch (error) {
+          return { groupId: id, errorCode: kafkaCodeOf(error).code }
+        }
+      }),
+    }
+  })
+
+export const offsetDeleteHandler = (broker: Broker, groups: Groups) =>
+  handler(offsetDeleteApi, async ({ groupId, topics }) => {
+    const known = groups.classic(groupId) ?? groups.consumer(groupId)
+    if (!known && !groups.hasOffsets(groupId)) return { errorCode: ERROR.GROUP_ID_NOT_FOUND }
+    const entries: OffsetEntry[] = []
+    const answers = topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => {
+        if (isSubscribed(groups, groupId, name)) return { partitionIndex, errorCode: ERROR.GROUP_SUBSCRIBED_TO_TOPIC }
+        entries.push({ topic: name, partition: partitionIndex, committed: null })
+        return { partitionIndex }
+      }),
+    }))
+    try {
+      await groups.commit(groupId, entries)
+      return { topics: answers }
+    } catch (error) {
+      return { errorCode: answerError(broker, 'OffsetDelete', error).errorCode }
+    }
+  })
+
+/** Whether a member consumes the topic now. What classic members subscribe to is the clients' own format; its topics are found by their names. */
+function isSubscribed(groups: Groups, groupId: string, topic: string): boolean {
+  const consumer = groups.consumer(groupId)
+  if (consumer) return [...consumer.members.values()].some(({ topicNames }) => topicNames.has(topic))
+  const classic = groups.classic(groupId)
+  if (!classic || classic.members.size === 0) return false
+  const name = Buffer.from(`\0${String.fromCharCode(topic.length)}${topic}`, 'latin1')
+  return [...classic.members.values()].some(({ protocols }) => protocols.some(({ metadata }) => Buffer.from(metadata).includes(name)))
+}

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { diskError, FakeDisk } from './fakeDisk.ts'
+import { Append, Partition } from './partition.ts'
+import { BatchBuilder, noHeaders } from './recordBatch.ts'
+import { descriptorOf, readTexts } from './testRecords.ts'
+import { defaultTopicConfig } from './topicMeta.ts'
+
+const folder = '/p'
+const open = (disk: FakeDisk): Partition =>
+  Partition.open({ disk, folder, topic: 't', partition: 0, durability: 'fsync' }, { ...defaultTopicConfig, 'segment.bytes': 1024 }, 0)
+    .partition
+function fresh() {
+  const disk = new FakeDisk()
+  disk.makeFolder(folder)
+  disk.syncFolder('/')
+  Partition.create(disk, folder)
+  return { disk, partition: open(disk) }
+}
+function batch(producerId: number, producerEpoch: number, baseSequence: number, texts: readonly string[]): Uint8Array {
+  const builder = new BatchBuilder()
+  for (const text of texts) builder.appendRecord(null, Buffer.from(text), 0, text.length, noHeaders, 0)
+  return builder.finish({ producerId, producerEpoch, baseSequence })
+}
+function send(partition: Partition, ...batches: Uint8Array[]) {
+  const appends = batches.map((bytes) => new Append(bytes))
+  partition.write(appends, 0)
+  partition.sync()
+  return appends.map(({ error, first, last }) => error?.code ?? [first, last])
+}
+
+test('a batch sent again gets its old offsets, a gap and an old epoch are refused, sequences wrap', () => {
+  const { disk, partition } = fresh()
+  assert.deepEqual(send(partition, batch(7, 0, 0, ['a', 'b']), batch(7, 0, 2, ['c'])), [
+    [0, 1],
+    [2, 2],
+  ])
+  assert.deepEqual(send(partition, batch(7, 0, 0, ['a', 'b']), batch(7, 0, 2, ['c']), batch(7, 0, 4, ['e'])), [
+    [0, 1],
+    [2, 2],
+    'LOG_PRODUCER_SEQUENCE',
+  ])
+  assert.deepEqual(send(partition, batch(7, 1, 3, ['d'])), ['LOG_PRODUCER_SEQUENCE'])
+  assert.deepEqual(send(partition, batch(7, 1, 0, ['d']), batch(7, 0, 3, ['d'])), [[3, 3], 'LOG_PRODUCER_FENCED'])
+  // Within one group too; and without a producer id nothing is compared.
+  assert.deepEqual(send(partition, batch(7, 1, 1, ['e']), batch(7, 1, 1, ['e']), batch(-1, -1, -1, ['x']), batch(-1, -1, -1, ['x'])), [
+    [4, 4],
+    [4, 4],
+    [5, 5],
+    [6, 6],
+  ])
+  const max = 2 ** 31 - 1
+  assert.deepEqual(send(partition, batch(8, 0, max - 1, ['u', 'v', 'w']), batch(8, 0, 1, ['y']), batch(8, 0, max - 1, ['u', 'v', 'w'])), [
+    [7, 9],
+    [10, 10],
+    [7, 9],
+  ])
+  assert.equal(
+    readTexts(descriptorOf(partition), 0, disk)
+      .map(([, text]) => text)
+      .join(''),
+    'abcdexxuvwy',
+  )
+})
+
+test('of five batches each can be sent again, of a sixth the sequence is old', () => {
+  const { partition } = fresh()
+  for (let i = 0; i < 6; i++) send(partition, batch(1, 0, i, [`${i}`]))
+  assert.deepEqual(send(partition, batch(1, 0, 0, ['0']), batch(1, 0, 1, ['1']), batch(1, 0, 5, ['5'])), [
+    'LOG_PRODUCER_SEQUENCE',
+    [1, 1],
+    [5, 5],
+  ])
+})
+
+const sending = fc.record({ producer: fc.nat(1), epoch: fc.nat(1), sequence: fc.nat(6), count: fc.integer({ min: 1, max: 2 }) })
+const event = fc.oneof(
+  { weight: 8, arbitrary: fc.array(sending, { minLength: 1, maxLength: 3 }) },
+  fc.constantFrom('restart', 'crash', 'lose snapshots', 'write fails', 'sync fails'),
+)
+
+// The model reads nothing but its own list of what was acknowledged.
+test('restarts, crashes and failing disks change nothing of what a producer may send', () => {
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 40 }), fc.nat(), (events, seed) => {
+      let { disk, partition } = fresh()
+      let random = seed
+      const acknowledged: { producer: number; epoch: number; sequence: number; count: number; first: number }[] = []
+      let endOffset = 0
+      let failing = ''
+      for (const one of events) {
+        if (one === 'restart' || one === 'crash') {
+          if (one === 'restart') partition.close()
+          disk = disk.crashed({ keep: 0.5, random: () => (random = (random * 1103515245 + 12345) % 2 ** 31) / 2 ** 31 })
+          partition = open(disk)
+        } else if (one === 'lose snapshots') {
+          for (const name of disk.list(folder)) if (name.endsWith('.producers')) disk.unlink(`${folder}/${name}`)
+        } else if (typeof one === 'string') failing = one
+        else {
+          disk.before = (call, path) => {
+            if (path.endsWith('.log') && failing.startsWith(call)) throw diskError('EIO')
+          }
+          const results = send(
+            partition,
+            ...one.map((each) => batch(each.producer, each.epoch, each.sequence, Array(each.count).fill('x'))),
+          )
+          disk.before = () => {}
+          const isFailing = failing !== ''
+          failing = ''
+          for (const [i, each] of one.entries()) {
+            const mine = acknowledged.filter(({ producer }) => producer === each.producer)
+            const epoch = Math.max(-1, ...mine.map((had) => had.epoch))
+            const newest = mine.filter((had) => had.epoch === epoch)
+            const expected = newest.length > 0 ? newest.at(-1)!.sequence + newest.at(-1)!.count : 0
+            const same = newest.slice(-5).find((had) => had.sequence === each.sequence && had.count === each.count)
+            if (mine.length > 0 && each.epoch < epoch) assert.equal(results[i], 'LOG_PRODUCER_FENCED')
+            else if (each.epoch === epoch && same) assert.deepEqual(results[i], [same.first, same.first + same.count - 1])
+            else if (mine.length > 0 && each.sequence !== (each.epoch === epoch ? expected : 0))
+              assert.equal(results[i], 'LOG_PRODUCER_SEQUENCE')
+            else if (isFailing) {
+              // Of the rest of the group nothing may be acknowledged but what was there before.
+              assert.equal(typeof results[i], 'string')
+              break
+            } else {
+              assert.deepEqual(results[i], [endOffset, endOffset + each.count - 1])
+              acknowledged.push({ ...each, first: endOffset })
+              endOffset += each.count
+            }
+          }
+          // What failed is cut off by the next append; before that, a restart might find it whole.
+          if (isFailing) assert.deepEqual(send(partition, batch(-1, -1, -1, ['mended'])), [[endOffset, endOffset++]])
+        }
+      }
+      partition.close()
+      assert.equal(readTexts(descriptorOf(open(disk)), 0, disk).length, endOffset)
+    }),
+    { numRuns: 300 },
+  )
+})
