@@ -253,8 +253,6 @@ test('one process per data folder: typed error with its id, and a stale lock is 
   writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: 2 ** 22 + 1, started: '', token: 'b'.repeat(36) }))
   const script =
     `import { lockFolder } from ${JSON.stringify(here('./folderLock.ts'))}\n` +
-    // The right to write means nothing to root; given up only now, because the sources may lie where nobody else may read.
-    (isRoot ? 'process.setuid(65534)\n' : '') +
     `try { lockFolder(${JSON.stringify(folder)}); console.log('mine') } catch (error) { console.log(error.code) }\n` +
     'setTimeout(() => {}, 1000)'
   const children = Array.from({ length: 4 }, () => outputOf(runNode(['--input-type=module-typescript', '-e', script])))
