@@ -106,6 +106,20 @@ program
     }),
   )
 
+program
+  .command('why')
+  .description('why a query puts out nothing, or when its next row comes: watermarks, open windows, late and dropped rows')
+  .argument('<query>', 'a query, or the table that it writes to')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText('after', examples('millrace why channel_5min\nmillrace why channel_5min --json | jq .findings'))
+  .action(
+    guarded(async (query: string, flags: TargetFlags) =>
+      (await import('./commands/why.ts')).printWhy(target(flags), query, flags.json ?? false),
+    ),
+  )
+
 const topics = program.command('topics').description('what is in the log of a running Millrace')
 topics
   .command('list', { isDefault: true })

@@ -124,6 +124,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       log,
       topicColumns: (topic) => columnsOf(jobs.tableOfTopic(topic)),
       queries: () => jobs.queries(),
+      inspectQuery: (name) => jobs.inspect(name),
       health: () => healthOf({ isReady, startedMs, log, jobs }),
       stats,
       version,

@@ -143,3 +143,101 @@ export interface QuerySummary {
   watermarkMs?: number
   sql: string
 }
+
+/** GET /v1/queries/{id}/why: why a query puts out nothing, or when its next row comes. All times of events and watermarks are epoch ms. */
+export interface QueryWhy {
+  query: string
+  state: QuerySummary['state']
+  atMs: number
+  /** Rows come out as they should. */
+  isHealthy: boolean
+  /** One sentence. */
+  verdict: string
+  /** What to do next. */
+  next: string
+  /** All that was found, the weightiest first: the verdict is the first of them. */
+  findings: WhyFinding[]
+  error?: ApiError['error']
+  rowsIn: number
+  rowsOut: number
+  lateRows: number
+  failedRows: number
+  /** When rows last came in and went out, by the machine's clock. */
+  lastInMs?: number
+  lastOutMs?: number
+  watermarkMs?: number
+  sources: WhySource[]
+  /** Open windows of all its nodes, soonest first; at most 100. */
+  windows: WhyWindow[]
+  nodes: WhyNode[]
+}
+export interface WhyFinding {
+  /** Look at this, never at the text: TOPIC_EMPTY, PARTITION_SILENT, WINDOW_OPEN, ROWS_LATE, PREDICATE_DROPS, JOIN_UNMATCHED, … */
+  code: string
+  fact: string
+  next: string
+}
+export interface WhySource {
+  table: string
+  topic: string
+  recordCount: number
+  /** Records that the query has still to read. */
+  behind: number
+  /** When the newest record was produced. */
+  newestMs?: number
+  /** Records that could not be decoded; they are in `<topic>.invalid`. */
+  undecodedRows: number
+  /** Records in `<topic>.invalid`, and the newest of them. */
+  invalidCount: number
+  lastInvalid?: { rule: string; path: string; message: string }
+  partitions: {
+    partition: number
+    offset: number
+    endOffset: number
+    newestMs?: number
+    /** Absent before its first row, or where the table has no watermark. */
+    watermarkMs?: number
+    isIdle: boolean
+    /** The others wait for this one. */
+    holdsBack: boolean
+  }[]
+}
+export interface WhyWindow {
+  node: number
+  /** As the window's own time zone shows them. */
+  startMs: number
+  endMs: number
+  /** Groups, sessions or rows that it holds. */
+  rows: number
+  clock: 'event' | 'processing'
+  /** The watermark, or the machine's time, that closes it, and how far that is from now; `missingMs` is absent before the first watermark. */
+  firesAtMs: number
+  missingMs?: number
+}
+export interface WhyRow {
+  op: '+I' | '-U' | '+U' | '-D'
+  row: unknown[]
+}
+export interface WhyNode {
+  id: number
+  node: string
+  /** As EXPLAIN prints it. */
+  label: string
+  /** Of a scan. */
+  table?: string
+  predicate?: string
+  columns: string[]
+  inputs: number[]
+  rowsIn: number
+  rowsOut: number
+  lateRows: number
+  failedRows: number
+  watermarkMs?: number
+  stateRows?: number
+  /** Recent rows that it put out. */
+  samples: WhyRow[]
+  /** Late rows, in the columns of its input, each with the watermark that it saw. */
+  lateSamples: (WhyRow & { watermarkMs?: number; window?: { startMs: number; endMs: number } })[]
+  /** Of a join: left and right, with rows that have met no partner. */
+  sides?: { rows: number; unmatched: number; samples: unknown[][] }[]
+}

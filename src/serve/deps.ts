@@ -1,4 +1,5 @@
 // What the API needs of the rest: wired by the application, so that this folder knows no engine and no files.
+import type { QueryInsight } from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
 import type { ColumnInfo, Health, QuerySummary } from './contract.ts'
@@ -11,6 +12,8 @@ export interface ServeDeps {
   /** Columns of the table that declares the topic; empty if none does. */
   topicColumns(topic: string): ColumnInfo[]
   queries(): QuerySummary[]
+  /** A query looked at closely, by its id or the table that it writes to. */
+  inspectQuery(name: string): Promise<QueryInsight | undefined>
   health(): Health
   stats: StatsCollector
   runSql: RunSql

@@ -15,6 +15,17 @@ export const serveErrors = defineErrors({
     message: (p) => `topic "${p.topic}" does not exist`,
     hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'GET /v1/topics lists the topics; CREATE TABLE makes one.'),
   }),
+  SERVE_QUERY_NOT_FOUND: spec<{ query: string; nearest?: string; project?: string }>({
+    ...user,
+    httpStatus: 404,
+    message: (p) => `no query "${p.query}" runs${p.project ? `, and a file of the project is wrong: ${p.project}` : ''}`,
+    hint: (p) =>
+      p.project
+        ? 'Mend the file: `millrace dev` takes it up.'
+        : p.nearest
+          ? `Did you mean "${p.nearest}"?`
+          : 'GET /v1/queries lists them: each CREATE MATERIALIZED TABLE and INSERT INTO of the project is one.',
+  }),
   SERVE_OFFSET_NEEDS_PARTITION: spec<{ topic: string; partitionCount: number }>({
     ...user,
     message: (p) => `topic "${p.topic}" has ${p.partitionCount} partitions, and an offset belongs to one of them`,

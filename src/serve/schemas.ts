@@ -137,6 +137,86 @@ export const Stats = Type.Object({
   queries: Type.Array(QuerySummary),
   topics: Type.Array(Type.Object({ name: Type.String(), recordCount: count(), perSecond: Type.Number() })),
 })
+const Op = Type.Union([Type.Literal('+I'), Type.Literal('-U'), Type.Literal('+U'), Type.Literal('-D')])
+const values = Type.Array(Type.Unknown())
+export const QueryWhy = Type.Object({
+  query: Type.String(),
+  state: QuerySummary.properties.state,
+  atMs: Type.Number(),
+  isHealthy: Type.Boolean({ description: 'Rows come out as they should.' }),
+  verdict: Type.String({ description: 'One sentence: the first finding.' }),
+  next: Type.String({ description: 'What to do next.' }),
+  findings: Type.Array(Type.Object({ code: Type.String(), fact: Type.String(), next: Type.String() })),
+  error: optional(ErrorInfo),
+  rowsIn: count(),
+  rowsOut: count(),
+  lateRows: count(),
+  failedRows: count(),
+  lastInMs: optional(Type.Number()),
+  lastOutMs: optional(Type.Number()),
+  watermarkMs: optional(Type.Number()),
+  sources: Type.Array(
+    Type.Object({
+      table: Type.String(),
+      topic: Type.String(),
+      recordCount: count(),
+      behind: count('Records that the query has still to read.'),
+      newestMs: optional(Type.Number()),
+      undecodedRows: count(),
+      invalidCount: count('Records in `<topic>.invalid`.'),
+      lastInvalid: optional(Type.Object({ rule: Type.String(), path: Type.String(), message: Type.String() })),
+      partitions: Type.Array(
+        Type.Object({
+          partition: count(),
+          offset: count(),
+          endOffset: count(),
+          newestMs: optional(Type.Number()),
+          watermarkMs: optional(Type.Number()),
+          isIdle: Type.Boolean(),
+          holdsBack: Type.Boolean(),
+        }),
+      ),
+    }),
+  ),
+  windows: Type.Array(
+    Type.Object({
+      node: count(),
+      startMs: Type.Number(),
+      endMs: Type.Number(),
+      rows: count(),
+      clock: Type.Union([Type.Literal('event'), Type.Literal('processing')]),
+      firesAtMs: Type.Number(),
+      missingMs: optional(Type.Number()),
+    }),
+  ),
+  nodes: Type.Array(
+    Type.Object({
+      id: count(),
+      node: Type.String(),
+      label: Type.String(),
+      table: optional(Type.String()),
+      predicate: optional(Type.String()),
+      columns: Type.Array(Type.String()),
+      inputs: Type.Array(count()),
+      rowsIn: count(),
+      rowsOut: count(),
+      lateRows: count(),
+      failedRows: count(),
+      watermarkMs: optional(Type.Number()),
+      stateRows: optional(count()),
+      samples: Type.Array(Type.Object({ op: Op, row: values })),
+      lateSamples: Type.Array(
+        Type.Object({
+          op: Op,
+          row: values,
+          watermarkMs: optional(Type.Number()),
+          window: optional(Type.Object({ startMs: Type.Number(), endMs: Type.Number() })),
+        }),
+      ),
+      sides: optional(Type.Array(Type.Object({ rows: count(), unmatched: count(), samples: Type.Array(values) }))),
+    }),
+  ),
+})
 export const IngestResponse = Type.Object({
   accepted: count(),
   offsets: Type.Array(Type.Object({ partition: count(), first: count(), last: count() })),
@@ -156,6 +236,7 @@ same<Static<typeof TopicFrame>, contract.TopicFrame>(true)
 same<Static<typeof Health>, contract.Health>(true)
 same<Static<typeof QuerySummary>, contract.QuerySummary>(true)
 same<Static<typeof Stats>, contract.Stats>(true)
+same<Static<typeof QueryWhy>, contract.QueryWhy>(true)
 same<Static<typeof IngestResponse>, contract.IngestResponse>(true)
 
 /** Filters: any other parameter, once or more often. */
@@ -173,6 +254,7 @@ const order = optional(
 )
 
 export const NameParams = Type.Object({ name: Type.String() })
+export const QueryParams = Type.Object({ id: Type.String({ description: 'Of a query, or the table that it writes to.' }) })
 export const TopicParams = Type.Object({ topic: Type.String() })
 export const TableQuery = Type.Object(
   {

@@ -63,6 +63,7 @@ before(async () => {
     log,
     topicColumns: () => [{ name: 'user', type: 'VARCHAR(2147483647)' }],
     queries: () => [query],
+    inspectQuery: async () => undefined,
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
     stats,
     runSql: async (sql) => ({ fields: fields.slice(0, 2), rows: [[sql, 9007199254740993n]] }),

@@ -1,14 +1,17 @@
-// /v1/health, /v1/queries, /v1/stats: how the process is.
+// /v1/health, /v1/queries, /v1/queries/:id/why, /v1/stats: how the process is.
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { nearestName } from '../base/index.ts'
 import type { ServeDeps } from './deps.ts'
-import { Health, NoQuery, QuerySummary, Stats } from './schemas.ts'
+import { serveErrors } from './errors.ts'
+import { Health, NoQuery, QueryParams, QuerySummary, QueryWhy, Stats } from './schemas.ts'
 import type { LiveSocket, LiveSockets } from './sockets.ts'
 import { upgradeRequired } from './tables.ts'
+import { explainWhy } from './why.ts'
 
 const STATS_MS = 1_000
 
-export function registerStatus(app: FastifyInstance, { health, queries, stats }: ServeDeps, sockets: LiveSockets): void {
+export function registerStatus(app: FastifyInstance, { health, queries, inspectQuery, log, stats }: ServeDeps, sockets: LiveSockets): void {
   const watchers = new Set<LiveSocket>()
   const timer = setInterval(() => {
     if (watchers.size === 0) return
@@ -33,6 +36,26 @@ export function registerStatus(app: FastifyInstance, { health, queries, stats }:
     '/v1/queries',
     { schema: { summary: 'All queries and how they run.', querystring: NoQuery, response: { 200: Type.Array(QuerySummary) } } },
     () => queries(),
+  )
+  app.get<{ Params: { id: string } }>(
+    '/v1/queries/:id/why',
+    {
+      schema: {
+        summary: 'Why a query puts out nothing, or when its next row comes: the verdict, then the facts.',
+        params: QueryParams,
+        querystring: NoQuery,
+        response: { 200: QueryWhy },
+      },
+    },
+    async ({ params: { id } }) => {
+      const insight = await inspectQuery(id)
+      if (insight) return explainWhy(insight, log, Date.now())
+      const nearest = nearestName(
+        id,
+        queries().map((query) => query.id),
+      )
+      throw serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest, project: health().parts.project?.detail })
+    },
   )
   app.get('/v1/stats', { schema: { summary: 'Figures of the process.', querystring: NoQuery, response: { 200: Stats } } }, () =>
     stats.current(),
