@@ -1,18 +1,15 @@
-// One row of each key: the first or the last by time.
-//
-// Keep-first by event time waits for the watermark and is append-only; keep-first by processing time gives the first arrival at once;
-// keep-last is updating: -U old, +U new.
+// The first row of each key by time. By event time it waits for the watermark; by processing time the first arrival leaves at once.
+// Both are append-only. The last row of each key is keepLast.ts.
 //
 // Invariants
-//   1. Keep-first by event time: a row behind the watermark is late; of equal times the first arrival wins; a key gives one row for ever.
-//   2. Keep-last: a row replaces what is kept if its time is not smaller, so of equal times the last arrival wins. No row is late.
-//   Both are held by rank.property.test.ts.
-import { type Batch, INSERT, rowAt, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
+//   1. By event time: a row behind the watermark is late; of equal times the first arrival wins; a key gives one row for ever.
+//   This is held by rank.property.test.ts.
+import { type Batch, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
-import { isNullAt, KeyedStates, type Row, RowOutput, sameRow, timeAt } from './rows.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, timeAt } from './rows.ts'
 
 type DeduplicatePlan = Plan & { node: 'deduplicate' }
 
@@ -46,8 +43,7 @@ export class DeduplicateOperator implements Operator {
   process(batch: Batch): void {
     this.output.processingTimeMs = batch.processingTimeMs
     const keys = this.keys.keysOf(batch)
-    if (this.plan.keep === 'last') this.keepLast(batch, keys)
-    else this.keepFirst(batch, keys)
+    this.keepFirst(batch, keys)
     this.output.flush()
   }
 
@@ -86,31 +82,6 @@ export class DeduplicateOperator implements Operator {
     return true
   }
 
-  private keepLast(batch: Batch, keys: Int32Array): void {
-    const { states } = this.keys
-    const timeColumn = batch.columns[this.plan.timeColumn]
-    const changed = new Map<number, Row | undefined>()
-    for (let i = 0; i < batch.rowCount; i++) {
-      const kept = states[keys[i]]
-      let time = 0
-      if (!this.plan.processingTime) {
-        if (this.failsOnNull(batch, i)) continue
-        time = timeAt(timeColumn, i)
-        if (kept !== undefined && time < kept.time) continue
-      }
-      if (!changed.has(keys[i])) changed.set(keys[i], kept?.row)
-      states[keys[i]] = { time, row: rowAt(batch, i), isOut: true }
-    }
-    for (const [key, old] of changed) {
-      const { row } = states[key] as Kept
-      if (old === undefined) this.output.put(row, INSERT)
-      else if (!sameRow(old, row)) {
-        if (this.plan.changelog !== 'upsert') this.output.put(old, UPDATE_BEFORE)
-        this.output.put(row, UPDATE_AFTER)
-      }
-    }
-  }
-
   advance(watermarkMs: number): void {
     this.output.seenMs = this.watermarkMs
     while (this.due.length > 0 && this.due[0].atMs <= watermarkMs) {
@@ -138,6 +109,6 @@ export class DeduplicateOperator implements Operator {
 
   describe(): OperatorStatus {
     const stateRows = this.keys.table.count
-    return { stateRows, stateBytes: this.keys.table.byteSize + stateRows * (this.plan.keep === 'last' ? 64 * this.plan.fields.length : 64) }
+    return { stateRows, stateBytes: this.keys.table.byteSize + stateRows * 64 }
   }
 }

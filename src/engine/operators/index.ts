@@ -10,13 +10,15 @@ import { IntervalJoinOperator } from './joins/intervalJoin.ts'
 import { RegularJoinOperator } from './joins/regularJoin.ts'
 import { TemporalJoinOperator } from './joins/temporalJoin.ts'
 import { WindowJoinOperator } from './joins/windowJoin.ts'
+import { KeepLastOperator } from './keepLast.ts'
 import { MatchOperator } from './match/match.ts'
 import { OverOperator } from './over.ts'
 import { UpdatingOverOperator } from './overUpdating.ts'
 import { SessionAggregateOperator, SessionTvfOperator } from './sessionOperators.ts'
 import { ExpandOperator, UnionOperator } from './simple.ts'
 import { SortOperator } from './sort.ts'
-import { TopNOperator } from './topN.ts'
+import { TopNOperator, type TopNSpec } from './topN.ts'
+import { AppendTopNOperator } from './topNAppend.ts'
 import { WindowAggregateOperator } from './windowAggregate.ts'
 import { WindowTopNOperator } from './windowTopN.ts'
 import { WindowTvfOperator } from './windowTvf.ts'
@@ -50,9 +52,9 @@ export function buildOperator(plan: Plan, context: OperatorContext, timeZone = '
     case 'correlate':
       return new CorrelateOperator(plan, context, timeZone)
     case 'topN':
-      return plan.windowed ? new WindowTopNOperator(plan, plan.windowed, context) : new TopNOperator(plan, context)
+      return plan.windowed ? new WindowTopNOperator(plan, plan.windowed, context) : buildTopN(plan, context)
     case 'limit':
-      return new TopNOperator(
+      return buildTopN(
         {
           ...plan,
           partitionKeys: [],
@@ -63,7 +65,7 @@ export function buildOperator(plan: Plan, context: OperatorContext, timeZone = '
         context,
       )
     case 'deduplicate':
-      return new DeduplicateOperator(plan, context)
+      return plan.keep === 'last' ? new KeepLastOperator(plan, context) : new DeduplicateOperator(plan, context)
     case 'over':
       return plan.frame.timeOrdered ? new OverOperator(plan, context) : new UpdatingOverOperator(plan, context)
     case 'sort':
@@ -78,6 +80,9 @@ export function buildOperator(plan: Plan, context: OperatorContext, timeZone = '
       throw engineErrors('OPERATOR_UNSUPPORTED', { what: `the node "${plan.node}"` })
   }
 }
+
+const buildTopN = (spec: TopNSpec, context: OperatorContext): Operator =>
+  spec.input.changelog === 'append' ? new AppendTopNOperator(spec, context) : new TopNOperator(spec, context)
 
 function buildWindowAggregate(plan: Plan & { node: 'windowAggregate' }, context: OperatorContext): Operator {
   if (plan.window.kind !== 'SESSION' || plan.attached) return new WindowAggregateOperator(plan, context)

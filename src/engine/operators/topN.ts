@@ -1,9 +1,9 @@
 // Top-N per key, updating: ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) between two ranks; also ORDER BY … LIMIT and LIMIT.
+// For an input that takes rows back, so that all rows are kept; topNAppend.ts is for the others.
 //
 // Invariants
 //   1. After each batch what has left is exactly the rows of ranks from … to of each partition; rows of equal order rank by arrival.
 //   2. With a rank column a rank's change is -U old, +U new; without, rows that fall out are -D and rows that come in +I.
-//   3. An input that only inserts keeps no more than `to` rows for each key.
 //   1 is held by rank.property.test.ts.
 import { type Batch, DELETE, INSERT, isRetraction, rowAt, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan, SortKey } from '../../sql/index.ts'
@@ -26,7 +26,6 @@ export class TopNOperator implements Operator {
   private readonly spec: TopNSpec
   private readonly output: RowOutput
   private readonly order: (a: Row, b: Row) => number
-  private readonly retracts: boolean
   /** Sorted rows of each partition. */
   private readonly partitions: KeyedStates<Row[]>
   private liveCount = 0
@@ -35,7 +34,6 @@ export class TopNOperator implements Operator {
     this.spec = spec
     this.output = new RowOutput(spec.fields, context)
     this.order = rowOrder(spec.orderBy)
-    this.retracts = spec.input.changelog !== 'append'
     this.partitions = new KeyedStates(spec.input.fields, spec.partitionKeys)
   }
 
@@ -77,9 +75,7 @@ export class TopNOperator implements Operator {
         }
       return
     }
-    if (!this.retracts && rows.length >= this.spec.to && this.order(row, rows[rows.length - 1]) >= 0) return
     rows.splice(sortedIndex(rows, row, this.order), 0, row)
-    if (!this.retracts && rows.length > this.spec.to) rows.pop()
   }
 
   private emitRanks(old: Row[], now: Row[]): void {

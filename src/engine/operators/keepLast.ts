@@ -1,0 +1,157 @@
+// The last row of each key by time, updating: -U old, +U new.
+//
+// Invariants
+//   1. A row replaces what is kept if its time is not smaller, so of equal times the last arrival wins. No row is late.
+//   2. One batch gives at most one change for each key; a key whose row stays equal gives none.
+//   3. Rows that were replaced give up their memory when they are the majority.
+//   1 is held by rank.property.test.ts.
+import { type Batch, type Column, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
+import type { Plan } from '../../sql/index.ts'
+import { engineErrors } from '../errors.ts'
+import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { RowStore } from '../state/rowStore.ts'
+import { EntryOutput, sameEntries } from './columnRows.ts'
+import { isNullAt } from './rows.ts'
+
+type DeduplicatePlan = Plan & { node: 'deduplicate' }
+
+interface Snapshot {
+  keys: KeyTableSnapshot
+  rows: KeyTableSnapshot
+  /** By key. */
+  entries: Int32Array
+  times: Float64Array
+}
+
+export class KeepLastOperator implements Operator {
+  private readonly plan: DeduplicatePlan
+  private readonly context: OperatorContext
+  private readonly output = new EntryOutput()
+  private readonly keyTypes
+  private keys: KeyTable
+  private rows: RowStore
+  /** By key: the entry that is kept, -1 for none; its time; the row of the batch in work that replaces it, -1 for none. */
+  private entries = new Int32Array(16).fill(-1)
+  private times = new Float64Array(16)
+  private replacing = new Int32Array(16).fill(-1)
+
+  constructor(plan: DeduplicatePlan, context: OperatorContext) {
+    this.plan = plan
+    this.context = context
+    this.keyTypes = plan.keys.map((key) => plan.input.fields[key].type)
+    this.keys = new KeyTable(this.keyTypes)
+    this.rows = new RowStore(this.rowTypes)
+  }
+
+  private get rowTypes() {
+    return this.plan.input.fields.map(({ type }) => type)
+  }
+
+  process(batch: Batch): void {
+    const { rowCount } = batch
+    const keys = new Int32Array(rowCount)
+    this.keys.lookup(
+      this.plan.keys.map((key) => batch.columns[key]),
+      rowCount,
+      keys,
+    )
+    this.reserve(this.keys.count)
+    const changed = new Int32Array(rowCount)
+    const changedCount = this.plan.processingTime ? this.replaceAll(keys, rowCount, changed) : this.replaceByTime(batch, keys, changed)
+    const replacements = new Int32Array(changedCount)
+    for (let i = 0; i < changedCount; i++) replacements[i] = this.replacing[changed[i]]
+    const first = this.rows.append(batch.columns, replacements, changedCount)
+    const columns = this.rows.columns()
+    const withBefore = this.plan.changelog !== 'upsert'
+    for (let i = 0; i < changedCount; i++) {
+      const key = changed[i]
+      const old = this.entries[key]
+      this.entries[key] = first + i
+      this.replacing[key] = -1
+      if (old < 0) this.output.put(first + i, INSERT)
+      else if (!sameEntries(columns, old, first + i)) {
+        if (withBefore) this.output.put(old, UPDATE_BEFORE)
+        this.output.put(first + i, UPDATE_AFTER)
+      }
+    }
+    this.output.flush(columns, false, batch.processingTimeMs, this.context)
+    if (this.rows.count > 1024 && this.rows.count > 2 * this.keys.count) this.compact()
+  }
+
+  /** Keys that get another row, in order of their first one. */
+  private replaceAll(keys: Int32Array, rowCount: number, changed: Int32Array): number {
+    let count = 0
+    for (let row = 0; row < rowCount; row++) {
+      const key = keys[row]
+      if (this.replacing[key] < 0) changed[count++] = key
+      this.replacing[key] = row
+    }
+    return count
+  }
+
+  private replaceByTime(batch: Batch, keys: Int32Array, changed: Int32Array): number {
+    const timeColumn = batch.columns[this.plan.timeColumn] as Column & { lane: 'f64' }
+    const { data } = timeColumn
+    let count = 0
+    for (let row = 0; row < batch.rowCount; row++) {
+      if (isNullAt(timeColumn, row)) {
+        const column = this.plan.input.fields[this.plan.timeColumn].name
+        this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column, table: 'deduplication' }))
+        continue
+      }
+      const key = keys[row]
+      const isNew = this.replacing[key] < 0
+      if ((!isNew || this.entries[key] >= 0) && data[row] < this.times[key]) continue
+      if (isNew) changed[count++] = key
+      this.replacing[key] = row
+      this.times[key] = data[row]
+    }
+    return count
+  }
+
+  private reserve(keyCount: number): void {
+    const known = this.entries.length
+    if (keyCount <= known) return
+    const capacity = Math.max(keyCount, known * 2)
+    const { entries, times } = this
+    this.entries = new Int32Array(capacity).fill(-1)
+    this.entries.set(entries)
+    this.times = new Float64Array(capacity)
+    this.times.set(times)
+    this.replacing = new Int32Array(capacity).fill(-1)
+  }
+
+  /** A key without a row has had only rows that failed: it keeps -1. */
+  private compact(): void {
+    const kept = this.entries.subarray(0, this.keys.count).filter((entry) => entry >= 0)
+    this.rows.keepOnly(kept)
+    for (let key = 0, next = 0; key < this.keys.count; key++) if (this.entries[key] >= 0) this.entries[key] = next++
+  }
+
+  advance(): void {}
+
+  snapshot(): Snapshot {
+    this.compact()
+    const { count } = this.keys
+    return {
+      keys: this.keys.snapshot(),
+      rows: this.rows.snapshot(),
+      entries: this.entries.slice(0, count),
+      times: this.times.slice(0, count),
+    }
+  }
+
+  restore(state: unknown): void {
+    const { keys, rows, entries, times } = state as Snapshot
+    this.keys = KeyTable.restore(this.keyTypes, keys)
+    this.rows = new RowStore(this.rowTypes, rows)
+    this.reserve(keys.count)
+    this.entries.set(entries)
+    this.times.set(times)
+  }
+
+  describe(): OperatorStatus {
+    return { stateRows: this.keys.count, stateBytes: this.keys.byteSize + this.rows.byteSize + this.entries.length * 16 }
+  }
+}
