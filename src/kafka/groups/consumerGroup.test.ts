@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { ERROR, type KafkaError } from '../errors.ts'
+import { type Assignment, assignors } from './assignors.ts'
+import { ConsumerGroup } from './consumerGroup.ts'
+
+const limits = { groupMembers: 100, consumerSessionMs: 1_000_000 }
+const heartbeat = {
+  instanceId: null,
+  rackId: null,
+  clientId: 'test',
+  clientHost: '127.0.0.1',
+  rebalanceTimeoutMs: 1_000_000,
+  subscribedTopicRegex: null,
+  serverAssignor: null,
+}
+const pairsOf = (assignment: Assignment) =>
+  [...assignment].flatMap(([topic, partitions]) => [...partitions].map((p) => `${topic}-${p}`)).sort()
+
+/** A member as a client has it: it owns what it was told, and gives up and takes in two steps. */
+class Client {
+  epoch = 0
+  owned: Assignment = new Map()
+  told: Assignment = new Map()
+  readonly id: string
+  topics: string[]
+
+  constructor(id: string, topics: string[]) {
+    this.id = id
+    this.topics = topics
+  }
+
+  /** First it gives up what it was not told to keep; it takes what is new with the next heartbeat. */
+  beat(group: ConsumerGroup): void {
+    const isFirst = this.epoch === 0
+    const answer = group.heartbeat({
+      ...heartbeat,
+      memberId: this.id,
+      memberEpoch: this.epoch,
+      subscribedTopicNames: this.topics,
+      owned: isFirst ? new Map() : this.owned,
+    })
+    this.epoch = answer.memberEpoch
+    if (answer.assignment) this.told = new Map([...answer.assignment].map(([topic, partitions]) => [topic, new Set(partitions)]))
+    this.owned = this.told
+  }
+}
+
+const step = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('join' as const), who: fc.nat(3), topics: fc.subarray(['a', 'b']) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), who: fc.nat(3) }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('beat' as const), who: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('grow' as const), who: fc.nat(1) }) },
+)
+
+test('no partition ever has two owners, and when all is quiet each has one and the loads are even', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const counts: Record<string, number> = { a: 3, b: 2 }
+      const topics = {
+        names: () => Object.keys(counts),
+        topic: (name: string) => (name in counts ? { id: name, partitionCount: counts[name] } : undefined),
+      }
+      const group = new ConsumerGroup('g', limits, topics)
+      const clients = new Map<number, Client>()
+      const check = () => {
+        const owned = [...clients.values()].flatMap((client) => pairsOf(client.owned))
+        assert.equal(new Set(owned).size, owned.length, `two owners: ${owned}`)
+      }
+      for (const one of steps) {
+        const client = clients.get(one.who)
+        if (one.do === 'grow') counts[one.who === 0 ? 'a' : 'b']++
+        else if (one.do === 'join' && !client && one.topics.length > 0) clients.set(one.who, new Client(`m${one.who}`, one.topics))
+        else if (one.do === 'join' && client && one.topics.length > 0) client.topics = one.topics
+        else if (one.do === 'beat') client?.beat(group)
+        else if (one.do === 'leave' && client) {
+          clients.delete(one.who)
+          if (client.epoch > 0)
+            group.heartbeat({ ...heartbeat, memberId: client.id, memberEpoch: -1, subscribedTopicNames: null, owned: null })
+        }
+        check()
+      }
+      for (let round = 0; round < 6; round++) {
+        for (const client of clients.values()) {
+          client.beat(group)
+          check()
+        }
+      }
+      const wanted = new Set([...clients.values()].flatMap((client) => client.topics))
+      const all = [...wanted].flatMap((topic) => Array.from({ length: counts[topic] }, (_, i) => `${topic}-${i}`)).sort()
+      assert.deepEqual([...clients.values()].flatMap((client) => pairsOf(client.owned)).sort(), all)
+      assert.equal(group.state, clients.size === 0 ? 'Empty' : 'Stable')
+      const isEven = [...clients.values()].every((client) => client.topics.length === 2)
+      const loads = [...clients.values()].map((client) => pairsOf(client.owned).length)
+      if (isEven && loads.length > 0) assert.ok(Math.max(...loads) - Math.min(...loads) <= 1, `loads ${loads}`)
+      group.close()
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('epochs of the past and future are fenced, a lost answer is given again', () => {
+  const topics = { names: () => ['a'], topic: () => ({ id: 'a', partitionCount: 2 }) }
+  const group = new ConsumerGroup('g', limits, topics)
+  const beat = (memberId: string, memberEpoch: number, owned: Assignment | null = null, more: object = {}) =>
+    group.heartbeat({ ...heartbeat, memberId, memberEpoch, subscribedTopicNames: memberEpoch === 0 ? ['a'] : null, owned, ...more })
+  const codeOf = (call: () => unknown) => {
+    try {
+      call()
+    } catch (error) {
+      return (error as KafkaError).code
+    }
+    return ERROR.NONE
+  }
+  assert.equal(beat('x', 0, new Map()).memberEpoch, 1)
+  assert.equal(
+    codeOf(() => beat('x', 2)),
+    ERROR.FENCED_MEMBER_EPOCH,
+  )
+  assert.equal(
+    codeOf(() => beat('y', 1)),
+    ERROR.UNKNOWN_MEMBER_ID,
+  )
+  beat('y', 0, new Map())
+  // x has to give up one of two; its answer is lost.
+  const first = beat('x', 1, new Map([['a', new Set([0, 1])]]))
+  assert.deepEqual([first.memberEpoch, pairsOf(first.assignment!).length], [1, 1])
+  const confirmed = beat('x', 1, first.assignment)
+  assert.equal(confirmed.memberEpoch, 2)
+  assert.equal(
+    codeOf(() => beat('x', 1)),
+    ERROR.FENCED_MEMBER_EPOCH,
+  )
+  assert.equal(beat('x', 1, first.assignment).memberEpoch, 2)
+  assert.equal(
+    codeOf(() => beat('x', 2, null, { serverAssignor: 'best' })),
+    ERROR.UNSUPPORTED_ASSIGNOR,
+  )
+  assert.equal(
+    codeOf(() => beat('x', 2, null, { subscribedTopicRegex: '(a+)+' })),
+    ERROR.INVALID_REGULAR_EXPRESSION,
+  )
+  assert.equal(
+    codeOf(() => group.checkEpoch('x', 1)),
+    ERROR.STALE_MEMBER_EPOCH,
+  )
+  group.checkEpoch('x', 2)
+  group.close()
+})
+
+test('range gives the same partition of all topics to the same member', () => {
+  const member = (id: string) => ({ id, topicIds: new Set(['a', 'b']), current: new Map() })
+  const assigned = assignors.range(
+    [member('y'), member('x')],
+    new Map([
+      ['a', 3],
+      ['b', 3],
+    ]),
+  )
+  assert.deepEqual(pairsOf(assigned.get('x')!), ['a-0', 'a-1', 'b-0', 'b-1'])
+  assert.deepEqual(pairsOf(assigned.get('y')!), ['a-2', 'b-2'])
+})
