@@ -11,8 +11,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
+import { loadConfig } from '../src/app/config.ts'
+import { startPlatform } from '../src/app/platform.ts'
 import type { QuerySummary } from '../src/serve/contract.ts'
-import { countsSql, makeProject, run, type Server, startServer, until, untilRows } from './harness.ts'
+import { countsSql, makeProject, run, Server, startServer, until, untilRows } from './harness.ts'
 
 const STOP_MS_MAX = 5_000
 const project = (t: TestContext, more: Record<string, string> = {}) => makeProject(t, { 'pipelines/counts.sql': countsSql, ...more })
@@ -280,7 +283,7 @@ test('kill -9 under load, again and again: every acknowledged event is there onc
   const ids = (await server.messages('events')).map(({ value }) => (value as { id: string }).id)
   assert.equal(new Set(ids).size, ids.length, 'events are in the log twice')
   assert.equal(ids.length, load.sent.length * 20)
-  await untilRows(server, 'counts', load.recount(), 60_000)
+  await untilRows(server, 'counts', load.recount(), 30_000)
 })
 
 test('SIGTERM under load: a clean stop in time, exit code 0, and nothing acknowledged is lost', async (t) => {
@@ -300,7 +303,7 @@ test('SIGTERM under load: a clean stop in time, exit code 0, and nothing acknowl
   for (const id of acknowledged) assert.ok(stored.has(id), `${id} was acknowledged and is gone`)
   load.moveTo(server)
   await load.finish()
-  await untilRows(server, 'counts', load.recount(), 60_000)
+  await untilRows(server, 'counts', load.recount(), 30_000)
 })
 
 test('a query that fails stops alone, and says why', async (t) => {
@@ -323,4 +326,26 @@ test('a query that fails stops alone, and says why', async (t) => {
     ['counts', 'running'],
     ['ratio', 'running'],
   ])
+})
+
+test('an engine worker that dies, again and again: its queries say so, start anew with pauses, and are whole again', async (t) => {
+  const folder = project(t)
+  const flags = { port: '0', workers: '1', json: true, data: join(folder, 'data') }
+  const platform = await startPlatform(await loadConfig(folder, flags))
+  t.after(() => platform.close())
+  const server = new Server(undefined as never, { url: platform.url } as never)
+  const stateOf = () => platform.jobs.queries().map(({ state, error }) => `${state} ${error?.code ?? ''}`.trim())
+  // Nothing that a user can write is known to kill a worker: a hand from outside does.
+  const { slots } = (platform.jobs as unknown as { workers: { slots: { worker?: Worker }[] } }).workers
+  for (let round = 1; round <= 3; round++) {
+    assert.equal((await server.post('events', [event(`${round}`)])).status, 202)
+    await untilRows(server, 'counts', [['/', round, round]])
+    await slots[0].worker?.terminate()
+    await until(() => stateOf()[0] === 'failed JOB_WORKER_DIED', 'the death is not seen')
+    assert.equal((await server.health()).parts.engine.state, 'degraded')
+    assert.equal(slots[0].worker, undefined)
+    await until(() => slots[0].worker !== undefined, 'the worker does not come back')
+  }
+  await untilRows(server, 'counts', [['/', 3, 3]])
+  assert.deepEqual(stateOf(), ['running'])
 })

@@ -11,7 +11,8 @@ import type { ApiError, Health, IngestResponse, TablePage, TopicMessage } from '
 
 const main = resolve(import.meta.dirname, '../src/app/main.ts')
 /** Tests run beside each other on few cores: starting may take long. */
-const READY_MS_MAX = 60_000
+const READY_MS_MAX = 40_000
+const ANSWER_MS_MAX = 30_000
 
 /** A temporary folder with these files; gone after the test. */
 export function makeProject(t: TestContext, files: Record<string, string>): string {
@@ -127,7 +128,7 @@ export class Server {
   }
 
   async call<T>(path: string, init?: RequestInit): Promise<Answer<T>> {
-    const response = await fetch(new URL(path, this.ready.url), init)
+    const response = await fetch(new URL(path, this.ready.url), { signal: AbortSignal.timeout(ANSWER_MS_MAX), ...init })
     const text = await response.text()
     try {
       return { status: response.status, headers: response.headers, body: JSON.parse(text) as T }

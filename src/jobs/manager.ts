@@ -33,6 +33,8 @@ import { EngineWorkers } from './workers.ts'
 export interface LiveTables {
   define(table: { name: string; fields: Field[]; primaryKey: number[]; comment?: string }): void
   drop(name: string): void
+  /** Empties it; who watches is told why. */
+  restore(name: string, empty: { rows: []; epoch: number }, reason: string): void
   apply(name: string, batch: Batch, meta: { epoch: number; originMs?: number }): void
 }
 
@@ -95,7 +97,13 @@ export class JobManager {
   private project: Project | undefined
   private jobCount = 0
   private epoch = 0
+  /** Live tables that are defined. */
+  private readonly liveTables = new Set<string>()
   private restartCount = 0
+  private closed = false
+  private restartedMs = Number.NEGATIVE_INFINITY
+  /** One `apply` at a time: an edit of the project may meet the restart of a job. */
+  private applied: Promise<unknown> = Promise.resolve()
   private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
   constructor(options: ManagerOptions) {
@@ -107,7 +115,13 @@ export class JobManager {
   }
 
   /** Makes what runs equal to what the project says. */
-  async apply(project: Project): Promise<ApplyReport> {
+  apply(project: Project): Promise<ApplyReport> {
+    const report = this.applied.then(() => this.applyAlone(project))
+    this.applied = report.catch(() => {})
+    return report
+  }
+
+  private async applyAlone(project: Project): Promise<ApplyReport> {
     const report: ApplyReport = { started: [], kept: [], stopped: [], errors: [...project.errors] }
     for (const table of project.tables) await this.guarded(project, report, table.name, () => this.declareTopic(table))
     // While a file is broken its queries go on as they were: an edit in progress takes nothing down.
@@ -125,6 +139,7 @@ export class JobManager {
       this.stop(id)
       if (!next) report.stopped.push(id)
     }
+    for (const name of this.liveTables) if (!this.running.has(name) && !project.queries.some(({ id }) => id === name)) this.dropTable(name)
     this.project = project
     for (const file of project.files) {
       const queries = project.queries.filter((query) => query.file === file.name && !this.running.has(query.id))
@@ -167,7 +182,11 @@ export class JobManager {
     this.running.delete(id)
     this.workers.removeQuery(entry.jobId, id)
     if (![...this.running.values()].some(({ jobId }) => jobId === entry.jobId)) this.workers.stop(entry.jobId)
-    if (entry.query.target.kind === 'materializedTable') this.options.tables.drop(id)
+    this.dropTable(id)
+  }
+
+  private dropTable(name: string): void {
+    if (this.liveTables.delete(name)) this.options.tables.drop(name)
   }
 
   private async specOf(query: ProjectQuery): Promise<QuerySpec> {
@@ -178,7 +197,10 @@ export class JobManager {
   private async sinkOf({ id, plan, target }: ProjectQuery): Promise<SinkSpec> {
     if (target.kind === 'materializedTable') {
       const { name, fields, primaryKey, comment } = target.table
-      this.options.tables.define({ name, fields, primaryKey, comment })
+      // After the death of its worker a query reads all over again.
+      if (this.liveTables.has(name)) this.options.tables.restore(name, { rows: [], epoch: this.epoch }, 'its query starts anew')
+      else this.options.tables.define({ name, fields, primaryKey, comment })
+      this.liveTables.add(name)
       return { kind: 'view', name }
     }
     const { table } = target
@@ -349,14 +371,21 @@ export class JobManager {
   }
 
   private async restart(jobs: JobSpec[], reason: string): Promise<void> {
-    const pauseMs = Math.min(RESTART_PAUSE_MAX_MS, 250 * 2 ** this.restartCount++)
-    for (const job of jobs)
-      for (const { id } of job.queries) this.failed(id, job.id, engineErrors('JOB_WORKER_DIED', { job: id, reason }).toJSON())
-    await sleep(pauseMs)
-    const project = this.project
-    if (!project) return
+    for (const job of jobs) {
+      const error = engineErrors('JOB_WORKER_DIED', { job: job.id, reason }).toJSON()
+      if (this.adhoc.has(job.id)) this.endAdhoc(job.id, error)
+      for (const { id } of job.queries) this.failed(id, job.id, error)
+    }
+    const nowMs = this.options.now()
+    if (nowMs - this.restartedMs > 4 * RESTART_PAUSE_MAX_MS) this.restartCount = 0
+    this.restartedMs = nowMs
+    await sleep(Math.min(RESTART_PAUSE_MAX_MS, 250 * 2 ** this.restartCount++), undefined, { ref: false })
+    if (this.closed) return
     for (const job of jobs) for (const { id } of job.queries) if (this.running.get(id)?.jobId === job.id) this.running.delete(id)
-    await this.apply(project)
+    const { project } = this
+    if (!project) return
+    const { errors } = await this.apply(project)
+    for (const { file, error } of errors.slice(project.errors.length)) this.options.onQueryFailed(file, error.toJSON())
   }
 
   /** What the door needs to know of a topic: the columns that its first table declares, or the one marked 'millrace.ingest'. */
@@ -417,6 +446,7 @@ export class JobManager {
   }
 
   close(): Promise<void> {
+    this.closed = true
     return this.workers.close()
   }
 }

@@ -1,4 +1,5 @@
 // The engine's worker threads: started with the platform, each with its jobs; one that dies takes only its own jobs with it.
+// The next job starts it again: so whoever restarts jobs decides how soon, and a worker that cannot start does not spin.
 import { Worker } from 'node:worker_threads'
 import type { FromWorker, JobSpec, QueryInspection, QueryStatus, ToWorker } from '../engine/index.ts'
 
@@ -14,7 +15,8 @@ type Answer = FromWorker & { requestId: number }
 const workerUrl = new URL('../engine/worker.ts', import.meta.url)
 
 interface Slot {
-  worker: Worker
+  /** Absent after its death. */
+  worker: Worker | undefined
   jobs: Map<string, JobSpec>
 }
 
@@ -53,8 +55,8 @@ export class EngineWorkers {
       const slot = this.slots[index]
       const jobs = [...slot.jobs.values()]
       slot.jobs.clear()
-      slot.worker = this.spawn(index)
-      this.events.died(jobs, reason)
+      slot.worker = undefined
+      if (jobs.length > 0) this.events.died(jobs, reason)
     })
     return worker
   }
@@ -62,6 +64,7 @@ export class EngineWorkers {
   start(job: JobSpec): void {
     const slot = this.slots.reduce((least, candidate) => (candidate.jobs.size < least.jobs.size ? candidate : least))
     slot.jobs.set(job.id, job)
+    slot.worker ??= this.spawn(this.slots.indexOf(slot))
     this.post(slot, { type: 'start', job })
   }
 
@@ -76,7 +79,9 @@ export class EngineWorkers {
   /** The state of all queries; a worker that does not answer in `timeoutMs` is left out. */
   async status(timeoutMs = 1_000): Promise<{ queries: QueryStatus[]; positions: (FromWorker & { type: 'status' })['positions'] }> {
     const answers = (
-      await Promise.all(this.slots.map((slot) => this.ask(slot, timeoutMs, (requestId) => ({ type: 'status', requestId }))))
+      await Promise.all(
+        this.slots.filter(({ worker }) => worker).map((slot) => this.ask(slot, timeoutMs, (requestId) => ({ type: 'status', requestId }))),
+      )
     ).filter((answer) => answer?.type === 'status')
     return { queries: answers.flatMap(({ queries }) => queries), positions: answers.flatMap(({ positions }) => positions) }
   }
@@ -104,11 +109,11 @@ export class EngineWorkers {
 
   async close(): Promise<void> {
     this.closing = true
-    await Promise.all(this.slots.map(({ worker }) => worker.terminate()))
+    await Promise.all(this.slots.map(({ worker }) => worker?.terminate()))
   }
 
   private post(slot: Slot, message: ToWorker): void {
-    slot.worker.postMessage(message)
+    slot.worker?.postMessage(message)
   }
 }
 
