@@ -7,6 +7,7 @@ import { CorrelateOperator } from './correlate.ts'
 import { DeduplicateOperator } from './deduplicate.ts'
 import { GroupAggregateOperator } from './groupAggregate.ts'
 import { IntervalJoinOperator } from './joins/intervalJoin.ts'
+import { PresentJoinOperator } from './joins/presentJoin.ts'
 import { RegularJoinOperator } from './joins/regularJoin.ts'
 import { TemporalJoinOperator } from './joins/temporalJoin.ts'
 import { WindowJoinOperator } from './joins/windowJoin.ts'
@@ -48,7 +49,9 @@ export function buildOperator(plan: Plan, context: OperatorContext, timeZone = '
     case 'windowJoin':
       return new WindowJoinOperator(plan, context, timeZone)
     case 'temporalJoin':
-      return new TemporalJoinOperator(plan, context, timeZone)
+      return plan.left.fields[plan.leftTime].timeAttribute === 'processing'
+        ? new PresentJoinOperator(plan, context, timeZone)
+        : new TemporalJoinOperator(plan, context, timeZone)
     case 'correlate':
       return new CorrelateOperator(plan, context, timeZone)
     case 'topN':

@@ -28,6 +28,10 @@ export class Unmatched {
     this.samples.push(row)
     if (this.samples.length > SAMPLES_MAX) this.samples.shift()
   }
+  /** Counts rows that are not worth a sample. */
+  skip(count: number): void {
+    this.count += count
+  }
   status(): { unmatched: number; samples: Row[] } {
     return { unmatched: this.count, samples: this.samples }
   }

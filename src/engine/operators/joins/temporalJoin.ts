@@ -1,7 +1,7 @@
 // Temporal joins: left row with the version of the right row that was valid at the left row's time.
 //
-// Event time: left rows wait until the watermark reaches their time, then meet the latest version that is not later than they are.
-// Processing time: a left row meets the present version at once.
+// Left rows wait until the watermark reaches their time, then meet the latest version that is not later than they are.
+// On processing time, where they do not wait, the join is presentJoin.ts.
 //
 // Invariants
 //   1. Each left row is given out (or found without partner) once; output is append-only.
@@ -36,7 +36,6 @@ export class TemporalJoinOperator implements Operator {
   private readonly condition: Condition | undefined
   private readonly pairFields
   private readonly output: RowOutput
-  private readonly isEventTime: boolean
   private readonly versions: KeyedStates<Version[]>
   private waiting: Waiting[] = []
   private arrivals = 0
@@ -53,7 +52,6 @@ export class TemporalJoinOperator implements Operator {
       context.rowFailed(pairs, row, error, context.inputFields.flat()),
     )
     this.output = new RowOutput(plan.fields, context)
-    this.isEventTime = plan.left.fields[plan.leftTime].timeAttribute !== 'processing'
     this.versions = new KeyedStates(plan.right.fields, plan.rightKeys)
   }
 
@@ -61,21 +59,17 @@ export class TemporalJoinOperator implements Operator {
     this.output.processingTimeMs = batch.processingTimeMs
     const keys = input === 1 ? this.versions.keysOf(batch, false) : undefined
     const timeColumn = batch.columns[input === 0 ? this.plan.leftTime : this.plan.rightTime]
-    const present: Row[] = []
     for (let row = 0; row < batch.rowCount; row++) {
       // What the row's watermark closes comes first: so batching changes nothing.
       const seen = batch.watermarksBefore?.[row] ?? -Infinity
-      if (this.isEventTime) this.fire(seen)
-      if (this.isEventTime && isNullAt(timeColumn, row)) {
+      this.fire(seen)
+      if (isNullAt(timeColumn, row)) {
         const { fields } = input === 0 ? this.plan.left : this.plan.right
         const { name } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
         this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: name, table: 'temporal join' }), fields)
-      } else if (keys !== undefined) this.addVersion(batch, row, keys[row], this.isEventTime ? timeAt(timeColumn, row) : 0)
-      else if (this.isEventTime)
-        heapPush(this.waiting, { time: timeAt(timeColumn, row), arrival: this.arrivals++, row: rowAt(batch, row) }, first)
-      else present.push(rowAt(batch, row))
+      } else if (keys !== undefined) this.addVersion(batch, row, keys[row], timeAt(timeColumn, row))
+      else heapPush(this.waiting, { time: timeAt(timeColumn, row), arrival: this.arrivals++, row: rowAt(batch, row) }, first)
     }
-    if (present.length > 0) this.join(present.map((row) => ({ row, time: 0 })))
     this.output.flush()
   }
 
@@ -93,7 +87,7 @@ export class TemporalJoinOperator implements Operator {
   }
 
   advance(watermarkMs: number): void {
-    if (this.isEventTime) this.fire(watermarkMs)
+    this.fire(watermarkMs)
     this.output.flush()
   }
 

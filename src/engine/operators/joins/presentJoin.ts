@@ -1,0 +1,167 @@
+// Temporal joins on processing time: a left row meets the present version of its key at once.
+//
+// Invariants
+//   1. Each left row is given out (or found without partner) once, by what the right side holds when its batch comes; output is append-only.
+//   2. Of each key of the right side only the newest version is kept; versions that were replaced give up their memory when they are
+//      the majority.
+import { type Batch, type Column, gather, INSERT, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
+import type { Plan } from '../../../sql/index.ts'
+import { type JoinSideStatus, type Operator, type OperatorContext, type OperatorStatus, SAMPLES_MAX } from '../../operator.ts'
+import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
+import { RowStore } from '../../state/rowStore.ts'
+import { type Condition, compileCondition } from '../conditions.ts'
+import { gatherOrNull } from '../emission.ts'
+import { Unmatched } from './pairs.ts'
+
+interface Snapshot {
+  keys: KeyTableSnapshot
+  rows: KeyTableSnapshot
+  /** By key. */
+  entries: Int32Array
+}
+
+export class PresentJoinOperator implements Operator {
+  private readonly plan: Plan & { node: 'temporalJoin' }
+  private readonly context: OperatorContext
+  private readonly condition: Condition | undefined
+  private keys: KeyTable
+  private rows: RowStore
+  /** By key: the entry of its present version, -1 for none. */
+  private entries = new Int32Array(16).fill(-1)
+  private readonly unmatched = new Unmatched()
+
+  constructor(plan: Plan & { node: 'temporalJoin' }, context: OperatorContext, timeZone: string) {
+    this.plan = plan
+    this.context = context
+    this.condition = compileCondition(plan.condition, [...plan.left.fields, ...plan.right.fields], timeZone, (pairs, row, error) =>
+      context.rowFailed(pairs, row, error, context.inputFields.flat()),
+    )
+    this.keys = new KeyTable(this.keyTypes)
+    this.rows = new RowStore(this.rowTypes)
+  }
+
+  private get keyTypes() {
+    return this.plan.rightKeys.map((key) => this.plan.right.fields[key].type)
+  }
+  private get rowTypes() {
+    return this.plan.right.fields.map(({ type }) => type)
+  }
+
+  process(batch: Batch, input: number): void {
+    if (input === 1) this.take(batch)
+    else this.join(batch)
+  }
+
+  private take(batch: Batch): void {
+    const keyColumns = this.plan.rightKeys.map((key) => batch.columns[key])
+    const keys = new Int32Array(batch.rowCount)
+    this.keys.lookup(keyColumns, batch.rowCount, keys)
+    this.reserve(this.keys.count)
+    const added = new Int32Array(batch.rowCount)
+    let addedCount = 0
+    const first = this.rows.count
+    for (let row = 0; row < batch.rowCount; row++) {
+      const kind = batch.kinds === undefined ? INSERT : batch.kinds[row]
+      // -U is followed by its +U; a NULL key has no partners.
+      if (kind === UPDATE_BEFORE || keyColumns.some(({ nulls }) => nulls?.[row] === 1)) continue
+      if (isRetraction(kind)) this.entries[keys[row]] = -1
+      else {
+        this.entries[keys[row]] = first + addedCount
+        added[addedCount++] = row
+      }
+    }
+    this.rows.append(batch.columns, added, addedCount)
+    if (this.rows.count > 1024 && this.rows.count > 2 * this.keys.count) this.compact()
+  }
+
+  private join(batch: Batch): void {
+    const { rowCount } = batch
+    const entryOf = new Int32Array(rowCount)
+    const keyColumns = this.plan.leftKeys.map((key) => batch.columns[key])
+    this.keys.find(keyColumns, rowCount, entryOf)
+    const isNull = (row: number) => keyColumns.some(({ nulls }) => nulls !== undefined && nulls[row] === 1)
+    const hasNulls = keyColumns.some(({ nulls }) => nulls !== undefined)
+    for (let row = 0; row < rowCount; row++) entryOf[row] = entryOf[row] < 0 || (hasNulls && isNull(row)) ? -1 : this.entries[entryOf[row]]
+    const versions = this.rows.columns()
+    if (this.condition !== undefined) this.judge(this.condition, batch, entryOf, versions)
+    const rows = new Int32Array(rowCount)
+    const entries = new Int32Array(rowCount)
+    const missed: number[] = []
+    let count = 0
+    for (let row = 0; row < rowCount; row++) {
+      if (entryOf[row] < 0) missed.push(row)
+      if (entryOf[row] < 0 && this.plan.kind === 'INNER') continue
+      rows[count] = row
+      entries[count++] = entryOf[row]
+    }
+    this.unmatched.skip(missed.length - Math.min(missed.length, SAMPLES_MAX))
+    for (const row of missed.slice(-SAMPLES_MAX)) this.unmatched.add(rowAt(batch, row))
+    if (count === 0) return
+    const left = count === rowCount ? batch.columns : batch.columns.map((column) => gather(column, rows, count))
+    this.context.emit({
+      rowCount: count,
+      columns: [...left, ...gatherOrNull(versions, entries.subarray(0, count))],
+      watermarkAfter: batch.watermarkAfter,
+      processingTimeMs: batch.processingTimeMs,
+    })
+  }
+
+  /** Takes the version from each row with which it does not satisfy the condition. */
+  private judge(condition: Condition, batch: Batch, entryOf: Int32Array, versions: Column[]): void {
+    const rows = Int32Array.from(entryOf.keys()).filter((row) => entryOf[row] >= 0)
+    if (rows.length === 0) return
+    const found = rows.map((row) => entryOf[row])
+    const pairs = [
+      ...batch.columns.map((column) => gather(column, rows, rows.length)),
+      ...versions.map((column) => gather(column, found, found.length)),
+    ]
+    const passed = condition(pairs, rows.length, batch.processingTimeMs)
+    rows.forEach((row, i) => {
+      if (passed[i] === 0) entryOf[row] = -1
+    })
+  }
+
+  private reserve(keyCount: number): void {
+    if (keyCount <= this.entries.length) return
+    const larger = new Int32Array(Math.max(keyCount, this.entries.length * 2)).fill(-1)
+    larger.set(this.entries)
+    this.entries = larger
+  }
+
+  /** Keys without a version are forgotten, too. */
+  private compact(): void {
+    const keep = Uint8Array.from(this.entries.subarray(0, this.keys.count), (entry) => (entry < 0 ? 0 : 1))
+    const kept = this.entries.subarray(0, this.keys.count).filter((entry) => entry >= 0)
+    this.keys = this.keys.compacted(keep).table
+    this.rows.keepOnly(kept)
+    this.entries.fill(-1)
+    for (let key = 0; key < kept.length; key++) this.entries[key] = key
+  }
+
+  advance(): void {}
+
+  snapshot(): Snapshot {
+    this.compact()
+    return { keys: this.keys.snapshot(), rows: this.rows.snapshot(), entries: this.entries.slice(0, this.keys.count) }
+  }
+
+  restore(state: unknown): void {
+    const { keys, rows, entries } = state as Snapshot
+    this.keys = KeyTable.restore(this.keyTypes, keys)
+    this.rows = new RowStore(this.rowTypes, rows)
+    this.reserve(keys.count)
+    this.entries.set(entries)
+  }
+
+  /** Versions have no partner to miss: only left rows do. */
+  joinSides(): JoinSideStatus[] {
+    return [
+      { rows: 0, ...this.unmatched.status() },
+      { rows: this.keys.count, unmatched: 0, samples: [] },
+    ]
+  }
+
+  describe(): OperatorStatus {
+    return { stateRows: this.keys.count, stateBytes: this.keys.byteSize + this.rows.byteSize + this.entries.byteLength }
+  }
+}
