@@ -22,6 +22,7 @@ import {
   SinkPositions,
   type SqlFile,
 } from '../jobs/index.ts'
+import { startKafka } from '../kafka/index.ts'
 import { type Log, openLog } from '../log/index.ts'
 import { type ColumnInfo, type Health, registerServe, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
@@ -34,6 +35,8 @@ import { version } from './version.ts'
 export interface Platform {
   url: string
   port: number
+  /** Where Kafka clients connect, if they may. */
+  kafkaPort: number | undefined
   host: string
   report: ApplyReport
   jobs: JobManager
@@ -137,6 +140,9 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     if (existsSync(consoleFolder)) registerConsole(http.app, consoleFolder)
     const report = await jobs.apply(project)
     const address = await http.listen()
+    const { kafkaPort: port, host, insecure } = config
+    const kafka = port === undefined ? undefined : await startKafka({ log, logger, host, port, insecure })
+    closers.push(async () => kafka?.close())
     isReady = true
     const poll = async () => {
       totals.accepted = await counterTotal('millrace_ingest_events_accepted_total')
@@ -154,6 +160,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     void poll()
     const platform: Platform = {
       ...address,
+      kafkaPort: kafka?.port,
       report,
       jobs,
       reload: async () => jobs.apply(bindProject(readFiles())),

@@ -31,14 +31,15 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
-  const { url, host, port, report } = platform
+  const { url, host, port, kafkaPort, report } = platform
   if (config.json) {
     const errors = report.errors.map(({ file, error }) => ({ file, ...error.toJSON() }))
-    console.log(JSON.stringify({ url, host, port, pid: process.pid, data: config.dataFolder, queries: report.started, errors }))
+    console.log(JSON.stringify({ url, host, port, kafkaPort, pid: process.pid, data: config.dataFolder, queries: report.started, errors }))
   } else {
     console.log(`Millrace is ready after ${((performance.now() - startedMs) / 1_000).toFixed(1)} s\n`)
     console.log(`  console   ${url}`)
     console.log(`  API       ${url}/v1/openapi.json`)
+    if (kafkaPort !== undefined) console.log(`  Kafka     ${host}:${kafkaPort}`)
     console.log(`  data      ${config.dataFolder}`)
     console.log(`  queries   ${report.started.join(', ') || 'none'}\n`)
     printErrors(report, config.folder)
