@@ -75,6 +75,18 @@ interface Slices {
 const highPowers = Float64Array.from({ length: 4096 }, (_, i) => 10 ** ((6 * i) / 4096) * 100)
 const lowPowers = Float64Array.from({ length: 4096 }, (_, i) => 10 ** ((6 * i) / (4096 * 4096)))
 
+// mulberry32: the state grows by STEP, a draw is its mix.
+const STEP = 0x6d2b79f5
+const PER_WORD = 2 ** -32
+function mixed(x: number): number {
+  let y = Math.imul(x ^ (x >>> 15), 1 | x)
+  y = (y + Math.imul(y ^ (y >>> 7), 61 | y)) ^ y
+  return y ^ (y >>> 14)
+}
+/** A bid is 32 bytes without its payload, which brings it to 100, 20 % more or less: 54 to 81 bytes. */
+const BID_EXTRA_MIN = 54
+const BID_EXTRA_SPREAD = 28
+
 export class NexmarkGenerator {
   /** Event number of the next event, from 0. */
   position = 0
@@ -109,17 +121,13 @@ export class NexmarkGenerator {
     ])
   }
 
-  // mulberry32
   private nextWord(): number {
-    const x = (this.state[0] + 0x6d2b79f5) | 0
-    this.state[0] = x
-    let y = Math.imul(x ^ (x >>> 15), 1 | x)
-    y = (y + Math.imul(y ^ (y >>> 7), 61 | y)) ^ y
-    return y ^ (y >>> 14)
+    this.state[0] += STEP
+    return mixed(this.state[0])
   }
   /** Uniform in [0, n). */
   private nextInt(n: number): number {
-    return Math.floor((this.nextWord() >>> 0) * n * 2.3283064365386963e-10)
+    return Math.floor((this.nextWord() >>> 0) * n * PER_WORD)
   }
 
   /** Six characters of each word, a to z or, where the word is negative, H to a: as the suite's own. */
@@ -236,38 +244,71 @@ export class NexmarkGenerator {
       time: numbers('bid.dateTime', false).data,
       extra: slices('bid.extra'),
     }
+    const { starts: channelStarts, ends: channelEnds } = b.channel
+    const { starts: urlStarts, ends: urlEnds } = b.url
+    const { starts: extraStarts, ends: extraEnds } = b.extra
+    const channelOffsets = this.channels.offsets
+    const urlOffsets = this.urls.offsets
     let arenaAt = 0
+    let word = this.state[0]
+    // Time stands still for a run of events: it is computed again at the first that may be later.
+    let time = 0
+    let sameTimeUntil = -1
     for (let row = 0; row < rows; row++) {
       const number = 1 + this.position++
       const id = this.firstEventId + number
       const rest = id % 50
       const epoch = (id - rest) / 50
-      const time = this.timeMs(number)
+      if (number >= sameTimeUntil) {
+        time = this.timeMs(number)
+        sameTimeUntil = Math.max(number + 1, Math.floor(((time - this.baseTimeMs + 1) * 1000) / this.delayUs) - 1)
+      }
       if (rest > 3) {
         types[row] = 2
         nulls[0][row] = nulls[1][row] = 1
+        // The hot path: draws by hand, from a local copy of the state. Nine of ten events are bids.
+        let draw: number
         const lastAuction = epoch * 3 + 2
-        let auction: number
-        if (this.nextInt(2) > 0) auction = Math.floor(lastAuction / HOT_BATCH) * HOT_BATCH
-        else {
+        let auction = lastAuction - (lastAuction % HOT_BATCH)
+        draw = mixed((word = (word + STEP) | 0))
+        if (draw >= 0) {
           const first = Math.max(lastAuction - IN_FLIGHT_AUCTIONS, 0)
-          auction = first + this.nextInt(lastAuction - first + 1 + ID_LEAD)
+          draw = mixed((word = (word + STEP) | 0))
+          auction = first + Math.floor((draw >>> 0) * (lastAuction - first + 1 + ID_LEAD) * PER_WORD)
         }
         b.auction[2 * row] = auction + FIRST_ID
-        const bidder = this.nextInt(4) > 0 ? Math.floor(epoch / HOT_BATCH) * HOT_BATCH + 1 : this.activePerson(epoch)
+        let bidder = epoch - (epoch % HOT_BATCH) + 1
+        draw = mixed((word = (word + STEP) | 0))
+        if (draw >>> 30 === 0) {
+          const active = Math.min(epoch + 1, ACTIVE_PEOPLE)
+          draw = mixed((word = (word + STEP) | 0))
+          bidder = epoch + 1 - active + Math.floor((draw >>> 0) * (active + ID_LEAD) * PER_WORD)
+        }
         // Twice: bidders are counted from 2000 in the suite's own generator, too.
         b.bidder[2 * row] = bidder + 2 * FIRST_ID
-        b.price[2 * row] = this.price()
-        const channel = this.nextInt(2) > 0 ? this.nextInt(hotChannels.length) : hotChannels.length + this.nextInt(CHANNELS)
-        b.channel.starts[row] = this.channels.offsets[channel]
-        b.channel.ends[row] = this.channels.offsets[channel + 1]
-        b.url.starts[row] = this.urls.offsets[channel]
-        b.url.ends[row] = this.urls.offsets[channel + 1]
+        draw = mixed((word = (word + STEP) | 0))
+        b.price[2 * row] = Math.round(highPowers[draw >>> 20] * lowPowers[(draw >>> 8) & 4095])
+        draw = mixed((word = (word + STEP) | 0))
+        let channel = (draw >>> 29) & 3
+        if (draw >= 0) {
+          draw = mixed((word = (word + STEP) | 0))
+          channel = hotChannels.length + Math.floor((draw >>> 0) * CHANNELS * PER_WORD)
+        }
+        channelStarts[row] = channelOffsets[channel]
+        channelEnds[row] = channelOffsets[channel + 1]
+        urlStarts[row] = urlOffsets[channel]
+        urlEnds[row] = urlOffsets[channel + 1]
         b.time[row] = time
-        this.extra(32, 100)
-        b.extra.starts[row] = this.found[0]
-        b.extra.ends[row] = this.found[0] + this.found[1]
-      } else if (rest === 0) {
+        draw = mixed((word = (word + STEP) | 0))
+        const length = BID_EXTRA_MIN + Math.floor((draw >>> 0) * BID_EXTRA_SPREAD * PER_WORD)
+        draw = mixed((word = (word + STEP) | 0))
+        const start = Math.floor((draw >>> 0) * (EXTRA_BYTES - length) * PER_WORD)
+        extraStarts[row] = start
+        extraEnds[row] = start + length
+        continue
+      }
+      this.state[0] = word
+      if (rest === 0) {
         types[row] = 0
         nulls[1][row] = nulls[2][row] = 1
         p.id[2 * row] = epoch + FIRST_ID
@@ -325,7 +366,9 @@ export class NexmarkGenerator {
         a.extra.starts[row] = this.found[0]
         a.extra.ends[row] = this.found[0] + this.found[1]
       }
+      word = this.state[0]
     }
+    this.state[0] = word
     const columns = leaves.map((leaf) => this.column(leaf, types, nulls, arena))
     // Next time these columns are made anew: this batch keeps them.
     for (const leaf of leaves) this.scratch.delete(leaf)
