@@ -1,0 +1,133 @@
+// Clients of Kafka against the real process: kcat (librdkafka), and, where servers/kafka.sh has set them up, the Java client and Kafka's own tools.
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { resolve } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { countsSql, makeProject, type Ready, type Server, startServer, untilRows } from '../harness.ts'
+
+const hasKcat = spawnSync('kcat', ['-V']).status === 0
+const script = resolve(import.meta.dirname, 'servers/kafka.sh')
+const hasTools = spawnSync(script, ['lib']).status === 0
+const RUN_MS_MAX = 60_000
+
+const brokerOf = (server: Server) => `127.0.0.1:${(server.ready as Ready & { kafkaPort: number }).kafkaPort}`
+const start = (t: TestContext, folder: string, port = '0') => startServer(t, folder, ['--kafka-port', port])
+
+/** Runs a client to its end and gives what it printed. */
+function client(command: string, args: string[], input = ''): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { input, encoding: 'utf8', timeout: RUN_MS_MAX, maxBuffer: 64 * 1024 * 1024 })
+  assert.equal(status, 0, `${command} ${args.join(' ')}\n${stdout}\n${stderr}`)
+  return stdout
+}
+const kcat = (server: Server, args: string[], input?: string) => client('kcat', ['-b', brokerOf(server), '-q', ...args], input)
+const tool = (server: Server, name: string, args: string[], input?: string) =>
+  client(script, ['tool', `org.apache.kafka.tools.${name}`, '--bootstrap-server', brokerOf(server), ...args], input)
+
+async function freePort(): Promise<string> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return String(port)
+}
+
+test('kcat: every compression is stored as sent and read by SQL; what HTTP posts, kcat reads', {
+  skip: !hasKcat && 'no kcat',
+}, async (t) => {
+  const server = await start(t, makeProject(t, { 'pipelines/counts.sql': countsSql }))
+  const ts = '2026-01-01 12:00:00.000'
+  for (const [i, codec] of ['none', 'gzip', 'snappy', 'lz4', 'zstd'].entries()) {
+    const events = Array.from({ length: 50 }, (_, n) => JSON.stringify({ id: `${i}-${n}`, page: '/a', n, ts }))
+    kcat(server, ['-P', '-t', 'events', '-z', codec], `${events.join('\n')}\n`)
+  }
+  await untilRows(
+    server,
+    'counts',
+    [['/a', '250', String(5 * 1_225)]].map(([page, n, total]) => [page, Number(n), Number(total)]),
+  )
+  assert.equal((await server.post('events', [{ id: 'http', page: '/b', n: 1, ts }])).status, 202)
+  const lines = kcat(server, ['-C', '-t', 'events', '-e', '-o', '-1', '-f', '%o %s %h\n']).trim()
+  assert.match(lines, /^250 \{"id":"http","page":"\/b","n":1,"ts":".*"\} .*trace_id=/)
+  assert.equal(kcat(server, ['-C', '-t', 'events', '-e', '-o', 'beginning']).trim().split('\n').length, 251)
+  assert.match(kcat(server, ['-Q', '-t', 'events:0:-1']), /offset 251/)
+  assert.match(kcat(server, ['-L']), /1 brokers:[\s\S]*topic "events" with 1 partitions/)
+})
+
+test('kcat in a group goes on where it stopped', { skip: !hasKcat && 'no kcat' }, async (t) => {
+  const server = await start(t, makeProject(t, { 'pipelines/counts.sql': countsSql }))
+  const numbers = Array.from({ length: 30 }, (_, i) => `${i}`)
+  kcat(server, ['-P', '-t', 'numbers'], `${numbers.join('\n')}\n`)
+  const read = () => kcat(server, ['-G', 'readers', '-e', '-X', 'auto.offset.reset=earliest', 'numbers']).trim().split('\n').filter(Boolean)
+  assert.deepEqual(read(), numbers)
+  kcat(server, ['-P', '-t', 'numbers'], 'one more\n')
+  assert.deepEqual(read(), ['one more'])
+})
+
+test('kill -9 under load: an idempotent producer that goes on has each record in the log once, in order', {
+  skip: !hasKcat && 'no kcat',
+}, async (t) => {
+  const folder = makeProject(t, { 'pipelines/counts.sql': countsSql })
+  const port = await freePort()
+  let server = await start(t, folder, port)
+  const settings = ['enable.idempotence=true', 'acks=all', 'linger.ms=1', 'batch.num.messages=50', 'reconnect.backoff.max.ms=300']
+  // kcat gives up when every broker is gone: one more is there, and silent.
+  const silent = createServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.after(() => silent.close())
+  const brokers = `${brokerOf(server)},127.0.0.1:${(silent.address() as AddressInfo).port}`
+  const producer = spawn('kcat', ['-b', brokers, '-P', '-q', '-t', 'load', ...settings.flatMap((one) => ['-X', one])])
+  let stderr = ''
+  producer.stderr.on('data', (chunk) => (stderr += chunk))
+  const ended = once(producer, 'close')
+  t.after(() => producer.kill())
+  let count = 0
+  for (let round = 0; round < 60; round++) {
+    for (let i = 0; i < 200; i++) producer.stdin.write(`${count++}\n`)
+    if (round % 20 === 10) {
+      await server.running.kill('SIGKILL')
+      server = await start(t, folder, port)
+    }
+    await sleep(20)
+  }
+  producer.stdin.end()
+  const [code] = await ended
+  assert.equal(code, 0, stderr)
+  const records = kcat(server, ['-C', '-t', 'load', '-e', '-o', 'beginning']).trim().split('\n')
+  assert.deepEqual(
+    records,
+    Array.from({ length: count }, (_, i) => `${i}`),
+  )
+})
+
+test("Kafka's own tools and the Java client", { skip: !hasTools && 'run test/compat/servers/kafka.sh setup' }, async (t) => {
+  const server = await start(t, makeProject(t, { 'pipelines/counts.sql': countsSql }))
+  tool(server, 'TopicCommand', ['--create', '--topic', 'orders', '--partitions', '2', '--config', 'retention.ms=86400000'])
+  assert.match(
+    tool(server, 'TopicCommand', ['--describe', '--topic', 'orders']),
+    /PartitionCount: 2.*ReplicationFactor: 1.*retention\.ms=86400000/,
+  )
+  const lines = Array.from({ length: 40 }, (_, i) => `order ${i}`)
+  tool(server, 'ConsoleProducer', ['--topic', 'orders', '--command-property', 'compression.type=lz4'], `${lines.join('\n')}\n`)
+  for (const protocol of ['classic', 'consumer']) {
+    const settings = ['--command-property', `group.protocol=${protocol}`, '--group', protocol]
+    const read = tool(server, 'consumer.ConsoleConsumer', ['--topic', 'orders', '--from-beginning', '--max-messages', '40', ...settings])
+    assert.deepEqual(read.trim().split('\n').sort(), lines.toSorted(), protocol)
+    const described = tool(server, 'consumer.group.ConsumerGroupCommand', ['--describe', '--group', protocol])
+    assert.equal(described.match(/orders +\d +(\d+) +\1 +0 /g)?.length, 2, described)
+  }
+  const perf = tool(server, 'ProducerPerformance', [
+    '--topic',
+    'perf',
+    '--num-records',
+    '20000',
+    '--record-size',
+    '100',
+    '--throughput',
+    '-1',
+  ])
+  assert.match(perf, /20000 records sent/)
+})
