@@ -57,7 +57,7 @@ for (const path of files) {
   }
   if (outcome.passed) passed++
   else failed++
-  if (values.json) console.log(JSON.stringify(outcome))
+  if (values.json) console.log(JSON.stringify({ ...outcome, problems: outcome.problems.map(({ mode, lines }) => ({ mode, lines })) }))
   else if (!outcome.passed) {
     console.log(`\n✗ ${relative(from, path)}: ${outcome.summary}`)
     for (const { mode, lines } of outcome.problems) console.log(`  ${mode}\n${lines.map((line) => `    ${line}`).join('\n')}`)

@@ -131,7 +131,7 @@ describe('why', () => {
       const silent = partitions.find(({ endOffset }) => endOffset === 0)!
       assert.equal(silent.holdsBack, true)
       assert.equal(partitions.find((one) => one !== silent)?.watermarkMs, atMs('12:04:55.000'))
-      assert.match(why.findings[1].fact, new RegExp(`Partition ${silent.partition} of topic "split" has sent no row yet`))
+      assert.match(why.verdict, new RegExp(`Partition ${silent.partition} of topic "split" has sent no row yet`))
 
       await accepted(server, 'resting', [at('12:00:10'), at('12:05:00')])
       const idle = await whyOf(server, 'half_idle', (why) => why.rowsOut > 0)

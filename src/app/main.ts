@@ -121,6 +121,22 @@ program
     ),
   )
 
+program
+  .command('test')
+  .description('golden files of a project: events in, rows out; as written, with a crash before every row, and in other batchings')
+  .argument('[files...]', 'files and folders; of a project its tests/*.test (default: the project here)')
+  .option('--update', 'rewrite what files that differ expect with what came: the difference is the review')
+  .addOption(json())
+  .addHelpText(
+    'after',
+    `${examples('millrace test\nmillrace test shop\nmillrace test tests/sessions.test --update\nmillrace test --json')}\n\nThe exit code is 1 if a file differs, 2 if one cannot be read or there is none.`,
+  )
+  .action(
+    guarded(async (files: string[], flags: { update?: boolean; json?: boolean }) =>
+      (await import('./commands/test.ts')).runTests(files, { update: flags.update ?? false, json: flags.json ?? false }),
+    ),
+  )
+
 const topics = program.command('topics').description('what is in the log of a running Millrace')
 topics
   .command('list', { isDefault: true })

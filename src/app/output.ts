@@ -59,7 +59,7 @@ export function errorText(error: StreamError, { file, text }: ErrorSource = {}):
 }
 
 /** A failure of the file system is the user's to mend, not a bug. */
-function failureOf(error: unknown): StreamError {
+export function failureOf(error: unknown): StreamError {
   const { syscall, path, code } = error as NodeJS.ErrnoException
   if (error instanceof StreamError || syscall === undefined || path === undefined) return toStreamError(error)
   return appErrors('FILE_UNUSABLE', { path, reason: code ?? (error as Error).message }, { cause: error })

@@ -308,9 +308,10 @@ export class Graph {
       }
   }
 
-  /** The end of bounded input: closes all windows. */
-  finish(): void {
-    for (const node of this.nodes) if (node.inputs.length === 0) node.advanceInput(Infinity, 0)
+  /** The end of bounded input, of one source or of all: closes windows that wait for no other. */
+  finish(source?: number): void {
+    const ended = source === undefined ? this.nodes.filter(({ inputs }) => inputs.length === 0) : [this.scanNodes[source]]
+    for (const node of ended) node.advanceInput(Infinity, 0)
   }
 
   tick(nowMs: number): void {

@@ -89,7 +89,7 @@ function whyStopped(facts: QueryFacts, node: WhyNode): WhyFinding[] {
   if (node.predicate !== undefined) return [predicateDrops(facts, node)]
   if (node.sides) return joinStops(facts, node)
   const windows = facts.windows.filter((window) => window.node === node.id)
-  if (windows.length > 0) return [...windowOpen(facts, node, windows), ...eventTimeHeld(facts, node)]
+  if (windows.length > 0) return windowsWait(facts, node, windows)
   if ((node.stateRows ?? 0) > 0 && node.node !== 'groupAggregate') return [waiting(node), ...eventTimeHeld(facts, node)]
   return [
     {
@@ -183,7 +183,7 @@ function joinStops(facts: QueryFacts, node: WhyNode): WhyFinding[] {
   const windows = facts.windows.filter((window) => window.node === node.id)
   const held = node.sides!.reduce((sum, { rows }) => sum + rows, 0)
   const unmatched = node.sides!.findIndex((side) => side.unmatched > 0)
-  if (windows.length > 0) return [...windowOpen(facts, node, windows), ...eventTimeHeld(facts, node)]
+  if (windows.length > 0) return windowsWait(facts, node, windows)
   if (unmatched < 0 && held > 0 && node.node === 'temporalJoin') return [waiting(node), ...eventTimeHeld(facts, node)]
   const side = node.sides![Math.max(0, unmatched)]
   const sample = side.samples.at(-1)
@@ -203,6 +203,15 @@ const waiting = ({ label, stateRows }: WhyNode): WhyFinding => ({
   fact: `${nameOf(label)} holds ${count(stateRows ?? 0, 'row')} until event time has passed them.`,
   next: 'It moves on with newer events; see the watermarks below.',
 })
+
+/** A partition that holds the others back is the reason; else it is the time that is missing. */
+function windowsWait(facts: QueryFacts, node: WhyNode, windows: WhyWindow[]): WhyFinding[] {
+  const open = windowOpen(facts, node, windows)
+  const held = windows[0].clock === 'event' ? eventTimeHeld(facts, node) : []
+  return held.some(({ code }) => HOLDERS.includes(code)) ? [...held, ...open] : [...open, ...held]
+}
+
+const HOLDERS = ['SOURCE_SILENT', 'PARTITION_SILENT', 'PARTITION_BEHIND']
 
 function windowOpen({ nodes }: QueryFacts, node: WhyNode, windows: WhyWindow[]): WhyFinding[] {
   const [first] = windows
@@ -305,15 +314,13 @@ function whyQuiet(facts: QueryFacts): WhyFinding[] {
   const found: WhyFinding[] = sources.filter(({ behind }) => behind >= BEHIND_RECORDS_MIN).map(behindBy)
   const [first] = windows
   if (first) {
-    const node = nodes[first.node]
     found.push(
-      ...windowOpen(
+      ...windowsWait(
         facts,
-        node,
+        nodes[first.node],
         windows.filter((window) => window.node === first.node),
       ),
     )
-    if (first.clock === 'event') found.push(...eventTimeHeld(facts, node))
   } else if (lastInMs !== undefined && atMs - lastInMs > RECENT_MS) {
     const newestMs = Math.max(...sources.map((source) => source.newestMs ?? -Infinity))
     found.push({

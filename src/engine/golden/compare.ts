@@ -52,8 +52,14 @@ export function differingRows(expected: unknown[][], actual: unknown[][], types:
   return { missing, extra }
 }
 
-/** What differs, a line each; empty if all is as expected. */
-export function differences(file: GoldenFile, result: PlayResult, mode: PlayMode): string[] {
+export interface Differences {
+  /** What differs, a line each; empty if all is as expected. */
+  lines: string[]
+  /** Of the rows expected and of those that came, the ones without a like on the other side. */
+  rows: { columns: string[]; missing: unknown[][]; extra: unknown[][] }
+}
+
+export function differences(file: GoldenFile, result: PlayResult, mode: PlayMode): Differences {
   const lines: string[] = []
   if (file.columns !== undefined && file.columns !== result.columns)
     lines.push(`columns expected: ${file.columns}`, `columns:          ${result.columns}`)
@@ -82,13 +88,24 @@ export function differences(file: GoldenFile, result: PlayResult, mode: PlayMode
     if (at >= 0 || changes.length !== file.changes.length)
       lines.push(`changelog differs at line ${(at < 0 ? file.changes.length : at) + 1}`, ...changes.map((line) => `  ${line}`))
   }
-  return lines
+  return { lines, rows: { columns: result.fields.map(({ name }) => name), missing, extra } }
 }
 
-/** The file's text with what came as its expectation, for `--update`. */
-export function withResult(text: string, result: PlayResult): string {
-  const head = text.slice(0, text.indexOf('--- expect'))
+/** The file's text with what came as its expectation, for `--update`: also late rows and changes, where the file has such sections. */
+export function withResult(file: GoldenFile, text: string, result: PlayResult): string {
+  const header = /^--- expect.*$/m.exec(text)!
   const columns = result.fields.map((field) => `${field.name} ${formatType(field.type)}`).join(', ')
-  const rows = result.rows.map(rowText).sort()
-  return `${head}--- expect\n-- columns: ${columns}\n-- changelog: ${result.appendOnly ? 'append-only' : 'updating'}\n${rows.map((row) => `${row}\n`).join('')}`
+  const lines = [
+    file.expectError ? '--- expect' : header[0],
+    `-- columns: ${columns}`,
+    `-- changelog: ${result.appendOnly ? 'append-only' : 'updating'}`,
+    ...result.rows.map(rowText).sort(),
+  ]
+  if (file.late)
+    lines.push(
+      '--- late',
+      ...result.late.map((row) => rowText(Object.fromEntries(row.map((value, i) => [result.lateFields[i].name, value])))),
+    )
+  if (file.changes) lines.push('--- changelog', ...result.changes.map(({ kind, row }) => `${kind}${rowText(row)}`))
+  return `${text.slice(0, header.index)}${lines.join('\n')}\n`
 }

@@ -7,7 +7,23 @@ export const goldenErrors = defineErrors({
     httpStatus: 400,
     retry: 'never',
     message: (p) => `${p.file}:${p.line}: ${p.problem}`,
-    hint: () => 'A golden file has the sections "--- input NAME", "--- sql" and "--- expect": see docs/golden-files.md.',
+    hint: () =>
+      'A golden file has the sections "--- input NAME", "--- sql" (or "--- use FILE") and "--- expect": see docs/golden-files.md.',
+  }),
+  GOLDEN_DIFFERS: spec<{ file: string; report: string }>({
+    kind: 'user',
+    httpStatus: 422,
+    retry: 'never',
+    message: (p) => `${p.file} differs from what it expects\n${p.report}`,
+    hint: () => 'Mend the SQL, or take the rows as they are with `millrace test --update FILE` and review the difference.',
+  }),
+  GOLDEN_UNSTABLE: spec<{ mode: string; report: string }>({
+    kind: 'internal',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `the rows differ when the same input is played ${p.mode}\n${p.report}`,
+    hint: () =>
+      'Rows must not depend on crashes or on how input is cut: where the SQL asks for an order that events do not have, make it exact; else report it.',
   }),
 })
 
@@ -22,8 +38,12 @@ export type InputStep =
 export interface GoldenFile {
   path: string
   summary: string
-  inputs: { name: string; steps: InputStep[] }[]
+  inputs: { name: string; line: number; steps: InputStep[] }[]
+  /** SQL files and folders of the project whose statements come before `sql`. */
+  uses: { name: string; line: number }[]
   sql: string
+  /** The materialized table, INSERT target, view or table whose rows are expected; absent: those of the final query. */
+  target?: { name: string; line: number }
   expectError: boolean
   /** `name TYPE, …` as formatType prints it. */
   columns?: string
@@ -37,7 +57,8 @@ export interface GoldenFile {
 
 const partitionStep = /^@partition (\d+)$/
 
-function inputStep(text: string, line: number, path: string): InputStep {
+/** One line of an input. */
+export function inputStep(text: string, line: number, path: string): InputStep {
   if (!text.startsWith('@')) return { kind: 'row', text, line }
   if (text.startsWith('@watermark ')) return { kind: 'watermark', text: text.slice('@watermark '.length), line }
   const partition = partitionStep.exec(text)
@@ -49,7 +70,7 @@ function inputStep(text: string, line: number, path: string): InputStep {
 
 /** @throws StreamError GOLDEN_FILE_INVALID with the line */
 export function parseGoldenFile(path: string, text: string): GoldenFile {
-  const file: GoldenFile = { path, summary: '', inputs: [], sql: '', expectError: false, rows: [] }
+  const file: GoldenFile = { path, summary: '', inputs: [], uses: [], sql: '', expectError: false, rows: [] }
   const sqlLines: string[] = []
   let section = ''
   let hasExpect = false
@@ -57,12 +78,15 @@ export function parseGoldenFile(path: string, text: string): GoldenFile {
     const line = index + 1
     const content = raw.replace(/\r$/, '')
     const header = /^--- (\w+)(?: (.*))?$/.exec(content)
-    if (header && ['input', 'sql', 'expect', 'late', 'changelog'].includes(header[1])) {
+    if (header && ['input', 'use', 'sql', 'expect', 'late', 'changelog'].includes(header[1])) {
       section = header[1]
-      if (section === 'input') file.inputs.push({ name: (header[2] ?? '').trim(), steps: [] })
+      const name = (header[2] ?? '').trim()
+      if (section === 'input') file.inputs.push({ name, line, steps: [] })
+      if (section === 'use') file.uses.push({ name, line })
       if (section === 'expect') {
         hasExpect = true
-        file.expectError = header[2]?.trim() === 'error'
+        file.expectError = name === 'error'
+        if (name && !file.expectError) file.target = { name, line }
       }
       if (section === 'late') file.late = []
       if (section === 'changelog') file.changes = []
@@ -71,6 +95,8 @@ export function parseGoldenFile(path: string, text: string): GoldenFile {
     if (section === 'sql') sqlLines.push(content)
     else if (content.trim() === '') continue
     else if (section === '') file.summary ||= content.replace(/^--\s*/, '')
+    else if (section === 'use')
+      throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line, problem: 'nothing stands below "--- use FILE"' })
     else if (section === 'input') file.inputs.at(-1)!.steps.push(inputStep(content.trim(), line, path))
     else if (section === 'late') file.late!.push(content.trim())
     else if (section === 'changelog') file.changes!.push(content.trim())
@@ -78,8 +104,12 @@ export function parseGoldenFile(path: string, text: string): GoldenFile {
     else if (content.startsWith('-- changelog:')) file.changelog = content.slice('-- changelog:'.length).trim() as 'append-only'
     else if (!file.expectError && !content.startsWith('--')) file.rows.push({ text: content.trim(), line })
   }
-  if (sqlLines.length === 0 || !hasExpect)
-    throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line: 1, problem: 'it has no "--- sql" or no "--- expect" section' })
+  if ((sqlLines.length === 0 && file.uses.length === 0) || !hasExpect)
+    throw goldenErrors('GOLDEN_FILE_INVALID', {
+      file: path,
+      line: 1,
+      problem: 'it has neither "--- sql" nor "--- use", or no "--- expect" section',
+    })
   file.sql = sqlLines.join('\n')
   return file
 }

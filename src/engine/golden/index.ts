@@ -1,5 +1,7 @@
 // Golden files: how SQL is tested here, and by users.
 export { parseExactJson } from './compare.ts'
 export { type GoldenFile, goldenErrors, parseGoldenFile } from './file.ts'
-export { play, rowText } from './play.ts'
+export { type PipelineInput, type PipelineResult, type PipelineTest, runPipeline } from './pipeline.ts'
+export { type PlayMode, play, rowText } from './play.ts'
+export { reportOf } from './report.ts'
 export { type GoldenOutcome, goldenModes, runGoldenFile, updatedGoldenFile } from './run.ts'

@@ -4,11 +4,11 @@
 // the rows that are left must be the same.
 import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
-import { bindScript, Catalog, type Plan } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
 import { formatValue } from '../expressions/index.ts'
 import { Graph, type GraphHooks } from '../graph.ts'
-import { type GoldenFile, goldenErrors, type InputStep } from './file.ts'
+import type { GoldenFile, InputStep } from './file.ts'
+import { planOf } from './plan.ts'
 
 export type PlayMode = { kind: 'as-written' } | { kind: 'crash-before-every-row' } | { kind: 'batches'; seed: number }
 
@@ -27,15 +27,6 @@ export interface PlayResult {
 
 const encoder = new TextEncoder()
 const PROCESSING_TIME_MS = 1_767_225_600_000
-
-/** The final query of a golden file's script, bound. */
-export function planOf(file: GoldenFile): Plan {
-  const statements = bindScript(file.sql, new Catalog())
-  const last = statements.at(-1)
-  if (last?.type !== 'query')
-    throw goldenErrors('GOLDEN_FILE_INVALID', { file: file.path, line: 1, problem: 'the last statement is no query' })
-  return last.query
-}
 
 type Feed = { input: number; steps: InputStep[] }
 
@@ -64,7 +55,7 @@ function* schedule(file: GoldenFile, mode: PlayMode): Generator<Feed> {
 }
 
 export function play(file: GoldenFile, mode: PlayMode): PlayResult {
-  const plan = planOf(file)
+  const { plan, key } = planOf(file)
   const result: PlayResult = {
     columns: plan.fields.map((field) => `${field.name} ${formatType(field.type)}`).join(', '),
     rows: [],
@@ -129,6 +120,10 @@ export function play(file: GoldenFile, mode: PlayMode): PlayResult {
     })
   }
 
+  // A table without an input section has no rows: it has ended, and holds nothing back.
+  graph.sources.forEach((source, index) => {
+    if (!file.inputs.some(({ name }) => name === source.table.name)) graph.finish(index)
+  })
   for (const input of file.inputs.keys()) {
     const used = new Set([0, ...file.inputs[input].steps.flatMap((step) => (step.kind === 'partition' ? [step.partition] : []))])
     graph.sources.forEach((source, index) => {
@@ -152,8 +147,19 @@ export function play(file: GoldenFile, mode: PlayMode): PlayResult {
   }
   if (mode.kind === 'crash-before-every-row') crash()
   graph.finish()
-  result.rows = remaining(result.changes)
+  result.rows = key ? lastOfKeys(result.changes, key) : remaining(result.changes)
   return result
+}
+
+/** What a live table holds when the changelog has been applied: the last row of each key. */
+function lastOfKeys(changes: PlayResult['changes'], key: readonly number[]): unknown[][] {
+  const rows = new Map<string, unknown[]>()
+  for (const { kind, row } of changes) {
+    const id = rowText(key.map((column) => row[column]))
+    if (isRetraction(changeKindTexts.indexOf(kind as '+I'))) rows.delete(id)
+    else rows.set(id, row)
+  }
+  return [...rows.values()]
 }
 
 /** The multiset that is left when the changelog has been applied. */

@@ -1,9 +1,10 @@
 // Runs golden files in every mode and tells what differs.
 import { readFileSync } from 'node:fs'
 import { isStreamError, type StreamError } from '../../base/index.ts'
-import { differences, withResult } from './compare.ts'
+import { type Differences, differences, withResult } from './compare.ts'
 import { type GoldenFile, parseGoldenFile } from './file.ts'
-import { type PlayMode, planOf, play } from './play.ts'
+import { planOf } from './plan.ts'
+import { type PlayMode, play } from './play.ts'
 
 export const goldenModes: { name: string; mode: PlayMode }[] = [
   { name: 'as written', mode: { kind: 'as-written' } },
@@ -16,17 +17,21 @@ export interface GoldenOutcome {
   summary: string
   passed: boolean
   /** Mode by mode, only those that differ. */
-  problems: { mode: string; lines: string[] }[]
+  problems: { mode: string; lines: string[]; rows?: Differences['rows'] }[]
 }
 
 const errorLine = (error: unknown): string =>
   isStreamError(error) ? `${error.code}: ${error.message}` : String((error as Error)?.stack ?? error)
+
+/** The file itself is wrong, or what it uses: nothing was played. */
+const isInvalid = (error: unknown): error is StreamError => isStreamError(error) && error.code === 'GOLDEN_FILE_INVALID'
 
 function runError(file: GoldenFile): GoldenOutcome['problems'] {
   try {
     planOf(file)
     play(file, { kind: 'as-written' })
   } catch (error) {
+    if (isInvalid(error) && error.cause === undefined) throw error
     // Ours and the user's: a typed error. Anything else is a bug, not the rejection that was asked for.
     if (isStreamError(error) && (error as StreamError).kind === 'user') return []
     return [{ mode: 'as written', lines: [`failed with an internal error instead of a typed one: ${errorLine(error)}`] }]
@@ -44,9 +49,10 @@ export function runGoldenFile(path: string): GoldenOutcome {
   const problems: GoldenOutcome['problems'] = []
   for (const { name, mode } of goldenModes) {
     try {
-      const lines = differences(file, play(file, mode), mode)
-      if (lines.length > 0) problems.push({ mode: name, lines })
+      const { lines, rows } = differences(file, play(file, mode), mode)
+      if (lines.length > 0) problems.push({ mode: name, lines, rows })
     } catch (error) {
+      if (isInvalid(error)) throw error
       problems.push({ mode: name, lines: [errorLine(error)] })
       if (mode.kind === 'as-written') break
     }
@@ -54,8 +60,18 @@ export function runGoldenFile(path: string): GoldenOutcome {
   return { path, summary: file.summary, passed: problems.length === 0, problems }
 }
 
-/** The text of the file with today's result as its expectation. */
+/**
+ * The text of the file with today's result as its expectation. One whose query is rejected, as it expects, stays as it is.
+ *
+ * @throws StreamError of the SQL where rows are expected
+ */
 export function updatedGoldenFile(path: string): string {
   const text = readFileSync(path, 'utf8')
-  return withResult(text, play(parseGoldenFile(path, text), { kind: 'as-written' }))
+  const file = parseGoldenFile(path, text)
+  try {
+    return withResult(file, text, play(file, { kind: 'as-written' }))
+  } catch (error) {
+    if (file.expectError && isStreamError(error)) return text
+    throw error
+  }
 }

@@ -1,0 +1,74 @@
+// millrace test: the golden files of a project, each played in every mode. Exit code 1 if any differs, 2 if one cannot be read or there is none.
+import { globSync, statSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { type GoldenOutcome, reportOf, runGoldenFile, updatedGoldenFile } from '../../engine/golden/index.ts'
+import { errorText, failureOf } from '../output.ts'
+
+export interface TestOptions {
+  update: boolean
+  json: boolean
+}
+
+export function runTests(names: readonly string[], { update, json }: TestOptions): void {
+  const startedMs = performance.now()
+  const counts = { passed: 0, failed: 0, unreadable: 0 }
+  const files: string[] = []
+  const unreadable = (file: string, error: unknown) => {
+    counts.unreadable++
+    const failure = failureOf(error)
+    if (json) console.log(JSON.stringify({ file, error: failure.toJSON() }))
+    else console.log(`✗ ${file}: ${errorText(failure).replace(`${resolve(file)}:`, 'line ')}\n`)
+  }
+  for (const name of names.length > 0 ? names : ['.'])
+    try {
+      files.push(...goldenFilesOf(name))
+    } catch (error) {
+      unreadable(name, error)
+    }
+  for (const path of files) {
+    const file = relative(process.cwd(), path)
+    try {
+      const isChanged = update && updateFile(path)
+      const outcome = runGoldenFile(path)
+      counts[outcome.passed ? 'passed' : 'failed']++
+      if (json) console.log(jsonLine(file, outcome))
+      else console.log(outcomeText(file, outcome, isChanged))
+    } catch (error) {
+      unreadable(file, error)
+    }
+  }
+  if (json) console.log(JSON.stringify(counts))
+  else if (files.length + counts.unreadable === 0)
+    console.log('There is no test: write tests/NAME.test as docs/golden-files.md describes (events in, rows out).')
+  else
+    console.log(
+      `${counts.passed} passed, ${counts.failed} failed${counts.unreadable > 0 ? `, ${counts.unreadable} unreadable` : ''} in ${((performance.now() - startedMs) / 1_000).toFixed(1)} s`,
+    )
+  process.exitCode = counts.unreadable > 0 || files.length === 0 ? 2 : counts.failed > 0 ? 1 : 0
+}
+
+/** A file; of a project, the files in `tests`; of another folder, those in it and below. */
+function goldenFilesOf(name: string): string[] {
+  const path = resolve(name)
+  if (!statSync(path).isDirectory()) return [path]
+  const tests = join(path, 'tests')
+  const folder = statSync(tests, { throwIfNoEntry: false })?.isDirectory() ? tests : path
+  return globSync('**/*.test', { cwd: folder, exclude: (entry) => entry === 'node_modules' })
+    .sort()
+    .map((file) => join(folder, file))
+}
+
+function updateFile(path: string): boolean {
+  const before = runGoldenFile(path)
+  if (before.passed) return false
+  writeFileSync(path, updatedGoldenFile(path))
+  return true
+}
+
+function outcomeText(file: string, outcome: GoldenOutcome, isChanged: boolean): string {
+  if (outcome.passed) return `✓ ${file}${isChanged ? ' (updated: review the difference)' : ''}`
+  return `✗ ${file}: ${outcome.summary}\n${reportOf(outcome).replace(/^/gm, '  ')}\n`
+}
+
+const jsonLine = (file: string, { summary, passed, problems }: GoldenOutcome): string =>
+  JSON.stringify({ file, summary, passed, problems: problems.map(({ mode, lines }) => ({ mode, lines })) })

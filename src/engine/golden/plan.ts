@@ -1,0 +1,90 @@
+// What a golden file runs: its own SQL, or a table of the project's pipelines.
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { isStreamError, nearestName } from '../../base/index.ts'
+import { applyStatement, type BoundStatement, bindStatement, Catalog, type Plan, parseScript } from '../../sql/index.ts'
+import { type GoldenFile, goldenErrors } from './file.ts'
+
+export interface GoldenPlan {
+  plan: Plan
+  /** Ordinals of the key by which rows replace each other: those of a materialized table, as its live table does. */
+  key?: number[]
+}
+
+/**
+ * @throws StreamError GOLDEN_FILE_INVALID with the place, also for SQL of used files; those of the SQL layer for the file's own
+ */
+export function planOf(file: GoldenFile): GoldenPlan {
+  const catalog = new Catalog()
+  const bound: BoundStatement[] = []
+  for (const { path, text } of file.uses.flatMap((use) => usedFiles(file, use)))
+    try {
+      bound.push(...bindInto(catalog, text))
+    } catch (error) {
+      if (!isStreamError(error)) throw error
+      throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line: error.position?.line ?? 1, problem: error.message }, { cause: error })
+    }
+  bound.push(...bindInto(catalog, file.sql))
+  const tables = catalog.names('table')
+  for (const { name, line } of file.inputs)
+    if (!tables.includes(name)) {
+      const nearest = nearestName(name, tables)
+      throw invalid(file, line, `no CREATE TABLE declares "${name}"${nearest ? `; did you mean "${nearest}"?` : ''}`)
+    }
+  if (file.target) return targetPlan(file, file.target, bound, catalog)
+  const last = bound.at(-1)
+  if (last?.type !== 'query')
+    throw invalid(file, 1, 'the last statement is no query: end with one, or say "--- expect TABLE" for a table of the SQL')
+  return { plan: last.query }
+}
+
+const invalid = (file: GoldenFile, line: number, problem: string) => goldenErrors('GOLDEN_FILE_INVALID', { file: file.path, line, problem })
+
+/** Binds a script; a materialized table that others read is computed again for each, as in a running project. */
+function bindInto(catalog: Catalog, text: string): BoundStatement[] {
+  return parseScript(text).map((statement) => {
+    const bound = bindStatement(statement, text, catalog)
+    applyStatement(bound, catalog)
+    if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
+      const { start, end } = statement.query.span
+      catalog.add({ kind: 'materialized table', table: bound.table, query: text.slice(start, end) })
+    }
+    return bound
+  })
+}
+
+function targetPlan(
+  file: GoldenFile,
+  { name, line }: { name: string; line: number },
+  bound: BoundStatement[],
+  catalog: Catalog,
+): GoldenPlan {
+  for (const one of bound) {
+    if (one.type === 'createMaterializedTable' && one.table.name === name) return { plan: one.query, key: one.table.primaryKey }
+    if (one.type === 'insert' && one.table.name === name) return { plan: one.query, key: one.table.primaryKey }
+    const insert = one.type === 'statementSet' && one.inserts.find(({ table }) => table.name === name)
+    if (insert) return { plan: insert.query, key: insert.table.primaryKey }
+  }
+  if (!catalog.get(name)) {
+    const nearest = nearestName(name, catalog.names())
+    throw invalid(file, line, `the SQL has no table or view "${name}"${nearest ? `; did you mean "${nearest}"?` : ''}`)
+  }
+  const sql = `SELECT * FROM \`${name}\``
+  const [query] = bindInto(catalog, sql)
+  return { plan: (query as BoundStatement & { type: 'query' }).query }
+}
+
+/** A file, or the *.sql of a folder: looked for beside the golden file and in the folders above it. */
+function usedFiles(file: GoldenFile, { name, line }: { name: string; line: number }): { path: string; text: string }[] {
+  for (let folder = dirname(resolve(file.path)); ; folder = dirname(folder)) {
+    const path = join(folder, name)
+    const status = statSync(path, { throwIfNoEntry: false })
+    if (name && status?.isFile()) return [{ path, text: readFileSync(path, 'utf8') }]
+    if (name && status?.isDirectory())
+      return readdirSync(path)
+        .filter((sql) => sql.endsWith('.sql'))
+        .sort()
+        .map((sql) => ({ path: join(path, sql), text: readFileSync(join(path, sql), 'utf8') }))
+    if (folder === dirname(folder)) throw invalid(file, line, `"${name}" is neither beside this file nor in a folder above it`)
+  }
+}

@@ -1,0 +1,85 @@
+// `millrace test` as a user runs it: exit codes, the difference, --update, --json; and the demo's own tests.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { makeProject, run } from './harness.ts'
+
+const shop = `CREATE TABLE orders (id BIGINT, customer STRING, total DECIMAL(10, 2), ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1' SECOND)
+WITH ('connector' = 'kafka', 'topic' = 'orders');
+CREATE MATERIALIZED TABLE by_customer (PRIMARY KEY (customer) NOT ENFORCED) AS
+SELECT customer, COUNT(*) AS orders, SUM(total) AS total FROM orders GROUP BY customer;`
+const golden = (rows: string, use = 'pipelines/shop.sql') => `-- Totals by customer.
+--- input orders
+{"id":1,"customer":"ana","total":10.50,"ts":"2026-01-01 00:00:01.000"}
+{"id":2,"customer":"bo","total":1,"ts":"2026-01-01 00:00:02.000"}
+{"id":3,"customer":"ana","total":0.25,"ts":"2026-01-01 00:00:03.000"}
+--- use ${use}
+--- expect by_customer
+${rows}`
+const right = '["ana", 2, "10.75"]\n["bo", 1, "1.00"]\n'
+
+async function tested(t: TestContext, args: string[]): Promise<{ code: number | null; output: string }> {
+  const running = run(t, ['test', ...args])
+  return { code: (await running.exited).code, output: running.output }
+}
+
+test('the tests of the demo pass', async (t) => {
+  const { code, output } = await tested(t, [resolve(import.meta.dirname, '../demo')])
+  assert.equal(code, 0, output)
+  assert.match(output, /^2 passed, 0 failed/m)
+})
+
+test('a project: what passes, what differs and by which column, and --update', async (t) => {
+  const folder = makeProject(t, {
+    'pipelines/shop.sql': shop,
+    'tests/right.test': golden(right),
+    'tests/wrong.test': golden('["ana", 3, "10.75"]\n["bo", 1, "1.00"]\n'),
+  })
+  const { code, output } = await tested(t, [folder])
+  assert.equal(code, 1, output)
+  assert.match(output, /✓ .*right\.test\n/)
+  assert.match(output, /✗ .*wrong\.test: Totals by customer\.\n {2}in every mode\n/)
+  assert.match(output, /- \["ana", 3, "10\.75"\]\n {4}\+ \["ana", 2, "10\.75"\]\n {8}orders: expected 3, got 2\n/)
+  assert.match(output, /1 passed, 1 failed in /)
+
+  const json = await tested(t, [folder, '--json'])
+  assert.equal(json.code, 1)
+  const lines = json.output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  assert.deepEqual(
+    lines.slice(0, 2).map(({ passed }) => passed),
+    [true, false],
+  )
+  assert.deepEqual(lines[2], { passed: 1, failed: 1, unreadable: 0 })
+
+  const updated = await tested(t, [join(folder, 'tests/wrong.test'), '--update'])
+  assert.equal(updated.code, 0, updated.output)
+  const text = readFileSync(join(folder, 'tests/wrong.test'), 'utf8')
+  assert.match(
+    text,
+    /--- use pipelines\/shop\.sql\n--- expect by_customer\n-- columns: customer VARCHAR.*\n-- changelog: updating\n\["ana", 2, "10\.75"\]\n/,
+  )
+  assert.equal((await tested(t, [folder])).code, 0)
+})
+
+test('what cannot be read says where, and the exit code is 2', async (t) => {
+  const folder = makeProject(t, {
+    'pipelines/shop.sql': shop,
+    'pipelines/broken.sql': 'CREATE TABLE x (a INT);\nSELEC 1;',
+    'tests/a.test': golden(right, 'pipelines/broken.sql'),
+    'tests/b.test': golden(right, 'pipelines/shoop.sql'),
+    'tests/c.test': golden(right).replace('--- input orders', '--- input order'),
+    'tests/d.test': golden(right),
+  })
+  const { code, output } = await tested(t, [folder])
+  assert.equal(code, 2, output)
+  assert.match(output, /broken\.sql:2: .*SELEC/)
+  assert.match(output, /"pipelines\/shoop\.sql" is neither beside this file nor in a folder above it/)
+  assert.match(output, /no CREATE TABLE declares "order"; did you mean "orders"\?/)
+  assert.match(output, /1 passed, 0 failed, 3 unreadable/)
+  assert.equal((await tested(t, [makeProject(t, {})])).code, 2)
+  assert.equal((await tested(t, [join(folder, 'nowhere.test')])).code, 2)
+})
