@@ -154,13 +154,9 @@ export function batchOf(fields: readonly Field[], rows: readonly unknown[][], op
   }
 }
 
-/** The rows at `indices[0 … count)` of a column, in that order. */
+/** The rows at `indices[0 … count)` of a column, in that order; without `nulls` if none of them is NULL. */
 export function gather(column: Column, indices: Int32Array | Uint32Array, count: number): Column {
-  let nulls: Uint8Array | undefined
-  if (column.nulls) {
-    nulls = new Uint8Array(count)
-    for (let i = 0; i < count; i++) nulls[i] = column.nulls[indices[i]]
-  }
+  const nulls = column.nulls && gatherNulls(column.nulls, indices, count)
   switch (column.lane) {
     case 'u8': {
       const data = new Uint8Array(count)
@@ -197,4 +193,13 @@ export function gather(column: Column, indices: Int32Array | Uint32Array, count:
       return { lane: 'any', data, nulls }
     }
   }
+}
+
+function gatherNulls(nulls: Uint8Array, indices: Int32Array | Uint32Array, count: number): Uint8Array | undefined {
+  let first = 0
+  while (first < count && nulls[indices[first]] === 0) first++
+  if (first === count) return undefined
+  const taken = new Uint8Array(count)
+  for (let i = first; i < count; i++) taken[i] = nulls[indices[i]]
+  return taken
 }
