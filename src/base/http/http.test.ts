@@ -342,7 +342,9 @@ test('the console: pages, hashed files, policy, and nothing outside of its folde
   assert.equal((await ask(bare.port, '/')).code, 'HTTP_CONSOLE_MISSING')
 })
 
-test('closing frees the port even if a WebSocket client does not answer, and another has said nothing yet', { timeout: 10_000 }, async () => {
+test('closing frees the port even if a WebSocket client does not answer, and another has said nothing yet', {
+  timeout: 10_000,
+}, async () => {
   const { server, port } = await serve()
   const silent = connect(port, '127.0.0.1').on('error', () => {})
   await new Promise((resolve) => silent.once('connect', resolve))

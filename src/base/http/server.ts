@@ -213,7 +213,10 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
   })
 
   let requestCount = 0
+  const sockets = new Set<Socket>()
   app.server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
     app.server.getConnections((_, count) => {
       openGauge.set({ what: 'connections' }, count)
       if (count > limits.connections) writeRefusal(socket, httpErrors('HTTP_CONNECTIONS_LIMIT', { max: limits.connections }))
@@ -285,9 +288,9 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
       return { host, port: actualPort, url: `http://${shown}:${actualPort}` }
     },
     async close() {
-      // Browsers connect in advance; a connection that has asked nothing yet is not idle to Node, and would hold the end up for seconds.
+      // Node waits for connections that have asked nothing yet (browsers connect in advance) and for upgrades that were broken off.
       const timer = setInterval(() => {
-        if (requestCount === 0) app.server.closeAllConnections()
+        if (requestCount === 0) for (const socket of sockets) socket.destroy()
       }, CLOSE_MS)
       try {
         await app.close()

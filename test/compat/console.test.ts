@@ -1,0 +1,220 @@
+// The console in a real browser, over the real process with its demo: what a person does with it, and what a picture does not show.
+// Screenshots are kept where CONSOLE_SCREENSHOTS says, if it does.
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core'
+import { buildConsole } from '../../scripts/prepare.mjs'
+import { makeProject, type Ready, run, Server, until } from '../harness.ts'
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
+const skip = existsSync(executablePath) ? false : `there is no browser at ${executablePath}: install chromium, or name one in CHROMIUM`
+const screenshots = process.env.CONSOLE_SCREENSHOTS
+const WAIT_MS = 20_000
+
+const devices = {
+  desktop: { viewport: { width: 1440, height: 900 } },
+  phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
+}
+const views: { name: string; path: string; shows: string }[] = [
+  { name: 'home', path: '/', shows: '.grid-body [role=row]' },
+  { name: 'tables', path: '/tables', shows: 'td.name a' },
+  { name: 'table', path: '/tables/top_pages?order=-edits', shows: '.grid-body [role=row]' },
+  { name: 'topics', path: '/topics', shows: 'td.name a' },
+  { name: 'topic', path: '/topics/wiki_edits', shows: '.message-line' },
+  { name: 'queries', path: '/queries', shows: 'td.name a' },
+  { name: 'query', path: '/queries/totals_5min', shows: '.code.sql' },
+]
+
+// What runs in the page is text: the types of a browser are not those of this program.
+const frameProbe = `({
+  sidewaysPx: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  background: getComputedStyle(document.documentElement).backgroundColor,
+})`
+/** A radio button that looks like a segment shows its focus on its label. */
+const focusProbe = `(() => {
+  const element = document.activeElement
+  const styles = [element, element.parentElement, ...element.parentElement.children].map((one) => getComputedStyle(one))
+  return {
+    text: element.innerText.trim(),
+    isVisible: styles.some((style) => (style.outlineStyle !== 'none' && style.outlineWidth !== '0px') || style.boxShadow !== 'none'),
+  }
+})()`
+const textOf = async (locator: Locator): Promise<string> => (await locator.first().allInnerTexts())[0] ?? ''
+
+/** The demo; events come fast, so that a five-minute window closes every half second. */
+async function startDemo(t: TestContext, data: string, port = 0): Promise<Server> {
+  const running = run(t, ['demo', '--port', String(port), '--data', data, '--workers', '1', '--speed', '600', '--json'])
+  return new Server(running, await running.firstLine<Ready>())
+}
+
+describe('the console', { skip, timeout: 120_000 }, () => {
+  let browser: Browser
+
+  before(async () => {
+    buildConsole()
+    if (screenshots) mkdirSync(screenshots, { recursive: true })
+    const flags = 'no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync'
+    browser = await chromium.launch({ executablePath, args: flags.split(' ').map((flag) => `--${flag}`) })
+  })
+  after(() => browser?.close())
+
+  /** A context whose pages report what they should not do: errors, and what the content security policy stops. */
+  async function watched(device: keyof typeof devices, colorScheme: 'light' | 'dark') {
+    const context = await browser.newContext({ ...devices[device], colorScheme })
+    const problems: string[] = []
+    await context.exposeFunction('reportViolation', (text: string) => problems.push(`policy: ${text}`))
+    await context.addInitScript(
+      "document.addEventListener('securitypolicyviolation', (event) => reportViolation(event.violatedDirective + ' ' + event.blockedURI))",
+    )
+    context.on('console', (message) => {
+      if (message.type() === 'error') problems.push(`${new URL(message.page()?.url() ?? 'about:blank').pathname}: ${message.text()}`)
+    })
+    context.on('weberror', (error) => problems.push(`page error: ${error.error().message}`))
+    return { context, problems }
+  }
+
+  async function open(context: BrowserContext, url: string, shows: string): Promise<Page> {
+    const page = context.pages()[0] ?? (await context.newPage())
+    page.setDefaultTimeout(WAIT_MS)
+    await page.goto(url)
+    await page.locator(shows).first().waitFor()
+    return page
+  }
+
+  const number = async (page: Page, selector: string): Promise<number> =>
+    Number((await textOf(page.locator(selector))).replace(/[^\d.]/g, ''))
+  const factOf = (label: string) => `.fact-line div:has(dt:text-is("${label}")) dd`
+
+  test('every page, on desktop and phone, light and dark: no errors, no violations, nothing scrolls sideways', async (t) => {
+    const startedMs = performance.now()
+    const server = await startDemo(t, makeProject(t, {}))
+    const { url } = server.ready
+    const first = await watched('desktop', 'light')
+    await open(first.context, url, '.grid-body [role=row]')
+    t.diagnostic(
+      `process start to first live row on the page: ${((performance.now() - startedMs) / 1_000).toFixed(1)} s (target: under 5 s)`,
+    )
+    await first.context.close()
+
+    for (const device of ['desktop', 'phone'] as const)
+      for (const scheme of ['light', 'dark'] as const) {
+        const { context, problems } = await watched(device, scheme)
+        for (const { name, path, shows } of views) {
+          const page = await open(context, url + path, shows)
+          const { sidewaysPx, background } = (await page.evaluate(frameProbe)) as { sidewaysPx: number; background: string }
+          assert.ok(sidewaysPx <= 0, `${name} on the ${device} scrolls sideways by ${sidewaysPx} px`)
+          const brightness = (background.match(/[\d.]+/g) ?? []).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3
+          assert.equal(brightness > 128 ? 'light' : 'dark', scheme, `${name}: background ${background}`)
+          if (screenshots) await page.screenshot({ path: join(screenshots, `${name}-${device}-${scheme}.png`) })
+        }
+        assert.deepEqual(problems, [], `${device}, ${scheme}`)
+        await context.close()
+      }
+  })
+
+  test('numbers move, links and reloads keep what one saw, keys suffice, a refused event is explained', async (t) => {
+    const server = await startDemo(t, makeProject(t, {}))
+    const { url } = server.ready
+    const { context, problems } = await watched('desktop', 'light')
+
+    // Home: the count grows, and a five-minute window closes while one looks.
+    let page = await open(context, url, '.chart-at:not(:empty)')
+    const count = await number(page, '.headline-count')
+    const windowAt = await textOf(page.locator('.chart-at'))
+    await until(async () => (await number(page, '.headline-count')) > count, 'the number of edits stands still')
+    await until(async () => (await textOf(page.locator('.chart-at'))) !== windowAt, 'no new window in the chart')
+
+    // A paused feed stands still while events go on coming.
+    const feed = page.locator('.panel', { has: page.locator('h2:text-is("Events")') })
+    await feed.locator('.message-line').nth(5).waitFor()
+    await feed.getByRole('button', { name: 'Pause' }).click()
+    const held = await textOf(feed.locator('.messages'))
+    const before = await number(page, '.headline-count')
+    await until(async () => (await number(page, '.headline-count')) > before + 20, 'no events while the feed is paused')
+    assert.equal(await textOf(feed.locator('.messages')), held, 'the paused feed moved')
+    await page.mouse.move(5, 5)
+    await feed.getByRole('button', { name: 'Resume' }).click()
+    await page.mouse.move(5, 5)
+    await until(async () => (await textOf(feed.locator('.messages'))) !== held, 'the feed goes on')
+
+    // A table: rows change in place; its order is in the address and survives a reload.
+    page = await open(context, `${url}/tables/top_pages`, '.grid-body [role=row]')
+    await page.getByRole('columnheader', { name: 'edits' }).getByRole('button').click()
+    await page.waitForURL(/order=-edits/)
+    await page.reload()
+    await page.locator('[role=columnheader][aria-sort=descending]:has-text("edits")').waitFor()
+    await page.locator('.grid-body [role=row]').first().waitFor()
+    const rows = await textOf(page.locator('.grid-body'))
+    const changes = await number(page, factOf('Changes'))
+    await until(async () => (await textOf(page.locator('.grid-body'))) !== rows, 'the rows of the table stand still')
+    await until(async () => (await number(page, factOf('Changes'))) > changes, 'the number of changes stands still')
+
+    // Windows as a table: a row more for each that closes.
+    page = await open(context, `${url}/tables/totals_5min?order=-window_start`, '.grid-body [role=row]')
+    const windows = await number(page, factOf('Rows'))
+    const newest = await textOf(page.locator('.grid-body [role=row]'))
+    await until(async () => (await number(page, factOf('Rows'))) > windows, 'no new window in the table')
+    await until(async () => (await textOf(page.locator('.grid-body [role=row]'))) !== newest, 'the newest window is not on top')
+
+    // Keys alone: to Tables, into a table, and by the palette to a query.
+    page = await open(context, url, '.grid-body [role=row]')
+    await tabTo(page, (text) => text === 'Tables')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/\/tables$/)
+    await page.locator('td.name a').first().waitFor()
+    await tabTo(page, (text) => text === 'country_edits')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/\/tables\/country_edits$/)
+    await page.keyboard.press('Control+k')
+    await page.getByRole('option', { name: /totals_5min.*Query/s }).waitFor()
+    await page.keyboard.type('totals query')
+    assert.match(await textOf(page.locator('[role=option][aria-selected=true]')), /totals_5min\n[\s\S]*Query/)
+    if (screenshots) await page.screenshot({ path: join(screenshots, 'palette-desktop-light.png') })
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/\/queries\/totals_5min$/)
+    await page.keyboard.press('Control+k')
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+
+    // A refused event: rule and path on the page of the .invalid topic, which opens from a link.
+    const { status, body } = await server.post('wiki_edits', [{ page: 'no time, no channel' }])
+    assert.equal(status, 422, JSON.stringify(body))
+    const { rule, path } = body.rejected[0]
+    page = await open(context, `${url}/topics/wiki_edits.invalid`, '.message-rule')
+    assert.match(await textOf(page.locator('.message-rule')), new RegExp(`${rule}\\s+${path}`))
+    await page.locator('.message-line').first().click()
+    assert.match(await textOf(page.locator('.message-detail')), /no time, no channel/)
+    if (screenshots) await page.screenshot({ path: join(screenshots, 'invalid-desktop-light.png') })
+    assert.deepEqual(problems, [])
+
+    // The server goes away and comes back.
+    page = await open(context, url, '.grid-body [role=row]')
+    const { code } = await server.running.kill('SIGTERM')
+    assert.equal(code, 0, server.running.output)
+    await page.getByRole('status').filter({ hasText: 'Reconnecting' }).waitFor()
+    if (screenshots) await page.screenshot({ path: join(screenshots, 'reconnecting-desktop-light.png') })
+    const again = await startDemo(t, makeProject(t, {}), server.ready.port)
+    assert.equal(again.ready.port, server.ready.port)
+    await page
+      .getByRole('status')
+      .filter({ hasText: /^Live$/ })
+      .waitFor()
+    const restarted = await number(page, '.headline-count')
+    await until(async () => (await number(page, '.headline-count')) !== restarted, 'the numbers stand still after the restart')
+    await context.close()
+  })
+})
+
+/** Presses Tab until what has the focus has this text; the focus is visible at every step. */
+async function tabTo(page: Page, isWanted: (text: string) => boolean): Promise<void> {
+  for (let step = 0; step < 40; step++) {
+    await page.keyboard.press('Tab')
+    const { text, isVisible } = (await page.evaluate(focusProbe)) as { text: string; isVisible: boolean }
+    assert.ok(isVisible, `the focus on "${text}" cannot be seen`)
+    if (isWanted(text)) return
+  }
+  assert.fail('Tab does not reach it')
+}
