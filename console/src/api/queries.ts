@@ -1,7 +1,7 @@
 // Reads that are polled: catalog-like things that change seldom. Whatever moves each second is in live.ts.
 import { QueryClient, useQuery } from '@tanstack/react-query'
 import { useRef } from 'react'
-import type { Health, QuerySummary, TableSummary, TopicMessage, TopicSummary } from '../../../src/serve/contract.ts'
+import type { Health, QuerySummary, QueryWhy, TableSummary, TopicMessage, TopicSummary } from '../../../src/serve/contract.ts'
 import { ApiFailure, access, apiGet, topicPath } from './client.ts'
 
 export const queryClient = new QueryClient({
@@ -34,6 +34,10 @@ export const useTopics = (refetchInterval = 2_000) =>
 /** Definitions and state; rates of the second are in the statistics. */
 export const useQueries = (refetchInterval = 5_000) =>
   useQuery({ queryKey: ['queries'], queryFn: read<QuerySummary[]>('/v1/queries'), refetchInterval })
+
+/** Why a query puts out nothing; asked again every two seconds, while somebody looks. */
+export const useWhy = (id: string) =>
+  useQuery({ queryKey: ['why', id], queryFn: read<QueryWhy>(`/v1/queries/${encodeURIComponent(id)}/why`), refetchInterval: 2_000 })
 
 export const useHealth = () =>
   useQuery({

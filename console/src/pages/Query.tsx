@@ -7,6 +7,7 @@ import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
 import { Empty, Failure, SkeletonRows, Sql } from '../ui/parts.tsx'
 import { formatWatermark, QueryState, useLiveQueries } from './Queries.tsx'
+import { Why } from './query/Why.tsx'
 
 export function Query() {
   const { id } = useParams({ from: '/queries/$id' })
@@ -56,6 +57,7 @@ function QueryPage({ query, queries }: { query: QuerySummary; queries: QuerySumm
         ]}
       />
       {query.error && <Failure error={query.error} />}
+      <Why id={query.id} />
       <Panel title="SQL">
         <Sql sql={query.sql} />
       </Panel>

@@ -1,0 +1,150 @@
+// Why a query puts out nothing, or when its next row comes: the verdict, what else was found, what to do, and the facts behind it.
+import type { ReactNode } from 'react'
+import type { QueryWhy, WhyNode } from '../../../../src/serve/contract.ts'
+import { useWhy } from '../../api/queries.ts'
+import { formatAge, formatDateTime, formatDuration, formatInteger, none } from '../../ui/format.ts'
+import { Panel } from '../../ui/Panel.tsx'
+import { Status, Waiting } from '../../ui/parts.tsx'
+
+const WINDOWS_SHOWN = 8
+
+const timeText = (ms: number | undefined): string => (ms === undefined ? none : formatDateTime(ms))
+const rowText = (columns: readonly string[], row: readonly unknown[]): string =>
+  row.map((value, i) => `${columns[i] ?? i}=${JSON.stringify(value)}`).join(' ')
+
+export function Why({ id }: { id: string }) {
+  const { data: why, error } = useWhy(id)
+  return (
+    <Panel title="Why no output" note={why && `${formatInteger(why.rowsIn)} rows in, ${formatInteger(why.rowsOut)} out`}>
+      {why ? <Answer why={why} /> : <Waiting refusal={error} count={4} />}
+    </Panel>
+  )
+}
+
+function Answer({ why }: { why: QueryWhy }) {
+  const { isHealthy, state, verdict, findings, sources, windows, nodes } = why
+  const steps = [...new Set(findings.map(({ next }) => next))].filter((step) => !isHealthy || step !== why.next)
+  return (
+    <div className="stack">
+      <p aria-live="polite">
+        <Status tone={isHealthy ? 'ok' : state === 'failed' ? 'bad' : 'warn'}>{verdict}</Status>
+      </p>
+      {findings.length > 1 && (
+        <ul className="quiet">
+          {findings.slice(1).map(({ code, fact }) => (
+            <li key={code + fact}>{fact}</li>
+          ))}
+        </ul>
+      )}
+      {steps.length > 0 && (
+        <p>
+          <b>Next:</b> {steps.join(' ')}
+        </p>
+      )}
+      {sources.length > 0 && (
+        <Table
+          heads={['Topic', 'Partition', '#Records', '#Behind', 'Newest record', 'Watermark', '']}
+          rows={sources.flatMap(({ topic, partitions }) =>
+            partitions.map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
+              topic,
+              partition,
+              formatInteger(endOffset),
+              formatInteger(Math.max(0, endOffset - offset)),
+              newestMs === undefined ? none : formatAge(Math.max(0, why.atMs - newestMs)),
+              <span key="watermark" className="is-event">
+                {timeText(watermarkMs)}
+              </span>,
+              endOffset === 0 ? 'no record yet' : holdsBack ? 'holds the others back' : isIdle ? 'idle: not counted' : '',
+            ]),
+          )}
+        />
+      )}
+      {windows.length > 0 && (
+        <Table
+          heads={['Open window', 'Until', '#Holds', 'Fires at', 'Missing']}
+          rows={windows
+            .slice(0, WINDOWS_SHOWN)
+            .map(({ startMs, endMs, rows, clock, firesAtMs, missingMs }) => [
+              timeText(startMs),
+              timeText(endMs),
+              formatInteger(rows),
+              `${timeText(firesAtMs)}${clock === 'processing' ? ' by the clock' : ''}`,
+              missingMs === undefined ? 'no watermark yet' : formatDuration(missingMs / 1_000),
+            ])}
+        />
+      )}
+      {windows.length > WINDOWS_SHOWN && <p className="quiet">… and {windows.length - WINDOWS_SHOWN} more open windows.</p>}
+      {nodes.length > 0 && (
+        <Table
+          heads={['Node', '#Rows in', '#Rows out', '#Late', '#Failed', 'Watermark', 'What it does']}
+          rows={nodes
+            .toReversed()
+            .map(({ id, rowsIn, rowsOut, lateRows, failedRows, watermarkMs, label }) => [
+              id,
+              formatInteger(rowsIn),
+              formatInteger(rowsOut),
+              formatInteger(lateRows),
+              formatInteger(failedRows),
+              timeText(watermarkMs),
+              <code key="label">{label}</code>,
+            ])}
+        />
+      )}
+      <Samples nodes={nodes} />
+    </div>
+  )
+}
+
+/** A table of plain cells; a head that begins with # is of numbers. */
+const Table = ({ heads, rows }: { heads: readonly string[]; rows: readonly (readonly ReactNode[])[] }) => (
+  <div className="table-scroll">
+    <table className="list">
+      <thead>
+        <tr>
+          {heads.map((head) => (
+            <th key={head} scope="col" className={head.startsWith('#') ? 'number' : undefined}>
+              {head.replace('#', '')}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: rows are facts of one moment, without identity
+          <tr key={index}>
+            {row.map((cell, i) => (
+              <td key={heads[i]} className={heads[i]?.startsWith('#') ? 'number' : undefined}>
+                {cell}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  </div>
+)
+
+/** Late rows, rows without a partner, and those that reached a node which let none through. */
+function Samples({ nodes }: { nodes: readonly WhyNode[] }) {
+  const lines = nodes.flatMap(({ id, inputs, rowsIn, rowsOut, lateSamples, sides }) => {
+    const columnsOf = (input: number): readonly string[] => nodes[inputs[input] ?? -1]?.columns ?? []
+    return [
+      ...lateSamples.map(
+        ({ row, watermarkMs }) => `late at node ${id}: ${rowText(columnsOf(0), row)} (the watermark was ${timeText(watermarkMs)})`,
+      ),
+      ...(sides ?? []).flatMap((side, i) =>
+        side.samples.map((row) => `no partner at node ${id}, ${i === 0 ? 'left' : 'right'}: ${rowText(columnsOf(i), row)}`),
+      ),
+      ...(rowsIn > 0 && rowsOut === 0
+        ? (nodes[inputs[0] ?? -1]?.samples ?? []).map(({ row }) => `reached node ${id}: ${rowText(columnsOf(0), row)}`)
+        : []),
+    ]
+  })
+  if (lines.length === 0) return null
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
+    <pre className="quiet" tabIndex={0}>
+      {lines.join('\n')}
+    </pre>
+  )
+}
