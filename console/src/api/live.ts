@@ -265,7 +265,7 @@ class TopicTailStore extends LiveStore<TopicTailView> {
   /** What was there before we came (or while we were away); the live frames bring the rest. */
   protected override onOpen(): void {
     apiGet<{ messages: TopicMessage[] }>(`${topicPath(this.#topic)}/messages?limit=50`)
-      .then(({ messages }) => this.#add(messages))
+      .then(({ messages }) => this.#add(messages, true))
       .catch(() => undefined)
   }
 
@@ -276,14 +276,14 @@ class TopicTailStore extends LiveStore<TopicTailView> {
     this.#add(frame.messages)
   }
 
-  #add(messages: TopicMessage[]): void {
+  #add(messages: TopicMessage[], isUrgent = false): void {
     const fresh = messages.filter((message) => !this.#seen.has(messageId(message)))
     if (fresh.length === 0) return
     const all = [...this.#messages, ...fresh]
     all.sort(newestFirst)
     this.#messages = all.slice(0, this.#capacity)
     this.#seen = new Set(this.#messages.map(messageId))
-    this.changed()
+    this.changed(isUrgent)
   }
 
   protected build(): TopicTailView {

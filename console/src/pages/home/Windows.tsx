@@ -84,6 +84,8 @@ export function EditsOverTime() {
         stepMs={stepMs}
         series={series}
         isStacked
+        // Without a window yet: an axis of whole numbers.
+        {...(windows.timesMs.length === 0 ? { yMax: 10 } : {})}
         minSpanMs={axisSpan(windows.timesMs, Number(span))}
         heightPx={228}
         formatAxis={formatCompact}
@@ -107,7 +109,7 @@ export function Unpatrolled() {
         series={series}
         minSpanMs={axisSpan(windows.timesMs, 6)}
         heightPx={228}
-        formatAxis={(share) => `${Math.round(share * 100)} %`}
+        formatAxis={(share) => `${Number((share * 100).toFixed(1))} %`}
       />
     </Panel>
   )
