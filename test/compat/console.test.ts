@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core'
 import { buildConsole } from '../../scripts/prepare.mjs'
-import { makeProject, type Ready, run, Server, until } from '../harness.ts'
+import { countsSql, makeProject, type Ready, run, Server, startServer, until } from '../harness.ts'
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
 const skip = existsSync(executablePath) ? false : `there is no browser at ${executablePath}: install chromium, or name one in CHROMIUM`
@@ -204,6 +204,29 @@ describe('the console', { skip, timeout: 120_000 }, () => {
       .waitFor()
     const restarted = await number(page, '.headline-count')
     await until(async () => (await number(page, '.headline-count')) !== restarted, 'the numbers stand still after the restart')
+    await context.close()
+  })
+
+  test('a server that asks for a token: so does the page, again after a wrong one', async (t) => {
+    const folder = makeProject(t, { 'pipelines/counts.sql': countsSql })
+    const data = join(folder, 'data')
+    const made = run(t, ['token', 'create', '--role', 'reader', '--data', data, '--json'])
+    await made.exited
+    const [{ token }] = made.lines<{ token: string }>()
+    const server = await startServer(t, folder, ['--host', '0.0.0.0', '--data', data])
+    const context = await browser.newContext(devices.desktop)
+    const page = await open(context, `http://127.0.0.1:${server.ready.port}/tables`, 'dialog #token')
+    await page.locator('#token').fill(`${token.slice(0, -4)}AAAA`)
+    await page.keyboard.press('Enter')
+    await page.getByText('The last token was refused').waitFor()
+    await page.locator('#token').fill(token)
+    await page.keyboard.press('Enter')
+    await page.locator('td.name a:text-is("counts")').waitFor()
+    await page
+      .getByRole('status')
+      .filter({ hasText: /^Live$/ })
+      .waitFor()
+    assert.ok(!page.url().includes('mr_'), 'the token is in the address')
     await context.close()
   })
 })
