@@ -208,7 +208,8 @@ const waiting = ({ label, stateRows }: WhyNode): WhyFinding => ({
 function windowsWait(facts: QueryFacts, node: WhyNode, windows: WhyWindow[]): WhyFinding[] {
   const open = windowOpen(facts, node, windows)
   const held = windows[0].clock === 'event' ? eventTimeHeld(facts, node) : []
-  return held.some(({ code }) => HOLDERS.includes(code)) ? [...held, ...open] : [...open, ...held]
+  if (!held.some(({ code }) => HOLDERS.includes(code))) return [...open, ...held]
+  return [...held, ...open.map((finding) => ({ ...finding, next: held[0].next }))]
 }
 
 const HOLDERS = ['SOURCE_SILENT', 'PARTITION_SILENT', 'PARTITION_BEHIND']

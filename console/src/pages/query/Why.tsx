@@ -4,7 +4,7 @@ import type { QueryWhy, WhyNode } from '../../../../src/serve/contract.ts'
 import { useWhy } from '../../api/queries.ts'
 import { formatAge, formatDateTime, formatDuration, formatInteger, none } from '../../ui/format.ts'
 import { Panel } from '../../ui/Panel.tsx'
-import { Status, Waiting } from '../../ui/parts.tsx'
+import { Code, Status, Waiting } from '../../ui/parts.tsx'
 
 const WINDOWS_SHOWN = 8
 
@@ -25,7 +25,7 @@ function Answer({ why }: { why: QueryWhy }) {
   const { isHealthy, state, verdict, findings, sources, windows, nodes } = why
   const steps = [...new Set(findings.map(({ next }) => next))].filter((step) => !isHealthy || step !== why.next)
   return (
-    <div className="stack">
+    <div className="stack why">
       <p aria-live="polite">
         <Status tone={isHealthy ? 'ok' : state === 'failed' ? 'bad' : 'warn'}>{verdict}</Status>
       </p>
@@ -140,11 +140,5 @@ function Samples({ nodes }: { nodes: readonly WhyNode[] }) {
         : []),
     ]
   })
-  if (lines.length === 0) return null
-  return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
-    <pre className="quiet" tabIndex={0}>
-      {lines.join('\n')}
-    </pre>
-  )
+  return lines.length === 0 ? null : <Code text={lines.join('\n')} label="Rows" />
 }
