@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
-import { readRecords } from '../log/index.ts'
+import { crc32c, readRecords } from '../log/index.ts'
 import { ERROR } from './errors.ts'
 import { startKafka } from './index.ts'
 import { apiVersionsApi } from './messages/apiVersions.ts'
@@ -14,6 +14,7 @@ import { deleteTopicsApi } from './messages/deleteTopics.ts'
 import { describeConfigsApi } from './messages/describeConfigs.ts'
 import { fetchApi } from './messages/fetch.ts'
 import { incrementalAlterConfigsApi } from './messages/incrementalAlterConfigs.ts'
+import { initProducerIdApi } from './messages/initProducerId.ts'
 import { listOffsetsApi } from './messages/listOffsets.ts'
 import { metadataApi } from './messages/metadata.ts'
 import { produceApi } from './messages/produce.ts'
@@ -106,6 +107,14 @@ test('errors are those of Kafka, partition by partition', async (t) => {
   )
   assert.equal(await code(batchOf(['x'.repeat(300)])), ERROR.MESSAGE_TOO_LARGE)
   assert.equal(await code(batchOf(['x'], { attributes: 0x20 })), ERROR.INVALID_RECORD)
+  // Whole by its CRC, and its records cannot be read: it would stop every reader of the topic.
+  const unreadable = (codec: number) =>
+    broken((batch) => {
+      batch.writeInt16BE(codec, 21)
+      batch.writeUInt8(0x7f, 61)
+      batch.writeUInt32BE(crc32c(batch.subarray(21)), 17)
+    })
+  for (let codec = 0; codec <= 4; codec++) assert.equal(await code(unreadable(codec)), ERROR.INVALID_RECORD, `codec ${codec}`)
   assert.equal(await code(batchOf(['x'])), 0)
   const { responses } = await one.call(produceApi, 9, produce('c', batchOf(['x']), { acks: 2 }))
   assert.equal(responses[0].partitionResponses[0].errorCode, ERROR.INVALID_REQUIRED_ACKS)
@@ -115,6 +124,33 @@ test('errors are those of Kafka, partition by partition', async (t) => {
   assert.equal(unknown.topics[0].errorCode, ERROR.UNKNOWN_TOPIC_OR_PARTITION)
   const badName = await one.call(metadataApi, 12, { topics: [{ name: 'a/b' }], allowAutoTopicCreation: true })
   assert.equal(badName.topics[0].errorCode, ERROR.INVALID_TOPIC_EXCEPTION)
+})
+
+test('an idempotent producer: a batch sent again has its old offset, a gap is refused, another epoch fences', async (t) => {
+  const { log, client } = await startTestBroker(t)
+  await log.createTopic('c')
+  const one = await client()
+  const { producerId, producerEpoch } = await one.call(initProducerIdApi, 4, { transactionalId: null })
+  const other = await one.call(initProducerIdApi, 4, { transactionalId: null })
+  assert.equal(other.producerId, producerId + 1)
+  const answers = [0, 1, 1, 0, 3].map((baseSequence) =>
+    send(one, 'c', batchOf([`${baseSequence}`], { producerId, producerEpoch, baseSequence })),
+  )
+  assert.deepEqual(
+    (await Promise.all(answers)).map(({ errorCode, baseOffset }) => [errorCode, baseOffset]),
+    [
+      [0, 0],
+      [0, 1],
+      [0, 1],
+      [0, 0],
+      [ERROR.OUT_OF_ORDER_SEQUENCE_NUMBER, -1],
+    ],
+  )
+  await send(one, 'c', batchOf(['x'], { producerId, producerEpoch: 1, baseSequence: 0 }))
+  const fenced = await send(one, 'c', batchOf(['x'], { producerId, producerEpoch: 0, baseSequence: 2 }))
+  assert.equal(fenced.errorCode, ERROR.INVALID_PRODUCER_EPOCH)
+  const transactional = await one.call(initProducerIdApi, 4, { transactionalId: 'tx' })
+  assert.equal(transactional.errorCode, ERROR.INVALID_REQUEST)
 })
 
 test('pipelined requests are answered in order, acks=0 not at all, and a failed one closes the connection', async (t) => {

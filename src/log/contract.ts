@@ -139,6 +139,8 @@ export interface AppendOptions {
   recordCount?: number
   /** The batch's ArrayBuffer is not the caller's to give away: copy the bytes instead of transferring them. */
   copy?: boolean
+  /** Somebody else made the batch: the writer looks at every record of it, so that no reader meets one that cannot be read. */
+  isForeign?: boolean
 }
 
 export interface Log {

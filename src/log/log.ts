@@ -51,6 +51,7 @@ interface Queue {
   topicIds: string[]
   partitions: number[]
   batches: Uint8Array[]
+  foreign: boolean[]
   transfer: Set<ArrayBuffer>
 }
 interface KnownTopic extends TopicHandle {
@@ -188,6 +189,7 @@ class WriterLog implements Log {
       queue.topicIds.push(topic.id)
       queue.partitions.push(partition)
       queue.batches.push(bytes)
+      queue.foreign.push(options.isForeign === true)
       queue.transfer.add(bytes.buffer)
       this.pendingBytes = pendingBytes
       this.planFlush()
@@ -316,10 +318,10 @@ class WriterLog implements Log {
   }
 
   private post(): void {
-    const { waiting, topicIds, partitions, batches, transfer } = this.queue
+    const { waiting, topicIds, partitions, batches, foreign, transfer } = this.queue
     this.queue = emptyQueue()
     this.inFlight.push(waiting)
-    const message: ToWriter = { kind: 'append', nowMs: this.clock(), topicIds, partitions, batches }
+    const message: ToWriter = { kind: 'append', nowMs: this.clock(), topicIds, partitions, batches, foreign }
     this.worker.ref()
     this.worker.postMessage(message, [...transfer])
   }
@@ -392,7 +394,7 @@ class WriterLog implements Log {
   }
 }
 
-const emptyQueue = (): Queue => ({ waiting: [], topicIds: [], partitions: [], batches: [], transfer: new Set() })
+const emptyQueue = (): Queue => ({ waiting: [], topicIds: [], partitions: [], batches: [], foreign: [], transfer: new Set() })
 
 const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
 

@@ -21,9 +21,12 @@ import { logErrors, writeError } from './errors.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } from './partitionState.ts'
 import { Producers } from './producers.ts'
 import { LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, RECORD_COUNT_AT, readInt32, verifyBatch, writeInt32, writeInt64 } from './recordBatch.ts'
+import { RecordIndex, validateBatch } from './recordIndex.ts'
 import { type Cut, openSealed, type SealedSegment, Segment } from './segment.ts'
 import { indexPath, listSegments, logPath } from './segmentIndex.ts'
 
+/** For looking at foreign batches; what it points to is let go with the next one. */
+const scratch = new RecordIndex()
 /** So much may have to be read again on start to know the producers. */
 const SAVE_PRODUCERS_BYTES = 16 * 1024 * 1024
 
@@ -36,8 +39,12 @@ export class Append {
   /** Takes back what `Producers` noted. */
   undo: (() => void) | undefined
 
-  constructor(bytes: Uint8Array) {
+  /** Each record is looked at. */
+  readonly isForeign: boolean
+
+  constructor(bytes: Uint8Array, isForeign = false) {
     this.bytes = bytes
+    this.isForeign = isForeign
   }
 }
 
@@ -121,7 +128,7 @@ export class Partition {
       let segment = this.openActive(nowMs)
       let { nextOffset } = segment
       for (const append of appends) {
-        append.error = this.check(append.bytes)
+        append.error = this.check(append)
         const sent = append.error ?? this.sentBefore(append)
         if (sent === undefined) {
           if (this.mustRoll(segment, groupBytes, append.bytes.length, nowMs)) {
@@ -265,12 +272,16 @@ export class Partition {
     return { topic, partition, path, kind, cutBytes, position, offset, reason }
   }
 
-  private check(bytes: Uint8Array): StreamError | undefined {
+  private check({ bytes, isForeign }: Append): StreamError | undefined {
     const limitBytes = this.config['max.message.bytes']
     if (bytes.length > limitBytes) {
       return logErrors('LOG_BATCH_TOO_LARGE', { topic: this.options.topic, sizeBytes: bytes.length, limitBytes })
     }
     try {
+      if (isForeign) {
+        validateBatch(bytes, scratch)
+        return undefined
+      }
       // A damaged batch in the log would make recovery cut off everything behind it.
       const sizeBytes = verifyBatch(bytes, 0, bytes.length)
       const recordCount = readInt32(bytes, RECORD_COUNT_AT)

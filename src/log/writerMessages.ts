@@ -29,7 +29,7 @@ export type CallName = keyof Calls
 
 export type ToWriter =
   /** Item i: `batches[i]` goes to partition `partitions[i]` of topic `topicIds[i]`. */
-  | { kind: 'append'; nowMs: number; topicIds: string[]; partitions: number[]; batches: Uint8Array[] }
+  | { kind: 'append'; nowMs: number; topicIds: string[]; partitions: number[]; batches: Uint8Array[]; foreign: boolean[] }
   | { kind: 'call'; nowMs: number; id: number; name: CallName; args: unknown[] }
 
 export type FromWriter =

@@ -77,10 +77,10 @@ class Writer {
     this.commit()
   }
 
-  private collect({ topicIds, partitions, batches }: ToWriter & { kind: 'append' }): void {
+  private collect({ topicIds, partitions, batches, foreign }: ToWriter & { kind: 'append' }): void {
     this.messageCount++
     batches.forEach((bytes, i) => {
-      const append = new Append(bytes)
+      const append = new Append(bytes, foreign[i])
       this.appends.push(append)
       const topic = this.topicsById.get(topicIds[i])
       const partition = topic?.partitions[partitions[i]]

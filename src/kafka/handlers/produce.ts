@@ -1,4 +1,5 @@
-// Produce: each batch is looked at by its header, and goes to the log as it came. The log's writer checks its CRC and the sequence of its producer.
+// Produce: each batch is looked at by its header, and goes to the log as it came. The log's writer checks
+// CRC, records and the sequence of its producer.
 //
 // Invariants
 //   1. Appends of one connection reach the log in the order of the requests: nothing is awaited between a request's turn and its appends
@@ -55,7 +56,7 @@ async function produce(
     const entry = broker.appendGate.enter(batch.length)
     if (entry) await entry
     try {
-      const { first } = await broker.log.append(topic.name, index, batch, { copy: true })
+      const { first } = await broker.log.append(topic.name, index, batch, { copy: true, isForeign: true })
       return { index, baseOffset: first, logStartOffset: broker.log.topic(topic.name)?.partitions[index].startOffset ?? 0 }
     } finally {
       broker.appendGate.leave(batch.length)
