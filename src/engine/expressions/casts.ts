@@ -158,7 +158,8 @@ function toDecimal(from: SqlType, to: DecimalType): Convert {
   if (isTextKind(from.kind)) {
     return (text: string) => {
       const parsed = parseDecimal(text)
-      return parsed === undefined ? undefined : fitDecimal(parsed.scale, to)(parsed.value)
+      // Too many digits are an error of the text; only of a number they make NULL.
+      return parsed === undefined ? undefined : (fitDecimal(parsed.scale, to)(parsed.value) ?? undefined)
     }
   }
   if (isApproximateKind(from.kind)) {

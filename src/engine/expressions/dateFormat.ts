@@ -7,8 +7,9 @@ import { expressionErrors, shown } from './errors.ts'
 const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December']
 const WEEKDAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
 
-type Token = { letter: string; count: number } | { text: string }
-const LETTERS = 'yuMLdDHhkKmsSaEeQnNzZXxVO'
+/** `section`: where what is optional begins and ends. */
+type Token = { letter: string; count: number } | { text: string } | { section: '[' | ']' }
+const LETTERS = 'GyuYQqMLwWdDFEecaHhkKmsSAnNzZXxVO'
 
 /** @throws StreamError EXPRESSION_ARGUMENT_INVALID for a letter that means nothing */
 function tokensOf(pattern: string): Token[] {
@@ -41,10 +42,15 @@ function tokensOf(pattern: string): Token[] {
       tokens.push({ letter: unit, count })
       i += count
     } else {
-      addText(unit)
+      if (unit === '[' || unit === ']') tokens.push({ section: unit })
+      else addText(unit)
       i++
     }
   }
+  const depths = tokens.flatMap((token) => ('section' in token ? [token.section === '[' ? 1 : -1] : []))
+  let depth = 0
+  for (const step of depths) if ((depth += step) < 0) break
+  if (depth !== 0) throw invalid(pattern, 'a bracket has no partner')
   return tokens
 }
 const invalid = (pattern: string, reason: string) =>
@@ -74,6 +80,8 @@ const offsetText = (offsetMs: number, colon: string, zero: string): string => {
 
 function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } {
   if ('text' in token) return { part: () => token.text, unitMs: DAY_MS }
+  // What is optional is always there to be written.
+  if ('section' in token) return { part: () => '', unitMs: DAY_MS }
   const { letter, count } = token
   const ofDay = (part: Part) => ({ part, unitMs: DAY_MS })
   const ofTime = (unitMs: number, size: number, shift = 0) => ({
@@ -94,17 +102,35 @@ function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } 
     case 'L':
       return ofDay(({ days }) => {
         const { month } = civilOf(days)
-        return count <= 2 ? padded(month, count) : count === 3 ? MONTHS[month - 1].slice(0, 3) : MONTHS[month - 1]
+        return count <= 2 ? padded(month, count) : name(MONTHS[month - 1], count)
       })
+    case 'G':
+      return ofDay(({ days }) => (civilOf(days).year > 0 ? 'AD' : 'BC'))
+    case 'Y':
+      return ofDay(({ days }) => {
+        const { year } = weekOf(days)
+        return count === 2 ? padded(floorMod(year, 100), 2) : padded(year, count)
+      })
+    case 'w':
+      return ofDay(({ days }) => padded(weekOf(days).week, count))
+    case 'W':
+      return ofDay(({ days }) => {
+        const { day } = civilOf(days)
+        return padded(Math.floor((day - 1 + weekdayOf(days - day + 1)) / 7) + 1, count)
+      })
+    case 'F':
+      return ofDay(({ days }) => padded(((civilOf(days).day - 1) % 7) + 1, count))
     case 'Q':
+    case 'q':
       return ofDay(({ days }) => padded(Math.ceil(civilOf(days).month / 3), count))
     case 'd':
       return ofDay(({ days }) => padded(civilOf(days).day, count))
     case 'D':
       return ofDay(({ days }) => padded(dayOfYearOf(days), count))
     case 'E':
-      return ofDay(({ days }) => (count <= 3 ? WEEKDAYS[weekdayOf(days)].slice(0, 3) : WEEKDAYS[weekdayOf(days)]))
+      return ofDay(({ days }) => name(WEEKDAYS[weekdayOf(days)], Math.max(count, 3)))
     case 'e':
+    case 'c':
       return ofDay(({ days }) => padded(weekdayOf(days) + 1, count))
     case 'H':
       return ofTime(HOUR_MS, 24)
@@ -122,6 +148,8 @@ function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } 
       return ofTime(SECOND_MS, 60)
     case 'S':
       return { part: ({ timeMs, ns }) => fraction(timeMs, ns).padEnd(count, '0').slice(0, count), unitMs: 0 }
+    case 'A':
+      return { part: ({ timeMs }) => padded(timeMs, count), unitMs: 0 }
     case 'n':
       return { part: ({ timeMs, ns }) => padded((timeMs % 1000) * 1_000_000 + ns, count), unitMs: 0 }
     case 'N':
@@ -135,6 +163,14 @@ function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } 
     default:
       return ofDay(() => zoneName)
   }
+}
+/** Of three letters, whole, or of one. */
+const name = (whole: string, count: number): string => (count === 4 ? whole : whole.slice(0, count === 5 ? 1 : 3))
+/** Weeks as in the USA: from Sunday to Saturday, week 1 holds January 1. */
+function weekOf(days: number): { year: number; week: number } {
+  const saturday = days + 6 - weekdayOf(days)
+  const { year } = civilOf(saturday)
+  return { year, week: Math.floor((saturday - daysOf(year, 1, 1)) / 7) + 1 }
 }
 const fraction = (timeMs: number, ns: number): string => padded(timeMs % 1000, 3) + padded(ns, 6)
 
@@ -196,6 +232,7 @@ interface Parsed {
 export type ParseStyle = 'strict' | 'lenient'
 
 function groupOf(token: Token, next: Token | undefined, style: ParseStyle): string {
+  if ('section' in token) return token.section === '[' ? '(?:' : ')?'
   if ('text' in token) return `(${token.text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')})`
   const { letter, count } = token
   const names = (all: string[]) => `(${(count === 3 ? all.map((name) => name.slice(0, 3)) : all).join('|')})`
@@ -285,12 +322,14 @@ function read(parsed: Parsed, letter: string, count: number, text: string): void
 export function dateParser(pattern: string, style: ParseStyle): (text: string, zone?: Zone) => bigint | undefined {
   const tokens = tokensOf(pattern)
   const source = tokens.map((token, index) => groupOf(token, tokens[index + 1], style)).join('')
+  const groups = tokens.filter((token) => !('section' in token))
   const expression = new RegExp(style === 'strict' ? `^${source}$` : `^\\s*${source}`)
   return (text, zone) => {
     const match = expression.exec(text)
     if (match === null) return undefined
     const parsed: Parsed = { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0, fraction: '' }
-    for (const [index, token] of tokens.entries()) if ('letter' in token) read(parsed, token.letter, token.count, match[index + 1])
+    for (const [index, token] of groups.entries())
+      if ('letter' in token && match[index + 1] !== undefined) read(parsed, token.letter, token.count, match[index + 1])
     const localNs = resolve(parsed, style)
     if (localNs === undefined || zone === undefined) return localNs
     const localMs = Number(localNs / 1_000_000n)

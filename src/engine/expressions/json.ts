@@ -8,7 +8,7 @@ import { decimalText } from './decimal.ts'
 import { expressionErrors, shown } from './errors.ts'
 import type { Json, JsonPath } from './jsonPath.ts'
 import { evaluatePath, JsonReal, parseJsonPath } from './jsonPath.ts'
-import { doubleText } from './numbers.ts'
+import { bigDecimalText, doubleText } from './numbers.ts'
 import type { CallContext, FunctionTable, RowFunction } from './registry.ts'
 import { called, madeFrom, maybe, plain, plainMaybe, strict } from './registry.ts'
 
@@ -16,7 +16,7 @@ const needsExactNumbers = /\d[.eE]|\d{16}/
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown
 const exactNumbers: Reviver = (_key, value, { source }) => {
   if (typeof value !== 'number' || source === undefined) return value
-  if (/[.eE]/.test(source)) return new JsonReal(value)
+  if (/[.eE]/.test(source)) return new JsonReal(value, source)
   return Number.isSafeInteger(value) ? value : BigInt(source)
 }
 
@@ -44,9 +44,9 @@ const parseShared = rememberingParser()
 export function jsonText(value: Json): string {
   if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'bigint') return String(value)
   if (typeof value === 'string') return JSON.stringify(value)
-  if (value instanceof JsonReal) return doubleText(value.value)
+  if (value instanceof JsonReal) return bigDecimalText(value.source)
   if (Array.isArray(value)) return `[${value.map(jsonText).join(',')}]`
-  return `{${Object.entries(value).map(([key, one]) => `${JSON.stringify(key)}:${jsonText(one)}`).join(',')}}` // biome-ignore format: one thought
+  return sortedObjectText(Object.entries(value).map(([key, one]) => [key, jsonText(one)]))
 }
 const isScalar = (value: Json): boolean => typeof value !== 'object' || value === null || value instanceof JsonReal
 const scalarText = (value: Json): string => (typeof value === 'string' ? value : jsonText(value))
@@ -189,7 +189,18 @@ function writer(type: SqlType, timeZone: string): (value: unknown) => string {
       return orNull((value: bigint) => decimalText(value, type.scale))
     case 'FLOAT':
     case 'DOUBLE':
-      return orNull((value: number) => (Number.isFinite(value) ? text(value) : JSON.stringify(text(value))))
+      return orNull((value: number) => (Number.isFinite(value) ? bigDecimalText(doubleText(value)) : JSON.stringify(text(value))))
+    case 'TIMESTAMP':
+    case 'TIMESTAMP_LTZ': {
+      const isLocal = type.kind === 'TIMESTAMP_LTZ'
+      const utcText = textOf(type, 'UTC')
+      return orNull(
+        (value) =>
+          `"${utcText(value)
+            .replace(' ', 'T')
+            .replace(/\.?0+$/, trimmedFraction)}${isLocal ? 'Z' : ''}"`,
+      )
+    }
     case 'BINARY':
     case 'VARBINARY':
       return orNull((value: Uint8Array) => JSON.stringify(Buffer.from(value).toString('base64')))
@@ -203,18 +214,26 @@ function writer(type: SqlType, timeZone: string): (value: unknown) => string {
         type.kind === 'MAP' ? [type.key, type.value] : [type.element, { kind: 'INT', nullable: false }]
       const key = textOf(keyType, timeZone)
       const item = writer(valueType, timeZone)
-      return orNull((value: Map<unknown, unknown>) => objectText([...value].map(([k, v]) => [k === null ? 'null' : key(k), item(v)])))
+      return orNull((value: Map<unknown, unknown>) => sortedObjectText([...value].map(([k, v]) => [k === null ? 'null' : key(k), item(v)])))
     }
     case 'ROW': {
       const fields = type.fields.map((field) => writer(field.type, timeZone))
-      return orNull((value: unknown[]) => objectText(value.map((one, index) => [type.fields[index].name, fields[index](one)])))
+      return orNull((value: unknown[]) => sortedObjectText(value.map((one, index) => [type.fields[index].name, fields[index](one)])))
     }
     default:
       return orNull((value) => JSON.stringify(text(value)))
   }
 }
-const objectText = (entries: [string, string][]): string =>
-  `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',')}}`
+/** Zeros at the end go only from a fraction. */
+const trimmedFraction = (zeros: string, at: number, text: string): string =>
+  text.indexOf('.') >= 0 && at >= text.indexOf('.') ? '' : zeros
+
+/** Flink sorts the keys of every object that it writes. */
+const sortedObjectText = (entries: [string, string][]): string =>
+  `{${entries
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    .map(([key, value]) => `${JSON.stringify(key)}:${value}`)
+    .join(',')}}`
 
 /** Which arguments are JSON already: calls of JSON functions directly inside, as the plan marks them. */
 const rawArguments = (options: Record<string, unknown>): Set<number> => new Set((options.raw as number[] | undefined) ?? [])
@@ -231,7 +250,7 @@ function jsonObject({ argTypes, options, timeZone }: CallContext): RowFunction {
       if (args[i] === null) throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn: 'JSON_OBJECT', reason: 'a key is NULL' })
       if (args[i + 1] !== null || !absent) entries.set(args[i], writers[i + 1](args[i + 1]))
     }
-    return objectText([...entries].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+    return sortedObjectText([...entries])
   }
 }
 

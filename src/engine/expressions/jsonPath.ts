@@ -4,11 +4,14 @@
 import { expressionErrors, shown } from './errors.ts'
 
 export type Json = null | boolean | number | bigint | string | JsonReal | Json[] | { [key: string]: Json }
-/** A number that was written with a point or an exponent: 1.0 stays 1.0. */
+/** A number that was written with a point or an exponent: 1.50 stays 1.50. */
 export class JsonReal {
   readonly value: number
-  constructor(value: number) {
+  /** As it was written. */
+  readonly source: string
+  constructor(value: number, source: string) {
     this.value = value
+    this.source = source
   }
 }
 

@@ -39,6 +39,24 @@ export function floatText(value: number): string {
   return javaText(value.toExponential(8))
 }
 
+/** A number as Java's BigDecimal writes it: the digits stay as they are, only the exponent is made plain where it is small. */
+export function bigDecimalText(source: string): string {
+  const match = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(source)!
+  const [, sign, whole, fraction = '', exponentText = '0'] = match
+  const scale = fraction.length - Number(exponentText)
+  const digits = (whole + fraction).replace(/^0+(?=\d)/, '')
+  const isZero = /^0+$/.test(digits)
+  const front = isZero ? '' : sign
+  if (scale === 0) return front + digits
+  const exponent = digits.length - 1 - scale
+  if (scale > 0 && exponent >= -6) {
+    const padded = digits.padStart(scale + 1, '0')
+    return `${front}${padded.slice(0, -scale)}.${padded.slice(-scale)}`
+  }
+  const mantissa = digits.length > 1 ? `${digits[0]}.${digits.slice(1)}` : digits
+  return `${front}${mantissa}${exponent === 0 ? '' : `E${exponent < 0 ? '' : '+'}${exponent}`}`
+}
+
 const integerPattern = /^[ \t\r\n]*([+-]?)(\d*)(?:\.\d*)?[ \t\r\n]*$/
 /** An integer of that many bits; a fraction is cut. Undefined for other text, and out of range. */
 export function parseInteger(text: string, bits: number): bigint | undefined {

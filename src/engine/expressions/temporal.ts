@@ -166,7 +166,7 @@ function adder(type: SqlType, timeZone: string, months: boolean): Adder {
   }
   switch (type.kind) {
     case 'DATE':
-      return months ? (days: number, amount) => addMonths(days, amount) : (days: number, amount) => days + Math.floor(amount / DAY_MS)
+      return months ? (days: number, amount) => addMonths(days, amount) : (days: number, amount) => days + Math.trunc(amount / DAY_MS)
     case 'TIME':
       return months ? (ms: number) => ms : (ms: number, amount) => floorMod(ms + amount, DAY_MS)
     default:

@@ -1,11 +1,17 @@
 // Text functions. Lengths and positions count code points unless Flink counts UTF-16 units (LPAD, RPAD, OVERLAY).
 //
 // @source golden cases functions/*; Flink's BinaryStringDataUtil and SqlFunctionUtils
+import { isIntegerKind, isNumericKind } from '../../data/index.ts'
 import { utf8Of } from './bytes.ts'
 import { expressionErrors } from './errors.ts'
+import { parseDouble } from './numbers.ts'
 import { javaPattern } from './patterns.ts'
+import { printf } from './printf.ts'
 import type { CallContext, FunctionTable, RowFunction } from './registry.ts'
 import { called, madeFrom, maybe, plain, plainMaybe, strict } from './registry.ts'
+
+/** Java's hexadecimal floating point. */
+const hexadecimalPattern = /^\s*[+-]?0[xX][\da-fA-F]*\.?[\da-fA-F]+[pP][+-]?\d+[dDfF]?\s*$/
 
 /** What one function may make out of little: beyond it a row fails instead of the process. */
 const TEXT_LENGTH_MAX = 64 * 1024 * 1024
@@ -45,8 +51,8 @@ function substring(text: string, position: number, length = Number.MAX_SAFE_INTE
 
 /** Position of a text from 1, in code points; 0 where it does not occur. `from` counts from 1. */
 function position(search: string, text: string, from = 1): number {
-  if (from < 1) return 0
-  const startUnit = from === 1 ? 0 : slicePoints(text, 0, from - 1).length
+  if (search === '') return 1
+  const startUnit = from <= 1 ? 0 : slicePoints(text, 0, from - 1).length
   const at = text.indexOf(search, startUnit)
   return at < 0 ? 0 : (isSimple(text) ? at : codePointCount(text.slice(0, at))) + 1
 }
@@ -100,7 +106,8 @@ function trim(text: string, characters: string, leading: boolean, trailing: bool
 
 function overlay(text: string, replacement: string, start: number, length = replacement.length): string {
   if (start <= 0 || start > text.length) return text
-  return text.slice(0, start - 1) + replacement + text.slice(Math.max(start - 1 + length, 0))
+  // With a length below 1 Flink drops the rest.
+  return text.slice(0, start - 1) + replacement + (length > 0 ? text.slice(start - 1 + length) : '')
 }
 
 function translate(text: string | null, from: string | null, to: string | null): string | null {
@@ -217,6 +224,7 @@ export const textFunctions: FunctionTable = {
   RPAD: plainMaybe((text: string, length: number, filler: string) => pad('RPAD', text, length, filler)),
   ASCII: plain(ascii),
   CHR: plain(chr),
+  PRINTF: called(printf),
   SPLIT_INDEX: plainMaybe(splitIndex),
   SPLIT: plain(split),
   STR_TO_MAP: strict(({ literals }) => {
@@ -232,6 +240,11 @@ export const textFunctions: FunctionTable = {
         index >= 1n && index <= parts.length ? parts[Number(index) - 1] : null,
   ),
   IS_ALPHA: called(() => (value) => typeof value === 'string' && /^\p{L}+$/u.test(value)),
-  IS_DIGIT: called(() => (value) => value !== null && (typeof value === 'string' ? /^\p{Nd}+$/u.test(value) : /^\d+$/.test(String(value)))),
-  IS_DECIMAL: called(() => (value) => value !== null && (typeof value !== 'string' || /^[+-]?\d*\.?\d+$/.test(value))),
+  // Of a number they look at the type alone: a negative INT, and NULL, is "only digits".
+  IS_DIGIT: called(({ argTypes: [type] }) =>
+    isNumericKind(type.kind) ? () => isIntegerKind(type.kind) : (text) => text !== null && /^\p{Nd}+$/u.test(text),
+  ),
+  IS_DECIMAL: called(({ argTypes: [type] }) =>
+    isNumericKind(type.kind) ? () => true : (text) => text !== null && (parseDouble(text) !== undefined || hexadecimalPattern.test(text)),
+  ),
 }

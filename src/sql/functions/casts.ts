@@ -55,7 +55,10 @@ export function castExpr(expr: Expr, target: SqlType, safe: boolean, span?: Span
   const type = withNullable(target, expr.type.nullable || safe)
   if (expr.type.kind === 'NULL' || (expr.kind === 'literal' && expr.value === null))
     return { kind: 'literal', value: null, type: withNullable(type, true) }
-  if (sameType(expr.type, type)) return safe && !expr.type.nullable ? { ...expr, type } : expr
+  if (sameType(expr.type, type)) {
+    const isRenamed = formatType(withNullable(expr.type, type.nullable)) !== formatType(type)
+    return isRenamed || (safe && !expr.type.nullable) ? { ...expr, type } : expr
+  }
   const cast: Expr = { kind: 'call', fn: safe ? 'TRY_CAST' : 'CAST', args: [expr], type }
   if (span) cast.span = span
   return cast

@@ -22,7 +22,20 @@ export { commonType, decimalResult, decimalSizeOf, sameType } from './typing.ts'
 
 const namedSpecs = [...concatSpecs, ...mathSpecs, ...textSpecs, ...temporalSpecs, ...collectionSpecs, ...jsonSpecs]
 /** Operators that are also called by name. */
-const namedOperators = ['MOD', 'IF', 'COALESCE', 'IFNULL', 'NULLIF', 'GREATEST', 'LEAST', 'ROW', 'ARRAY', 'MAP', 'TYPEOF']
+const namedOperators = [
+  'MOD',
+  'IF',
+  'COALESCE',
+  'IFNULL',
+  'NULLIF',
+  'GREATEST',
+  'LEAST',
+  'ROW',
+  'ARRAY',
+  'MAP',
+  'TYPEOF',
+  'CURRENT_DATABASE',
+]
 const specs = new Map<string, AnySpec>([...operatorSpecs, ...namedSpecs].map((spec) => [spec.name, spec]))
 
 const aliases: Record<string, string> = {

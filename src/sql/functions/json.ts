@@ -39,6 +39,8 @@ function resolveJsonValue(args: Expr[], info: CallInfo): Expr {
 function resolveJsonQuery(args: Expr[], info: CallInfo): Expr {
   textAndPath('JSON_QUERY', args, info)
   const returning = (info.options?.returning as SqlType | undefined) ?? t.string()
+  const isPossible = isTextKind(returning.kind) || (returning.kind === 'ARRAY' && isTextKind(returning.element.kind))
+  if (!isPossible) throw badArguments('JSON_QUERY', args, info, 'RETURNING STRING or RETURNING ARRAY<STRING>')
   return call('JSON_QUERY', args, { ...returning, nullable: true }, info)
 }
 

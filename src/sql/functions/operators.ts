@@ -1,6 +1,7 @@
 // Operators and conditionals: comparison, logic, arithmetic, CASE and its relatives, constructors and element access.
 import type { SqlType } from '../../data/index.ts'
 import { formatType, isApproximateKind, isNumericKind, isTextKind, t, withNullable } from '../../data/index.ts'
+import { DEFAULT_DATABASE } from '../catalog.ts'
 import type { Expr } from '../plan.ts'
 import { castExpr } from './casts.ts'
 import type { AnySpec, CallInfo } from './signature.ts'
@@ -26,15 +27,24 @@ export function comparable(args: Expr[]): Expr[] | undefined {
   return args.map((arg) => brought(arg, target))
 }
 
+const isRow = (expr: Expr): expr is Extract<Expr, { kind: 'call' }> => expr.kind === 'call' && expr.fn === 'ROW'
+
+function resolveComparison(name: string, ordered: boolean, args: Expr[], info: CallInfo): Expr {
+  const [left, right] = args
+  // (a, b) = (c, d) is a = c AND b = d, also where one of them is NULL.
+  if (name === 'EQUALS' && args.length === 2 && isRow(left) && isRow(right) && left.args.length === right.args.length) {
+    const pairs = left.args.map((one, i) => resolveComparison(name, ordered, [one, right.args[i]], info))
+    return call('AND', pairs, booleanOf(pairs), info)
+  }
+  const resolved = args.length === 2 ? comparable(args) : undefined
+  const unordered = resolved && ['MAP', 'ROW', 'ARRAY', 'MULTISET'].includes(resolved[0].type.kind)
+  if (resolved === undefined || (ordered && unordered)) throw badArguments(name, args, info, 'two values of comparable types')
+  return call(name, resolved, name.startsWith('IS_') ? t.boolean(false) : booleanOf(resolved), info)
+}
+
 const comparison = (name: string, ordered: boolean): AnySpec => ({
   name,
-  resolve(args, info) {
-    const resolved = args.length === 2 ? comparable(args) : undefined
-    const unordered = resolved && ['MAP', 'ROW', 'ARRAY', 'MULTISET'].includes(resolved[0].type.kind)
-    if (resolved === undefined || (ordered && unordered)) throw badArguments(name, args, info, 'two values of comparable types')
-    const result = name.startsWith('IS_') ? t.boolean(false) : booleanOf(resolved)
-    return call(name, resolved, result, info)
-  },
+  resolve: (args, info) => resolveComparison(name, ordered, args, info),
 })
 
 const logical = (name: string): AnySpec => ({
@@ -129,9 +139,7 @@ function resolveIf(args: Expr[], info: CallInfo): Expr {
   const common = commonType([args[1].type, args[2].type])
   if (common === undefined) throw invalid()
   const resolved = [condition, brought(args[1], common), brought(args[2], common)]
-  // Text keeps the type of the first branch, as Flink says it; its value is not cut.
-  const declared = isTextKind(common.kind) && args[1].type.kind !== 'NULL' ? args[1].type : common
-  return call('IF', resolved, withNullable(declared, anyNullable(args)), info)
+  return call('IF', resolved, withNullable(common, anyNullable(args)), info)
 }
 
 function resolveConcat(args: Expr[], info: CallInfo): Expr {
@@ -241,8 +249,17 @@ function resolveOverlaps(args: Expr[], info: CallInfo): Expr {
 /** Known when the query is planned. */
 function resolveTypeOf(args: Expr[], info: CallInfo): Expr {
   if (args.length < 1 || args.length > 2) throw badArguments('TYPEOF', args, info, 'TYPEOF(value)')
-  return { kind: 'literal', value: formatType(args[0].type), type: t.string() }
+  const isFull = args[1]?.kind === 'literal' && args[1].value === true
+  const text = formatType(args[0].type)
+  return { kind: 'literal', value: isFull ? text : shortened(text), type: t.string() }
 }
+
+/** Flink's summary of a type. */
+const shortened = (type: string): string =>
+  type
+    .replaceAll('VARCHAR(2147483647)', 'STRING')
+    .replaceAll('VARBINARY(2147483647)', 'BYTES')
+    .replace(/TIMESTAMP(\(\d\)) WITH LOCAL TIME ZONE/g, 'TIMESTAMP_LTZ$1')
 
 function resolveUnaryMinus(args: Expr[], info: CallInfo): Expr {
   const [arg] = args
@@ -301,10 +318,17 @@ export const operatorSpecs: AnySpec[] = [
   { name: 'FIELD', resolve: resolveField },
   { name: 'OVERLAPS', resolve: resolveOverlaps },
   { name: 'TYPEOF', resolve: (args, info) => resolveTypeOf(args, info) },
+  {
+    name: 'CURRENT_DATABASE',
+    resolve: (args, info) => {
+      if (args.length > 0) throw badArguments('CURRENT_DATABASE', args, info, 'CURRENT_DATABASE()')
+      return { kind: 'literal', value: DEFAULT_DATABASE, type: t.string(false) }
+    },
+  },
 ]
 
 // CONCAT(a, b, …) as a function joins texts of any number.
 export const concatSpecs: AnySpec[] = [
   fn('CONCAT', [variadic(p.text, p.text)], ifArgs(t.string())),
-  fn('CONCAT_WS', [variadic(p.text, p.text)], (args) => t.string(args[0].type.nullable)),
+  fn('CONCAT_WS', [variadic(p.text, p.text)], ifArgs(t.string())),
 ]

@@ -34,7 +34,7 @@ function resolveTimestampAdd(args: Expr[], info: CallInfo): Expr {
     throw badArguments('TIMESTAMPADD', args, info, 'TIMESTAMPADD(unit, INTEGER, date or timestamp)')
   }
   const [count] = args.map((arg) => arg)
-  const type = point.type.kind === 'DATE' && unitsOfTime.has(info.options?.unit as string) ? t.timestamp(0) : point.type
+  const type = point.type.kind === 'DATE' && unitsOfTime.has(info.options?.unit as string) ? t.timestamp(6) : point.type
   const base =
     type === point.type ? point : ({ kind: 'call', fn: 'CAST', args: [point], type: { ...type, nullable: point.type.nullable } } as Expr)
   const brought: Expr =
