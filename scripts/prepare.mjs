@@ -42,7 +42,7 @@ export async function prepare(options) {
     ['package.json', 'package-lock.json', 'console/package.json'],
     () => existsSync(join(root, 'node_modules')) && findNode() !== undefined,
     () => {
-      console.log('Installing dependencies (once, about 20 seconds) …')
+      console.error('Installing dependencies (once, about 20 seconds) …')
       const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
       // Not `npm ci`: it refuses a lock file that lacks optional packages of platforms that the registry did not have.
       const result = spawnSync(npm, ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
@@ -67,7 +67,7 @@ export function buildConsole() {
     ['console/src', 'console/index.html', 'console/vite.config.ts', 'console/package.json', 'console/public', 'src/serve/contract.ts'],
     () => existsSync(join(root, 'console/dist/index.html')),
     () => {
-      console.log('Building the console (once, about 10 seconds) …')
+      console.error('Building the console (once, about 10 seconds) …')
       const result = spawnSync(findNode(), [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn'], {
         cwd: join(root, 'console'),
         stdio: 'inherit',
