@@ -342,7 +342,7 @@ function whyQuiet(facts: QueryFacts): WhyFinding[] {
 
 const behindBy = ({ topic, behind, recordCount }: WhySource): WhyFinding => ({
   code: 'BEHIND',
-  fact: `It is behind by ${count(behind, 'record')} of ${recordCount} in topic "${topic}".`,
+  fact: `It is behind by ${count(behind, 'record')} of ${recordCount.toLocaleString('en-US')} in topic "${topic}".`,
   next: 'Wait while it catches up; if the number grows, more comes in than it can take.',
 })
 

@@ -65,6 +65,40 @@ describe('the published package', () => {
     assert.match(stderr, /needs Node 24\.6 or newer; this one is/)
   })
 
+  test('tests of a project: the command, and millrace/testing with types', () => {
+    mkdirSync(join(folder, 'shop/tests'), { recursive: true })
+    const events = '{"id":"a","page":"/","n":2,"ts":"2026-03-01 00:00:00.000"}'
+    const golden = `-- One event.\n--- input events\n${events}\n--- use pipelines\n--- expect counts\n["/", 1, 2]\n`
+    writeFileSync(join(folder, 'shop/tests/counts.test'), golden)
+    assert.match(npm(['exec', '--offline', '--', 'millrace', 'test', 'shop'], folder), /1 passed, 0 failed/)
+    writeFileSync(
+      join(folder, 'shop/counts.spec.mts'),
+      `import { testPipeline } from 'millrace/testing'
+const { rows } = await testPipeline<{ page: string; total: number }>({ use: 'shop/pipelines', table: 'counts', inputs: { events: [${events}, '@crash'] } })
+const total: number = rows[0].total
+await testPipeline('shop/tests/counts.test')
+console.log('total', total)
+`,
+    )
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const args = [
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2022',
+      '--skipLibCheck',
+      'false',
+      '--types',
+      '',
+      'shop/counts.spec.mts',
+    ]
+    const types = spawnSync(process.execPath, [tsc, ...args], { cwd: folder, encoding: 'utf8' })
+    assert.equal(types.status, 0, types.stdout)
+    const spec = spawnSync(process.execPath, ['shop/counts.spec.mjs'], { cwd: folder, encoding: 'utf8' })
+    assert.equal(spec.stdout, 'total 2\n', spec.stderr)
+  })
+
   test('config imports defineConfig, with types; a project runs and stops', async () => {
     writeFileSync(
       join(folder, 'shop/millrace.config.ts'),

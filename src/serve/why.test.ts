@@ -1,0 +1,126 @@
+// What facts mean: situations that a real process shows only after a while. The others are in test/why.test.ts.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { QueryInsight } from '../jobs/index.ts'
+import { explainWhy, type LogReader } from './why.ts'
+
+type Live = NonNullable<QueryInsight['live']>
+const nowMs = Date.parse('2026-03-01T12:00:00Z')
+const emptyLog: LogReader = { topic: () => undefined, readMessages: () => [] }
+/** A log whose topics all have one record, made this long ago. */
+const logWith = (agoMs: number): LogReader => ({
+  topic: (name) => (name.endsWith('.invalid') ? undefined : ({ name, id: '', config: {}, partitions: [] } as never)),
+  readMessages: () => [{ partition: 0, offset: 0, timestampMs: nowMs - agoMs, key: null, value: null, headers: [] }],
+})
+
+const node = (id: number, kind: string, more: Partial<Live['nodes'][number]> = {}): Live['nodes'][number] => ({
+  id,
+  node: kind,
+  label: `${kind} …`,
+  columns: ['k'],
+  inputs: id === 0 ? [] : [id - 1],
+  rowsIn: 10,
+  rowsOut: 10,
+  lateRows: 0,
+  failedRows: 0,
+  watermarkMs: 50_000,
+  isProcessingTime: false,
+  samples: [],
+  lateSamples: [],
+  ...more,
+})
+const insight = (live: Partial<Live>): QueryInsight => ({
+  id: 'q',
+  state: 'running',
+  changelog: 'append',
+  live: {
+    jobId: 'job-1',
+    queryId: 'q',
+    state: 'running',
+    rowsIn: 10,
+    rowsOut: 0,
+    lateRows: 0,
+    failedRows: 0,
+    watermarkMs: 50_000,
+    nodes: [node(0, 'scan', { table: 't' })],
+    sources: [source([[10, 10]])],
+    ...live,
+  },
+})
+const source = (partitions: [offset: number, endOffset: number][]): Live['sources'][number] => ({
+  table: 't',
+  topic: 't',
+  startup: 'earliest-offset',
+  undecodedRows: 0,
+  partitions: partitions.map(([offset, endOffset], partition) => ({ partition, offset, startOffset: 0, endOffset })),
+})
+const codes = (query: QueryInsight, log = emptyLog) => explainWhy(query, log, nowMs).findings.map(({ code }) => code)
+
+test('behind: by how many records, before anything was read and while it catches up', () => {
+  const why = explainWhy(
+    insight({ rowsIn: 0, nodes: [node(0, 'scan', { table: 't', rowsIn: 0, rowsOut: 0 })], sources: [source([[0, 1_234]])] }),
+    emptyLog,
+    nowMs,
+  )
+  assert.equal(why.verdict, 'It is behind by 1,234 records of 1,234 in topic "t".')
+  assert.equal(why.sources[0].behind, 1_234)
+  assert.deepEqual(codes(insight({ rowsOut: 5, lastOutMs: nowMs, sources: [source([[1, 5_000]])] })), ['OK', 'BEHIND'])
+})
+
+test('a partition behind the others holds them back; an idle one does not', () => {
+  const partitions = (idle: boolean) => [
+    { partition: 0, watermarkMs: 100_000, idle: false },
+    { partition: 1, watermarkMs: 50_000, idle },
+  ]
+  const nodes = (idle: boolean) => [
+    node(0, 'scan', { table: 't' }),
+    node(1, 'watermark', { partitions: partitions(idle), watermarkMs: idle ? 100_000 : 50_000 }),
+    node(2, 'windowAggregate', {
+      rowsOut: 0,
+      operator: { openWindows: [{ startMs: 60_000, endMs: 120_000, rows: 1, firesAtMs: 119_999 }] },
+    }),
+  ]
+  const query = (idle: boolean) =>
+    insight({
+      nodes: nodes(idle),
+      sources: [
+        source([
+          [5, 5],
+          [5, 5],
+        ]),
+      ],
+    })
+  assert.deepEqual(codes(query(false)), ['PARTITION_BEHIND', 'WINDOW_OPEN'])
+  assert.match(explainWhy(query(false), emptyLog, nowMs).verdict, /Partition 1 of topic "t" holds event time back/)
+  const idle = explainWhy(query(true), emptyLog, nowMs)
+  assert.deepEqual([idle.findings[0].code, idle.windows[0].missingMs], ['WINDOW_OPEN', 19_999])
+  assert.deepEqual(
+    idle.sources[0].partitions.map(({ isIdle, holdsBack }) => [isIdle, holdsBack]),
+    [
+      [false, false],
+      [true, false],
+    ],
+  )
+})
+
+test('silence after output: the source is quiet since, a worker that does not answer, all rows late', () => {
+  const quiet = insight({ rowsOut: 3, lastInMs: nowMs - 60_000, lastOutMs: nowMs - 60_000 })
+  assert.deepEqual(codes(quiet, logWith(60_000)), ['SOURCE_QUIET'])
+  assert.match(
+    explainWhy(quiet, logWith(60_000), nowMs).verdict,
+    /put out 3 rows, the last 60 s ago\. All is read, and nothing was produced since 2026-03-01 11:59:00/,
+  )
+  assert.deepEqual(codes({ ...quiet, live: undefined }), ['NOT_ANSWERING'])
+  const late = insight({ nodes: [node(0, 'scan', { table: 't' }), node(1, 'windowAggregate', { lateRows: 10, rowsOut: 0 })] })
+  assert.deepEqual(codes(late), ['ROWS_LATE'])
+})
+
+test('a window by the clock of the machine needs no events', () => {
+  const operator = { openWindows: [{ startMs: nowMs - 5_000, endMs: nowMs + 5_000, rows: 1, firesAtMs: nowMs + 4_999 }] }
+  const why = explainWhy(
+    insight({ nodes: [node(0, 'scan', { table: 't' }), node(1, 'windowAggregate', { rowsOut: 0, isProcessingTime: true, operator })] }),
+    emptyLog,
+    nowMs,
+  )
+  assert.deepEqual([why.findings.length, why.windows[0].clock, why.windows[0].missingMs], [1, 'processing', 4_999])
+})
