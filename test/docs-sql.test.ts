@@ -2,10 +2,8 @@
 // writes today's results into the pages: the diff is the review.
 import assert from 'node:assert/strict'
 import { globSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { aggregateFunctionNames } from '../src/sql/aggregates.ts'
-import { scalarFunctionNames } from '../src/sql/index.ts'
 import { readExamples, updatedPage } from './docsSql.ts'
 
 const folder = join(import.meta.dirname, '..', 'docs')
