@@ -11,7 +11,7 @@ import { type Field, formatType, type SqlType, withNullable } from '../src/data/
 import { type GoldenFile, type PlayMode, parseGoldenFile, play } from '../src/engine/golden/index.ts'
 import { applyStatement, bindStatement, Catalog, explainPlan, parseScript } from '../src/sql/index.ts'
 
-export interface Example {
+interface Example {
   /** From 1: of the fence or the table row. */
   line: number
   sql: string
@@ -31,7 +31,7 @@ interface Fence {
   text: string
 }
 
-export function fencesOf(page: string): Fence[] {
+function fencesOf(page: string): Fence[] {
   const fences: Fence[] = []
   let open: Fence | undefined
   for (const [i, line] of page.split('\n').entries()) {
@@ -46,7 +46,8 @@ export function fencesOf(page: string): Fence[] {
   return fences
 }
 
-const FUNCTION_HEADER = /^\| Function \| Meaning \| Example \| Result \|$/
+/** `over`: a table of the page from which the examples, aggregates then, are selected. */
+const FUNCTION_HEADER = /^\| (?:Function|Rule) \| Meaning \| Example(?: over `(\w+)`)? \| Result \|$/
 
 /** Cells of a row of a table; `\|` inside of a cell is a bar. */
 const cellsOf = (line: string): string[] =>
@@ -122,7 +123,7 @@ function run(
 
 const isErrorText = (text: string): boolean => /^[A-Z_]+: /.test(text)
 
-export function errorText(error: unknown): string {
+function errorText(error: unknown): string {
   if (!isStreamError(error)) throw error
   const cause = error.code === 'ROW_FAILED' && isStreamError(error.cause) ? error.cause : error
   return `${cause.code}: ${cause.message.replace(/^line \d+, column \d+: /, '')}\n${cause.hint}`
@@ -131,7 +132,7 @@ export function errorText(error: unknown): string {
 type Played = ReturnType<typeof play>
 
 /** The golden file of a query: also the way to compare an example with Flink. */
-export function goldenText(sql: string, inputs: Map<string, string>): string {
+function goldenText(sql: string, inputs: Map<string, string>): string {
   const sections = [...inputs].filter(([name]) => new RegExp(`\\b${name}\\b`).test(sql)).map(([name, rows]) => `--- input ${name}\n${rows}`)
   return `-- An example of the manual.\n${sections.join('')}--- sql\n${sql}\n--- expect\n`
 }
@@ -158,7 +159,7 @@ function latest(sql: string): string {
 // ---------------------------------------------------------------- printing
 
 /** A value in the form of golden files, as the pages print it. `quoted`: text in quotes, as inside of collections. */
-export function valueText(value: unknown, type: SqlType, quoted: boolean): string {
+function valueText(value: unknown, type: SqlType, quoted: boolean): string {
   if (value === null || value === undefined) return 'NULL'
   const isText = (one: SqlType): boolean => one.kind === 'CHAR' || one.kind === 'VARCHAR'
   const entries = (key: SqlType, item: (one: unknown) => string): string =>
@@ -206,7 +207,8 @@ function resultText({ rows, changes, fields }: Played, asChanges: boolean): stri
   return tableText(names, rows.map(texts), numeric)
 }
 
-export function tableText(columns: readonly string[], rows: readonly (readonly string[])[], numeric: readonly boolean[] = []): string {
+function tableText(columns: readonly string[], rows: readonly (readonly string[])[], numeric: readonly boolean[] = []): string {
+  if (rows.length === 1 && rows[0].length === 1 && rows[0][0].includes('\n')) return rows[0][0]
   const widths = columns.map((name, i) => rows.reduce((width, row) => Math.max(width, row[i].length), name.length))
   const line = (row: readonly string[]): string =>
     row
@@ -217,16 +219,26 @@ export function tableText(columns: readonly string[], rows: readonly (readonly s
 }
 
 const typeText = (type: SqlType): string =>
-  formatType(withNullable(type, true)).replaceAll('VARCHAR(2147483647)', 'STRING').replaceAll('VARBINARY(2147483647)', 'BYTES')
+  formatType(withNullable(type, true))
+    .replaceAll('VARCHAR(2147483647)', 'STRING')
+    .replaceAll('VARBINARY(2147483647)', 'BYTES')
+    .replace(/TIMESTAMP(\(\d\)) WITH LOCAL TIME ZONE/g, 'TIMESTAMP_LTZ$1')
 
 // ---------------------------------------------------------------- tables of functions
 
 function functionExamples(page: string): Example[] {
   const examples: Example[] = []
+  const fences = fencesOf(page)
+  const inputs = new Map(fences.flatMap(({ language, name, text }) => (language === 'json' && name !== '' ? [[name, text] as const] : [])))
+  const declared = fences.map(({ language, text }) => (language === 'sql' && /^CREATE TABLE[^;]*;\n$/.test(text) ? text : '')).join('')
   let isTable = false
+  let from = ''
   for (const [i, line] of page.split('\n').entries()) {
-    if (FUNCTION_HEADER.test(line)) isTable = true
-    else if (!line.startsWith('|')) isTable = false
+    const header = FUNCTION_HEADER.exec(line)
+    if (header) {
+      isTable = true
+      from = header[1] === undefined ? '' : ` FROM ${header[1]}`
+    } else if (!line.startsWith('|')) isTable = false
     else if (isTable && !/^\|[-| ]+$/.test(line)) {
       const [functionColumn, , example, result] = cellsOf(line)
       const results = codesOf(result ?? '')
@@ -236,7 +248,7 @@ function functionExamples(page: string): Example[] {
           line: i + 1,
           sql,
           expected: results[index] ?? '',
-          actual: expressionText(sql),
+          actual: expressionText(sql, from, declared, inputs),
           functionColumn,
           place: { from: i, to: i, index },
         })
@@ -247,9 +259,9 @@ function functionExamples(page: string): Example[] {
 }
 
 /** The expression's value as code, its type behind it where the value alone does not tell; or the error's code. */
-function expressionText(expression: string): string {
+function expressionText(expression: string, from: string, declared: string, inputs: Map<string, string>): string {
   try {
-    const { rows, fields } = playQuery(`SELECT ${expression} AS v;`, new Map())
+    const { rows, fields } = playQuery(from === '' ? `SELECT ${expression} AS v;` : `${declared}SELECT ${expression} AS v${from};`, inputs)
     const [{ type }] = fields as [Field]
     const text = valueText(rows[0][0], type, true)
     const told = ['INT', 'BOOLEAN', 'CHAR', 'VARCHAR', 'VARBINARY'].includes(type.kind) && text !== 'NULL'

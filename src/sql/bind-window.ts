@@ -64,6 +64,9 @@ export function bindWindowFunction(
   const missing = INTERVALS[fn].find((name) => name !== 'OFFSET' && !args.has(name))
   if (missing !== undefined) throw refuse(`the argument ${missing} is missing`)
   const env: Env = { context, scope: scopeOf(input) }
+  // The older HOP in GROUP BY takes any size, as in Flink.
+  if (fn === 'HOP' && intervalMs('SLIDE') > 0 && intervalMs('SIZE') % intervalMs('SLIDE') !== 0)
+    throw refuse('the size must be a multiple of the slide')
   const window = planWindow(fn, input.fields[timeColumn], context, {
     sizeMs: intervalMs(fn === 'SESSION' ? 'GAP' : 'SIZE'),
     stepMs: fn === 'HOP' ? intervalMs('SLIDE') : fn === 'CUMULATE' ? intervalMs('STEP') : undefined,
@@ -135,7 +138,6 @@ export function planWindow(
 ): PlanWindow {
   if (sizeMs <= 0 || (stepMs !== undefined && stepMs <= 0)) throw refuse('its intervals must be longer than 0')
   if (kind === 'CUMULATE' && sizeMs % stepMs! !== 0) throw refuse('the size must be a multiple of the step')
-  if (kind === 'HOP' && sizeMs % stepMs! !== 0) throw refuse('the size must be a multiple of the slide')
   if (Math.abs(offsetMs) >= (kind === 'HOP' ? stepMs! : sizeMs))
     throw refuse(`the offset must be shorter than the ${kind === 'HOP' ? 'slide' : 'size'}`)
   const isLocal = time.timeAttribute === 'processing' || time.type.kind === 'TIMESTAMP_LTZ'

@@ -143,7 +143,9 @@ const withRank = (input: Plan, name: string, rank: number): Plan =>
 /** @throws StreamError  SQL_OVER_UNSUPPORTED for what no stream can compute */
 export function checkOver(over: Node<'over'>): void {
   const unsupported = (reason: string, instead: string): Error => sqlErrors('SQL_OVER_UNSUPPORTED', { reason, instead, span: over.span })
-  const { orderBy, frame } = over
+  const { orderBy, frame, aggregates } = over
+  const ranking = aggregates.find(({ fn }) => ['RANK', 'DENSE_RANK', 'PERCENT_RANK', 'CUME_DIST', 'NTILE'].includes(fn))
+  if (ranking !== undefined) throw unsupported(`${ranking.fn} is not computed row by row`, 'Use ROW_NUMBER(), or COUNT(*) OVER (…).')
   if (orderBy.length === 0) throw unsupported('it has no ORDER BY', 'Order it by a time attribute, or use GROUP BY.')
   if (frame.timeOrdered && orderBy[0].descending) throw unsupported('it is ordered by time, latest first', 'Order by time ascending.')
   if (!frame.timeOrdered && frame.preceding !== undefined)
