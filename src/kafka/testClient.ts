@@ -79,6 +79,7 @@ export class TestClient {
 
   /** Sends a request and gives its answer; rejects if the connection ends first. */
   call<Q, S>(api: Api<Q, S>, version: number, request: Encodable<Q>): Promise<S> {
+    if (this.isClosed) return Promise.reject(new Error('connection closed'))
     const id = ++this.lastId
     for (const part of requestFrame(api, version, id, request)) this.socket.write(part)
     const isFlexible = version >= api.flexibleFrom && api.key !== 18
