@@ -11,7 +11,7 @@
 import type { Socket } from 'node:net'
 import { isStreamError } from '../base/index.ts'
 import type { Broker, Handler, RequestContext } from './broker.ts'
-import { ERROR, kafkaErrors } from './errors.ts'
+import { ERROR, KafkaError, kafkaErrors } from './errors.ts'
 import { kafkaMetrics } from './limits.ts'
 import { assertEnd } from './schema.ts'
 import { WireReader, WireWriter } from './wire.ts'
@@ -77,7 +77,7 @@ export class Connection {
 
   private fail(error: unknown): void {
     if (this.isClosed) return
-    const code = isStreamError(error) ? error.code : 'INTERNAL'
+    const code = isStreamError(error) ? error.code : error instanceof KafkaError ? `ERROR_${error.code}` : 'INTERNAL'
     kafkaMetrics.closed.inc({ code })
     const fields = { client: this.clientHost, code }
     const message = `connection of a Kafka client closed: ${error instanceof Error ? error.message : String(error)}`
