@@ -145,6 +145,7 @@ export class Job {
           columns: tap.pick.map((at) => rows.columns[at]),
           watermarkAfter: -Infinity,
           processingTimeMs: nowMs,
+          kinds: rows.kinds,
         }
         this.guarded(tap.query, () => tap.query.graph.push(tap.source, rows.partition, batch))
       }

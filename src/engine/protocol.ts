@@ -16,6 +16,8 @@ export interface SourceSpec {
   formatOptions: Record<string, string>
   onError: 'dead-letter' | 'fail'
   startup: 'earliest-offset' | 'latest-offset'
+  /** 'upsert-kafka': a record without a value deletes the row of its key. `raw` keys hold the text of the one column `keyColumn`. */
+  upsert?: { keyFormat: 'json' | 'raw'; keyColumn: string }
 }
 
 export type SinkSpec =

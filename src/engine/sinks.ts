@@ -1,7 +1,7 @@
 // Where a query's changes go: to a view on the main thread, to a topic as record batches, to a caller, or nowhere.
 //
 // Small results of one step are gathered and leave together in `flush`, so that a step costs one message for each query.
-import { type Batch, DELETE, INSERT, isRetraction, UPDATE_BEFORE, valueAt } from '../data/index.ts'
+import { type Batch, INSERT, isRetraction, UPDATE_AFTER, UPDATE_BEFORE, valueAt } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
 import { BatchBuilder, noHeaders, partitionOf } from '../log/index.ts'
 import { formatValue } from './expressions/index.ts'
@@ -67,8 +67,11 @@ class TopicSink implements Sink {
     const timestampMs = originMs ?? batch.processingTimeMs
     for (let row = 0; row < batch.rowCount; row++) {
       const kind = batch.kinds?.[row] ?? INSERT
-      if (kind === UPDATE_BEFORE || (isRetraction(kind) && !upsert)) continue
+      if (isRetraction(kind) && !upsert) continue
       const key = keyOf(row)
+      // An update is one record. A -U whose +U a filter took away is a deletion, as in Flink's upsert-kafka.
+      if (kind === UPDATE_BEFORE && batch.kinds?.[row + 1] === UPDATE_AFTER && row + 1 < batch.rowCount && sameBytes(key, keyOf(row + 1)))
+        continue
       const partition = key ? partitionOf(key, partitionCount) : this.rowCount++ % partitionCount
       if (this.skip[partition] > 0) {
         this.skip[partition]--
@@ -76,7 +79,7 @@ class TopicSink implements Sink {
       }
       let builder = this.builders.get(partition)
       if (!builder) this.builders.set(partition, (builder = new BatchBuilder()))
-      if (kind === DELETE) builder.appendRecord(key, null, 0, 0, noHeaders, timestampMs)
+      if (isRetraction(kind)) builder.appendRecord(key, null, 0, 0, noHeaders, timestampMs)
       else builder.appendRecord(key, values.bytes, values.starts[row], values.ends[row], noHeaders, timestampMs)
     }
   }
@@ -91,6 +94,7 @@ class TopicSink implements Sink {
   }
 }
 
+const sameBytes = (a: Uint8Array | null, b: Uint8Array | null): boolean => a !== null && b !== null && Buffer.compare(a, b) === 0
 const textEncoder = new TextEncoder()
 
 /** A record's key: the key columns as a JSON object, or with 'key.format' = 'raw' the text of the one column. */

@@ -3,9 +3,9 @@
 // Invariants
 //   1. Rows of a partition come in offset order; `positions` says what has been handed on, so a restart continues there.
 //   2. A record that does not decode never stops the others: it is a dead letter, or fails the queries that read it ('fail').
-//   3. A tombstone (null value) is no row.
+//   3. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
 import { isStreamError, type StreamError } from '../base/index.ts'
-import { type Column, ColumnBuilder, type Field, t } from '../data/index.ts'
+import { type Column, ColumnBuilder, DELETE, type Field, readUtf8, t, withNullable } from '../data/index.ts'
 import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
 import { indexBatch, openPartitionReader, type PartitionReader, type ReadResult, RecordIndex, readHeaders } from '../log/index.ts'
 import type { TableDef } from '../sql/index.ts'
@@ -17,6 +17,8 @@ export interface SourceRows {
   partition: number
   columns: Column[]
   rowCount: number
+  /** Change kinds, where a record deletes. */
+  kinds?: Uint8Array
   /** Newest timestamp of the records, epoch ms: when they arrived at the front door. */
   newestMs: number
 }
@@ -78,7 +80,12 @@ export class SourceInput {
         physical.push(field)
       }
     }
-    this.decoder = decoderOf(spec, table, physical)
+    // The row of a tombstone has nothing but its key.
+    this.decoder = decoderOf(
+      spec,
+      table,
+      spec.upsert ? physical.map((field) => ({ ...field, type: withNullable(field.type, true) })) : physical,
+    )
     const partitions = spec.descriptor.partitions.map((_, partition) => partition)
     this.readers = partitions.map((partition) => this.openReader(partition))
     this.positions = this.readers.map((reader) => reader.nextOffset)
@@ -148,10 +155,8 @@ export class SourceInput {
     const { index } = this
     let newestMs = -Infinity
     for (let i = 0; i < index.count; i++) if (index.timestampsMs[i] > newestMs) newestMs = index.timestampsMs[i]
-    const kept = this.withoutTombstones()
-    const starts = kept ? kept.map((i) => index.valueStarts[i]) : index.valueStarts
-    const ends = kept ? kept.map((i) => index.valueEnds[i]) : index.valueEnds
-    const decoded = this.decoder.decode(bytes, starts, ends, kept?.length ?? index.count, (row, error) =>
+    const { kept, starts, ends, kinds, source } = this.rowsIn(bytes)
+    const decoded = this.decoder.decode(source, starts, ends, kept?.length ?? index.count, (row, error) =>
       this.failed(bytes, partition, kept ? kept[row] : row, error, letters),
     )
     const recordOf = (row: number) => {
@@ -160,17 +165,44 @@ export class SourceInput {
     }
     const metadata = this.metadata.map(({ key, field }) => this.metadataColumn(key, field, bytes, partition, decoded.rowCount, recordOf))
     const columns = this.origins.map((origin) => (origin.metadata ? metadata[origin.index] : decoded.columns[origin.index]))
-    return { partition, columns, rowCount: decoded.rowCount, newestMs }
+    const rowKinds = kinds && decoded.rows ? Uint8Array.from(decoded.rows.subarray(0, decoded.rowCount), (row) => kinds[row]) : kinds
+    return { partition, columns, rowCount: decoded.rowCount, kinds: rowKinds, newestMs }
   }
 
-  private withoutTombstones(): Int32Array | undefined {
+  /** Where the rows of the indexed records are: `kept` are the records that are rows, if not all are. */
+  private rowsIn(bytes: Uint8Array): { source: Uint8Array; starts: Int32Array; ends: Int32Array; kept?: Int32Array; kinds?: Uint8Array } {
     const { index } = this
     let tombstoneCount = 0
     for (let i = 0; i < index.count; i++) if (index.valueStarts[i] < 0) tombstoneCount++
-    if (tombstoneCount === 0) return undefined
+    if (tombstoneCount === 0) return { source: bytes, starts: index.valueStarts, ends: index.valueEnds }
+    if (this.spec.upsert) return this.deletions(bytes, this.spec.upsert)
     const kept = new Int32Array(index.count - tombstoneCount)
     for (let i = 0, at = 0; i < index.count; i++) if (index.valueStarts[i] >= 0) kept[at++] = i
-    return kept
+    return { source: bytes, starts: kept.map((i) => index.valueStarts[i]), ends: kept.map((i) => index.valueEnds[i]), kept }
+  }
+
+  /** A tombstone's row is read from its key: all other columns are NULL. */
+  private deletions(bytes: Uint8Array, { keyFormat, keyColumn }: NonNullable<SourceSpec['upsert']>) {
+    const { index } = this
+    const starts = index.valueStarts.slice(0, index.count)
+    const ends = index.valueEnds.slice(0, index.count)
+    const kinds = new Uint8Array(index.count)
+    const texts: Buffer[] = [Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)]
+    let at = bytes.length
+    for (let i = 0; i < index.count; i++) {
+      if (starts[i] >= 0) continue
+      kinds[i] = DELETE
+      starts[i] = index.keyStarts[i]
+      ends[i] = index.keyEnds[i]
+      if (keyFormat === 'json' && starts[i] >= 0) continue
+      // A raw key, or none at all: written as JSON behind the records, so that one decoder reads all rows.
+      const key = starts[i] < 0 ? null : readUtf8(bytes, starts[i], ends[i])
+      const text = Buffer.from(JSON.stringify({ [keyColumn]: key }))
+      texts.push(text)
+      starts[i] = at
+      ends[i] = at += text.length
+    }
+    return { source: texts.length > 1 ? Buffer.concat(texts) : bytes, starts, ends, kinds }
   }
 
   private failed(bytes: Uint8Array, partition: number, record: number, error: StreamError, letters: DeadLetter[]): void {

@@ -23,6 +23,13 @@ export const jobErrors = defineErrors({
     message: (p) => `the query updates its rows, but table "${p.table}" ('connector' = '${p.connector}') can only take new ones`,
     hint: () => "Use 'connector' = 'upsert-kafka' with a PRIMARY KEY, or CREATE MATERIALIZED TABLE.",
   }),
+  SINK_FORMAT_UNSUPPORTED: spec<{ table: string; format: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `table "${p.table}" has the format "${p.format}", in which nothing can be written yet`,
+    hint: () => "Use 'format' = 'json' for a table that is written to; 'csv' and 'raw' can be read.",
+  }),
   SINK_KEY_MISSING: spec<{ table: string }>({
     kind: 'user',
     httpStatus: 400,

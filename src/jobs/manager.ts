@@ -172,7 +172,7 @@ export class JobManager {
       const query = projectQueries.find((candidate) => candidate.id === id)!
       this.running.set(id, { query, jobId, state: 'starting', rowsPerSecond: { in: 0, out: 0 } })
     }
-    this.workers.start({ id: jobId, queries, sources: this.sourcesOf(queries.map(({ plan }) => plan)), timeZone: this.options.timeZone })
+    this.workers.start({ id: jobId, queries, sources: this.sourcesOf(queries.map(({ plan }) => plan)), timeZone: this.timeZone })
     for (const { id } of queries) this.running.get(id)!.state = 'running'
   }
 
@@ -212,7 +212,9 @@ export class JobManager {
     if (upsert && !table.primaryKey) throw jobErrors('SINK_KEY_MISSING', { table: table.name })
     const topic = topicOf(table)
     const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
-    const keyFormat = table.options['key.format'] === 'raw' ? 'raw' : 'json'
+    const format = table.options.format ?? table.options['value.format'] ?? 'json'
+    if (format !== 'json') throw jobErrors('SINK_FORMAT_UNSUPPORTED', { table: table.name, format })
+    const keyFormat = keyFormatOf(table)
     const keyFields = (table.options['key.fields'] ?? '').split(';').filter(Boolean)
     const keyColumns = upsert
       ? table.primaryKey!.map((ordinal) => fields.findIndex(({ name }) => name === table.columns[ordinal].name))
@@ -240,9 +242,14 @@ export class JobManager {
       const topic = topicOf(table)
       const format = table.options.format ?? table.options['value.format'] ?? 'json'
       if (format !== 'json' && format !== 'csv' && format !== 'raw') throw engineErrors('FORMAT_UNKNOWN', { format, table: table.name })
+      const upsert =
+        table.options.connector === 'upsert-kafka'
+          ? ({ keyFormat: keyFormatOf(table), keyColumn: table.columns[table.primaryKey?.[0] ?? 0].name } as const)
+          : undefined
       return {
         table: table.name,
         topic,
+        upsert,
         descriptor: this.options.log.descriptor(topic),
         format,
         formatOptions: table.options,
@@ -342,7 +349,7 @@ export class JobManager {
       id: jobId,
       queries: [{ id: jobId, name: jobId, plan, sink: { kind: 'collect' } }],
       sources,
-      timeZone: this.options.timeZone,
+      timeZone: this.timeZone,
       bounded: options.bounded,
     })
     return () => {
@@ -355,6 +362,12 @@ export class JobManager {
     const adhoc = this.adhoc.get(jobId)
     this.adhoc.delete(jobId)
     adhoc?.onEnd(error)
+  }
+
+  /** The project's `SET 'table.local-time-zone'`, else the configuration's. */
+  private get timeZone(): string {
+    const zone = this.project?.settings.get('table.local-time-zone')
+    return zone === undefined || zone === 'default' ? this.options.timeZone : zone
   }
 
   /** Names that SQL typed by a person may use. */
@@ -452,6 +465,7 @@ export class JobManager {
 }
 
 const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].includes(table.options.connector ?? 'kafka')
+const keyFormatOf = (table: TableDef): 'json' | 'raw' => (table.options['key.format'] === 'raw' ? 'raw' : 'json')
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
 
 const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))

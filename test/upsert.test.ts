@@ -1,0 +1,32 @@
+// Updating results through a topic: written as upserts and tombstones, read back as the rows that are left. On a real process.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { makeProject, startServer, untilRows } from './harness.ts'
+
+const sql = (keyFormat: string) => `
+CREATE TABLE payments (customer STRING NOT NULL, amount INT NOT NULL) WITH ('connector' = 'kafka', 'topic' = 'payments', 'format' = 'json');
+CREATE TABLE debtors (customer STRING NOT NULL, payments BIGINT NOT NULL, total INT NOT NULL, PRIMARY KEY (customer) NOT ENFORCED)
+WITH ('connector' = 'upsert-kafka', 'topic' = 'debtors', 'key.format' = '${keyFormat}', 'value.format' = 'json');
+INSERT INTO debtors SELECT customer, COUNT(*) AS payments, SUM(amount) AS total FROM payments GROUP BY customer HAVING SUM(amount) < 0;
+CREATE MATERIALIZED TABLE debts AS SELECT customer, total FROM debtors;`
+
+for (const keyFormat of ['json', 'raw'])
+  test(`a row that leaves an updating result is deleted behind an upsert-kafka topic (${keyFormat} keys), also after a restart`, async (t) => {
+    const folder = makeProject(t, { 'pipelines/debts.sql': sql(keyFormat) })
+    const server = await startServer(t, folder)
+    const pay = (customer: string, amount: number) => server.post('payments', JSON.stringify({ customer, amount }))
+    await pay('ana "A"', -5)
+    await pay('bo', -7)
+    await untilRows(server, 'debts', [
+      ['ana "A"', -5],
+      ['bo', -7],
+    ])
+    await pay('ana "A"', 5)
+    await untilRows(server, 'debts', [['bo', -7]])
+    await pay('bo', -1)
+    await untilRows(server, 'debts', [['bo', -8]])
+    await server.running.kill('SIGTERM')
+    const again = await startServer(t, folder)
+    await untilRows(again, 'debts', [['bo', -8]])
+    assert.equal((await again.running.kill('SIGTERM')).code, 0)
+  })
