@@ -10,6 +10,7 @@ const benches: Record<string, string> = {
   simple: 'JSON file → 10-second windows by key, against JSON.parse alone [--events N]',
   pipeline: 'HTTP batches → durable log → five-minute windows by key → view, with push latency [--seconds 60]',
   nexmark: 'Nexmark: 22 queries, generator included, against Flink [--queries q1,q5] [--events N] [--rate N] [--check]',
+  demo: 'the demo: start to first live row, resident memory [--minutes 10]',
   views: 'views: changes applied, pushes to many subscribers',
   ingest: 'front door: parse, check and batch, without and with HTTP',
 }
