@@ -14,8 +14,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { loadConfig } from '../src/app/config.ts'
 import { startPlatform } from '../src/app/platform.ts'
+import type { ApplyReport } from '../src/jobs/index.ts'
 import type { QuerySummary } from '../src/serve/contract.ts'
-import { countsSql, makeProject, run, Server, startServer, until, untilRows } from './harness.ts'
+import { countsSql, makeProject, type Ready, run, Server, startServer, until, untilRows } from './harness.ts'
 
 const STOP_MS_MAX = 5_000
 const project = (t: TestContext, more: Record<string, string> = {}) => makeProject(t, { 'pipelines/counts.sql': countsSql, ...more })
@@ -46,6 +47,30 @@ test('port in use: said with the flag that helps; the data folder is let go', as
   assert.match(error.hint, /--port/)
   const server = await startServer(t, folder)
   assert.equal((await server.post('events', [event('a')])).status, 202)
+})
+
+test('the Kafka port: taken, it ends the start if it was named, else the platform goes on without one and says so', async (t) => {
+  const folder = project(t)
+  // On a busy machine somebody else may have Kafka's own port already: just as well.
+  const usual = createServer().listen(9092, '127.0.0.1')
+  await Promise.race([once(usual, 'listening'), once(usual, 'error')]).catch(() => {})
+  t.after(() => usual.close())
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.after(() => taken.close())
+  const { port } = taken.address() as AddressInfo
+  const data = join(folder, 'data')
+  const error = await failure(t, ['start', folder, '--port', '0', '--kafka-port', String(port), '--data', data])
+  assert.equal(error.code, 'KAFKA_PORT_IN_USE')
+  const server = await startServer(t, folder)
+  assert.equal((await server.health()).ready, true)
+  const { kafka } = (await server.health()).parts
+  assert.equal(kafka.state, 'degraded')
+  assert.match(kafka.detail ?? '', /9092/)
+  const { kafkaPort } = (await startServer(t, project(t), ['--kafka-port', '0'])).ready as Ready & { kafkaPort: number }
+  assert.ok(kafkaPort > 0)
+  const off = await startServer(t, project(t), ['--kafka-port', 'none'])
+  assert.equal((await off.health()).parts.kafka.detail, 'off')
 })
 
 test('a data folder that cannot be written', async (t) => {
@@ -193,6 +218,18 @@ test('a SQL file that breaks while `millrace dev` runs, and is mended', async (t
   await server.post('events', [event('c', 'x', 5)])
   await untilRows(server, 'counts', [['x', 3, 7]])
   await untilRows(server, 'pages', [['x', 3, 5]])
+})
+
+test('an edit between reading the project and watching it is not lost', async (t) => {
+  const folder = project(t)
+  const platform = await startPlatform(await loadConfig(folder, { port: '0', kafkaPort: 'none', json: true, data: join(folder, 'data') }))
+  t.after(() => platform.close())
+  writeFileSync(
+    join(folder, 'pipelines/more.sql'),
+    'CREATE MATERIALIZED TABLE pages AS SELECT page, COUNT(*) AS c FROM events GROUP BY page;',
+  )
+  const report = await new Promise<ApplyReport>((resolve) => t.after(platform.watch(resolve)))
+  assert.deepEqual(report.started, ['pages'])
 })
 
 test('no SQL that a user can write ends `millrace dev`', async (t) => {

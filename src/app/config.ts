@@ -10,8 +10,8 @@ import { appErrors } from './errors.ts'
 export interface MillraceConfig {
   /** 0 picks a free one. */
   port?: number
-  /** Where Kafka clients connect; 0 picks a free one. Without it there is no such port. */
-  kafkaPort?: number
+  /** Where Kafka clients connect, 9092 unless given (if it is free); 0 picks a free one, 'none' opens none. */
+  kafkaPort?: number | 'none'
   host?: string
   /** Relative to the project. */
   dataFolder?: string
@@ -36,8 +36,16 @@ export interface Flags {
   insecure?: boolean
   json?: boolean
 }
-export type Config = Required<Omit<MillraceConfig, 'kafkaPort'>> &
-  Pick<MillraceConfig, 'kafkaPort'> & { folder: string; insecure: boolean; json: boolean }
+export type Config = Required<MillraceConfig> & {
+  folder: string
+  insecure: boolean
+  json: boolean
+  /** Somebody named it: then it is an error if it cannot be had. */
+  isKafkaPortGiven: boolean
+}
+
+/** Where Kafka's clients look for a broker. */
+const KAFKA_PORT = 9092
 
 const whole = (name: string, text: string, min: number, max: number): number => {
   const value = Number(text)
@@ -52,7 +60,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
   const file = await fromFile(root)
   const { env } = process
   const port = flags.port ?? env.MILLRACE_PORT
-  const kafkaPort = flags.kafkaPort ?? env.MILLRACE_KAFKA_PORT
+  const kafkaPort = flags.kafkaPort ?? env.MILLRACE_KAFKA_PORT ?? file.kafkaPort
   const workers = flags.workers ?? env.MILLRACE_WORKERS
   const durability = flags.durability ?? env.MILLRACE_DURABILITY ?? file.durability ?? 'fsync'
   if (durability !== 'fsync' && durability !== 'os')
@@ -60,7 +68,8 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
   return {
     folder: root,
     port: port === undefined ? (file.port ?? 7070) : whole('--port', port, 0, 65_535),
-    kafkaPort: kafkaPort === undefined ? file.kafkaPort : whole('--kafka-port', kafkaPort, 0, 65_535),
+    kafkaPort: kafkaPort === 'none' ? 'none' : whole('--kafka-port', String(kafkaPort ?? KAFKA_PORT), 0, 65_535),
+    isKafkaPortGiven: kafkaPort !== undefined,
     host: flags.host ?? env.MILLRACE_HOST ?? file.host ?? '127.0.0.1',
     dataFolder: flags.data
       ? resolve(flags.data)

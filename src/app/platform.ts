@@ -6,9 +6,10 @@
 // Stop:  no new connections, workers end, what is pending in the log becomes durable, the lock is let go.
 import { existsSync, watch } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { type Logger, pino } from 'pino'
 import { makeHttpServer, registerConsole } from '../base/http/index.ts'
-import { metrics, TokenStore, toStreamError } from '../base/index.ts'
+import { metrics, type StreamError, TokenStore, toStreamError } from '../base/index.ts'
 import { type Batch, type Field, formatType, rowAt, t } from '../data/index.ts'
 import { formatValue } from '../engine/index.ts'
 import { registerIngest, type TopicSchema } from '../ingest/index.ts'
@@ -22,7 +23,7 @@ import {
   SinkPositions,
   type SqlFile,
 } from '../jobs/index.ts'
-import { startKafka } from '../kafka/index.ts'
+import { type KafkaServer, startKafka } from '../kafka/index.ts'
 import { type Log, openLog } from '../log/index.ts'
 import { type ColumnInfo, type Health, registerServe, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
@@ -37,6 +38,8 @@ export interface Platform {
   port: number
   /** Where Kafka clients connect, if they may. */
   kafkaPort: number | undefined
+  /** Why there is no port for them although nobody switched it off. */
+  kafkaError: StreamError | undefined
   host: string
   report: ApplyReport
   jobs: JobManager
@@ -65,7 +68,8 @@ export interface StartOptions {
 export async function startPlatform(config: Config, { files, fresh = false }: StartOptions = {}): Promise<Platform> {
   const logger: Logger = pino({ level: config.json ? 'silent' : 'warn' }, pino.destination(2))
   const startedMs = Date.now()
-  const readFiles = () => files ?? readProjectFiles(config.folder)
+  let filesSeen: SqlFile[] = []
+  const readFiles = () => (filesSeen = files ?? readProjectFiles(config.folder))
   const project = bindProject(readFiles())
   const log = await openLog({ folder: config.dataFolder, durability: config.durability })
   // What is open so far, newest last: a start that fails half way leaves nothing behind.
@@ -117,6 +121,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     })
     closers.push(() => http.close())
     let isReady = false
+    let kafka: KafkaPort = {}
     const ingest = await registerIngest(http.app, {
       log,
       topicSchema: (topic) => schemaOf(jobs.tableOfTopic(topic)),
@@ -128,7 +133,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       topicColumns: (topic) => columnsOf(jobs.tableOfTopic(topic)),
       queries: () => jobs.queries(),
       inspectQuery: (name) => jobs.inspect(name),
-      health: () => healthOf({ isReady, startedMs, log, jobs }),
+      health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
       stats,
       version,
       runSql: async (sql, { rowsMax, signal }) => {
@@ -140,9 +145,8 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     if (existsSync(consoleFolder)) registerConsole(http.app, consoleFolder)
     const report = await jobs.apply(project)
     const address = await http.listen()
-    const { kafkaPort: port, host, insecure } = config
-    const kafka = port === undefined ? undefined : await startKafka({ log, logger, host, port, insecure })
-    closers.push(async () => kafka?.close())
+    kafka = await openKafkaPort(config, { log, logger })
+    closers.push(() => kafka.server?.close())
     isReady = true
     const poll = async () => {
       totals.accepted = await counterTotal('millrace_ingest_events_accepted_total')
@@ -160,11 +164,23 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     void poll()
     const platform: Platform = {
       ...address,
-      kafkaPort: kafka?.port,
+      kafkaPort: kafka.server?.port,
+      kafkaError: kafka.error,
       report,
       jobs,
       reload: async () => jobs.apply(bindProject(readFiles())),
-      watch: (onReload) => watchFolder(config.folder, async () => onReload(await platform.reload().catch(failedReload))),
+      watch: (onReload) => {
+        const reload = async () => onReload(await platform.reload().catch(failedReload))
+        // An edit after the files were read, and before this, is one that nobody saw.
+        const isBehind = () => {
+          try {
+            return !isDeepStrictEqual(filesSeen, files ?? readProjectFiles(config.folder))
+          } catch {
+            return true // the reload tells why they cannot be read
+          }
+        }
+        return watchFolder(config.folder, reload, isBehind)
+      },
       close: closeAll,
     }
     return platform
@@ -195,7 +211,33 @@ async function counterTotal(name: string): Promise<number> {
 const columnsOf = (table: TableDef | undefined): ColumnInfo[] =>
   (table?.columns ?? []).filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type: formatType(type) }))
 
-function healthOf({ isReady, startedMs, log, jobs }: { isReady: boolean; startedMs: number; log: Log; jobs: JobManager }): Health {
+type KafkaPort = { server: KafkaServer; error?: undefined } | { server?: undefined; error?: StreamError }
+
+/** The usual port may be taken by a real Kafka: then there is none, which is said; only a port that somebody named must be there. */
+async function openKafkaPort(config: Config, parts: { log: Log; logger: Logger }): Promise<KafkaPort> {
+  const { kafkaPort: port, isKafkaPortGiven, host, insecure } = config
+  if (port === 'none') return {}
+  try {
+    return { server: await startKafka({ ...parts, host, port, insecure }) }
+  } catch (error) {
+    if (isKafkaPortGiven) throw error
+    return { error: toStreamError(error) }
+  }
+}
+
+function kafkaHealth({ server, error }: KafkaPort): Health['parts'][string] {
+  if (server) return { state: 'ok', detail: `port ${server.port}` }
+  return error ? { state: 'degraded', detail: error.message } : { state: 'ok', detail: 'off' }
+}
+
+interface HealthOptions {
+  isReady: boolean
+  startedMs: number
+  log: Log
+  jobs: JobManager
+  kafka: KafkaPort
+}
+function healthOf({ isReady, startedMs, log, jobs, kafka }: HealthOptions): Health {
   const failed = jobs.queries().filter(({ state }) => state === 'failed')
   const { pendingBytes, recovery } = log.stats()
   const damaged = recovery.filter(({ kind }) => kind === 'damaged')
@@ -230,6 +272,7 @@ function healthOf({ isReady, startedMs, log, jobs }: { isReady: boolean; started
             }
           : { state: 'ok' },
       http: { state: isReady ? 'ok' : 'starting' },
+      kafka: kafkaHealth(kafka),
     },
   }
 }
@@ -250,18 +293,21 @@ const failedReload = (error: unknown): ApplyReport => ({
   errors: [{ file: '', error: toStreamError(error) }],
 })
 
-function watchFolder(folder: string, onChange: () => Promise<void>): () => void {
+function watchFolder(folder: string, onChange: () => Promise<void>, isBehind: () => boolean): () => void {
   let timer: NodeJS.Timeout | undefined
   let turn = Promise.resolve()
+  const plan = () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => (turn = turn.then(onChange)), EDIT_PAUSE_MS)
+  }
   const watchers = [folder, join(folder, 'pipelines')]
     .filter((path) => existsSync(path))
     .map((path) =>
       watch(path, (_event, name) => {
-        if (name !== null && !name.endsWith('.sql')) return
-        clearTimeout(timer)
-        timer = setTimeout(() => (turn = turn.then(onChange)), EDIT_PAUSE_MS)
+        if (name === null || name.endsWith('.sql')) plan()
       }),
     )
+  if (isBehind()) plan()
   return () => {
     clearTimeout(timer)
     for (const watcher of watchers) watcher.close()

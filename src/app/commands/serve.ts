@@ -31,7 +31,9 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
-  const { url, host, port, kafkaPort, report } = platform
+  // Before it says that it is ready: who reads that may edit at once.
+  if (options.watch) platform.watch((change) => printReload(change, config))
+  const { url, host, port, kafkaPort, kafkaError, report } = platform
   if (config.json) {
     const errors = report.errors.map(({ file, error }) => ({ file, ...error.toJSON() }))
     console.log(JSON.stringify({ url, host, port, kafkaPort, pid: process.pid, data: config.dataFolder, queries: report.started, errors }))
@@ -40,12 +42,12 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
     console.log(`  console   ${url}`)
     console.log(`  API       ${url}/v1/openapi.json`)
     if (kafkaPort !== undefined) console.log(`  Kafka     ${host}:${kafkaPort}`)
+    if (kafkaError) console.log(`  Kafka     none: ${kafkaError.message}; name a port with --kafka-port`)
     console.log(`  data      ${config.dataFolder}`)
     console.log(`  queries   ${report.started.join(', ') || 'none'}\n`)
     printErrors(report, config.folder)
     console.log('Ctrl-C stops it.')
   }
-  if (options.watch) platform.watch((change) => printReload(change, config))
   if (options.beside) await options.beside(platform, stopping.signal)
 }
 
