@@ -9,6 +9,7 @@
 import { type StreamError, toStreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, gather, valueAt } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
+import { type Disk, realDisk } from '../log/index.ts'
 import type { Lateness } from './diagnosis.ts'
 import { engineErrors } from './errors.ts'
 import { formatValue } from './expressions/index.ts'
@@ -50,6 +51,7 @@ interface Tap {
 export class Job {
   readonly spec: JobSpec
   private readonly port: JobPort
+  private readonly disk: Disk
   private readonly queries = new Map<string, RunningQuery>()
   private readonly inputs: { input: SourceInput; taps: Tap[]; undecodedRows: number }[] = []
   private letters: DeadLetter[] = []
@@ -59,10 +61,12 @@ export class Job {
   /** Newest arrival among the records behind what is being emitted. */
   private originMs: number | undefined
 
-  constructor(spec: JobSpec, port: JobPort, nowMs: number) {
+  /** @param disk  where the topics' files are */
+  constructor(spec: JobSpec, port: JobPort, nowMs: number, disk: Disk = realDisk) {
     this.spec = spec
     this.port = port
     this.nowMs = nowMs
+    this.disk = disk
     for (const query of spec.queries) this.open(query)
     this.openInputs()
     for (const query of [...this.queries.values()]) this.guarded(query, () => query.graph.start(nowMs))
@@ -108,7 +112,7 @@ export class Job {
       const spec = this.spec.sources.find((source) => source.table === table)
       try {
         if (!spec) throw engineErrors('CONNECTOR_UNKNOWN', { connector: 'none', table })
-        const input = new SourceInput(spec, mine[0].scan.table, columns)
+        const input = new SourceInput(spec, mine[0].scan.table, columns, this.disk)
         const taps = mine.map(({ query, source, scan }) => ({ query, source, pick: scan.columns.map((column) => columns.indexOf(column)) }))
         this.inputs.push({ input, taps, undecodedRows: 0 })
         const partitions = Array.from({ length: input.partitionCount }, (_, partition) => partition)

@@ -7,7 +7,16 @@
 import { isStreamError, type StreamError } from '../base/index.ts'
 import { type Column, ColumnBuilder, DELETE, type Field, readUtf8, t, withNullable } from '../data/index.ts'
 import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
-import { indexBatch, openPartitionReader, type PartitionReader, type ReadResult, RecordIndex, readHeaders } from '../log/index.ts'
+import {
+  type Disk,
+  indexBatch,
+  openPartitionReader,
+  type PartitionReader,
+  type ReadResult,
+  RecordIndex,
+  readHeaders,
+  realDisk,
+} from '../log/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { engineErrors } from './errors.ts'
 import type { DeadLetter, SourceSpec } from './protocol.ts'
@@ -64,7 +73,7 @@ export class SourceInput {
   readonly positions: number[]
   private readonly stopOffsets: number[]
 
-  constructor(spec: SourceSpec, table: TableDef, columns: number[]) {
+  constructor(spec: SourceSpec, table: TableDef, columns: number[], disk: Disk = realDisk) {
     this.spec = spec
     this.columns = columns
     const physical: Field[] = []
@@ -87,14 +96,14 @@ export class SourceInput {
       spec.upsert ? physical.map((field) => ({ ...field, type: withNullable(field.type, true) })) : physical,
     )
     const partitions = spec.descriptor.partitions.map((_, partition) => partition)
-    this.readers = partitions.map((partition) => this.openReader(partition))
+    this.readers = partitions.map((partition) => this.openReader(partition, disk))
     this.positions = this.readers.map((reader) => reader.nextOffset)
     this.stopOffsets = this.readers.map((reader) => reader.range.endOffset)
   }
 
-  private openReader(partition: number): PartitionReader {
+  private openReader(partition: number, disk: Disk): PartitionReader {
     const { descriptor, startup } = this.spec
-    const reader = openPartitionReader(descriptor, partition, 0)
+    const reader = openPartitionReader(descriptor, partition, 0, disk)
     const { startOffset, endOffset } = reader.range
     reader.seek(startup === 'latest-offset' ? endOffset : startOffset)
     return reader

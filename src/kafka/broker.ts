@@ -1,9 +1,7 @@
 // What the handlers share: the log, the limits, the readers, and who this broker is.
 
 import { randomUUID } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
-import type { Log, TopicInfo } from '../log/index.ts'
+import { checkedLine, type Disk, errorCodeOf, type Log, readLine, realDisk, replaceFile, type TopicInfo } from '../log/index.ts'
 import { ERROR, KafkaError } from './errors.ts'
 import { Gate, type KafkaLimits } from './limits.ts'
 import { ReaderPool } from './readerPool.ts'
@@ -22,6 +20,14 @@ export const LEADER_EPOCH = 0
 export const OFFSETS_TOPIC = '__consumer_offsets'
 const INTERNAL_TOPICS = new Set([OFFSETS_TOPIC])
 const PRODUCER_ID_BLOCK = 1_000
+/** More than so many ids are never given in one ms. */
+const PRODUCER_IDS_PER_MS = 1_000
+const META_FILE = 'broker.json'
+
+interface BrokerMeta {
+  clusterId: string
+  producerIdsEnd: number
+}
 
 /** What a handler knows of the connection that a request came on. */
 export interface RequestContext {
@@ -58,6 +64,8 @@ export interface BrokerOptions {
   /** Whether asking for an unknown topic makes it, as `auto.create.topics.enable` of Kafka. */
   autoCreateTopics: boolean
   now: () => number
+  /** Where the log's files are. */
+  disk?: Disk
 }
 
 export class Broker {
@@ -71,24 +79,29 @@ export class Broker {
   readonly appendGate: Gate
   /** Bytes of responses that clients have not taken yet. */
   responseBytes = 0
-  private readonly metaPath: string
+  readonly disk: Disk
+  private readonly folder: string
   private nextProducerId: number
   private producerIdsEnd: number
 
-  constructor({ log, logger, limits, autoCreateTopics, now }: BrokerOptions) {
+  constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk }: BrokerOptions) {
     this.log = log
     this.logger = logger
     this.limits = limits
     this.autoCreateTopics = autoCreateTopics
     this.now = now
-    this.readers = new ReaderPool(log)
+    this.disk = disk
+    this.readers = new ReaderPool(log, disk)
     this.appendGate = new Gate(limits.appendBytes)
-    mkdirSync(join(log.folder, 'kafka'), { recursive: true })
-    this.metaPath = join(log.folder, 'kafka', 'broker.json')
-    const meta = readMeta(this.metaPath)
-    this.clusterId = meta?.clusterId ?? Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+    this.folder = `${log.folder}/kafka`
+    if (!disk.list(log.folder).includes('kafka')) {
+      disk.makeFolder(this.folder)
+      disk.syncFolder(log.folder)
+    }
+    const meta = this.readMeta()
+    this.clusterId = meta?.clusterId || Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
     this.nextProducerId = this.producerIdsEnd = meta?.producerIdsEnd ?? 0
-    if (!meta) this.saveMeta()
+    if (!meta?.clusterId) this.saveMeta()
   }
 
   /** A topic by its name, or by its id where requests use ids. */
@@ -120,22 +133,20 @@ export class Broker {
   }
 
   private saveMeta(): void {
-    const file = openSync(`${this.metaPath}.new`, 'w')
-    writeSync(file, JSON.stringify({ clusterId: this.clusterId, producerIdsEnd: this.producerIdsEnd }))
-    fsyncSync(file)
-    closeSync(file)
-    renameSync(`${this.metaPath}.new`, this.metaPath)
-    const folder = openSync(join(this.metaPath, '..'), 'r')
-    fsyncSync(folder)
-    closeSync(folder)
+    const { clusterId, producerIdsEnd } = this
+    replaceFile(this.disk, this.folder, META_FILE, checkedLine({ clusterId, producerIdsEnd }))
   }
-}
 
-function readMeta(path: string): { clusterId: string; producerIdsEnd: number } | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+  /** Undefined if there is none. In place of one that is damaged, ids begin at the clock, behind all that were given. */
+  private readMeta(): BrokerMeta | undefined {
+    const path = `${this.folder}/${META_FILE}`
+    try {
+      return readLine(this.disk, path)
+    } catch (error) {
+      if (errorCodeOf(error) === 'ENOENT') return undefined
+      if (errorCodeOf(error) !== 'LOG_METADATA_DAMAGED') throw error
+      this.logger.warn({ path }, `${path} is damaged and made anew: ${(error as Error).message}`)
+      return { clusterId: '', producerIdsEnd: this.now() * PRODUCER_IDS_PER_MS }
+    }
   }
 }

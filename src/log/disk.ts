@@ -45,6 +45,45 @@ export interface Disk {
 /** IOV_MAX of Linux and macOS. */
 const BUFFERS_PER_WRITE_MAX = 1024
 
+/** Writes all of `buffers` by calls that may take less than they are given (a signal, a nearly full disk): the next one then goes on or says why. */
+export function writeAll(
+  writev: (file: FileHandle, buffers: Uint8Array[], position: number) => number,
+  file: FileHandle,
+  buffers: readonly Uint8Array[],
+  position: number,
+): void {
+  for (let from = 0; from < buffers.length; ) {
+    let pending: Uint8Array[] = buffers.slice(from, from + BUFFERS_PER_WRITE_MAX)
+    from += pending.length
+    while (pending.length > 0) {
+      let written = writev(file, pending, position)
+      position += written
+      let skip = 0
+      while (skip < pending.length && written >= pending[skip].length) written -= pending[skip++].length
+      pending = pending.slice(skip)
+      if (written > 0) pending[0] = pending[0].subarray(written)
+    }
+  }
+}
+
+/** Reads up to `length` bytes by calls that may give less than they are asked for. Returns how many: less only at the end of the file. */
+export function readAll(
+  read: (file: FileHandle, target: Uint8Array, at: number, length: number, position: number) => number,
+  file: FileHandle,
+  target: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+): number {
+  let total = 0
+  while (total < length) {
+    const count = read(file, target, at + total, length - total, position + total)
+    if (count === 0) break
+    total += count
+  }
+  return total
+}
+
 const flags = {
   read: constants.O_RDONLY,
   create: constants.O_RDWR | constants.O_CREAT,
@@ -53,31 +92,8 @@ const flags = {
 export const realDisk: Disk = {
   open: (path, mode) => openSync(path, flags[mode], 0o644),
   close: closeSync,
-  write(file, buffers, position) {
-    for (let from = 0; from < buffers.length; ) {
-      const part = buffers.slice(from, from + BUFFERS_PER_WRITE_MAX)
-      from += part.length
-      let pending: Uint8Array[] = part
-      while (pending.length > 0) {
-        let written = writevSync(file, pending, position)
-        position += written
-        // A short write (a signal, a nearly full disk): go on behind what was taken; the next call then says why.
-        let skip = 0
-        while (skip < pending.length && written >= pending[skip].length) written -= pending[skip++].length
-        pending = pending.slice(skip)
-        if (written > 0) pending[0] = pending[0].subarray(written)
-      }
-    }
-  },
-  read(file, target, at, length, position) {
-    let total = 0
-    while (total < length) {
-      const count = readSync(file, target, at + total, length - total, position + total)
-      if (count === 0) break
-      total += count
-    }
-    return total
-  },
+  write: (file, buffers, position) => writeAll(writevSync, file, buffers, position),
+  read: (file, target, at, length, position) => readAll(readSync, file, target, at, length, position),
   size: (file) => fstatSync(file).size,
   truncate: ftruncateSync,
   sync: fdatasyncSync,

@@ -1,24 +1,58 @@
-// A disk in memory for tests and the simulator: it keeps apart what was synced and what was not, and can lose, tear and refuse.
+// A disk in memory for tests and the simulator: it keeps apart what was synced and what was not, and can lose, tear, reorder, refuse, take or
+// give less than it was asked for, run full or out of file handles, and flip bits.
 //
 // Invariants
 //   1. A file's bytes are durable after `sync`, its name after `syncFolder`: neither brings the other along.
 //   2. A sync that fails forgets what it should have written, as Linux does: later syncs succeed and do not bring it back.
-//   3. `crashed` gives a disk as it may be after a power cut. What was not synced is kept, dropped or torn in sectors of 512 bytes; each
-//      unsynced name is kept or not, in any combination. The same choices give the same disk.
-import type { Disk, FileHandle } from './disk.ts'
+//   3. `crashed` gives a disk as it may be after a power cut. What was not synced is kept, dropped or torn in sectors of 512 bytes, each for
+//      itself (so a later write may be there without an earlier one); each unsynced name is kept or not, in any combination. The same
+//      choices give the same disk.
+import { type Disk, type FileHandle, readAll, writeAll } from './disk.ts'
 
 const SECTOR_BYTES = 512
 
 type Change = { kind: 'write'; position: number; bytes: Uint8Array } | { kind: 'truncate'; sizeBytes: number }
 
+/** Bytes that grow in place. */
+class Bytes {
+  sizeBytes: number
+  private buffer: Uint8Array<ArrayBufferLike>
+
+  constructor(content: Uint8Array = new Uint8Array(0)) {
+    this.buffer = content
+    this.sizeBytes = content.length
+  }
+
+  get view(): Uint8Array {
+    return this.buffer.subarray(0, this.sizeBytes)
+  }
+
+  apply(change: Change): void {
+    if (change.kind === 'truncate') this.resize(change.sizeBytes)
+    else {
+      this.resize(Math.max(this.sizeBytes, change.position + change.bytes.length))
+      this.buffer.set(change.bytes, change.position)
+    }
+  }
+
+  resize(sizeBytes: number): void {
+    if (sizeBytes > this.buffer.length) {
+      const grown = new Uint8Array(Math.max(sizeBytes, this.buffer.length * 2))
+      grown.set(this.view)
+      this.buffer = grown
+    } else if (sizeBytes < this.sizeBytes) this.buffer.fill(0, sizeBytes, this.sizeBytes)
+    this.sizeBytes = sizeBytes
+  }
+}
+
 class FakeFile {
-  content: Uint8Array
-  durable: Uint8Array
+  readonly content: Bytes
+  readonly durable: Bytes
   unsynced: Change[] = []
 
-  constructor(content: Uint8Array) {
-    this.content = content
-    this.durable = content
+  constructor(content: Uint8Array = new Uint8Array(0)) {
+    this.content = new Bytes(content.slice())
+    this.durable = new Bytes(content.slice())
   }
 }
 /** Names given (or, without a node, taken away) by one call: they survive a crash together or not at all. */
@@ -35,7 +69,18 @@ class FakeFolder {
   }
 }
 
-export type DiskCall = 'open' | 'write' | 'read' | 'truncate' | 'sync' | 'syncFolder' | 'makeFolder' | 'rename' | 'unlink' | 'removeFolder'
+export type DiskCall =
+  | 'open'
+  | 'write'
+  | 'read'
+  | 'truncate'
+  | 'sync'
+  | 'syncFolder'
+  | 'makeFolder'
+  | 'rename'
+  | 'unlink'
+  | 'removeFolder'
+  | 'list'
 
 /** 0 drops all that was not synced, 1 keeps it, in between each sector is kept with that chance. */
 export interface CrashChoices {
@@ -49,7 +94,11 @@ export const diskError = (code: string): NodeJS.ErrnoException => Object.assign(
 export class FakeDisk implements Disk {
   /** Called before each call that touches the disk; what it throws, the call throws. */
   before: (call: DiskCall, path: string) => void = () => {}
+  /** How many bytes one call of the system takes or gives, of so many: at least one, at most all. */
+  portion: (call: 'write' | 'read', sizeBytes: number, path: string) => number = (_call, sizeBytes) => sizeBytes
   capacityBytes = Number.POSITIVE_INFINITY
+  /** Beyond it nothing can be opened, folders neither: EMFILE. */
+  openFilesMax = Number.POSITIVE_INFINITY
   private readonly root: FakeFolder
   private readonly handles = new Map<FileHandle, { file: FakeFile; path: string }>()
   private lastHandle = 0
@@ -64,12 +113,13 @@ export class FakeDisk implements Disk {
 
   open(path: string, mode: 'read' | 'create'): FileHandle {
     this.before('open', path)
+    this.needHandle()
     const { folder, name } = this.locate(path)
     let file = folder.names.get(name)
     if (file instanceof FakeFolder) throw diskError('EISDIR')
     if (file === undefined) {
       if (mode === 'read') throw diskError('ENOENT')
-      file = new FakeFile(new Uint8Array(0))
+      file = new FakeFile()
       this.set(folder, name, file)
     }
     this.handles.set(++this.lastHandle, { file, path })
@@ -81,37 +131,15 @@ export class FakeDisk implements Disk {
   }
 
   write(handle: FileHandle, buffers: readonly Uint8Array[], position: number): void {
-    const { file, path } = this.handle(handle)
-    let error: unknown
-    let room = this.capacityBytes - this.usedBytes()
-    try {
-      this.before('write', path)
-    } catch (thrown) {
-      // A failed write may have done half of its work.
-      error = thrown
-      room = Math.min(room, buffers.reduce((sum, buffer) => sum + buffer.length, 0) >> 1)
-    }
-    for (const buffer of buffers) {
-      const growth = Math.max(0, position + buffer.length - file.content.length)
-      const bytes = growth <= room ? buffer.slice() : buffer.slice(0, Math.max(0, buffer.length - growth + room))
-      this.change(file, { kind: 'write', position, bytes })
-      position += bytes.length
-      room -= growth
-      if (room < 0) throw error ?? diskError('ENOSPC')
-    }
-    if (error) throw error
+    writeAll((file, pending, at) => this.writeSome(file, pending, at), handle, buffers, position)
   }
 
   read(handle: FileHandle, target: Uint8Array, at: number, length: number, position: number): number {
-    const { file, path } = this.handle(handle)
-    this.before('read', path)
-    const bytes = file.content.subarray(position, position + length)
-    target.set(bytes, at)
-    return bytes.length
+    return readAll((...call) => this.readSome(...call), handle, target, at, length, position)
   }
 
   size(handle: FileHandle): number {
-    return this.handle(handle).file.content.length
+    return this.handle(handle).file.content.sizeBytes
   }
 
   truncate(handle: FileHandle, sizeBytes: number): void {
@@ -125,11 +153,12 @@ export class FakeDisk implements Disk {
     const { unsynced } = file
     file.unsynced = []
     this.before('sync', path)
-    for (const change of unsynced) file.durable = applyChange(file.durable, change)
+    for (const change of unsynced) file.durable.apply(change)
   }
 
   syncFolder(path: string): void {
     this.before('syncFolder', path)
+    this.needHandle()
     const folder = this.folder(path)
     folder.durableNames = new Map(folder.names)
     folder.unsynced = []
@@ -174,25 +203,37 @@ export class FakeDisk implements Disk {
   }
 
   list(path: string): string[] {
+    this.before('list', path)
+    this.needHandle()
     return [...this.folder(path).names.keys()]
   }
 
-  /** The bytes of a file, to look at or to damage. */
+  /** The bytes of a file, to look at. */
   contentOf(path: string): Uint8Array {
-    const { folder, name } = this.locate(path)
-    const file = folder.names.get(name)
-    if (!(file instanceof FakeFile)) throw diskError('ENOENT')
-    return file.content
+    return this.file(path).content.view.slice()
   }
 
   /** Replaces a file's bytes behind everybody's back; they are durable. */
   overwrite(path: string, content: Uint8Array): void {
-    const { folder, name } = this.locate(path)
-    const file = folder.names.get(name)
-    if (!(file instanceof FakeFile)) throw diskError('ENOENT')
-    file.content = content
-    file.durable = content
+    const file = this.file(path)
+    for (const bytes of [file.content, file.durable]) {
+      bytes.resize(0)
+      bytes.apply({ kind: 'write', position: 0, bytes: content })
+    }
     file.unsynced = []
+  }
+
+  /** Flips a bit behind everybody's back, as a worn disk does. */
+  flip(path: string, bit: number): void {
+    const file = this.file(path)
+    for (const bytes of [file.content, file.durable]) if (bit >> 3 < bytes.sizeBytes) bytes.view[bit >> 3] ^= 1 << (bit & 7)
+  }
+
+  /** Paths of all files, sorted. */
+  files(): string[] {
+    const below = (folder: FakeFolder, path: string): string[] =>
+      [...folder.names].flatMap(([name, node]) => (node instanceof FakeFile ? `${path}/${name}` : below(node, `${path}/${name}`)))
+    return below(this.root, '').sort()
   }
 
   /** The disk as it may be after a power cut now. This one stays as it is. */
@@ -200,9 +241,48 @@ export class FakeDisk implements Disk {
     return new FakeDisk(crashFolder(this.root, choices))
   }
 
+  private writeSome(handle: FileHandle, buffers: Uint8Array[], position: number): number {
+    const { file, path } = this.handle(handle)
+    const wantedBytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
+    let takenBytes = wantedBytes
+    let error: unknown
+    try {
+      this.before('write', path)
+      takenBytes = Math.min(takenBytes, this.portion('write', wantedBytes, path))
+      if (position + takenBytes > file.content.sizeBytes) takenBytes = Math.min(takenBytes, this.roomBytes(file, position))
+      if (takenBytes <= 0 && wantedBytes > 0) error = diskError('ENOSPC')
+    } catch (thrown) {
+      // A failed write may have done half of its work.
+      error = thrown
+      takenBytes >>= 1
+    }
+    let left = takenBytes
+    for (const buffer of buffers) {
+      const bytes = buffer.slice(0, Math.max(0, left))
+      if (bytes.length > 0) this.change(file, { kind: 'write', position, bytes })
+      position += bytes.length
+      left -= bytes.length
+    }
+    if (error) throw error
+    return takenBytes
+  }
+
+  private readSome(handle: FileHandle, target: Uint8Array, at: number, length: number, position: number): number {
+    const { file, path } = this.handle(handle)
+    this.before('read', path)
+    const wantedBytes = Math.min(length, Math.max(0, file.content.sizeBytes - position))
+    const givenBytes = wantedBytes === 0 ? 0 : this.portion('read', wantedBytes, path)
+    target.set(file.content.view.subarray(position, position + givenBytes), at)
+    return givenBytes
+  }
+
   private change(file: FakeFile, change: Change): void {
-    file.content = applyChange(file.content, change)
+    file.content.apply(change)
     file.unsynced.push(change)
+  }
+
+  private needHandle(): void {
+    if (this.handles.size >= this.openFilesMax) throw diskError('EMFILE')
   }
 
   private set(folder: FakeFolder, name: string, node: FakeFile | FakeFolder | undefined): void {
@@ -214,6 +294,13 @@ export class FakeDisk implements Disk {
     const found = this.handles.get(handle)
     if (!found) throw diskError('EBADF')
     return found
+  }
+
+  private file(path: string): FakeFile {
+    const { folder, name } = this.locate(path)
+    const file = folder.names.get(name)
+    if (!(file instanceof FakeFile)) throw diskError('ENOENT')
+    return file
   }
 
   private folder(path: string): FakeFolder {
@@ -228,10 +315,12 @@ export class FakeDisk implements Disk {
     return { folder: this.folder(path.slice(0, cut)), name: path.slice(cut + 1) }
   }
 
-  private usedBytes(): number {
+  /** Up to how far behind `position` the file can be written. */
+  private roomBytes(file: FakeFile, position: number): number {
+    if (this.capacityBytes === Number.POSITIVE_INFINITY) return this.capacityBytes
     const bytesOf = (folder: FakeFolder): number =>
-      [...folder.names.values()].reduce((sum, node) => sum + (node instanceof FakeFile ? node.content.length : bytesOf(node)), 0)
-    return bytesOf(this.root)
+      [...folder.names.values()].reduce((sum, node) => sum + (node instanceof FakeFile ? node.content.sizeBytes : bytesOf(node)), 0)
+    return Math.max(0, this.capacityBytes - bytesOf(this.root)) + Math.max(0, file.content.sizeBytes - position)
   }
 }
 
@@ -240,14 +329,6 @@ function applyNames(names: Map<string, FakeFile | FakeFolder>, change: NameChang
     if (node === undefined) names.delete(name)
     else names.set(name, node)
   }
-}
-
-function applyChange(content: Uint8Array, change: Change): Uint8Array {
-  const sizeBytes = change.kind === 'truncate' ? change.sizeBytes : Math.max(content.length, change.position + change.bytes.length)
-  const changed = new Uint8Array(sizeBytes)
-  changed.set(content.subarray(0, sizeBytes))
-  if (change.kind === 'write') changed.set(change.bytes, change.position)
-  return changed
 }
 
 function crashFolder(folder: FakeFolder, choices: CrashChoices): FakeFolder {
@@ -262,21 +343,20 @@ function crashFolder(folder: FakeFolder, choices: CrashChoices): FakeFolder {
 }
 
 function crashContent(file: FakeFile, { keep, random }: CrashChoices): Uint8Array {
-  let content = file.durable
+  const content = new Bytes(file.durable.view.slice())
   for (const change of file.unsynced) {
     if (change.kind === 'truncate') {
-      if (random() < keep) content = applyChange(content, change)
+      if (random() < keep) content.apply(change)
       continue
     }
     for (let from = 0; from < change.bytes.length; ) {
       const position = change.position + from
-      const bytes = change.bytes.slice(from, from + SECTOR_BYTES - (position % SECTOR_BYTES))
+      const bytes = change.bytes.subarray(from, from + SECTOR_BYTES - (position % SECTOR_BYTES))
       // A sector that was lost while a later one or the size was kept reads as it was before, or as zeros.
-      if (random() < keep) content = applyChange(content, { kind: 'write', position, bytes })
-      else if (random() < keep / 2)
-        content = applyChange(content, { kind: 'truncate', sizeBytes: Math.max(content.length, position + bytes.length) })
+      if (random() < keep) content.apply({ kind: 'write', position, bytes })
+      else if (random() < keep / 2) content.resize(Math.max(content.sizeBytes, position + bytes.length))
       from += bytes.length
     }
   }
-  return content
+  return content.view
 }

@@ -1,6 +1,8 @@
 // The durable, partitioned, replayable log: record batches as Kafka has them, on disk before they are acknowledged, read by any thread.
+export { checkedLine, readFile, readLine, replaceFile } from './checkedFile.ts'
 export * from './contract.ts'
 export { crc32c } from './crc32c.ts'
+export { type Disk, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
 export { logErrors } from './errors.ts'
 export { openLog } from './log.ts'
 export { murmur2, partitionOf } from './partitioner.ts'

@@ -7,6 +7,7 @@
 //      damaged or beyond the end of the log is not used.
 //   3. An entry never changes, it is replaced: undoing an append puts the old one back.
 // Source: KIP-98; Kafka keeps five batches too, because a client has at most five requests in flight.
+import { readFile } from './checkedFile.ts'
 import { crc32c } from './crc32c.ts'
 import { type Disk, ignoreFailure } from './disk.ts'
 import { logErrors } from './errors.ts'
@@ -145,10 +146,7 @@ const listSnapshots = (disk: Disk, folder: string): number[] =>
 
 function readSnapshot(disk: Disk, path: string): Map<number, Producer> | undefined {
   try {
-    const file = disk.open(path, 'read')
-    const bytes = new Uint8Array(disk.size(file))
-    disk.read(file, bytes, 0, bytes.length, 0)
-    disk.close(file)
+    const bytes = readFile(disk, path)
     const body = bytes.subarray(9)
     if (crc32c(body) !== Number.parseInt(new TextDecoder().decode(bytes.subarray(0, 8)), 16)) return undefined
     return new Map(JSON.parse(new TextDecoder().decode(body)))

@@ -1,12 +1,12 @@
-// What is remembered of a topic: `topics/<uuid>/topic.json`, one line with a checksum of its own, replaced atomically.
+// What is remembered of a topic: `topics/<uuid>/topic.json`, one line with a checksum of its own, replaced atomically (checkedFile.ts).
 //
 // Invariants
 //   1. `topic.json` is written after the partitions' folders and first segments are durable: a folder without it is a topic whose creation
 //      was cut off, and is removed on start.
 //   2. A topic is deleted by renaming its folder; on start the removal is finished.
 
+import { checkedLine, readLine, replaceFile } from './checkedFile.ts'
 import type { TopicConfig } from './contract.ts'
-import { crc32c } from './crc32c.ts'
 import type { Disk } from './disk.ts'
 import { logErrors } from './errors.ts'
 
@@ -73,41 +73,13 @@ export function checkTopicConfig(base: TopicConfig, changes: Partial<TopicConfig
 }
 
 /** Writes the metadata so that after a crash either the old or the new is there, whole. */
-export function writeTopicMeta(disk: Disk, folder: string, meta: TopicMeta): void {
-  const text = JSON.stringify({ name: meta.name, id: meta.id, config: meta.config, startOffsets: meta.startOffsets })
-  const bytes = new TextEncoder().encode(text)
-  const line = `${crc32c(bytes).toString(16).padStart(8, '0')} ${text}\n`
-  const temporary = `${folder}/${FILE}.new`
-  const file = disk.open(temporary, 'create')
-  try {
-    disk.truncate(file, 0)
-    disk.write(file, [new TextEncoder().encode(line)], 0)
-    disk.sync(file)
-  } finally {
-    disk.close(file)
-  }
-  disk.rename(temporary, `${folder}/${FILE}`)
-  disk.syncFolder(folder)
+export function writeTopicMeta(disk: Disk, folder: string, { name, id, config, startOffsets }: TopicMeta): void {
+  replaceFile(disk, folder, FILE, checkedLine({ name, id, config, startOffsets }))
 }
 
 /** The metadata in a topic's folder; undefined if there is none. @throws LOG_METADATA_DAMAGED */
 export function readTopicMeta(disk: Disk, folder: string): TopicMeta | undefined {
   if (!disk.list(folder).includes(FILE)) return undefined
-  const path = `${folder}/${FILE}`
-  const fail = (reason: string) => logErrors('LOG_METADATA_DAMAGED', { path, reason })
-  const file = disk.open(path, 'read')
-  let bytes: Uint8Array
-  try {
-    bytes = new Uint8Array(disk.size(file))
-    disk.read(file, bytes, 0, bytes.length, 0)
-  } finally {
-    disk.close(file)
-  }
-  if (bytes.length < 10 || bytes[8] !== 0x20 || bytes.at(-1) !== 0x0a) throw fail('it is not one line with a checksum')
-  const body = bytes.subarray(9, -1)
-  const expected = new TextDecoder().decode(bytes.subarray(0, 8))
-  const actual = crc32c(body).toString(16).padStart(8, '0')
-  if (actual !== expected) throw fail(`its checksum is ${actual}, not ${expected}`)
-  const meta = JSON.parse(new TextDecoder().decode(body)) as TopicMeta
+  const meta = readLine<TopicMeta>(disk, `${folder}/${FILE}`)
   return { ...meta, config: checkTopicConfig(defaultTopicConfig, meta.config) }
 }

@@ -35,7 +35,7 @@ function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, timesta
   if (timestamp === LATEST) return at(info.endOffset)
   if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) return at(info.startOffset)
   if (timestamp === LATEST_TIERED || timestamp === EARLIEST_PENDING_UPLOAD) return nothing
-  const reader = openPartitionReader(broker.log.descriptor(topic.name), info.partition, info.startOffset)
+  const reader = openPartitionReader(broker.log.descriptor(topic.name), info.partition, info.startOffset, broker.disk)
   try {
     const found = timestamp === MAX_TIMESTAMP ? reader.findMaxTimestamp() : reader.findTime(timestamp)
     return found ? { offset: found.offset, timestamp: found.timestampMs, leaderEpoch: LEADER_EPOCH } : nothing
