@@ -23,6 +23,7 @@ export class DeadLetters {
   private readonly log: Log
   private readonly logger: Logger
   private pending = 0
+  private turn: Promise<void> = Promise.resolve()
   /** Newest offset of each input partition that has a letter: reading the log again after a restart adds none twice. */
   private readonly kept = new Map<string, number>()
   /** For each topic: rows without an offset that an earlier run kept, and how often they are still to be met. */
@@ -35,7 +36,13 @@ export class DeadLetters {
 
   async keep(batch: DeadLetter[]): Promise<void> {
     for (const [topic, mine] of Map.groupBy(batch, (letter) => letter.topic)) {
-      const fresh = mine.filter((letter) => this.isFresh(letter))
+      // In the order of their coming: what is known of a partition is its newest offset.
+      const looked = this.turn.then(() => this.freshOf(mine))
+      this.turn = looked.then(
+        () => {},
+        () => {},
+      )
+      const fresh = await looked
       if (fresh.length === 0) continue
       if (this.pending + fresh.length > LETTERS_PENDING_MAX) {
         letters.inc({ outcome: 'dropped' }, fresh.length)
@@ -55,28 +62,34 @@ export class DeadLetters {
     }
   }
 
-  private isFresh({ topic, partition, offset, raw, error }: DeadLetter): boolean {
+  private async freshOf(letters: DeadLetter[]): Promise<DeadLetter[]> {
+    const fresh: DeadLetter[] = []
+    for (const letter of letters) if (await this.isFresh(letter)) fresh.push(letter)
+    return fresh
+  }
+
+  private async isFresh({ topic, partition, offset, raw, error }: DeadLetter): Promise<boolean> {
     if (offset < 0) return this.isFreshRow(topic, `${error.code} ${sha256(raw)}`)
     const source = sourceOf(topic, partition)
-    if (!this.kept.has(source)) this.kept.set(source, this.newestKept(topic, partition))
+    if (!this.kept.has(source)) this.kept.set(source, await this.newestKept(topic, partition))
     if (offset <= this.kept.get(source)!) return false
     this.kept.set(source, offset)
     return true
   }
 
   /** A row without an offset was kept by an earlier run as often as its like is in the topic: so often it is not kept again. */
-  private isFreshRow(topic: string, row: string): boolean {
+  private async isFreshRow(topic: string, row: string): Promise<boolean> {
     let known = this.keptRows.get(topic)
-    if (!known) this.keptRows.set(topic, (known = this.countKeptRows(topic)))
+    if (!known) this.keptRows.set(topic, (known = await this.countKeptRows(topic)))
     const left = known.get(row) ?? 0
     if (left > 0) known.set(row, left - 1)
     return left === 0
   }
 
-  private countKeptRows(topic: string): Map<string, number> {
+  private async countKeptRows(topic: string): Promise<Map<string, number>> {
     const counts = new Map<string, number>()
     if (!this.log.topic(`${topic}.invalid`)) return counts
-    for (const { headers } of this.log.readMessages(`${topic}.invalid`, { newest: true, limit: LETTERS_PENDING_MAX })) {
+    for (const { headers } of await this.log.readMessages(`${topic}.invalid`, { newest: true, limit: LETTERS_PENDING_MAX })) {
       const text = (name: string) => Buffer.from(headers.find(([header]) => header === name)?.[1] ?? []).toString('utf8')
       if (!text('source').startsWith('query over ')) continue
       const row = `${text('rule')} ${text('sha256')}`
@@ -86,11 +99,11 @@ export class DeadLetters {
   }
 
   /** What an earlier run kept, from the newest records of the topic of letters. */
-  private newestKept(topic: string, partition: number): number {
+  private async newestKept(topic: string, partition: number): Promise<number> {
     if (!this.log.topic(`${topic}.invalid`)) return -1
     const prefix = `${sourceOf(topic, partition)}/`
     let newest = -1
-    for (const { headers } of this.log.readMessages(`${topic}.invalid`, { newest: true, limit: LETTERS_PENDING_MAX })) {
+    for (const { headers } of await this.log.readMessages(`${topic}.invalid`, { newest: true, limit: LETTERS_PENDING_MAX })) {
       const source = headers.find(([name]) => name === 'source')?.[1]
       const text = source ? Buffer.from(source).toString('utf8') : ''
       if (text.startsWith(prefix)) newest = Math.max(newest, Number(text.slice(prefix.length)))

@@ -51,7 +51,8 @@ export class LateRowTopics {
   }
 
   private async append(query: string, run: string, topic: string, rows: LateRecord[]): Promise<void> {
-    const fresh = rows.filter(({ value }) => this.isFresh(query, run, topic, value))
+    const earlier = await this.earlierRows(query, run, topic)
+    const fresh = rows.filter(({ value }) => isFresh(earlier, value))
     lateRows.inc({ query, outcome: 'known' }, rows.length - fresh.length)
     if (fresh.length === 0) return
     for (let pauseMs = 50; !this.isClosed(); pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MAX_MS)) {
@@ -71,23 +72,20 @@ export class LateRowTopics {
     }
   }
 
-  private isFresh(query: string, run: string, topic: string, value: Uint8Array): boolean {
+  /** The rows of earlier runs that this one has still to meet. */
+  private async earlierRows(query: string, run: string, topic: string): Promise<Map<string, number>> {
     const key = `${query} ${topic}`
     let entry = this.known.get(key)
-    if (entry?.run !== run) this.known.set(key, (entry = { run, rows: this.keptRows(query, topic) }))
-    const row = keyOf(value)
-    const left = entry.rows.get(row) ?? 0
-    if (left > 1) entry.rows.set(row, left - 1)
-    else entry.rows.delete(row)
-    return left === 0
+    if (entry?.run !== run) this.known.set(key, (entry = { run, rows: await this.keptRows(query, topic) }))
+    return entry.rows
   }
 
-  private keptRows(query: string, topic: string): Map<string, number> {
+  private async keptRows(query: string, topic: string): Promise<Map<string, number>> {
     const rows = new Map<string, number>()
     const [partition] = this.log.topic(topic)?.partitions ?? []
     if (!partition) return rows
     for (let fromOffset = partition.startOffset; fromOffset < partition.endOffset; ) {
-      const messages = this.log.readMessages(topic, { partition: 0, fromOffset, limit: READ_ROWS })
+      const messages = await this.log.readMessages(topic, { partition: 0, fromOffset, limit: READ_ROWS })
       if (messages.length === 0) break
       for (const { value, headers } of messages) {
         const from = headers.find(([name]) => name === 'query')?.[1]
@@ -103,6 +101,15 @@ export class LateRowTopics {
     }
     return rows
   }
+}
+
+/** Whether a row is not one of an earlier run; of those it takes it out. */
+function isFresh(earlier: Map<string, number>, value: Uint8Array): boolean {
+  const row = keyOf(value)
+  const left = earlier.get(row) ?? 0
+  if (left > 1) earlier.set(row, left - 1)
+  else earlier.delete(row)
+  return left === 0
 }
 
 function recordOf(query: string, { value, op, watermarkMs, window }: LateRecord) {

@@ -10,7 +10,7 @@ import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, typ
 import {
   type Disk,
   indexBatch,
-  openPartitionReader,
+  openReader,
   type PartitionReader,
   type ReadResult,
   RecordIndex,
@@ -103,7 +103,7 @@ export class SourceInput {
 
   private openReader(partition: number, disk: Disk): PartitionReader {
     const { descriptor, startup } = this.spec
-    const reader = openPartitionReader(descriptor, partition, 0, disk)
+    const reader = openReader(descriptor, partition, 0, disk)
     const { startOffset, endOffset } = reader.range
     reader.seek(startup === 'latest-offset' ? endOffset : startOffset)
     return reader

@@ -51,8 +51,8 @@ const post = (door: Door, key: string | undefined, body: string): Promise<Events
     client: '::1',
     idempotencyKey: key,
   })
-const valuesOf = (log: Log, topic = 'clicks') =>
-  log.readMessages(topic, { limit: 100_000 }).map(({ value }) => Buffer.from(value!).toString())
+const valuesOf = async (log: Log, topic = 'clicks') =>
+  (await log.readMessages(topic, { limit: 100_000 })).map(({ value }) => Buffer.from(value!).toString())
 const codeOf = async (promise: Promise<unknown>) => {
   try {
     await promise
@@ -91,8 +91,8 @@ test('the same key and body: stored once, answered the same, also when sent at o
   const answer = JSON.parse(again.text) as IngestAnswer
   assert.equal(answer.accepted, 30)
   assert.equal(answer.rejectedCount, 2)
-  assert.equal(valuesOf(log).length, 30)
-  assert.equal(valuesOf(log, 'clicks.invalid').length, 2)
+  assert.equal((await valuesOf(log)).length, 30)
+  assert.equal((await valuesOf(log, 'clicks.invalid')).length, 2)
   assert.equal(await codeOf(post(door, 'k1', '{"user":"other"}')), 'INGEST_KEY_REUSED')
   // A request that stored nothing leaves its key free; one whose events were all rejected does not.
   assert.equal(await codeOf(post(door, 'k2', '[]')), 'INGEST_BODY_EMPTY')
@@ -105,11 +105,11 @@ test('the same key and body: stored once, answered the same, also when sent at o
   assert.deepEqual(await post(door, 'k1', body), again)
   assert.deepEqual((await post(door, 'k2', '{"n":1}')).status, 422)
   assert.equal(await codeOf(post(door, 'k1', '{"user":"other"}')), 'INGEST_KEY_REUSED')
-  assert.equal(valuesOf(log).length, 30)
+  assert.equal((await valuesOf(log)).length, 30)
   // Without a key, twice is twice.
   await post(door, undefined, '{"user":"twice"}')
   await post(door, undefined, '{"user":"twice"}')
-  assert.equal(valuesOf(log).length, 32)
+  assert.equal((await valuesOf(log)).length, 32)
   await log.close()
 })
 
@@ -134,12 +134,12 @@ test('a crash after any of the appends: the retry stores what is missing and not
     assert.equal(answer.isReplayed, survivorCount > 0, `${survivorCount}`)
     const { accepted, offsets, rejectedCount } = JSON.parse(answer.text) as IngestAnswer
     assert.deepEqual([accepted, rejectedCount], [30, 2])
-    const values = valuesOf(log)
+    const values = await valuesOf(log)
     assert.deepEqual(values.filter((value) => value.includes('"n"')).sort(), body.split('\n').slice(0, 30).sort())
     assert.equal(values.length, 32)
-    assert.equal(valuesOf(log, 'clicks.invalid').length, 2)
+    assert.equal((await valuesOf(log, 'clicks.invalid')).length, 2)
     // The offsets of the answer are those of the records.
-    const found = log.readMessages('clicks', { limit: 1000 }).filter(({ value }) => Buffer.from(value!).includes('"n"'))
+    const found = (await log.readMessages('clicks', { limit: 1000 })).filter(({ value }) => Buffer.from(value!).includes('"n"'))
     assert.ok(
       found.every(({ partition, offset }) =>
         offsets.some((range) => range.partition === partition && range.first <= offset && offset <= range.last),
@@ -164,13 +164,13 @@ test('a disk that is full for some partitions: 507 or partly stored; the retry c
   const door = await openDoor(full)
   refusing = 4
   assert.equal(await codeOf(post(door, 'k', body)), 'LOG_DISK_FULL')
-  assert.equal(valuesOf(log).length, 0)
+  assert.equal((await valuesOf(log)).length, 0)
   refusing = 2
   assert.equal(await codeOf(post(door, 'k', body)), 'INGEST_PARTLY_STORED')
   refusing = 0
   const answer = await post(door, 'k', body)
   assert.equal(answer.status, 202)
-  assert.deepEqual(valuesOf(log).sort(), body.split('\n').slice(0, 30).sort())
+  assert.deepEqual((await valuesOf(log)).sort(), body.split('\n').slice(0, 30).sort())
   refusing = 1
   assert.equal(await codeOf(post(door, undefined, '{"user":"a"}')), 'LOG_DISK_FULL')
   await log.close()
@@ -249,7 +249,7 @@ process.send((await server.listen()).port)
   child.kill('SIGKILL')
   await once(child, 'exit')
   const log = await openLog({ folder, durability: 'os' })
-  assert.deepEqual(valuesOf(log).sort(), expected.sort())
+  assert.deepEqual((await valuesOf(log)).sort(), expected.sort())
   assert.ok(replayCount <= killCount)
   await log.close()
 })

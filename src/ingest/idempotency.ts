@@ -11,7 +11,7 @@
 //   2. The same key with another body is refused as long as the key is remembered.
 //   3. At most `idempotencyKeys` are remembered; the oldest finished ones go first, and that is counted.
 import { createHash } from 'node:crypto'
-import { findHeader, indexBatch, type Log, openPartitionReader, RecordIndex, readRecords } from '../log/index.ts'
+import { findHeader, indexBatch, type Log, openReader, RecordIndex, readRecords, readToEnd } from '../log/index.ts'
 import type { IngestLimits, OffsetRange } from './contract.ts'
 import { ingestMetrics } from './errors.ts'
 import { MARK_HEADER, type Part } from './intake.ts'
@@ -88,10 +88,9 @@ export class KeyStore {
       })
     }
     const oldestMs = this.now() - this.limits.idempotencyMs
-    const reader = openPartitionReader(this.log.descriptor(IDEMPOTENCY_TOPIC), 0, 0)
+    const reader = openReader(this.log.descriptor(IDEMPOTENCY_TOPIC), 0, 0)
     try {
-      reader.seek(reader.range.startOffset)
-      for (let run = reader.read(); run; run = reader.read()) {
+      for await (const run of readToEnd(reader, this.log.topic(IDEMPOTENCY_TOPIC)!.partitions[0])) {
         for (const { value } of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
           const note = JSON.parse(Buffer.from(value ?? []).toString()) as Begin | End
           if (note.atMs >= oldestMs) this.recall(note)
@@ -101,7 +100,7 @@ export class KeyStore {
       reader.close()
     }
     this.forget()
-    this.findStored([...this.entries.values()].filter((entry) => entry.answer === undefined && entry.begin))
+    await this.findStored([...this.entries.values()].filter((entry) => entry.answer === undefined && entry.begin))
   }
 
   get(topic: string, key: string): KeyEntry | undefined {
@@ -178,7 +177,7 @@ export class KeyStore {
   }
 
   /** Looks for the marks of unsettled requests, once through each partition from where the first of them began. */
-  private findStored(entries: readonly KeyEntry[]): void {
+  private async findStored(entries: readonly KeyEntry[]): Promise<void> {
     const byMark = new Map(entries.map((entry) => [markOf(entry.begin!.topic, entry.begin!.key), entry]))
     const ranges = new Map<string, { topic: string; partition: number; from: number }>()
     for (const { begin } of entries) {
@@ -189,20 +188,19 @@ export class KeyStore {
       })
     }
     for (const { topic, partition, from } of ranges.values()) {
-      if (this.log.topic(topic)?.partitions[partition]) this.scan(topic, partition, from, byMark)
+      if (this.log.topic(topic)?.partitions[partition]) await this.scan(topic, partition, from, byMark)
     }
   }
 
-  private scan(topic: string, partition: number, from: number, byMark: Map<string, KeyEntry>): void {
-    const reader = openPartitionReader(this.log.descriptor(topic), partition, from)
+  private async scan(topic: string, partition: number, from: number, byMark: Map<string, KeyEntry>): Promise<void> {
+    const reader = openReader(this.log.descriptor(topic), partition, from)
     const index = new RecordIndex()
     const found = new Int32Array(2)
     try {
-      const { startOffset, endOffset } = reader.range
+      const { startOffset, endOffset } = this.log.topic(topic)!.partitions[partition]
       // A partition that ends before `from` was deleted and made again: nothing of the request is in it.
       if (from > endOffset) return
-      reader.seek(Math.max(from, startOffset))
-      for (let run = reader.read(); run; run = reader.read()) {
+      for await (const run of readToEnd(reader, { startOffset: Math.max(from, startOffset), endOffset })) {
         for (let at = run.start; at < run.end; ) {
           index.reset()
           at = indexBatch(run.bytes, at, index, run.fromOffset)

@@ -82,8 +82,8 @@ async function post(topic: string, body: Body, headers: Record<string, string> =
   const json = JSON.parse(payload) as IngestAnswer & { error?: { code: string; hint: string; params: Record<string, unknown> } }
   return { status: statusCode, json, code: json.error?.code, headers: got }
 }
-const newest = (topic: string, limit = 1) =>
-  log.readMessages(topic, { limit }).map(({ value, headers, ...rest }) => ({
+const newest = async (topic: string, limit = 1) =>
+  (await log.readMessages(topic, { limit })).map(({ value, headers, ...rest }) => ({
     ...rest,
     value: Buffer.from(value ?? []).toString(),
     headers: Object.fromEntries(headers.map(([name, bytes]) => [name, Buffer.from(bytes ?? []).toString()])),
@@ -101,7 +101,7 @@ test('one object, an array, lines: stored as they came, with headers', async () 
   const one = await post('clicks', event, { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' })
   assert.equal(one.status, 202)
   assert.deepEqual(one.json, { accepted: 1, offsets: [{ partition: 0, first: 0, last: 0 }], rejected: [], rejectedCount: 0 })
-  const [record] = newest('clicks')
+  const [record] = await newest('clicks')
   assert.equal(record.value, event)
   assert.equal(record.key, null)
   assert.deepEqual(Object.keys(record.headers), ['id', 'ingested_at', 'trace_id', 'source'])
@@ -116,12 +116,12 @@ test('one object, an array, lines: stored as they came, with headers', async () 
     'content-type': 'application/x-ndjson',
   })
   assert.equal(lines.json.accepted, 3)
-  const ids = newest('clicks', 3).map(({ headers }) => headers.id)
+  const ids = (await newest('clicks', 3)).map(({ headers }) => headers.id)
   assert.deepEqual(ids.slice(0, 2), ['mine', '7'])
   assert.match(ids[2], /-7/)
   const many = await post('clicks', Array.from({ length: 100 }, (_, i) => `{"user":"u${i}"}`).join('\n'))
   assert.equal(many.json.accepted, 100)
-  const made = newest('clicks', 100).map(({ headers }) => headers.id)
+  const made = (await newest('clicks', 100)).map(({ headers }) => headers.id)
   assert.deepEqual(made, [...new Set(made)].sort())
 })
 
@@ -130,7 +130,7 @@ test('keys choose the partition as Kafka does; several key fields are a JSON obj
   const { json } = await post('keyed', JSON.stringify(users.map((user) => ({ user }))))
   assert.equal(json.accepted, 40)
   assert.equal(json.offsets.length, 4)
-  for (const { key, partition } of newest('keyed', 40)) {
+  for (const { key, partition } of await newest('keyed', 40)) {
     assert.ok(users.includes(Buffer.from(key!).toString()))
     assert.equal(partition, partitionOf(key!, 4))
   }
@@ -139,7 +139,7 @@ test('keys choose the partition as Kafka does; several key fields are a JSON obj
   for (let i = 0; i < 4; i++) partitions.push((await post('keyed', '[{"user":null},{}]')).json.offsets.map(({ partition }) => partition))
   assert.deepEqual(partitions.flat().sort(), [0, 1, 2, 3])
   await post('pairs', '{"b":1,"a":"x\\"é"}')
-  assert.equal(Buffer.from(newest('pairs')[0].key!).toString(), '{"a":"x\\"é","b":1}')
+  assert.equal(Buffer.from((await newest('pairs'))[0].key!).toString(), '{"a":"x\\"é","b":1}')
 })
 
 const bad: [name: string, body: Body, rule: string, path: string][] = [
@@ -169,7 +169,7 @@ test('each kind of bad event is rejected by its rule and kept in <topic>.invalid
     )
     assert.equal(countOf('clicks'), stored)
     const raw = Buffer.from(body as string)
-    const [letter] = newest('clicks.invalid')
+    const [letter] = await newest('clicks.invalid')
     assert.equal(letter.value, raw.subarray(0, 65_536).toString())
     assert.deepEqual(
       [
@@ -275,7 +275,7 @@ test('a large body is taken in slices and keeps its order', async () => {
   assert.equal(first.json.accepted, 30_000)
   assert.equal(second.json.accepted, 1)
   assert.deepEqual(
-    newest('clicks', 30_001).flatMap(({ value }) => JSON.parse(value).n ?? []),
+    (await newest('clicks', 30_001)).flatMap(({ value }) => JSON.parse(value).n ?? []),
     Array.from({ length: 30_000 }, (_, i) => i),
   )
 })
@@ -344,7 +344,7 @@ test('a WebSocket takes bodies and answers each, in order', async () => {
   )
   assert.equal(frames[50].rejected[0].rule, 'json')
   assert.equal((frames[51] as unknown as { error: { code: string } }).error.code, 'INGEST_BODY_EMPTY')
-  assert.equal(newest('clicks')[0].headers.source, 'websocket')
+  assert.equal((await newest('clicks'))[0].headers.source, 'websocket')
   const other = new WebSocket(`ws://127.0.0.1:${port}/v1/topics/nothing/ws`)
   await once(other, 'open')
   other.send('{}')

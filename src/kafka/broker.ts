@@ -1,7 +1,7 @@
 // What the handlers share: the log, the limits, the readers, and who this broker is.
 
 import { randomUUID } from 'node:crypto'
-import { checkedLine, type Disk, errorCodeOf, type Log, readLine, realDisk, replaceFile, type TopicInfo } from '../log/index.ts'
+import { checkedLine, type Disk, errorCodeOf, type LocalLog, readLine, realDisk, replaceFile, type TopicInfo } from '../log/index.ts'
 import { ERROR, KafkaError } from './errors.ts'
 import { Gate, type KafkaLimits } from './limits.ts'
 import { ReaderPool } from './readerPool.ts'
@@ -58,7 +58,7 @@ export function handler<Q, S>(
 }
 
 export interface BrokerOptions {
-  log: Log
+  log: LocalLog
   logger: KafkaLogger
   limits: KafkaLimits
   /** Whether asking for an unknown topic makes it, as `auto.create.topics.enable` of Kafka. */
@@ -69,7 +69,7 @@ export interface BrokerOptions {
 }
 
 export class Broker {
-  readonly log: Log
+  readonly log: LocalLog
   readonly logger: KafkaLogger
   readonly limits: KafkaLimits
   readonly autoCreateTopics: boolean

@@ -37,7 +37,7 @@ for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
     const expected = messages.map(({ value }) => value).sort()
     const first = await read(15)
     assert.deepEqual([...first, ...(await read(25))].sort(), expected)
-    const records = log.readMessages('orders', { limit: 100 })
+    const records = await log.readMessages('orders', { limit: 100 })
     assert.deepEqual(records.map(({ value }) => Buffer.from(value!).toString()).sort(), expected)
     assert.equal(String(records[0].headers[0][0]), 'n')
   })

@@ -3,7 +3,7 @@
 // Invariants
 //   1. At most READERS_MAX readers are kept, each with one open file at most; the one that was idle longest goes first.
 //   2. A partition that somebody waits for has one watcher, however many wait.
-import { type Disk, type Log, openPartitionReader, type PartitionReader, type ReadResult, type TopicInfo } from '../log/index.ts'
+import { type Disk, type Log, openReader, type PartitionReader, type ReadResult, type TopicInfo } from '../log/index.ts'
 
 const READERS_MAX = 256
 const WATCH_MS = 1_000
@@ -28,7 +28,7 @@ export class ReaderPool {
    */
   read(topic: TopicInfo, partition: number, offset: number, maxBytes: number, atMost = Number.POSITIVE_INFINITY): ReadResult | undefined {
     const key = keyOf(topic.id, partition, offset)
-    const reader = this.idle.get(key) ?? openPartitionReader(this.log.descriptor(topic.name), partition, offset, this.disk)
+    const reader = this.idle.get(key) ?? openReader(this.log.descriptor(topic.name), partition, offset, this.disk)
     this.idle.delete(key)
     let run: ReadResult | undefined
     try {
@@ -50,9 +50,7 @@ export class ReaderPool {
     const key = `${topic.id}:${partition}`
     let watcher = this.watchers.get(key)
     if (!watcher) {
-      watcher = new Watcher(openPartitionReader(this.log.descriptor(topic.name), partition, endOffset, this.disk), () =>
-        this.watchers.delete(key),
-      )
+      watcher = new Watcher(openReader(this.log.descriptor(topic.name), partition, endOffset, this.disk), () => this.watchers.delete(key))
       this.watchers.set(key, watcher)
     }
     return watcher.add(wake, endOffset)

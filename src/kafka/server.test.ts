@@ -394,7 +394,7 @@ test('frames arrive whole however they are cut', async (t) => {
     await sleep(0)
   }
   await one.call(apiVersionsApi, 0, {})
-  const records = log.readMessages('c', { fromOffset: 0 }).map(({ value }) => String(value))
+  const records = (await log.readMessages('c', { fromOffset: 0 })).map(({ value }) => String(value))
   assert.deepEqual(
     records.filter((_, i) => i % 2 === 0),
     ['0', '1', '2', '3'],

@@ -1,7 +1,7 @@
 // The TCP server that Kafka clients connect to.
 import { once } from 'node:events'
 import { createServer, isIP } from 'node:net'
-import type { Log } from '../log/index.ts'
+import type { LocalLog } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
 import { Connection } from './connection.ts'
 import { kafkaErrors } from './errors.ts'
@@ -10,7 +10,7 @@ import { makeHandlers } from './handlers/index.ts'
 import { type KafkaLimits, kafkaLimits, kafkaMetrics } from './limits.ts'
 
 export interface KafkaOptions {
-  log: Log
+  log: LocalLog
   logger: KafkaLogger
   /** Address to listen on; 127.0.0.1 unless said. */
   host?: string

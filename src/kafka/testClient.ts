@@ -5,13 +5,13 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { BatchBuilder, type BatchOptions, type Log, type LogOptions, noHeaders, openLog } from '../log/index.ts'
+import { BatchBuilder, type BatchOptions, type LocalLog, type LogOptions, noHeaders, openLog } from '../log/index.ts'
 import { type KafkaOptions, type KafkaServer, startKafka } from './index.ts'
 import type { Api, Encodable } from './schema.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
 export interface TestBroker {
-  log: Log
+  log: LocalLog
   kafka: KafkaServer
   /** What the server logged. */
   lines: string[]

@@ -1,4 +1,5 @@
-// The log's interface: what the front door, the engine and (later) the Kafka protocol use. A real Kafka will be a second implementation.
+// The log's interface: what the front door, the engine and the Kafka protocol use. It has two implementations: our own files (`openLog`) and a
+// real Kafka (`openKafkaLog`). test/logContract.ts holds what both must do.
 //
 // A record's bytes are those of Kafka's record batch v2, on disk and everywhere else.
 
@@ -109,6 +110,27 @@ export interface PartitionDescriptor {
   state: SharedArrayBuffer
 }
 
+/** Reads one partition, in any thread (`openReader`). Two implementations: the log's files, and a real Kafka. */
+export interface PartitionReader {
+  /** The next record that a read returns. */
+  readonly nextOffset: number
+  /** First and next offset of the partition, as far as is known here. */
+  readonly range: { startOffset: number; endOffset: number }
+  /**
+   * The next whole batches: up to `maxBytes`, but at least one. Undefined if there is nothing new here yet. A run may hold no record
+   * that anyone should see: then it only moves `nextOffset` on.
+   *
+   * @throws LOG_OFFSET_OUT_OF_RANGE, LOG_SEGMENT_DAMAGED, LOG_TOPIC_DELETED, LOG_READ_FAILED, LOG_REMOTE_UNAVAILABLE
+   */
+  read(maxBytes?: number): ReadResult | undefined
+  /** Resolves to true when `read` has something to say, to false after `timeoutMs` or once the log is closed. Does not keep Node alive. */
+  waitForData(timeoutMs: number): Promise<boolean>
+  seek(offset: number): void
+  /** Moves to the first record whose timestamp is `timeMs` or later, else to the end. Gives its offset. */
+  seekTime(timeMs: number): number | Promise<number>
+  close(): void
+}
+
 /** A run of whole batches. `bytes` belongs to the caller and is never written again: columns may point into it. */
 export interface ReadResult {
   bytes: Uint8Array
@@ -144,7 +166,6 @@ export interface AppendOptions {
 }
 
 export interface Log {
-  readonly folder: string
   /** Bytes that were handed over and are not acknowledged yet. */
   readonly pendingBytes: number
   createTopic(name: string, config?: Partial<TopicConfig>): Promise<TopicInfo>
@@ -160,7 +181,7 @@ export interface Log {
    */
   append(topic: string, partition: number, batch: Uint8Array, options?: AppendOptions): Promise<AppendResult>
   appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult>
-  readMessages(topic: string, options?: BrowseOptions): BrowsedRecord[]
+  readMessages(topic: string, options?: BrowseOptions): Promise<BrowsedRecord[]>
   descriptor(topic: string): TopicDescriptor
   /**
    * Forgets the records of a partition below `beforeOffset`, durably. Files go with the next look at retention.
@@ -174,4 +195,9 @@ export interface Log {
   stats(): LogStats
   /** Writes what is pending, makes it durable, and lets the data folder go. */
   close(): Promise<void>
+}
+
+/** The log on our own disk. */
+export interface LocalLog extends Log {
+  readonly folder: string
 }

@@ -5,8 +5,9 @@ export { crc32c } from './crc32c.ts'
 export { type Disk, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
 export { logErrors } from './errors.ts'
 export { openLog } from './log.ts'
+export { openReader, readToEnd } from './openReader.ts'
 export { murmur2, partitionOf } from './partitioner.ts'
-export { openPartitionReader, PartitionReader } from './reader.ts'
+export { type FilePartitionReader, openPartitionReader } from './reader.ts'
 export {
   BATCH_HEADER_BYTES,
   BatchBuilder,

@@ -30,26 +30,26 @@ test('appends, reads back by offset, time and newest, and after a restart', asyn
   const first = { ...record('one', 10), key, headers: [['h', key]] as [string, Uint8Array][] }
   assert.deepEqual(await log.appendRecords('t', 0, [first, record('two', 20)]), { partition: 0, first: 0, last: 1 })
   assert.deepEqual(await log.appendRecords('t', 1, [record('three', 15)]), { partition: 1, first: 0, last: 0 })
-  const check = (opened: typeof log) => {
-    assert.deepEqual(opened.readMessages('t').map(textOf), ['one', 'three', 'two'])
-    assert.deepEqual(opened.readMessages('t', { limit: 1 }).map(textOf), ['two'])
-    assert.deepEqual(opened.readMessages('t', { fromOffset: 1, partition: 0 }).map(textOf), ['two'])
-    assert.deepEqual(opened.readMessages('t', { fromTimeMs: 11 }).map(textOf), ['three', 'two'])
-    assert.deepEqual(opened.readMessages('t', { limit: 0 }), [])
-    const [one] = opened.readMessages('t', { partition: 0 })
+  const check = async (opened: typeof log) => {
+    assert.deepEqual((await opened.readMessages('t')).map(textOf), ['one', 'three', 'two'])
+    assert.deepEqual((await opened.readMessages('t', { limit: 1 })).map(textOf), ['two'])
+    assert.deepEqual((await opened.readMessages('t', { fromOffset: 1, partition: 0 })).map(textOf), ['two'])
+    assert.deepEqual((await opened.readMessages('t', { fromTimeMs: 11 })).map(textOf), ['three', 'two'])
+    assert.deepEqual(await opened.readMessages('t', { limit: 0 }), [])
+    const [one] = await opened.readMessages('t', { partition: 0 })
     assert.deepEqual([one.offset, one.timestampMs, one.key && Uint8Array.from(one.key), one.headers[0][0]], [0, 10, key, 'h'])
     assert.deepEqual(
       opened.topic('t')?.partitions.map(({ endOffset }) => endOffset),
       [2, 1],
     )
   }
-  check(log)
+  await check(log)
   await log.close()
   await log.close()
   await assert.rejects(log.appendRecords('t', 0, [record('x')]), { code: 'LOG_CLOSED' })
   const reopened = await openLog({ folder })
   assert.deepEqual(reopened.stats().recovery, [])
-  check(reopened)
+  await check(reopened)
   await reopened.close()
 })
 
@@ -93,7 +93,7 @@ test('a batch is transferred, unless it is part of a larger buffer or the caller
   const twice = makeBatch(['e'])
   await Promise.all([log.append('t', 0, twice), log.append('t', 0, twice)])
   assert.deepEqual([given.length, kept.length > 0, shared.length, small.length > 0], [0, true, 500, true])
-  assert.deepEqual(log.readMessages('t').map(textOf), ['a', 'b', 'c', 'd', 'e', 'e'])
+  assert.deepEqual((await log.readMessages('t')).map(textOf), ['a', 'b', 'c', 'd', 'e', 'e'])
   await log.close()
 })
 
@@ -107,7 +107,7 @@ test('what waits is bounded, and many appends share a sync', async () => {
   assert.equal(log.pendingBytes, 0)
   const accepted = results.flatMap((result, i) => (result.status === 'fulfilled' ? [[result.value.first, `${i}`]] : []))
   assert.deepEqual(
-    log.readMessages('t', { limit: 1000 }).map((one) => [one.offset, textOf(one)?.trim()]),
+    (await log.readMessages('t', { limit: 1000 })).map((one) => [one.offset, textOf(one)?.trim()]),
     accepted,
   )
   assert.ok(log.stats().syncCount < accepted.length)

@@ -8,12 +8,13 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { realpathSync } from 'node:fs'
 import { isMarkedAsUntransferable, Worker } from 'node:worker_threads'
+import { browse } from './browse.ts'
 import type {
   AppendOptions,
   AppendResult,
   BrowsedRecord,
   BrowseOptions,
-  Log,
+  LocalLog,
   LogLimits,
   LogOptions,
   LogStats,
@@ -28,15 +29,12 @@ import { logErrors, reviveLogError } from './errors.ts'
 import { lockFolder } from './folderLock.ts'
 import { logMetrics } from './logMetrics.ts'
 import { PartitionState } from './partitionState.ts'
-import { openPartitionReader } from './reader.ts'
 import { BATCH_HEADER_BYTES, BatchBuilder, encodeHeaders, noHeaders, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
-import { readRecords } from './recordIndex.ts'
 import type { CallName, Calls, FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
 
 const defaultLimits: LogLimits = { pendingBytesMax: 64 * 1024 * 1024, retentionCheckMs: 30_000 }
 const MESSAGES_IN_FLIGHT_MAX = 2
 const SYNCS_KEPT = 1024
-const BROWSE_READ_BYTES = 256 * 1024
 
 interface Waiting {
   topic: string
@@ -63,7 +61,7 @@ interface KnownTopic extends TopicHandle {
  *
  * @throws DATA_FOLDER_LOCKED, DATA_FOLDER_NOT_WRITABLE, LOG_METADATA_DAMAGED, LOG_READ_FAILED, LOG_WRITE_FAILED, LOG_DISK_FULL
  */
-export async function openLog(options: LogOptions): Promise<Log> {
+export async function openLog(options: LogOptions): Promise<LocalLog> {
   const unlock = lockFolder(options.folder)
   try {
     const folder = realpathSync(options.folder)
@@ -83,7 +81,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   }
 }
 
-class WriterLog implements Log {
+class WriterLog implements LocalLog {
   readonly folder: string
   pendingBytes = 0
   private readonly clock: () => number
@@ -206,17 +204,10 @@ class WriterLog implements Log {
     return this.append(topic, partition, builder.finish())
   }
 
-  readMessages(name: string, options: BrowseOptions = {}): BrowsedRecord[] {
+  async readMessages(name: string, options: BrowseOptions = {}): Promise<BrowsedRecord[]> {
     const topic = this.find(name)
     if (options.partition !== undefined) this.checkPartition(topic, options.partition)
-    const partitions = options.partition === undefined ? [...topic.views.keys()] : [options.partition]
-    const limit = Math.max(0, options.limit ?? 100)
-    const newest = options.fromOffset === undefined && options.fromTimeMs === undefined
-    const found: BrowsedRecord[] = []
-    for (const partition of partitions) found.push(...this.browse(name, partition, options, newest, limit))
-    // Partitions have no order among them: time gives one. Within a partition it is the offset's.
-    if (partitions.length > 1) found.sort((a, b) => a.timestampMs - b.timestampMs || a.partition - b.partition || a.offset - b.offset)
-    return newest ? found.slice(Math.max(0, found.length - limit)) : found.slice(0, limit)
+    return browse(this.descriptor(name), infoOf(topic).partitions, options)
   }
 
   descriptor(name: string): TopicDescriptor {
@@ -264,25 +255,6 @@ class WriterLog implements Log {
     } finally {
       this.stop('the log was closed')
       this.unlock()
-    }
-  }
-
-  private *browse(topic: string, partition: number, options: BrowseOptions, newest: boolean, limit: number): Generator<BrowsedRecord> {
-    const { startOffset, endOffset } = this.find(topic).views[partition].read()
-    const reader = openPartitionReader(this.descriptor(topic), partition, startOffset)
-    try {
-      if (options.fromOffset !== undefined) reader.seek(Math.min(Math.max(options.fromOffset, startOffset), endOffset))
-      else if (options.fromTimeMs !== undefined) reader.seekTime(options.fromTimeMs)
-      else if (newest) reader.seek(Math.max(startOffset, endOffset - limit))
-      let rest = limit
-      for (let run = rest > 0 ? reader.read(BROWSE_READ_BYTES) : undefined; run; run = reader.read(BROWSE_READ_BYTES)) {
-        for (const record of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
-          yield { partition, ...record }
-          if (--rest === 0) return
-        }
-      }
-    } finally {
-      reader.close()
     }
   }
 

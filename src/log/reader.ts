@@ -5,7 +5,7 @@
 //   2. Bytes are checked before they are returned: a sealed segment by the checksums of its chunks, which cover every byte; the active
 //      one by each batch's CRC, and that offsets go on without a gap. What does not fit is LOG_SEGMENT_DAMAGED, and nothing of it is returned.
 //   3. The open file is the pin: retention may unlink the segment that is being read, its bytes stay until the reader has moved on.
-import type { PartitionDescriptor, ReadResult, TopicDescriptor } from './contract.ts'
+import type { PartitionDescriptor, PartitionReader, ReadResult, TopicDescriptor } from './contract.ts'
 import { crc32c } from './crc32c.ts'
 import { type Disk, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
 import { logErrors, readError } from './errors.ts'
@@ -45,16 +45,16 @@ export function openPartitionReader(
   partition: number,
   fromOffset: number,
   disk: Disk = realDisk,
-): PartitionReader {
+): FilePartitionReader {
   const found = descriptor.partitions.find((one) => one.partition === partition)
   if (!found) {
     const partitionCount = descriptor.partitions.length
     throw logErrors('LOG_PARTITION_NOT_FOUND', { topic: descriptor.topic, partition, partitionCount })
   }
-  return new PartitionReader(descriptor.topic, found, fromOffset, disk)
+  return new FilePartitionReader(descriptor.topic, found, fromOffset, disk)
 }
 
-export class PartitionReader {
+export class FilePartitionReader implements PartitionReader {
   private readonly topic: string
   private readonly folder: string
   private readonly disk: Disk

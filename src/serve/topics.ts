@@ -56,16 +56,19 @@ class Tail {
   private readonly countMax: number
   private readonly seen = new Map<number, number>()
   private readonly timer: NodeJS.Timeout
+  private isReading = false
 
   constructor(log: ServeDeps['log'], topic: TopicInfo, rate: number) {
     this.log = log
     this.topic = topic.name
     this.countMax = Math.max(1, Math.round((rate * TICK_MS) / 1000))
     for (const { partition, endOffset } of topic.partitions) this.seen.set(partition, endOffset)
-    this.timer = setInterval(() => this.tick(), TICK_MS)
+    this.timer = setInterval(() => void this.tick(), TICK_MS)
   }
 
-  private tick(): void {
+  private async tick(): Promise<void> {
+    if (this.isReading) return
+    this.isReading = true
     const info = this.log.topic(this.topic)
     try {
       if (!info) throw serveErrors('SERVE_TOPIC_NOT_FOUND', { topic: this.topic })
@@ -76,9 +79,10 @@ class Tail {
         this.seen.set(partition, endOffset)
       }
       if (newCount <= 0) return
-      const records = this.log
-        .readMessages(this.topic, { newest: true, limit: this.countMax })
-        .filter(({ partition, offset }) => offset >= (from.get(partition) ?? 0) && offset < (this.seen.get(partition) ?? 0))
+      const newest = await this.log.readMessages(this.topic, { newest: true, limit: this.countMax })
+      const records = newest.filter(
+        ({ partition, offset }) => offset >= (from.get(partition) ?? 0) && offset < (this.seen.get(partition) ?? 0),
+      )
       const messages = records.map(messageJson).join(',')
       const frameOf = (skipped: number) => Buffer.from(`{"type":"messages","messages":[${messages}],"skipped":${skipped}}`)
       const skipped = newCount - records.length
@@ -93,6 +97,8 @@ class Tail {
       }
     } catch (error) {
       for (const socket of this.clients.keys()) socket.end(error as StreamError)
+    } finally {
+      this.isReading = false
     }
   }
 
@@ -139,13 +145,17 @@ export function registerTopics(app: FastifyInstance, { log, topicColumns }: Serv
       querystring: MessagesQuery,
       response: { 200: Type.Object({ messages: Type.Array(TopicMessage) }) },
     },
-    handler: (request, reply) => {
+    handler: async (request, reply) => {
       const { topic } = request.params as Static<typeof TopicParams>
       const { limit = MESSAGES, partition, offset } = request.query as Static<typeof MessagesQuery>
       const { partitions } = find(topic)
       if (offset !== undefined && partition === undefined && partitions.length > 1)
         throw serveErrors('SERVE_OFFSET_NEEDS_PARTITION', { topic, partitionCount: partitions.length })
-      const records = log.readMessages(topic, { partition, limit, ...(offset === undefined ? { newest: true } : { fromOffset: offset }) })
+      const records = await log.readMessages(topic, {
+        partition,
+        limit,
+        ...(offset === undefined ? { newest: true } : { fromOffset: offset }),
+      })
       if (offset === undefined) records.sort((a, b) => b.timestampMs - a.timestampMs || b.offset - a.offset)
       return sendJson(reply, `{"messages":[${records.map(messageJson).join(',')}]}`)
     },

@@ -6,11 +6,11 @@ import { explainWhy, type LogReader } from './why.ts'
 
 type Live = NonNullable<QueryInsight['live']>
 const nowMs = Date.parse('2026-03-01T12:00:00Z')
-const emptyLog: LogReader = { topic: () => undefined, readMessages: () => [] }
+const emptyLog: LogReader = { topic: () => undefined, readMessages: async () => [] }
 /** A log whose topics all have one record, made this long ago. */
 const logWith = (agoMs: number): LogReader => ({
   topic: (name) => (name.endsWith('.invalid') ? undefined : ({ name, id: '', config: {}, partitions: [] } as never)),
-  readMessages: () => [{ partition: 0, offset: 0, timestampMs: nowMs - agoMs, key: null, value: null, headers: [] }],
+  readMessages: async () => [{ partition: 0, offset: 0, timestampMs: nowMs - agoMs, key: null, value: null, headers: [] }],
 })
 
 const node = (id: number, kind: string, more: Partial<Live['nodes'][number]> = {}): Live['nodes'][number] => ({
@@ -54,20 +54,20 @@ const source = (partitions: [offset: number, endOffset: number][]): Live['source
   undecodedRows: 0,
   partitions: partitions.map(([offset, endOffset], partition) => ({ partition, offset, startOffset: 0, endOffset })),
 })
-const codes = (query: QueryInsight, log = emptyLog) => explainWhy(query, log, nowMs).findings.map(({ code }) => code)
+const codes = async (query: QueryInsight, log = emptyLog) => (await explainWhy(query, log, nowMs)).findings.map(({ code }) => code)
 
-test('behind: by how many records, before anything was read and while it catches up', () => {
-  const why = explainWhy(
+test('behind: by how many records, before anything was read and while it catches up', async () => {
+  const why = await explainWhy(
     insight({ rowsIn: 0, nodes: [node(0, 'scan', { table: 't', rowsIn: 0, rowsOut: 0 })], sources: [source([[0, 1_234]])] }),
     emptyLog,
     nowMs,
   )
   assert.equal(why.verdict, 'It is behind by 1,234 records of 1,234 in topic "t".')
   assert.equal(why.sources[0].behind, 1_234)
-  assert.deepEqual(codes(insight({ rowsOut: 5, lastOutMs: nowMs, sources: [source([[1, 5_000]])] })), ['OK', 'BEHIND'])
+  assert.deepEqual(await codes(insight({ rowsOut: 5, lastOutMs: nowMs, sources: [source([[1, 5_000]])] })), ['OK', 'BEHIND'])
 })
 
-test('a partition behind the others holds them back; an idle one does not', () => {
+test('a partition behind the others holds them back; an idle one does not', async () => {
   const partitions = (idle: boolean) => [
     { partition: 0, watermarkMs: 100_000, idle: false },
     { partition: 1, watermarkMs: 50_000, idle },
@@ -90,9 +90,9 @@ test('a partition behind the others holds them back; an idle one does not', () =
         ]),
       ],
     })
-  assert.deepEqual(codes(query(false)), ['PARTITION_BEHIND', 'WINDOW_OPEN'])
-  assert.match(explainWhy(query(false), emptyLog, nowMs).verdict, /Partition 1 of topic "t" holds event time back/)
-  const idle = explainWhy(query(true), emptyLog, nowMs)
+  assert.deepEqual(await codes(query(false)), ['PARTITION_BEHIND', 'WINDOW_OPEN'])
+  assert.match((await explainWhy(query(false), emptyLog, nowMs)).verdict, /Partition 1 of topic "t" holds event time back/)
+  const idle = await explainWhy(query(true), emptyLog, nowMs)
   assert.deepEqual([idle.findings[0].code, idle.windows[0].missingMs], ['WINDOW_OPEN', 19_999])
   assert.deepEqual(
     idle.sources[0].partitions.map(({ isIdle, holdsBack }) => [isIdle, holdsBack]),
@@ -103,21 +103,21 @@ test('a partition behind the others holds them back; an idle one does not', () =
   )
 })
 
-test('silence after output: the source is quiet since, a worker that does not answer, all rows late', () => {
+test('silence after output: the source is quiet since, a worker that does not answer, all rows late', async () => {
   const quiet = insight({ rowsOut: 3, lastInMs: nowMs - 60_000, lastOutMs: nowMs - 60_000 })
-  assert.deepEqual(codes(quiet, logWith(60_000)), ['SOURCE_QUIET'])
+  assert.deepEqual(await codes(quiet, logWith(60_000)), ['SOURCE_QUIET'])
   assert.match(
-    explainWhy(quiet, logWith(60_000), nowMs).verdict,
+    (await explainWhy(quiet, logWith(60_000), nowMs)).verdict,
     /put out 3 rows, the last 60 s ago\. All is read, and nothing was produced since 2026-03-01 11:59:00/,
   )
-  assert.deepEqual(codes({ ...quiet, live: undefined }), ['NOT_ANSWERING'])
+  assert.deepEqual(await codes({ ...quiet, live: undefined }), ['NOT_ANSWERING'])
   const late = insight({ nodes: [node(0, 'scan', { table: 't' }), node(1, 'windowAggregate', { lateRows: 10, rowsOut: 0 })] })
-  assert.deepEqual(codes(late), ['ROWS_LATE'])
+  assert.deepEqual(await codes(late), ['ROWS_LATE'])
 })
 
-test('a window by the clock of the machine needs no events', () => {
+test('a window by the clock of the machine needs no events', async () => {
   const operator = { openWindows: [{ startMs: nowMs - 5_000, endMs: nowMs + 5_000, rows: 1, firesAtMs: nowMs + 4_999 }] }
-  const why = explainWhy(
+  const why = await explainWhy(
     insight({ nodes: [node(0, 'scan', { table: 't' }), node(1, 'windowAggregate', { rowsOut: 0, isProcessingTime: true, operator })] }),
     emptyLog,
     nowMs,

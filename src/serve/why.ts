@@ -15,7 +15,7 @@ const WINDOWS_MAX = 100
 /** JSON has no infinity: before the first watermark, and after the end of bounded input, there is none to show. */
 const finite = (ms: number): number | undefined => (Number.isFinite(ms) ? ms : undefined)
 
-export function explainWhy(insight: QueryInsight, log: LogReader, nowMs: number): QueryWhy {
+export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: number): Promise<QueryWhy> {
   const { id, state, error, live } = insight
   const nodes = live?.nodes ?? []
   const facts: QueryFacts = {
@@ -27,7 +27,7 @@ export function explainWhy(insight: QueryInsight, log: LogReader, nowMs: number)
     rowsOut: live?.rowsOut ?? 0,
     lastInMs: live?.lastInMs,
     lastOutMs: live?.lastOutMs,
-    sources: (live?.sources ?? []).map((source) => sourceFacts(source, nodes, log)),
+    sources: await Promise.all((live?.sources ?? []).map((source) => sourceFacts(source, nodes, log))),
     windows: nodes
       .flatMap((node) => windowFacts(node, nodes, nowMs))
       .sort((a, b) => a.firesAtMs - b.firesAtMs)
@@ -63,15 +63,17 @@ const headerText = (record: BrowsedRecord, name: string): string => {
 }
 
 /** Where a topic stands, and what its event time is by the watermark node above its scan. */
-function sourceFacts(source: Live['sources'][number], nodes: readonly LiveNode[], log: LogReader): WhySource {
+async function sourceFacts(source: Live['sources'][number], nodes: readonly LiveNode[], log: LogReader): Promise<WhySource> {
   const { table, topic, undecodedRows } = source
   const scans = nodes.filter((node) => node.table === table)
   const watermarks = nodes.find(({ partitions, inputs }) => partitions && scans.some((scan) => leadsTo(scan.id, inputs, nodes)))?.partitions
   const counting = watermarks?.filter(({ idle }) => !idle) ?? []
   const lowest = Math.min(...counting.map(({ watermarkMs }) => watermarkMs))
-  const partitions = source.partitions.map(({ partition, offset, endOffset }) => {
+  const newestOf = async (partition: number) =>
+    log.topic(topic) && (await log.readMessages(topic, { partition, newest: true, limit: 1 }))[0]?.timestampMs
+  const readPartition = async ({ partition, offset, endOffset }: (typeof source.partitions)[number]) => {
     const own = watermarks?.find((one) => one.partition === partition)
-    const newestMs = log.topic(topic) && log.readMessages(topic, { partition, newest: true, limit: 1 })[0]?.timestampMs
+    const newestMs = await newestOf(partition)
     return {
       partition,
       offset,
@@ -81,9 +83,10 @@ function sourceFacts(source: Live['sources'][number], nodes: readonly LiveNode[]
       isIdle: own?.idle ?? false,
       holdsBack: own !== undefined && !own.idle && own.watermarkMs === lowest && counting.some(({ watermarkMs }) => watermarkMs > lowest),
     }
-  })
+  }
+  const partitions = await Promise.all(source.partitions.map(readPartition))
   const invalid = log.topic(`${topic}.invalid`)
-  const [lastInvalid] = invalid ? log.readMessages(`${topic}.invalid`, { newest: true, limit: 1 }) : []
+  const [lastInvalid] = invalid ? await log.readMessages(`${topic}.invalid`, { newest: true, limit: 1 }) : []
   const newest = partitions.flatMap(({ newestMs }) => newestMs ?? [])
   return {
     table,
