@@ -24,7 +24,7 @@ import {
   type SqlFile,
 } from '../jobs/index.ts'
 import { type KafkaServer, startKafka } from '../kafka/index.ts'
-import { type Log, openLog } from '../log/index.ts'
+import { type LocalLog, type Log, openLog } from '../log/index.ts'
 import { type ColumnInfo, type Health, registerServe, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
@@ -214,7 +214,7 @@ const columnsOf = (table: TableDef | undefined): ColumnInfo[] =>
 type KafkaPort = { server: KafkaServer; error?: undefined } | { server?: undefined; error?: StreamError }
 
 /** The usual port may be taken by a real Kafka: then there is none, which is said; only a port that somebody named must be there. */
-async function openKafkaPort(config: Config, parts: { log: Log; logger: Logger }): Promise<KafkaPort> {
+async function openKafkaPort(config: Config, parts: { log: LocalLog; logger: Logger }): Promise<KafkaPort> {
   const { kafkaPort: port, isKafkaPortGiven, host, insecure } = config
   if (port === 'none') return {}
   try {
