@@ -1,6 +1,6 @@
 // What the front door needs from the rest, what bounds it, and what it answers.
 import type { RowField } from '../data/index.ts'
-import type { Log } from '../log/index.ts'
+import type { Disk, Log } from '../log/index.ts'
 
 export interface TopicSchema {
   /** The physical columns of the table that declares the topic. */
@@ -53,6 +53,8 @@ export interface IngestDeps {
   limits?: Partial<IngestLimits>
   /** Wall clock, epoch ms. */
   now?: () => number
+  /** Where the log's files are; the real one unless said. */
+  disk?: Disk
 }
 
 export interface OffsetRange {

@@ -58,7 +58,7 @@ export class Door {
     this.log = deps.log
     this.limits = { ...ingestLimits, ...deps.limits }
     this.now = deps.now ?? Date.now
-    this.keys = new KeyStore(deps.log, this.limits, this.now)
+    this.keys = new KeyStore(deps.log, this.limits, this.now, deps.disk)
   }
 
   /** Reads the idempotency keys; requests come after it. */

@@ -11,7 +11,7 @@
 //   2. The same key with another body is refused as long as the key is remembered.
 //   3. At most `idempotencyKeys` are remembered; the oldest finished ones go first, and that is counted.
 import { createHash } from 'node:crypto'
-import { findHeader, indexBatch, type Log, openReader, RecordIndex, readRecords, readToEnd } from '../log/index.ts'
+import { type Disk, findHeader, indexBatch, type Log, openReader, RecordIndex, readRecords, readToEnd } from '../log/index.ts'
 import type { IngestLimits, OffsetRange } from './contract.ts'
 import { ingestMetrics } from './errors.ts'
 import { MARK_HEADER, type Part } from './intake.ts'
@@ -67,13 +67,15 @@ export class KeyStore {
   private readonly log: Log
   private readonly limits: IngestLimits
   private readonly now: () => number
+  private readonly disk: Disk | undefined
   /** Oldest first. */
   private readonly entries = new Map<string, KeyEntry>()
 
-  constructor(log: Log, limits: IngestLimits, now: () => number) {
+  constructor(log: Log, limits: IngestLimits, now: () => number, disk?: Disk) {
     this.log = log
     this.limits = limits
     this.now = now
+    this.disk = disk
   }
 
   /** Reads what is remembered, and looks for the records of requests that were cut off. */
@@ -88,7 +90,7 @@ export class KeyStore {
       })
     }
     const oldestMs = this.now() - this.limits.idempotencyMs
-    const reader = openReader(this.log.descriptor(IDEMPOTENCY_TOPIC), 0, 0)
+    const reader = openReader(this.log.descriptor(IDEMPOTENCY_TOPIC), 0, 0, this.disk)
     try {
       for await (const run of readToEnd(reader, this.log.topic(IDEMPOTENCY_TOPIC)!.partitions[0])) {
         for (const { value } of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
@@ -193,7 +195,7 @@ export class KeyStore {
   }
 
   private async scan(topic: string, partition: number, from: number, byMark: Map<string, KeyEntry>): Promise<void> {
-    const reader = openReader(this.log.descriptor(topic), partition, from)
+    const reader = openReader(this.log.descriptor(topic), partition, from, this.disk)
     const index = new RecordIndex()
     const found = new Int32Array(2)
     try {

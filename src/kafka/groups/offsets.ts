@@ -5,7 +5,7 @@
 //   2. The newest record of a key counts, null is a deletion; so the order in which commits reach the log is the order in the map.
 //   3. The topic stays small: when most of it is old, all that counts is written again and what lies before is deleted. While that is
 //      written no commit is on its way, so no old value comes behind a new one.
-import { type Log, openPartitionReader, type RecordInput, readRecords } from '../../log/index.ts'
+import { type Disk, type Log, openPartitionReader, type RecordInput, readRecords, realDisk } from '../../log/index.ts'
 import { OFFSETS_TOPIC } from '../broker.ts'
 import { codecs, decodeMessage, encodeMessage, int16, int32, int64, string } from '../schema.ts'
 
@@ -47,9 +47,9 @@ export class Offsets {
   private rewriting: Promise<void> | undefined
   private topicMade: Promise<unknown> | undefined
 
-  constructor(log: Log) {
+  constructor(log: Log, disk: Disk = realDisk) {
     this.log = log
-    this.load()
+    this.load(disk)
   }
 
   groupIds(): Iterable<string> {
@@ -143,11 +143,11 @@ export class Offsets {
     }
   }
 
-  private load(): void {
+  private load(disk: Disk): void {
     const topic = this.log.topic(OFFSETS_TOPIC)
     if (!topic) return
     const { startOffset } = topic.partitions[0]
-    const reader = openPartitionReader(this.log.descriptor(OFFSETS_TOPIC), 0, startOffset)
+    const reader = openPartitionReader(this.log.descriptor(OFFSETS_TOPIC), 0, startOffset, disk)
     try {
       for (let run = reader.read(); run; run = reader.read()) {
         for (const { key, value } of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
