@@ -20,3 +20,4 @@ export {
 } from './recordBatch.ts'
 export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'
 export { checkTopicConfig, checkTopicName, defaultTopicConfig } from './topicMeta.ts'
+export * from './transactions/contract.ts'
