@@ -32,9 +32,15 @@ export function Headline({ isDemo }: { isDemo: boolean }) {
         <span className="headline-count">{count > 0 ? formatInteger(count) : 'Real'}</span> edits of Wikipedia
       </h1>
       <p>
-        Recorded on {formatLongDate(recordedDayMs)}, replayed over HTTP at{' '}
-        <b className="headline-speed">{speed === null ? '…' : Number(speed.toPrecision(2))}×</b> their speed. SQL windows in event time make
-        the tables below; every number that moves is a row that was pushed.
+        Recorded on {formatLongDate(recordedDayMs)}, replayed over HTTP{' '}
+        {speed === null ? (
+          'in fast motion'
+        ) : (
+          <>
+            at <b className="headline-speed">{Number(speed.toPrecision(2))}×</b> their speed
+          </>
+        )}
+        . SQL windows in event time make the tables below; every number that moves is a row that was pushed.
         {round > 0 && ` Round ${round + 1}, dated ${formatLongDate(recordedDayMs + round * dayMs)}.`}
       </p>
     </div>
