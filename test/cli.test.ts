@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { NodeRates } from '../src/app/commands/explain.ts'
 import { websiteTable } from '../src/app/commands/simulate.ts'
 import { countsSql, makeProject, run, startServer, until, untilRows } from './harness.ts'
 
@@ -66,6 +67,31 @@ test('sql: results for people and for programs, errors under their line', { time
   await until(async () => (await server.rows('counts')).length === 3, 'three pages')
   const red = await millrace(t, 'sql', "SELECT page FROM counts WHERE page LIKE '%red%'", ...at)
   assert.match(red.stdout, /\\u001b\[31mred\\u0007/)
+})
+
+test('explain: what flows through each node of a running query', { timeout: 120_000 }, async (t) => {
+  const server = await startServer(t, makeProject(t, files))
+  const at = ['--url', server.ready.url]
+  const explained = millrace(t, 'explain', 'counts', '--seconds', '4', '--json', ...at)
+  // Sent while it looks: rates are of that time.
+  await until(async () => (await server.post('events', eventLines)).status === 202, 'nothing is taken')
+  const [{ nodes, seconds }] = (await explained).json<{ nodes: NodeRates[]; seconds: number }>()
+  assert.ok(seconds >= 4)
+  assert.match(nodes[0].label, /^scan events/)
+  const root = nodes.at(-1)!
+  assert.match(root.label, /^groupAggregate/)
+  assert.equal(nodes[0].selectivity, 1)
+  assert.equal(root.stateRows, 2)
+  assert.ok(root.stateBytes! > 0)
+  assert.ok(nodes.every(({ busyShare }) => busyShare >= 0 && busyShare < 1))
+  assert.ok(root.samples.some(({ row }) => row[0] === '/about'))
+  const text = await millrace(t, 'explain', 'counts', '--seconds', '0.1', ...at)
+  assert.match(text.stdout, /^counts \(running\)\n\n\d+ groupAggregate.*\n│ in 0\/s, out 0\/s · .*state 2 rows/)
+  assert.match(text.stdout, /\n +└ 0 scan events/)
+  const wrong = await millrace(t, 'explain', 'countz', '--json', ...at)
+  assert.equal(wrong.json<Failure>()[0].error.code, 'SERVE_QUERY_NOT_FOUND')
+  const seconds0 = await millrace(t, 'explain', 'counts', '--seconds', '0', '--json', ...at)
+  assert.equal(seconds0.json<Failure>()[0].error.code, 'OPTION_INVALID')
 })
 
 test('topics: list, describe, read and follow; rejected events with their reason', { timeout: 120_000 }, async (t) => {

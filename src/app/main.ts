@@ -122,6 +122,22 @@ program
   )
 
 program
+  .command('explain')
+  .description('the plan of a running query with what flows through it now: rates, selectivity, state, time, watermarks, sample rows')
+  .argument('<query>', 'a query, or the table that it writes to; the plan of a statement: millrace sql "EXPLAIN …"')
+  .option('--seconds <number>', 'how long to look', '1')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText('after', examples('millrace explain top_pages\nmillrace explain top_pages --seconds 10 --json | jq .nodes'))
+  .action(
+    guarded(async (query: string, flags: TargetFlags & { seconds: string }) => {
+      const { explainLive } = await import('./commands/explain.ts')
+      await explainLive(target(flags), query, { seconds: flags.seconds, json: flags.json ?? false })
+    }),
+  )
+
+program
   .command('test')
   .description('golden files of a project: events in, rows out; as written, with a crash before every row, and in other batchings')
   .argument('[files...]', 'files and folders; of a project its tests/*.test (default: the project here)')

@@ -84,3 +84,7 @@ export const byteText = (bytes: number): string => {
   }
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
 }
+
+/** A point in event time; the end of bounded input is after all times. */
+export const timeText = (ms: number | undefined): string =>
+  ms === undefined ? '—' : Math.abs(ms) > 8.64e15 ? 'the end' : new Date(ms).toISOString().slice(0, -1).replace('T', ' ')

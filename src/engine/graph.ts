@@ -50,6 +50,8 @@ export interface NodeStatus {
   rowsOut: number
   lateRows: number
   failedRows: number
+  /** Time spent in it since the start, without the nodes behind it, in ms of this machine. */
+  busyMs: number
   watermarkMs: number
   /** Its windows go by the clock of the machine, not by the events' time. */
   isProcessingTime: boolean
@@ -69,7 +71,11 @@ export interface GraphOptions {
   sink: (batch: Batch) => void
 }
 
+/** Time in nodes behind the one that is at work: not its own. */
+let behindMs = 0
+
 class Node {
+  busyMs = 0
   readonly outputs: { node: Node; input: number }[] = []
   readonly inputWatermarks: number[] = []
   operator!: Operator
@@ -108,7 +114,18 @@ class Node {
 
   deliver(batch: Batch, input: number): void {
     this.rowsIn += batch.rowCount
+    const before = behindMs
+    const startedMs = performance.now()
+    behindMs = 0
     this.operator.process(this.inputs.length > 1 ? this.clamped(batch, input) : batch, input)
+    this.took(startedMs, before)
+  }
+
+  /** A clock that no operator sees: what it measures is shown, and decides nothing. */
+  private took(startedMs: number, before: number): void {
+    const tookMs = performance.now() - startedMs
+    this.busyMs += tookMs - behindMs
+    behindMs = before + tookMs
   }
 
   advanceInput(watermarkMs: number, input: number): void {
@@ -120,7 +137,11 @@ class Node {
 
   advance(watermarkMs: number): void {
     this.watermarkMs = watermarkMs
+    const before = behindMs
+    const startedMs = performance.now()
+    behindMs = 0
     this.operator.advance(watermarkMs)
+    this.took(startedMs, before)
     this.forward(watermarkMs)
   }
 
@@ -351,7 +372,7 @@ export class Graph {
 
   /** May walk all state of joins: for somebody who asks, not for every second. */
   status(): NodeStatus[] {
-    return this.nodes.map(({ id, plan, inputs, operator, rowsIn, rowsOut, failedRows, forwardedMs, late, samples }) => ({
+    return this.nodes.map(({ id, plan, inputs, operator, rowsIn, rowsOut, failedRows, busyMs, forwardedMs, late, samples }) => ({
       id,
       node: plan.node,
       label: explainNode(plan),
@@ -363,6 +384,7 @@ export class Graph {
       rowsOut,
       lateRows: late.count,
       failedRows,
+      busyMs,
       watermarkMs: forwardedMs,
       isProcessingTime: 'window' in plan && plan.window.timeAttribute === 'processing',
       operator: operator.describe?.(),

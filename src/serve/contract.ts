@@ -232,8 +232,11 @@ export interface WhyNode {
   rowsOut: number
   lateRows: number
   failedRows: number
+  /** Since the start of the query: time spent in this node alone, ms. */
+  busyMs: number
   watermarkMs?: number
   stateRows?: number
+  stateBytes?: number
   /** Recent rows that it put out. */
   samples: WhyRow[]
   /** Late rows, in the columns of its input, each with the watermark that it saw. */

@@ -202,8 +202,10 @@ export const QueryWhy = Type.Object({
       rowsOut: count(),
       lateRows: count(),
       failedRows: count(),
+      busyMs: Type.Number({ description: 'Since the start of the query: time spent in this node alone.' }),
       watermarkMs: optional(Type.Number()),
       stateRows: optional(count()),
+      stateBytes: optional(count()),
       samples: Type.Array(Type.Object({ op: Op, row: values })),
       lateSamples: Type.Array(
         Type.Object({

@@ -23,6 +23,7 @@ const node = (id: number, kind: string, more: Partial<Live['nodes'][number]> = {
   rowsOut: 10,
   lateRows: 0,
   failedRows: 0,
+  busyMs: 0,
   watermarkMs: 50_000,
   isProcessingTime: false,
   samples: [],

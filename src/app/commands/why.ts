@@ -1,12 +1,9 @@
 // millrace why: the verdict in one sentence, then the facts, then the next step.
 import type { QueryWhy, WhyNode, WhySource } from '../../serve/contract.ts'
 import { getJson, type Target } from '../client.ts'
-import { plainText, tableText } from '../output.ts'
+import { plainText, tableText, timeText } from '../output.ts'
 
 const WINDOWS_SHOWN = 8
-
-const timeText = (ms: number | undefined): string =>
-  ms === undefined ? '—' : Math.abs(ms) > 8.64e15 ? 'the end' : new Date(ms).toISOString().slice(0, -1).replace('T', ' ')
 
 function durationText(ms: number): string {
   const seconds = Math.round(ms / 100) / 10
