@@ -19,6 +19,8 @@ export const NODE_ID = 1
 export const LEADER_EPOCH = 0
 export const OFFSETS_TOPIC = '__consumer_offsets'
 const INTERNAL_TOPICS = new Set([OFFSETS_TOPIC])
+/** Topics of our own bookkeeping begin so. */
+const INTERNAL_PREFIX = '__millrace_'
 const PRODUCER_ID_BLOCK = 1_000
 /** More than so many ids are never given in one ms. */
 const PRODUCER_IDS_PER_MS = 1_000
@@ -111,7 +113,7 @@ export class Broker {
   }
 
   isInternal(topic: string): boolean {
-    return INTERNAL_TOPICS.has(topic)
+    return INTERNAL_TOPICS.has(topic) || topic.startsWith(INTERNAL_PREFIX)
   }
 
   /** A producer id that no producer of this log had before, also after a crash. */

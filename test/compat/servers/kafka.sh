@@ -1,18 +1,36 @@
 #!/usr/bin/env bash
-# kafka.sh setup | lib | tool CLASS ARGS…
-# The Java client and tools of a real Kafka distribution, from Maven Central (55 MB, once). `lib` says where they are, if they are.
+# kafka.sh setup | lib | tool CLASS ARGS… | format FOLDER | broker FOLDER
+# A real Kafka distribution (versions: kafka/pom.xml) from Maven Central, 55 MB once, kept in ${SERVERS_HOME:-~/.cache/millrace-servers}.
+# `lib` says where it is, if it is. `format` and `broker` take a folder with a server.properties (kafka.ts writes one); `broker` runs until it is
+# ended. KAFKA_HEAP and KAFKA_JAVA choose the heap and the Java.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)/kafka
-lib=${SERVERS_HOME:-$HOME/.cache/millrace-servers}/kafka/lib
+version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
+lib=${SERVERS_HOME:-$HOME/.cache/millrace-servers}/kafka-$version
+java=${KAFKA_JAVA:-java}
+log=(-Dkafka.log.level="${LVL:-WARN}" "-Dlog4j2.configurationFile=$here/log4j2.yaml" -cp "$lib/*")
 case "${1:-}" in
-  setup) mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$lib" -DincludeScope=runtime ;;
-  lib) ls "$lib"/kafka-tools-*.jar >/dev/null 2>&1 && echo "$lib" ;;
+  setup)
+    [ -f "$lib/complete" ] && exit 0
+    mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$lib" -DincludeScope=runtime
+    touch "$lib/complete"
+    ;;
+  lib) [ -f "$lib/complete" ] && echo "$lib" ;;
   tool)
     shift
-    exec "${KAFKA_JAVA:-java}" -Xmx512m -XX:TieredStopAtLevel=1 -Dkafka.log.level="${LVL:-WARN}" "-Dlog4j2.configurationFile=$here/log4j2.yaml" -cp "$lib/*" "$@"
+    exec "$java" -Xmx512m -XX:TieredStopAtLevel="${TIER:-1}" "${log[@]}" "$@"
+    ;;
+  format)
+    id=$(LVL=ERROR "$0" tool kafka.tools.StorageTool random-uuid)
+    LVL=ERROR exec "$0" tool kafka.tools.StorageTool format -t "$id" -c "$2/server.properties"
+    ;;
+  broker)
+    # shellcheck disable=SC2086
+    LVL=INFO exec "$java" ${KAFKA_HEAP:--Xms512m -Xmx1g} -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -Djava.awt.headless=true -Dkafka.log.level=INFO \
+      "-Dlog4j2.configurationFile=$here/log4j2.yaml" -cp "$lib/*" kafka.Kafka "$2/server.properties"
     ;;
   *)
-    sed -n 2,3p "$0"
+    sed -n 2,5p "$0"
     exit 2
     ;;
 esac

@@ -1,16 +1,14 @@
-// Clients of Kafka against the real process: kcat (librdkafka), and, where servers/kafka.sh has set them up, the Java client and Kafka's own tools.
+// kcat (Debian's librdkafka) against the real process.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
-import { resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { countsSql, makeProject, type Ready, type Server, startServer, untilRows } from '../harness.ts'
+import { freePort } from './servers/kafka.ts'
 
 const hasKcat = spawnSync('kcat', ['-V']).status === 0
-const script = resolve(import.meta.dirname, 'servers/kafka.sh')
-const hasTools = spawnSync(script, ['lib']).status === 0
 const RUN_MS_MAX = 60_000
 
 const brokerOf = (server: Server) => `127.0.0.1:${(server.ready as Ready & { kafkaPort: number }).kafkaPort}`
@@ -23,17 +21,6 @@ function client(command: string, args: string[], input = ''): string {
   return stdout
 }
 const kcat = (server: Server, args: string[], input?: string) => client('kcat', ['-b', brokerOf(server), '-q', ...args], input)
-const tool = (server: Server, name: string, args: string[], input?: string) =>
-  client(script, ['tool', `org.apache.kafka.tools.${name}`, '--bootstrap-server', brokerOf(server), ...args], input)
-
-async function freePort(): Promise<string> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return String(port)
-}
 
 test('kcat: every compression is stored as sent and read by SQL; what HTTP posts, kcat reads', {
   skip: !hasKcat && 'no kcat',
@@ -71,7 +58,7 @@ test('kill -9 under load: an idempotent producer that goes on has each record in
   skip: !hasKcat && 'no kcat',
 }, async (t) => {
   const folder = makeProject(t, { 'pipelines/counts.sql': countsSql })
-  const port = await freePort()
+  const port = String(await freePort())
   let server = await start(t, folder, port)
   const settings = ['enable.idempotence=true', 'acks=all', 'linger.ms=1', 'batch.num.messages=50', 'reconnect.backoff.max.ms=300']
   // kcat gives up when every broker is gone: one more is there, and silent.
@@ -101,33 +88,4 @@ test('kill -9 under load: an idempotent producer that goes on has each record in
     records,
     Array.from({ length: count }, (_, i) => `${i}`),
   )
-})
-
-test("Kafka's own tools and the Java client", { skip: !hasTools && 'run test/compat/servers/kafka.sh setup' }, async (t) => {
-  const server = await start(t, makeProject(t, { 'pipelines/counts.sql': countsSql }))
-  tool(server, 'TopicCommand', ['--create', '--topic', 'orders', '--partitions', '2', '--config', 'retention.ms=86400000'])
-  assert.match(
-    tool(server, 'TopicCommand', ['--describe', '--topic', 'orders']),
-    /PartitionCount: 2.*ReplicationFactor: 1.*retention\.ms=86400000/,
-  )
-  const lines = Array.from({ length: 40 }, (_, i) => `order ${i}`)
-  tool(server, 'ConsoleProducer', ['--topic', 'orders', '--command-property', 'compression.type=lz4'], `${lines.join('\n')}\n`)
-  for (const protocol of ['classic', 'consumer']) {
-    const settings = ['--command-property', `group.protocol=${protocol}`, '--group', protocol]
-    const read = tool(server, 'consumer.ConsoleConsumer', ['--topic', 'orders', '--from-beginning', '--max-messages', '40', ...settings])
-    assert.deepEqual(read.trim().split('\n').sort(), lines.toSorted(), protocol)
-    const described = tool(server, 'consumer.group.ConsumerGroupCommand', ['--describe', '--group', protocol])
-    assert.equal(described.match(/orders +\d +(\d+) +\1 +0 /g)?.length, 2, described)
-  }
-  const perf = tool(server, 'ProducerPerformance', [
-    '--topic',
-    'perf',
-    '--num-records',
-    '20000',
-    '--record-size',
-    '100',
-    '--throughput',
-    '-1',
-  ])
-  assert.match(perf, /20000 records sent/)
 })
