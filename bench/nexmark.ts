@@ -1,17 +1,19 @@
-// Nexmark: each of the 22 queries over generated events, generator included, in one thread of this process.
+// Nexmark: each of the 22 queries over generated events, generator included, in as many threads as Flink has task slots.
 //
-// npm run bench -- nexmark [--queries q1,q5] [--events 1000000] [--rate 10000000] [--passes 3] [--check] [--json]
-// Rates are events per second; the best of the passes counts, the first one warms up. --check compares the results with the slow
+// npm run bench -- nexmark [--queries q1,q5] [--events 1000000] [--rate 10000000] [--parallelism 2] [--passes 3] [--check] [--json]
+// As with Flink's parallelism, each subtask makes its part of the events and exchanges rows by key with the others. Rates are events per second; the best of the passes counts, the first one warms up. --check compares the results with the slow
 // model's (bench/nexmark/expected.json) before it measures.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Batch } from '../src/data/index.ts'
+import { PARALLELISM_MAX } from '../src/engine/index.ts'
 import { machineText } from './machine.ts'
 import { CsvSink } from './nexmark/csvSink.ts'
 import { leafNames, NexmarkGenerator } from './nexmark/generator.ts'
 import type { ExpectedRun } from './nexmark/model.ts'
-import { BATCH_ROWS, checkQuery, planOf, queryNames, runQuery } from './nexmark/run.ts'
+import { BATCH_ROWS, hashQuery, planOf, queryNames, type RunResult, runQuery } from './nexmark/run.ts'
+import { Subtasks } from './nexmark/subtasks.ts'
 
 /**
  * Flink 2.2.1, events/s in thousands: the better of its defaults and its tuned settings for each query. One JVM, parallelism 2 on two
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     queries: { type: 'string', default: queryNames.join() },
     events: { type: 'string', default: '1000000' },
     rate: { type: 'string', default: '10000000' },
+    parallelism: { type: 'string', default: '2' },
     passes: { type: 'string', default: '3' },
     check: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -35,12 +38,17 @@ const { values } = parseArgs({
 })
 const wanted = values.queries.split(',')
 const unknown = wanted.filter((name) => !queryNames.includes(name))
-const [events, rate, passes] = [values.events, values.rate, values.passes].map(Number)
-if (unknown.length > 0 || ![events, rate, passes].every((number) => number > 0 && Number.isFinite(number))) {
+const [events, rate, passes, parallelism] = [values.events, values.rate, values.passes, values.parallelism].map(Number)
+const isParallelismFit = Number.isInteger(parallelism) && parallelism <= PARALLELISM_MAX
+if (
+  unknown.length > 0 ||
+  !isParallelismFit ||
+  ![events, rate, passes, parallelism].every((number) => number > 0 && Number.isFinite(number))
+) {
   console.error(
     unknown.length > 0
       ? `There is no query ${unknown.join(', ')}. Known: ${queryNames.join(', ')} (q6 is an error in every engine).`
-      : '--events, --rate and --passes are numbers above 0.',
+      : `--events, --rate, --passes and --parallelism are numbers above 0, the last a whole one up to ${PARALLELISM_MAX}.`,
   )
   process.exit(2)
 }
@@ -48,24 +56,30 @@ if (unknown.length > 0 || ![events, rate, passes].every((number) => number > 0 &
 const discard = (_batch: Batch): void => {}
 const perSecond = (ms: number): number => (events / ms) * 1000
 const millions = (rate: number): string => (rate / 1e6).toFixed(2).padStart(7)
+const subtasks = parallelism > 1 ? new Subtasks(parallelism) : undefined
 const geometricMean = (numbers: number[]): number => Math.exp(numbers.reduce((sum, number) => sum + Math.log(number), 0) / numbers.length)
 
-function check(name: string): void {
+async function check(name: string): Promise<void> {
   const runs = JSON.parse(readFileSync(join(import.meta.dirname, 'nexmark/expected.json'), 'utf8')) as ExpectedRun[]
-  const expected = runs.find((run) => run.events === events && run.rate === rate)
-  if (expected === undefined) throw new Error(`no results of the model for ${events} events at ${rate}/s; see bench/nexmark/expected.json`)
-  const { rows, hash } = checkQuery(planOf(name), expected)
+  const expected = runs.find((run) => run.events === events && run.rate === rate && run.parallelism === parallelism)
+  if (expected === undefined)
+    throw new Error(`no results of the model for ${events} events at ${rate}/s, ${parallelism} generators; see bench/nexmark/expected.json`)
+  const { rows, hash } = subtasks === undefined ? hashQuery(planOf(name), expected).result : await subtasks.check(name, expected)
   const right = expected.results[name]
   if (rows !== right.rows || hash !== right.hash) throw new Error(`${name}: ${rows} rows ${hash}, not ${right.rows} rows ${right.hash}`)
 }
 
-function measure(name: string) {
+function runAlone(name: string): RunResult & { lateRows: number } {
+  const csv = name === 'q10' ? new CsvSink() : undefined
+  return runQuery(planOf(name), { events, rate }, csv === undefined ? discard : (batch) => csv.write(batch))
+}
+
+async function measure(name: string) {
   let wallMs = Infinity
   let cpuMs = Infinity
   let rowsOut = 0
   for (let pass = 0; pass < passes; pass++) {
-    const csv = name === 'q10' ? new CsvSink() : undefined
-    const result = runQuery(planOf(name), { events, rate }, csv === undefined ? discard : (batch) => csv.write(batch))
+    const result = subtasks === undefined ? runAlone(name) : await subtasks.measure(name, { events, rate })
     if (result.lateRows > 0) throw new Error(`${name}: ${result.lateRows} rows were late`)
     wallMs = Math.min(wallMs, result.wallMs)
     cpuMs = Math.min(cpuMs, result.cpuMs)
@@ -97,7 +111,7 @@ const generatorRate = measureGenerator()
 if (!values.json) {
   console.log(machineText())
   console.log(
-    `${events} events, ${rate}/s of event time, generator included (alone ${(generatorRate / 1e6).toFixed(2)} M/s), one thread; best of ${passes}.`,
+    `${events} events, ${rate}/s of event time, generator included (alone ${(generatorRate / 1e6).toFixed(2)} M/s), ${parallelism === 1 ? 'one thread' : `${parallelism} threads`}; best of ${passes}.`,
   )
   console.log(
     'Reference: Flink 2.2.1 on two cores of the same kind, the better of default and tuned; it is a constant here, not run now.\n',
@@ -106,8 +120,8 @@ if (!values.json) {
 }
 const results = []
 for (const name of wanted) {
-  if (values.check) check(name)
-  const result = measure(name)
+  if (values.check) await check(name)
+  const result = await measure(name)
   results.push(result)
   if (!values.json)
     console.log(
@@ -122,7 +136,7 @@ if (values.json)
     JSON.stringify({
       bench: 'nexmark',
       machine: machineText(),
-      threads: 1,
+      parallelism,
       events,
       rate,
       generatorRate,
@@ -136,3 +150,4 @@ else
   console.log(
     `mean      ${millions(mean)}     ${millions(meanPerCpu)}                                    ${meanRatio.toFixed(1).padStart(5)} ×  (geometric)`,
   )
+await subtasks?.close()

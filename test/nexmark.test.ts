@@ -5,13 +5,21 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { leafNames, NexmarkGenerator } from '../bench/nexmark/generator.ts'
 import type { ExpectedRun } from '../bench/nexmark/model.ts'
-import { checkQuery, planOf, queryNames } from '../bench/nexmark/run.ts'
+import { hashQuery, planOf, queryNames } from '../bench/nexmark/run.ts'
+import { Subtasks } from '../bench/nexmark/subtasks.ts'
 import { type Batch, valueAt } from '../src/data/index.ts'
 
 const expected = JSON.parse(readFileSync(join(import.meta.dirname, '../bench/nexmark/expected.json'), 'utf8')) as ExpectedRun[]
-const [{ results, ...run }] = expected
+const [{ results, ...run }, { results: parallelResults, ...parallelRun }] = expected
 
-for (const name of queryNames) test(`nexmark ${name}`, () => assert.deepEqual(checkQuery(planOf(name), run), results[name]))
+for (const name of queryNames) test(`nexmark ${name}`, () => assert.deepEqual(hashQuery(planOf(name), run).result, results[name]))
+
+test('nexmark in two threads', async (t) => {
+  const subtasks = new Subtasks(2)
+  t.after(() => subtasks.close())
+  for (const name of queryNames)
+    await t.test(name, async () => assert.deepEqual(await subtasks.check(name, parallelRun), parallelResults[name]))
+})
 
 test('nexmark q6 is an error with a position, as in every engine', () => {
   assert.throws(

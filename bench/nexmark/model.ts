@@ -46,9 +46,14 @@ export interface Events {
 }
 type Row = unknown[]
 
+/** Of all generators, if there are several. Events are numbered by each for itself. */
 export function eventsOf(options: NexmarkOptions, processingTimeOf: (event: number) => number): Events {
-  const generator = new NexmarkGenerator(options)
   const events: Events = { persons: [], auctions: [], bids: [], processingTimeOf }
+  for (let index = 0; index < (options.parallelism ?? 1); index++) addEvents(new NexmarkGenerator({ ...options, index }), events)
+  return events
+}
+
+function addEvents(generator: NexmarkGenerator, events: Events): void {
   let event = 0
   for (let batch = generator.next(4096, leafNames, 0); batch !== undefined; batch = generator.next(4096, leafNames, 0)) {
     const column = new Map(leafNames.map((leaf, i) => [leaf, batch.columns[i]]))
@@ -64,7 +69,6 @@ export function eventsOf(options: NexmarkOptions, processingTimeOf: (event: numb
       ;(events[`${kind}s`] as unknown[]).push(entity)
     }
   }
-  return events
 }
 
 const groupBy = <T>(items: Iterable<T>, key: (item: T) => unknown): Map<unknown, T[]> => Map.groupBy(items, key)
@@ -253,11 +257,17 @@ export interface ExpectedRun {
   rate: number
   seed: number
   baseTimeMs: number
+  /** Number of generators, and of the engine's subtasks. */
+  parallelism: number
   results: Record<string, { rows: number; hash: string }>
 }
-/** Processing time moves 3 s with every batch of this many events. */
+/** Processing time moves 3 s with every batch of this many events. With several generators it stands still: nothing says how they interleave. */
 export const MODEL_BATCH_EVENTS = 4096
-export const modelProcessingTime = (event: number): number => 1_767_225_600_000 + Math.floor(event / MODEL_BATCH_EVENTS) * 3_000
+const START_MS = 1_767_225_600_000
+export const modelProcessingTime =
+  (parallelism: number) =>
+  (event: number): number =>
+    parallelism > 1 ? START_MS : START_MS + Math.floor(event / MODEL_BATCH_EVENTS) * 3_000
 
 const MIDDAY = Date.UTC(2026, 0, 1, 12)
 // The small one crosses midnight and many windows.
@@ -265,11 +275,11 @@ const runs = [
   { events: 50_000, rate: 1_000, seed: 7, baseTimeMs: Date.UTC(2026, 0, 1, 23, 59, 40) },
   { events: 1_000_000, rate: 10_000_000, seed: 42, baseTimeMs: MIDDAY },
   { events: 1_000_000, rate: 100_000, seed: 42, baseTimeMs: MIDDAY },
-]
+].flatMap((run) => [1, 2].map((parallelism) => ({ ...run, parallelism })))
 
 if (import.meta.main) {
   const expected = runs.map((run): ExpectedRun => {
-    const events = eventsOf(run, modelProcessingTime)
+    const events = eventsOf(run, modelProcessingTime(run.parallelism))
     const results = Object.entries(model).map(([name, of]) => {
       const hash = new ResultHash()
       for (const row of of(events)) hash.add(row)

@@ -3,8 +3,8 @@
 /** What is left of a changelog. */
 export class ResultHash {
   rowCount = 0
-  private low = 0
-  private high = 0
+  low = 0
+  high = 0
 
   /** @param values  digits for exact numbers, epoch ms for times, null for NULL */
   add(values: readonly unknown[], sign: 1 | -1 = 1): void {
@@ -12,6 +12,13 @@ export class ResultHash {
     this.rowCount += sign
     this.low = (this.low + sign * textHash(text, 0x811c9dc5)) >>> 0
     this.high = (this.high + sign * textHash(text, 0x2545f491)) >>> 0
+  }
+
+  /** Adds the rows of another part of the result. */
+  merge({ rowCount, low, high }: Pick<ResultHash, 'rowCount' | 'low' | 'high'>): void {
+    this.rowCount += rowCount
+    this.low = (this.low + low) >>> 0
+    this.high = (this.high + high) >>> 0
   }
 
   get result(): { rows: number; hash: string } {

@@ -1,8 +1,8 @@
-// Runs one Nexmark query over generated events, in one thread: bound from its SQL, events made and pushed batch by batch.
+// Runs one Nexmark query, or one of its parallel subtasks, over generated events: bound from its SQL, events made and pushed batch by batch.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Batch, type Column, INSERT, isRetraction, rowAt } from '../../src/data/index.ts'
-import { Graph, type GraphHooks } from '../../src/engine/index.ts'
+import { Graph, type GraphHooks, type Links, Peers } from '../../src/engine/index.ts'
 import { bindScript, Catalog, type Plan, readLeaves } from '../../src/sql/index.ts'
 import { NexmarkGenerator, type NexmarkOptions } from './generator.ts'
 import { type ExpectedRun, MODEL_BATCH_EVENTS, modelProcessingTime } from './model.ts'
@@ -35,9 +35,14 @@ export interface RunResult {
   rowsOut: number
 }
 
-/** Events through the query into `sink`. Rows that fail end the run; late rows are counted. */
-export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) => void): RunResult & { lateRows: number } {
-  const generator = new NexmarkGenerator(options)
+/**
+ * Events through the query into `sink`. Rows that fail end the run; late rows are counted.
+ *
+ * @param links  where this is one of several subtasks: each makes its part of the events and exchanges rows with the others
+ */
+export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) => void, links?: Links): RunResult & { lateRows: number } {
+  const part = links === undefined ? {} : { parallelism: links.parallelism, index: links.subtask }
+  const generator = new NexmarkGenerator({ ...options, ...part })
   const now = options.processingTimeOf ?? (() => Date.now())
   let rowsOut = 0
   let lateRows = 0
@@ -56,7 +61,8 @@ export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) =
   }
   const cpu = process.cpuUsage()
   const startedMs = performance.now()
-  const graph = new Graph(plan, { timeZone: 'UTC', hooks, sink: counted })
+  const peers = links && new Peers(links, (table) => table === 'side_input')
+  const graph = new Graph(plan, { timeZone: 'UTC', hooks, sink: counted, peers })
   graph.start(now(0))
   // Events are made once, with the columns that any scan reads.
   const scans = graph.sources.flatMap((source, index) => (source.table.name === 'datagen' ? [{ index, source }] : []))
@@ -68,15 +74,23 @@ export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) =
     graph.push(index, 0, { ...side, columns: source.columns.map((column) => side.columns[column]) })
   })
   for (;;) {
+    // What others have sent comes before new events: so little is under way.
+    while (graph.receive()) {}
     const processingTimeMs = now(generator.position)
     const batch = generator.next(options.batchRows ?? BATCH_ROWS, leaves, processingTimeMs)
     if (batch === undefined) break
     graph.tick(processingTimeMs)
     for (const { index, pick } of taps) graph.push(index, 0, { ...batch, columns: pick.map((at) => batch.columns[at]) })
   }
-  // Windows on processing time close, too.
-  graph.tick(now(generator.position) + 20_000)
+  const endMs = now(generator.position)
   graph.finish()
+  for (let bell = links?.bell ?? 0; !graph.isFinished; bell = links?.bell ?? 0) {
+    while (graph.receive()) {}
+    if (links === undefined || graph.isFinished) break
+    links.wait(bell)
+  }
+  // Windows on processing time close, too.
+  graph.tick(endMs + 20_000)
   const { user, system } = process.cpuUsage(cpu)
   return { wallMs: performance.now() - startedMs, cpuMs: (user + system) / 1000, rowsOut, lateRows }
 }
@@ -91,11 +105,18 @@ function sideInput(processingTimeMs: number): Batch {
   return { rowCount: SIDE_ROWS, columns, watermarkAfter: -Infinity, processingTimeMs }
 }
 
-/** Row count and hash of a query's result over the events of one of the runs of expected.json. */
-export function checkQuery(plan: Plan, run: Omit<ExpectedRun, 'results'>): { rows: number; hash: string } {
+/** The rows of a result, or of one subtask's part of it, in a hash. */
+export function hashQuery(plan: Plan, run: Omit<ExpectedRun, 'results'>, links?: Links): ResultHash {
   const hash = new ResultHash()
-  runQuery(plan, { ...run, batchRows: MODEL_BATCH_EVENTS, processingTimeOf: modelProcessingTime }, (batch) => {
-    for (let row = 0; row < batch.rowCount; row++) hash.add(rowAt(batch, row), isRetraction(batch.kinds?.[row] ?? INSERT) ? -1 : 1)
-  })
-  return hash.result
+  const options = { ...run, batchRows: MODEL_BATCH_EVENTS, processingTimeOf: modelProcessingTime(run.parallelism) }
+  const { lateRows } = runQuery(
+    plan,
+    options,
+    (batch) => {
+      for (let row = 0; row < batch.rowCount; row++) hash.add(rowAt(batch, row), isRetraction(batch.kinds?.[row] ?? INSERT) ? -1 : 1)
+    },
+    links,
+  )
+  if (lateRows > 0) throw new Error(`${lateRows} rows were late`)
+  return hash
 }

@@ -11,6 +11,7 @@
 import { type Batch, batchOf, type Field } from '../data/index.ts'
 import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
+import { type Distribution, distributionOf, ExchangeOperator, exchangesOf, type Peers } from './exchange/index.ts'
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { buildOperator } from './operators/index.ts'
@@ -69,6 +70,8 @@ export interface GraphOptions {
   hooks: GraphHooks
   /** Receives the rows of the plan's root. */
   sink: (batch: Batch) => void
+  /** Where this graph is one of several that run a query together. */
+  peers?: Peers
 }
 
 /** Time in nodes behind the one that is at work: not its own. */
@@ -91,6 +94,8 @@ class Node {
   readonly id: number
   readonly plan: Plan
   readonly inputs: Node[]
+  /** Where its rows are, of all subtasks. */
+  distribution: Distribution = { kind: 'any' }
 
   constructor(id: number, plan: Plan, inputs: Node[]) {
     this.id = id
@@ -175,6 +180,15 @@ class WatermarkNode extends Node {
   }
 }
 
+/** What comes in goes to all subtasks; what comes out has come from all. Its plan is its input's: rows stay as they are. */
+class ExchangeNode extends Node {
+  declare operator: ExchangeOperator
+  override advance(watermarkMs: number): void {
+    this.watermarkMs = watermarkMs
+    this.operator.advance(watermarkMs)
+  }
+}
+
 /** Scans and VALUES: the runtime hands them their rows. */
 class EntryOperator implements Operator {
   private readonly context: OperatorContext
@@ -219,6 +233,8 @@ export class Graph {
   /** By `sharingKey`. */
   private readonly shared = new Map<string, Node>()
   private readonly scanNodes: Node[] = []
+  /** By edge, the number that messages between subtasks carry. */
+  private readonly exchanges: ExchangeOperator[] = []
   private readonly options: GraphOptions
   /** Partition of the batch being pushed: watermarks are kept for each. */
   private partition = 0
@@ -232,7 +248,10 @@ export class Graph {
 
   /** Equal parts of a plan, over the same rows, run once: what they give goes to all that read it. */
   private build(plan: Plan): Node {
-    const inputs = inputsOf(plan).map((input) => this.build(input))
+    const inputs = this.exchanged(
+      plan,
+      inputsOf(plan).map((input) => this.build(input)),
+    )
     const key = sharingKey(
       plan,
       inputs.map(({ id }) => id),
@@ -240,8 +259,42 @@ export class Graph {
     const known = key === undefined ? undefined : this.shared.get(key)
     if (known !== undefined) return known
     const node = this.buildNode(plan, inputs)
+    const { peers } = this.options
+    if (peers !== undefined)
+      node.distribution = distributionOf(
+        plan,
+        inputs.map(({ distribution }) => distribution),
+        peers.isReplicated,
+      )
     if (key !== undefined) this.shared.set(key, node)
     return node
+  }
+
+  /** The inputs of a node, with an exchange behind each whose rows are not where the node needs them. */
+  private exchanged(plan: Plan, inputs: Node[]): Node[] {
+    const { peers } = this.options
+    if (peers === undefined) return inputs
+    const wanted = exchangesOf(
+      plan,
+      inputs.map(({ distribution }) => distribution),
+    )
+    return inputs.map((input, i) => {
+      const distribution = wanted[i]
+      if (distribution === undefined) return input
+      const key = stableText(['exchange', input.id, distribution])
+      const known = this.shared.get(key)
+      if (known !== undefined) return known
+      const node = new ExchangeNode(this.nodes.length, input.plan, [input])
+      this.nodes.push(node)
+      node.operator = new ExchangeOperator(this.exchanges.length, input.plan.fields, distribution, peers, {
+        emit: (batch) => node.emit(batch),
+        forward: (watermarkMs) => node.forward(watermarkMs),
+      })
+      this.exchanges.push(node.operator)
+      node.distribution = distribution
+      this.shared.set(key, node)
+      return node
+    })
   }
 
   private buildNode(plan: Plan, inputs: Node[]): Node {
@@ -288,8 +341,9 @@ export class Graph {
     return node
   }
 
-  /** Emits what needs no input (VALUES). Not called after a restore. */
+  /** Emits what needs no input (VALUES), in the first subtask. Not called after a restore. */
   start(processingTimeMs: number): void {
+    if (this.options.peers !== undefined && this.options.peers.subtask > 0) return
     for (const { plan, operator } of this.nodes) {
       if (plan.node !== 'values') continue
       for (let at = 0; at < plan.rows.length; at += VALUES_BATCH_ROWS)
@@ -301,6 +355,16 @@ export class Graph {
   push(source: number, partition: number, batch: Batch): void {
     this.partition = partition
     this.scanNodes[source].deliver(batch, 0)
+  }
+
+  /** Works on the next message of another subtask; false if none has come. */
+  receive(): boolean {
+    return this.options.peers?.receive(this.exchanges) ?? false
+  }
+
+  /** All subtasks have ended their input, as far as this one needs them. */
+  get isFinished(): boolean {
+    return this.watermarkMs === Infinity && this.exchanges.every(({ isFinished }) => isFinished)
   }
 
   /** Which partitions a source has: one that has sent nothing yet holds the watermark back. */
@@ -374,8 +438,8 @@ export class Graph {
   status(): NodeStatus[] {
     return this.nodes.map(({ id, plan, inputs, operator, rowsIn, rowsOut, failedRows, busyMs, forwardedMs, late, samples }) => ({
       id,
-      node: plan.node,
-      label: explainNode(plan),
+      node: operator instanceof ExchangeOperator ? 'exchange' : plan.node,
+      label: operator instanceof ExchangeOperator ? exchangeLabel(operator) : explainNode(plan),
       predicate: plan.node === 'calc' && plan.predicate ? explainExpr(plan.predicate, plan.input.fields) : undefined,
       table: plan.node === 'scan' ? plan.table.name : undefined,
       columns: plan.fields.map(({ name }) => name),
@@ -412,6 +476,10 @@ export class Graph {
       .map((node) => node.operator as WatermarkOperator)
   }
 }
+
+/** As Flink prints it. */
+const exchangeLabel = ({ distribution, fields }: ExchangeOperator): string =>
+  `Exchange(distribution=[${distribution.kind === 'hash' ? `hash[${distribution.columns.map((column) => fields[column].name).join(', ')}]` : distribution.kind}])`
 
 /** The tables that a node's rows may come from. */
 const tablesOf = (plan: Plan): string[] => (plan.node === 'scan' ? [plan.table.name] : inputsOf(plan).flatMap(tablesOf))

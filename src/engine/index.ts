@@ -1,6 +1,7 @@
 // Runs plans: operators, event time, state. Sees batches and watermarks; time and I/O are given to it.
 export type { Lateness, LateSample, SampleRow } from './diagnosis.ts'
 export { engineErrors } from './errors.ts'
+export { Links, PARALLELISM_MAX, Peers, type SharedLinks, shareLinks } from './exchange/index.ts'
 export { formatValue } from './expressions/index.ts'
 export { Graph, type GraphHooks, type NodeStatus } from './graph.ts'
 export { Job, type JobPort } from './job.ts'

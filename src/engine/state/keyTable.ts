@@ -379,7 +379,7 @@ function place(slots: Int32Array, hash: number, group: number): void {
 const mixWord = (word: string): string => `h = Math.imul(h ^ ${word}, 0x85ebca6b); h ^= h >>> 15;`
 
 /** Source that mixes key column `k` of `row` into `h`. */
-function hashSource(form: string, k: number): string {
+export function hashSource(form: string, k: number): string {
   const nullable = form.endsWith('?')
   const value = hashValueSource(form.replace('?', ''), k)
   return nullable ? `if (n${k}[row] === 1) { ${mixWord('0x5bd1e995')} } else { ${value} }` : value
@@ -406,8 +406,13 @@ function hashValueSource(form: string, k: number): string {
   }
 }
 
+/** Source that names what is read of the input of key column `k`. */
+export const inputSource = (form: string, k: number): string =>
+  `const { words: w${k}, bytes: b${k}, view: v${k}, starts: st${k}, ends: en${k} } = inputs[${k}]
+  ${form.endsWith('?') ? `const n${k} = inputs[${k}].nulls` : ''}`
+
 /** Source of what a key column needs to be read once per row. */
-function loadSource(form: string, k: number): string {
+export function loadSource(form: string, k: number): string {
   switch (form.replace('?', '')) {
     case 'f64':
       // All NaN are one.
@@ -460,15 +465,12 @@ function lookupKernel(signature: string, selects: boolean, inserts: boolean): Lo
   return compileKernel<Lookup>(`lookup ${signature} ${selects} ${inserts}`, ['table', 'inputs', 'rowCount', 'out', 'rows'], () => {
     const forms = signature.split(',')
     const each = (source: (form: string, k: number) => string) => forms.map(source).join('\n')
-    const inputNames = (form: string, k: number) =>
-      `const { words: w${k}, bytes: b${k}, view: v${k}, starts: st${k}, ends: en${k} } = inputs[${k}]
-      ${form.endsWith('?') ? `const n${k} = inputs[${k}].nulls` : ''}`
     const tableNames = forms.map((_, k) => `tw${k}, tb${k}, tv${k}, to${k}, tn${k}`).join(', ')
     const loadTable = `slots = table.slots; mask = (slots.length >> 1) - 1
       ${each((_, k) => `{ const store = table.stores[${k}]; tw${k} = store.words; tb${k} = store.bytes; tv${k} = store.view; to${k} = store.offsets; tn${k} = store.nulls }`)}`
     const missing = inserts ? `out[i] = table.insert(inputs, row, h)\n${loadTable}` : 'out[i] = -1'
     return `
-    ${each(inputNames)}
+    ${each(inputSource)}
     let slots, mask, ${tableNames}
     ${loadTable}
     for (let i = 0; i < rowCount; i++) {

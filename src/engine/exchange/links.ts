@@ -1,0 +1,181 @@
+// Bytes between the subtasks of a job, which run in threads of their own: one ring of shared memory for each ordered pair of them.
+//
+// subtask A: write ──> ring A→B ──> B: drain ──> inbox ──> take        one doorbell for each subtask, for everything that it may wait for
+//
+// Invariants
+//   1. Messages of one pair arrive whole and in order; a message may be larger than its ring.
+//   2. A ring holds no more than `ringBytes`: who writes to a full one waits until the reader has taken something (back-pressure).
+//   3. Who waits empties its own rings into its inbox, so two that write to one another never wait for each other forever.
+//   4. What `take` gives is memory of its own, never written to again.
+//   1 to 3 are held by links.test.ts.
+//
+// Why not messages of worker threads: each costs a clone and a turn of the event loop, and nothing bounds how many are under way.
+
+/** Message lengths are multiples of this, and so are positions: typed arrays can be laid over a message. */
+const ALIGN = 8
+const HEADER_WORDS = 4
+/** Words of a ring's header: bytes written and read since the start, modulo 2^32. */
+const WRITTEN = 0
+const READ = 1
+
+/** What all subtasks of one job share; structured-clonable. */
+export interface SharedLinks {
+  parallelism: number
+  ringBytes: number
+  /** By writer * parallelism + reader. */
+  rings: SharedArrayBuffer[]
+  bells: SharedArrayBuffer
+}
+
+/** @param ringBytes  a power of two from 1 KiB to 1 GiB */
+export function shareLinks(parallelism: number, ringBytes = 1 << 22): SharedLinks {
+  if (ringBytes < 1024 || ringBytes > 2 ** 30 || (ringBytes & (ringBytes - 1)) !== 0) throw new RangeError(`ring of ${ringBytes} bytes`)
+  return {
+    parallelism,
+    ringBytes,
+    rings: Array.from(
+      { length: parallelism ** 2 },
+      (_, i) =>
+        // Nobody writes to itself.
+        new SharedArrayBuffer(i % (parallelism + 1) === 0 ? 0 : 4 * HEADER_WORDS + ringBytes),
+    ),
+    bells: new SharedArrayBuffer(4 * parallelism),
+  }
+}
+
+class Ring {
+  private readonly header: Int32Array
+  private readonly bytes: Uint8Array
+  private readonly mask: number
+  /** The message that is arriving. */
+  private arriving: Uint8Array<ArrayBuffer> | undefined
+  private arrived = 0
+
+  constructor(shared: SharedArrayBuffer) {
+    this.header = new Int32Array(shared, 0, HEADER_WORDS)
+    this.bytes = new Uint8Array(shared, 4 * HEADER_WORDS)
+    this.mask = this.bytes.length - 1
+  }
+
+  /** Writes as much of `from[start … end)` as there is room for; returns how much that was. */
+  write(from: Uint8Array, start: number, end: number): number {
+    const written = this.header[WRITTEN]
+    const used = (written - Atomics.load(this.header, READ)) >>> 0
+    const count = Math.min(end - start, this.bytes.length - used)
+    if (count === 0) return 0
+    const at = written & this.mask
+    const first = Math.min(count, this.bytes.length - at)
+    this.bytes.set(from.subarray(start, start + first), at)
+    if (first < count) this.bytes.set(from.subarray(start + first, start + count), 0)
+    Atomics.store(this.header, WRITTEN, (written + count) | 0)
+    return count
+  }
+
+  /** Takes what has arrived; gives the message that this completes, if one. `true`: something was taken, but nothing is complete. */
+  read(): ArrayBuffer | boolean {
+    const read = this.header[READ]
+    const available = (Atomics.load(this.header, WRITTEN) - read) >>> 0
+    if (available === 0) return false
+    const at = read & this.mask
+    // The first word of a message is its length; a message is written in pieces of whole words.
+    if (this.arriving === undefined) {
+      const { bytes } = this
+      this.arriving = new Uint8Array((bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0)
+      this.arrived = 0
+    }
+    const { arriving } = this
+    const count = Math.min(available, arriving.length - this.arrived)
+    const first = Math.min(count, this.bytes.length - at)
+    arriving.set(this.bytes.subarray(at, at + first), this.arrived)
+    if (first < count) arriving.set(this.bytes.subarray(0, count - first), this.arrived + first)
+    this.arrived += count
+    Atomics.store(this.header, READ, (read + count) | 0)
+    if (this.arrived < arriving.length) return true
+    this.arriving = undefined
+    return arriving.buffer
+  }
+}
+
+export interface Message {
+  from: number
+  buffer: ArrayBuffer
+}
+
+/** How long a subtask waits before it looks again by itself. */
+const WAIT_MS = 1000
+
+/** One subtask's ends of its rings. */
+export class Links {
+  readonly subtask: number
+  readonly parallelism: number
+  private readonly bells: Int32Array
+  private readonly out: (Ring | undefined)[]
+  private readonly in: (Ring | undefined)[]
+  private inbox: Message[] = []
+  private inboxAt = 0
+
+  constructor({ parallelism, rings, bells }: SharedLinks, subtask: number) {
+    this.subtask = subtask
+    this.parallelism = parallelism
+    this.bells = new Int32Array(bells)
+    const peers = Array.from({ length: parallelism }, (_, peer) => peer)
+    this.out = peers.map((peer) => (peer === subtask ? undefined : new Ring(rings[subtask * parallelism + peer])))
+    this.in = peers.map((peer) => (peer === subtask ? undefined : new Ring(rings[peer * parallelism + subtask])))
+  }
+
+  /**
+   * Sends `bytes[0 … length)`, whose first 32-bit word (little endian) is `length`, a multiple of 8. Waits while the ring is full.
+   */
+  write(to: number, bytes: Uint8Array, length: number): void {
+    if (length % ALIGN !== 0) throw new RangeError(`message of ${length} bytes`)
+    const ring = this.out[to] as Ring
+    for (let at = 0; at < length; ) {
+      const bell = this.bell
+      const count = ring.write(bytes, at, length)
+      at += count
+      if (count > 0) this.ring(to)
+      else if (!this.drain()) this.wait(bell)
+    }
+  }
+
+  /** The next message, if one has arrived. */
+  take(): Message | undefined {
+    if (this.inboxAt === this.inbox.length) {
+      this.inbox = []
+      this.inboxAt = 0
+      this.drain()
+    }
+    return this.inboxAt < this.inbox.length ? this.inbox[this.inboxAt++] : undefined
+  }
+
+  /** Moves what has arrived to the inbox; false if nothing had. */
+  private drain(): boolean {
+    let any = false
+    for (let peer = 0; peer < this.in.length; peer++) {
+      const ring = this.in[peer]
+      if (ring === undefined) continue
+      for (let got = ring.read(); got !== false; got = ring.read()) {
+        any = true
+        this.ring(peer)
+        if (got !== true) this.inbox.push({ from: peer, buffer: got })
+      }
+    }
+    return any
+  }
+
+  /** To be read before looking for work, and given to `wait` if there was none: what happens in between is not missed. */
+  get bell(): number {
+    return Atomics.load(this.bells, this.subtask)
+  }
+
+  /** Blocks the thread until a peer has done something since `bell` was read. */
+  wait(bell: number): void {
+    Atomics.wait(this.bells, this.subtask, bell, WAIT_MS)
+  }
+
+  /** Wakes a peer: there is something for it. */
+  ring(peer: number): void {
+    Atomics.add(this.bells, peer, 1)
+    Atomics.notify(this.bells, peer)
+  }
+}
