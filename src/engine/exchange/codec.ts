@@ -122,11 +122,16 @@ export class MessageEncoder {
         copyPairs(halves(column.data), ints, into, rows, count)
         this.at += 8 * count
         return
-      case 'utf8':
-        this.ints[head + 2] = this.slices(column, nulls, rows, count)
-        return
-      default:
-        this.ints[head + 2] = asText ? this.texts(column.data, nulls, rows, count) : this.values(column.data, rows, count)
+      default: {
+        const size =
+          column.lane === 'utf8'
+            ? this.slices(column, nulls, rows, count)
+            : asText
+              ? this.texts(column.data, nulls, rows, count)
+              : this.values(column.data, rows, count)
+        // Only now: the memory may have moved.
+        this.ints[head + 2] = size
+      }
     }
   }
 
