@@ -5,6 +5,9 @@ import { readRecords } from './recordIndex.ts'
 
 const READ_BYTES = 256 * 1024
 const LIMIT = 100
+/** How far back the newest records are looked for where there is little else than markers. */
+const LOOK_BACK_FACTOR = 8
+const LOOK_BACK_MAX = 100_000
 
 /**
  * @param partitions  all of the topic: what is in them now is what is looked at
@@ -23,22 +26,31 @@ export async function browse(descriptor: TopicDescriptor, partitions: PartitionI
 
 async function browsePartition(
   descriptor: TopicDescriptor,
-  { partition, startOffset, endOffset }: PartitionInfo,
-  { fromOffset, fromTimeMs }: BrowseOptions,
+  { partition, startOffset, endOffset, lastStableOffset }: PartitionInfo,
+  { fromOffset, fromTimeMs, isolation = 'read_committed' }: BrowseOptions,
   limit: number,
 ): Promise<BrowsedRecord[]> {
-  const found: BrowsedRecord[] = []
-  const first = fromOffset === undefined ? Math.max(startOffset, endOffset - limit) : Math.min(Math.max(fromOffset, startOffset), endOffset)
-  const reader = openReader(descriptor, partition, first)
-  try {
-    const from = fromOffset === undefined && fromTimeMs !== undefined ? await reader.seekTime(fromTimeMs) : first
-    for await (const run of readToEnd(reader, { startOffset: from, endOffset }, READ_BYTES)) {
+  const end = isolation === 'read_committed' ? lastStableOffset : endOffset
+  const reader = openReader(descriptor, partition, startOffset, undefined, isolation)
+  const from = async (first: number, countMax: number): Promise<BrowsedRecord[]> => {
+    const found: BrowsedRecord[] = []
+    for await (const run of readToEnd(reader, { startOffset: first, endOffset: end }, READ_BYTES)) {
       for (const record of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
         found.push({ partition, ...record })
-        if (found.length === limit) return found
+        if (found.length === countMax) return found
       }
     }
     return found
+  }
+  try {
+    if (fromOffset !== undefined) return await from(Math.min(Math.max(fromOffset, startOffset), end), limit)
+    if (fromTimeMs !== undefined) return await from(await reader.seekTime(fromTimeMs), limit)
+    // Markers and aborted records take offsets too: look further back until enough is found.
+    for (let lookBack = limit; ; lookBack *= LOOK_BACK_FACTOR) {
+      const first = Math.max(startOffset, end - lookBack)
+      const found = await from(first, Number.POSITIVE_INFINITY)
+      if (found.length >= limit || first === startOffset || lookBack >= LOOK_BACK_MAX) return found.slice(-limit)
+    }
   } finally {
     reader.close()
   }

@@ -25,8 +25,13 @@ export interface PartitionInfo {
   startOffset: number
   /** The next offset to be given; everything below it is durable. */
   endOffset: number
+  /** The end for readers of committed records: where the first open transaction begins, else `endOffset`. */
+  lastStableOffset: number
   sizeBytes: number
 }
+
+/** Kafka's `isolation.level`: whether a reader gets records of open and aborted transactions. Control records it never gets. */
+export type Isolation = 'read_committed' | 'read_uncommitted'
 
 /** One record to append. Value and key are bytes as they will be stored; null is Kafka's null. */
 export interface RecordInput {
@@ -142,6 +147,17 @@ export interface ReadResult {
   nextOffset: number
 }
 
+/** One producer of a partition. -1: none. */
+export interface ProducerInfo {
+  producerId: number
+  producerEpoch: number
+  lastSequence: number
+  lastTimestampMs: number
+  coordinatorEpoch: number
+  /** Offset of the open transaction's first record. */
+  transactionStartOffset: number
+}
+
 export interface BrowseOptions {
   /** Default: all partitions. */
   partition?: number
@@ -151,6 +167,8 @@ export interface BrowseOptions {
   newest?: boolean
   /** Records in all; default 100. */
   limit?: number
+  /** Default: `read_committed`. */
+  isolation?: Isolation
 }
 export interface BrowsedRecord extends LogRecord {
   partition: number
@@ -183,6 +201,8 @@ export interface Log {
   appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult>
   readMessages(topic: string, options?: BrowseOptions): Promise<BrowsedRecord[]>
   descriptor(topic: string): TopicDescriptor
+  /** The idempotent and transactional producers that a partition knows. @throws LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND */
+  describeProducers(topic: string, partition: number): Promise<ProducerInfo[]>
   /**
    * Forgets the records of a partition below `beforeOffset`, durably. Files go with the next look at retention.
    *

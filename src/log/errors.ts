@@ -145,6 +145,53 @@ const specs = {
     message: (p) => `producer ${p.producerId} sent sequence ${p.sequence}, ${p.expected} is next`,
     hint: () => 'A batch before it was not taken. Send that first.',
   }),
+  LOG_PRODUCER_IN_TRANSACTION: spec<{ producerId: number; openOffset: number }>({
+    ...badBatch,
+    message: (p) => `producer ${p.producerId} has a transaction open since offset ${p.openOffset}, and this batch is not part of it`,
+    hint: () => 'Mark the batch as transactional, or end the transaction first.',
+  }),
+  LOG_TRANSACTION_UNKNOWN_ID: spec<{ transactionalId: string; producerId: number }>({
+    ...badRequest,
+    message: (p) => `transactional id "${p.transactionalId}" does not belong to producer ${p.producerId}`,
+    hint: () => 'Begin with InitProducerId.',
+  }),
+  LOG_TRANSACTION_FENCED: spec<{ transactionalId: string; producerEpoch: number; knownEpoch: number }>({
+    ...badRequest,
+    message: (p) => `epoch ${p.producerEpoch} of transactional id "${p.transactionalId}" is over, ${p.knownEpoch} is the present one`,
+    hint: () => 'Another producer took over, or the transaction timed out. Stop this one, or begin anew with InitProducerId.',
+  }),
+  LOG_TRANSACTION_STATE: spec<{ transactionalId: string; state: string; wanted: string }>({
+    ...badRequest,
+    message: (p) => `transactional id "${p.transactionalId}" is in state ${p.state}: it cannot ${p.wanted}`,
+    hint: () => 'Add partitions to a transaction before its records are sent, and end it once.',
+  }),
+  LOG_TRANSACTION_CONCURRENT: spec<{ transactionalId: string; state: string }>({
+    kind: 'external',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `the last transaction of "${p.transactionalId}" is in state ${p.state}: its markers are not all written yet`,
+    hint: () => 'Try again soon. If it lasts, look at the disk: markers are written again until they are durable.',
+  }),
+  LOG_TRANSACTION_TIMEOUT_INVALID: spec<{ timeoutMs: number; limitMs: number }>({
+    ...badRequest,
+    message: (p) => `a transaction timeout of ${p.timeoutMs} ms is not between 1 and ${p.limitMs}`,
+    hint: () => 'Lower transaction.timeout.ms of the producer.',
+  }),
+  LOG_TRANSACTION_ABORTED: spec<{ transactionalId: string; producerId: number; producerEpoch: number }>({
+    kind: 'external',
+    httpStatus: 409,
+    retry: 'never',
+    message: (p) =>
+      `transaction ${p.producerId}/${p.producerEpoch} of "${p.transactionalId}" cannot be committed: it was aborted, or it is too old to be known`,
+    hint: () => 'Its records are not visible. Begin again from the last position that is known to be committed.',
+  }),
+  LOG_TRANSACTION_COMMITTED: spec<{ transactionalId: string; producerId: number; producerEpoch: number }>({
+    kind: 'external',
+    httpStatus: 409,
+    retry: 'never',
+    message: (p) => `transaction ${p.producerId}/${p.producerEpoch} of "${p.transactionalId}" cannot be aborted: it was committed`,
+    hint: () => 'Its records are visible. Go on behind them.',
+  }),
   LOG_CLOSED: spec<{ folder: string }>({
     kind: 'external',
     httpStatus: 503,

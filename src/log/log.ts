@@ -19,6 +19,7 @@ import type {
   LogOptions,
   LogStats,
   PartitionInfo,
+  ProducerInfo,
   RecordInput,
   RecoveryReport,
   TopicConfig,
@@ -149,6 +150,11 @@ class WriterLog implements LocalLog {
   async deleteRecords(name: string, partition: number, beforeOffset: number): Promise<number> {
     this.checkPartition(this.find(name), partition)
     return this.call('deleteRecords', name, partition, beforeOffset)
+  }
+
+  async describeProducers(name: string, partition: number): Promise<ProducerInfo[]> {
+    this.checkPartition(this.find(name), partition)
+    return this.call('describeProducers', name, partition)
   }
 
   topics(): TopicInfo[] {
@@ -371,8 +377,8 @@ const emptyQueue = (): Queue => ({ waiting: [], topicIds: [], partitions: [], ba
 const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
 
 function partitionInfoOf(view: PartitionState, partition: number): PartitionInfo {
-  const { startOffset, endOffset, sizeBytes } = view.read()
-  return { partition, startOffset, endOffset, sizeBytes }
+  const { startOffset, endOffset, lastStableOffset, sizeBytes } = view.read()
+  return { partition, startOffset, endOffset, lastStableOffset, sizeBytes }
 }
 
 /** Bytes whose ArrayBuffer can be transferred: the caller's own, or a copy where it holds more than the batch or may not move. */

@@ -1,5 +1,5 @@
 // A reader of one partition, whichever log it is in.
-import type { PartitionReader, ReadResult, TopicDescriptor } from './contract.ts'
+import type { Isolation, PartitionReader, ReadResult, TopicDescriptor } from './contract.ts'
 import type { Disk } from './disk.ts'
 import { logErrors } from './errors.ts'
 import { openPartitionReader } from './reader.ts'
@@ -10,10 +10,17 @@ const READ_WAIT_MS = 15_000
 /**
  * @param fromOffset  the first record wanted; the first batch returned may begin before it
  * @param disk        where our own log's files are; the real one unless said
+ * @param isolation   `read_uncommitted` unless said, as Kafka's clients
  * @throws            LOG_PARTITION_NOT_FOUND
  */
-export function openReader(descriptor: TopicDescriptor, partition: number, fromOffset: number, disk?: Disk): PartitionReader {
-  return openPartitionReader(descriptor, partition, fromOffset, disk)
+export function openReader(
+  descriptor: TopicDescriptor,
+  partition: number,
+  fromOffset: number,
+  disk?: Disk,
+  isolation?: Isolation,
+): PartitionReader {
+  return openPartitionReader(descriptor, partition, fromOffset, disk, isolation)
 }
 
 /**

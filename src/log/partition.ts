@@ -15,12 +15,12 @@
 //   3. The active segment is the last one. A segment is sealed, with all its bytes and its index durable, before the next is made.
 //   4. Offsets have no gaps. Retention takes whole sealed segments, oldest first, each unlinked durably before the next.
 import type { StreamError } from '../base/index.ts'
-import type { Durability, RecoveryReport, TopicConfig } from './contract.ts'
+import type { Durability, ProducerInfo, RecoveryReport, TopicConfig } from './contract.ts'
 import { type Disk, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, writeError } from './errors.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } from './partitionState.ts'
 import { Producers } from './producers.ts'
-import { LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, RECORD_COUNT_AT, readInt32, verifyBatch, writeInt32, writeInt64 } from './recordBatch.ts'
+import { ATTRIBUTES_AT, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, RECORD_COUNT_AT, readInt32, verifyBatch, writeInt32, writeInt64 } from './recordBatch.ts'
 import { RecordIndex, validateBatch } from './recordIndex.ts'
 import { type Cut, openSealed, type SealedSegment, Segment } from './segment.ts'
 import { indexPath, listSegments, logPath } from './segmentIndex.ts'
@@ -74,7 +74,7 @@ export class Partition {
   private startOffset = 0
   private durableOffset = 0
   private durablePosition = 0
-  private readonly producers = new Producers()
+  private readonly producers: Producers
   /** Bytes appended since the producers were saved. */
   private unsavedBytes = 0
   /** Written and not yet synced. */
@@ -86,6 +86,7 @@ export class Partition {
     this.folder = options.folder
     this.config = config
     this.synced = options.durability === 'fsync'
+    this.producers = new Producers(options.disk, options.folder)
   }
 
   /** Makes the first, empty segment of a new partition in its folder, which exists. */
@@ -113,10 +114,16 @@ export class Partition {
     return { startOffset: this.startOffset, endOffset: this.durableOffset }
   }
 
+  /** The producers that the partition knows, with what is durable of them: call it between two commits. */
+  describeProducers(): ProducerInfo[] {
+    return this.producers.describe()
+  }
+
   /** Forgets the records below an offset, which the caller has made durable. Whole segments go with the next look at retention. */
   deleteRecords(beforeOffset: number): void {
     this.startOffset = Math.max(this.startOffset, beforeOffset)
     this.publish(PARTITION_OPEN)
+    this.producers.forgetBefore(this.startOffset)
   }
 
   /** Assigns offsets to the appends and writes them; those that cannot be written get their error. Call `sync` next. */
@@ -185,6 +192,7 @@ export class Partition {
   enforceRetention(nowMs: number): number {
     this.producers.forgetOld(nowMs)
     if (this.failed) return 0
+    this.retryAborted()
     const isKept = this.config['cleanup.policy'] !== 'delete'
     const retentionMs = isKept ? -1 : this.config['retention.ms']
     const retentionBytes = isKept ? -1 : this.config['retention.bytes']
@@ -214,7 +222,10 @@ export class Partition {
       this.sealedBytes -= oldest.sizeBytes
       freedBytes += oldest.sizeBytes
     }
-    if (freedBytes > 0) this.publish(PARTITION_OPEN)
+    if (freedBytes > 0) {
+      this.publish(PARTITION_OPEN)
+      this.producers.forgetBefore(this.startOffset)
+    }
     return freedBytes
   }
 
@@ -261,7 +272,7 @@ export class Partition {
     this.durableOffset = segment.nextOffset
     this.startOffset = Math.min(Math.max(bases[0], this.options.startOffset ?? 0), this.durableOffset)
     this.durablePosition = segment.sizeBytes
-    this.producers.load(disk, folder, this.durableOffset, nowMs)
+    this.producers.load(this.startOffset, this.durableOffset, nowMs)
     this.publish(PARTITION_OPEN)
     return reports
   }
@@ -279,7 +290,9 @@ export class Partition {
     }
     try {
       if (isForeign) {
-        validateBatch(bytes, scratch)
+        if (validateBatch(bytes, scratch) > scratch.count) {
+          return logErrors('LOG_BATCH_INVALID', { position: ATTRIBUTES_AT, reason: "control batches are the log's to write" })
+        }
         return undefined
       }
       // A damaged batch in the log would make recovery cut off everything behind it.
@@ -372,12 +385,18 @@ export class Partition {
     this.durableOffset = segment.nextOffset
     this.durablePosition = segment.sizeBytes
     segment.writeIndex()
+    this.producers.writeAborted()
     if (this.unsavedBytes >= SAVE_PRODUCERS_BYTES) this.saveProducers()
     this.publish(PARTITION_OPEN)
   }
 
+  /** Entries of the index of aborted transactions that could not be written when they were due. */
+  private retryAborted(): void {
+    if (this.producers.writeAborted()) this.publish(PARTITION_OPEN)
+  }
+
   private saveProducers(): void {
-    this.producers.save(this.disk, this.folder, this.durableOffset)
+    this.producers.save(this.durableOffset)
     this.unsavedBytes = 0
   }
 
@@ -407,7 +426,18 @@ export class Partition {
     const growing = this.active ?? this.failed
     const activeBaseOffset = growing?.baseOffset ?? this.sealed.at(-1)?.baseOffset ?? 0
     const sizeBytes = this.sealedBytes + (growing ? durablePosition : 0)
-    this.state.publish({ status, endOffset, durablePosition, activeBaseOffset, startOffset, sizeBytes })
+    const lastStableOffset = Math.max(startOffset, Math.min(endOffset, this.producers.firstUnstableOffset))
+    const { abortedCount } = this.producers
+    this.state.publish({
+      status,
+      endOffset,
+      durablePosition,
+      activeBaseOffset,
+      startOffset,
+      sizeBytes,
+      lastStableOffset,
+      abortedCount,
+    })
   }
 }
 

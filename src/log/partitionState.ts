@@ -1,12 +1,14 @@
-// What the writer publishes of one partition to all threads: 48 bytes of shared memory, written by the writer alone.
+// What the writer publishes of one partition to all threads: 64 bytes of shared memory, written by the writer alone.
 //
 //   0 version i32 (odd while being written; what waiters wait on) | 4 status i32
 //   8 endOffset i64 | 16 durablePosition i64 | 24 activeBaseOffset i64 | 32 startOffset i64 | 40 sizeBytes i64
+//   48 lastStableOffset i64 | 56 abortedCount i64
 //
 // Invariants
 //   1. A snapshot is of one moment: `version` is even and the same before and after it was read.
 //   2. Bytes of the active segment below `durablePosition` and offsets below `endOffset` are durable and never change.
 //   3. A segment whose base offset is not `activeBaseOffset` is sealed: it never changes, it can only be deleted.
+//   4. Below `lastStableOffset` every transaction is decided, and the index of aborted ones has all that were aborted.
 import { logErrors } from './errors.ts'
 
 export const PARTITION_OPEN = 0
@@ -14,7 +16,7 @@ export const PARTITION_OPEN = 0
 export const PARTITION_CLOSED = 1
 export const PARTITION_DELETED = 2
 
-const STATE_BYTES = 48
+const STATE_BYTES = 64
 const SNAPSHOT_TRIES_MAX = 10_000_000
 
 export interface PartitionSnapshot {
@@ -26,6 +28,10 @@ export interface PartitionSnapshot {
   startOffset: number
   /** Bytes of all segments' records. */
   sizeBytes: number
+  /** The end for readers of committed records: `endOffset`, or where the first open transaction begins. */
+  lastStableOffset: number
+  /** How many aborted transactions were written to the index; 0: there is none to look for. */
+  abortedCount: number
 }
 
 export class PartitionState {
@@ -48,6 +54,8 @@ export class PartitionState {
     Atomics.store(longs, 2, BigInt(snapshot.activeBaseOffset))
     Atomics.store(longs, 3, BigInt(snapshot.startOffset))
     Atomics.store(longs, 4, BigInt(snapshot.sizeBytes))
+    Atomics.store(longs, 5, BigInt(snapshot.lastStableOffset))
+    Atomics.store(longs, 6, BigInt(snapshot.abortedCount))
     Atomics.add(words, 0, 1)
     Atomics.notify(words, 0)
   }
@@ -65,6 +73,8 @@ export class PartitionState {
         activeBaseOffset: Number(Atomics.load(longs, 2)),
         startOffset: Number(Atomics.load(longs, 3)),
         sizeBytes: Number(Atomics.load(longs, 4)),
+        lastStableOffset: Number(Atomics.load(longs, 5)),
+        abortedCount: Number(Atomics.load(longs, 6)),
       }
       if (Atomics.load(words, 0) === version) return snapshot
     }

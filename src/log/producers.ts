@@ -1,4 +1,5 @@
-// What a partition knows of its idempotent producers: the newest sequences of each, so that a batch sent twice is in the log once.
+// What a partition knows of its producers: the newest sequences of each, so that a batch sent twice is in the log once, and where its open
+// transaction begins.
 //
 // Invariants
 //   1. A batch whose sequence is one of the last five of its producer gets the offsets that it had; one that leaves a gap is refused; one of
@@ -6,16 +7,23 @@
 //   2. The state follows from the log alone: a snapshot (`<end offset>.producers`) only saves reading all of it on start. One that is torn,
 //      damaged or beyond the end of the log is not used.
 //   3. An entry never changes, it is replaced: undoing an append puts the old one back.
-// Source: KIP-98; Kafka keeps five batches too, because a client has at most five requests in flight.
+//   4. A transaction begins with the first transactional batch of its producer and ends with the next marker of that producer. Nothing below
+//      `firstUnstableOffset` belongs to an open transaction, or to an aborted one that the index does not have yet.
+// Source: KIP-98, KIP-890; Kafka keeps five batches too, because a client has at most five requests in flight.
 import { readFile } from './checkedFile.ts'
+import { type AbortedFile, AbortedIndex, type AbortedTransaction } from './abortedIndex.ts'
+import type { ProducerInfo } from './contract.ts'
 import { crc32c } from './crc32c.ts'
 import { type Disk, ignoreFailure } from './disk.ts'
 import { logErrors } from './errors.ts'
+import { MARKER_BYTES, readMarker } from './marker.ts'
 import {
+  ATTRIBUTES_AT,
   BASE_SEQUENCE_AT,
   BATCH_HEADER_BYTES,
   baseOffsetOf,
   batchSizeOf,
+  CONTROL_FLAG,
   LAST_OFFSET_DELTA_AT,
   nextOffsetOf,
   PRODUCER_EPOCH_AT,
@@ -23,6 +31,7 @@ import {
   readInt16,
   readInt32,
   readInt64,
+  TRANSACTIONAL_FLAG,
 } from './recordBatch.ts'
 import { listSegments, logPath, readIndex, segmentName } from './segmentIndex.ts'
 
@@ -43,34 +52,65 @@ interface SentBatch {
 interface Producer {
   epoch: number
   lastMs: number
-  /** The newest ones, oldest first. */
+  /** The newest ones, oldest first; none after a marker that raised the epoch. */
   batches: readonly SentBatch[]
+  /** Offset of the open transaction's first record. */
+  openOffset?: number
+  /** Of the newest marker's writer. */
+  coordinatorEpoch?: number
 }
 
 export class Producers {
   private byId = new Map<number, Producer>()
+  /** Where the open transactions begin, by producer. */
+  private readonly open = new Map<number, number>()
+  /** Aborted, in the order of their markers, and not in the index yet. */
+  private aborted: AbortedTransaction[] = []
+  private readonly index: AbortedIndex
+  private readonly disk: Disk
+  private readonly folder: string
+
+  constructor(disk: Disk, folder: string) {
+    this.disk = disk
+    this.folder = folder
+    this.index = new AbortedIndex(disk, folder)
+  }
+
+  /** How many aborted transactions the index has, or has had. */
+  get abortedCount(): number {
+    return this.index.totalCount
+  }
+
+  /** Readers of committed records must stop here. Infinity: nothing is open. */
+  get firstUnstableOffset(): number {
+    let first = Number.POSITIVE_INFINITY
+    for (const { firstOffset } of this.aborted) first = Math.min(first, firstOffset)
+    for (const offset of this.open.values()) first = Math.min(first, offset)
+    return first
+  }
 
   /**
    * What a batch is to its producer: new (undefined), or one that is in the log already.
    *
-   * @throws LOG_PRODUCER_FENCED, LOG_PRODUCER_SEQUENCE
+   * @throws LOG_PRODUCER_FENCED, LOG_PRODUCER_SEQUENCE, LOG_PRODUCER_IN_TRANSACTION
    */
   check(batch: Uint8Array): SentBatch | undefined {
     const producerId = readInt64(batch, PRODUCER_ID_AT)
     if (producerId < 0) return undefined
     const known = this.byId.get(producerId)
     const epoch = readInt16(batch, PRODUCER_EPOCH_AT)
-    const [first, last] = sequencesOf(batch)
     if (!known) return undefined
     if (epoch < known.epoch) throw logErrors('LOG_PRODUCER_FENCED', { producerId, epoch, knownEpoch: known.epoch })
-    if (epoch > known.epoch) {
-      if (first !== 0) throw logErrors('LOG_PRODUCER_SEQUENCE', { producerId, sequence: first, expected: 0 })
-      return undefined
-    }
-    const same = known.batches.find((one) => one.firstSequence === first && one.lastSequence === last)
+    const attributes = readInt16(batch, ATTRIBUTES_AT)
+    if (attributes & CONTROL_FLAG) return undefined
+    const [first, last] = sequencesOf(batch)
+    const same = epoch === known.epoch && known.batches.find((one) => one.firstSequence === first && one.lastSequence === last)
     if (same) return same
-    const newest = known.batches.at(-1)!
-    const expected = newest.lastSequence === SEQUENCE_MAX ? 0 : newest.lastSequence + 1
+    if (known.openOffset !== undefined && (attributes & TRANSACTIONAL_FLAG) === 0) {
+      throw logErrors('LOG_PRODUCER_IN_TRANSACTION', { producerId, openOffset: known.openOffset })
+    }
+    const newest = epoch === known.epoch ? known.batches.at(-1) : undefined
+    const expected = !newest || newest.lastSequence === SEQUENCE_MAX ? 0 : newest.lastSequence + 1
     if (first !== expected) throw logErrors('LOG_PRODUCER_SEQUENCE', { producerId, sequence: first, expected })
     return undefined
   }
@@ -81,24 +121,76 @@ export class Producers {
     if (producerId < 0) return undefined
     const before = this.byId.get(producerId)
     const epoch = readInt16(batch, PRODUCER_EPOCH_AT)
-    const [firstSequence, lastSequence] = sequencesOf(batch)
-    const sent = { firstSequence, lastSequence, firstOffset: baseOffsetOf(batch, 0), lastOffset: nextOffsetOf(batch, 0) - 1 }
-    const kept = before?.epoch === epoch ? before.batches.slice(1 - BATCHES_KEPT) : []
-    this.byId.set(producerId, { epoch, lastMs: nowMs, batches: [...kept, sent] })
+    const attributes = readInt16(batch, ATTRIBUTES_AT)
+    const [firstOffset, lastOffset] = [baseOffsetOf(batch, 0), nextOffsetOf(batch, 0) - 1]
+    const batches = before?.epoch === epoch ? before.batches : []
+    let aborted: AbortedTransaction | undefined
+    if (attributes & CONTROL_FLAG) {
+      const { isCommit, coordinatorEpoch } = readMarker(batch)
+      this.set(producerId, { epoch, lastMs: nowMs, batches, coordinatorEpoch })
+      if (!isCommit && before?.openOffset !== undefined) {
+        let lastStableOffset = lastOffset + 1
+        for (const offset of this.open.values()) lastStableOffset = Math.min(lastStableOffset, offset)
+        aborted = { producerId, firstOffset: before.openOffset, lastOffset, lastStableOffset }
+        this.aborted.push(aborted)
+      }
+    } else {
+      const [firstSequence, lastSequence] = sequencesOf(batch)
+      const sent = { firstSequence, lastSequence, firstOffset, lastOffset }
+      const openOffset = before?.openOffset ?? (attributes & TRANSACTIONAL_FLAG ? firstOffset : undefined)
+      const { coordinatorEpoch } = before ?? {}
+      this.set(producerId, { epoch, lastMs: nowMs, batches: [...batches.slice(1 - BATCHES_KEPT), sent], openOffset, coordinatorEpoch })
+    }
     return () => {
-      if (before) this.byId.set(producerId, before)
-      else this.byId.delete(producerId)
+      if (aborted) this.aborted.pop()
+      this.set(producerId, before)
     }
   }
 
+  /**
+   * Puts what was aborted into the index; the markers must be durable. If it fails, readers of committed records wait: call it again.
+   *
+   * @returns  whether there was something to write, and it was written
+   */
+  writeAborted(): boolean {
+    if (this.aborted.length === 0) return false
+    ignoreFailure(() => {
+      this.index.write(this.aborted)
+      this.aborted = []
+    })
+    return this.aborted.length === 0
+  }
+
+  /** Records below were deleted. */
+  forgetBefore(startOffset: number): void {
+    ignoreFailure(() => this.index.forgetBefore(startOffset))
+  }
+
+  describe(): ProducerInfo[] {
+    return [...this.byId].map(([producerId, { epoch, lastMs, batches, openOffset, coordinatorEpoch }]) => ({
+      producerId,
+      producerEpoch: epoch,
+      lastSequence: batches.at(-1)?.lastSequence ?? -1,
+      lastTimestampMs: lastMs,
+      coordinatorEpoch: coordinatorEpoch ?? -1,
+      transactionStartOffset: openOffset ?? -1,
+    }))
+  }
+
   forgetOld(nowMs: number): void {
-    for (const [producerId, { lastMs }] of this.byId) if (nowMs - lastMs > FORGET_MS) this.byId.delete(producerId)
+    for (const [producerId, { lastMs, openOffset }] of this.byId) {
+      if (nowMs - lastMs > FORGET_MS && openOffset === undefined) this.byId.delete(producerId)
+    }
   }
 
   /** Writes the state as it is at `endOffset`, where all is durable. A failure only means more reading on the next start. */
-  save(disk: Disk, folder: string, endOffset: number): void {
+  save(endOffset: number): void {
+    const { disk, folder, index } = this
+    // What waits for its entry in the index would be missing.
+    if (this.aborted.length > 0) return
     ignoreFailure(() => {
-      const text = new TextEncoder().encode(JSON.stringify([...this.byId]))
+      index.sync()
+      const text = new TextEncoder().encode(JSON.stringify({ producers: [...this.byId], aborted: index.files }))
       const line = `${crc32c(text).toString(16).padStart(8, '0')} `
       const file = disk.open(`${folder}/${segmentName(endOffset)}${SUFFIX}`, 'create')
       try {
@@ -112,21 +204,32 @@ export class Producers {
   }
 
   /** The state at the end of a log: the newest usable snapshot, and what follows it. Snapshots beyond the end are removed. */
-  load(disk: Disk, folder: string, endOffset: number, nowMs: number): void {
-    let from = 0
+  load(startOffset: number, endOffset: number, nowMs: number): void {
+    const { disk, folder, index } = this
+    let from: number | undefined
     for (const offset of listSnapshots(disk, folder).toReversed()) {
       const path = `${folder}/${segmentName(offset)}${SUFFIX}`
       const saved = offset <= endOffset ? readSnapshot(disk, path) : undefined
-      if (saved) {
-        this.byId = saved
+      if (saved && index.adopt(saved.aborted, startOffset)) {
+        for (const [producerId, producer] of saved.producers) this.set(producerId, producer)
         from = offset
         break
       }
       ignoreFailure(() => disk.unlink(path))
     }
+    if (from === undefined) index.clear()
+    from ??= 0
     if (from === endOffset) return
     scanHeaders(disk, folder, from, endOffset, (header) => this.note(header, nowMs))
-    this.save(disk, folder, endOffset)
+    this.writeAborted()
+    this.save(endOffset)
+  }
+
+  private set(producerId: number, producer: Producer | undefined): void {
+    if (producer) this.byId.set(producerId, producer)
+    else this.byId.delete(producerId)
+    if (producer?.openOffset === undefined) this.open.delete(producerId)
+    else this.open.set(producerId, producer.openOffset)
   }
 }
 
@@ -144,18 +247,25 @@ const listSnapshots = (disk: Disk, folder: string): number[] =>
     .map((name) => Number(name.slice(0, -SUFFIX.length)))
     .sort((a, b) => a - b)
 
-function readSnapshot(disk: Disk, path: string): Map<number, Producer> | undefined {
+interface Snapshot {
+  producers: [producerId: number, producer: Producer][]
+  aborted: AbortedFile[]
+}
+
+function readSnapshot(disk: Disk, path: string): Snapshot | undefined {
   try {
     const bytes = readFile(disk, path)
     const body = bytes.subarray(9)
     if (crc32c(body) !== Number.parseInt(new TextDecoder().decode(bytes.subarray(0, 8)), 16)) return undefined
-    return new Map(JSON.parse(new TextDecoder().decode(body)))
+    const saved = JSON.parse(new TextDecoder().decode(body))
+    // One without transactions is of an older version: the log is read instead.
+    return saved.aborted ? saved : undefined
   } catch {
     return undefined
   }
 }
 
-/** Shows the header of each batch in `[fromOffset … endOffset)`. What cannot be read is left out: recovery has reported it. */
+/** Shows the header (of a marker, all) of each batch in `[fromOffset … endOffset)`. What cannot be read is left out: recovery has reported it. */
 function scanHeaders(disk: Disk, folder: string, fromOffset: number, endOffset: number, visit: (header: Uint8Array) => void): void {
   const bases = listSegments(disk, folder)
   for (const [i, baseOffset] of bases.entries()) {
@@ -167,7 +277,7 @@ function scanHeaders(disk: Disk, folder: string, fromOffset: number, endOffset: 
       let windowAt = 0
       let windowBytes = 0
       for (let position = skipped?.endPosition ?? 0; ; ) {
-        if (position + BATCH_HEADER_BYTES > windowAt + windowBytes) {
+        if (position + MARKER_BYTES > windowAt + windowBytes) {
           windowAt = position
           windowBytes = disk.read(file, window, 0, SCAN_BYTES, position)
           if (windowBytes < BATCH_HEADER_BYTES) break
@@ -175,7 +285,7 @@ function scanHeaders(disk: Disk, folder: string, fromOffset: number, endOffset: 
         const at = position - windowAt
         const sizeBytes = batchSizeOf(window, at)
         if (sizeBytes < BATCH_HEADER_BYTES || baseOffsetOf(window, at) >= endOffset) break
-        if (baseOffsetOf(window, at) >= fromOffset) visit(window.subarray(at, at + BATCH_HEADER_BYTES))
+        if (baseOffsetOf(window, at) >= fromOffset) visit(window.subarray(at, at + MARKER_BYTES))
         position += sizeBytes
       }
     } finally {

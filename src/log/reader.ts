@@ -4,13 +4,29 @@
 //   1. Only whole batches that are durable are returned, in order, without a gap; a buffer is new for each read and never touched again.
 //   2. Bytes are checked before they are returned: a sealed segment by the checksums of its chunks, which cover every byte; the active
 //      one by each batch's CRC, and that offsets go on without a gap. What does not fit is LOG_SEGMENT_DAMAGED, and nothing of it is returned.
-//   3. The open file is the pin: retention may unlink the segment that is being read, its bytes stay until the reader has moved on.
-import type { PartitionDescriptor, PartitionReader, ReadResult, TopicDescriptor } from './contract.ts'
+//   3. With `read_committed` nothing at or behind the last stable offset is returned, and in what is returned the batches of aborted
+//      transactions are marked as control batches, whose records nobody sees.
+//   4. The open file is the pin: retention may unlink the segment that is being read, its bytes stay until the reader has moved on.
+import { AbortedReader, type AbortedTransaction } from './abortedIndex.ts'
+import type { Isolation, PartitionDescriptor, PartitionReader, ReadResult, TopicDescriptor } from './contract.ts'
 import { crc32c } from './crc32c.ts'
 import { type Disk, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
 import { logErrors, readError } from './errors.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, type PartitionSnapshot, PartitionState } from './partitionState.ts'
-import { BATCH_HEADER_BYTES, baseOffsetOf, batchSizeOf, MAX_TIMESTAMP_AT, nextOffsetOf, readInt64, verifyBatch } from './recordBatch.ts'
+import {
+  ATTRIBUTES_AT,
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  batchSizeOf,
+  CONTROL_FLAG,
+  MAX_TIMESTAMP_AT,
+  nextOffsetOf,
+  PRODUCER_ID_AT,
+  readInt16,
+  readInt64,
+  TRANSACTIONAL_FLAG,
+  verifyBatch,
+} from './recordBatch.ts'
 import { indexBatch, RecordIndex } from './recordIndex.ts'
 import { type Chunk, listSegments, logPath, readIndex, type SegmentIndex } from './segmentIndex.ts'
 
@@ -45,14 +61,20 @@ export function openPartitionReader(
   partition: number,
   fromOffset: number,
   disk: Disk = realDisk,
+  isolation: Isolation = 'read_uncommitted',
 ): FilePartitionReader {
   const found = descriptor.partitions.find((one) => one.partition === partition)
   if (!found) {
     const partitionCount = descriptor.partitions.length
     throw logErrors('LOG_PARTITION_NOT_FOUND', { topic: descriptor.topic, partition, partitionCount })
   }
-  return new FilePartitionReader(descriptor.topic, found, fromOffset, disk)
+  return new FilePartitionReader(descriptor.topic, found, fromOffset, disk, isolation)
 }
+
+const placeOf = (bytes: Uint8Array, position: number): RecordPlace => ({
+  offset: baseOffsetOf(bytes, position),
+  timestampMs: readInt64(bytes, position + MAX_TIMESTAMP_AT),
+})
 
 export class FilePartitionReader implements PartitionReader {
   private readonly topic: string
@@ -61,8 +83,14 @@ export class FilePartitionReader implements PartitionReader {
   private readonly state: PartitionState
   private wanted: number
   private segment: OpenSegment | undefined
+  /** Where the present read must stop. */
+  private limitOffset = 0
+  private readonly isCommitted: boolean
+  private readonly aborted: AbortedReader
 
-  constructor(topic: string, { folder, state }: PartitionDescriptor, fromOffset: number, disk: Disk) {
+  constructor(topic: string, { folder, state }: PartitionDescriptor, fromOffset: number, disk: Disk, isolation: Isolation) {
+    this.isCommitted = isolation === 'read_committed'
+    this.aborted = new AbortedReader(disk, folder)
     this.topic = topic
     this.folder = folder
     this.state = new PartitionState(state)
@@ -74,29 +102,31 @@ export class FilePartitionReader implements PartitionReader {
   get nextOffset(): number {
     return this.wanted
   }
-  /** First and next offset of the partition now. */
+  /** First and next offset of the partition now, as far as this reader's isolation sees it. */
   get range(): { startOffset: number; endOffset: number } {
-    const { startOffset, endOffset } = this.state.read()
-    return { startOffset, endOffset }
+    const state = this.state.read()
+    return { startOffset: state.startOffset, endOffset: this.endOf(state) }
   }
 
   /**
    * The next whole batches: up to `maxBytes`, but at least one. Undefined if there is nothing new.
    *
+   * @param endOffset  batches that begin at or behind it are not returned
    * @throws LOG_OFFSET_OUT_OF_RANGE  also after retention took what was wanted
    * @throws LOG_SEGMENT_DAMAGED      its `nextOffset` is where one can go on with `seek`
    * @throws LOG_TOPIC_DELETED, LOG_READ_FAILED
    */
-  read(maxBytes = READ_BYTES_DEFAULT): ReadResult | undefined {
+  read(maxBytes = READ_BYTES_DEFAULT, endOffset = Number.POSITIVE_INFINITY): ReadResult | undefined {
     maxBytes = Math.max(maxBytes, 1)
     for (;;) {
       const state = this.state.read()
+      this.limitOffset = Math.min(endOffset, this.endOf(state))
       if (state.status === PARTITION_DELETED) {
         this.close()
         throw logErrors('LOG_TOPIC_DELETED', { topic: this.topic })
       }
-      if (this.wanted === state.endOffset) return undefined
       if (this.wanted > state.endOffset || this.wanted < 0) throw this.outOfRange(state)
+      if (this.wanted >= this.limitOffset) return undefined
       const segment = this.segment ?? this.openSegment(state)
       try {
         if (segment.baseOffset < state.activeBaseOffset && !segment.sealed) this.loadSeal(segment)
@@ -108,7 +138,7 @@ export class FilePartitionReader implements PartitionReader {
         const result = segment.sealed
           ? this.readSealed(segment, segment.sealed, maxBytes)
           : this.readActive(segment, sizeBytes, maxBytes, state)
-        if (result) return result
+        if (result) return this.isCommitted && state.abortedCount > 0 ? this.hideAborted(result) : result
       } catch (error) {
         throw readError(error, segment.path)
       }
@@ -122,8 +152,11 @@ export class FilePartitionReader implements PartitionReader {
   async waitForData(timeoutMs: number): Promise<boolean> {
     const deadlineMs = performance.now() + timeoutMs
     for (;;) {
-      const { version, status, endOffset } = this.state.read()
-      if (endOffset !== this.wanted || status === PARTITION_DELETED) return true
+      const state = this.state.read()
+      const { version, status } = state
+      // Also where `read` has an error to throw.
+      const isOutside = this.wanted > state.endOffset || this.wanted < 0
+      if (this.endOf(state) > this.wanted || isOutside || status === PARTITION_DELETED) return true
       const restMs = deadlineMs - performance.now()
       if (status === PARTITION_CLOSED || restMs <= 0) return false
       await this.state.waitForChange(version, restMs)
@@ -142,7 +175,7 @@ export class FilePartitionReader implements PartitionReader {
    */
   seekTime(timeMs: number): number {
     const state = this.state.read()
-    const found = this.find(timeMs, state)?.offset ?? state.endOffset
+    const found = this.find(timeMs, state)?.offset ?? this.endOf(state)
     this.seek(found)
     return found
   }
@@ -174,8 +207,56 @@ export class FilePartitionReader implements PartitionReader {
     return maxMs === Number.NEGATIVE_INFINITY ? undefined : this.find(maxMs, state)
   }
 
+  /**
+   * The aborted transactions that may have records in `[fromOffset … toOffset)`, all of it below the last stable offset.
+   *
+   * @throws LOG_OFFSET_OUT_OF_RANGE if retention took what they were; LOG_SEGMENT_DAMAGED, LOG_READ_FAILED
+   */
+  abortedBetween(fromOffset: number, toOffset: number): AbortedTransaction[] {
+    if (this.state.read().abortedCount === 0) return []
+    let found: AbortedTransaction[]
+    try {
+      found = this.aborted.between(fromOffset, toOffset)
+    } catch (error) {
+      throw readError(error, this.folder)
+    }
+    // The index forgets what is before the start of the log. It is looked at afterwards: by then nothing can be missing.
+    const state = this.state.read()
+    if (fromOffset < state.startOffset) throw logErrors('LOG_OFFSET_OUT_OF_RANGE', { ...state, offset: fromOffset })
+    return found
+  }
+
   close(): void {
     this.closeSegment()
+  }
+
+  private endOf({ endOffset, lastStableOffset }: PartitionSnapshot): number {
+    return this.isCommitted ? lastStableOffset : endOffset
+  }
+
+  /** Marks the batches of aborted transactions in a run as control batches; the bytes are this reader's own copy. */
+  private hideAborted(run: ReadResult): ReadResult {
+    const { bytes, start, end } = run
+    let aborted: AbortedTransaction[] | undefined
+    let first = 0
+    for (let position = start; position < end; position += batchSizeOf(bytes, position)) {
+      const attributes = readInt16(bytes, position + ATTRIBUTES_AT)
+      if ((attributes & (TRANSACTIONAL_FLAG | CONTROL_FLAG)) !== TRANSACTIONAL_FLAG) continue
+      const offset = baseOffsetOf(bytes, position)
+      aborted ??= this.abortedBetween(Math.max(offset, run.fromOffset), run.nextOffset)
+      while (first < aborted.length && aborted[first].lastOffset < offset) first++
+      const producerId = readInt64(bytes, position + PRODUCER_ID_AT)
+      for (let i = first; i < aborted.length; i++) {
+        const one = aborted[i]
+        if (one.producerId === producerId && one.firstOffset <= offset && offset < one.lastOffset) {
+          bytes[position + ATTRIBUTES_AT + 1] |= CONTROL_FLAG
+          break
+        }
+        // All that ended later began later than that.
+        if (one.lastStableOffset > offset) break
+      }
+    }
+    return run
   }
 
   private find(timeMs: number, state: PartitionSnapshot): RecordPlace | undefined {
@@ -187,7 +268,7 @@ export class FilePartitionReader implements PartitionReader {
       const at = chunks.findIndex((chunk) => chunk.maxTimestampMs >= timeMs)
       // What no entry speaks of yet, the end of the active segment, has to be read.
       const from = at < 0 ? (chunks.at(-1)?.nextOffset ?? baseOffset) : (chunks[at - 1]?.nextOffset ?? baseOffset)
-      if (from >= state.endOffset) continue
+      if (from >= this.endOf(state)) continue
       this.seek(Math.max(from, state.startOffset))
       for (let run = this.read(); run; run = this.read()) {
         for (let position = run.start; position < run.end; ) {
@@ -195,6 +276,8 @@ export class FilePartitionReader implements PartitionReader {
           if (readInt64(run.bytes, position + MAX_TIMESTAMP_AT) >= timeMs) {
             index.reset()
             indexBatch(run.bytes, position, index)
+            // A marker, or what was hidden: it has a place in time as well.
+            if (index.count === 0) return placeOf(run.bytes, position)
             for (let row = 0; row < index.count; row++) {
               const [offset, timestampMs] = [index.offsets[row], index.timestampsMs[row]]
               if (timestampMs >= timeMs && offset >= state.startOffset) return { offset, timestampMs }
@@ -202,7 +285,7 @@ export class FilePartitionReader implements PartitionReader {
           }
           position += sizeBytes
         }
-        if (run.nextOffset >= state.endOffset) break
+        if (run.nextOffset >= this.endOf(state)) break
       }
     }
     return undefined
@@ -327,6 +410,11 @@ export class FilePartitionReader implements PartitionReader {
     while (position < end) {
       const next = position + batchSizeOf(bytes, position)
       if (position > runStart && next - runStart > maxBytes) break
+      if (baseOffsetOf(bytes, position) >= this.limitOffset) {
+        // Nothing between here and the limit: compaction took it.
+        if (position === runStart) this.wanted = this.limitOffset
+        break
+      }
       this.wanted = nextOffsetOf(bytes, position)
       position = next
     }

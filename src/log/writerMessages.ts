@@ -1,6 +1,6 @@
 // What crosses the port between the log's main side and its writer thread.
 import type { ErrorBody } from '../base/index.ts'
-import type { Durability, RecoveryReport, TopicConfig } from './contract.ts'
+import type { Durability, ProducerInfo, RecoveryReport, TopicConfig } from './contract.ts'
 
 export interface WriterOptions {
   folder: string
@@ -22,6 +22,7 @@ export interface Calls {
   alterTopic: { args: [name: string, config: Partial<TopicConfig>]; result: TopicHandle }
   deleteTopic: { args: [name: string]; result: undefined }
   deleteRecords: { args: [name: string, partition: number, beforeOffset: number]; result: number }
+  describeProducers: { args: [name: string, partition: number]; result: ProducerInfo[] }
   enforceRetention: { args: []; result: number }
   close: { args: []; result: undefined }
 }

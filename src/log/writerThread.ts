@@ -134,6 +134,8 @@ class Writer {
       }
       case 'deleteRecords':
         return store.deleteRecords(args[0], args[1], args[2])
+      case 'describeProducers':
+        return store.topic(args[0]).partitions[args[1]].describeProducers()
       case 'enforceRetention':
         return store.enforceRetention(nowMs)
       default:
