@@ -189,7 +189,12 @@ export class AbortedReader {
   between(fromOffset: number, toOffset: number): AbortedTransaction[] {
     const found: AbortedTransaction[] = []
     const all = listFiles(this.disk, this.folder)
-    const bases = all.slice(Math.max(0, all.findLastIndex((base) => base <= fromOffset)))
+    const bases = all.slice(
+      Math.max(
+        0,
+        all.findLastIndex((base) => base <= fromOffset),
+      ),
+    )
     for (const base of this.known.keys()) if (!bases.includes(base)) this.known.delete(base)
     for (const base of bases) {
       for (const entry of this.entriesOf(base, toOffset)) {
@@ -208,7 +213,11 @@ export class AbortedReader {
     if (!isWhole && (entries.at(-1)?.lastStableOffset ?? -1) < toOffset) {
       const path = pathOf(this.folder, base)
       const at = { position: (known.length + entries.length) * ENTRY_BYTES, firstOffset: base, nextOffset: toOffset }
-      throw logErrors('LOG_SEGMENT_DAMAGED', { path, ...at, reason: 'the index of aborted transactions is damaged; a restart makes it again' })
+      throw logErrors('LOG_SEGMENT_DAMAGED', {
+        path,
+        ...at,
+        reason: 'the index of aborted transactions is damaged; a restart makes it again',
+      })
     }
     for (const entry of entries) known.push(entry)
     this.known.set(base, known)

@@ -21,3 +21,4 @@ export {
 export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'
 export { checkTopicConfig, checkTopicName, defaultTopicConfig } from './topicMeta.ts'
 export * from './transactions/contract.ts'
+export { openTransactions, TRANSACTION_TIMEOUT_MS_MAX, TRANSACTIONS_TOPIC } from './transactions/coordinator.ts'

@@ -31,5 +31,16 @@ export const logMetrics = {
     registers,
   }),
   cutBytes: new Counter({ name: 'millrace_log_cut_bytes_total', help: 'Torn bytes cut off when the log was opened.', registers }),
+  transactions: new Counter({
+    name: 'millrace_log_transactions_total',
+    help: 'Transactions that were decided: committed or aborted. Those that timed out are counted as aborted too.',
+    labelNames: ['result'],
+    registers,
+  }),
+  markerRetries: new Counter({
+    name: 'millrace_log_transaction_marker_retries_total',
+    help: 'Attempts to write the markers of a transaction that failed and were made again.',
+    registers,
+  }),
   damages: new Counter({ name: 'millrace_log_damages_total', help: 'Damaged segments found when the log was opened.', registers }),
 }

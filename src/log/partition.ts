@@ -20,7 +20,16 @@ import { type Disk, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, writeError } from './errors.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } from './partitionState.ts'
 import { Producers } from './producers.ts'
-import { ATTRIBUTES_AT, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, RECORD_COUNT_AT, readInt32, verifyBatch, writeInt32, writeInt64 } from './recordBatch.ts'
+import {
+  ATTRIBUTES_AT,
+  LAST_OFFSET_DELTA_AT,
+  LEADER_EPOCH_AT,
+  RECORD_COUNT_AT,
+  readInt32,
+  verifyBatch,
+  writeInt32,
+  writeInt64,
+} from './recordBatch.ts'
 import { RecordIndex, validateBatch } from './recordIndex.ts'
 import { type Cut, openSealed, type SealedSegment, Segment } from './segment.ts'
 import { indexPath, listSegments, logPath } from './segmentIndex.ts'

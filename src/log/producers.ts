@@ -10,8 +10,9 @@
 //   4. A transaction begins with the first transactional batch of its producer and ends with the next marker of that producer. Nothing below
 //      `firstUnstableOffset` belongs to an open transaction, or to an aborted one that the index does not have yet.
 // Source: KIP-98, KIP-890; Kafka keeps five batches too, because a client has at most five requests in flight.
-import { readFile } from './checkedFile.ts'
+
 import { type AbortedFile, AbortedIndex, type AbortedTransaction } from './abortedIndex.ts'
+import { readFile } from './checkedFile.ts'
 import type { ProducerInfo } from './contract.ts'
 import { crc32c } from './crc32c.ts'
 import { type Disk, ignoreFailure } from './disk.ts'

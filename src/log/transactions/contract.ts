@@ -113,6 +113,8 @@ export interface Transactions {
   initProducerId(transactionalId: string, options: InitProducerIdOptions): Promise<ProducerIdAndEpoch>
   /** A producer id that no producer of this log had before, also after a crash. */
   newProducerId(): Promise<number>
+  /** Producer ids below `end` are somebody's already. */
+  reserveProducerIds(end: number): void
   /**
    * Adds partitions to the open transaction, or begins one with them; resolves when that is durable.
    * An append in the same tick after it, and only there, is safe from a marker of an end that overtakes it.
