@@ -37,13 +37,14 @@ export async function call(target: Target, path: string, init: RequestInit = {})
 
 export const getJson = async <T>(target: Target, path: string): Promise<T> => (await call(target, path)).json() as Promise<T>
 
-/** Frames of a WebSocket until it closes or `signal` is aborted. */
-export async function* frames<T>(target: Target, path: string, signal: AbortSignal): AsyncGenerator<T> {
+/** Frames of a WebSocket until it closes or `signal` is aborted. `message` is sent first. */
+export async function* frames<T>(target: Target, path: string, signal: AbortSignal, message?: string): AsyncGenerator<T> {
   const socket = new WebSocket(addressOf(target, path).href.replace(/^http/, 'ws'), { headers: authorization(target) })
   const queue: T[] = []
   let failure: Error | undefined
   let closed = false
   let wake = () => {}
+  if (message !== undefined) socket.on('open', () => socket.send(message))
   socket.on('message', (data) => {
     queue.push(JSON.parse(String(data)) as T)
     wake()

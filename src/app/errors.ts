@@ -23,6 +23,28 @@ export const appErrors = defineErrors({
     message: (p) => `${p.path} cannot be used: ${p.reason}`,
     hint: () => 'Check that its folder exists and that this user may read and write it.',
   }),
+  PROJECT_FILE_NAME: spec<{ name: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `"${p.name}" cannot be the name of a SQL file of the project`,
+    hint: () => 'Letters, digits, "_", "-" and "." without a folder, and .sql at the end: orders.sql.',
+  }),
+  PROJECT_FILE_CHANGED: spec<{ name: string; version: string }>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'never',
+    message: (p) =>
+      p.version === 'none' ? `"${p.name}" is not there (any more)` : `"${p.name}" is not what you have seen: its version is ${p.version}`,
+    hint: () => 'Read it again with GET /v1/project/files, and make your change to what it is now.',
+  }),
+  PROJECT_FILE_LAST: spec<{ name: string }>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'never',
+    message: (p) => `"${p.name}" is the only SQL file: without it this is no project`,
+    hint: () => 'Write another file first, or empty this one.',
+  }),
   SERVER_UNREACHABLE: spec<{ url: string; reason: string }>({
     kind: 'external',
     httpStatus: 503,

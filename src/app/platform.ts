@@ -22,6 +22,7 @@ import {
   runBounded,
   SinkPositions,
   type SqlFile,
+  startPreview,
 } from '../jobs/index.ts'
 import { type KafkaServer, startKafka } from '../kafka/index.ts'
 import { type LocalLog, type Log, openLog } from '../log/index.ts'
@@ -31,6 +32,7 @@ import { ViewStore } from '../views/index.ts'
 import type { Config } from './config.ts'
 import { DeadLetters } from './deadLetters.ts'
 import { LateRowTopics } from './lateRows.ts'
+import { projectFiles } from './projectFiles.ts'
 import { version } from './version.ts'
 
 export interface Platform {
@@ -136,6 +138,12 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
       stats,
       version,
+      workspace: {
+        catalog: () => jobs.catalog,
+        topicOf: (name) => jobs.topicOfTable(name),
+        preview: (sql, options) => startPreview(jobs, sql, options, (table) => views.copy(table, [], [])),
+        files: files === undefined ? projectFiles(config.folder, jobs) : undefined,
+      },
       runSql: async (sql, { rowsMax, signal }) => {
         const statement = prepareAdhoc(jobs, sql, (table) => views.copy(table, [], []))
         if (statement.kind === 'query') return { fields: statement.fields, rows: await runBounded(jobs, statement.plan, rowsMax, signal) }

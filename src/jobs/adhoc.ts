@@ -1,5 +1,5 @@
 // SQL typed by a person: one statement over the project's names. It changes nothing.
-import { baseErrors, reviveError } from '../base/index.ts'
+import { baseErrors, reviveError, type StreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, isRetraction, rowAt } from '../data/index.ts'
 import { rowOrder } from '../engine/index.ts'
 import { bindStatement, explainPlan, type Plan, parseExpression, parseStatement, type SortKey } from '../sql/index.ts'
@@ -75,6 +75,29 @@ export async function runBounded(manager: JobManager, plan: Plan, rowsMax: numbe
   if (rows.length > rowsMax) throw jobErrors('ADHOC_TOO_MANY_ROWS', { rowsMax })
   if (orderBy.length > 0) rows.sort(rowOrder(orderBy))
   return ordered === plan ? rows : rows.map((row) => row.slice(0, plan.fields.length))
+}
+
+/**
+ * A query that goes on for as long as somebody looks: its changelog, as rows arrive.
+ *
+ * @throws StreamError as `prepareAdhoc`; ADHOC_READ_ONLY for what is no query
+ */
+export function startPreview(
+  manager: JobManager,
+  sql: string,
+  options: { from: 'earliest' | 'latest'; onChanges(batch: Batch): void; onEnd(error?: StreamError): void },
+  tableRows: (table: string) => unknown[][],
+) {
+  const statement = prepareAdhoc(manager, sql, tableRows)
+  if (statement.kind !== 'query') throw jobErrors('ADHOC_READ_ONLY', {})
+  const { changelog, upsertKey } = statement.plan
+  const stop = manager.runAdhoc(statement.plan, {
+    bounded: false,
+    startup: options.from === 'latest' ? 'latest-offset' : 'earliest-offset',
+    onChanges: options.onChanges,
+    onEnd: (error) => options.onEnd(error && reviveError(error, 400)),
+  })
+  return { fields: statement.fields, changelog, key: upsertKey, stop }
 }
 
 /** A changelog has no order: where the query asks for one, its sort columns come along, behind the others. */

@@ -1,6 +1,6 @@
 // Projects and their running queries: SQL files in, jobs on worker threads, live tables and topics out.
-export { type AdhocStatement, changesOf, prepareAdhoc, runBounded } from './adhoc.ts'
+export { type AdhocStatement, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
 export { jobErrors } from './errors.ts'
 export { type ApplyReport, JobManager, type LiveTables, type QueryInsight, topicOf } from './manager.ts'
-export { bindProject, type FileError, type Project, type ProjectQuery, readProjectFiles, type SqlFile } from './project.ts'
+export { bindProject, type FileError, type Project, type ProjectQuery, projectFolder, readProjectFiles, type SqlFile } from './project.ts'
 export { SinkPositions } from './sinkPositions.ts'

@@ -57,6 +57,8 @@ export interface ManagerOptions {
 export interface AdhocOptions {
   /** Read what is in the topics now, then end; else go on until stopped. */
   bounded: boolean
+  /** Where its topics are read from, whatever its tables say. */
+  startup?: SourceSpec['startup']
   onChanges(batch: Batch): void
   onEnd(error?: ErrorBody): void
 }
@@ -121,23 +123,29 @@ export class JobManager {
     return report
   }
 
+  /** What `apply` would do: nothing is changed, and what only a start finds out is not known. */
+  preview(project: Project): ApplyReport {
+    const fates = [...this.running].map(([id, { query }]) => ({ id, fate: fateOf(query, project) }))
+    const kept = fates.filter(({ fate }) => fate === 'kept').map(({ id }) => id)
+    return {
+      started: project.queries.filter(({ id }) => !kept.includes(id)).map(({ id }) => id),
+      kept,
+      stopped: fates.filter(({ fate }) => fate === 'gone').map(({ id }) => id),
+      errors: project.errors,
+    }
+  }
+
   private async applyAlone(project: Project): Promise<ApplyReport> {
     const report: ApplyReport = { started: [], kept: [], stopped: [], errors: [...project.errors] }
     for (const table of project.tables) await this.guarded(project, report, table.name, () => this.declareTopic(table))
-    // While a file is broken its queries go on as they were: an edit in progress takes nothing down.
-    const broken = new Set(project.errors.map(({ file }) => file))
     for (const [id, { query }] of [...this.running]) {
-      const next = project.queries.find((candidate) => candidate.id === id)
-      if (next && isDeepStrictEqual([next.plan, next.target], [query.plan, query.target])) {
-        report.kept.push(id)
-        continue
-      }
-      if (!next && broken.has(query.file)) {
+      const fate = fateOf(query, project)
+      if (fate === 'kept') {
         report.kept.push(id)
         continue
       }
       this.stop(id)
-      if (!next) report.stopped.push(id)
+      if (fate === 'gone') report.stopped.push(id)
     }
     for (const name of this.liveTables) if (!this.running.has(name) && !project.queries.some(({ id }) => id === name)) this.dropTable(name)
     this.project = project
@@ -343,7 +351,8 @@ export class JobManager {
   /** Runs a query beside the project's. Returns what stops it. */
   runAdhoc(plan: Plan, options: AdhocOptions): () => void {
     const jobId = `adhoc-${++this.jobCount}`
-    const sources = this.sourcesOf([plan])
+    const { startup } = options
+    const sources = this.sourcesOf([plan]).map((source) => (startup ? { ...source, startup } : source))
     this.adhoc.set(jobId, options)
     this.workers.start({
       id: jobId,
@@ -407,6 +416,12 @@ export class JobManager {
     return tables.find((table) => table.options['millrace.ingest'] === 'true') ?? tables[0]
   }
 
+  /** Where a declared table keeps its rows; undefined for one that is no topic. */
+  topicOfTable(name: string): string | undefined {
+    const table = this.project?.tables.find((candidate) => candidate.name === name)
+    return table && isTopicTable(table) ? topicOf(table) : undefined
+  }
+
   declaredTopics(): string[] {
     return [...new Set((this.project?.tables ?? []).filter(isTopicTable).map(topicOf))]
   }
@@ -462,6 +477,13 @@ export class JobManager {
     this.closed = true
     return this.workers.close()
   }
+}
+
+/** What becomes of a running query under another text of the project. While a file is broken its queries go on: an edit in progress takes nothing down. */
+function fateOf(query: ProjectQuery, project: Project): 'kept' | 'changed' | 'gone' {
+  const next = project.queries.find((candidate) => candidate.id === query.id)
+  if (next) return isDeepStrictEqual([next.plan, next.target], [query.plan, query.target]) ? 'kept' : 'changed'
+  return project.errors.some(({ file }) => file === query.file) ? 'kept' : 'gone'
 }
 
 const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].includes(table.options.connector ?? 'kafka')

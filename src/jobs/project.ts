@@ -48,16 +48,26 @@ export interface Project {
  * @throws StreamError PROJECT_NOT_FOUND
  */
 export function readProjectFiles(folder: string): SqlFile[] {
-  for (const sub of ['pipelines', '.']) {
-    const path = join(folder, sub)
-    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) continue
-    const names = readdirSync(path)
-      .filter((name) => name.endsWith('.sql'))
-      .sort()
-    if (names.length > 0) return names.map((name) => ({ name: join(sub, name), text: readFileSync(join(path, name), 'utf8') }))
-  }
-  throw jobErrors('PROJECT_NOT_FOUND', { folder })
+  const sub = projectFolder(folder)
+  return sqlFilesOf(join(folder, sub)).map((name) => ({ name: join(sub, name), text: readFileSync(join(folder, sub, name), 'utf8') }))
 }
+
+/**
+ * Where a project's SQL files are, relative to it.
+ * @throws StreamError PROJECT_NOT_FOUND
+ */
+export function projectFolder(folder: string): 'pipelines' | '.' {
+  const sub = (['pipelines', '.'] as const).find((candidate) => sqlFilesOf(join(folder, candidate)).length > 0)
+  if (sub === undefined) throw jobErrors('PROJECT_NOT_FOUND', { folder })
+  return sub
+}
+
+const sqlFilesOf = (path: string): string[] =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory()
+    ? readdirSync(path)
+        .filter((name) => name.endsWith('.sql'))
+        .sort()
+    : []
 
 export function bindProject(files: SqlFile[]): Project {
   const project: Project = { files, catalog: new Catalog(), tables: [], queries: [], settings: new Map(), errors: [] }

@@ -244,3 +244,66 @@ export interface WhyNode {
   /** Of a join: left and right, with rows that have met no partner. */
   sides?: { rows: number; unmatched: number; samples: unknown[][] }[]
 }
+
+/** GET /v1/catalog: what SQL may name. */
+export interface CatalogTable {
+  name: string
+  kind: 'table' | 'view' | 'materialized table'
+  /** Of a table that a topic holds. */
+  topic?: string
+  columns: ColumnInfo[]
+}
+/** POST /v1/sql/check {sql}: what each statement is, and what is wrong. */
+export interface SqlCheck {
+  statements: {
+    /** query, insert, createTable, createMaterializedTable, … */
+    type: string
+    /** UTF-16 units from the start of the script. */
+    start: number
+    end: number
+    name?: string
+    columns?: ColumnInfo[]
+    /** As EXPLAIN prints it. */
+    plan?: string
+  }[]
+  errors: ApiError['error'][]
+}
+/** POST /v1/sql/complete {sql, offset} */
+export interface SqlCompletion {
+  label: string
+  kind: 'keyword' | 'table' | 'column' | 'function'
+}
+/** Frames of the WebSocket /v1/sql/live, after its one message {"sql": "SELECT …"}. */
+export type PreviewFrame =
+  | { type: 'columns'; columns: ColumnInfo[]; changelog: 'append' | 'retract' | 'upsert'; key: string[] }
+  | {
+      type: 'changes'
+      changes: { op: '+I' | '-U' | '+U' | '-D'; row: unknown[] }[]
+      /** Changes since the start. */
+      rowCount: number
+      /** Left out since the frame before, to keep the rate. */
+      skipped: number
+      atMs: number
+      isLast: boolean
+    }
+  | { type: 'ping'; atMs: number }
+  | ErrorFrame
+
+/** GET /v1/project/files */
+export interface ProjectFile {
+  /** Without its folder. */
+  name: string
+  text: string
+  /** Changes with the text. */
+  version: string
+  /** Ids of the queries that it declares. */
+  queries: string[]
+}
+/** PUT and DELETE /v1/project/files/{name}?dryRun=true: by query id. */
+export interface DeployReport {
+  /** Begin, or begin anew because they changed. */
+  started: string[]
+  kept: string[]
+  stopped: string[]
+  errors: { file: string; error: ApiError['error'] }[]
+}

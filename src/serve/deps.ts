@@ -5,6 +5,7 @@ import type { ViewStore } from '../views/index.ts'
 import type { ColumnInfo, Health, QuerySummary } from './contract.ts'
 import type { RunSql } from './sql.ts'
 import type { StatsCollector } from './stats.ts'
+import type { Workspace } from './workspace.ts'
 
 export interface ServeDeps {
   views: ViewStore
@@ -17,6 +18,7 @@ export interface ServeDeps {
   health(): Health
   stats: StatsCollector
   runSql: RunSql
+  workspace: Workspace
   /** For openapi.json. */
   version: string
 }

@@ -31,6 +31,17 @@ export const serveErrors = defineErrors({
     message: (p) => `topic "${p.topic}" has ${p.partitionCount} partitions, and an offset belongs to one of them`,
     hint: () => 'Add partition=…',
   }),
+  SERVE_PREVIEW_MESSAGE: spec<{ sizeMax: number }>({
+    ...user,
+    message: () => 'the first message of this WebSocket is not a statement',
+    hint: (p) => `Send {"sql": "SELECT …"} as text, with up to ${p.sizeMax} characters.`,
+  }),
+  SERVE_PREVIEW_SILENT: spec<{ seconds: number }>({
+    ...user,
+    httpStatus: 408,
+    message: (p) => `no statement came within ${p.seconds} seconds`,
+    hint: () => 'Send {"sql": "SELECT …"} as soon as the WebSocket is open.',
+  }),
   SERVE_EXPORTS_LIMIT: spec<{ max: number }>({
     kind: 'user',
     httpStatus: 503,

@@ -7,11 +7,13 @@ import { registerSql } from './sql.ts'
 import { registerStatus } from './status.ts'
 import { registerTables } from './tables.ts'
 import { registerTopics } from './topics.ts'
+import { registerWorkspace } from './workspace.ts'
 
 export type * from './contract.ts'
 export type { ServeDeps } from './deps.ts'
 export { serveErrors } from './errors.ts'
 export { RollingHistogram, StatsCollector, type StatsSources } from './stats.ts'
+export type { Workspace } from './workspace.ts'
 
 /** Adds the routes under /v1 to a server made by `makeHttpServer`. */
 export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }: { beatMs?: number } = {}): void {
@@ -21,5 +23,6 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerTopics(app, deps, sockets)
   registerStatus(app, deps, sockets)
   registerSql(app, deps.runSql)
+  registerWorkspace(app, deps.workspace, sockets)
   registerOpenApi(app, deps.version)
 }

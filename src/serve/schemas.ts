@@ -5,7 +5,7 @@ import type * as contract from './contract.ts'
 
 /** A compile error where a schema and its type in contract.ts differ. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
-const same = <A, B>(_: Same<A, B>): void => {}
+export const same = <A, B>(_: Same<A, B>): void => {}
 
 const count = (description?: string) => Type.Integer({ minimum: 0, ...(description && { description }) })
 const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)

@@ -11,6 +11,7 @@ import { WebSocket } from 'ws'
 import { type HttpServer, makeHttpServer } from '../base/http/index.ts'
 import { batchOf, type Field, t } from '../data/index.ts'
 import { type Log, openLog } from '../log/index.ts'
+import { Catalog } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
 import type { ErrorFrame, LiveFrame, TopicFrame } from './contract.ts'
 import { type QuerySummary, registerServe, type ServeDeps, StatsCollector } from './index.ts'
@@ -66,6 +67,7 @@ before(async () => {
     inspectQuery: async () => undefined,
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
     stats,
+    workspace: { catalog: () => new Catalog(), topicOf: () => undefined, preview: () => assert.fail('no preview here') },
     runSql: async (sql) => ({ fields: fields.slice(0, 2), rows: [[sql, 9007199254740993n]] }),
     version: '0',
   }

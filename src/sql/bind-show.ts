@@ -46,10 +46,7 @@ export function bindShow(statement: ShowStatement, catalog: Catalog): TextAnswer
     case 'MATERIALIZED TABLES':
       return listed('materialized table name', catalog.names('materialized table').sort())
     case 'FUNCTIONS':
-      return listed(
-        'function name',
-        [...new Set([...scalarFunctionNames(), ...aggregateFunctionNames(), ...catalog.functionNames()])].sort(),
-      )
+      return listed('function name', functionNames(catalog))
     case 'USER FUNCTIONS':
       return listed('function name', catalog.functionNames().sort())
     case 'CATALOGS':
@@ -131,3 +128,7 @@ export function describeEntry(entry: CatalogEntry): TextAnswer {
 }
 
 export const bindSettings = (catalog: Catalog): TextAnswer => answer(['key', 'value'], [...catalog.settings].sort())
+
+/** All that may be called: built-in functions and those that the catalog has. */
+export const functionNames = (catalog: Catalog): string[] =>
+  [...new Set([...scalarFunctionNames(), ...aggregateFunctionNames(), ...catalog.functionNames()])].sort()

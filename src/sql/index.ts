@@ -1,6 +1,7 @@
 // Flink-dialect SQL: text to tree to bound plan. Pure functions, no I/O.
 export type * from './ast.ts'
 export { type BindOptions, bindScript, bindStatement } from './bind.ts'
+export { functionNames } from './bind-show.ts'
 export { applyStatement, Catalog, type CatalogEntry, type FunctionDef, type ViewDef } from './catalog.ts'
 export { type Completion, type CompletionCatalog, completions } from './completions.ts'
 export { sqlErrors } from './errors.ts'

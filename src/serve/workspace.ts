@@ -1,0 +1,378 @@
+// The SQL workspace: what an editor asks while somebody types, live previews of a statement, and the project's files.
+//
+//   text --> /v1/sql/check (errors with places, what each statement is) | /v1/sql/complete (what may stand here)
+//   statement --> /v1/sql/live (WebSocket: its changelog, as rows arrive)
+//   text --> PUT /v1/project/files/NAME?dryRun=true (what would start, stop and stay) --> the same without dryRun: deployed
+//
+// Invariants
+//   1. Checks, completions and previews change nothing; a preview ends with its socket.
+//   2. A file is replaced as a whole, and only if it is the one that the caller has seen (`version`): two editors do not overwrite each other.
+//   3. A preview never has more than a second's rows on the way: what is beyond the rate is left out, and counted.
+import { type Static, Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { isStreamError, type StreamError, toStreamError } from '../base/index.ts'
+import { type Batch, changeKindTexts, type Field, formatType, rowAt } from '../data/index.ts'
+import type { ApplyReport } from '../jobs/index.ts'
+import {
+  applyStatement,
+  bindStatement,
+  type Catalog,
+  type CompletionCatalog,
+  completions,
+  explainPlan,
+  functionNames,
+  parseScriptTolerant,
+} from '../sql/index.ts'
+import { rowJson } from '../views/index.ts'
+import type { CatalogTable, DeployReport, ProjectFile, SqlCheck, SqlCompletion } from './contract.ts'
+import { serveErrors } from './errors.ts'
+import { ErrorInfo, NoQuery, same } from './schemas.ts'
+import type { LiveSocket, LiveSockets } from './sockets.ts'
+import { upgradeRequired } from './tables.ts'
+
+const SQL_CHARACTERS_MAX = 200_000
+/** A person reads no faster; the rest is counted. */
+const PREVIEW_ROWS_PER_SECOND = 500
+const PREVIEW_FRAME_MS = 200
+const PREVIEW_STATEMENT_MS = 10_000
+
+export interface PreviewOptions {
+  /** Where the topics are read from: all that they hold, or what comes from now on. */
+  from: 'earliest' | 'latest'
+  onChanges(batch: Batch): void
+  onEnd(error?: StreamError): void
+}
+export interface Workspace {
+  /** Names that SQL typed by a person may use. */
+  catalog(): Catalog
+  /** Topic of a declared table; undefined where it has none. */
+  topicOf(table: string): string | undefined
+  /** @throws StreamError of the SQL layer */
+  preview(
+    sql: string,
+    options: PreviewOptions,
+  ): { fields: Field[]; changelog: 'append' | 'retract' | 'upsert'; key?: number[]; stop(): void }
+  /** Files of the project, with the queries that each declares; undefined where nothing may be edited. */
+  files?: {
+    list(): ProjectFile[]
+    /**
+     * Puts a file in place, or takes it away (`text` null), and applies the project.
+     *
+     * @param version  of the file that the caller has seen; null if there was none
+     * @throws StreamError PROJECT_FILE_NAME, PROJECT_FILE_CHANGED
+     */
+    write(name: string, text: string | null, options: { version: string | null; dryRun: boolean }): Promise<ApplyReport>
+  }
+}
+
+const optional = Type.Optional
+const Sql = Type.String({ minLength: 1, maxLength: SQL_CHARACTERS_MAX })
+const CheckBody = Type.Object({ sql: Type.String({ maxLength: SQL_CHARACTERS_MAX }) }, { additionalProperties: false })
+const Column = Type.Object({ name: Type.String(), type: Type.String() })
+const Check = Type.Object({
+  statements: Type.Array(
+    Type.Object({
+      type: Type.String({ description: 'query, insert, createTable, createMaterializedTable, …' }),
+      start: Type.Integer(),
+      end: Type.Integer(),
+      name: optional(Type.String()),
+      columns: optional(Type.Array(Column)),
+      plan: optional(Type.String({ description: 'As EXPLAIN prints it.' })),
+    }),
+  ),
+  errors: Type.Array(ErrorInfo),
+})
+const CompleteBody = Type.Object(
+  {
+    sql: Type.String({ maxLength: SQL_CHARACTERS_MAX }),
+    offset: Type.Integer({ minimum: 0, description: 'UTF-16 units from the start.' }),
+  },
+  { additionalProperties: false },
+)
+const Completions = Type.Array(
+  Type.Object({
+    label: Type.String(),
+    kind: Type.Union([Type.Literal('keyword'), Type.Literal('table'), Type.Literal('column'), Type.Literal('function')]),
+  }),
+)
+const Tables = Type.Array(
+  Type.Object({
+    name: Type.String(),
+    kind: Type.Union([Type.Literal('table'), Type.Literal('view'), Type.Literal('materialized table')]),
+    topic: optional(Type.String()),
+    columns: Type.Array(Column),
+  }),
+)
+const Report = Type.Object({
+  started: Type.Array(Type.String()),
+  kept: Type.Array(Type.String()),
+  stopped: Type.Array(Type.String()),
+  errors: Type.Array(Type.Object({ file: Type.String(), error: ErrorInfo })),
+})
+const Files = Type.Array(
+  Type.Object({ name: Type.String(), text: Type.String(), version: Type.String(), queries: Type.Array(Type.String()) }),
+)
+const FileParams = Type.Object({ name: Type.String({ maxLength: 200, description: 'Without its folder: `orders.sql`.' }) })
+const dryRun = optional(Type.Boolean({ description: 'Says what would change, and changes nothing.' }))
+const FileQuery = Type.Object({ dryRun }, { additionalProperties: false })
+// Not a union: what checks requests would make '' of null.
+const version = Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Of the file as it was read; null if there was none.' })
+const FileBody = Type.Object({ text: Type.String({ maxLength: SQL_CHARACTERS_MAX }), version }, { additionalProperties: false })
+const GoneBody = Type.Object({ version }, { additionalProperties: false })
+const PreviewQuery = Type.Object(
+  {
+    from: optional(Type.Union([Type.Literal('earliest'), Type.Literal('latest')], { description: 'earliest unless said.' })),
+    numbers: optional(Type.Literal('string')),
+  },
+  { additionalProperties: false },
+)
+
+same<Static<typeof Check>, SqlCheck>(true)
+same<Static<typeof Completions>, SqlCompletion[]>(true)
+same<Static<typeof Tables>, CatalogTable[]>(true)
+same<Static<typeof Report>, DeployReport>(true)
+same<Static<typeof Files>, ProjectFile[]>(true)
+
+export function registerWorkspace(app: FastifyInstance, workspace: Workspace, sockets: LiveSockets): void {
+  const reader = { role: 'reader' } as const
+  app.get(
+    '/v1/catalog',
+    {
+      config: reader,
+      schema: { summary: 'Tables, views and materialized tables with their columns.', querystring: NoQuery, response: { 200: Tables } },
+    },
+    () => tablesOf(workspace),
+  )
+  app.post<{ Body: Static<typeof CheckBody> }>(
+    '/v1/sql/check',
+    {
+      config: reader,
+      schema: {
+        summary: 'What each statement of a script is, and what is wrong with it: for editors.',
+        body: CheckBody,
+        response: { 200: Check },
+      },
+    },
+    ({ body }) => checkScript(body.sql, workspace.catalog()),
+  )
+  app.post<{ Body: Static<typeof CompleteBody> }>(
+    '/v1/sql/complete',
+    { config: reader, schema: { summary: 'What may stand at a place of a script.', body: CompleteBody, response: { 200: Completions } } },
+    ({ body }) => completions(body.sql, Math.min(body.offset, body.sql.length), completionCatalog(workspace.catalog())),
+  )
+  app.route<{ Querystring: Static<typeof PreviewQuery> }>({
+    method: 'GET',
+    url: '/v1/sql/live',
+    attachValidation: true,
+    config: reader,
+    schema: {
+      summary: 'WebSocket: send {"sql": "SELECT …"} once; its columns and then its changelog come back, until the socket is closed.',
+      querystring: PreviewQuery,
+      response: { 101: Type.Unknown() },
+    },
+    handler: (request) => {
+      throw upgradeRequired(request)
+    },
+    wsHandler: (webSocket, request) =>
+      sockets.open(webSocket, request, (socket) => {
+        const preview = new Preview(workspace, socket, request.query)
+        const timer = setTimeout(
+          () => socket.end(serveErrors('SERVE_PREVIEW_SILENT', { seconds: PREVIEW_STATEMENT_MS / 1_000 })),
+          PREVIEW_STATEMENT_MS,
+        )
+        webSocket.once('message', (data) => {
+          clearTimeout(timer)
+          preview.start(String(data))
+        })
+        return () => {
+          clearTimeout(timer)
+          preview.stop()
+        }
+      }),
+  })
+  const { files } = workspace
+  if (files === undefined) return
+  const admin = { role: 'admin' } as const
+  app.get(
+    '/v1/project/files',
+    { config: reader, schema: { summary: "The project's SQL files.", querystring: NoQuery, response: { 200: Files } } },
+    () => files.list(),
+  )
+  app.put<{ Params: Static<typeof FileParams>; Querystring: Static<typeof FileQuery>; Body: Static<typeof FileBody> }>(
+    '/v1/project/files/:name',
+    {
+      config: admin,
+      schema: {
+        summary: 'Writes a SQL file of the project and takes it up.',
+        params: FileParams,
+        querystring: FileQuery,
+        body: FileBody,
+        response: { 200: Report },
+      },
+    },
+    async ({ params, query, body }) =>
+      reportOf(await files.write(params.name, body.text, { version: body.version, dryRun: query.dryRun ?? false })),
+  )
+  app.delete<{ Params: Static<typeof FileParams>; Querystring: Static<typeof FileQuery>; Body: Static<typeof GoneBody> }>(
+    '/v1/project/files/:name',
+    {
+      config: admin,
+      schema: {
+        summary: 'Removes a SQL file of the project; its queries stop.',
+        params: FileParams,
+        querystring: FileQuery,
+        body: GoneBody,
+        response: { 200: Report },
+      },
+    },
+    async ({ params, query, body }) =>
+      reportOf(await files.write(params.name, null, { version: body.version, dryRun: query.dryRun ?? false })),
+  )
+}
+
+const reportOf = ({ started, kept, stopped, errors }: ApplyReport): DeployReport => ({
+  started,
+  kept,
+  stopped,
+  errors: errors.map(({ file, error }) => ({ file, error: error.toJSON() as DeployReport['errors'][number]['error'] })),
+})
+
+const columnsOf = (fields: readonly Field[]) => fields.map(({ name, type }) => ({ name, type: formatType(type) }))
+
+function tablesOf({ catalog, topicOf }: Workspace): CatalogTable[] {
+  const all = catalog()
+  return all.names().flatMap((name) => {
+    const entry = all.get(name)
+    if (entry === undefined) return []
+    const fields = entry.kind === 'view' ? entry.view.fields : entry.kind === 'table' ? entry.table.columns : entry.table.fields
+    const topic = entry.kind === 'table' ? topicOf(name) : undefined
+    return [{ name, kind: entry.kind, ...(topic !== undefined && { topic }), columns: columnsOf(fields) }]
+  })
+}
+
+const completionCatalog = (catalog: Catalog): CompletionCatalog => ({
+  tables: catalog.names().map((name) => {
+    const entry = catalog.get(name)
+    const fields =
+      entry === undefined
+        ? []
+        : entry.kind === 'view'
+          ? entry.view.fields
+          : entry.kind === 'table'
+            ? entry.table.columns
+            : entry.table.fields
+    return { name, columns: fields.map((field) => field.name) }
+  }),
+  functions: functionNames(catalog),
+})
+
+/** Each statement sees what those before it declare; one that is wrong does not hide what is wrong with the others. */
+export function checkScript(text: string, known: Catalog): SqlCheck {
+  const { statements, errors } = parseScriptTolerant(text)
+  const catalog = known.clone()
+  const result: SqlCheck = { statements: [], errors: errors.map((error) => error.toJSON() as SqlCheck['errors'][number]) }
+  for (const statement of statements) {
+    const { start, end } = statement.span
+    try {
+      // A script is often what is running already, to be edited: its own declarations may come again.
+      if ('name' in statement && /^create/.test(statement.type))
+        catalog.drop((statement.name as { parts: { name: string }[] }).parts.at(-1)!.name)
+      const bound = bindStatement(statement, text, catalog)
+      applyStatement(bound, catalog)
+      const plan = 'query' in bound ? bound.query : undefined
+      const name = 'table' in bound ? bound.table.name : undefined
+      result.statements.push({
+        type: bound.type,
+        start,
+        end,
+        ...(name !== undefined && { name }),
+        ...(plan && { columns: columnsOf(plan.fields), plan: explainPlan(plan) }),
+      })
+    } catch (error) {
+      if (!isStreamError(error)) throw error
+      result.errors.push(error.toJSON() as SqlCheck['errors'][number])
+    }
+  }
+  return result
+}
+
+/** One statement's changelog on its way to one socket: gathered, and sent a few times a second. */
+class Preview {
+  private readonly workspace: Workspace
+  private readonly socket: LiveSocket
+  private readonly options: Static<typeof PreviewQuery>
+  private timer: NodeJS.Timeout | undefined
+  private end: (() => void) | undefined
+  private changes: string[] = []
+  private rowCount = 0
+  private skipped = 0
+  private isSent = false
+
+  constructor(workspace: Workspace, socket: LiveSocket, options: Static<typeof PreviewQuery>) {
+    this.workspace = workspace
+    this.socket = socket
+    this.options = options
+  }
+
+  start(message: string): void {
+    try {
+      const sql = statementOf(message)
+      const { from = 'earliest', numbers } = this.options
+      let encode: (row: unknown[]) => string = () => ''
+      const { fields, changelog, key, stop } = this.workspace.preview(sql, {
+        from,
+        onChanges: (batch) => this.take(batch, encode),
+        onEnd: (error) => (error ? this.socket.end(error) : this.flush(true)),
+      })
+      this.end = stop
+      encode = rowJson(fields, { numbersAsText: numbers === 'string' })
+      this.send({ type: 'columns', columns: columnsOf(fields), changelog, key: (key ?? []).map((ordinal) => fields[ordinal].name) })
+      this.timer = setInterval(() => this.flush(false), PREVIEW_FRAME_MS)
+    } catch (error) {
+      this.socket.end(toStreamError(error))
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.timer)
+    this.end?.()
+  }
+
+  private take(batch: Batch, encode: (row: unknown[]) => string): void {
+    const max = (PREVIEW_ROWS_PER_SECOND * PREVIEW_FRAME_MS) / 1_000
+    for (let row = 0; row < batch.rowCount; row++) {
+      this.rowCount++
+      // The newest are worth more than the oldest: a ring of what the frame can take.
+      if (this.changes.length === max) {
+        this.changes.shift()
+        this.skipped++
+      }
+      this.changes.push(`{"op":"${changeKindTexts[(batch.kinds?.[row] ?? 0) as 0]}","row":${encode(rowAt(batch, row))}}`)
+    }
+  }
+
+  private flush(isLast: boolean): void {
+    if (this.socket.bufferedBytes() > 0 && !isLast) return
+    if (this.changes.length === 0 && this.isSent && !isLast) return
+    this.isSent = true
+    const changes = this.changes.splice(0)
+    const head = JSON.stringify({ type: 'changes', rowCount: this.rowCount, skipped: this.skipped, atMs: Date.now(), isLast })
+    this.socket.send(Buffer.from(`${head.slice(0, -1)},"changes":[${changes.join(',')}]}`))
+    this.skipped = 0
+  }
+
+  private send(frame: object): void {
+    this.socket.send(Buffer.from(JSON.stringify(frame)))
+  }
+}
+
+/** @throws StreamError SERVE_PREVIEW_MESSAGE */
+function statementOf(message: string): string {
+  try {
+    const { sql } = JSON.parse(message) as { sql?: unknown }
+    if (typeof sql === 'string' && sql.length <= Sql.maxLength! && sql.trim() !== '') return sql
+  } catch {
+    // said below
+  }
+  throw serveErrors('SERVE_PREVIEW_MESSAGE', { sizeMax: SQL_CHARACTERS_MAX })
+}
