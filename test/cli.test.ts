@@ -99,7 +99,10 @@ test('topics: list, describe, read and follow; rejected events with their reason
   const at = ['--url', server.ready.url]
   await server.post('events', `${eventLines}\n{"id":"d"}`)
 
-  assert.match((await millrace(t, 'topics', ...at)).stdout, /^topic +partitions +records +size\n[\s\S]*events +1 +3 /)
+  assert.match(
+    (await millrace(t, 'topics', ...at)).stdout,
+    /^topic +partitions +records +size +retention\n[\s\S]*events +1 +3 +\d+ B +7 d\n/,
+  )
   const listed = (await millrace(t, 'topics', 'list', '--json', ...at)).json<{ name: string; recordCount: number }>()
   assert.deepEqual(
     listed.filter(({ name }) => name.startsWith('events')).map(({ name, recordCount }) => [name, recordCount]),
@@ -129,7 +132,7 @@ test('topics: list, describe, read and follow; rejected events with their reason
   assert.match((await millrace(t, 'topics', 'read', 'event', ...at)).stderr, /topic "event" does not exist.*\n {2}Did you mean "events"\?/)
   assert.match(
     (await millrace(t, 'topics', 'raed', 'events', ...at)).stderr,
-    /unknown command 'raed' \(there are list, describe and read\)/,
+    /unknown command 'raed' \(there are list, describe, .*, stats\)/,
   )
 })
 
@@ -263,7 +266,21 @@ test('wrong use is told what is right, with exit code 1 and no stack', { timeout
 })
 
 test('--help of every command shows an example or its options, at once', { timeout: 120_000 }, async (t) => {
-  const commands = ['', 'demo', 'dev', 'start', 'sql', 'topics list', 'topics read', 'simulate', 'doctor', 'token create']
+  const commands = [
+    '',
+    'demo',
+    'dev',
+    'start',
+    'sql',
+    'topics list',
+    'topics read',
+    'topics create',
+    'topics export',
+    'groups reset',
+    'simulate',
+    'doctor',
+    'token create',
+  ]
   const checked = commands.map(async (command) => {
     const { code, stdout } = await millrace(t, ...command.split(' ').filter(Boolean), '--help')
     assert.equal(code, 0, command)

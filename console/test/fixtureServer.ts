@@ -221,7 +221,9 @@ function append(name: string, value: unknown, headers: Record<string, string> = 
     timestampMs: Date.now(),
     key,
     value,
+    encoding: 'json',
     headers: { id: `01K${topic.recordCount}`, ...headers },
+    sizeBytes: 480,
   }
   topic.sizeBytes += 480
   topic.second++

@@ -35,7 +35,23 @@ export async function call(target: Target, path: string, init: RequestInit = {})
   throw appErrors('SERVER_STRANGE', { url, status: response.status, reason: response.statusText })
 }
 
-export const getJson = async <T>(target: Target, path: string): Promise<T> => (await call(target, path)).json() as Promise<T>
+type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown
+const { rawJSON } = JSON as unknown as { rawJSON(source: string): unknown }
+
+/** JSON whose numerals keep their digits: one that a double would change is printed again as it came. */
+function parseExact<T>(text: string): T {
+  const keep: Reviver = (_key, value, { source }) => (typeof value === 'number' && String(value) !== source ? rawJSON(source!) : value)
+  return JSON.parse(text, keep as (key: string, value: unknown) => unknown) as T
+}
+
+export const getJson = async <T>(target: Target, path: string): Promise<T> => parseExact<T>(await (await call(target, path)).text())
+
+export const topicPath = (name: string): string => `/v1/topics/${encodeURIComponent(name)}`
+
+export const sendJson = async <T>(target: Target, method: 'POST' | 'PATCH', path: string, body: unknown): Promise<T> => {
+  const response = await call(target, path, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  return response.json() as Promise<T>
+}
 
 /** Frames of a WebSocket until it closes or `signal` is aborted. `message` is sent first. */
 export async function* frames<T>(target: Target, path: string, signal: AbortSignal, message?: string): AsyncGenerator<T> {
@@ -46,7 +62,7 @@ export async function* frames<T>(target: Target, path: string, signal: AbortSign
   let wake = () => {}
   if (message !== undefined) socket.on('open', () => socket.send(message))
   socket.on('message', (data) => {
-    queue.push(JSON.parse(String(data)) as T)
+    queue.push(parseExact<T>(String(data)))
     wake()
   })
   socket.on('error', (error) => {

@@ -1,9 +1,11 @@
 // The command `millrace`. Each command loads what it needs and no more: --help answers at once.
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
+import { examples, guarded, interrupted, json, type TargetFlags, target, token, url } from './commandParts.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
-import { environment, type Flags, loadConfig } from './config.ts'
-import { reportError } from './output.ts'
+import { type Flags, loadConfig } from './config.ts'
+import { addGroupCommands } from './groupCommands.ts'
+import { addTopicCommands } from './topicCommands.ts'
 import { version } from './version.ts'
 
 const program = new Command('millrace')
@@ -11,11 +13,6 @@ const program = new Command('millrace')
   .version(version)
   .showHelpAfterError('(run with --help to see the options and examples)')
   .configureHelp({ sortSubcommands: false })
-
-const json = () => new Option('--json', 'print JSON, one object a line')
-const url = () => new Option('--url <address>', 'address of a running Millrace').default(environment.url)
-const token = () => new Option('--token <token>', 'access token; MILLRACE_TOKEN is used unless given')
-const examples = (text: string) => `\nExamples\n${text.trim().replace(/^/gm, '  ')}`
 
 type RunFlags = Flags & { speed?: string; keep?: boolean }
 const withServerOptions = (command: Command): Command =>
@@ -28,21 +25,6 @@ const withServerOptions = (command: Command): Command =>
     .option('--durability <mode>', 'fsync: an acknowledgement means on disk (default); os: in the page cache, as Kafka does')
     .option('--insecure', 'listen beyond loopback without tokens: anybody who can connect may read and write')
     .addOption(json())
-
-/** Runs a command; errors are printed with their next step and make the exit code 1. */
-const guarded =
-  <A extends unknown[]>(work: (...args: A) => Promise<void>) =>
-  async (...args: A): Promise<void> => {
-    const options = args.find(
-      (arg): arg is A[number] & { json?: boolean } =>
-        typeof arg === 'object' && arg !== null && !Array.isArray(arg) && !(arg instanceof Command),
-    )
-    try {
-      await work(...args)
-    } catch (error) {
-      reportError(error, (options as { json?: boolean } | undefined)?.json ?? false)
-    }
-  }
 
 withServerOptions(program.command('demo').description('start with the demo: real edits of Wikipedia, replayed'))
   .option('--speed <factor>', 'seconds of event time for each second', '200')
@@ -82,9 +64,6 @@ withServerOptions(program.command('start').description('start a project').argume
       await serve(await loadConfig(folder, flags), { watch: false })
     }),
   )
-
-const target = (flags: { url: string; token?: string }) => ({ url: flags.url, token: flags.token ?? environment.token })
-type TargetFlags = { url: string; token?: string; json?: boolean }
 
 program
   .command('sql')
@@ -153,65 +132,8 @@ program
     ),
   )
 
-const topics = program.command('topics').description('what is in the log of a running Millrace')
-topics
-  .command('list', { isDefault: true })
-  .description('all topics')
-  .addOption(url())
-  .addOption(token())
-  .addOption(json())
-  .addHelpText('after', examples('millrace topics\nmillrace topics list --json'))
-  .allowExcessArguments()
-  .action(
-    guarded(async (flags: TargetFlags, { args: [unknown] }: Command) => {
-      // A word that is none of the commands ends up here, because this is the default one.
-      if (unknown !== undefined) topics.error(`error: unknown command '${unknown}' (there are list, describe and read)`)
-      await (await import('./commands/topics.ts')).listTopics(target(flags), flags.json ?? false)
-    }),
-  )
-topics
-  .command('describe')
-  .description('columns and settings of a topic')
-  .argument('<topic>')
-  .addOption(url())
-  .addOption(token())
-  .addOption(json())
-  .addHelpText('after', examples('millrace topics describe wiki_edits'))
-  .action(
-    guarded(async (name: string, flags: TargetFlags) =>
-      (await import('./commands/topics.ts')).describeTopic(target(flags), name, flags.json ?? false),
-    ),
-  )
-topics
-  .command('read')
-  .description('records of a topic: the newest, or from an offset; rejected events are in <topic>.invalid')
-  .argument('<topic>')
-  .option('--limit <number>', 'how many', '10')
-  .option('--offset <number>', 'where to begin')
-  .option('--partition <number>', 'only this partition')
-  .option('--follow', 'go on with what arrives')
-  .addOption(url())
-  .addOption(token())
-  .addOption(json())
-  .addHelpText(
-    'after',
-    examples(
-      'millrace topics read wiki_edits\nmillrace topics read wiki_edits --follow\nmillrace topics read wiki_edits.invalid --limit 3 --json',
-    ),
-  )
-  .action(
-    guarded(async (name: string, flags: TargetFlags & { limit: string; offset?: string; partition?: string; follow?: boolean }) => {
-      const { readTopic } = await import('./commands/topics.ts')
-      const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
-      await readTopic(
-        target(flags),
-        name,
-        { limit: Number(flags.limit), follow: flags.follow ?? false, offset: number(flags.offset), partition: number(flags.partition) },
-        flags.json ?? false,
-        interrupted(),
-      )
-    }),
-  )
+addTopicCommands(program)
+addGroupCommands(program)
 
 program
   .command('simulate')
@@ -293,12 +215,5 @@ tokens
   .addOption(dataOption())
   .addOption(json())
   .action(guarded(async (id: string, flags: { data: string; json?: boolean }) => (await import('./commands/token.ts')).revoke(id, flags)))
-
-/** Aborted by Ctrl-C. */
-function interrupted(): AbortSignal {
-  const controller = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => controller.abort())
-  return controller.signal
-}
 
 await program.parseAsync()

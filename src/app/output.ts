@@ -88,3 +88,35 @@ export const byteText = (bytes: number): string => {
 /** A point in event time; the end of bounded input is after all times. */
 export const timeText = (ms: number | undefined): string =>
   ms === undefined ? '—' : Math.abs(ms) > 8.64e15 ? 'the end' : new Date(ms).toISOString().slice(0, -1).replace('T', ' ')
+
+export function durationText(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`
+  const seconds = Math.round(ms / 100) / 10
+  if (seconds < 120) return `${seconds} s`
+  const minutes = seconds / 60
+  if (minutes < 120) return `${Math.round(minutes)} min`
+  return minutes < 2_880 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1_440)} d`
+}
+
+export const shareText = (part: number, whole: number): string => (whole === 0 ? '—' : `${((100 * part) / whole).toFixed(1)} %`)
+
+/** How far long work is: one line on a terminal's standard error, gone when there is something to read. */
+export class Progress {
+  private readonly isOn: boolean
+  private shownMs = 0
+
+  constructor(isWanted: boolean) {
+    this.isOn = isWanted && process.stderr.isTTY === true
+  }
+
+  show(text: string): void {
+    const nowMs = performance.now()
+    if (!this.isOn || nowMs - this.shownMs < 100) return
+    this.shownMs = nowMs
+    process.stderr.write(`\r\x1b[K${text}`)
+  }
+
+  clear(): void {
+    if (this.isOn && this.shownMs > 0) process.stderr.write('\r\x1b[K')
+  }
+}

@@ -16,6 +16,8 @@ import { registerIngest, type TopicSchema } from '../ingest/index.ts'
 import {
   type ApplyReport,
   bindProject,
+  bindRecordQuery,
+  bindStatistics,
   JobManager,
   prepareAdhoc,
   readProjectFiles,
@@ -69,6 +71,8 @@ export interface StartOptions {
  */
 export async function startPlatform(config: Config, { files, fresh = false }: StartOptions = {}): Promise<Platform> {
   const logger: Logger = pino({ level: config.json ? 'silent' : 'warn' }, pino.destination(2))
+  // Who did what that cannot be taken back is said whatever else is not.
+  const auditLogger: Logger = pino({ level: 'info' }, pino.destination(2))
   const startedMs = Date.now()
   let filesSeen: SqlFile[] = []
   const readFiles = () => (filesSeen = files ?? readProjectFiles(config.folder))
@@ -134,6 +138,12 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       log,
       topicColumns: (topic) => columnsOf(jobs.tableOfTopic(topic)),
       queries: () => jobs.queries(),
+      topicUsers: (topic) => jobs.usersOf(topic),
+      bindRecords: (topic, query) => bindRecordQuery(topic, jobs.tableOfTopic(topic), query, jobs.timeZone),
+      bindStatistics: (topic) => bindStatistics(topic, jobs.tableOfTopic(topic), jobs.timeZone),
+      groups: () => kafka.server?.groups,
+      door: ingest,
+      audit: (line) => auditLogger.info(line),
       inspectQuery: (name) => jobs.inspect(name),
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
       stats,

@@ -37,7 +37,7 @@ const READ_BYTES = 1 << 20
 const BATCH_ROWS = 4096
 
 /** A decoder of the columns `fields`, which are some of the table's physical ones. */
-function decoderOf(spec: SourceSpec, table: TableDef, fields: Field[]): RowDecoder {
+export function decoderOf(spec: Pick<SourceSpec, 'format' | 'formatOptions'>, table: TableDef, fields: Field[]): RowDecoder {
   switch (spec.format) {
     case 'json':
       return makeJsonDecoder(fields, jsonDecodeOptions(spec.formatOptions))
@@ -55,7 +55,7 @@ function decoderOf(spec: SourceSpec, table: TableDef, fields: Field[]): RowDecod
   }
 }
 
-type MetadataKey = 'timestamp' | 'offset' | 'partition' | 'topic' | 'headers' | 'id' | 'ingested_at' | 'trace_id' | 'source'
+export type MetadataKey = 'timestamp' | 'offset' | 'partition' | 'topic' | 'headers' | 'id' | 'ingested_at' | 'trace_id' | 'source'
 
 export class SourceInput {
   readonly spec: SourceSpec
@@ -172,7 +172,8 @@ export class SourceInput {
       const at = decoded.rows ? decoded.rows[row] : row
       return kept ? kept[at] : at
     }
-    const metadata = this.metadata.map(({ key, field }) => this.metadataColumn(key, field, bytes, partition, decoded.rowCount, recordOf))
+    const place = { index, topic: this.spec.topic, partition }
+    const metadata = this.metadata.map(({ key, field }) => metadataColumn(key, field, place, decoded.rowCount, recordOf))
     const columns = this.origins.map((origin) => (origin.metadata ? metadata[origin.index] : decoded.columns[origin.index]))
     const rowKinds = kinds && decoded.rows ? Uint8Array.from(decoded.rows.subarray(0, decoded.rowCount), (row) => kinds[row]) : kinds
     return { partition, columns, rowCount: decoded.rowCount, kinds: rowKinds, newestMs }
@@ -221,50 +222,50 @@ export class SourceInput {
     const raw = bytes.slice(index.valueStarts[record], index.valueEnds[record])
     letters.push({ topic: spec.topic, partition, offset: index.offsets[record], raw, error: error.toJSON() })
   }
+}
 
-  private metadataColumn(
-    key: MetadataKey,
-    field: Field,
-    bytes: Uint8Array,
-    partition: number,
-    rowCount: number,
-    recordOf: (row: number) => number,
-  ): Column {
-    const { index } = this
-    const builder = new ColumnBuilder(field.type, rowCount)
-    const isBigint = field.type.kind === 'BIGINT'
-    const header = (record: number, name: string) =>
-      readHeaders(bytes, index.headersStarts[record], index.headersEnds[record]).find(([n]) => n === name)?.[1] ?? null
-    const text = (value: Uint8Array | null) => (value === null ? null : Buffer.from(value).toString('utf8'))
-    for (let row = 0; row < rowCount; row++) {
-      const record = recordOf(row)
-      switch (key) {
-        case 'timestamp':
-          builder.append(index.timestampsMs[record])
-          break
-        case 'offset':
-          builder.append(isBigint ? BigInt(index.offsets[record]) : index.offsets[record])
-          break
-        case 'partition':
-          builder.append(isBigint ? BigInt(partition) : partition)
-          break
-        case 'topic':
-          builder.append(this.spec.topic)
-          break
-        case 'headers':
-          builder.append(new Map(readHeaders(bytes, index.headersStarts[record], index.headersEnds[record])))
-          break
-        case 'ingested_at': {
-          const value = text(header(record, key))
-          builder.append(value === null ? null : isBigint ? BigInt(value) : Number(value))
-          break
-        }
-        default:
-          builder.append(text(header(record, key)))
+/** One metadata column of records that are indexed: `recordOf` says which record row i is of. */
+export function metadataColumn(
+  key: MetadataKey,
+  field: Field,
+  { index, topic, partition }: { index: RecordIndex; topic: string; partition: number },
+  rowCount: number,
+  recordOf: (row: number) => number,
+): Column {
+  const { bytes } = index
+  const builder = new ColumnBuilder(field.type, rowCount)
+  const isBigint = field.type.kind === 'BIGINT'
+  const headersOf = (record: number) => readHeaders(bytes, index.headersStarts[record], index.headersEnds[record])
+  const header = (record: number, name: string) => headersOf(record).find(([n]) => n === name)?.[1] ?? null
+  const text = (value: Uint8Array | null) => (value === null ? null : Buffer.from(value).toString('utf8'))
+  for (let row = 0; row < rowCount; row++) {
+    const record = recordOf(row)
+    switch (key) {
+      case 'timestamp':
+        builder.append(index.timestampsMs[record])
+        break
+      case 'offset':
+        builder.append(isBigint ? BigInt(index.offsets[record]) : index.offsets[record])
+        break
+      case 'partition':
+        builder.append(isBigint ? BigInt(partition) : partition)
+        break
+      case 'topic':
+        builder.append(topic)
+        break
+      case 'headers':
+        builder.append(new Map(headersOf(record)))
+        break
+      case 'ingested_at': {
+        const value = text(header(record, key))
+        builder.append(value === null ? null : isBigint ? BigInt(value) : Number(value))
+        break
       }
+      default:
+        builder.append(text(header(record, key)))
     }
-    return builder.finish()
   }
+  return builder.finish()
 }
 
 /** Metadata columns that a `kafka` table may declare, with the type each has. */

@@ -6,7 +6,7 @@
 //   3. Memory is bounded: by requests and bytes in flight, and by what the log has not confirmed. Above that requests are refused, none waits.
 import { createHash } from 'node:crypto'
 import { isStreamError, nearestName, type StreamError, toStreamError } from '../base/index.ts'
-import type { Log } from '../log/index.ts'
+import { defaultTopicConfig, type Log } from '../log/index.ts'
 import { type IngestAnswer, type IngestDeps, type IngestLimits, ingestLimits, type OffsetRange, type TopicSchema } from './contract.ts'
 import { IdSource } from './enrich.ts'
 import { ingestErrors, ingestMetrics } from './errors.ts'
@@ -20,7 +20,7 @@ export interface EventsRequest {
   isNdjson: boolean
   traceId: string
   /** How it came. */
-  source: 'http' | 'websocket'
+  source: 'http' | 'websocket' | 'repair'
   /** Address of the sender. */
   client: string
   idempotencyKey?: string
@@ -126,6 +126,24 @@ export class Door {
       if (failure.httpStatus === 413) ingestMetrics.tooLarge.inc()
       ingestMetrics.requests.inc({ outcome: 'failed' })
       throw failure
+    }
+  }
+
+  /**
+   * What `accept` would say of a body, storing nothing.
+   *
+   * @throws StreamError INGEST_…
+   */
+  async check(topic: string, body: Uint8Array): Promise<Pick<IngestAnswer, 'accepted' | 'rejected' | 'rejectedCount'>> {
+    const leave = this.admit(topic, body.length)
+    try {
+      const request: EventsRequest = { topic, body, isNdjson: false, traceId: '', source: 'repair', client: '' }
+      const { partitions, config } = this.log.topic(topic) ?? { partitions: [0], config: defaultTopicConfig }
+      const target = { topic, partitionCount: partitions.length, batchBytesMax: config['max.message.bytes'] }
+      const { acceptedCount, rejected, rejectedCount } = await this.take(request, this.schemaOf(topic), target, 0, undefined)
+      return { accepted: acceptedCount, rejected, rejectedCount }
+    } finally {
+      leave()
     }
   }
 

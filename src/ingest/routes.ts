@@ -13,6 +13,10 @@ import { ingestErrors, ingestMetrics } from './errors.ts'
 export interface Ingest {
   /** Refuses what comes, and resolves when what is being handled is answered. */
   close(): Promise<void>
+  /** What would be said of a JSON body; nothing is stored. @throws StreamError INGEST_… */
+  check(topic: string, body: Uint8Array): ReturnType<Door['check']>
+  /** As POST …/events, for events of this process. `text` is the answer. @throws StreamError INGEST_… */
+  accept(topic: string, body: Uint8Array, client: string): Promise<{ status: number; text: string }>
 }
 
 declare module 'fastify' {
@@ -77,7 +81,18 @@ export async function registerIngest(app: FastifyInstance, deps: IngestDeps): Pr
       )
     }
   })
-  return { close: () => door.close() }
+  return {
+    close: () => door.close(),
+    check: (topic, body) => door.check(topic, body),
+    async accept(topic, body, client) {
+      const leave = door.admit(topic, body.length)
+      try {
+        return await door.accept({ topic, body, isNdjson: false, traceId: traceIdOf(undefined), source: 'repair', client })
+      } finally {
+        leave()
+      }
+    },
+  }
 }
 
 function admit(door: Door, request: FastifyRequest, reply: FastifyReply): void {

@@ -248,8 +248,7 @@ export class JobManager {
     for (const plan of plans) for (const table of scannedTables(plan)) tables.set(table.name, table)
     return [...tables.values()].map((table) => {
       const topic = topicOf(table)
-      const format = table.options.format ?? table.options['value.format'] ?? 'json'
-      if (format !== 'json' && format !== 'csv' && format !== 'raw') throw engineErrors('FORMAT_UNKNOWN', { format, table: table.name })
+      const format = formatOf(table)
       const upsert =
         table.options.connector === 'upsert-kafka'
           ? ({ keyFormat: keyFormatOf(table), keyColumn: table.columns[table.primaryKey?.[0] ?? 0].name } as const)
@@ -374,7 +373,7 @@ export class JobManager {
   }
 
   /** The project's `SET 'table.local-time-zone'`, else the configuration's. */
-  private get timeZone(): string {
+  get timeZone(): string {
     const zone = this.project?.settings.get('table.local-time-zone')
     return zone === undefined || zone === 'default' ? this.options.timeZone : zone
   }
@@ -420,6 +419,18 @@ export class JobManager {
   topicOfTable(name: string): string | undefined {
     const table = this.project?.tables.find((candidate) => candidate.name === name)
     return table && isTopicTable(table) ? topicOf(table) : undefined
+  }
+
+  /** Who depends on a topic: tables that declare it, and running queries that read it or write to it, by their ids. */
+  usersOf(topic: string): { tables: string[]; readers: string[]; writers: string[] } {
+    const declares = (table: TableDef) => isTopicTable(table) && topicOf(table) === topic
+    const writesTo = ({ target }: ProjectQuery) => target.kind !== 'materializedTable' && declares(target.table)
+    const queries = [...this.running]
+    return {
+      tables: (this.project?.tables ?? []).filter(declares).map(({ name }) => name),
+      readers: queries.filter(([, { query }]) => scannedTables(query.plan).some(declares)).map(([id]) => id),
+      writers: queries.filter(([, { query }]) => writesTo(query)).map(([id]) => id),
+    }
   }
 
   declaredTopics(): string[] {
@@ -487,6 +498,12 @@ function fateOf(query: ProjectQuery, project: Project): 'kept' | 'changed' | 'go
 }
 
 const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].includes(table.options.connector ?? 'kafka')
+/** @throws StreamError FORMAT_UNKNOWN */
+export function formatOf({ name, options }: TableDef): SourceSpec['format'] {
+  const format = options.format ?? options['value.format'] ?? 'json'
+  if (format !== 'json' && format !== 'csv' && format !== 'raw') throw engineErrors('FORMAT_UNKNOWN', { format, table: name })
+  return format
+}
 const keyFormatOf = (table: TableDef): 'json' | 'raw' => (table.options['key.format'] === 'raw' ? 'raw' : 'json')
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
 

@@ -110,6 +110,20 @@ export const kafkaErrors = defineErrors({
     message: (p) => `API ${p.apiKey} in version ${p.version} is not supported`,
     hint: () => 'Use a client that asks for ApiVersions first, as all current ones do.',
   }),
+  KAFKA_GROUP_ACTIVE: spec<{ group: string; memberCount: number }>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'later',
+    message: (p) => `group "${p.group}" has ${p.memberCount} ${p.memberCount === 1 ? 'member' : 'members'}`,
+    hint: () => 'Stop its consumers first: they would go on where they are, and commit that over the change.',
+  }),
+  KAFKA_GROUP_NOT_FOUND: spec<{ group: string }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) => `there is no consumer group "${p.group}"`,
+    hint: () => 'A group begins with the first consumer that names it.',
+  }),
   KAFKA_PORT_IN_USE: spec<{ host: string; port: number }>({
     kind: 'user',
     httpStatus: 500,

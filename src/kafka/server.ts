@@ -5,6 +5,7 @@ import type { LocalLog } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
 import { Connection } from './connection.ts'
 import { kafkaErrors } from './errors.ts'
+import { GroupAdmin } from './groups/admin.ts'
 import { Groups } from './groups/coordinator.ts'
 import { makeHandlers } from './handlers/index.ts'
 import { type KafkaLimits, kafkaLimits, kafkaMetrics } from './limits.ts'
@@ -27,6 +28,8 @@ export interface KafkaOptions {
 export interface KafkaServer {
   host: string
   port: number
+  /** Consumer groups, for people. */
+  groups: GroupAdmin
   /** Cuts all connections and frees the port. The log stays open. */
   close(): Promise<void>
 }
@@ -71,6 +74,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   return {
     host,
     port: listening,
+    groups: new GroupAdmin(broker, groups, listening),
     async close() {
       const closed = once(server, 'close')
       server.close()

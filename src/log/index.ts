@@ -19,6 +19,7 @@ export {
   verifyBatch,
 } from './recordBatch.ts'
 export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'
+export { listPartitionSegments, type SegmentInfo } from './segments.ts'
 export { checkTopicConfig, checkTopicName, defaultTopicConfig } from './topicMeta.ts'
 export * from './transactions/contract.ts'
 export { openTransactions, TRANSACTION_TIMEOUT_MS_MAX, TRANSACTIONS_TOPIC } from './transactions/coordinator.ts'

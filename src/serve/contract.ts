@@ -77,16 +77,249 @@ export interface TopicSummary {
   columns: ColumnInfo[]
   config: Record<string, string | number>
 }
-/** GET /v1/topics/{topic}/messages?limit=50&partition=0&offset=… (newest first without offset) */
+/** How bytes are shown: JSON as it was sent, text in UTF-8, or hexadecimal digits. */
+export type Encoding = 'json' | 'text' | 'hex'
 export interface TopicMessage {
   partition: number
   offset: number
   timestampMs: number
+  /** Text, or hexadecimal digits where it is no UTF-8. */
   key: string | null
-  /** Parsed JSON where it is JSON, else text. */
+  /** Parsed JSON where it is JSON, else text, else hexadecimal digits; null is a tombstone, or JSON's null. */
   value: unknown
+  /** What `value` is; null for a tombstone. */
+  encoding: Encoding | null
   headers: Record<string, string>
+  /** Bytes of key and value. */
+  sizeBytes: number
+  /** With `select`: values of its columns. */
+  row?: unknown[]
 }
+/**
+ * GET /v1/topics/{topic}/messages?from=newest|oldest&offset=…&time=…&partition=…&where=…&select=…&limit=50&cursor=…
+ *
+ * A page looks at a bounded number of records: with a filter it may be empty and yet not the last. "scanned N of M" is the sum of
+ * `scanned` so far, of that and `remaining`.
+ */
+export interface MessagesPage {
+  messages: TopicMessage[]
+  /** With `select`. */
+  columns?: ColumnInfo[]
+  scanned: number
+  remaining: number
+  /** Records that the declared columns do not fit (they were looked at as text), and those for which an expression failed. */
+  undecoded: number
+  failed: number
+  /** Goes on after the last record that was looked at; null at the end. */
+  next: string | null
+}
+
+/** POST /v1/topics */
+export interface NewTopic {
+  name: string
+  partitionCount?: number
+  config?: Record<string, string | number>
+}
+/** PATCH /v1/topics/{topic}; null sets the default again. */
+export interface TopicChange {
+  partitionCount?: number
+  config?: Record<string, string | number | null>
+}
+/** GET /v1/topics/{topic}/settings */
+export interface TopicSetting {
+  name: string
+  value: string | number
+  default: string | number
+  isDefault: boolean
+  description: string
+}
+/** GET /v1/topics/{topic}/partitions */
+export interface TopicPartition {
+  partition: number
+  /** First offset that is kept, and the next one to be given. */
+  startOffset: number
+  endOffset: number
+  sizeBytes: number
+  segmentCount: number
+  /** When its oldest and newest record were made. */
+  oldestMs?: number
+  newestMs?: number
+}
+/** GET /v1/topics/{topic}/consumers: who depends on the topic. */
+export interface TopicConsumers {
+  /** Tables that declare it. */
+  tables: string[]
+  /** Queries that write to it. */
+  writers: string[]
+  queries: { id: string; state: QuerySummary['state']; partitions: ConsumerPartition[]; lag: number; lagMs?: number }[]
+  groups: { id: string; state: string; memberCount: number; partitions: ConsumerPartition[]; lag: number; lagMs?: number }[]
+}
+export interface ConsumerPartition {
+  partition: number
+  offset: number
+  endOffset: number
+  lag: number
+  /** How long the oldest record that was not read has been there. */
+  lagMs?: number
+}
+
+/** POST /v1/topics/{topic}/messages: records as a Kafka client would send them, past the front door's checks. */
+export interface ProduceRequest {
+  messages: {
+    key?: string | null
+    /** Text, stored as it is: JSON is sent as its text, so that no digit is lost. Null is a tombstone. */
+    value: string | null
+    /** Of key and value; text unless said. */
+    encoding?: 'text' | 'hex' | 'base64'
+    headers?: Record<string, string>
+    /** By the key unless said, as Kafka's producers do; without key the next one in turn. */
+    partition?: number
+    timestampMs?: number
+  }[]
+}
+export interface ProduceResponse {
+  offsets: { partition: number; offset: number }[]
+}
+
+/** GET /v1/topics/{topic}/statistics?sample=100000: exact over the newest records that it says. */
+export interface TopicStatistics {
+  atMs: number
+  /** Records that it is computed from: the newest of each partition, in all `sampled` of `total`. */
+  sampled: number
+  total: number
+  tombstones: number
+  firstMs?: number
+  lastMs?: number
+  keys: { withKey: number; unique: number }
+  /** Of key and value together. */
+  sizeBytes: SizeSummary
+  /** `declared`: of the table that declares the topic. `found`: top-level members of JSON objects, most frequent first. */
+  columnsFrom: 'declared' | 'found'
+  columns: { name: string; type: string; nulls: number }[]
+  /** Records whose value the columns do not fit: in none of the columns' counts. */
+  undecoded: number
+  /** How far records are behind the newest event time before them in their partition. */
+  lateness?: {
+    /** The event time column, or `_timestamp` where no table says. */
+    column: string
+    /** Records behind the declared watermark: a window may have closed without them. Absent without one. */
+    behindWatermark?: number
+    maxMs: number
+    /** Counts of records that are late by at most `upToMs`, and more than the one before; the first is 0: in order. The last has none. */
+    buckets: { upToMs: number | null; count: number }[]
+    /** Records without event time. */
+    without: number
+  }
+}
+export interface SizeSummary {
+  min: number
+  p50: number
+  p90: number
+  p99: number
+  max: number
+  mean: number
+  total: number
+}
+
+/** GET /v1/topics/{topic}/letters: what was refused for the topic, from `<topic>.invalid`, by rule. */
+export interface DeadLetterGroups {
+  topic: string
+  /** Letters that were looked at, the newest, of all there are. */
+  looked: number
+  total: number
+  groups: { rule: string; path: string; count: number; openCount: number; firstMs: number; lastMs: number; letters: DeadLetter[] }[]
+}
+export interface DeadLetter {
+  partition: number
+  offset: number
+  timestampMs: number
+  rule: string
+  path: string
+  message: string
+  source: string
+  /** The event as it came, as text; hexadecimal digits where it is no text. */
+  value: string
+  encoding: 'text' | 'hex'
+  /** Bytes it had; more than are kept of a very long one. */
+  length: number
+  /** When it was sent again with success. */
+  repairedMs?: number
+}
+/** POST /v1/topics/{topic}/check: what the front door would say, storing nothing. */
+export type CheckResponse = Pick<IngestResponse, 'accepted' | 'rejected' | 'rejectedCount'>
+
+/** GET /v1/groups. Without a Kafka port there are none. */
+export interface GroupList {
+  kafkaPort: number | null
+  groups: GroupSummary[]
+}
+export interface GroupSummary {
+  id: string
+  /** Kafka's names: Empty, PreparingRebalance, CompletingRebalance, Stable, Assigning, Reconciling, Dead. */
+  state: string
+  type: 'classic' | 'consumer'
+  protocolType: string
+  memberCount: number
+  topics: string[]
+  /** Records of all partitions that are not read yet. */
+  lag: number
+  /** How long the oldest of them has been there; absent where nothing is left to read. */
+  lagMs?: number
+}
+/** GET /v1/groups/{group} */
+export interface GroupDetail extends GroupSummary {
+  members: GroupMember[]
+  partitions: GroupPartition[]
+}
+export interface GroupMember {
+  id: string
+  instanceId?: string
+  clientId: string
+  host: string
+  /** Empty while the group rebalances. */
+  assigned: { topic: string; partition: number }[]
+}
+export interface GroupPartition {
+  topic: string
+  partition: number
+  /** The next record to be read; absent before the first commit. */
+  offset?: number
+  startOffset: number
+  endOffset: number
+  lag: number
+  lagMs?: number
+  committedMs?: number
+  metadata?: string
+  memberId?: string
+}
+/** POST /v1/groups/{group}/reset: where the group goes on. A dry run unless `execute`. */
+export interface ResetRequest {
+  /** `time`: the first record at or after it; epoch ms, or ISO 8601. `shiftBy`: from the committed offset, back if negative. */
+  to: 'earliest' | 'latest' | { offset: number } | { time: string } | { shiftBy: number }
+  /** All topics with committed offsets unless said. */
+  topics?: string[]
+  /** Of those topics; all unless said. */
+  partitions?: number[]
+  execute?: boolean
+}
+export interface ResetPlan {
+  group: string
+  executed: boolean
+  partitions: {
+    topic: string
+    partition: number
+    /** Absent before the first commit. */
+    from?: number
+    to: number
+    startOffset: number
+    endOffset: number
+    /** Records that are read again (negative) or skipped. */
+    change: number
+    /** The target was outside of what the partition holds. */
+    isClamped: boolean
+  }[]
+}
+
 /** Frames of the WebSocket /v1/topics/{topic}/live: newest records, conflated to at most `rate` per second. */
 export interface TopicFrame {
   type: 'messages'

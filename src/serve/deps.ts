@@ -1,20 +1,38 @@
 // What the API needs of the rest: wired by the application, so that this folder knows no engine and no files.
-import type { QueryInsight } from '../jobs/index.ts'
+import type { BoundRecordQuery, BoundStatistics, QueryInsight, RecordQuery } from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
-import type { ColumnInfo, Health, QuerySummary } from './contract.ts'
+import type { CheckResponse, ColumnInfo, Health, QuerySummary } from './contract.ts'
+import type { ConsumerGroups } from './groupsContract.ts'
 import type { RunSql } from './sql.ts'
 import type { StatsCollector } from './stats.ts'
 import type { Workspace } from './workspace.ts'
 
 export interface ServeDeps {
   views: ViewStore
-  log: Pick<Log, 'topics' | 'topic' | 'readMessages'>
+  log: Pick<Log, 'topics' | 'topic' | 'readMessages' | 'descriptor' | 'createTopic' | 'alterTopic' | 'deleteTopic' | 'appendRecords'>
   /** Columns of the table that declares the topic; empty if none does. */
   topicColumns(topic: string): ColumnInfo[]
+  /** Who of the project depends on a topic: tables that declare it; running queries that read it or write to it. */
+  topicUsers(topic: string): { tables: string[]; readers: string[]; writers: string[] }
+  /** A filter and a select list over a topic's records. @throws StreamError with a position in the text that is wrong */
+  bindRecords(topic: string, query: RecordQuery): BoundRecordQuery
+  /** What statistics of a topic are computed from. */
+  bindStatistics(topic: string): BoundStatistics
   queries(): QuerySummary[]
   /** A query looked at closely, by its id or the table that it writes to. */
   inspectQuery(name: string): Promise<QueryInsight | undefined>
+  /** Consumer groups; undefined where no Kafka client can connect. */
+  groups(): ConsumerGroups | undefined
+  /** The front door, for events that were refused there and are sent again. */
+  door: {
+    /** What it would say of a body; nothing is stored. */
+    check(topic: string, body: Uint8Array): Promise<CheckResponse>
+    /** As POST …/events: `text` is its answer. */
+    accept(topic: string, body: Uint8Array, client: string): Promise<{ status: number; text: string }>
+  }
+  /** Writes a line to the process's log that is there whatever the log's level is. */
+  audit(line: Record<string, unknown>): void
   health(): Health
   stats: StatsCollector
   runSql: RunSql

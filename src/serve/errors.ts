@@ -1,6 +1,9 @@
 // Errors of the query API.
 import { defineErrors, spec } from '../base/index.ts'
 
+const listOf = (what: string, names: readonly string[]): string =>
+  `${names.length === 1 ? what : what.replace(/y$/, 'ie').replace(/$/, 's')} ${names.map((name) => `"${name}"`).join(', ')}`
+
 const user = { kind: 'user', httpStatus: 400, retry: 'never' } as const
 
 export const serveErrors = defineErrors({
@@ -26,10 +29,79 @@ export const serveErrors = defineErrors({
           ? `Did you mean "${p.nearest}"?`
           : 'GET /v1/queries lists them: each CREATE MATERIALIZED TABLE and INSERT INTO of the project is one.',
   }),
-  SERVE_OFFSET_NEEDS_PARTITION: spec<{ topic: string; partitionCount: number }>({
+  SERVE_TOPIC_INTERNAL: spec<{ topic: string }>({
     ...user,
-    message: (p) => `topic "${p.topic}" has ${p.partitionCount} partitions, and an offset belongs to one of them`,
-    hint: () => 'Add partition=…',
+    httpStatus: 403,
+    message: (p) => `topic "${p.topic}" is the server's own`,
+    hint: () => 'It can be read, and nothing else. Names that begin with __ are for such topics.',
+  }),
+  SERVE_TOPIC_IN_USE: spec<{ topic: string; tables: string[]; queries: string[] }>({
+    ...user,
+    httpStatus: 409,
+    message: (p) =>
+      `topic "${p.topic}" is declared by ${listOf('table', p.tables)}${p.queries.length > 0 ? ` and used by ${listOf('query', p.queries)}` : ''}`,
+    hint: () => 'Take them out of the project first, or say force: queries that read it fail then.',
+  }),
+  SERVE_DELETE_UNCONFIRMED: spec<{ topic: string; recordCount: number }>({
+    ...user,
+    message: (p) => `deleting topic "${p.topic}" with its ${p.recordCount} records needs its name once more`,
+    hint: (p) => `Add confirm=${encodeURIComponent(p.topic)}. There is no way back.`,
+  }),
+  SERVE_PARTITION_NOT_FOUND: spec<{ topic: string; partition: number; partitionCount: number }>({
+    ...user,
+    httpStatus: 404,
+    message: (p) => `topic "${p.topic}" has no partition ${p.partition}`,
+    hint: (p) => `Its partitions are 0 to ${p.partitionCount - 1}.`,
+  }),
+  SERVE_SEEK_INVALID: spec<{ reason: string }>({
+    ...user,
+    message: (p) => `where to begin is not clear: ${p.reason}`,
+    hint: () => 'Use one of from=newest, from=oldest, offset=1000, time=2026-03-01T12:00:00Z (or epoch ms).',
+  }),
+  SERVE_CURSOR_INVALID: spec<{ topic: string }>({
+    ...user,
+    message: (p) => `the cursor is not one of topic "${p.topic}"`,
+    hint: () => 'Hand back `next` of the page before as it came, or begin without a cursor.',
+  }),
+  SERVE_BYTES_INVALID: spec<{ encoding: string }>({
+    ...user,
+    message: (p) => `a key or value is no ${p.encoding}`,
+    hint: () => 'Use two hexadecimal digits for each byte, or base64, or leave out `encoding` for text.',
+  }),
+  SERVE_LETTER_NOT_FOUND: spec<{ topic: string; partition: number; offset: number }>({
+    ...user,
+    httpStatus: 404,
+    message: (p) => `topic "${p.topic}" has no record ${p.partition}/${p.offset}`,
+    hint: () => 'GET /v1/topics/{topic}/letters lists the letters; retention may have taken this one.',
+  }),
+  SERVE_LETTER_REPAIRED: spec<{ topic: string; partition: number; offset: number }>({
+    ...user,
+    httpStatus: 409,
+    message: (p) => `letter ${p.partition}/${p.offset} of topic "${p.topic}" was sent again already`,
+    hint: () => 'Say again: true to send it once more; the topic then has the event twice.',
+  }),
+  SERVE_GROUP_NOT_FOUND: spec<{ group: string; nearest?: string; hasKafka: boolean }>({
+    ...user,
+    httpStatus: 404,
+    message: (p) => (p.hasKafka ? `there is no consumer group "${p.group}"` : 'there are no consumer groups: no Kafka client can connect'),
+    hint: (p) =>
+      p.hasKafka
+        ? p.nearest
+          ? `Did you mean "${p.nearest}"?`
+          : 'GET /v1/groups lists them; a group begins with the first consumer that names it.'
+        : 'Start with --kafka-port 9092.',
+  }),
+  SERVE_RESET_NOTHING: spec<{ group: string }>({
+    ...user,
+    message: (p) => `group "${p.group}" has no committed offset among these topics and partitions`,
+    hint: () => 'Name topics that it reads: they need not have committed offsets.',
+  }),
+  SERVE_STATISTICS_LIMIT: spec<{ max: number }>({
+    kind: 'user',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `statistics of ${p.max} topics are being computed already`,
+    hint: () => 'Try again in a moment.',
   }),
   SERVE_PREVIEW_MESSAGE: spec<{ sizeMax: number }>({
     ...user,

@@ -1,17 +1,22 @@
 // REST and WebSocket queries: tables, topics, figures, and the description of the API itself. `contract.ts` has the types.
 import type { FastifyInstance } from 'fastify'
 import type { ServeDeps } from './deps.ts'
+import { registerGroups } from './groups.ts'
+import { registerLetters } from './letters.ts'
+import { registerMessages } from './messages.ts'
 import { registerOpenApi } from './openapi.ts'
 import { LiveSockets } from './sockets.ts'
 import { registerSql } from './sql.ts'
 import { registerStatus } from './status.ts'
 import { registerTables } from './tables.ts'
+import { registerStatistics } from './topicStatistics.ts'
 import { registerTopics } from './topics.ts'
 import { registerWorkspace } from './workspace.ts'
 
 export type * from './contract.ts'
 export type { ServeDeps } from './deps.ts'
 export { serveErrors } from './errors.ts'
+export type { ConsumerGroups } from './groupsContract.ts'
 export { RollingHistogram, StatsCollector, type StatsSources } from './stats.ts'
 export type { Workspace } from './workspace.ts'
 
@@ -20,7 +25,11 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   const sockets = new LiveSockets(beatMs)
   app.addHook('onClose', async () => sockets.close())
   registerTables(app, deps, sockets)
-  registerTopics(app, deps, sockets)
+  registerTopics(app, deps)
+  registerMessages(app, deps, sockets)
+  registerStatistics(app, deps)
+  registerLetters(app, deps)
+  registerGroups(app, deps)
   registerStatus(app, deps, sockets)
   registerSql(app, deps.runSql)
   registerWorkspace(app, deps.workspace, sockets)

@@ -7,8 +7,8 @@ import type * as contract from './contract.ts'
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 export const same = <A, B>(_: Same<A, B>): void => {}
 
-const count = (description?: string) => Type.Integer({ minimum: 0, ...(description && { description }) })
-const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
+export const count = (description?: string) => Type.Integer({ minimum: 0, ...(description && { description }) })
+export const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
 
 export const Position = Type.Object({ line: Type.Integer(), column: Type.Integer(), start: Type.Integer(), end: Type.Integer() })
 export const ErrorInfo = Type.Object({
@@ -42,8 +42,8 @@ export const TablePage = Type.Object({
   next: Type.Union([Type.String(), Type.Null()], { description: 'Cursor of the next page, null at the end.' }),
   epoch: Type.Integer(),
 })
-const ErrorFrame = Type.Object({ type: Type.Literal('error'), error: ErrorInfo })
-const PingFrame = Type.Object({ type: Type.Literal('ping'), atMs: Type.Number() })
+export const ErrorFrame = Type.Object({ type: Type.Literal('error'), error: ErrorInfo })
+export const PingFrame = Type.Object({ type: Type.Literal('ping'), atMs: Type.Number() })
 export const LiveFrame = Type.Union([
   Type.Object({
     type: Type.Literal('snapshot'),
@@ -74,20 +74,6 @@ export const TopicSummary = Type.Object({
   columns: Type.Array(ColumnInfo),
   config: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
 })
-export const TopicMessage = Type.Object({
-  partition: count(),
-  offset: count(),
-  timestampMs: Type.Number(),
-  key: Type.Union([Type.String(), Type.Null()]),
-  value: Type.Unknown({ description: 'The JSON as it was sent, where it is JSON; else text.' }),
-  headers: Type.Record(Type.String(), Type.String()),
-})
-export const TopicFrame = Type.Object({
-  type: Type.Literal('messages'),
-  messages: Type.Array(TopicMessage),
-  skipped: count('Records that were left out to keep the rate.'),
-})
-export const TopicLiveFrame = Type.Union([TopicFrame, PingFrame, ErrorFrame])
 export const Health = Type.Object({
   ready: Type.Boolean(),
   live: Type.Boolean(),
@@ -233,8 +219,6 @@ same<Static<typeof TableSummary>, contract.TableSummary>(true)
 same<Static<typeof TablePage>, contract.TablePage>(true)
 same<Static<typeof LiveFrame>, contract.LiveFrame>(true)
 same<Static<typeof TopicSummary>, contract.TopicSummary>(true)
-same<Static<typeof TopicMessage>, contract.TopicMessage>(true)
-same<Static<typeof TopicFrame>, contract.TopicFrame>(true)
 same<Static<typeof Health>, contract.Health>(true)
 same<Static<typeof QuerySummary>, contract.QuerySummary>(true)
 same<Static<typeof Stats>, contract.Stats>(true)
@@ -287,17 +271,5 @@ export const LiveQuery = Type.Object(
     interval: optional(Type.Integer({ minimum: 0, maximum: INTERVAL_MAX_MS, description: 'Least time between two deltas, in ms.' })),
   },
   filters,
-)
-export const MessagesQuery = Type.Object(
-  {
-    limit: optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '50 unless said.' })),
-    partition: optional(Type.Integer({ minimum: 0 })),
-    offset: optional(Type.Integer({ minimum: 0, description: 'From here, oldest first; without it the newest records, newest first.' })),
-  },
-  { additionalProperties: false },
-)
-export const TopicLiveQuery = Type.Object(
-  { rate: optional(Type.Integer({ minimum: 1, maximum: 1_000, description: 'Records per second at most, 50 unless said.' })) },
-  { additionalProperties: false },
 )
 export const NoQuery = Type.Object({}, { additionalProperties: false })

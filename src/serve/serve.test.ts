@@ -10,6 +10,7 @@ import fc from 'fast-check'
 import { WebSocket } from 'ws'
 import { type HttpServer, makeHttpServer } from '../base/http/index.ts'
 import { batchOf, type Field, t } from '../data/index.ts'
+import { bindRecordQuery, bindStatistics } from '../jobs/index.ts'
 import { type Log, openLog } from '../log/index.ts'
 import { Catalog } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
@@ -64,6 +65,12 @@ before(async () => {
     log,
     topicColumns: () => [{ name: 'user', type: 'VARCHAR(2147483647)' }],
     queries: () => [query],
+    topicUsers: () => ({ tables: [], readers: [], writers: [] }),
+    bindRecords: (topic, text) => bindRecordQuery(topic, undefined, text, 'UTC'),
+    bindStatistics: (topic) => bindStatistics(topic, undefined, 'UTC'),
+    groups: () => undefined,
+    door: { check: async () => ({ accepted: 0, rejected: [], rejectedCount: 0 }), accept: async () => ({ status: 422, text: '{}' }) },
+    audit: () => {},
     inspectQuery: async () => undefined,
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
     stats,
@@ -177,7 +184,10 @@ test('what is wrong in a URL is said with the nearest name', async () => {
     ['/v1/tables/pages?cursor=abc', 400, 'VIEW_CURSOR_INVALID', /order/],
     ['/v1/topics/click', 404, 'SERVE_TOPIC_NOT_FOUND', /"clicks"/],
     ['/v1/topics?x=1', 400, 'HTTP_REQUEST_INVALID', /openapi/],
-    ['/v1/topics/clicks/messages?offset=1', 400, 'SERVE_OFFSET_NEEDS_PARTITION', /partition/],
+    ['/v1/topics/clicks/messages?offset=1&from=oldest', 400, 'SERVE_SEEK_INVALID', /from=newest/],
+    ['/v1/topics/clicks/messages?partition=2', 404, 'SERVE_PARTITION_NOT_FOUND', /0 to 1/],
+    ['/v1/topics/clicks/messages?where=nothing%20%3E%201', 400, 'SQL_COLUMN_NOT_FOUND', /./],
+    ['/v1/topics/clicks/messages?cursor=e30', 400, 'SERVE_CURSOR_INVALID', /next/],
     ['/v1/tables/pages/live', 426, 'HTTP_UPGRADE_REQUIRED', /ws/],
     ['/v1/tables/constructor', 404, 'VIEW_NOT_FOUND', /./],
     ['/v1/tables/pages?__proto__=1', 400, 'SERVE_PARAMETER_UNKNOWN', /./],

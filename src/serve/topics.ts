@@ -1,124 +1,57 @@
-// /v1/topics: what is in the log, and its newest records as they come.
+// /v1/topics: what is in the log, its partitions, settings and consumers; topics made, changed and deleted.
 //
 // Invariants
-//   1. A JSON value is passed on as the text that was stored, once it has proved to be JSON: no numeral loses a digit.
-//   2. A live topic costs one look at the log per tick and rate, however many clients watch and however many records arrive.
+//   1. A topic is deleted only if the request says its name twice, and, where the project depends on it, `force`.
+//   2. Whatever destroys or changes leaves an audit line: what, who, from where.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import type { StreamError } from '../base/index.ts'
-import { nearestName } from '../base/index.ts'
-import type { BrowsedRecord, TopicInfo } from '../log/index.ts'
-import type { TopicSummary } from './contract.ts'
+import { defaultTopicConfig, listPartitionSegments, type TopicConfig, type TopicInfo } from '../log/index.ts'
+import { auditOf } from './audit.ts'
+import type {
+  NewTopic as NewTopicBody,
+  TopicChange as TopicChangeBody,
+  TopicSetting as TopicSettingBody,
+  TopicSummary,
+} from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
-import {
-  MessagesQuery,
-  NoQuery,
-  TopicLiveFrame,
-  TopicLiveQuery,
-  TopicMessage,
-  TopicParams,
-  TopicSummary as TopicSummarySchema,
-} from './schemas.ts'
-import type { LiveSocket, LiveSockets } from './sockets.ts'
-import { sendJson, upgradeRequired } from './tables.ts'
+import { ageOfOffset, groupsOfTopic, timeOfOffset, totalLag } from './lag.ts'
+import { NoQuery, TopicParams, TopicSummary as TopicSummarySchema } from './schemas.ts'
+import { findTopic, refuseInternal } from './topicNames.ts'
+import { DeleteTopicQuery, NewTopic, TopicChange, TopicConsumers, TopicPartition, TopicSetting } from './topicSchemas.ts'
 
-const MESSAGES = 50
-const RATE = 50
-const TICK_MS = 200
-/** A client that has not taken this much gets no more for now. */
-const BUFFERED_BYTES_MAX = 262_144
+type Setting = Exclude<keyof TopicConfig, 'partitionCount'>
 
-const decoder = new TextDecoder()
-const textOf = (bytes: Uint8Array | null): string | null => (bytes === null ? null : decoder.decode(bytes))
-
-function valueJson(bytes: Uint8Array | null): string {
-  if (bytes === null) return 'null'
-  const text = decoder.decode(bytes)
-  try {
-    JSON.parse(text)
-    return text
-  } catch {
-    return JSON.stringify(text)
-  }
+/** What a setting means, in one line. One without a line is shown all the same. */
+const descriptions: Record<string, string> = {
+  'retention.ms': 'Records older than this may be deleted, a whole segment at a time; -1 keeps them for ever.',
+  'retention.bytes': 'Bytes of a partition above which its oldest segments are deleted; -1 is no limit.',
+  'segment.bytes': 'Size at which a new file begins. Retention deletes whole files.',
+  'segment.ms': 'Age at which a new file begins, even if it is small.',
+  'cleanup.policy': 'delete: by retention. compact: the newest record of each key is kept.',
+  'max.message.bytes': 'The largest batch of records that is taken.',
 }
 
-function messageJson({ partition, offset, timestampMs, key, value, headers }: BrowsedRecord): string {
-  const headerTexts = Object.fromEntries(headers.map(([name, bytes]) => [name, textOf(bytes) ?? '']))
-  return `{"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},"key":${JSON.stringify(textOf(key))},"value":${valueJson(value)},"headers":${JSON.stringify(headerTexts)}}`
+const settingNames = (config: TopicConfig): Setting[] =>
+  (Object.keys(config) as Setting[]).filter((name) => (name as string) !== 'partitionCount')
+
+/** Text where a number is expected is read as one; null is the default. What is left wrong, the log refuses. */
+function configOf(changes: Readonly<Record<string, string | number | null>>): Partial<TopicConfig> {
+  const config: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(changes)) {
+    const standard = defaultTopicConfig[name as Setting]
+    if (name === 'partitionCount')
+      throw serveErrors('SERVE_PARAMETER_UNKNOWN', { parameter: 'config.partitionCount', nearest: 'partitionCount' })
+    if (value === null) config[name] = standard ?? null
+    else config[name] = typeof standard === 'number' && typeof value === 'string' && /^-?\d+$/.test(value.trim()) ? Number(value) : value
+  }
+  return config as Partial<TopicConfig>
 }
 
-/** Clients of one topic at one rate. */
-class Tail {
-  readonly clients = new Map<LiveSocket, { missed: number }>()
-  private readonly log: ServeDeps['log']
-  private readonly topic: string
-  private readonly countMax: number
-  private readonly seen = new Map<number, number>()
-  private readonly timer: NodeJS.Timeout
-  private isReading = false
-
-  constructor(log: ServeDeps['log'], topic: TopicInfo, rate: number) {
-    this.log = log
-    this.topic = topic.name
-    this.countMax = Math.max(1, Math.round((rate * TICK_MS) / 1000))
-    for (const { partition, endOffset } of topic.partitions) this.seen.set(partition, endOffset)
-    this.timer = setInterval(() => void this.tick(), TICK_MS)
-  }
-
-  private async tick(): Promise<void> {
-    if (this.isReading) return
-    this.isReading = true
-    const info = this.log.topic(this.topic)
-    try {
-      if (!info) throw serveErrors('SERVE_TOPIC_NOT_FOUND', { topic: this.topic })
-      const from = new Map(this.seen)
-      let newCount = 0
-      for (const { partition, endOffset } of info.partitions) {
-        newCount += endOffset - (from.get(partition) ?? 0)
-        this.seen.set(partition, endOffset)
-      }
-      if (newCount <= 0) return
-      const newest = await this.log.readMessages(this.topic, { newest: true, limit: this.countMax })
-      const records = newest.filter(
-        ({ partition, offset }) => offset >= (from.get(partition) ?? 0) && offset < (this.seen.get(partition) ?? 0),
-      )
-      const messages = records.map(messageJson).join(',')
-      const frameOf = (skipped: number) => Buffer.from(`{"type":"messages","messages":[${messages}],"skipped":${skipped}}`)
-      const skipped = newCount - records.length
-      const common = frameOf(skipped)
-      for (const [socket, client] of this.clients) {
-        if (socket.bufferedBytes() > BUFFERED_BYTES_MAX) {
-          client.missed += newCount
-          continue
-        }
-        socket.send(client.missed === 0 ? common : frameOf(skipped + client.missed))
-        client.missed = 0
-      }
-    } catch (error) {
-      for (const socket of this.clients.keys()) socket.end(error as StreamError)
-    } finally {
-      this.isReading = false
-    }
-  }
-
-  close(): void {
-    clearInterval(this.timer)
-  }
-}
-
-export function registerTopics(app: FastifyInstance, { log, topicColumns }: ServeDeps, sockets: LiveSockets): void {
-  const tails = new Map<string, Tail>()
-
-  const find = (topic: string): TopicInfo => {
-    const info = log.topic(topic)
-    if (info) return info
-    const nearest = nearestName(
-      topic,
-      log.topics().map(({ name }) => name),
-    )
-    throw serveErrors('SERVE_TOPIC_NOT_FOUND', { topic, nearest })
-  }
+export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
+  const { log, topicColumns, groups, queries, inspectQuery, topicUsers } = deps
+  const nameOf = (request: { params: unknown }): string => (request.params as Static<typeof TopicParams>).topic
+  const find = (topic: string): TopicInfo => findTopic(log, topic)
   const summaryOf = ({ name, config, partitions }: TopicInfo): TopicSummary => ({
     name,
     partitionCount: partitions.length,
@@ -136,61 +69,143 @@ export function registerTopics(app: FastifyInstance, { log, topicColumns }: Serv
   app.get(
     '/v1/topics/:topic',
     { schema: { summary: 'One topic.', params: TopicParams, querystring: NoQuery, response: { 200: TopicSummarySchema } } },
-    (request) => summaryOf(find((request.params as Static<typeof TopicParams>).topic)),
+    (request) => summaryOf(find(nameOf(request))),
   )
-  app.get('/v1/topics/:topic/messages', {
-    schema: {
-      summary: 'Records of a topic: the newest first, or from an offset on.',
-      params: TopicParams,
-      querystring: MessagesQuery,
-      response: { 200: Type.Object({ messages: Type.Array(TopicMessage) }) },
+  app.post<{ Body: NewTopicBody }>(
+    '/v1/topics',
+    {
+      config: { role: 'admin' },
+      schema: { summary: 'Makes a topic.', body: NewTopic, response: { 201: TopicSummarySchema } },
     },
-    handler: async (request, reply) => {
-      const { topic } = request.params as Static<typeof TopicParams>
-      const { limit = MESSAGES, partition, offset } = request.query as Static<typeof MessagesQuery>
-      const { partitions } = find(topic)
-      if (offset !== undefined && partition === undefined && partitions.length > 1)
-        throw serveErrors('SERVE_OFFSET_NEEDS_PARTITION', { topic, partitionCount: partitions.length })
-      const records = await log.readMessages(topic, {
-        partition,
-        limit,
-        ...(offset === undefined ? { newest: true } : { fromOffset: offset }),
+    async (request, reply) => {
+      const { name, partitionCount, config = {} } = request.body
+      refuseInternal(name)
+      const info = await log.createTopic(name, { ...(partitionCount !== undefined && { partitionCount }), ...configOf(config) })
+      auditOf(deps, request)('topic created', { topic: name, partitionCount: info.partitions.length, config })
+      return reply.code(201).send(summaryOf(info))
+    },
+  )
+  app.patch<{ Body: TopicChangeBody }>(
+    '/v1/topics/:topic',
+    {
+      config: { role: 'admin' },
+      schema: {
+        summary: 'Changes settings of a topic, or gives it more partitions.',
+        params: TopicParams,
+        body: TopicChange,
+        response: { 200: TopicSummarySchema },
+      },
+    },
+    async (request) => {
+      const topic = nameOf(request)
+      const before = find(topic)
+      refuseInternal(topic)
+      const { partitionCount, config = {} } = request.body
+      const info = await log.alterTopic(topic, { ...(partitionCount !== undefined && { partitionCount }), ...configOf(config) })
+      auditOf(deps, request)('topic changed', { topic, before: before.config, after: info.config })
+      return summaryOf(info)
+    },
+  )
+  app.delete<{ Querystring: Static<typeof DeleteTopicQuery> }>(
+    '/v1/topics/:topic',
+    {
+      config: { role: 'admin' },
+      schema: {
+        summary: 'Deletes a topic with all its records. There is no way back.',
+        params: TopicParams,
+        querystring: DeleteTopicQuery,
+        response: { 200: TopicSummarySchema },
+      },
+    },
+    async (request) => {
+      const topic = nameOf(request)
+      const summary = summaryOf(find(topic))
+      refuseInternal(topic)
+      const { confirm, force = false } = request.query
+      if (confirm !== topic) throw serveErrors('SERVE_DELETE_UNCONFIRMED', { topic, recordCount: summary.recordCount })
+      const { tables, readers, writers } = topicUsers(topic)
+      if (!force && tables.length > 0) throw serveErrors('SERVE_TOPIC_IN_USE', { topic, tables, queries: [...readers, ...writers] })
+      await log.deleteTopic(topic)
+      await groups()?.forgetTopic(topic)
+      auditOf(deps, request)('topic deleted', { topic, recordCount: summary.recordCount, sizeBytes: summary.sizeBytes, force })
+      return summary
+    },
+  )
+  app.get(
+    '/v1/topics/:topic/settings',
+    {
+      schema: {
+        summary: 'The settings of a topic, their defaults, and what they mean.',
+        params: TopicParams,
+        querystring: NoQuery,
+        response: { 200: Type.Array(TopicSetting) },
+      },
+    },
+    (request) => {
+      const { config } = find(nameOf(request))
+      return settingNames(config).map((name): TopicSettingBody => {
+        const [value, standard] = [config[name], defaultTopicConfig[name]]
+        return { name, value, default: standard, isDefault: value === standard, description: descriptions[name] ?? '' }
       })
-      if (offset === undefined) records.sort((a, b) => b.timestampMs - a.timestampMs || b.offset - a.offset)
-      return sendJson(reply, `{"messages":[${records.map(messageJson).join(',')}]}`)
     },
-  })
-  app.route({
-    method: 'GET',
-    url: '/v1/topics/:topic/live',
-    attachValidation: true,
-    schema: {
-      summary: 'WebSocket: the newest records as they come, at most `rate` per second; `skipped` counts the others.',
-      params: TopicParams,
-      querystring: TopicLiveQuery,
-      response: { 101: TopicLiveFrame },
+  )
+  app.get(
+    '/v1/topics/:topic/partitions',
+    {
+      schema: {
+        summary: 'The partitions of a topic: offsets, sizes, and when their oldest and newest records were made.',
+        params: TopicParams,
+        querystring: NoQuery,
+        response: { 200: Type.Array(TopicPartition) },
+      },
     },
-    handler: (request) => {
-      throw upgradeRequired(request)
+    async (request) => {
+      const topic = nameOf(request)
+      const { partitions } = find(topic)
+      return Promise.all(
+        partitions.map(async (info) => {
+          const { partition, startOffset, endOffset } = info
+          const [oldestMs, newestMs] = await Promise.all([
+            timeOfOffset(log, topic, partition, startOffset, endOffset),
+            timeOfOffset(log, topic, partition, endOffset - 1, endOffset),
+          ])
+          return { ...info, segmentCount: listPartitionSegments(log.descriptor(topic), partition).length, oldestMs, newestMs }
+        }),
+      )
     },
-    wsHandler: (webSocket, request) =>
-      sockets.open(webSocket, request, (socket) => {
-        const { topic } = request.params as Static<typeof TopicParams>
-        const { rate = RATE } = request.query as Static<typeof TopicLiveQuery>
-        const info = find(topic)
-        const key = `${rate} ${topic}`
-        const tail = tails.get(key) ?? new Tail(log, info, rate)
-        tails.set(key, tail)
-        tail.clients.set(socket, { missed: 0 })
-        return () => {
-          tail.clients.delete(socket)
-          if (tail.clients.size > 0) return
-          tail.close()
-          tails.delete(key)
-        }
-      }),
-  })
-  app.addHook('onClose', async () => {
-    for (const tail of tails.values()) tail.close()
-  })
+  )
+  app.get(
+    '/v1/topics/:topic/consumers',
+    {
+      schema: {
+        summary: 'Who depends on a topic: tables and queries of the project, and consumer groups, with what they have still to read.',
+        params: TopicParams,
+        querystring: NoQuery,
+        response: { 200: TopicConsumers },
+      },
+    },
+    async (request) => {
+      const topic = nameOf(request)
+      find(topic)
+      const { tables, readers, writers } = topicUsers(topic)
+      const states = new Map(queries().map(({ id, state }) => [id, state]))
+      const reading = await Promise.all(
+        readers.map(async (id) => {
+          const insight = await inspectQuery(id)
+          const source = insight?.live?.sources.find((one) => one.topic === topic)
+          const partitions = await Promise.all(
+            (source?.partitions ?? []).map(async ({ partition, offset, endOffset }) => ({
+              partition,
+              offset,
+              endOffset,
+              ...(await ageOfOffset(log, topic, partition, offset)),
+            })),
+          )
+          return { id, state: states.get(id) ?? 'stopped', partitions, ...totalLag(partitions) }
+        }),
+      )
+      const registry = groups()
+      return { tables, writers, queries: reading, groups: registry ? await groupsOfTopic(log, registry, topic) : [] }
+    },
+  )
 }

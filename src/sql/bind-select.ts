@@ -28,7 +28,7 @@ export function bindSelect(query: SelectQuery & { span: Span }, context: BindCon
   if (query.having) applyCondition(stage, query.having, 'HAVING')
   stage = bindOver(stage, query)
   if (query.qualify) applyCondition(stage, query.qualify, 'QUALIFY')
-  const outputs = query.items.flatMap((item, i) => bindItem(item, stage, i))
+  const outputs = query.items.flatMap((item, i) => bindItem(item, stage.env, i))
   const names = uniqueNames(outputs.map((output) => output.name))
   const exprs = outputs.map((output) => output.expr)
   const order = query.orderBy.map((item) => bindOrderItem(item, outputs, exprs, stage))
@@ -52,9 +52,9 @@ const withKey = ({ column, item }: { column: number; item: OrderItem }) => ({ ke
 
 // ---------------------------------------------------------------- the select list
 
-function bindItem({ expression, alias }: SelectItem, stage: Stage, index: number): Output[] {
-  if (expression.type === 'star') return expandStar(expression, stage)
-  const expr = bindExpression(expression, stage.env)
+export function bindItem({ expression, alias }: SelectItem, env: Env, index: number): Output[] {
+  if (expression.type === 'star') return expandStar(expression, env)
+  const expr = bindExpression(expression, env)
   return [{ name: alias?.name ?? naturalName(expression) ?? `EXPR$${index}`, expr }]
 }
 
@@ -65,7 +65,7 @@ function naturalName(node: Expression): string | undefined {
 }
 
 /** `*`, `t.*`, and `t.row.*` for the fields of a ROW. */
-function expandStar(node: Extract<Expression, { type: 'star' }>, { env }: Stage): Output[] {
+function expandStar(node: Extract<Expression, { type: 'star' }>, env: Env): Output[] {
   const { scope } = env
   const lower = (expr: Expr): Expr => (env.lower ? env.lower(expr, node.span) : expr)
   if (node.qualifier === undefined) {

@@ -1,12 +1,13 @@
 // Flink-dialect SQL: text to tree to bound plan. Pure functions, no I/O.
 export type * from './ast.ts'
 export { type BindOptions, bindScript, bindStatement } from './bind.ts'
+export { bindCondition, bindSelectList } from './bind-fields.ts'
 export { functionNames } from './bind-show.ts'
 export { applyStatement, Catalog, type CatalogEntry, type FunctionDef, type ViewDef } from './catalog.ts'
 export { type Completion, type CompletionCatalog, completions } from './completions.ts'
 export { sqlErrors } from './errors.ts'
 export { explainExpr, explainNode, explainPlan } from './explain.ts'
-export { isStable, stableText } from './expr.ts'
+export { columnsOf, isStable, mapColumns, stableText } from './expr.ts'
 export * from './functions/index.ts'
 export { readLeaves } from './optimize-leaves.ts'
 export {

@@ -5,11 +5,12 @@
 //   2. A tree has at most TREE_LEVELS_MAX levels, so that whoever walks it by recursion is safe, too.
 //   3. Only StreamErrors are thrown, each with its place in the text.
 import { isStreamError, type StreamError } from '../base/index.ts'
-import type { Expression, Span, Statement } from './ast.ts'
+import type { Expression, SelectItem, Span, Statement } from './ast.ts'
 import { Cursor } from './cursor.ts'
 import { sqlErrors } from './errors.ts'
 import { lex, type Token } from './lexer.ts'
 import { parseExpression as expressionAt } from './parseExpressions.ts'
+import { selectItem } from './parseQueries.ts'
 import { parseStatementAt } from './parseStatements.ts'
 import { parseType as typeAt } from './parseTypes.ts'
 
@@ -57,6 +58,11 @@ export function parseScriptTolerant(text: string): { statements: Statement[]; er
 
 export function parseExpression(text: string): Expression {
   return whole(text, tokensOf(text), (p) => expressionAt(p))
+}
+
+/** What stands between SELECT and FROM. */
+export function parseSelectItems(text: string): SelectItem[] {
+  return whole(text, tokensOf(text), (p) => p.list(() => selectItem(p)))
 }
 
 /** A type with its NOT NULL, as 'ROW<a INT NOT NULL>'. */

@@ -157,7 +157,7 @@ function select(p: Cursor): Query {
   return { ...query, span: p.from(start) }
 }
 
-function selectItem(p: Cursor): SelectItem {
+export function selectItem(p: Cursor): SelectItem {
   const { start } = p.token
   const expression = starOrExpression(p)
   const hasAlias = p.accept('AS') || (expression.type !== 'star' && p.atName())

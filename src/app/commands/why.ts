@@ -1,14 +1,9 @@
 // millrace why: the verdict in one sentence, then the facts, then the next step.
 import type { QueryWhy, WhyNode, WhySource } from '../../serve/contract.ts'
 import { getJson, type Target } from '../client.ts'
-import { plainText, tableText, timeText } from '../output.ts'
+import { durationText, plainText, tableText, timeText } from '../output.ts'
 
 const WINDOWS_SHOWN = 8
-
-function durationText(ms: number): string {
-  const seconds = Math.round(ms / 100) / 10
-  return seconds < 120 ? `${seconds} s` : seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`
-}
 
 const rowText = (columns: readonly string[], row: readonly unknown[]): string =>
   plainText(row.map((value, i) => `${columns[i] ?? i}=${JSON.stringify(value)}`).join(' '))

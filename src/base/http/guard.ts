@@ -9,7 +9,7 @@
 // A token that is sent is always checked, also where none is needed.
 import { isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
-import type { Role, TokenStore } from '../auth.ts'
+import type { Role, TokenInfo, TokenStore } from '../auth.ts'
 import { httpErrors } from './errors.ts'
 
 /** What a route asks for: a role, or nothing. admin has all; a writer may not read, and a reader may not write. */
@@ -65,17 +65,21 @@ export function makeGuard({ hostNames, origins, isTokenNeeded, tokens }: GuardOp
     return undefined
   }
 
-  /** @throws StreamError HTTP_TOKEN_MISSING, HTTP_TOKEN_INVALID, HTTP_ROLE_FORBIDDEN */
-  function checkToken(request: FastifyRequest, needed: RouteRole): void {
-    if (needed === 'public') return
+  /**
+   * @returns who the token speaks for; undefined where none is needed
+   * @throws StreamError HTTP_TOKEN_MISSING, HTTP_TOKEN_INVALID, HTTP_ROLE_FORBIDDEN
+   */
+  function checkToken(request: FastifyRequest, needed: RouteRole): TokenInfo | undefined {
+    if (needed === 'public') return undefined
     const token = tokenOf(request)
     if (token === undefined) {
       if (isTokenNeeded) throw httpErrors('HTTP_TOKEN_MISSING', {})
-      return
+      return undefined
     }
     const info = tokens?.verify(token)
     if (!info) throw httpErrors('HTTP_TOKEN_INVALID', {})
     if (info.role !== 'admin' && info.role !== needed) throw httpErrors('HTTP_ROLE_FORBIDDEN', { role: info.role, needed })
+    return info
   }
 
   return { checkHost, checkOrigin, checkToken }

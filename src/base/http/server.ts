@@ -9,7 +9,7 @@ import type { Socket } from 'node:net'
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram } from 'prom-client'
-import type { TokenStore } from '../auth.ts'
+import type { TokenInfo, TokenStore } from '../auth.ts'
 import { isStreamError, type StreamError } from '../errors.ts'
 import { metrics } from '../metrics.ts'
 import { httpErrors } from './errors.ts'
@@ -26,6 +26,10 @@ declare module 'fastify' {
     /** One sentence for openapi.json. */
     summary?: string
     description?: string
+  }
+  interface FastifyRequest {
+    /** Who the request's token speaks for; undefined where none is needed. */
+    caller?: TokenInfo
   }
   interface FastifyInstance {
     /** All routes so far, for openapi.json. */
@@ -198,6 +202,8 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
       this.websocketServer.close(() => done())
     },
   })
+  // Also what is not set yet must be a member of the request's class.
+  app.decorateRequest('caller', undefined)
   app.decorate('routeList', [])
   app.addHook('onRoute', (route) => {
     if (route.method === 'HEAD' || route.config?.isHidden) return
@@ -260,7 +266,7 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
           .header('access-control-max-age', '600')
           .send()
     }
-    guard.checkToken(request, roleOf(request.method, request.routeOptions.config?.role))
+    request.caller = guard.checkToken(request, roleOf(request.method, request.routeOptions.config?.role))
   })
   app.addHook('onResponse', async (request, reply) => {
     const labels = { method: request.method, route: request.routeOptions.url ?? 'unknown', status: String(reply.statusCode) }

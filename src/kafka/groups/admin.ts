@@ -1,0 +1,106 @@
+// Consumer groups for people: what the HTTP API shows and changes, without the protocol's messages.
+//
+// Invariant: what a person changes of a group is refused while it has members, as Kafka's own tools refuse it.
+import { type Broker, LEADER_EPOCH } from '../broker.ts'
+import { kafkaErrors } from '../errors.ts'
+import { array, codecs, int16, int32, string } from '../schema.ts'
+import { WireReader } from '../wire.ts'
+import type { Groups } from './coordinator.ts'
+
+export interface GroupPlace {
+  topic: string
+  partition: number
+}
+
+/** The head of what a leader assigns to a member; user data follows. Source: Kafka's ConsumerProtocolAssignment. */
+const assignmentCodec = codecs(
+  { version: int16(), assigned: array('0+', { topic: string(), partitions: array('0+', int32()) }) },
+  Number.POSITIVE_INFINITY,
+)(0)
+
+export class GroupAdmin {
+  /** Where Kafka clients connect. */
+  readonly port: number
+  private readonly broker: Broker
+  private readonly groups: Groups
+
+  constructor(broker: Broker, groups: Groups, port: number) {
+    this.broker = broker
+    this.groups = groups
+    this.port = port
+  }
+
+  list() {
+    return this.groups.list().map(({ groupId: id, groupState: state, groupType: type, protocolType }) => {
+      const memberCount = this.groups.classic(id)?.members.size ?? this.groups.consumer(id)?.members.size ?? 0
+      return { id, state, type, protocolType, memberCount }
+    })
+  }
+
+  members(id: string) {
+    const classic = this.groups.classic(id)
+    if (classic) {
+      return [...classic.members.values()].map(({ id: memberId, instanceId, clientId, clientHost, assignment }) => {
+        // While it rebalances, what was assigned does not hold.
+        const assigned = classic.state === 'Stable' && classic.protocolType === 'consumer' ? placesOf(assignment) : []
+        return { id: memberId, instanceId, clientId, host: clientHost, assigned }
+      })
+    }
+    return [...(this.groups.consumer(id)?.members.values() ?? [])].map(({ id: memberId, instanceId, clientId, clientHost, assigned }) => ({
+      id: memberId,
+      instanceId,
+      clientId,
+      host: clientHost,
+      assigned: [...assigned].flatMap(([topicId, partitions]) => {
+        const topic = this.broker.topic(null, topicId)?.name
+        return topic === undefined ? [] : [...partitions].map((partition) => ({ topic, partition }))
+      }),
+    }))
+  }
+
+  offsets(id: string) {
+    return [...this.groups.offsets.of(id)].map(({ topic, partition, committed: { offset, metadata, commitMs } }) => ({
+      topic,
+      partition,
+      offset,
+      metadata,
+      committedMs: commitMs,
+    }))
+  }
+
+  /** @throws StreamError KAFKA_GROUP_ACTIVE; the log's errors */
+  async commit(id: string, offsets: readonly (GroupPlace & { offset: number })[]): Promise<void> {
+    this.refuseActive(id)
+    const committed = { leaderEpoch: LEADER_EPOCH, metadata: '', commitMs: this.broker.now() }
+    await this.groups.commit(
+      id,
+      offsets.map(({ topic, partition, offset }) => ({ topic, partition, committed: { ...committed, offset } })),
+    )
+  }
+
+  /** @throws StreamError KAFKA_GROUP_ACTIVE, KAFKA_GROUP_NOT_FOUND; the log's errors */
+  async delete(id: string): Promise<void> {
+    this.refuseActive(id)
+    if (!this.list().some((group) => group.id === id)) throw kafkaErrors('KAFKA_GROUP_NOT_FOUND', { group: id })
+    await this.groups.delete(id)
+  }
+
+  forgetTopic(topic: string): Promise<void> {
+    return this.groups.offsets.deleteTopic(topic)
+  }
+
+  private refuseActive(id: string): void {
+    const memberCount = this.list().find((group) => group.id === id)?.memberCount ?? 0
+    if (memberCount > 0) throw kafkaErrors('KAFKA_GROUP_ACTIVE', { group: id, memberCount })
+  }
+}
+
+/** What a leader has assigned; nothing where the bytes are another client's own format. */
+function placesOf(assignment: Uint8Array): GroupPlace[] {
+  try {
+    const { assigned } = assignmentCodec.decode(new WireReader(assignment))
+    return assigned.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
+  } catch {
+    return []
+  }
+}
