@@ -10,9 +10,21 @@ export interface TopicConfig {
   'retention.bytes': number
   'segment.bytes': number
   'segment.ms': number
-  /** `compact` keeps every record until compaction is there: it only switches retention off. */
-  'cleanup.policy': 'delete' | 'compact'
+  /** `compact` keeps the newest record of each key: see compaction.ts. */
+  'cleanup.policy': 'delete' | 'compact' | 'compact,delete'
   'max.message.bytes': number
+  /** LogAppendTime: the log's clock stands in for the producer's. */
+  'message.timestamp.type': 'CreateTime' | 'LogAppendTime'
+  /** How far the timestamp of a foreign record may be from the log's clock. */
+  'message.timestamp.before.max.ms': number
+  'message.timestamp.after.max.ms': number
+  /** How long a deletion stays readable after older records of its key are gone. */
+  'delete.retention.ms': number
+  /** A record is not compacted away before this age, and compaction does not wait longer than that one. */
+  'min.compaction.lag.ms': number
+  'max.compaction.lag.ms': number
+  /** Compaction begins when this share of the bytes was not compacted yet. */
+  'min.cleanable.dirty.ratio': number
 }
 export interface TopicInfo {
   name: string
@@ -47,6 +59,8 @@ export interface AppendResult {
   /** Offsets of the first and last record of the batch. */
   first: number
   last: number
+  /** The time that the log gave the batch, epoch ms; absent where the producer's counts. */
+  logAppendTimeMs?: number
 }
 
 /** A record as read back. */
@@ -63,6 +77,10 @@ export interface LogLimits {
   pendingBytesMax: number
   /** Pause between looks for segments that retention lets go. */
   retentionCheckMs: number
+  /** Pause between looks for partitions that need compaction. */
+  compactionCheckMs: number
+  /** Keys that one compaction keeps in memory, 24 to 64 bytes each; a partition with more is compacted in several rounds. */
+  compactionKeysMax: number
 }
 
 export interface LogOptions {
@@ -212,6 +230,8 @@ export interface Log {
   deleteRecords(topic: string, partition: number, beforeOffset: number): Promise<number>
   /** Deletes what retention lets go, now. Returns the bytes. */
   enforceRetention(): Promise<number>
+  /** Compacts what is due in compacted topics, now. Returns the bytes that this freed. */
+  compact(): Promise<number>
   stats(): LogStats
   /** Writes what is pending, makes it durable, and lets the data folder go. */
   close(): Promise<void>

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { compressionsAlgorithms } from '@platformatic/kafka'
 import fc from 'fast-check'
+import { compress } from './compress.ts'
 import { decompress } from './decompress.ts'
 
 const BYTES_MAX = 512 * 1024
@@ -63,4 +64,24 @@ test('damaged bytes are an error or other bytes, never more than the limit', () 
 test('a bomb is an error', () => {
   const bomb = Buffer.alloc(4 * BYTES_MAX)
   for (const [codec, compress] of codecs) assert.throws(() => decompress(compress(bomb), codec, BYTES_MAX), `codec ${codec}`)
+})
+
+test('what we compress is read back by us and by another implementation', () => {
+  const others: [codec: number, decompress: (bytes: Uint8Array) => Uint8Array][] = [
+    [1, (bytes) => gunzipSync(bytes)],
+    [2, (bytes) => snappy.decompressSync(Buffer.from(bytes))],
+    [3, (bytes) => lz4.decompressSync(Buffer.from(bytes))],
+    [4, (bytes) => zstdDecompressSync(bytes)],
+  ]
+  fc.assert(
+    fc.property(repetitive, (plain) => {
+      for (const [codec, other] of others) {
+        const compressed = compress(plain, codec)
+        assert.deepEqual(Buffer.from(decompress(compressed, codec, BYTES_MAX)), plain, `codec ${codec}`)
+        if (plain.length > 0) assert.deepEqual(Buffer.from(other(compressed)), plain, `another's codec ${codec}`)
+      }
+    }),
+  )
+  const compressible = Buffer.from('{"user":"ana","page":"/home"}\n'.repeat(5_000))
+  for (const [codec] of others) assert.ok(compress(compressible, codec).length < compressible.length / 10, `codec ${codec}`)
 })

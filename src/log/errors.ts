@@ -23,6 +23,17 @@ const specs = {
     message: (p) => `record batch of ${p.sizeBytes} bytes is over the limit of ${p.limitBytes} bytes of topic "${p.topic}"`,
     hint: () => "Send smaller batches, or raise the topic's max.message.bytes.",
   }),
+  LOG_KEY_MISSING: spec<{ topic: string; index: number }>({
+    ...badBatch,
+    message: (p) => `record ${p.index} of the batch has no key, and topic "${p.topic}" is compacted`,
+    hint: () => "Give each record a key, or set the topic's cleanup.policy to delete.",
+  }),
+  LOG_TIMESTAMP_INVALID: spec<{ topic: string; index: number; timestampMs: number; earliestMs: number; latestMs: number }>({
+    ...badBatch,
+    message: (p) =>
+      `record ${p.index} of the batch has the timestamp ${p.timestampMs}, topic "${p.topic}" takes ${p.earliestMs} to ${p.latestMs}`,
+    hint: () => "Correct the producer's clock, or change the topic's message.timestamp.before.max.ms or message.timestamp.after.max.ms.",
+  }),
   LOG_COMPRESSION_UNSUPPORTED: spec<{ codec: string }>({
     ...badBatch,
     message: (p) => `record batch is compressed with ${p.codec}, which is not supported`,

@@ -274,3 +274,62 @@ test('a data folder without the right to write is a typed error', async () => {
   const output = await outputOf(runNode(['--input-type=module-typescript', '-e', script]))
   assert.deepEqual(output.trim().split('\n'), ['DATA_FOLDER_NOT_WRITABLE', 'DATA_FOLDER_NOT_WRITABLE'])
 })
+
+test('LogAppendTime: the log writes its clock into the batch, under its CRC, and readers see it', async () => {
+  let nowMs = 5_000
+  const log = await openLog({ folder: newFolder(), clock: () => nowMs })
+  await log.createTopic('t', { 'message.timestamp.type': 'LogAppendTime' })
+  const { logAppendTimeMs } = await log.append('t', 0, makeBatch(['a', 'b'], 77), { isForeign: true })
+  assert.equal(logAppendTimeMs, 5_000)
+  nowMs = 6_000
+  await log.append('t', 0, makeBatch(['c'], 1))
+  assert.deepEqual(
+    (await log.readMessages('t')).map(({ timestampMs }) => timestampMs),
+    [5_000, 5_000, 6_000],
+  )
+  assert.deepEqual((await log.readMessages('t', { fromTimeMs: 5_001 })).map(textOf), ['c'])
+  await log.alterTopic('t', { 'message.timestamp.type': 'CreateTime' })
+  assert.equal((await log.append('t', 0, makeBatch(['d'], 7))).logAppendTimeMs, undefined)
+  assert.equal((await log.readMessages('t')).at(-1)?.timestampMs, 7)
+  await log.close()
+})
+
+test('timestamps of foreign records must be near the clock, as far as the topic says', async () => {
+  const log = await openLog({ folder: newFolder(), clock: () => 10_000_000 })
+  await log.createTopic('t', { 'message.timestamp.before.max.ms': 1_000 })
+  const send = (timestampMs: number) => log.append('t', 0, makeBatch(['x'], timestampMs), { isForeign: true })
+  await assert.rejects(send(10_000_000 - 1_001), { code: 'LOG_TIMESTAMP_INVALID' })
+  await assert.rejects(send(10_000_000 + 3_600_001), { code: 'LOG_TIMESTAMP_INVALID' })
+  for (const good of [10_000_000 - 1_000, 10_000_000 + 3_600_000, -1]) await send(good)
+  assert.equal(log.topic('t')?.partitions[0].endOffset, 3)
+  await log.close()
+})
+
+test('compaction runs in its own thread while appends and readers go on', async () => {
+  const folder = newFolder()
+  const log = await openLog({ folder, durability: 'os' })
+  await log.createTopic('t', { 'cleanup.policy': 'compact', 'segment.bytes': 64 * 1024, 'min.cleanable.dirty.ratio': 0.1 })
+  const keyed = (i: number) => ({ ...record(`${i}`.padEnd(500), Date.now()), key: new TextEncoder().encode(`k${i % 50}`) })
+  const rows = (from: number) => Array.from({ length: 20 }, (_, i) => keyed(from + i))
+  for (let i = 0; i < 2_000; i += 20) await log.appendRecords('t', 0, rows(i))
+  const before = log.stats().sizeBytes
+  let isDone = false
+  const compacting = log.compact().finally(() => (isDone = true))
+  let next = 2_000
+  while (!isDone) {
+    await log.appendRecords('t', 0, rows(next))
+    next += 20
+    assert.equal(textOf((await log.readMessages('t', { limit: 1 }))[0])?.trim(), `${next - 1}`)
+  }
+  assert.ok((await compacting) > before / 2, `${await compacting} of ${before} bytes`)
+  const newest = new Map(
+    (await log.readMessages('t', { fromOffset: 0, limit: 100_000 })).map((one) => [Buffer.from(one.key!).toString(), textOf(one)?.trim()]),
+  )
+  await log.compact()
+  for (let i = next - 50; i < next; i++) assert.equal(newest.get(Buffer.from(keyed(i).key).toString()), `${i}`)
+  await log.close()
+  const reopened = await openLog({ folder })
+  assert.deepEqual(reopened.stats().recovery, [])
+  assert.equal(await reopened.compact(), 0, 'what was compacted is remembered')
+  await reopened.close()
+})

@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import { realpathSync } from 'node:fs'
 import { isMarkedAsUntransferable, Worker } from 'node:worker_threads'
 import { browse } from './browse.ts'
+import { Cleaner } from './cleaner.ts'
 import type {
   AppendOptions,
   AppendResult,
@@ -33,7 +34,12 @@ import { PartitionState } from './partitionState.ts'
 import { BATCH_HEADER_BYTES, BatchBuilder, encodeHeaders, noHeaders, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
 import type { CallName, Calls, FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
 
-const defaultLimits: LogLimits = { pendingBytesMax: 64 * 1024 * 1024, retentionCheckMs: 30_000 }
+const defaultLimits: LogLimits = {
+  pendingBytesMax: 64 * 1024 * 1024,
+  retentionCheckMs: 30_000,
+  compactionCheckMs: 15_000,
+  compactionKeysMax: 2_000_000,
+}
 const MESSAGES_IN_FLIGHT_MAX = 2
 const SYNCS_KEPT = 1024
 
@@ -92,6 +98,7 @@ class WriterLog implements LocalLog {
   private readonly recovery: RecoveryReport[]
   private readonly known = new Map<string, KnownTopic>()
   private readonly retentionTimer: NodeJS.Timeout
+  private readonly cleaner: Cleaner
   private queue = emptyQueue()
   /** Append messages on their way, oldest first. */
   private inFlight: Waiting[][] = []
@@ -132,6 +139,7 @@ class WriterLog implements LocalLog {
     worker.unref()
     this.retentionTimer = setInterval(() => this.enforceRetention().catch(() => {}), limits.retentionCheckMs)
     this.retentionTimer.unref()
+    this.cleaner = new Cleaner((name, ...args) => this.call(name, ...args), limits)
   }
 
   async createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
@@ -225,6 +233,10 @@ class WriterLog implements LocalLog {
     return this.call('enforceRetention')
   }
 
+  async compact(): Promise<number> {
+    return this.cleaner.run()
+  }
+
   stats(): LogStats {
     const syncs = this.syncsMs.toSorted((a, b) => a - b)
     const quantile = (q: number) => syncs[Math.min(syncs.length - 1, Math.floor(syncs.length * q))] ?? 0
@@ -251,6 +263,7 @@ class WriterLog implements LocalLog {
   private async shutDown(): Promise<void> {
     clearInterval(this.retentionTimer)
     try {
+      await this.cleaner.stop()
       if (!this.stopped) {
         while (this.queue.waiting.length > 0) this.post()
         const ended = new Promise((resolve) => this.worker.once('exit', resolve))
@@ -340,7 +353,7 @@ class WriterLog implements LocalLog {
     }
     let i = 0
     for (const waiting of this.inFlight.splice(0, messageCount).flat()) {
-      const [first, last] = [offsets[i++], offsets[i++]]
+      const [first, last, timeMs] = [offsets[i++], offsets[i++], offsets[i++]]
       this.pendingBytes -= waiting.sizeBytes
       if (Number.isNaN(first)) {
         const error = reviveLogError(errors[last])
@@ -352,7 +365,8 @@ class WriterLog implements LocalLog {
       this.appendedRecords += waiting.recordCount
       logMetrics.appendedBytes.inc({ topic: waiting.topic }, waiting.sizeBytes)
       logMetrics.appendedRecords.inc({ topic: waiting.topic }, waiting.recordCount)
-      waiting.resolve({ partition: waiting.partition, first, last })
+      const { partition } = waiting
+      waiting.resolve(Number.isNaN(timeMs) ? { partition, first, last } : { partition, first, last, logAppendTimeMs: timeMs })
     }
     logMetrics.pendingBytes.set(this.pendingBytes)
   }

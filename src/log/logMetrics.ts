@@ -43,4 +43,11 @@ export const logMetrics = {
     registers,
   }),
   damages: new Counter({ name: 'millrace_log_damages_total', help: 'Damaged segments found when the log was opened.', registers }),
+  compactions: new Counter({
+    name: 'millrace_log_compactions_total',
+    help: 'Compactions of partitions, by result: done, or an error code.',
+    labelNames: ['result'],
+    registers,
+  }),
+  compactedRecords: new Counter({ name: 'millrace_log_compacted_records_total', help: 'Records that compaction removed.', registers }),
 }

@@ -13,26 +13,47 @@
 //      after a failure the kernel may call lost pages clean, and a second sync would confirm nothing.
 //   2. Readers are shown durable bytes only. Neither they nor their offsets ever change.
 //   3. The active segment is the last one. A segment is sealed, with all its bytes and its index durable, before the next is made.
-//   4. Offsets have no gaps. Retention takes whole sealed segments, oldest first, each unlinked durably before the next.
+//   4. Offsets have no gaps but those that compaction leaves. Retention takes whole sealed segments, oldest first, each unlinked durably
+//      before the next.
+//   5. Compaction replaces sealed segments by one with its own name: it is durable, with its index, before it is named, and named durably
+//      before those that it replaces are unlinked. A start that finds both takes the new one.
 import type { StreamError } from '../base/index.ts'
-import type { Durability, ProducerInfo, RecoveryReport, TopicConfig } from './contract.ts'
+import { COMPACTING_SUFFIX, type CompactedSegment, type CompactionJob, type CompactionOutcome } from './compaction.ts'
+import { CompactionProgress } from './compactionProgress.ts'
+import type { Durability, ProducerInfo, RecoveryReport, TopicConfig, TopicDescriptor } from './contract.ts'
+import { crc32c } from './crc32c.ts'
 import { type Disk, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, writeError } from './errors.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } from './partitionState.ts'
 import { Producers } from './producers.ts'
 import {
   ATTRIBUTES_AT,
+  BATCH_HEADER_BYTES,
+  batchHeaderOf,
+  CRC_AT,
   LAST_OFFSET_DELTA_AT,
   LEADER_EPOCH_AT,
+  LOG_APPEND_TIME_FLAG,
+  MAX_TIMESTAMP_AT,
   RECORD_COUNT_AT,
+  readInt16,
   readInt32,
   verifyBatch,
+  writeInt16,
   writeInt32,
   writeInt64,
 } from './recordBatch.ts'
 import { RecordIndex, validateBatch } from './recordIndex.ts'
 import { type Cut, openSealed, type SealedSegment, Segment } from './segment.ts'
-import { indexPath, listSegments, logPath } from './segmentIndex.ts'
+import {
+  indexPath,
+  listAllSegmentFiles,
+  listSegmentFiles,
+  logPath,
+  SEGMENT_INDEX_NAME,
+  type SegmentFile,
+  segmentName,
+} from './segmentIndex.ts'
 
 /** For looking at foreign batches; what it points to is let go with the next one. */
 const scratch = new RecordIndex()
@@ -45,6 +66,8 @@ export class Append {
   first = -1
   last = -1
   error: StreamError | undefined
+  /** The time that the log gave it; NaN where the producer's counts. */
+  logAppendTimeMs = Number.NaN
   /** Takes back what `Producers` noted. */
   undo: (() => void) | undefined
 
@@ -84,6 +107,7 @@ export class Partition {
   private durableOffset = 0
   private durablePosition = 0
   private readonly producers: Producers
+  private readonly compaction = new CompactionProgress()
   /** Bytes appended since the producers were saved. */
   private unsavedBytes = 0
   /** Written and not yet synced. */
@@ -144,7 +168,7 @@ export class Partition {
       let segment = this.openActive(nowMs)
       let { nextOffset } = segment
       for (const append of appends) {
-        append.error = this.check(append)
+        append.error = this.check(append, nowMs)
         const sent = append.error ?? this.sentBefore(append)
         if (sent === undefined) {
           if (this.mustRoll(segment, groupBytes, append.bytes.length, nowMs)) {
@@ -154,6 +178,7 @@ export class Partition {
             this.roll()
             segment = this.openActive(nowMs)
           }
+          if (this.config['message.timestamp.type'] === 'LogAppendTime') setAppendTime(append, nowMs)
           setOffsets(append, nextOffset)
           append.undo = this.producers.note(append.bytes, nowMs)
           nextOffset = append.last + 1
@@ -202,7 +227,7 @@ export class Partition {
     this.producers.forgetOld(nowMs)
     if (this.failed) return 0
     this.retryAborted()
-    const isKept = this.config['cleanup.policy'] !== 'delete'
+    const isKept = this.config['cleanup.policy'] === 'compact'
     const retentionMs = isKept ? -1 : this.config['retention.ms']
     const retentionBytes = isKept ? -1 : this.config['retention.bytes']
     const isOld = (segment: { maxTimestampMs: number }) => retentionMs >= 0 && nowMs - segment.maxTimestampMs > retentionMs
@@ -226,7 +251,7 @@ export class Partition {
       this.startOffset = Math.max(this.startOffset, oldest.nextOffset)
       // Published first: a reader that finds the file gone knows why. One that has it open reads it to its end.
       this.publish(PARTITION_OPEN)
-      this.deleteFiles(oldest.baseOffset)
+      this.deleteFiles([oldest.file])
       this.sealed.shift()
       this.sealedBytes -= oldest.sizeBytes
       freedBytes += oldest.sizeBytes
@@ -236,6 +261,65 @@ export class Partition {
       this.producers.forgetBefore(this.startOffset)
     }
     return freedBytes
+  }
+
+  /** What compaction has to do here now, if anything. */
+  compactionJob(topic: TopicDescriptor, nowMs: number, keysMax: number): CompactionJob | undefined {
+    if (!this.isCompacted || this.failed) return undefined
+    const { active, compaction, config, options, startOffset } = this
+    if (active && active.sizeBytes > 0 && this.unsynced.length === 0 && nowMs - (active.firstAppendMs ?? nowMs) >= this.segmentMs) {
+      ignoreFailure(() => {
+        this.roll()
+        this.openActive(nowMs)
+      })
+    }
+    // The last file stays as it is: its name is what remembers the next offset.
+    const sealed = this.active ? this.sealed : this.sealed.slice(0, -1)
+    const sources = compaction.due(this.disk, this.folder, sealed, config, nowMs)
+    if (!sources) return undefined
+    return {
+      topic,
+      partition: options.partition,
+      sources: sources.map(({ file, nextOffset, sizeBytes }) => ({ file, nextOffset, sizeBytes })),
+      startOffset,
+      firstDirtyOffset: compaction.firstDirtyOffset,
+      horizonMs: compaction.horizonMs,
+      limitOffset: sources.at(-1)!.nextOffset,
+      producers: this.producers.lastOffsets(),
+      nowMs,
+      deleteRetentionMs: config['delete.retention.ms'],
+      segmentBytes: config['segment.bytes'],
+      keysMax,
+    }
+  }
+
+  /**
+   * Puts a compacted segment in the place of its sources. Returns the bytes that this freed; undefined if retention took a source
+   * meanwhile: the compacted segment is then thrown away.
+   */
+  replaceSegments({ file, sources, sizeBytes, maxTimestampMs }: CompactedSegment): number | undefined {
+    const { disk, folder, sealed } = this
+    const paths = [indexPath(folder, file), logPath(folder, file)]
+    const at = sealed.findIndex((one) => segmentName(one.file) === segmentName(sources[0]))
+    if (at < 0 || !sources.every((source, i) => sealed[at + i] && segmentName(sealed[at + i].file) === segmentName(source))) {
+      for (const path of paths) ignoreFailure(() => disk.unlink(path + COMPACTING_SUFFIX))
+      return undefined
+    }
+    // The index first: who finds the log finds its index too.
+    for (const path of paths) disk.rename(path + COMPACTING_SUFFIX, path)
+    const nextOffset = sealed[at + sources.length - 1].nextOffset
+    const replaced = sealed.splice(at, sources.length, { file, sizeBytes, nextOffset, maxTimestampMs })
+    const freedBytes = replaced.reduce((sum, one) => sum + one.sizeBytes, 0) - sizeBytes
+    this.sealedBytes -= freedBytes
+    this.publish(PARTITION_OPEN)
+    // Should this fail, both stay until the next start, which takes the new one.
+    disk.syncFolder(folder)
+    this.deleteFiles(sources)
+    return freedBytes
+  }
+
+  finishCompaction(outcome: CompactionOutcome): void {
+    this.compaction.finish(this.disk, this.folder, outcome)
   }
 
   /** Makes everything durable, whatever the durability option, and closes the files. Readers keep what there is. */
@@ -258,13 +342,15 @@ export class Partition {
   private recover(nowMs: number): RecoveryReport[] {
     const { disk, folder } = this
     const reports: RecoveryReport[] = []
-    const bases = listSegments(disk, folder)
-    const lastBase = bases.at(-1)
-    if (lastBase === undefined) throw logErrors('LOG_METADATA_DAMAGED', { path: folder, reason: 'the partition has no segment' })
-    for (const [i, baseOffset] of bases.slice(0, -1).entries()) {
-      const { sealed, damage } = openSealed(disk, folder, baseOffset)
-      const nextBase = bases[i + 1]
-      if (damage) reports.push(this.report('damaged', logPath(folder, baseOffset), damage))
+    const files = listSegmentFiles(disk, folder)
+    const last = files.at(-1)
+    if (last === undefined) throw logErrors('LOG_METADATA_DAMAGED', { path: folder, reason: 'the partition has no segment' })
+    const lastBase = last.nextOffset ?? last.baseOffset
+    for (const [i, file] of files.entries()) {
+      if (i === files.length - 1 && last.nextOffset === undefined) break
+      const { sealed, damage } = openSealed(disk, folder, file)
+      const nextBase = files[i + 1]?.baseOffset ?? lastBase
+      if (damage) reports.push(this.report('damaged', logPath(folder, file), damage))
       else if (sealed.nextOffset !== nextBase) {
         const reason = `offsets ${sealed.nextOffset} to ${nextBase - 1} are missing`
         reports.push(this.report('damaged', folder, { reason, position: 0, offset: sealed.nextOffset }))
@@ -274,14 +360,23 @@ export class Partition {
     const { segment, cut } = Segment.open(disk, folder, lastBase, { synced: this.synced, nowMs })
     this.active = segment
     if (cut) reports.push(this.report(cut.missingBytes > 0 ? 'damaged' : 'cut', cut.path, cut))
+    const kept = new Set([...files.map(segmentName), segmentName(lastBase)])
+    disk.syncFolder(folder)
+    for (const file of listAllSegmentFiles(disk, folder)) {
+      // Replaced by a compacted one, whose name is durable now: only the unlinking is left.
+      if (!kept.has(segmentName(file))) ignoreMissing(() => disk.unlink(logPath(folder, file)))
+    }
     for (const name of disk.list(folder)) {
-      if (/^\d{20}\.index$/.test(name) && !bases.includes(Number(name.slice(0, 20)))) ignoreMissing(() => disk.unlink(`${folder}/${name}`))
+      const [, ofSegment] = SEGMENT_INDEX_NAME.exec(name) ?? []
+      const isStray = name.endsWith(COMPACTING_SUFFIX) || (ofSegment !== undefined && !kept.has(ofSegment))
+      if (isStray) ignoreMissing(() => disk.unlink(`${folder}/${name}`))
     }
     disk.syncFolder(folder)
     this.durableOffset = segment.nextOffset
-    this.startOffset = Math.min(Math.max(bases[0], this.options.startOffset ?? 0), this.durableOffset)
+    this.startOffset = Math.min(Math.max(files[0].baseOffset, this.options.startOffset ?? 0), this.durableOffset)
     this.durablePosition = segment.sizeBytes
     this.producers.load(this.startOffset, this.durableOffset, nowMs)
+    this.compaction.load(disk, folder)
     this.publish(PARTITION_OPEN)
     return reports
   }
@@ -292,17 +387,18 @@ export class Partition {
     return { topic, partition, path, kind, cutBytes, position, offset, reason }
   }
 
-  private check({ bytes, isForeign }: Append): StreamError | undefined {
+  private check({ bytes, isForeign }: Append, nowMs: number): StreamError | undefined {
     const limitBytes = this.config['max.message.bytes']
     if (bytes.length > limitBytes) {
       return logErrors('LOG_BATCH_TOO_LARGE', { topic: this.options.topic, sizeBytes: bytes.length, limitBytes })
     }
     try {
-      if (isForeign) {
+      const isControl = bytes.length >= BATCH_HEADER_BYTES && batchHeaderOf(bytes, 0).isControl
+      if (isForeign || (this.isCompacted && !isControl)) {
         if (validateBatch(bytes, scratch) > scratch.count) {
           return logErrors('LOG_BATCH_INVALID', { position: ATTRIBUTES_AT, reason: "control batches are the log's to write" })
         }
-        return undefined
+        return this.checkKeys() ?? (isForeign ? this.checkTimestamps(nowMs) : undefined)
       }
       // A damaged batch in the log would make recovery cut off everything behind it.
       const sizeBytes = verifyBatch(bytes, 0, bytes.length)
@@ -314,11 +410,41 @@ export class Partition {
     }
   }
 
+  /** Records in `scratch`: compaction would not know what to do with one that has no key. */
+  private checkKeys(): StreamError | undefined {
+    if (!this.isCompacted) return undefined
+    const row = scratch.keyStarts.subarray(0, scratch.count).findIndex((start) => start < 0)
+    return row < 0 ? undefined : logErrors('LOG_KEY_MISSING', { topic: this.options.topic, index: row })
+  }
+
+  private checkTimestamps(nowMs: number): StreamError | undefined {
+    const { config } = this
+    if (config['message.timestamp.type'] === 'LogAppendTime') return undefined
+    const earliestMs = nowMs - config['message.timestamp.before.max.ms']
+    const latestMs = nowMs + config['message.timestamp.after.max.ms']
+    for (let row = 0; row < scratch.count; row++) {
+      const timestampMs = scratch.timestampsMs[row]
+      // -1 is Kafka's "no timestamp".
+      if (timestampMs === -1 || (timestampMs >= earliestMs && timestampMs <= latestMs)) continue
+      return logErrors('LOG_TIMESTAMP_INVALID', { topic: this.options.topic, index: row, timestampMs, earliestMs, latestMs })
+    }
+    return undefined
+  }
+
+  /** After which age a segment is sealed: what grows cannot be compacted. */
+  private get segmentMs(): number {
+    return this.isCompacted ? Math.min(this.config['segment.ms'], this.config['max.compaction.lag.ms']) : this.config['segment.ms']
+  }
+
+  private get isCompacted(): boolean {
+    return this.config['cleanup.policy'] !== 'delete'
+  }
+
   private mustRoll(segment: Segment, groupBytes: number, appendBytes: number, nowMs: number): boolean {
     const sizeBytes = segment.sizeBytes + groupBytes
     if (sizeBytes === 0) return false
     if (sizeBytes + appendBytes > this.config['segment.bytes']) return true
-    return segment.firstAppendMs !== undefined && nowMs - segment.firstAppendMs >= this.config['segment.ms']
+    return segment.firstAppendMs !== undefined && nowMs - segment.firstAppendMs >= this.segmentMs
   }
 
   private writeGroup(segment: Segment, group: Append[], nowMs: number): void {
@@ -375,7 +501,7 @@ export class Partition {
     this.makeDurable(segment, true)
     segment.seal()
     const { baseOffset, sizeBytes, nextOffset, maxTimestampMs } = segment
-    this.addSealed({ baseOffset, sizeBytes, nextOffset, maxTimestampMs })
+    this.addSealed({ file: { baseOffset, generation: 0, nextOffset: undefined }, sizeBytes, nextOffset, maxTimestampMs })
     segment.close()
     this.active = undefined
   }
@@ -419,9 +545,11 @@ export class Partition {
     this.active = undefined
   }
 
-  private deleteFiles(baseOffset: number): void {
-    ignoreMissing(() => this.disk.unlink(logPath(this.folder, baseOffset)))
-    ignoreMissing(() => this.disk.unlink(indexPath(this.folder, baseOffset)))
+  private deleteFiles(files: readonly SegmentFile[]): void {
+    for (const file of files) {
+      ignoreMissing(() => this.disk.unlink(logPath(this.folder, file)))
+      ignoreMissing(() => this.disk.unlink(indexPath(this.folder, file)))
+    }
     this.disk.syncFolder(this.folder)
   }
 
@@ -433,7 +561,7 @@ export class Partition {
   private publish(status: number): void {
     const { startOffset, durableOffset: endOffset, durablePosition } = this
     const growing = this.active ?? this.failed
-    const activeBaseOffset = growing?.baseOffset ?? this.sealed.at(-1)?.baseOffset ?? 0
+    const activeBaseOffset = growing?.baseOffset ?? this.sealed.at(-1)?.file.baseOffset ?? 0
     const sizeBytes = this.sealedBytes + (growing ? durablePosition : 0)
     const lastStableOffset = Math.max(startOffset, Math.min(endOffset, this.producers.firstUnstableOffset))
     const { abortedCount } = this.producers
@@ -453,6 +581,15 @@ export class Partition {
 /** Takes back, newest first, what the producers of these appends are known for. */
 function undo(appends: readonly Append[]): void {
   for (const append of appends.toReversed()) append.undo?.()
+}
+
+/** The attribute and the time are under the batch's CRC; the records' own times stay, and no longer count. */
+function setAppendTime(append: Append, nowMs: number): void {
+  const { bytes } = append
+  writeInt16(bytes, ATTRIBUTES_AT, readInt16(bytes, ATTRIBUTES_AT) | LOG_APPEND_TIME_FLAG)
+  writeInt64(bytes, MAX_TIMESTAMP_AT, nowMs)
+  writeInt32(bytes, CRC_AT, crc32c(bytes.subarray(ATTRIBUTES_AT)))
+  append.logAppendTimeMs = nowMs
 }
 
 function setOffsets(append: Append, first: number): void {

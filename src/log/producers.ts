@@ -34,7 +34,7 @@ import {
   readInt64,
   TRANSACTIONAL_FLAG,
 } from './recordBatch.ts'
-import { listSegments, logPath, readIndex, segmentName } from './segmentIndex.ts'
+import { listSegmentFiles, logPath, readIndex, segmentName } from './segmentIndex.ts'
 
 const BATCHES_KEPT = 5
 const SEQUENCE_MAX = 2 ** 31 - 1
@@ -178,6 +178,11 @@ export class Producers {
     }))
   }
 
+  /** By id, the last offset of the newest batch. Compaction keeps these batches, without their records, so that invariant 2 holds. */
+  lastOffsets(): [producerId: number, lastOffset: number][] {
+    return [...this.byId].map(([producerId, { batches }]) => [producerId, batches.at(-1)?.lastOffset ?? -1])
+  }
+
   forgetOld(nowMs: number): void {
     for (const [producerId, { lastMs, openOffset }] of this.byId) {
       if (nowMs - lastMs > FORGET_MS && openOffset === undefined) this.byId.delete(producerId)
@@ -268,11 +273,11 @@ function readSnapshot(disk: Disk, path: string): Snapshot | undefined {
 
 /** Shows the header (of a marker, all) of each batch in `[fromOffset … endOffset)`. What cannot be read is left out: recovery has reported it. */
 function scanHeaders(disk: Disk, folder: string, fromOffset: number, endOffset: number, visit: (header: Uint8Array) => void): void {
-  const bases = listSegments(disk, folder)
-  for (const [i, baseOffset] of bases.entries()) {
-    if (baseOffset >= endOffset || (bases[i + 1] ?? Number.POSITIVE_INFINITY) <= fromOffset) continue
-    const skipped = readIndex(disk, folder, baseOffset).chunks.findLast((chunk) => chunk.nextOffset <= fromOffset)
-    const file = disk.open(logPath(folder, baseOffset), 'read')
+  const segments = listSegmentFiles(disk, folder)
+  for (const [i, segment] of segments.entries()) {
+    if (segment.baseOffset >= endOffset || (segments[i + 1]?.baseOffset ?? Number.POSITIVE_INFINITY) <= fromOffset) continue
+    const skipped = readIndex(disk, folder, segment).chunks.findLast((chunk) => chunk.nextOffset <= fromOffset)
+    const file = disk.open(logPath(folder, segment), 'read')
     try {
       const window = new Uint8Array(SCAN_BYTES)
       let windowAt = 0

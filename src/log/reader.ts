@@ -1,12 +1,14 @@
 // Reading a partition from any thread: from the files, up to what the writer has published.
 //
 // Invariants
-//   1. Only whole batches that are durable are returned, in order, without a gap; a buffer is new for each read and never touched again.
+//   1. Only whole batches that are durable are returned, in order; a gap between them is one that compaction left. A buffer is new for each
+//      read and never touched again.
 //   2. Bytes are checked before they are returned: a sealed segment by the checksums of its chunks, which cover every byte; the active
 //      one by each batch's CRC, and that offsets go on without a gap. What does not fit is LOG_SEGMENT_DAMAGED, and nothing of it is returned.
 //   3. With `read_committed` nothing at or behind the last stable offset is returned, and in what is returned the batches of aborted
 //      transactions are marked as control batches, whose records nobody sees.
-//   4. The open file is the pin: retention may unlink the segment that is being read, its bytes stay until the reader has moved on.
+//   4. The open file is the pin: retention and compaction may unlink the segment that is being read, its bytes stay until the reader has
+//      moved on. A compacted segment has a name of its own, so a log and an index that were opened by one name always belong together.
 import { AbortedReader, type AbortedTransaction } from './abortedIndex.ts'
 import type { Isolation, PartitionDescriptor, PartitionReader, ReadResult, TopicDescriptor } from './contract.ts'
 import { crc32c } from './crc32c.ts'
@@ -28,7 +30,7 @@ import {
   verifyBatch,
 } from './recordBatch.ts'
 import { indexBatch, RecordIndex } from './recordIndex.ts'
-import { type Chunk, listSegments, logPath, readIndex, type SegmentIndex } from './segmentIndex.ts'
+import { type Chunk, listSegmentFiles, logPath, readIndex, type SegmentFile, type SegmentIndex } from './segmentIndex.ts'
 
 /** Where a record is that was looked for by time. */
 export interface RecordPlace {
@@ -37,9 +39,12 @@ export interface RecordPlace {
 }
 
 const READ_BYTES_DEFAULT = 1024 * 1024
+/** A listed segment may be gone when it is opened, because compaction has replaced it: so often the folder is looked at again. */
+const OPEN_TRIES_MAX = 20
 
 /** The segment being read. */
 interface OpenSegment {
+  source: SegmentFile
   baseOffset: number
   path: string
   file: FileHandle
@@ -190,8 +195,8 @@ export class FilePartitionReader implements PartitionReader {
     const state = this.state.read()
     let maxMs = Number.NEGATIVE_INFINITY
     let tailOffset = state.startOffset
-    for (const baseOffset of this.list(state)) {
-      for (const { nextOffset, maxTimestampMs } of readIndex(this.disk, this.folder, baseOffset).chunks) {
+    for (const source of this.list(state)) {
+      for (const { nextOffset, maxTimestampMs } of readIndex(this.disk, this.folder, source).chunks) {
         if (nextOffset <= state.startOffset || nextOffset > state.endOffset) continue
         maxMs = Math.max(maxMs, maxTimestampMs)
         tailOffset = nextOffset
@@ -260,10 +265,10 @@ export class FilePartitionReader implements PartitionReader {
   }
 
   private find(timeMs: number, state: PartitionSnapshot): RecordPlace | undefined {
-    const bases = this.list(state)
     const index = new RecordIndex()
-    for (const baseOffset of bases) {
-      const { chunks, seal } = readIndex(this.disk, this.folder, baseOffset)
+    for (const source of this.list(state)) {
+      const { baseOffset } = source
+      const { chunks, seal } = readIndex(this.disk, this.folder, source)
       if (seal && seal.maxTimestampMs < timeMs) continue
       const at = chunks.findIndex((chunk) => chunk.maxTimestampMs >= timeMs)
       // What no entry speaks of yet, the end of the active segment, has to be read.
@@ -291,34 +296,45 @@ export class FilePartitionReader implements PartitionReader {
     return undefined
   }
 
-  private list(state: PartitionSnapshot): number[] {
-    return listSegments(this.disk, this.folder).filter((baseOffset) => baseOffset <= state.activeBaseOffset)
+  private list(state: PartitionSnapshot): SegmentFile[] {
+    return listSegmentFiles(this.disk, this.folder).filter(({ baseOffset }) => baseOffset <= state.activeBaseOffset)
   }
 
   /** Opens the segment that holds the wanted record and places the reader at a batch at or before it. */
   private openSegment(state: PartitionSnapshot): OpenSegment {
-    try {
-      const bases = this.list(state)
-      const at = bases.findLastIndex((base) => base <= this.wanted)
-      if (at < 0) throw this.gone(bases[0], 'the segment is missing')
-      const baseOffset = bases[at]
-      const path = logPath(this.folder, baseOffset)
-      const file = this.disk.open(path, 'read')
-      const segment: OpenSegment = { baseOffset, path, file, position: 0, offset: baseOffset, sealed: undefined }
-      this.segment = segment
-      const index = baseOffset < state.activeBaseOffset ? this.loadSeal(segment) : readIndex(this.disk, this.folder, baseOffset)
-      if (index.seal && index.seal.nextOffset <= this.wanted) throw this.gone(bases[at + 1], 'the segment is missing')
-      for (const chunk of index.chunks) {
-        if (chunk.nextOffset > this.wanted || (!segment.sealed && chunk.endPosition > state.durablePosition)) break
-        segment.position = chunk.endPosition
-        segment.offset = chunk.nextOffset
+    for (let tries = 1; ; tries++) {
+      try {
+        return this.openListed(state)
+      } catch (error) {
+        this.closeSegment()
+        if (errorCodeOf(error) !== 'ENOENT') throw readError(error, this.folder)
+        if (tries === OPEN_TRIES_MAX) throw this.gone(undefined, 'the segment is missing')
       }
-      return segment
-    } catch (error) {
-      this.closeSegment()
-      if (errorCodeOf(error) === 'ENOENT') throw this.gone(undefined, 'the segment is missing')
-      throw readError(error, this.folder)
     }
+  }
+
+  private openListed(state: PartitionSnapshot): OpenSegment {
+    const sources = this.list(state)
+    const at = sources.findLastIndex(({ baseOffset }) => baseOffset <= this.wanted)
+    if (at < 0) throw this.gone(sources[0]?.baseOffset, 'the segment is missing')
+    const source = sources[at]
+    const { baseOffset } = source
+    if (source.nextOffset !== undefined && source.nextOffset <= this.wanted)
+      throw this.gone(sources[at + 1]?.baseOffset, 'the segment is missing')
+    const path = logPath(this.folder, source)
+    const file = this.disk.open(path, 'read')
+    const segment: OpenSegment = { source, baseOffset, path, file, position: 0, offset: baseOffset, sealed: undefined }
+    this.segment = segment
+    const index = baseOffset < state.activeBaseOffset ? this.loadSeal(segment) : readIndex(this.disk, this.folder, source)
+    if (index.seal && source.nextOffset === undefined && index.seal.nextOffset <= this.wanted) {
+      throw this.gone(sources[at + 1]?.baseOffset, 'the segment is missing')
+    }
+    for (const chunk of index.chunks) {
+      if (chunk.nextOffset > this.wanted || (!segment.sealed && chunk.endPosition > state.durablePosition)) break
+      segment.position = chunk.endPosition
+      segment.offset = chunk.nextOffset
+    }
+    return segment
   }
 
   /** Why there is no segment for the wanted record: retention, or damage. */
@@ -336,7 +352,7 @@ export class FilePartitionReader implements PartitionReader {
 
   /** Loads what a sealed segment is checked with. Without a whole index its batches are checked one by one, and the file's size counts. */
   private loadSeal(segment: OpenSegment): SegmentIndex {
-    const index = readIndex(this.disk, this.folder, segment.baseOffset)
+    const index = readIndex(this.disk, this.folder, segment.source)
     const sizeBytes = index.seal?.endPosition ?? this.disk.size(segment.file)
     segment.sealed = { sizeBytes, chunks: index.seal ? index.chunks : [] }
     return index
@@ -382,11 +398,13 @@ export class FilePartitionReader implements PartitionReader {
       if (isCut && end > 0) break
       try {
         verifyBatch(bytes, end, bytes.length)
-        if (baseOffsetOf(bytes, end) !== offset) throw new Error(`a batch begins at offset ${baseOffsetOf(bytes, end)}, not ${offset}`)
+        const baseOffset = baseOffsetOf(bytes, end)
+        const goesOn = segment.source.nextOffset === undefined ? baseOffset === offset : baseOffset >= offset
+        if (!goesOn) throw new Error(`a batch begins at offset ${baseOffset}, not ${offset}`)
       } catch (error) {
         if (end > 0) break
-        const nextGood = readIndex(this.disk, this.folder, segment.baseOffset).chunks.find((chunk) => chunk.endPosition > segment.position)
-        const nextBase = segment.sealed && this.list(state).find((base) => base > segment.baseOffset)
+        const nextGood = readIndex(this.disk, this.folder, segment.source).chunks.find((chunk) => chunk.endPosition > segment.position)
+        const nextBase = segment.sealed && this.list(state).find(({ baseOffset }) => baseOffset > segment.baseOffset)?.baseOffset
         const nextOffset = nextGood?.nextOffset ?? nextBase ?? state.endOffset
         throw this.damaged(segment, segment.position, Math.max(this.wanted, offset), nextOffset, (error as Error).message)
       }
@@ -439,11 +457,16 @@ export class FilePartitionReader implements PartitionReader {
     return logErrors('LOG_SEGMENT_DAMAGED', { path: segment.path, position, firstOffset, nextOffset, reason })
   }
 
-  /** At the end of a sealed segment: the next one must begin with the wanted record. */
-  private leaveSegment(segment: OpenSegment, state: PartitionSnapshot): void {
+  /** At the end of a sealed segment: the next one must begin with the wanted record, or have it inside if it was compacted meanwhile. */
+  private leaveSegment({ source }: OpenSegment, state: PartitionSnapshot): void {
     this.closeSegment()
-    const next = this.list(state).find((base) => base > segment.baseOffset)
-    if (next !== this.wanted) throw this.gone(next, 'records are missing between two segments')
+    if (source.nextOffset !== undefined) this.wanted = Math.max(this.wanted, source.nextOffset)
+    if (this.wanted >= state.endOffset) return
+    const sources = this.list(state)
+    const next = sources.findLast(({ baseOffset }) => baseOffset <= this.wanted)
+    const isSame = next?.baseOffset === source.baseOffset && next.generation === source.generation
+    if (next && !isSame && (next.nextOffset !== undefined || next.baseOffset === this.wanted)) return
+    throw this.gone(sources.find(({ baseOffset }) => baseOffset > this.wanted)?.baseOffset, 'records are missing between two segments')
   }
 
   private closeSegment(): void {

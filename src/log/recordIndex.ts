@@ -16,6 +16,8 @@ import {
   COMPRESSION_MASK,
   CONTROL_FLAG,
   LAST_OFFSET_DELTA_AT,
+  LOG_APPEND_TIME_FLAG,
+  MAX_TIMESTAMP_AT,
   RECORD_COUNT_AT,
   readInt16,
   readInt32,
@@ -43,7 +45,7 @@ export class RecordIndex {
   /** (count) the header count's varint, then the headers: for `findHeader` and `readHeaders`. */
   headersStarts: Int32Array
   headersEnds: Int32Array
-  /** (count) CreateTime, epoch ms. */
+  /** (count) CreateTime or LogAppendTime, epoch ms. */
   timestampsMs: Float64Array
   /** (count) offsets in the log. */
   offsets: Float64Array
@@ -127,6 +129,8 @@ function indexRecords(
   if (recordCount < 0 || recordCount > (end - start) / RECORD_BYTES_MIN) throw invalid(start, `${recordCount} records do not fit`)
   const baseOffset = baseOffsetOf(header, headerAt)
   const baseTimestampMs = readInt64(header, headerAt + BASE_TIMESTAMP_AT)
+  const appendTimeMs =
+    readInt16(header, headerAt + ATTRIBUTES_AT) & LOG_APPEND_TIME_FLAG ? readInt64(header, headerAt + MAX_TIMESTAMP_AT) : undefined
   const lastOffsetDelta = readInt32(header, headerAt + LAST_OFFSET_DELTA_AT)
   const had = out.count
   out.reserve(had + recordCount)
@@ -160,7 +164,7 @@ function indexRecords(
       valueEnds[row] = valueSize < 0 ? -1 : cursor
       headersStarts[row] = cursor
       headersEnds[row] = recordEnd
-      timestampsMs[row] = baseTimestampMs + timestampDelta
+      timestampsMs[row] = appendTimeMs ?? baseTimestampMs + timestampDelta
       offsets[row++] = baseOffset + offsetDelta
     }
     cursor = recordEnd

@@ -7,7 +7,7 @@
 import { type Disk, type FileHandle, ignoreFailure } from './disk.ts'
 import { logErrors } from './errors.ts'
 import { baseOffsetOf, batchSizeOf, nextOffsetOf, verifyBatch } from './recordBatch.ts'
-import { IndexBuilder, indexPath, logPath, readIndex } from './segmentIndex.ts'
+import { IndexBuilder, indexPath, logPath, readIndex, type SegmentFile } from './segmentIndex.ts'
 
 const SCAN_BYTES = 4 * 1024 * 1024
 
@@ -145,7 +145,7 @@ export class Segment {
 }
 
 /**
- * Walks the batches of a segment file and checks each: header, CRC, and that offsets go on without a gap.
+ * Walks the batches of a segment file and checks each: header, CRC, and that offsets go on, without a gap unless the segment was compacted.
  *
  * @returns why it stopped before `endPosition`; undefined if all is well
  */
@@ -156,6 +156,7 @@ function scanBatches(
   endPosition: number,
   nextOffset: number,
   visit: (batch: Uint8Array) => void,
+  mayHaveGaps = false,
 ): string | undefined {
   let window = new Uint8Array(Math.min(SCAN_BYTES, endPosition - position))
   let windowPosition = position
@@ -178,7 +179,9 @@ function scanBatches(
     } catch (error) {
       return (error as Error).message
     }
-    if (baseOffsetOf(window, at) !== nextOffset) return `a batch begins at offset ${baseOffsetOf(window, at)}, not ${nextOffset}`
+    const baseOffset = baseOffsetOf(window, at)
+    if (mayHaveGaps ? baseOffset < nextOffset : baseOffset !== nextOffset)
+      return `a batch begins at offset ${baseOffset}, not ${nextOffset}`
     nextOffset = nextOffsetOf(window, at)
     visit(window.subarray(at, at + sizeBytes))
     position += sizeBytes
@@ -188,7 +191,7 @@ function scanBatches(
 
 /** What is known of a sealed segment without reading its records. */
 export interface SealedSegment {
-  baseOffset: number
+  file: SegmentFile
   sizeBytes: number
   nextOffset: number
   maxTimestampMs: number
@@ -203,32 +206,33 @@ export interface SealedSegment {
 export function openSealed(
   disk: Disk,
   folder: string,
-  baseOffset: number,
+  segmentFile: SegmentFile,
 ): { sealed: SealedSegment; damage: { reason: string; position: number; offset: number } | undefined } {
-  const { seal, chunks } = readIndex(disk, folder, baseOffset)
-  const file = disk.open(logPath(folder, baseOffset), 'read')
+  const { baseOffset, nextOffset: coveredOffset } = segmentFile
+  const { seal, chunks } = readIndex(disk, folder, segmentFile)
+  const file = disk.open(logPath(folder, segmentFile), 'read')
   try {
     const fileBytes = disk.size(file)
     if (seal !== undefined) {
-      const { nextOffset, maxTimestampMs, endPosition: sizeBytes } = seal
-      const sealed = { baseOffset, sizeBytes, nextOffset, maxTimestampMs }
+      const { maxTimestampMs, endPosition: sizeBytes } = seal
+      const sealed = { file: segmentFile, sizeBytes, nextOffset: coveredOffset ?? seal.nextOffset, maxTimestampMs }
       if (fileBytes === sizeBytes) return { sealed, damage: undefined }
       const offset = chunks.findLast((chunk) => chunk.endPosition <= fileBytes)?.nextOffset ?? baseOffset
       return { sealed, damage: { reason: `it has ${fileBytes} bytes, ${sizeBytes} were sealed`, position: fileBytes, offset } }
     }
     const index = new IndexBuilder(baseOffset, true)
-    const reason = scanBatches(disk, file, 0, fileBytes, baseOffset, (batch) => index.note(batch))
+    const reason = scanBatches(disk, file, 0, fileBytes, baseOffset, (batch) => index.note(batch), coveredOffset !== undefined)
     const { nextOffset, maxTimestampMs } = index
-    if (reason === undefined) writeWholeIndex(disk, folder, baseOffset, index)
+    if (reason === undefined) writeWholeIndex(disk, folder, segmentFile, index)
     const damage = reason === undefined ? undefined : { reason, position: index.sizeBytes, offset: nextOffset }
-    return { sealed: { baseOffset, sizeBytes: fileBytes, nextOffset, maxTimestampMs }, damage }
+    return { sealed: { file: segmentFile, sizeBytes: fileBytes, nextOffset: coveredOffset ?? nextOffset, maxTimestampMs }, damage }
   } finally {
     disk.close(file)
   }
 }
 
-function writeWholeIndex(disk: Disk, folder: string, baseOffset: number, index: IndexBuilder): void {
-  const file = disk.open(indexPath(folder, baseOffset), 'create')
+function writeWholeIndex(disk: Disk, folder: string, segmentFile: SegmentFile, index: IndexBuilder): void {
+  const file = disk.open(indexPath(folder, segmentFile), 'create')
   try {
     index.cut(disk, file)
     index.seal(disk, file)

@@ -32,15 +32,52 @@ export interface SegmentIndex {
   seal: Chunk | undefined
 }
 
-export const segmentName = (baseOffset: number): string => String(baseOffset).padStart(20, '0')
-export const logPath = (folder: string, baseOffset: number): string => `${folder}/${segmentName(baseOffset)}.log`
-export const indexPath = (folder: string, baseOffset: number): string => `${folder}/${segmentName(baseOffset)}.index`
+/**
+ * Which file a segment is. One that was compacted has gaps, so its name says where it ends: `<base offset>-<next offset>-<generation>`.
+ * It takes the place of all segments in its range; as long as their files are still there too, `listSegmentFiles` leaves them out.
+ */
+export interface SegmentFile {
+  baseOffset: number
+  /** Of compacted segments; 0 and undefined of others. */
+  generation: number
+  nextOffset: number | undefined
+}
+
+const padded = (offset: number): string => String(offset).padStart(20, '0')
+export const segmentName = (segment: number | SegmentFile): string => {
+  if (typeof segment === 'number') return padded(segment)
+  const { baseOffset, generation, nextOffset } = segment
+  return nextOffset === undefined ? padded(baseOffset) : `${padded(baseOffset)}-${padded(nextOffset)}-${generation}`
+}
+/** Paths by base offset are those of segments that were not compacted. */
+export const logPath = (folder: string, segment: number | SegmentFile): string => `${folder}/${segmentName(segment)}.log`
+export const indexPath = (folder: string, segment: number | SegmentFile): string => `${folder}/${segmentName(segment)}.index`
+
+const LOG_NAME = /^(\d{20})(?:-(\d{20})-(\d+))?\.log$/
+export const SEGMENT_INDEX_NAME = /^(\d{20}(?:-\d{20}-\d+)?)\.index$/
+
+/** All segment files in a folder: ascending, a compacted one before those that it replaces. */
+export function listAllSegmentFiles(disk: Disk, folder: string): SegmentFile[] {
+  const files: SegmentFile[] = []
+  for (const name of disk.list(folder)) {
+    const [, base, next, generation = '0'] = LOG_NAME.exec(name) ?? []
+    if (base) files.push({ baseOffset: Number(base), nextOffset: next ? Number(next) : undefined, generation: Number(generation) })
+  }
+  return files.sort((a, b) => a.baseOffset - b.baseOffset || b.generation - a.generation)
+}
+
+/** The segments that count, ascending. */
+export function listSegmentFiles(disk: Disk, folder: string): SegmentFile[] {
+  let coveredOffset = 0
+  return listAllSegmentFiles(disk, folder).filter(({ baseOffset, nextOffset }) => {
+    if (baseOffset < coveredOffset) return false
+    if (nextOffset !== undefined) coveredOffset = nextOffset
+    return true
+  })
+}
 
 /** Base offsets of the segments in a folder, ascending. */
-export function listSegments(disk: Disk, folder: string): number[] {
-  const names = disk.list(folder).filter((name) => /^\d{20}\.log$/.test(name))
-  return names.map((name) => Number(name.slice(0, 20))).sort((a, b) => a - b)
-}
+export const listSegments = (disk: Disk, folder: string): number[] => listSegmentFiles(disk, folder).map(({ baseOffset }) => baseOffset)
 
 function encodeEntry(baseOffset: number, chunk: Chunk, seal = false): Uint8Array {
   const bytes = new Uint8Array(INDEX_ENTRY_BYTES)
@@ -80,11 +117,12 @@ export function decodeIndex(bytes: Uint8Array, baseOffset: number): SegmentIndex
 }
 
 /** Reads a segment's index; an empty one if the file is missing or cannot be read: whoever asks then looks into the segment itself. */
-export function readIndex(disk: Disk, folder: string, baseOffset: number): SegmentIndex {
+export function readIndex(disk: Disk, folder: string, segment: number | SegmentFile): SegmentIndex {
   let file: FileHandle | undefined
   try {
-    file = disk.open(indexPath(folder, baseOffset), 'read')
+    file = disk.open(indexPath(folder, segment), 'read')
     const bytes = new Uint8Array(disk.size(file))
+    const baseOffset = typeof segment === 'number' ? segment : segment.baseOffset
     return decodeIndex(bytes.subarray(0, disk.read(file, bytes, 0, bytes.length, 0)), baseOffset)
   } catch {
     return { chunks: [], seal: undefined }

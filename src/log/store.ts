@@ -6,7 +6,8 @@
 // Invariants
 //   1. One group commit writes all partitions first and then syncs each that was written: an append waits for one round of syncs.
 //   2. What `createTopic`, `alterTopic` and `deleteTopic` return is durable.
-import type { Durability, RecoveryReport, TopicConfig } from './contract.ts'
+import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
+import type { Durability, RecoveryReport, TopicConfig, TopicDescriptor } from './contract.ts'
 import { type Disk, errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, readError, writeError } from './errors.ts'
 import { type Append, Partition } from './partition.ts'
@@ -163,6 +164,31 @@ export class LogStore {
     return freedBytes
   }
 
+  /** The next partition that needs compaction. @param skipped  partitions not to look at, as `<topic id> <partition>` */
+  nextCompaction(nowMs: number, keysMax: number, skipped: ReadonlySet<string>): CompactionJob | undefined {
+    for (const topic of this.topics.values()) {
+      for (const [i, partition] of topic.partitions.entries()) {
+        if (skipped.has(`${topic.id} ${i}`)) continue
+        const job = partition.compactionJob(descriptorOf(topic), nowMs, keysMax)
+        if (job) return job
+      }
+    }
+    return undefined
+  }
+
+  /** See `Partition.replaceSegments`; undefined also if the topic is gone. */
+  replaceSegments(id: string, partition: number, segment: CompactedSegment): number | undefined {
+    return this.topicById(id)?.partitions[partition]?.replaceSegments(segment)
+  }
+
+  finishCompaction(id: string, partition: number, outcome: CompactionOutcome): void {
+    this.topicById(id)?.partitions[partition]?.finishCompaction(outcome)
+  }
+
+  private topicById(id: string): StoredTopic | undefined {
+    return [...this.topics.values()].find((topic) => topic.id === id)
+  }
+
   close(): void {
     for (const topic of this.topics.values()) for (const partition of topic.partitions) partition.close()
   }
@@ -251,3 +277,9 @@ export class LogStore {
     this.disk.syncFolder(this.folder)
   }
 }
+
+const descriptorOf = ({ name, id, partitions }: StoredTopic): TopicDescriptor => ({
+  topic: name,
+  id,
+  partitions: partitions.map(({ folder, state }, partition) => ({ partition, folder, state: state.shared })),
+})

@@ -31,6 +31,13 @@ export const defaultTopicConfig: TopicConfig = {
   'segment.ms': 7 * 24 * 3600 * 1000,
   'cleanup.policy': 'delete',
   'max.message.bytes': 1_048_588,
+  'message.timestamp.type': 'CreateTime',
+  'message.timestamp.before.max.ms': Number.MAX_SAFE_INTEGER,
+  'message.timestamp.after.max.ms': 3600 * 1000,
+  'delete.retention.ms': 24 * 3600 * 1000,
+  'min.compaction.lag.ms': 0,
+  'max.compaction.lag.ms': Number.MAX_SAFE_INTEGER,
+  'min.cleanable.dirty.ratio': 0.5,
 }
 
 const ranges = {
@@ -40,7 +47,16 @@ const ranges = {
   'segment.bytes': [1024, INT32_MAX],
   'segment.ms': [1, Number.MAX_SAFE_INTEGER],
   'max.message.bytes': [128, 512 * 1024 * 1024],
+  'message.timestamp.before.max.ms': [0, Number.MAX_SAFE_INTEGER],
+  'message.timestamp.after.max.ms': [0, Number.MAX_SAFE_INTEGER],
+  'delete.retention.ms': [0, Number.MAX_SAFE_INTEGER],
+  'min.compaction.lag.ms': [0, Number.MAX_SAFE_INTEGER],
+  'max.compaction.lag.ms': [1, Number.MAX_SAFE_INTEGER],
 } as const
+const choices: Record<string, readonly string[]> = {
+  'cleanup.policy': ['delete', 'compact', 'compact,delete'],
+  'message.timestamp.type': ['CreateTime', 'LogAppendTime'],
+}
 
 /** @throws LOG_TOPIC_NAME_INVALID */
 export function checkTopicName(topic: string): void {
@@ -58,8 +74,10 @@ export function checkTopicConfig(base: TopicConfig, changes: Partial<TopicConfig
   for (const [key, value] of Object.entries(changes)) {
     if (value === undefined) continue
     const fail = (reason: string) => logErrors('LOG_TOPIC_CONFIG_INVALID', { key, value, reason })
-    if (key === 'cleanup.policy') {
-      if (value !== 'delete' && value !== 'compact') throw fail("it is neither 'delete' nor 'compact'")
+    if (Object.hasOwn(choices, key)) {
+      if (!choices[key].includes(value as string)) throw fail(`it is none of ${choices[key].map((one) => `'${one}'`).join(', ')}`)
+    } else if (key === 'min.cleanable.dirty.ratio') {
+      if (typeof value !== 'number' || !(value >= 0 && value <= 1)) throw fail('it must be a number from 0 to 1')
     } else {
       if (!Object.hasOwn(ranges, key)) throw fail('there is no such setting')
       const [min, max] = ranges[key as keyof typeof ranges]
@@ -68,6 +86,11 @@ export function checkTopicConfig(base: TopicConfig, changes: Partial<TopicConfig
       }
     }
     config[key] = value
+  }
+  const [min, max] = [config['min.compaction.lag.ms'], config['max.compaction.lag.ms']] as number[]
+  if (min > max) {
+    const reason = `it is above max.compaction.lag.ms, which is ${max}`
+    throw logErrors('LOG_TOPIC_CONFIG_INVALID', { key: 'min.compaction.lag.ms', value: min, reason })
   }
   return config as unknown as TopicConfig
 }

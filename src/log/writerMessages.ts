@@ -1,5 +1,6 @@
 // What crosses the port between the log's main side and its writer thread.
 import type { ErrorBody } from '../base/index.ts'
+import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
 import type { Durability, ProducerInfo, RecoveryReport, TopicConfig } from './contract.ts'
 
 export interface WriterOptions {
@@ -24,6 +25,9 @@ export interface Calls {
   deleteRecords: { args: [name: string, partition: number, beforeOffset: number]; result: number }
   describeProducers: { args: [name: string, partition: number]; result: ProducerInfo[] }
   enforceRetention: { args: []; result: number }
+  nextCompaction: { args: [keysMax: number, skipped: ReadonlySet<string>]; result: CompactionJob | undefined }
+  replaceSegments: { args: [id: string, partition: number, segment: CompactedSegment]; result: number | undefined }
+  finishCompaction: { args: [id: string, partition: number, outcome: CompactionOutcome]; result: undefined }
   close: { args: []; result: undefined }
 }
 export type CallName = keyof Calls
@@ -37,7 +41,8 @@ export type FromWriter =
   | { kind: 'ready'; topics: TopicHandle[]; recovery: RecoveryReport[] }
   | { kind: 'failed'; error: ErrorBody }
   /**
-   * Answers to the oldest `messageCount` append messages: two numbers an append, first and last offset, or NaN and the place in `errors`.
+   * Answers to the oldest `messageCount` append messages: three numbers an append, first and last offset and LogAppendTime (or NaN); where
+   * the first is NaN, the second is the place in `errors`.
    * `syncsMs` has how long each of the disk's syncs took.
    */
   | { kind: 'acks'; messageCount: number; offsets: Float64Array; errors: ErrorBody[]; syncsMs: number[] }

@@ -96,11 +96,12 @@ class Writer {
     this.group = []
     this.messageCount = 0
     this.store.commit(group, this.nowMs)
-    const offsets = new Float64Array(appends.length * 2)
+    const offsets = new Float64Array(appends.length * 3)
     const errors = []
     for (const [i, append] of appends.entries()) {
-      offsets[2 * i] = append.error ? Number.NaN : append.first
-      offsets[2 * i + 1] = append.error ? errors.push(append.error.toJSON()) - 1 : append.last
+      offsets[3 * i] = append.error ? Number.NaN : append.first
+      offsets[3 * i + 1] = append.error ? errors.push(append.error.toJSON()) - 1 : append.last
+      offsets[3 * i + 2] = append.logAppendTimeMs
     }
     send({ kind: 'acks', messageCount, offsets, errors, syncsMs }, [offsets.buffer])
     syncsMs = []
@@ -138,6 +139,12 @@ class Writer {
         return store.topic(args[0]).partitions[args[1]].describeProducers()
       case 'enforceRetention':
         return store.enforceRetention(nowMs)
+      case 'nextCompaction':
+        return store.nextCompaction(nowMs, args[0], args[1])
+      case 'replaceSegments':
+        return store.replaceSegments(args[0], args[1], args[2])
+      case 'finishCompaction':
+        return store.finishCompaction(args[0], args[1], args[2])
       default:
         store.close()
     }

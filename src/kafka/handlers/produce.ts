@@ -5,6 +5,7 @@
 //   1. Appends of one connection reach the log in the order of the requests: nothing is awaited between a request's turn and its appends
 //      but the gate, which is first come, first served.
 //   2. An answer with no error means: durable. Also with acks=0 the request counts as in flight until then.
+import { isStreamError } from '../../base/index.ts'
 import { BATCH_HEADER_BYTES, batchHeaderOf, type TopicInfo } from '../../log/index.ts'
 import { type Broker, handler, type RequestContext } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
@@ -16,7 +17,17 @@ const CODEC_ZSTD = 4
 /** Since this version a producer may send zstd. */
 const ZSTD_VERSION = 7
 
-type Answer = { index: number; errorCode?: number; errorMessage?: string; baseOffset: number; logStartOffset?: number }
+const blamesRecord = { LOG_KEY_MISSING: true, LOG_TIMESTAMP_INVALID: true }
+
+interface Answer {
+  index: number
+  errorCode?: number
+  errorMessage?: string
+  baseOffset: number
+  logAppendTimeMs?: number
+  logStartOffset?: number
+  recordErrors?: { batchIndex: number; batchIndexErrorMessage: string }[]
+}
 
 export const produceHandler = (broker: Broker) =>
   handler(
@@ -56,13 +67,17 @@ async function produce(
     const entry = broker.appendGate.enter(batch.length)
     if (entry) await entry
     try {
-      const { first } = await broker.log.append(topic.name, index, batch, { copy: true, isForeign: true })
-      return { index, baseOffset: first, logStartOffset: broker.log.topic(topic.name)?.partitions[index].startOffset ?? 0 }
+      const { first, logAppendTimeMs } = await broker.log.append(topic.name, index, batch, { copy: true, isForeign: true })
+      return { index, baseOffset: first, logAppendTimeMs, logStartOffset: broker.log.topic(topic.name)?.partitions[index].startOffset ?? 0 }
     } finally {
       broker.appendGate.leave(batch.length)
     }
   } catch (error) {
-    return { index, baseOffset: -1, ...answerError(broker, 'Produce', error) }
+    const answer = answerError(broker, 'Produce', error)
+    // The record that is to blame, where the log knows it.
+    const batchIndex = isStreamError(error) && error.code in blamesRecord ? (error.params.index as number) : undefined
+    const recordErrors = batchIndex === undefined ? [] : [{ batchIndex, batchIndexErrorMessage: answer.errorMessage }]
+    return { index, baseOffset: -1, ...answer, recordErrors }
   }
 }
 

@@ -14,7 +14,14 @@ export const RESOURCE = { topic: 2, broker: 4 } as const
 type LogKey = Exclude<keyof TopicConfig, 'partitionCount'>
 const own: Record<LogKey, number> = {
   'cleanup.policy': TYPE.list,
+  'delete.retention.ms': TYPE.long,
+  'max.compaction.lag.ms': TYPE.long,
   'max.message.bytes': TYPE.int,
+  'message.timestamp.after.max.ms': TYPE.long,
+  'message.timestamp.before.max.ms': TYPE.long,
+  'message.timestamp.type': TYPE.string,
+  'min.cleanable.dirty.ratio': TYPE.double,
+  'min.compaction.lag.ms': TYPE.long,
   'retention.bytes': TYPE.long,
   'retention.ms': TYPE.long,
   'segment.bytes': TYPE.int,
@@ -23,7 +30,6 @@ const own: Record<LogKey, number> = {
 /** What always holds here. */
 const fixed: Record<string, [value: string, type: number]> = {
   'compression.type': ['producer', TYPE.string],
-  'message.timestamp.type': ['CreateTime', TYPE.string],
   'min.insync.replicas': ['1', TYPE.int],
   'remote.storage.enable': ['false', TYPE.boolean],
 }
@@ -41,6 +47,10 @@ const ignored: Record<string, [value: string, type: number]> = {
   'unclean.leader.election.enable': ['false', TYPE.boolean],
 }
 
+/** The log's "forever" is the greatest exact number, Kafka's the greatest long. */
+const FOREVER = '9223372036854775807'
+const textOf = (value: unknown): string => (value === Number.MAX_SAFE_INTEGER ? FOREVER : String(value))
+
 export interface DescribedConfig {
   name: string
   value: string
@@ -54,9 +64,11 @@ export interface DescribedConfig {
 export function describeTopicConfig(config: TopicConfig, keys: readonly string[] | null): DescribedConfig[] {
   const described: DescribedConfig[] = []
   for (const [name, type] of Object.entries(own) as [LogKey, number][]) {
-    const value = String(config[name])
-    const source = config[name] === defaultTopicConfig[name] ? SOURCE.default : SOURCE.topic
+    const value = textOf(config[name])
+    const isDefault = config[name] === defaultTopicConfig[name]
+    const source = isDefault ? SOURCE.default : SOURCE.topic
     const synonyms = [{ name, value, source }]
+    if (!isDefault) synonyms.push({ name, value: textOf(defaultTopicConfig[name]), source: SOURCE.default })
     described.push({ name, value, readOnly: false, configSource: source, configType: type, synonyms, documentation: null })
   }
   for (const [name, [value, configType]] of Object.entries({ ...fixed, ...ignored })) {
@@ -78,10 +90,20 @@ export function parseTopicConfig(name: string, value: string | null): Partial<To
   if (!Object.hasOwn(own, name)) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a setting of topics here`)
   const key = name as LogKey
   if (value === null) return { [key]: defaultTopicConfig[key] }
-  if (key === 'cleanup.policy') return { [key]: value as TopicConfig['cleanup.policy'] }
-  if (!/^-?\d+$/.test(value.trim())) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} = ${value} is not a whole number`)
+  if (key === 'cleanup.policy') return { [key]: policyOf(value.split(',')) }
+  if (key === 'message.timestamp.type') return { [key]: value as TopicConfig['message.timestamp.type'] }
+  const text = value.trim()
+  const isNumber = own[key] === TYPE.double ? text !== '' && Number.isFinite(Number(text)) : /^-?\d+$/.test(text)
+  if (!isNumber) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} = ${value} is not a ${own[key] === TYPE.double ? '' : 'whole '}number`)
   // Clients say "forever" with the greatest long.
-  return { [key]: Math.min(Number(value), Number.MAX_SAFE_INTEGER) }
+  return { [key]: Math.min(Number(text), Number.MAX_SAFE_INTEGER) }
+}
+
+/** The log checks what each is. @throws KafkaError INVALID_CONFIG */
+function policyOf(parts: readonly string[]): TopicConfig['cleanup.policy'] {
+  const named = [...new Set(parts.map((part) => part.trim()).filter(Boolean))].sort()
+  if (named.length === 0) throw new KafkaError(ERROR.INVALID_CONFIG, 'cleanup.policy is empty: it is delete, compact, or both')
+  return named.join(',') as TopicConfig['cleanup.policy']
 }
 
 export const SET = 0
@@ -95,8 +117,7 @@ export function changeTopicConfig(config: TopicConfig, name: string, operation: 
   if (operation === DELETE) return parseTopicConfig(name, null)
   if (operation !== APPEND && operation !== SUBTRACT) throw new KafkaError(ERROR.INVALID_REQUEST, `operation ${operation}`)
   if (name !== 'cleanup.policy') throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a list`)
-  const had = config['cleanup.policy']
-  const isSame = operation === APPEND ? value === had : value !== had
-  if (isSame) return {}
-  throw new KafkaError(ERROR.INVALID_CONFIG, `${name} has one value here: set it`)
+  const had = config['cleanup.policy'].split(',')
+  const named = (value ?? '').split(',').map((part) => part.trim())
+  return { [name]: policyOf(operation === APPEND ? [...had, ...named] : had.filter((one) => !named.includes(one))) }
 }
