@@ -5,6 +5,7 @@ import { machineText } from './machine.ts'
 
 const benches: Record<string, string> = {
   json: 'JSON decoder: 8 and 3 of 8 fields, against JSON.parse',
+  kafka: 'Kafka port against a real Kafka: perf tools, latency, CPU, memory, fuzz [--records 2000000] [--only millrace]',
   log: 'log: appends with fsync, reads',
   operators: 'operators: windows and group-by on columnar batches',
   simple: 'JSON file → 10-second windows by key, against JSON.parse alone [--events N]',
