@@ -121,14 +121,30 @@ export interface LogStats {
   recovery: RecoveryReport[]
 }
 
+/** How to reach a real Kafka. Plain data: it goes to every thread that reads. */
+export interface ClusterOptions {
+  /** host:port of some of its brokers. */
+  bootstrap: string[]
+  /** Options of Node's `tls.connect`; true: its defaults. */
+  tls?: boolean | { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized?: boolean }
+  sasl?: { mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'; username: string; password: string }
+}
+export interface KafkaLogOptions extends ClusterOptions {
+  /** Appends above it are refused with LOG_OVERLOADED. */
+  pendingBytesMax?: number
+}
+
 /** Can be sent to any thread: paths and shared memory, no bytes of records. */
 export interface TopicDescriptor {
   topic: string
   id: string
+  /** Where the topic is, if not in files of ours. */
+  cluster?: ClusterOptions
   partitions: PartitionDescriptor[]
 }
 export interface PartitionDescriptor {
   partition: number
+  /** Its files; empty where it is in a cluster. */
   folder: string
   state: SharedArrayBuffer
 }
@@ -232,6 +248,12 @@ export interface Log {
   enforceRetention(): Promise<number>
   /** Compacts what is due in compacted topics, now. Returns the bytes that this freed. */
   compact(): Promise<number>
+  /**
+   * Brings topics and offsets up to date with what others did, where the log is not ours alone; names: only these.
+   *
+   * @throws LOG_REMOTE_UNAVAILABLE
+   */
+  refresh(names?: readonly string[]): Promise<void>
   stats(): LogStats
   /** Writes what is pending, makes it durable, and lets the data folder go. */
   close(): Promise<void>

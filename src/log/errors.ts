@@ -20,7 +20,8 @@ const specs = {
     kind: 'user',
     httpStatus: 413,
     retry: 'never',
-    message: (p) => `record batch of ${p.sizeBytes} bytes is over the limit of ${p.limitBytes} bytes of topic "${p.topic}"`,
+    message: (p) =>
+      `record batch of ${p.sizeBytes} bytes is over the limit${p.limitBytes < 0 ? '' : ` of ${p.limitBytes} bytes`} of topic "${p.topic}"`,
     hint: () => "Send smaller batches, or raise the topic's max.message.bytes.",
   }),
   LOG_KEY_MISSING: spec<{ topic: string; index: number }>({
@@ -202,6 +203,20 @@ const specs = {
     retry: 'never',
     message: (p) => `transaction ${p.producerId}/${p.producerEpoch} of "${p.transactionalId}" cannot be aborted: it was committed`,
     hint: () => 'Its records are visible. Go on behind them.',
+  }),
+  LOG_REMOTE_UNAVAILABLE: spec<{ cluster: string; reason: string }>({
+    kind: 'external',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `the Kafka cluster at ${p.cluster} does not answer as it should: ${p.reason}`,
+    hint: () => 'Look whether its brokers are up and reachable from here under the addresses that they advertise. Then send again.',
+  }),
+  LOG_REMOTE_REFUSED: spec<{ cluster: string; topic: string; code: number; reason: string }>({
+    kind: 'external',
+    httpStatus: 502,
+    retry: 'never',
+    message: (p) => `the Kafka cluster at ${p.cluster} refused a request for topic "${p.topic}" with error ${p.code}: ${p.reason}`,
+    hint: () => 'Look the code up in the Kafka protocol guide; 29 to 31 and 58 mean that this user may not do that.',
   }),
   LOG_CLOSED: spec<{ folder: string }>({
     kind: 'external',

@@ -1,10 +1,19 @@
 // The durable, partitioned, replayable log: record batches as Kafka has them, on disk before they are acknowledged, read by any thread.
 export { checkedLine, readFile, readLine, replaceFile } from './checkedFile.ts'
+
+import type { KafkaLogOptions, Log } from './contract.ts'
+
 export * from './contract.ts'
 export { crc32c } from './crc32c.ts'
 export { type Disk, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
 export { logErrors } from './errors.ts'
 export { openLog } from './log.ts'
+
+/** The log in a real Kafka. The client library is loaded only by who calls this. @throws LOG_REMOTE_UNAVAILABLE, LOG_REMOTE_REFUSED */
+export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
+  return (await import('./kafkaLog/kafkaLog.ts')).openKafkaLog(options)
+}
+
 export { openReader, readToEnd } from './openReader.ts'
 export { murmur2, partitionOf } from './partitioner.ts'
 export { type FilePartitionReader, openPartitionReader } from './reader.ts'

@@ -237,6 +237,9 @@ class WriterLog implements LocalLog {
     return this.cleaner.run()
   }
 
+  /** Nobody else writes here. */
+  async refresh(): Promise<void> {}
+
   stats(): LogStats {
     const syncs = this.syncsMs.toSorted((a, b) => a - b)
     const quantile = (q: number) => syncs[Math.min(syncs.length - 1, Math.floor(syncs.length * q))] ?? 0

@@ -2,6 +2,7 @@
 import type { Isolation, PartitionReader, ReadResult, TopicDescriptor } from './contract.ts'
 import type { Disk } from './disk.ts'
 import { logErrors } from './errors.ts'
+import { KafkaPartitionReader } from './kafkaLog/reader.ts'
 import { openPartitionReader } from './reader.ts'
 
 /** Data that is known to be there and does not come for so long: who has it does not answer. */
@@ -20,7 +21,11 @@ export function openReader(
   disk?: Disk,
   isolation?: Isolation,
 ): PartitionReader {
-  return openPartitionReader(descriptor, partition, fromOffset, disk, isolation)
+  const { cluster, topic, partitions } = descriptor
+  if (!cluster) return openPartitionReader(descriptor, partition, fromOffset, disk, isolation)
+  const found = partitions[partition]
+  if (!found) throw logErrors('LOG_PARTITION_NOT_FOUND', { topic, partition, partitionCount: partitions.length })
+  return new KafkaPartitionReader(topic, partition, cluster, found.state, fromOffset, isolation)
 }
 
 /**

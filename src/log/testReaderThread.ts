@@ -1,13 +1,13 @@
 // A reader in a thread of its own, for log.test.ts: reads until `recordCount` records have come and checks each.
 import { parentPort, workerData } from 'node:worker_threads'
 import type { TopicDescriptor } from './contract.ts'
-import { openPartitionReader } from './reader.ts'
+import { openReader } from './openReader.ts'
 import { indexBatch, RecordIndex } from './recordIndex.ts'
 
 const { descriptor, recordCount, maxBytes } = workerData as { descriptor: TopicDescriptor; recordCount: number; maxBytes: number }
 // A wait for data does not keep a thread alive; an engine's worker has its port for that.
 const keepAlive = setInterval(() => {}, 1000)
-const reader = openPartitionReader(descriptor, 0, 0)
+const reader = openReader(descriptor, 0, 0)
 const index = new RecordIndex()
 let expected = 0
 let waits = 0
