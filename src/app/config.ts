@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { ClusterOptions } from '../log/index.ts'
 import { appErrors } from './errors.ts'
 
 /** What a project's `millrace.config.ts` may export by default: `export default defineConfig({ … })`. */
@@ -12,6 +13,8 @@ export interface MillraceConfig {
   port?: number
   /** Where Kafka clients connect, 9092 unless given (if it is free); 0 picks a free one, 'none' opens none. */
   kafkaPort?: number | 'none'
+  /** A real Kafka that is the log, instead of files in the data folder. */
+  kafka?: ClusterOptions
   host?: string
   /** Relative to the project. */
   dataFolder?: string
@@ -29,6 +32,7 @@ export const defineConfig = (config: MillraceConfig): MillraceConfig => config
 export interface Flags {
   port?: string
   kafkaPort?: string
+  kafkaBootstrap?: string
   host?: string
   data?: string
   workers?: string
@@ -36,7 +40,8 @@ export interface Flags {
   insecure?: boolean
   json?: boolean
 }
-export type Config = Required<MillraceConfig> & {
+export type Config = Required<Omit<MillraceConfig, 'kafka'>> & {
+  kafka: ClusterOptions | undefined
   folder: string
   insecure: boolean
   json: boolean
@@ -52,6 +57,20 @@ const whole = (name: string, text: string, min: number, max: number): number => 
   if (!Number.isInteger(value) || value < min || value > max)
     throw appErrors('OPTION_INVALID', { option: name, value: text, expected: `a whole number from ${min} to ${max}` })
   return value
+}
+
+/** Addresses of the command line, with the security that the project's configuration gives. */
+function cluster(addresses: string | undefined, configured: ClusterOptions | undefined): ClusterOptions | undefined {
+  if (addresses === undefined) return configured
+  const bootstrap = addresses.split(',').map((address) => address.trim())
+  if (!bootstrap.every((address) => /^.+:\d{1,5}$/.test(address))) {
+    throw appErrors('OPTION_INVALID', {
+      option: '--kafka-bootstrap',
+      value: addresses,
+      expected: 'host:port, or several with commas between',
+    })
+  }
+  return { ...configured, bootstrap }
 }
 
 /** @throws StreamError OPTION_INVALID, CONFIG_INVALID */
@@ -70,6 +89,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     port: port === undefined ? (file.port ?? 7070) : whole('--port', port, 0, 65_535),
     kafkaPort: kafkaPort === 'none' ? 'none' : whole('--kafka-port', String(kafkaPort ?? KAFKA_PORT), 0, 65_535),
     isKafkaPortGiven: kafkaPort !== undefined,
+    kafka: cluster(flags.kafkaBootstrap ?? env.MILLRACE_KAFKA_BOOTSTRAP, file.kafka),
     host: flags.host ?? env.MILLRACE_HOST ?? file.host ?? '127.0.0.1',
     dataFolder: flags.data
       ? resolve(flags.data)

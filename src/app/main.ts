@@ -19,6 +19,7 @@ const withServerOptions = (command: Command): Command =>
   command
     .option('--port <number>', 'port to listen on; 0 picks a free one (default 7070)')
     .option('--kafka-port <number>', 'port for Kafka clients; 0 picks a free one, none opens none (default 9092, if it is free)')
+    .option('--kafka-bootstrap <addresses>', 'host:port,…: a real Kafka is the log, instead of files in the data folder')
     .option('--host <address>', 'address to listen on (default 127.0.0.1); any other needs a token or --insecure')
     .option('--data <folder>', 'where the log is kept (default .millrace in the project)')
     .option('--workers <number>', 'engine threads (default: one less than there are cores)')

@@ -27,13 +27,14 @@ import {
   startPreview,
 } from '../jobs/index.ts'
 import { type KafkaServer, startKafka } from '../kafka/index.ts'
-import { type LocalLog, type Log, openLog } from '../log/index.ts'
+import type { LocalLog, Log } from '../log/index.ts'
 import { type ColumnInfo, type Health, registerServe, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
 import type { Config } from './config.ts'
 import { DeadLetters } from './deadLetters.ts'
 import { LateRowTopics } from './lateRows.ts'
+import { logOf } from './logOf.ts'
 import { projectFiles } from './projectFiles.ts'
 import { version } from './version.ts'
 
@@ -77,14 +78,13 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
   let filesSeen: SqlFile[] = []
   const readFiles = () => (filesSeen = files ?? readProjectFiles(config.folder))
   const project = bindProject(readFiles())
-  const log = await openLog({ folder: config.dataFolder, durability: config.durability })
+  const { log, local, close: closeLog } = await logOf(config, fresh)
   // What is open so far, newest last: a start that fails half way leaves nothing behind.
-  const closers: (() => Promise<void> | void)[] = [() => log.close()]
+  const closers: (() => Promise<void> | void)[] = [closeLog]
   const closeAll = async () => {
     for (const close of closers.toReversed()) await close()
   }
   try {
-    if (fresh) for (const { name } of log.topics()) await log.deleteTopic(name)
     const sinkPositions = new SinkPositions(join(config.dataFolder, 'catalog', 'sinks.json'), fresh)
     const tokens = new TokenStore(join(config.dataFolder, 'auth', 'tokens.json'))
     const views = new ViewStore({ onDelivered: (latencyMs) => stats.recordLatency(latencyMs) })
@@ -155,6 +155,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
         files: files === undefined ? projectFiles(config.folder, jobs) : undefined,
       },
       runSql: async (sql, { rowsMax, signal }) => {
+        await log.refresh()
         const statement = prepareAdhoc(jobs, sql, (table) => views.copy(table, [], []))
         if (statement.kind === 'query') return { fields: statement.fields, rows: await runBounded(jobs, statement.plan, rowsMax, signal) }
         return { fields: statement.columns.map((name) => ({ name, type: t.string() })), rows: statement.rows }
@@ -163,7 +164,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     if (existsSync(consoleFolder)) registerConsole(http.app, consoleFolder)
     const report = await jobs.apply(project)
     const address = await http.listen()
-    kafka = await openKafkaPort(config, { log, logger })
+    if (local) kafka = await openKafkaPort(config, { log: local, logger })
     closers.push(() => kafka.server?.close())
     isReady = true
     const poll = async () => {
@@ -186,7 +187,10 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       kafkaError: kafka.error,
       report,
       jobs,
-      reload: async () => jobs.apply(bindProject(readFiles())),
+      reload: async () => {
+        await log.refresh()
+        return jobs.apply(bindProject(readFiles()))
+      },
       watch: (onReload) => {
         const reload = async () => onReload(await platform.reload().catch(failedReload))
         // An edit after the files were read, and before this, is one that nobody saw.

@@ -235,8 +235,6 @@ export interface Log {
   appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult>
   readMessages(topic: string, options?: BrowseOptions): Promise<BrowsedRecord[]>
   descriptor(topic: string): TopicDescriptor
-  /** The idempotent and transactional producers that a partition knows. @throws LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND */
-  describeProducers(topic: string, partition: number): Promise<ProducerInfo[]>
   /**
    * Forgets the records of a partition below `beforeOffset`, durably. Files go with the next look at retention.
    *
@@ -262,4 +260,6 @@ export interface Log {
 /** The log on our own disk. */
 export interface LocalLog extends Log {
   readonly folder: string
+  /** The idempotent and transactional producers that a partition knows. @throws LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND */
+  describeProducers(topic: string, partition: number): Promise<ProducerInfo[]>
 }

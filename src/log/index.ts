@@ -7,6 +7,7 @@ export * from './contract.ts'
 export { crc32c } from './crc32c.ts'
 export { type Disk, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
 export { logErrors } from './errors.ts'
+export { lockFolder } from './folderLock.ts'
 export { openLog } from './log.ts'
 
 /** The log in a real Kafka. The client library is loaded only by who calls this. @throws LOG_REMOTE_UNAVAILABLE, LOG_REMOTE_REFUSED */

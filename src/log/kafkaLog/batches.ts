@@ -1,10 +1,11 @@
 // Produce and Fetch with whole record batches, on a connection of the client library. Versions that every broker since 2.3 speaks.
+import type { Isolation } from '../contract.ts'
 import { type Connection, type Reader, Writer } from '@platformatic/kafka'
 
 const PRODUCE = { key: 0, version: 7 }
 const FETCH = { key: 1, version: 11 }
 const PRODUCE_TIMEOUT_MS = 20_000
-const READ_COMMITTED = 1
+const isolationLevels = { read_uncommitted: 0, read_committed: 1 }
 
 export interface Produced {
   errorCode: number
@@ -54,11 +55,12 @@ export interface Fetched {
   records: Uint8Array
 }
 export interface FetchOptions {
+  isolation: Isolation
   maxWaitMs: number
   maxBytes: number
 }
 
-/** Fetches one partition from an offset on, as a `read_committed` reader. */
+/** Fetches one partition from an offset on. `aborted` is for readers of committed records only. */
 export function fetchBatches(
   connection: Connection,
   topic: string,
@@ -72,7 +74,7 @@ export function fetchBatches(
       .appendInt32(options.maxWaitMs)
       .appendInt32(1)
       .appendInt32(options.maxBytes)
-      .appendInt8(READ_COMMITTED)
+      .appendInt8(isolationLevels[options.isolation])
       .appendInt32(0)
       .appendInt32(-1)
       .appendInt32(1)

@@ -1,7 +1,7 @@
 // The log in a real Kafka: the same interface as our own files, over a cluster that others may use too.
 //
 // Metadata and offsets are kept here and asked for again every TOPICS_MS and OFFSETS_MS, for topics in use; `refresh` does it at once. What this
-// process appends is known as soon as it is acknowledged. End offsets are those of `read_committed` readers.
+// process appends is known as soon as it is acknowledged.
 //
 // Invariants
 //   1. `pendingBytes` is what was handed over and not acknowledged; above the limit an append is refused at once, so memory is bounded.
@@ -25,7 +25,7 @@ import type {
 } from '../contract.ts'
 import { logErrors } from '../errors.ts'
 import { logMetrics } from '../logMetrics.ts'
-import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } from '../partitionState.ts'
+import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, type PartitionSnapshot, PartitionState } from '../partitionState.ts'
 import { BATCH_HEADER_BYTES, BatchBuilder, encodeHeaders, noHeaders, RECORD_COUNT_AT, readInt32, verifyBatch } from '../recordBatch.ts'
 import { checkTopicConfig, checkTopicName, defaultTopicConfig } from '../topicMeta.ts'
 import { type Cluster, CODE, clusterOf, codeIn, forgetCluster } from './cluster.ts'
@@ -40,6 +40,7 @@ const SETTLE_MS_MAX = 15_000
 const SETTLE_PAUSE_MS = 50
 const EARLIEST = -2n
 const LATEST = -1n
+const READ_UNCOMMITTED = 0
 const READ_COMMITTED = 1
 const TOPIC_RESOURCE = 2
 const SET = 0
@@ -178,7 +179,10 @@ class KafkaLog implements Log {
       const first = await sender.append(options.copy ? batch.slice() : batch)
       const last = first + recordCount - 1
       const seen = state.read()
-      if (last >= seen.endOffset) publish(state, { ...seen, endOffset: last + 1 })
+      if (last >= seen.endOffset) {
+        const isStable = seen.lastStableOffset === seen.endOffset
+        publish(state, { ...seen, endOffset: last + 1, lastStableOffset: isStable ? last + 1 : seen.lastStableOffset })
+      }
       this.appendedBytes += sizeBytes
       this.appendedRecords += recordCount
       logMetrics.appendedBytes.inc({ topic: name }, sizeBytes)
@@ -305,25 +309,33 @@ class KafkaLog implements Log {
 
   private async refreshOffsets(topics: readonly KnownTopic[]): Promise<void> {
     if (topics.length === 0 || this.isClosed) return
-    const at = async (timestamp: bigint) => {
+    const at = async (timestamp: bigint, isolationLevel: 0 | 1) => {
       const wanted = topics.map(({ name, states }) => ({
         name,
         partitions: states.map((_, partitionIndex) => ({ partitionIndex, timestamp })),
       }))
-      const listed = await this.cluster.admin.listOffsets({ topics: wanted, isolationLevel: READ_COMMITTED })
+      const listed = await this.cluster.admin.listOffsets({ topics: wanted, isolationLevel })
       return new Map(
         listed.flatMap(({ name, partitions }) => partitions.map((one) => [`${name}/${one.partitionIndex}`, Number(one.offset)] as const)),
       )
     }
     await this.ask(topics[0].name, async () => {
-      const [starts, ends] = await Promise.all([at(EARLIEST), at(LATEST)])
+      const [starts, ends, stables] = await Promise.all([
+        at(EARLIEST, READ_UNCOMMITTED),
+        at(LATEST, READ_UNCOMMITTED),
+        at(LATEST, READ_COMMITTED),
+      ])
       for (const { name, states } of topics) {
         for (const [partition, state] of states.entries()) {
           const seen = state.read()
-          const startOffset = starts.get(`${name}/${partition}`) ?? seen.startOffset
+          const of = (offsets: Map<string, number>) => offsets.get(`${name}/${partition}`)
+          const startOffset = of(starts) ?? seen.startOffset
           // What was appended from here is known before the cluster's answer, which may be older.
-          const endOffset = Math.max(ends.get(`${name}/${partition}`) ?? 0, seen.endOffset)
-          if (startOffset !== seen.startOffset || endOffset !== seen.endOffset) publish(state, { ...seen, startOffset, endOffset })
+          const endOffset = Math.max(of(ends) ?? 0, seen.endOffset)
+          const stable = of(stables) ?? seen.lastStableOffset
+          const lastStableOffset = stable >= (of(ends) ?? 0) ? endOffset : stable
+          if (startOffset === seen.startOffset && endOffset === seen.endOffset && lastStableOffset === seen.lastStableOffset) continue
+          publish(state, { status: seen.status, startOffset, endOffset, lastStableOffset })
         }
       }
     })
@@ -421,16 +433,15 @@ const policyOf = (value: string): TopicConfig['cleanup.policy'] => (value.includ
 
 function newState(): PartitionState {
   const state = new PartitionState()
-  publish(state, { status: PARTITION_OPEN, startOffset: 0, endOffset: 0 })
+  publish(state, { status: PARTITION_OPEN, startOffset: 0, endOffset: 0, lastStableOffset: 0 })
   return state
 }
 
+type Known = Pick<PartitionSnapshot, 'status' | 'startOffset' | 'endOffset' | 'lastStableOffset'>
 /** Of what the writer of our own files publishes, a cluster has only this. */
-function publish(
-  state: PartitionState,
-  { status, startOffset, endOffset }: { status: number; startOffset: number; endOffset: number },
-): void {
-  state.publish({ status, startOffset, endOffset, durablePosition: 0, activeBaseOffset: 0, sizeBytes: 0 })
+function publish(state: PartitionState, { status, startOffset, endOffset, lastStableOffset }: Known): void {
+  const files = { durablePosition: 0, activeBaseOffset: 0, sizeBytes: 0, abortedCount: 0 }
+  state.publish({ status, startOffset, endOffset, lastStableOffset, ...files })
 }
 
 const infoOf = ({ name, id, config, states }: KnownTopic): TopicInfo => ({
@@ -438,7 +449,7 @@ const infoOf = ({ name, id, config, states }: KnownTopic): TopicInfo => ({
   id,
   config,
   partitions: states.map((state, partition) => {
-    const { startOffset, endOffset, sizeBytes } = state.read()
-    return { partition, startOffset, endOffset, sizeBytes }
+    const { startOffset, endOffset, lastStableOffset, sizeBytes } = state.read()
+    return { partition, startOffset, endOffset, lastStableOffset, sizeBytes }
   }),
 })

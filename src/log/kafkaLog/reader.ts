@@ -1,17 +1,17 @@
-// Reading a partition of a real Kafka, in any thread: fetches ahead of its reader, as `read_committed`.
+// Reading a partition of a real Kafka, in any thread: fetches ahead of its reader.
 //
 //   read / waitForData --> fetch, if little is buffered --> checked, aborted records taken out --> buffered runs --> read
 //
 // Invariants
 //   1. Runs are handed out in offset order, each once; at most BUFFER_BYTES and one answer more are held.
-//   2. Records of aborted transactions are never handed out. A run of which nothing is left still moves `nextOffset` on.
+//   2. Control records are never handed out, with `read_committed` neither are those of aborted transactions. A run of which nothing is left still moves `nextOffset` on.
 //   3. An outage of the cluster is no error of the reader: it tries again until it is closed. What cannot get better is thrown by `read`.
 //   4. After `seek` nothing comes that was asked for before.
 //
 // Each reader has a connection of its own: a fetch that waits for records at the broker would hold up the answers to all others on it.
 import type { Connection } from '@platformatic/kafka'
 import { isStreamError, type StreamError } from '../../base/index.ts'
-import type { ClusterOptions, PartitionReader, ReadResult } from '../contract.ts'
+import type { ClusterOptions, Isolation, PartitionReader, ReadResult } from '../contract.ts'
 import { logErrors } from '../errors.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, PartitionState } from '../partitionState.ts'
 import {
@@ -43,6 +43,7 @@ export class KafkaPartitionReader implements PartitionReader {
   private readonly partition: number
   private readonly options: ClusterOptions
   private readonly state: PartitionState
+  private readonly isolation: Isolation
   private wanted: number
   private fetchOffset: number
   private buffered: ReadResult[] = []
@@ -57,7 +58,8 @@ export class KafkaPartitionReader implements PartitionReader {
   /** Changes with each seek: what was asked for before is dropped. */
   private turn = 0
 
-  constructor(topic: string, partition: number, options: ClusterOptions, state: SharedArrayBuffer, fromOffset: number) {
+  constructor(topic: string, partition: number, options: ClusterOptions, state: SharedArrayBuffer, fromOffset: number, isolation: Isolation = 'read_uncommitted') {
+    this.isolation = isolation
     this.topic = topic
     this.partition = partition
     this.options = options
@@ -69,8 +71,9 @@ export class KafkaPartitionReader implements PartitionReader {
     return this.wanted
   }
   get range(): { startOffset: number; endOffset: number } {
-    const { startOffset, endOffset } = this.state.read()
-    return { startOffset: Math.max(startOffset, this.startOffset), endOffset: Math.max(endOffset, this.endOffset) }
+    const { startOffset, endOffset, lastStableOffset } = this.state.read()
+    const end = this.isolation === 'read_committed' ? lastStableOffset : endOffset
+    return { startOffset: Math.max(startOffset, this.startOffset), endOffset: Math.max(end, this.endOffset) }
   }
 
   read(maxBytes = READ_BYTES_DEFAULT): ReadResult | undefined {
@@ -177,6 +180,7 @@ export class KafkaPartitionReader implements PartitionReader {
         this.connection ??= await cluster.connect(await cluster.leader(this.topic, this.partition, pauseMs > 0))
         if (this.isClosed) return this.disconnect()
         const fetched = await fetchBatches(this.connection, this.topic, this.partition, fetchOffset, {
+          isolation: this.isolation,
           maxWaitMs: FETCH_WAIT_MS,
           maxBytes: FETCH_BYTES,
         })
@@ -203,9 +207,9 @@ export class KafkaPartitionReader implements PartitionReader {
   }
 
   /** Takes what is whole and committed out of an answer. @throws LOG_BATCH_INVALID, LOG_BATCH_CHECKSUM */
-  private accept({ records, aborted, lastStableOffset, logStartOffset }: Fetched): void {
+  private accept({ records, aborted, highWatermark, lastStableOffset, logStartOffset }: Fetched): void {
     this.startOffset = Math.max(this.startOffset, logStartOffset)
-    this.endOffset = Math.max(this.endOffset, lastStableOffset)
+    this.endOffset = Math.max(this.endOffset, this.isolation === 'read_committed' ? lastStableOffset : highWatermark)
     let end = 0
     let nextOffset = this.fetchOffset
     const dropped: [start: number, end: number][] = []
