@@ -1,5 +1,5 @@
 // The log's interface: what the front door, the engine and the Kafka protocol use. It has two implementations: our own files (`openLog`) and a
-// real Kafka (`openKafkaLog`). test/logContract.ts holds what both must do.
+// real Kafka (`openKafkaLog`). log/contractSuite.ts holds what both must do.
 //
 // A record's bytes are those of Kafka's record batch v2, on disk and everywhere else.
 

@@ -1,9 +1,10 @@
-// What every log must do: the tests of the interface `Log`, for our own files (contract.test.ts) and a real Kafka (test/compat/kafkaLog.test.ts).
+// What every log must do: the tests of the interface `Log`, for our own files (../kafka/logContract.test.ts) and a real Kafka (test/compat/kafkaLog.test.ts).
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { Consumer, Producer, stringDeserializers, stringSerializers } from '@platformatic/kafka'
 import { isStreamError } from '../base/index.ts'
-import type { Log, PartitionReader, RecordInput } from './contract.ts'
+import type { Isolation, Log, PartitionReader, RecordInput } from './contract.ts'
 import { openReader, readToEnd } from './openReader.ts'
 import { BatchBuilder, CRC_AT, noHeaders } from './recordBatch.ts'
 import { readRecords } from './recordIndex.ts'
@@ -37,6 +38,15 @@ async function read(reader: PartitionReader, count: number): Promise<{ offset: n
   }
   return found
 }
+/** What comes within a time: nothing, if all is well. A run may still come that only moves the reader behind markers. */
+async function recordsWithin(reader: PartitionReader, timeMs: number): Promise<(string | null)[]> {
+  const found: (string | null)[] = []
+  for (const deadlineMs = performance.now() + timeMs; performance.now() < deadlineMs; await reader.waitForData(10)) {
+    const run = reader.read()
+    if (run) for (const { value } of readRecords(run.bytes, run.start, run.end, run.fromOffset)) found.push(textOf(value))
+  }
+  return found
+}
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const deadlineMs = performance.now() + WAIT_MS
   while (!(await condition())) {
@@ -45,11 +55,20 @@ async function until(condition: () => boolean | Promise<boolean>, what: string):
   }
 }
 
+export interface LogUnderTest {
+  log: Log
+  /** Where Kafka clients reach the same log. */
+  bootstrap?: string
+}
 /** @param use  gives the log, open; called once for each test */
-export function logContract(name: string, use: () => Promise<Log>): void {
+export function logContract(name: string, use: () => LogUnderTest, { hasClients = false, hasTransactions = false } = {}): void {
   let topicCount = 0
   const newName = () => `contract-${process.pid}-${++topicCount}`
-  const contract = (title: string, run: (log: Log) => Promise<void>) => test(`${name}: ${title}`, async () => run(await use()))
+  const contract = (title: string, run: (log: Log, bootstrap: string) => Promise<void>) =>
+    test(`${name}: ${title}`, () => {
+      const { log, bootstrap = '' } = use()
+      return run(log, bootstrap)
+    })
 
   contract('topics are made with settings, changed, listed and deleted', async (log) => {
     const topic = newName()
@@ -278,5 +297,72 @@ export function logContract(name: string, use: () => Promise<Log>): void {
     assert.equal(await waited, true)
     await assert.rejects(read(reader, 1), { code: 'LOG_TOPIC_DELETED' })
     reader.close()
+  })
+
+  if (!hasClients) return
+  contract('groups: a consumer of the log goes on where its group stopped', async (log, bootstrap) => {
+    const topic = newName()
+    await log.createTopic(topic)
+    await log.append(topic, 0, batchOf(numbered(0, 10)))
+    const consume = async (count: number) => {
+      const settings = { clientId: 'contract', bootstrapBrokers: [bootstrap], groupId: topic, deserializers: stringDeserializers }
+      const consumer = new Consumer(settings)
+      const stream = await consumer.consume({
+        topics: [topic],
+        mode: 'committed',
+        fallbackMode: 'earliest',
+        autocommit: false,
+        maxWaitTime: 100,
+      })
+      const values: string[] = []
+      for await (const message of stream) {
+        values.push(message.value!)
+        await message.commit()
+        if (values.length === count) break
+      }
+      await stream.close()
+      await consumer.close(true)
+      return values
+    }
+    assert.deepEqual([...(await consume(4)), ...(await consume(6))], numbered(0, 10))
+  })
+
+  if (!hasTransactions) return
+  contract('transactions: readers of committed records see all of one at once, or nothing', async (log, bootstrap) => {
+    const topic = newName()
+    await log.createTopic(topic)
+    const settings = { clientId: 'contract', bootstrapBrokers: [bootstrap], serializers: stringSerializers }
+    const producer = new Producer({ ...settings, idempotent: true, transactionalId: topic })
+    const readers = ['read_committed', 'read_uncommitted'].map((isolation) =>
+      openReader(log.descriptor(topic), 0, 0, undefined, isolation as Isolation),
+    )
+    const [committed, uncommitted] = readers
+    const texts = async (reader: PartitionReader, count: number) => (await read(reader, count)).map(({ text }) => text)
+    try {
+      const send = async (values: string[], isCommit: boolean) => {
+        const transaction = await producer.beginTransaction()
+        await transaction.send({ messages: values.map((value) => ({ topic, value })) })
+        assert.deepEqual(await texts(uncommitted, values.length), values)
+        assert.deepEqual(await recordsWithin(committed, 100), [])
+        await (isCommit ? transaction.commit() : transaction.abort())
+      }
+      await send(['a', 'b'], true)
+      assert.deepEqual(await texts(committed, 2), ['a', 'b'])
+      await send(['gone', 'also gone'], false)
+      await send(['c'], true)
+      assert.deepEqual(await texts(committed, 1), ['c'])
+      await log.refresh([topic])
+      const { endOffset, lastStableOffset } = log.topic(topic)!.partitions[0]
+      // Five records and three markers.
+      assert.deepEqual([endOffset, lastStableOffset], [8, 8])
+      assert.deepEqual(
+        (await log.readMessages(topic)).map(({ value }) => textOf(value)),
+        ['a', 'b', 'c'],
+      )
+      assert.deepEqual((await log.readMessages(topic, { isolation: 'read_uncommitted' })).map(({ value }) => textOf(value)).length, 5)
+    } finally {
+      for (const reader of readers) reader.close()
+      await producer.close()
+    }
   })
 }

@@ -19,7 +19,7 @@ else {
     await log.close()
     await kafka.stop()
   })
-  logContract('real Kafka', async () => log)
+  logContract('real Kafka', () => ({ log, bootstrap: kafka.bootstrap }), { hasClients: true, hasTransactions: true })
 }
 
 test('the platform over a real Kafka: HTTP and Kafka events, SQL, live tables, sinks, a restart', { skip: kafkaMissing }, async (t) => {

@@ -1,6 +1,7 @@
 // Produce and Fetch with whole record batches, on a connection of the client library. Versions that every broker since 2.3 speaks.
-import type { Isolation } from '../contract.ts'
+
 import { type Connection, type Reader, Writer } from '@platformatic/kafka'
+import type { Isolation } from '../contract.ts'
 
 const PRODUCE = { key: 0, version: 7 }
 const FETCH = { key: 1, version: 11 }

@@ -58,7 +58,14 @@ export class KafkaPartitionReader implements PartitionReader {
   /** Changes with each seek: what was asked for before is dropped. */
   private turn = 0
 
-  constructor(topic: string, partition: number, options: ClusterOptions, state: SharedArrayBuffer, fromOffset: number, isolation: Isolation = 'read_uncommitted') {
+  constructor(
+    topic: string,
+    partition: number,
+    options: ClusterOptions,
+    state: SharedArrayBuffer,
+    fromOffset: number,
+    isolation: Isolation = 'read_uncommitted',
+  ) {
     this.isolation = isolation
     this.topic = topic
     this.partition = partition
