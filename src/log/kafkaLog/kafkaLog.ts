@@ -242,6 +242,11 @@ class KafkaLog implements Log {
     return 0
   }
 
+  /** The cluster does that by itself. */
+  async compact(): Promise<number> {
+    return 0
+  }
+
   async refresh(names?: readonly string[]): Promise<void> {
     if (!names || names.some((name) => !this.known.has(name))) await this.refreshTopics()
     else await this.refreshOffsets(names.map((name) => this.find(name)))
@@ -291,7 +296,7 @@ class KafkaLog implements Log {
         const settings = described.find(({ resourceName }) => resourceName === name)?.configs ?? []
         const config: Record<string, unknown> = { ...defaultTopicConfig, partitionCount: partitions.length }
         for (const { name: key, value } of settings) {
-          if (key in defaultTopicConfig && value !== null) config[key] = key === 'cleanup.policy' ? policyOf(String(value)) : Number(value)
+          if (key in defaultTopicConfig && value !== null) config[key] = configValue(key as keyof TopicConfig, String(value))
         }
         let topic = this.known.get(name)
         if (topic && topic.id !== id) {
@@ -429,7 +434,12 @@ class KafkaLog implements Log {
 }
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
-const policyOf = (value: string): TopicConfig['cleanup.policy'] => (value.includes('compact') ? 'compact' : 'delete')
+
+function configValue(key: keyof TopicConfig, text: string): string | number {
+  if (key === 'cleanup.policy') return text.split(',').sort().join(',')
+  // Kafka's "never" is beyond what a number holds.
+  return typeof defaultTopicConfig[key] === 'number' ? Math.min(Number(text), Number.MAX_SAFE_INTEGER) : text
+}
 
 function newState(): PartitionState {
   const state = new PartitionState()
