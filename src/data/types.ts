@@ -38,7 +38,8 @@ export type LengthKind = 'CHAR' | 'VARCHAR' | 'BINARY' | 'VARBINARY'
 export type PrecisionKind = 'TIME' | 'TIMESTAMP' | 'TIMESTAMP_LTZ'
 
 export type SqlType =
-  | { kind: SimpleKind; nullable: boolean }
+  /** `unit` of an interval: in which a number is read from it or becomes one, DAY of `INTERVAL '3' DAY`; no part of its values. */
+  | { kind: SimpleKind; nullable: boolean; unit?: string }
   | { kind: LengthKind; length: number; nullable: boolean }
   | { kind: PrecisionKind; precision: number; nullable: boolean }
   | { kind: 'DECIMAL'; precision: number; scale: number; nullable: boolean }
@@ -75,8 +76,8 @@ export const t = {
   float: (nullable = true) => simple('FLOAT', nullable),
   double: (nullable = true) => simple('DOUBLE', nullable),
   date: (nullable = true) => simple('DATE', nullable),
-  intervalYearMonth: (nullable = true) => simple('INTERVAL_YEAR_MONTH', nullable),
-  intervalDayTime: (nullable = true) => simple('INTERVAL_DAY_TIME', nullable),
+  intervalYearMonth: (nullable = true, unit?: string): SqlType => ({ ...simple('INTERVAL_YEAR_MONTH', nullable), ...(unit && { unit }) }),
+  intervalDayTime: (nullable = true, unit?: string): SqlType => ({ ...simple('INTERVAL_DAY_TIME', nullable), ...(unit && { unit }) }),
   null: () => simple('NULL', true),
   string: (nullable = true): SqlType => ({ kind: 'VARCHAR', length: LENGTH_MAX, nullable }),
   varchar: (length: number, nullable = true): SqlType => ({ kind: 'VARCHAR', length, nullable }),
@@ -159,9 +160,9 @@ export function formatType(type: SqlType): string {
     case 'ROW':
       return `ROW<${type.fields.map((field) => `${quoted(field.name)} ${formatType(field.type)}`).join(', ')}>${end}`
     case 'INTERVAL_YEAR_MONTH':
-      return `INTERVAL YEAR(4) TO MONTH${end}`
+      return `INTERVAL MONTH${end}`
     case 'INTERVAL_DAY_TIME':
-      return `INTERVAL DAY(2) TO SECOND(3)${end}`
+      return `INTERVAL SECOND(3)${end}`
     default:
       return `${type.kind}${end}`
   }

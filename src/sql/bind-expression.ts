@@ -3,8 +3,8 @@
 import { nearestName } from '../base/index.ts'
 import { t } from '../data/index.ts'
 import { aggregateFunctionNames, isAggregateFunction, isRankingFunction } from './aggregates.ts'
-import type { BinaryOperator, Expression, FunctionCall, JsonBehaviour, JsonOptions, Span, UnaryOperator } from './ast.ts'
-import { bindLiteral, negatedLiteral } from './bind-literal.ts'
+import type { BinaryOperator, Expression, FunctionCall, JsonBehaviour, JsonOptions, QualifiedName, Span, UnaryOperator } from './ast.ts'
+import { bindLiteral, isLeastBigint, leastBigint, negatedLiteral } from './bind-literal.ts'
 import type { Env, SubqueryNode } from './bind-scope.ts'
 import { bindColumn, fieldsOf } from './bind-scope.ts'
 import { sqlErrors } from './errors.ts'
@@ -52,9 +52,15 @@ const LIKE = { LIKE: 'LIKE', 'SIMILAR TO': 'SIMILAR', RLIKE: 'REGEXP' } as const
  * @throws StreamError  SQL_COLUMN_NOT_FOUND and others, with the position of the part that is wrong
  */
 export function bindExpression(node: Expression, env: Env): Expr {
-  if (node.type === 'column') return bindColumn(node.name, env)
+  if (node.type === 'column') return isPi(node.name, env) ? resolveCall('PI', []) : bindColumn(node.name, env)
   return env.intercept?.(node, env) ?? bindNode(node, env)
 }
+
+/** PI needs no parentheses, unless a column has this name. */
+const isPi = (name: QualifiedName, env: Env): boolean =>
+  name.parts.length === 1 &&
+  name.parts[0].name.toUpperCase() === 'PI' &&
+  !env.scope.tables.some((table) => table.columns.some((column) => column.name === name.parts[0].name))
 
 function bindNode(node: Exclude<Expression, { type: 'column' }>, env: Env): Expr {
   const { span } = node
@@ -67,6 +73,7 @@ function bindNode(node: Exclude<Expression, { type: 'column' }>, env: Env): Expr
     case 'element':
       return resolveCall('ITEM', [bind(node.operand), bind(node.index)], { span })
     case 'unary': {
+      if (isLeastBigint(node)) return leastBigint()
       const operand = bind(node.operand)
       return (node.operator === '-' ? negatedLiteral(operand) : undefined) ?? resolveCall(UNARY[node.operator], [operand], { span })
     }
@@ -164,7 +171,7 @@ function bindCall(node: FunctionCall & { span: Span }, env: Env): Expr {
     if (node.over === undefined && isRankingFunction(name)) throw sqlErrors('SQL_OVER_MISSING', { name, span: node.span })
     throw sqlErrors('SQL_AGGREGATE_MISPLACED', { name, span: node.span })
   }
-  if (!isScalarFunction(name) && !name.startsWith('IS JSON ')) {
+  if (!isScalarFunction(name) && !name.startsWith('IS JSON ') && name !== 'MINUS DATES') {
     const nearest = nearestName(name, [...scalarFunctionNames(), ...aggregateFunctionNames()])
     throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest, span: node.name.span })
   }

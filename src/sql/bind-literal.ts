@@ -1,7 +1,7 @@
 // Literals: their types and values, as Flink reads them.
 import type { SqlType } from '../data/index.ts'
-import { DECIMAL_PRECISION_MAX, t } from '../data/index.ts'
-import type { LiteralValue, Span, TimeUnit } from './ast.ts'
+import { t } from '../data/index.ts'
+import type { Expression, LiteralValue, Span, TimeUnit } from './ast.ts'
 import { sqlErrors } from './errors.ts'
 import { literalExpr } from './expr.ts'
 import type { Expr } from './plan.ts'
@@ -47,7 +47,11 @@ export function bindLiteral(value: LiteralValue, span: Span): Expr {
 
 /** Exact without an exponent: INT, BIGINT or DECIMAL by the digits; DOUBLE with one. */
 function numberLiteral(text: string, span: Span): Expr {
-  if (/[eE]/.test(text)) return literalExpr(Number(text), t.double(false))
+  if (/[eE]/.test(text)) {
+    const value = Number(text)
+    if (!Number.isFinite(value)) throw invalid(text, 'a DOUBLE of at most 1.7976931348623157E308', span)
+    return literalExpr(value, t.double(false))
+  }
   const [whole, fraction] = text.split('.')
   if (!fraction) {
     const value = BigInt(whole || '0')
@@ -56,8 +60,14 @@ function numberLiteral(text: string, span: Span): Expr {
   }
   const precision = Math.max(whole.length + (fraction?.length ?? 0), 1)
   const scale = fraction?.length ?? 0
-  if (precision > DECIMAL_PRECISION_MAX) throw invalid(text, `a number of at most ${DECIMAL_PRECISION_MAX} digits`, span)
-  return literalExpr(BigInt(whole + (fraction ?? '')), t.decimal(precision, scale, false))
+  const unscaled = BigInt(whole + (fraction ?? ''))
+  if (unscaled > BIGINT_MAX)
+    throw invalid(
+      text,
+      `a number whose digits are at most ${BIGINT_MAX}; a longer one is CAST('${text}' AS DECIMAL(${Math.min(precision, 38)}, ${scale}))`,
+      span,
+    )
+  return literalExpr(unscaled, t.decimal(precision, scale, false))
 }
 
 const invalid = (text: string, expected: string, span: Span): Error => sqlErrors('SQL_LITERAL_UNREADABLE', { text, expected, span })
@@ -93,8 +103,8 @@ function timeLiteral(text: string, span: Span): Expr {
 
 function timestampLiteral(text: string, span: Span): Expr {
   const expected = "a timestamp like '2026-01-31 12:34:56.789'"
-  const [day, time, ...rest] = text.trim().split(/ +/)
-  if (time === undefined || rest.length > 0) throw invalid(text, expected, span)
+  const [day, time = '00:00:00', ...rest] = text.trim().split(/ +/)
+  if (rest.length > 0) throw invalid(text, expected, span)
   const dayMs = dateOf(day, span)
   const { ms, fraction } = timeOf(time, expected, span)
   const type = t.timestamp(fraction.length, false)
@@ -111,12 +121,20 @@ function intervalLiteral(value: Extract<LiteralValue, { kind: 'interval' }>, spa
   const monthsPerUnit = UNIT_MONTHS[from]
   if (monthsPerUnit !== undefined) {
     const match = (to === 'MONTH' ? /^(\d+)-(\d+)$/ : /^(\d+)$/).exec(digits)
-    if (match === null) throw invalid(value.text, describe, span)
-    return literalExpr(sign * (Number(match[1]) * monthsPerUnit + Number(match[2] ?? 0)), t.intervalYearMonth(false))
+    if (match === null || Number(match[2] ?? 0) > 11) throw invalid(value.text, describe, span)
+    checkLeading(match[1], value, span)
+    return literalExpr(sign * (Number(match[1]) * monthsPerUnit + Number(match[2] ?? 0)), t.intervalYearMonth(false, to ?? from))
   }
   const ms = to === undefined ? singleUnitMs(digits, from) : rangeMs(digits, from, to)
   if (ms === undefined) throw invalid(value.text, describe, span)
-  return literalExpr(sign * ms, t.intervalDayTime(false))
+  checkLeading(digits, value, span)
+  return literalExpr(sign * ms, t.intervalDayTime(false, to ?? from))
+}
+
+/** Two digits unless the unit says more, as in DAY(3). */
+function checkLeading(digits: string, { from, precision = 2 }: Extract<LiteralValue, { kind: 'interval' }>, span: Span): void {
+  const count = String(Number(/^\d*/.exec(digits)![0])).length
+  if (count > precision) throw invalid(digits, `an interval of at most ${precision} digits; write ${from}(${count}) for longer ones`, span)
 }
 
 function singleUnitMs(digits: string, unit: TimeUnit): number | undefined {
@@ -133,12 +151,17 @@ function rangeMs(digits: string, from: TimeUnit, to: TimeUnit): number | undefin
     (unit, i) => `${i === 0 ? '' : units[i - 1] === 'DAY' ? ' +' : ':'}(\\d+)${unit === 'SECOND' ? '(?:\\.(\\d{1,9}))?' : ''}`,
   )
   const match = units.length < 2 ? null : new RegExp(`^${pattern.join('')}$`).exec(digits)
-  if (match === null) return undefined
+  if (match === null || units.some((unit, i) => i > 0 && Number(match[i + 1]) > (unit === 'HOUR' ? 23 : 59))) return undefined
   const whole = units.reduce((sum, unit, i) => sum + Number(match[i + 1]) * UNIT_MS[unit]!, 0)
   return whole + fractionMs(match[units.length + 1] ?? '')
 }
 
 /** `-` before a number: the literal itself becomes negative. */
+/** The one number that exists only with its sign. */
+export const isLeastBigint = ({ operator, operand }: { operator: string; operand: Expression }): boolean =>
+  operator === '-' && operand.type === 'literal' && operand.value.kind === 'number' && operand.value.text === String(BIGINT_MAX + 1n)
+export const leastBigint = (): Expr => literalExpr(-(2n ** 63n), t.bigint(false))
+
 export function negatedLiteral(expr: Expr): Expr | undefined {
   if (expr.kind !== 'literal') return undefined
   const { value, type } = expr

@@ -3,7 +3,7 @@
 import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { withNullable } from '../data/index.ts'
-import type { Identifier, Query, Statement } from './ast.ts'
+import type { Identifier, Query, Span, Statement } from './ast.ts'
 import { bindInsert, sinkPlan } from './bind-insert.ts'
 import { renamed } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
@@ -50,11 +50,18 @@ export function bindScript(text: string, catalog: Catalog, options: BindOptions 
   })
 }
 
+/** A column that is nothing but NULL has no type; an INSERT gives it that of its target. */
+function typed(plan: Plan, span: Span): Plan {
+  const untyped = plan.fields.find((field) => field.type.kind === 'NULL')
+  if (untyped) throw sqlErrors('SQL_NULL_UNTYPED', { where: `column "${untyped.name}"`, span })
+  return plan
+}
+
 function bind(statement: Statement, text: string, context: BindContext): BoundStatement {
   const { catalog } = context
   switch (statement.type) {
     case 'query':
-      return { type: 'query', query: planQuery(statement.query, context) }
+      return { type: 'query', query: typed(planQuery(statement.query, context), statement.query.span) }
     case 'insert':
       return { type: 'insert', ...bindInsert(statement, context) }
     case 'statementSet':

@@ -77,6 +77,11 @@ export const sqlErrors = defineErrors({
     message: (p) => `${p.fn} cannot be applied to (${p.types.join(', ')})`,
     hint: (p) => `Expected: ${p.expected}. CAST(… AS …) changes a type.`,
   }),
+  SQL_NULL_UNTYPED: spec<{ where: string } & Placed>({
+    ...user,
+    message: (p) => `a NULL without a type cannot stand in ${p.where}`,
+    hint: () => 'Write CAST(NULL AS STRING), or the type that is meant.',
+  }),
   SQL_CAST_INVALID: spec<{ from: string; to: string; span?: Span; position?: TextPosition }>({
     ...user,
     message: (p) => `${p.from} cannot be cast to ${p.to}`,

@@ -154,7 +154,7 @@ test('an error names the place, what was found, what was expected, and the word 
     "Names go in backquotes (`name`), texts in single quotes ('text').",
   ])
   assert.deepEqual(shown('SELECT a != b'), ['SQL_SYNTAX', '1:10', '!=', 'Flink writes "not equal" as <>.'])
-  assert.deepEqual(shown('SELECT INTERVAL 5 SECOND').slice(3), ["Write the number of an interval in quotes: INTERVAL '5' SECOND."])
+  assert.deepEqual(shown('SELECT INTERVAL ) SECOND').slice(3), ["Write the number of an interval in quotes: INTERVAL '5' SECOND."])
   assert.deepEqual(shown("SELECT DATE '1.2.2026'").slice(0, 3), ['SQL_LITERAL_INVALID', '1:8', "DATE '1.2.2026'"])
   assert.deepEqual(shown('CREATE TABLE t (a INT, PRIMARY KEY (a))').slice(3), [
     'A key is declared, not checked: write PRIMARY KEY … NOT ENFORCED.',

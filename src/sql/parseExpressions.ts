@@ -369,6 +369,15 @@ function parenthesized(p: Cursor): Expression {
     return { type: 'subquery', query, span: p.from(start) }
   }
   p.expect(')')
+  if (first.type === 'binary' && first.operator === '-' && items.length === 1 && p.atAny(...intervalWords)) {
+    // (a - b) DAY: what lies between two points in time.
+    const unitStart = p.token.start
+    const unit = intervalUnit(p)
+    const name = p.accept('TO') ? intervalUnit(p) : unit
+    const span = p.from(start)
+    const args: Expression[] = [first.left, first.right, { type: 'keyword', name, span: p.from(unitStart) }]
+    return { type: 'call', name: { parts: [{ name: 'MINUS DATES', span }], span }, args, distinct: false, span }
+  }
   return items.length === 1 ? first : { type: 'rowValue', items, explicit: false, span: p.from(start) }
 }
 
@@ -437,7 +446,7 @@ function castExpression(p: Cursor): Expression {
 const timeForms: Record<string, { form: RegExp; example: string }> = {
   DATE: { form: /^\d{4,5}-\d{1,2}-\d{1,2}$/, example: "DATE '2026-01-31'" },
   TIME: { form: /^\d{1,2}:\d{1,2}:\d{1,2}(\.\d{0,9})?$/, example: "TIME '12:30:00'" },
-  TIMESTAMP: { form: /^\d{4,5}-\d{1,2}-\d{1,2} \d{1,2}:\d{1,2}:\d{1,2}(\.\d{0,9})?$/, example: "TIMESTAMP '2026-01-31 12:30:00.123'" },
+  TIMESTAMP: { form: /^\d{4,5}-\d{1,2}-\d{1,2}( \d{1,2}:\d{1,2}:\d{1,2}(\.\d{0,9})?)?$/, example: "TIMESTAMP '2026-01-31 12:30:00.123'" },
 }
 
 function timeLiteral(p: Cursor): Expression {
@@ -448,13 +457,14 @@ function timeLiteral(p: Cursor): Expression {
   return literal(p, start, { kind: key.toLowerCase() as 'date' | 'time' | 'timestamp', text })
 }
 
+const intervalWords = ['YEAR', 'MONTH', 'DAY', 'HOUR', 'MINUTE', 'SECOND']
 const intervalUnits = ['YEAR', 'QUARTER', 'MONTH', 'WEEK', 'DAY', 'HOUR', 'MINUTE', 'SECOND']
 
 function intervalLiteral(p: Cursor): Expression {
   const { start } = p.next()
   const negative = p.accept('-')
   if (!negative) p.accept('+')
-  if (p.token.kind !== 'string') throw p.fail('a text in single quotes', "Write the number of an interval in quotes: INTERVAL '5' SECOND.")
+  if (p.token.kind !== 'string') return computedInterval(p, start, negative)
   const text = p.string()
   const from = intervalUnit(p)
   let precision: number | undefined
@@ -472,6 +482,16 @@ function intervalLiteral(p: Cursor): Expression {
     }
   }
   return literal(p, start, { kind: 'interval', text, negative, from, ...(to && { to }), ...(precision !== undefined && { precision }) })
+}
+
+/** INTERVAL 5 DAY, INTERVAL minutes MINUTE: so many times the unit. */
+function computedInterval(p: Cursor, start: number, negative: boolean): Expression {
+  if (!['number', 'word'].includes(p.token.kind) && p.token.key !== '(')
+    throw p.fail('a text in single quotes', "Write the number of an interval in quotes: INTERVAL '5' SECOND.")
+  const right = parseExpression(p, SIGN)
+  const from = intervalUnit(p)
+  const left = literal(p, start, { kind: 'interval', text: '1', negative, from })
+  return { type: 'binary', operator: '*', left, right, span: p.from(start) }
 }
 
 /** Also in the plural, as Flink's own manual writes it: INTERVAL '10' MINUTES. */

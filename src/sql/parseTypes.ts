@@ -176,8 +176,9 @@ function intervalType(p: Cursor): SqlType {
     return key
   }
   const from = unit()
-  if (p.accept('TO')) unit()
-  return from === 'YEAR' || from === 'MONTH' ? t.intervalYearMonth() : t.intervalDayTime()
+  // Of several units a number is the last: INTERVAL YEAR TO MONTH counts months.
+  const last = p.accept('TO') ? unit() : from
+  return from === 'YEAR' || from === 'MONTH' ? t.intervalYearMonth(true, last) : t.intervalDayTime(true, last)
 }
 
 function rowType(p: Cursor): SqlType {

@@ -220,7 +220,8 @@ export function textOf(type: SqlType, timeZone: string): ToText {
     case 'DATE':
       return dateText
     case 'TIME':
-      return (value: number) => timeText(value, type.precision)
+      // Flink's planner knows only TIME(0): its text has no fraction.
+      return (value: number) => timeText(value - (value % 1000), 0)
     case 'TIMESTAMP':
       return type.precision <= 3
         ? (value: number) => timestampText(value, type.precision)

@@ -45,9 +45,12 @@ const single = (lastCode: number): Charset => ({
 })
 const utf16be: Charset = {
   encode: (text) => swapped(Buffer.from(text, 'utf16le')),
-  decode: (bytes) => swapped(even(bytes)).toString('utf16le'),
+  decode: (bytes) => `${swapped(even(bytes)).toString('utf16le')}${bytes.length % 2 === 0 ? '' : '\ufffd'}`,
 }
-const utf16le: Charset = { encode: (text) => Buffer.from(text, 'utf16le'), decode: (bytes) => Buffer.from(bytes).toString('utf16le') }
+const utf16le: Charset = {
+  encode: (text) => Buffer.from(text, 'utf16le'),
+  decode: (bytes) => `${Buffer.from(bytes).toString('utf16le')}${bytes.length % 2 === 0 ? '' : '\ufffd'}`,
+}
 const charsets: Record<string, Charset> = {
   'UTF-8': { encode: (text) => Buffer.from(text, 'utf8'), decode: (bytes) => Buffer.from(bytes).toString('utf8') },
   'UTF-16BE': utf16be,

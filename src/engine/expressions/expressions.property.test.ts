@@ -160,7 +160,9 @@ const { number, string, boolean } = fc.letrec<{ number: Expr; string: Expr; bool
     literal(orNull(ints), () => t.int()),
     literal(orNull(longs), () => t.bigint()),
     literal(doubles, () => t.double()),
-    fc.tuple(fc.constantFrom('PLUS', 'MINUS', 'TIMES', 'DIVIDE', 'MOD'), tie('number'), tie('number')).map(([fn, a, b]) => call(fn, a, b)),
+    fc.tuple(fc.constantFrom('PLUS', 'MINUS', 'TIMES', 'DIVIDE', 'MOD'), tie('number'), tie('number')).map(([fn, a, b]) =>
+      call(fn === 'MOD' && [a, b].some(({ type }) => type.kind === 'DOUBLE') ? 'TIMES' : fn, a, b),
+    ),
     tie('number').map((a) => call('UNARY_MINUS', a)),
     tie('string').map((a) => call('CHAR_LENGTH', a)),
     fc.tuple(tie('boolean'), tie('number'), tie('number')).map(([c, a, b]) => call('CASE', c, a, b)),

@@ -89,7 +89,7 @@ function extractAll(text: string, pattern: RegExp | null, group: number): (strin
 
 // ---------------------------------------------------------------- LIKE and SIMILAR TO
 
-const escaped = (unit: string): string => unit.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+const escaped = (unit: string): string => unit.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
 const badEscape = (fn: string, pattern: string) =>
   expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn, reason: `the pattern '${shown(pattern)}' has a wrong escape sequence` })
 

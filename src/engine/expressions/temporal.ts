@@ -144,8 +144,8 @@ function floorTo(up: boolean): (context: CallContext) => RowFunction {
     if (!isNs(type)) return at
     return (value: bigint) => {
       const ms = floorNsToMs(value)
-      // Something within the millisecond pushes a ceiling to the next one.
-      return BigInt(at(up && BigInt(ms) * NS_PER_MS < value ? ms + 1 : ms)) * NS_PER_MS
+      // What is below the millisecond pushes no ceiling up, as in Flink.
+      return BigInt(at(ms)) * NS_PER_MS
     }
   }
 }
@@ -212,22 +212,29 @@ function timestampDiff({ options, argTypes, timeZone }: CallContext): RowFunctio
   const size = addUnits[unit]
   const [from, to] = argTypes.map((type) => localReader(type, timeZone))
   if (months === undefined) {
+    // biome-ignore lint/suspicious/noExplicitAny: values are as the types say
+    const diffMs = (a: any, b: any): number => to(b).ms - from(a).ms
+    // Below the millisecond Flink counts whole ones, and wraps.
+    if (unit === 'MICROSECOND') return (a, b) => Number(BigInt.asIntN(32, BigInt(diffMs(a, b)) * 1000n))
+    if (unit === 'NANOSECOND') return (a, b) => BigInt.asIntN(64, BigInt(diffMs(a, b)) * NS_PER_MS)
     if (size === undefined) throw unknownUnit('TIMESTAMPDIFF', unit)
-    return (a, b) => Math.trunc((to(b).ms - from(a).ms) / size) | 0
+    return (a, b) => Math.trunc(diffMs(a, b) / size) | 0
   }
-  const between = (a: number, b: number): number => {
-    if (b < a) return -between(b, a)
-    const [aDays, bDays] = [Math.floor(a / DAY_MS), Math.floor(b / DAY_MS)]
-    const whole = monthsBetween(aDays, bDays)
-    // The last day is not complete yet.
-    return addMonths(aDays, whole) === bDays && floorMod(b, DAY_MS) < floorMod(a, DAY_MS) ? whole - 1 : whole
-  }
-  return (a, b) => Math.trunc(between(from(a).ms, to(b).ms) / months) | 0
+  return (a, b) => Math.trunc(monthsOf(from(a).ms, to(b).ms) / months) | 0
 }
 
-function minusDates({ argTypes: [type] }: CallContext): RowFunction {
-  if (type.kind === 'DATE') return (a: number, b: number) => (a - b) * DAY_MS
-  return isNs(type) ? (a: bigint, b: bigint) => Number((a - b) / NS_PER_MS) : (a: number, b: number) => a - b
+/** Whole months from one local time to another; back in time an incomplete day counts as one more. @source Calcite's DateTimeUtils.subtractMonths */
+function monthsOf(fromMs: number, toMs: number): number {
+  const [fromDays, toDays] = [Math.floor(fromMs / DAY_MS), Math.floor(toMs / DAY_MS)]
+  const whole = monthsBetween(fromDays, toDays)
+  return addMonths(fromDays, whole) === toDays && floorMod(toMs, DAY_MS) < floorMod(fromMs, DAY_MS) ? whole - 1 : whole
+}
+
+/** (later - earlier) unit: months, or ms. */
+function minusDates({ argTypes: [pointType], type, timeZone }: CallContext): RowFunction {
+  const local = localReader(pointType, timeZone)
+  if (type.kind === 'INTERVAL_YEAR_MONTH') return (a, b) => monthsOf(local(b).ms, local(a).ms)
+  return (a, b) => local(a).ms - local(b).ms
 }
 
 /** Periods may be given end first; periods that only touch overlap. */

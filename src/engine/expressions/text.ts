@@ -8,7 +8,7 @@ import { parseDouble } from './numbers.ts'
 import { javaPattern } from './patterns.ts'
 import { printf } from './printf.ts'
 import type { CallContext, FunctionTable, RowFunction } from './registry.ts'
-import { called, madeFrom, maybe, plain, plainMaybe, strict } from './registry.ts'
+import { called, madeFrom, plain, plainMaybe, strict } from './registry.ts'
 
 /** Java's hexadecimal floating point. */
 const hexadecimalPattern = /^\s*[+-]?0[xX][\da-fA-F]*\.?[\da-fA-F]+[pP][+-]?\d+[dDfF]?\s*$/
@@ -144,9 +144,9 @@ function ascii(text: string): number {
 const chr = (code: bigint): string => (code < 0n ? '' : String.fromCharCode(Number(code & 255n)))
 
 function splitIndex(text: string, separator: string | number, index: number): string | null {
-  if (index < 0 || text === '') return null
+  if (index < 0 || text === '' || separator === 0) return null
   const by = typeof separator === 'number' ? String.fromCharCode(separator) : separator
-  if (by === '') return text.trim().split(/\s+/)[index] ?? null
+  if (by === '') return text.split(/\s/)[index] ?? null
   let start = 0
   for (let skipped = 0; skipped < index; skipped++) {
     const at = text.indexOf(by, start)
@@ -165,13 +165,14 @@ function split(text: string, separator: string): string[] {
 /** Java drops empty pieces at the end. */
 function javaSplit(text: string, by: RegExp): string[] {
   const parts = text.split(by)
-  while (parts.length > 1 && parts[parts.length - 1] === '') parts.pop()
+  while (parts.length > 0 && parts[parts.length - 1] === '') parts.pop()
   return parts
 }
 const delimiter = (text: string): RegExp => javaPattern(text, '') ?? new RegExp(text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
 
 function strToMap(text: string, entries: RegExp, keys: RegExp): Map<string, string | null> {
   const map = new Map<string, string | null>()
+  if (text === '') return map
   for (const entry of javaSplit(text, entries)) {
     const match = keys.exec(entry)
     if (match === null) map.set(entry, null)
@@ -234,10 +235,11 @@ export const textFunctions: FunctionTable = {
   }),
   STARTSWITH: plain(startsWith),
   ENDSWITH: plain(endsWith),
-  ELT: maybe(
+  // A NULL counts only where it is the one that is asked for.
+  ELT: called(
     () =>
-      (index: bigint, ...parts) =>
-        index >= 1n && index <= parts.length ? parts[Number(index) - 1] : null,
+      (index: bigint | null, ...parts) =>
+        index !== null && index >= 1n && index <= parts.length ? parts[Number(index) - 1] : null,
   ),
   IS_ALPHA: called(() => (value) => typeof value === 'string' && /^\p{L}+$/u.test(value)),
   // Of a number they look at the type alone: a negative INT, and NULL, is "only digits".

@@ -35,7 +35,9 @@ export function parseTimestampNs(text: string): bigint | undefined {
   const match = timestampPattern.exec(text)
   if (match === null) return undefined
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map((part) => Number(part ?? 0))
-  if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59) return undefined
+  if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 24 || minute > 59 || second > 59) return undefined
+  // 24:00:00 is the next day's begin.
+  if (hour === 24 && (minute > 0 || second > 0 || Number(match[7] ?? 0) > 0)) return undefined
   return epochNs(daysOf(year, month, Math.min(day, daysInMonth(year, month))), hour, minute, second, match[7])
 }
 

@@ -22,11 +22,15 @@ export function formatValue(value: unknown, type: SqlType): unknown {
     case 'DATE':
       return dateText(value as number)
     case 'TIME':
-      return timeText(value as number, (value as number) % 1000 === 0 ? 0 : 3)
+      return timeText(value as number, (value as number) % 1000 === 0 ? 0 : 3).replace(/(\.\d*?)0+$/, '$1')
     case 'TIMESTAMP':
       return instantText(value as number | bigint)
     case 'TIMESTAMP_LTZ':
       return `${instantText(value as number | bigint)}Z`
+    case 'INTERVAL_DAY_TIME':
+      return durationText(value as number)
+    case 'INTERVAL_YEAR_MONTH':
+      return value === 0 ? 'P0D' : `P${value}M`
     case 'ARRAY':
       return (value as unknown[]).map((one) => formatValue(one, type.element))
     case 'ROW':
@@ -54,6 +58,26 @@ function instantText(value: number | bigint): string {
   return timestampTextNs(value, nsOfMs === 0n ? 3 : nsOfMs % 1000n === 0n ? 6 : 9)
 }
 
+/** As Java prints a Duration: hours, minutes and seconds, each with the sign. @example durationText(-10_710_000) // 'PT-2H-58M-30S' */
+function durationText(totalMs: number): string {
+  if (totalMs === 0) return 'PT0S'
+  const whole = Math.trunc(totalMs / 1000)
+  const hours = Math.trunc(whole / 3600)
+  const minutes = Math.trunc((whole % 3600) / 60)
+  const seconds = (totalMs - (hours * 3600 + minutes * 60) * 1000) / 1000
+  return `PT${hours ? `${hours}H` : ''}${minutes ? `${minutes}M` : ''}${seconds ? `${seconds}S` : ''}`
+}
+
+const durationPattern = /^PT(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?[\d.]+)S)?$/
+const periodPattern = /^P(?:(-?\d+)M|0D)$/
+function intervalOf(json: unknown, type: SqlType): number {
+  if (typeof json === 'number') return json
+  const match = (type.kind === 'INTERVAL_DAY_TIME' ? durationPattern : periodPattern).exec(String(json))
+  if (match === null) throw invalid(json, type)
+  const [first, minutes, seconds] = match.slice(1, 4).map((part) => Number(part ?? 0))
+  return type.kind === 'INTERVAL_DAY_TIME' ? first * 3_600_000 + minutes * 60_000 + Math.round(seconds * 1000) : first
+}
+
 const invalid = (json: unknown, type: SqlType) =>
   expressionErrors('EXPRESSION_CAST_FAILED', { value: shown(typeof json === 'object' ? JSON.stringify(json) : json), to: type.kind })
 
@@ -77,7 +101,7 @@ export function parseValue(json: unknown, type: SqlType): unknown {
       return wholeNumber(json, type)
     case 'INTERVAL_DAY_TIME':
     case 'INTERVAL_YEAR_MONTH':
-      return Number(json)
+      return intervalOf(json, type)
     case 'FLOAT':
     case 'DOUBLE': {
       const number = Number(json)

@@ -1,6 +1,6 @@
 // CAST: which pairs Flink allows, implicit and explicit; NULL literals take the target's type at once.
 import type { SqlType, TypeKind } from '../../data/index.ts'
-import { formatType, isIntegerKind, isNumericKind, isTextKind, withNullable } from '../../data/index.ts'
+import { formatType, isIntegerKind, isNumericKind, isTextKind, t, withNullable } from '../../data/index.ts'
 import type { Span } from '../ast.ts'
 import { sqlErrors } from '../errors.ts'
 import type { Expr } from '../plan.ts'
@@ -35,12 +35,19 @@ function canCastSimple(source: TypeKind, target: TypeKind): boolean {
   if (isNumericKind(target)) {
     return isNumericKind(source) || source === 'BOOLEAN' || (isIntervalKind(source) && isIntegerKind(target))
   }
-  if (isIntervalKind(target)) return isIntegerKind(source)
+  if (isIntervalKind(target)) return isIntegerKind(source) || source === 'DECIMAL'
   // A DATE has no time of day, a TIME no date.
   if (target === 'DATE') return isDatetimeKind(source) && source !== 'TIME'
   if (target === 'TIME') return isDatetimeKind(source) && source !== 'DATE'
   return isDatetimeKind(target) && isDatetimeKind(source)
 }
+
+const UNIT_SIZES: Record<string, number> = { DAY: 86_400_000, HOUR: 3_600_000, MINUTE: 60_000, SECOND: 1_000, YEAR: 12, MONTH: 1 }
+const intervalUnitSize = (type: SqlType): number | undefined =>
+  type.kind === 'INTERVAL_DAY_TIME' || type.kind === 'INTERVAL_YEAR_MONTH' ? UNIT_SIZES[type.unit ?? ''] : undefined
+const withoutUnit = (type: SqlType): SqlType =>
+  type.kind === 'INTERVAL_YEAR_MONTH' ? t.intervalYearMonth(type.nullable) : t.intervalDayTime(type.nullable)
+const doubleLiteral = (value: number): Expr => ({ kind: 'literal', value, type: t.double(false) })
 
 /**
  * CAST or TRY_CAST.
@@ -58,6 +65,27 @@ export function castExpr(expr: Expr, target: SqlType, safe: boolean, span?: Span
   if (sameType(expr.type, type)) {
     const isRenamed = formatType(withNullable(expr.type, type.nullable)) !== formatType(type)
     return isRenamed || (safe && !expr.type.nullable) ? { ...expr, type } : expr
+  }
+  const unitSize = intervalUnitSize(expr.type) ?? intervalUnitSize(target)
+  if (unitSize !== undefined && isIntervalKind(expr.type.kind) && isNumericKind(target.kind)) {
+    // A number of whole units: CAST(INTERVAL '90' SECOND AS INT) is 90.
+    const units: Expr = {
+      kind: 'call',
+      fn: 'DIVIDE_INTERVAL',
+      args: [expr, doubleLiteral(unitSize)],
+      type: withoutUnit(expr.type),
+    }
+    return castExpr(units, target, safe, span)
+  }
+  if (unitSize !== undefined && isNumericKind(expr.type.kind) && isIntervalKind(target.kind)) {
+    const units = castExpr(expr, t.double(), safe, span)
+    const one: Expr = { kind: 'literal', value: 1, type: withNullable(target, false) }
+    return {
+      kind: 'call',
+      fn: 'TIMES_INTERVAL',
+      args: [one, { kind: 'call', fn: 'TIMES', args: [units, doubleLiteral(unitSize)], type: units.type }],
+      type,
+    }
   }
   const cast: Expr = { kind: 'call', fn: safe ? 'TRY_CAST' : 'CAST', args: [expr], type }
   if (span) cast.span = span

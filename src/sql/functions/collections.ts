@@ -16,6 +16,8 @@ const withElement = (name: string, result: (array: Expr, element: Expr) => SqlTy
     const [array, element] = args
     const common = args.length === 2 && array.type.kind === 'ARRAY' ? commonType([elementOf(array.type), element.type]) : undefined
     if (common === undefined) throw badArguments(name, args, info, `${name}(ARRAY, element)`)
+    // The element becomes one of the array, never the other way.
+    if (common.kind !== elementOf(array.type).kind) throw badArguments(name, args, info, `${name}(ARRAY, an element of its type)`)
     const nullable = elementOf(array.type).nullable
     const wide = brought(array, t.array(withNullable(common, nullable)))
     const resolved = [wide, brought(element, common)]
@@ -46,7 +48,8 @@ function resolveMapFromArrays(args: Expr[], info: CallInfo): Expr {
 
 const extended = (array: Expr, element: Expr): SqlType => {
   const type = elementOf(array.type)
-  return t.array(withNullable(type, type.nullable || element.type.nullable), array.type.nullable)
+  // A quirk of Flink's: the array may be NULL where the element may.
+  return t.array(withNullable(type, type.nullable || element.type.nullable), array.type.nullable || element.type.nullable)
 }
 
 export const collectionSpecs: AnySpec[] = [
@@ -64,13 +67,13 @@ export const collectionSpecs: AnySpec[] = [
   withElement('ARRAY_REMOVE', (array) => array.type),
   withElement('ARRAY_APPEND', extended),
   withElement('ARRAY_PREPEND', extended),
-  fn('ARRAY_SORT', withOptional(2, p.array, p.boolean, p.boolean), ifArgs(argType(0))),
+  fn('ARRAY_SORT', withOptional(2, p.orderedArray, p.boolean, p.boolean), ifArgs(argType(0))),
   fn('ARRAY_DISTINCT', overload(p.array), ifArgs(argType(0))),
   fn('ARRAY_REVERSE', overload(p.array), ifArgs(argType(0))),
   fn('ARRAY_SLICE', withOptional(1, p.array, p.int, p.int), ifArgs(argType(0))),
   fn('ARRAY_JOIN', withOptional(1, p.textArray, p.text, p.text), ifArgs(t.string())),
-  fn('ARRAY_MAX', overload(p.array), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short
-  fn('ARRAY_MIN', overload(p.array), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short
+  fn('ARRAY_MAX', overload(p.orderedArray), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short
+  fn('ARRAY_MIN', overload(p.orderedArray), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short
   common('ARRAY_UNION', 'ARRAY', 2, 2),
   common('ARRAY_EXCEPT', 'ARRAY', 2, 2),
   common('ARRAY_INTERSECT', 'ARRAY', 2, 2),

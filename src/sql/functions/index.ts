@@ -84,7 +84,26 @@ export function resolveCall(name: string, args: Expr[], info: CallInfo = {}): Ex
   const spec = specs.get(plain)
   if (spec === undefined)
     throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest: nearestName(plain, scalarFunctionNames()), span: info.span })
+  refuseBareNull(plain, args, info)
   return 'resolve' in spec ? spec.resolve(args, info) : resolveSpec(spec, args, info)
+}
+
+/** Where Flink takes a NULL without a type; elsewhere "Illegal use of 'NULL'". */
+const takesBareNull = new Set([
+  'EQUALS', 'NOT_EQUALS', 'LESS', 'LESS_OR_EQUAL', 'GREATER', 'GREATER_OR_EQUAL', 'IS_DISTINCT_FROM', 'IS_NOT_DISTINCT_FROM', 'IS_NULL',
+  'IS_NOT_NULL', 'BETWEEN', 'BETWEEN_SYMMETRIC', 'IN', 'CASE', 'COALESCE', 'IFNULL', 'NULLIF', 'ARRAY', 'MAP', 'ELT', 'BTRIM',
+  'REGEXP_EXTRACT_ALL', 'REGEXP_COUNT', 'REGEXP_INSTR', 'REGEXP_SUBSTR', 'SPLIT', 'STARTSWITH', 'ENDSWITH', 'PRINTF', 'URL_ENCODE',
+  'URL_DECODE', 'UNHEX', 'ARRAY_CONTAINS', 'ARRAY_POSITION', 'ARRAY_REMOVE', 'ARRAY_APPEND', 'ARRAY_PREPEND', 'ARRAY_SORT', 'ARRAY_SLICE',
+  'ARRAY_JOIN', 'MAP_FROM_ARRAYS', 'TO_TIMESTAMP_LTZ', 'TYPEOF', 'JSON_OBJECT', 'JSON_ARRAY', 'JSON_STRING', 'JSON_QUOTE', 'JSON_UNQUOTE',
+  'JSON_VALUE', 'JSON_QUERY', 'JSON_EXISTS', 'LAG', 'LEAD', 'FIELD',
+]) // biome-ignore format: a list
+/** Of these only what comes after the first argument. */
+const notFirst = new Set(['ELT', 'ARRAY_SORT', 'ARRAY_SLICE'])
+
+function refuseBareNull(name: string, args: readonly Expr[], info: CallInfo): void {
+  const isBare = ({ kind, type }: Expr) => kind === 'literal' && type.kind === 'NULL'
+  if (takesBareNull.has(name) ? notFirst.has(name) && args.length > 0 && isBare(args[0]) : args.some(isBare))
+    throw sqlErrors('SQL_NULL_UNTYPED', { where: name, span: info.span })
 }
 
 const callable = new Set([...namedSpecs.map((spec) => spec.name), ...namedOperators, ...Object.keys(aliases)])

@@ -7,7 +7,29 @@ import { isTextKind, t } from '../../data/index.ts'
 import type { Expr } from '../plan.ts'
 import { coerce } from './casts.ts'
 import type { AnySpec, CallInfo } from './signature.ts'
-import { badArguments, call, fn, forceNullable, ifArgs, never, overload, p } from './signature.ts'
+import { badArguments, call, fn, forceNullable, ifArgs, never, overload, p, resolveSpec } from './signature.ts'
+import { isIntervalKind } from './typing.ts'
+
+/** JSON has a form for it in Flink: no DATE, TIME or INTERVAL, and keys of maps are text. */
+function hasJsonForm(type: SqlType): boolean {
+  switch (type.kind) {
+    case 'ARRAY':
+      return hasJsonForm(type.element)
+    case 'MAP':
+      return isTextKind(type.key.kind) && hasJsonForm(type.value)
+    case 'MULTISET':
+      return isTextKind(type.element.kind)
+    case 'ROW':
+      return type.fields.every((field) => hasJsonForm(field.type))
+    default:
+      return type.kind !== 'DATE' && type.kind !== 'TIME' && !isIntervalKind(type.kind)
+  }
+}
+
+function checkJsonForm(name: string, args: readonly Expr[], info: CallInfo): void {
+  const without = args.filter((arg) => !hasJsonForm(arg.type))
+  if (without.length > 0) throw badArguments(name, without, info, 'values that JSON has a form for; a DATE or TIME as text')
+}
 
 interface Behaviour {
   kind: string
@@ -47,6 +69,7 @@ function resolveJsonQuery(args: Expr[], info: CallInfo): Expr {
 function resolveJsonObject(args: Expr[], info: CallInfo): Expr {
   const keysAreText = args.every((arg, index) => index % 2 === 1 || isTextKind(arg.type.kind))
   if (args.length % 2 === 1 || !keysAreText) throw badArguments('JSON_OBJECT', args, info, "pairs: 'key' VALUE value, …")
+  checkJsonForm('JSON_OBJECT', args, info)
   return call('JSON_OBJECT', args, t.string(false), withRaw(args, info))
 }
 
@@ -69,8 +92,20 @@ export const jsonSpecs: AnySpec[] = [
   { name: 'JSON_VALUE', resolve: resolveJsonValue },
   { name: 'JSON_QUERY', resolve: resolveJsonQuery },
   { name: 'JSON_OBJECT', resolve: resolveJsonObject },
-  { name: 'JSON_ARRAY', resolve: (args, info) => call('JSON_ARRAY', args, t.string(false), withRaw(args, info)) },
-  fn('JSON_STRING', overload(p.any), ifArgs(t.string())),
+  {
+    name: 'JSON_ARRAY',
+    resolve: (args, info) => {
+      checkJsonForm('JSON_ARRAY', args, info)
+      return call('JSON_ARRAY', args, t.string(false), withRaw(args, info))
+    },
+  },
+  {
+    name: 'JSON_STRING',
+    resolve: (args, info) => {
+      checkJsonForm('JSON_STRING', args, info)
+      return resolveSpec(fn('JSON_STRING', overload(p.any), ifArgs(t.string())), args, info)
+    },
+  },
   fn('JSON', overload(p.text), forceNullable(t.string())),
   fn('JSON_QUOTE', overload(p.text), ifArgs(t.string())),
   fn('JSON_UNQUOTE', overload(p.text), ifArgs(t.string())),

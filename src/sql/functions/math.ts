@@ -25,7 +25,7 @@ export const mathSpecs: AnySpec[] = [
   fn('POWER', overload(p.double, p.double), ifArgs(t.double())),
   fn('ATAN2', overload(p.double, p.double), ifArgs(t.double())),
   fn('LOG', [overload(p.double), overload(p.double, p.double)], ifArgs(t.double())),
-  fn('ABS', [overload(p.numeric), overload(p.interval)], ifArgs(argType(0))),
+  fn('ABS', overload(p.numeric), ifArgs(argType(0))),
   fn('SIGN', overload(p.numeric), ifArgs(argType(0))),
   // FLOOR(x TO unit) has the unit in options.unit.
   ...['CEIL', 'FLOOR'].map((name) => ({

@@ -1,6 +1,6 @@
 // Operators and conditionals: comparison, logic, arithmetic, CASE and its relatives, constructors and element access.
 import type { SqlType } from '../../data/index.ts'
-import { formatType, isApproximateKind, isNumericKind, isTextKind, t, withNullable } from '../../data/index.ts'
+import { formatType, isApproximateKind, isIntegerKind, isNumericKind, isTextKind, t, withNullable } from '../../data/index.ts'
 import { DEFAULT_DATABASE } from '../catalog.ts'
 import type { Expr } from '../plan.ts'
 import { castExpr } from './casts.ts'
@@ -29,6 +29,24 @@ export function comparable(args: Expr[]): Expr[] | undefined {
 
 const isRow = (expr: Expr): expr is Extract<Expr, { kind: 'call' }> => expr.kind === 'call' && expr.fn === 'ROW'
 
+/** = and <> take no number beside a text: Flink reads neither as the other there, though it does for < and IN. */
+function refuseImplicit(name: string, args: readonly Expr[], info: CallInfo): void {
+  const isNumberBesideText = args.some((arg) => isNumericKind(arg.type.kind)) && args.some((arg) => isTextKind(arg.type.kind))
+  if (isNumberBesideText && (name === 'EQUALS' || name === 'NOT_EQUALS'))
+    throw badArguments(name === 'EQUALS' ? '=' : '<>', args, info, 'two values of one kind; a text is not read as a number')
+}
+
+/** Text of a column that is no date is equal to none, rather than an error. */
+const lenient = (name: string, arg: Expr): Expr =>
+  (name === 'EQUALS' || name === 'NOT_EQUALS') &&
+  arg.kind === 'call' &&
+  arg.fn === 'CAST' &&
+  isTextKind(arg.args[0].type.kind) &&
+  arg.args[0].kind !== 'literal' &&
+  isDatetimeKind(arg.type.kind)
+    ? { ...arg, fn: 'TRY_CAST', type: withNullable(arg.type, true) }
+    : arg
+
 function resolveComparison(name: string, ordered: boolean, args: Expr[], info: CallInfo): Expr {
   const [left, right] = args
   // (a, b) = (c, d) is a = c AND b = d, also where one of them is NULL.
@@ -36,7 +54,8 @@ function resolveComparison(name: string, ordered: boolean, args: Expr[], info: C
     const pairs = left.args.map((one, i) => resolveComparison(name, ordered, [one, right.args[i]], info))
     return call('AND', pairs, booleanOf(pairs), info)
   }
-  const resolved = args.length === 2 ? comparable(args) : undefined
+  refuseImplicit(name, args, info)
+  const resolved = args.length === 2 ? comparable(args)?.map((arg) => lenient(name, arg)) : undefined
   const unordered = resolved && ['MAP', 'ROW', 'ARRAY', 'MULTISET'].includes(resolved[0].type.kind)
   if (resolved === undefined || (ordered && unordered)) throw badArguments(name, args, info, 'two values of comparable types')
   return call(name, resolved, name.startsWith('IS_') ? t.boolean(false) : booleanOf(resolved), info)
@@ -75,13 +94,12 @@ function resolveArithmetic(name: Arithmetic, args: Expr[], info: CallInfo): Expr
       return call('PLUS_INTERVAL', [b, a], withNullable(b.type, nullable), info)
     }
     if (isIntervalKind(left) && left === right) return call(name, [a, b], withNullable(a.type, nullable), info)
-    if (name === 'MINUS' && isDatetimeKind(left) && isDatetimeKind(right) && (left === 'TIME') === (right === 'TIME')) {
-      return call('MINUS_DATES', comparable([a, b])!, t.intervalDayTime(nullable), info)
-    }
+    if (name === 'MINUS' && isDatetimeKind(left) && isDatetimeKind(right))
+      throw badArguments('-', args, info, 'a unit after the difference, as in (a - b) DAY, or TIMESTAMPDIFF(SECOND, b, a)')
   }
   if (name === 'TIMES' && isNumericKind(left) && isIntervalKind(right)) return resolveArithmetic(name, [b, a], info)
-  if ((name === 'TIMES' || name === 'DIVIDE') && isIntervalKind(left) && isNumericKind(right)) {
-    return call(`${name}_INTERVAL`, [a, brought(b, t.double())], withNullable(a.type, nullable), info)
+  if (name === 'TIMES' && isIntervalKind(left) && isIntegerKind(right)) {
+    return call('TIMES_INTERVAL', [a, brought(b, t.double())], withNullable(a.type, nullable), info)
   }
   throw invalid()
 }
@@ -95,9 +113,10 @@ function numericArithmetic(name: Arithmetic, a: Expr, b: Expr, nullable: boolean
     // Beyond 38 digits the result is NULL; a type that was cut can get there, and a quotient.
     return call(name, [toDecimal(a), toDecimal(b)], t.decimal(precision, scale, nullable), info)
   }
+  if (name === 'MOD' && approximate) throw badArguments(name, [a, b], info, 'two exact numbers; CAST(… AS DECIMAL(…)) makes one')
   const common = commonType([a.type, b.type])!
   // MOD(a, b) has the type of b, computed in the wider one.
-  const type = name === 'MOD' && !approximate ? b.type : common
+  const type = name === 'MOD' ? b.type : common
   const computed = call(name, [brought(a, common), brought(b, common)], withNullable(common, nullable), info)
   return brought(computed, type)
 }
@@ -114,7 +133,7 @@ function resolveCase(args: Expr[], info: CallInfo): Expr {
   if (args.length < 3 || args.length % 2 === 0) throw badArguments('CASE', args, info, 'WHEN … THEN … pairs and an ELSE value')
   const values = args.filter((_, index) => index % 2 === 1 || index === args.length - 1)
   const common = commonType(values.map((value) => value.type))
-  if (common === undefined) throw badArguments('CASE', values, info, 'branches of one type')
+  if (common === undefined || common.kind === 'NULL') throw badArguments('CASE', values, info, 'branches of one type')
   const resolved = args.map((arg, index) => {
     if (index % 2 === 1 || index === args.length - 1) return brought(arg, common)
     if (arg.type.kind === 'NULL') return castExpr(arg, t.boolean(), false)
@@ -125,8 +144,10 @@ function resolveCase(args: Expr[], info: CallInfo): Expr {
 }
 
 function resolveCommon(name: string, args: Expr[], info: CallInfo, nullable: (args: Expr[]) => boolean): Expr {
-  const common = args.length > 0 ? commonType(args.map((arg) => arg.type)) : undefined
-  if (common === undefined) throw badArguments(name, args, info, 'values of one type')
+  let common = args.length > 0 ? commonType(args.map((arg) => arg.type)) : undefined
+  // Here DOUBLE wins over FLOAT; in arithmetic, CASE and IF the first one does.
+  if (common?.kind === 'FLOAT' && args.some((arg) => arg.type.kind === 'DOUBLE')) common = t.double(common.nullable)
+  if (common === undefined || common.kind === 'NULL') throw badArguments(name, args, info, 'values of one type')
   const resolved = args.map((arg) => brought(arg, common))
   return call(name, resolved, withNullable(common, nullable(args)), info)
 }
@@ -144,14 +165,12 @@ function resolveIf(args: Expr[], info: CallInfo): Expr {
 
 function resolveConcat(args: Expr[], info: CallInfo): Expr {
   const kinds = args.map((arg) => (arg.type.kind === 'NULL' ? castExpr(arg, t.string(), false) : arg))
-  const text = kinds.every((arg) => isTextKind(arg.type.kind))
-  if (args.length !== 2 || !(text || kinds.every((arg) => isBinaryKind(arg.type.kind)))) {
+  if (args.length !== 2 || !kinds.every((arg) => isTextKind(arg.type.kind))) {
     throw badArguments('||', args, info, 'two texts; CAST(… AS STRING) makes one')
   }
   const [a, b] = kinds.map((arg) => arg.type as { kind: string; length: number })
   const length = Math.min(a.length + b.length, 2_147_483_647)
-  const fixed = a.kind === b.kind && (a.kind === 'CHAR' || a.kind === 'BINARY')
-  const kind = text ? (fixed ? 'CHAR' : 'VARCHAR') : fixed ? 'BINARY' : 'VARBINARY'
+  const kind = a.kind === 'CHAR' && b.kind === 'CHAR' ? 'CHAR' : 'VARCHAR'
   return call('CONCAT', kinds, { kind, length, nullable: anyNullable(kinds) }, info)
 }
 
@@ -163,8 +182,9 @@ function resolveRow(args: Expr[], info: CallInfo): Expr {
 }
 
 function resolveArray(args: Expr[], info: CallInfo): Expr {
-  const element = args.length === 0 ? t.null() : commonType(args.map((arg) => arg.type))
-  if (element === undefined) throw badArguments('ARRAY', args, info, 'elements of one type')
+  const element = commonType(args.map((arg) => arg.type))
+  if (element === undefined || element.kind === 'NULL')
+    throw badArguments('ARRAY', args, info, 'at least one element, all of one type; CAST(NULL AS …) gives a NULL a type')
   const resolved = args.map((arg) => brought(arg, element))
   return call('ARRAY', resolved, t.array(element, false), info)
 }
@@ -172,10 +192,10 @@ function resolveArray(args: Expr[], info: CallInfo): Expr {
 function resolveMap(args: Expr[], info: CallInfo): Expr {
   const keys = args.filter((_, index) => index % 2 === 0)
   const values = args.filter((_, index) => index % 2 === 1)
-  const key = commonType(keys.map((arg) => arg.type)) ?? (args.length === 0 ? t.null() : undefined)
-  const value = commonType(values.map((arg) => arg.type)) ?? (args.length === 0 ? t.null() : undefined)
-  if (args.length % 2 === 1 || key === undefined || value === undefined) {
-    throw badArguments('MAP', args, info, 'pairs of keys of one type and values of one type')
+  const key = commonType(keys.map((arg) => arg.type))
+  const value = commonType(values.map((arg) => arg.type))
+  if (args.length % 2 === 1 || key === undefined || value === undefined || key.kind === 'NULL') {
+    throw badArguments('MAP', args, info, 'pairs of keys of one type and values of one type, at least one')
   }
   const resolved = args.map((arg, index) => brought(arg, index % 2 === 0 ? key : value))
   return call('MAP', resolved, t.map(key, value, false), info)
@@ -184,17 +204,21 @@ function resolveMap(args: Expr[], info: CallInfo): Expr {
 function resolveItem(args: Expr[], info: CallInfo): Expr {
   const [container, index] = args
   const type = container?.type
-  if (args.length === 2 && type.kind === 'ARRAY' && (isNumericKind(index.type.kind) || index.type.kind === 'NULL')) {
+  if (args.length === 2 && type.kind === 'ARRAY' && isIntegerKind(index.type.kind)) {
+    if (index.kind === 'literal' && Number(index.value) < 1) throw badArguments('[ ]', args, info, 'array[position], which counts from 1')
     return call('ITEM', [container, brought(index, t.int())], withNullable(type.element, true), info)
   }
   if (args.length === 2 && type.kind === 'MAP') {
-    const key = comparable([{ kind: 'literal', value: null, type: type.key }, index])
-    if (key) return call('ITEM', [container, brought(index, type.key)], withNullable(type.value, true), info)
+    if (commonType([type.key, index.type])) return call('ITEM', [container, brought(index, type.key)], withNullable(type.value, true), info)
   }
   if (args.length === 2 && type.kind === 'ROW' && index.kind === 'literal' && typeof index.value === 'number') {
     return resolveField([container], { ...info, options: { index: index.value - 1 } })
   }
-  throw badArguments('[ ]', args, info, 'array[position from 1] or map[key]')
+  if (args.length === 2 && type.kind === 'ROW' && index.kind === 'literal') {
+    const named = type.fields.findIndex((field) => field.name === index.value)
+    if (named >= 0) return resolveField([container], { ...info, options: { index: named } })
+  }
+  throw badArguments('[ ]', args, info, 'array[position from 1], map[key] or row[name]')
 }
 
 function resolveField(args: Expr[], info: CallInfo): Expr {
@@ -233,6 +257,7 @@ function resolveNullIf(args: Expr[], info: CallInfo): Expr {
   const equal = args.length === 2 ? comparable(args) : undefined
   if (equal === undefined) throw badArguments('NULLIF', args, info, 'two values of comparable types')
   const condition = call('EQUALS', equal, booleanOf(equal), info)
+  if (args[0].type.kind === 'NULL') throw badArguments('NULLIF', args, info, 'a value that is no bare NULL')
   const none: Expr = { kind: 'literal', value: null, type: withNullable(args[0].type, true) }
   return call('CASE', [condition, none, args[0]], withNullable(args[0].type, true), info)
 }
@@ -268,11 +293,28 @@ function resolveUnaryMinus(args: Expr[], info: CallInfo): Expr {
   return call('UNARY_MINUS', args, arg.type, info)
 }
 
+const isOrdered = ({ kind }: SqlType): boolean => !['ARRAY', 'MAP', 'MULTISET', 'ROW', 'NULL'].includes(kind) && !isBinaryKind(kind)
+
+/** (later - earlier) unit; a unit of years or months gives months. */
+function resolveMinusDates(args: Expr[], info: CallInfo): Expr {
+  const [later, earlier] = args
+  const unit = info.options?.unit as string
+  if (
+    commonType([later.type, earlier.type]) === undefined ||
+    ![later, earlier].every((arg) => isDatetimeKind(arg.type.kind) && arg.type.kind !== 'TIME')
+  )
+    throw badArguments('-', args, info, '(a - b) DAY of two dates or two timestamps')
+  const nullable = anyNullable(args)
+  const type = unit === 'YEAR' || unit === 'MONTH' ? t.intervalYearMonth(nullable, unit) : t.intervalDayTime(nullable, unit)
+  return call('MINUS_DATES', comparable(args)!, type, { span: info.span })
+}
+
 const truth = (name: string): AnySpec => fn(name, overload(p.boolean), never(t.boolean()))
 const like = (name: string): AnySpec => fn(name, [overload(p.text, p.text), overload(p.text, p.text, p.text)], ifArgs(t.boolean()))
 
 export const operatorSpecs: AnySpec[] = [
   ...(['PLUS', 'MINUS', 'TIMES', 'DIVIDE', 'MOD'] as const).map(arithmetic),
+  { name: 'MINUS_DATES', resolve: resolveMinusDates },
   { name: 'UNARY_MINUS', resolve: resolveUnaryMinus },
   {
     name: 'UNARY_PLUS',
@@ -297,13 +339,18 @@ export const operatorSpecs: AnySpec[] = [
     name: 'IFNULL',
     resolve: (args, info) => {
       if (args.length !== 2) throw badArguments('IFNULL', args, info, 'IFNULL(value, replacement)')
+      // A value that is never NULL stays as it is; of numbers the type is still the common one.
+      if (!args[0].type.nullable && isTextKind(args[0].type.kind) && commonType([args[0].type, args[1].type])) return args[0]
       return resolveCommon('COALESCE', args, info, (all) => all.every((arg) => arg.type.nullable))
     },
   },
   { name: 'NULLIF', resolve: resolveNullIf },
   ...['GREATEST', 'LEAST'].map((name) => ({
     name,
-    resolve: (args: Expr[], info: CallInfo) => resolveCommon(name, args, info, anyNullable),
+    resolve: (args: Expr[], info: CallInfo) => {
+      if (args.some((arg) => !isOrdered(arg.type))) throw badArguments(name, args, info, 'values of one type that has an order')
+      return resolveCommon(name, args, info, anyNullable)
+    },
   })),
   { name: 'CONCAT_OPERATOR', resolve: resolveConcat },
   like('LIKE'),

@@ -7,7 +7,7 @@ import type { Span } from '../ast.ts'
 import { sqlErrors } from '../errors.ts'
 import type { Expr } from '../plan.ts'
 import { castExpr } from './casts.ts'
-import { isBinaryKind, isDatetimeKind, isIntervalKind, sameType } from './typing.ts'
+import { isBinaryKind, isDatetimeKind, sameType } from './typing.ts'
 
 export interface CallInfo {
   span?: Span
@@ -78,11 +78,15 @@ export const p = {
     t.bigint(),
     () => t.bigint(),
   ),
-  date: param('DATE', (type) => type.kind === 'DATE', t.date()),
+  dateOrTimestamp: param('DATE or TIMESTAMP', (type) => isDatetimeKind(type.kind) && type.kind !== 'TIME', t.timestamp(3)),
   timestamp: param('TIMESTAMP', (type) => type.kind === 'TIMESTAMP' || type.kind === 'TIMESTAMP_LTZ', t.timestamp(3)),
   datetime: param('DATETIME', (type) => isDatetimeKind(type.kind), t.timestamp(3)),
-  interval: param('INTERVAL', (type) => isIntervalKind(type.kind), t.intervalDayTime()),
   array: param('ARRAY', (type) => type.kind === 'ARRAY', t.array(t.null())),
+  orderedArray: param(
+    'ARRAY of values with an order',
+    (type) => type.kind === 'ARRAY' && !['ARRAY', 'MAP', 'MULTISET', 'ROW'].includes(type.element.kind),
+    t.array(t.null()),
+  ),
   textArray: param(
     'ARRAY<STRING>',
     (type) => type.kind === 'ARRAY' && (isTextKind(type.element.kind) || type.element.kind === 'NULL'),

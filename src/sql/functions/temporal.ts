@@ -2,7 +2,20 @@
 import { t } from '../../data/index.ts'
 import type { Expr } from '../plan.ts'
 import type { AnySpec, CallInfo } from './signature.ts'
-import { anyNullable, argType, badArguments, call, fn, forceNullable, ifArgs, never, overload, p, withOptional } from './signature.ts'
+import {
+  anyNullable,
+  argType,
+  badArguments,
+  call,
+  fn,
+  forceNullable,
+  ifArgs,
+  never,
+  overload,
+  p,
+  resolveSpec,
+  withOptional,
+} from './signature.ts'
 import { isDatetimeKind, isIntervalKind } from './typing.ts'
 
 /** YEAR(x) is EXTRACT(YEAR FROM x). */
@@ -25,6 +38,9 @@ function resolveExtract(args: Expr[], info: CallInfo): Expr {
   if (args.length !== 1 || !(isDatetimeKind(arg.type.kind) || isIntervalKind(arg.type.kind)) || !info.options?.unit) {
     throw badArguments('EXTRACT', args, info, 'EXTRACT(unit FROM date, time, timestamp or interval)')
   }
+  const isFine = info.options.unit === 'NANOSECOND' || info.options.unit === 'MICROSECOND'
+  if (isFine && (isIntervalKind(arg.type.kind) || (arg.type.kind === 'TIME' && info.options.unit === 'NANOSECOND')))
+    throw badArguments('EXTRACT', args, info, `${info.options.unit} of a date or timestamp`)
   return call('EXTRACT', args, t.bigint(arg.type.nullable), info)
 }
 
@@ -60,7 +76,7 @@ export const temporalSpecs: AnySpec[] = [
     resolve: (args: Expr[], info: CallInfo) => resolveExtract(args, { ...info, options: { unit } }),
   })),
   ...currents.map(([name, type]) => fn(name, overload(), never(type))),
-  fn('DATE_FORMAT', [overload(p.timestamp, p.text), overload(p.date, p.text), overload(p.text, p.text)], forceNullable(t.string())),
+  fn('DATE_FORMAT', [overload(p.timestamp, p.text), overload(p.text, p.text)], forceNullable(t.string())),
   fn('TO_DATE', withOptional(1, p.text, p.text), forceNullable(t.date())),
   fn('TO_TIMESTAMP', withOptional(1, p.text, p.text), forceNullable(t.timestamp(3))),
   fn(
@@ -81,7 +97,13 @@ export const temporalSpecs: AnySpec[] = [
   fn('FROM_UNIXTIME', withOptional(1, p.bigint, p.text), forceNullable(t.string())),
   fn('CONVERT_TZ', overload(p.text, p.text, p.text), forceNullable(t.string())),
   { name: 'TIMESTAMPADD', resolve: resolveTimestampAdd },
-  fn('TIMESTAMPDIFF', overload(p.datetime, p.datetime), ifArgs(t.int())),
+  {
+    name: 'TIMESTAMPDIFF',
+    resolve: (args, info) => {
+      const type = info.options?.unit === 'NANOSECOND' ? t.bigint() : t.int()
+      return resolveSpec(fn('TIMESTAMPDIFF', overload(p.dateOrTimestamp, p.dateOrTimestamp), ifArgs(type)), args, info)
+    },
+  },
   fn('SOURCE_WATERMARK', overload(), never(t.timestamp(3))),
   fn('CURRENT_WATERMARK', overload(p.timestamp), forceNullable(argType(0))),
 ]

@@ -43,7 +43,8 @@ function resolveTrim(args: Expr[], info: CallInfo): Expr {
 function resolveElt(args: Expr[], info: CallInfo): Expr {
   const common = args.length >= 2 ? commonType(args.slice(1).map((arg) => arg.type)) : undefined
   const spec = fn('ELT', [variadic(p.text, p.bigint, p.text), variadic(p.bytes, p.bigint, p.bytes)], () => ({ ...common!, nullable: true }))
-  if (common === undefined) throw badArguments('ELT', args, info, 'ELT(INTEGER, STRING, STRING …)')
+  const isNegative = args[0]?.kind === 'literal' && Number(args[0].value) < 0
+  if (common === undefined || isNegative) throw badArguments('ELT', args, info, 'ELT(INTEGER, STRING, STRING …)')
   return resolveSpec(spec, args, info)
 }
 

@@ -141,8 +141,8 @@ function mergeDatetime(a: SqlType, b: SqlType): SqlType | undefined {
     if (a.kind !== b.kind) return undefined
     return (a as { precision: number }).precision >= (b as { precision: number }).precision ? a : b
   }
-  if (a.kind === 'DATE') return b
-  if (b.kind === 'DATE') return a
+  // Of a DATE and a timestamp neither becomes the other unasked.
+  if (a.kind === 'DATE' || b.kind === 'DATE') return a.kind === b.kind ? a : undefined
   const precision = Math.max((a as { precision: number }).precision, (b as { precision: number }).precision)
   const kind = a.kind === 'TIMESTAMP_LTZ' || b.kind === 'TIMESTAMP_LTZ' ? 'TIMESTAMP_LTZ' : 'TIMESTAMP'
   return { kind, precision, nullable: true }
