@@ -17,6 +17,13 @@ export const engineErrors = defineErrors({
     message: (p) => `a row could not be computed: ${p.reason}`,
     hint: () => "Use TRY_CAST for text that may not fit, or set 'millrace.on-error' = 'dead-letter' to keep such rows aside and go on.",
   }),
+  SUBQUERY_ROWS: spec<{ rowCount: number }>({
+    kind: 'user',
+    httpStatus: 422,
+    retry: 'never',
+    message: (p) => `a sub-query that stands for one value gave ${p.rowCount} rows`,
+    hint: () => 'Take one with MAX(…) or MIN(…), or compare with IN (SELECT …).',
+  }),
   CONNECTOR_UNKNOWN: spec<{ connector: string; table: string }>({
     kind: 'user',
     httpStatus: 400,

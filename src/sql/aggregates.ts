@@ -8,6 +8,8 @@ import { sqlErrors } from './errors.ts'
 
 export interface AggregateInfo {
   distinct: boolean
+  /** PERCENTILE of an ARRAY of shares gives an array. */
+  shares?: boolean
   /** Is a group always non-empty? False for a global aggregate and with FILTER: the result can be NULL. */
   nonEmpty: boolean
   span: Span
@@ -76,6 +78,11 @@ const AGGREGATES = new Map<string, AggregateSpec>([
   ['VARIANCE', { ...average, fn: 'VAR_SAMP' }],
   ['FIRST_VALUE', positional],
   ['LAST_VALUE', positional],
+  /** (value, share, how often the value counts); the share is in the options. */
+  [
+    'PERCENTILE',
+    { argCounts: [1, 2], expected: 'a number, a share from 0 to 1, then perhaps a count', accepts: isNumeric, result: () => t.double() },
+  ],
   /** Inserted for a scalar subquery that is no aggregate: fails when there are two rows. */
   ['SINGLE_VALUE', { ...positional, result: (arg) => withNullable(arg, true) }],
   [
@@ -117,7 +124,11 @@ export const aggregateFunctionNames = (): string[] =>
  * @param argTypes  without what is no value (LISTAGG's separator, COUNT's star)
  * @throws StreamError  SQL_AGGREGATE_ARGUMENTS, SQL_DISTINCT_UNSUPPORTED
  */
-export function resolveAggregate(name: string, argTypes: SqlType[], { distinct, nonEmpty, span }: AggregateInfo): ResolvedAggregate {
+export function resolveAggregate(
+  name: string,
+  argTypes: SqlType[],
+  { distinct, nonEmpty, shares, span }: AggregateInfo,
+): ResolvedAggregate {
   const spec = AGGREGATES.get(name)!
   const refuse = () =>
     sqlErrors('SQL_AGGREGATE_ARGUMENTS', { name, types: argTypes.map(formatType).join(', '), expected: spec.expected, span })
@@ -127,7 +138,11 @@ export function resolveAggregate(name: string, argTypes: SqlType[], { distinct, 
     throw sqlErrors('SQL_DISTINCT_UNSUPPORTED', { name, types: argTypes.map(formatType).join(', '), span })
   }
   const [arg] = argTypes
-  const type = spec.result(arg ?? t.null(), nonEmpty)
+  const type = shares ? t.array(t.double()) : spec.result(arg ?? t.null(), nonEmpty)
+  if (name === 'PERCENTILE') {
+    if (argTypes[1] !== undefined && !isIntegerKind(argTypes[1].kind)) throw refuse()
+    return { fn: name, type, argTypes: [t.double(arg.nullable), ...argTypes.slice(1)] }
+  }
   return { fn: spec.fn ?? name, type, argTypes: name === 'JSON_OBJECTAGG' ? [t.string(arg.nullable), argTypes[1]] : argTypes }
 }
 

@@ -128,7 +128,7 @@ export type Expression =
   | (Node & { type: 'map'; entries: { key: Expression; value: Expression }[] })
   | (Node & { type: 'namedArgument'; name: Identifier; value: Expression })
   /** TABLE t, as an argument of a table function. */
-  | (Node & { type: 'tableArgument'; source: QualifiedName | Query; partitionBy: Expression[]; orderBy: OrderItem[] })
+  | (Node & { type: 'tableArgument'; source: QualifiedName; partitionBy: Expression[]; orderBy: OrderItem[] })
   /** DESCRIPTOR(ts) */
   | (Node & { type: 'descriptor'; columns: Identifier[] })
 

@@ -33,12 +33,21 @@ export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf,
     })
   }
   const isStar = name === 'COUNT' && call.args.length === 1 && call.args[0].type === 'star'
-  const nodes = isStar ? [] : name === 'LISTAGG' ? call.args.slice(0, 1) : call.args
+  if (call.args.length === 0 && name === 'COUNT')
+    throw sqlErrors('SQL_AGGREGATE_ARGUMENTS', { name, types: '', expected: '* or one value', span })
+  // What is constant is no column: LISTAGG's separator, PERCENTILE's share.
+  const constantAt = name === 'LISTAGG' || name === 'PERCENTILE' ? 1 : -1
+  const nodes = isStar ? [] : call.args.filter((_, i) => i !== constantAt && (name !== 'LISTAGG' || i === 0))
   const args = nodes.map(bindArgument ?? ((node) => bindExpression(node, env)))
   const { fn, type, argTypes } = resolveAggregate(
     name,
     args.map((arg) => arg.type),
-    { distinct: call.distinct, nonEmpty: isNeverEmpty && call.filter === undefined, span },
+    {
+      shares: name === 'PERCENTILE' && call.args[1]?.type === 'array',
+      distinct: call.distinct,
+      nonEmpty: isNeverEmpty && call.filter === undefined,
+      span,
+    },
   )
   const values = args.map((arg, i) => (sameType(arg.type, argTypes[i]) ? arg : castExpr(arg, argTypes[i], false, span)))
   const aggregate: AggregateCall = {
@@ -55,15 +64,35 @@ export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf,
   return aggregate
 }
 
+/** PERCENTILE's second argument: a number from 0 to 1, or an ARRAY of such. */
+function percentilesOf(call: CallNode, env: Env): Record<string, unknown> {
+  const node = call.args[1]
+  const shares = (node?.type === 'array' ? node.items : node ? [node] : []).map((item) => {
+    const { kind, type, ...rest } = bindExpression(item, env)
+    const value = (rest as { value?: unknown }).value
+    const share = kind === 'literal' ? Number(value) / (type.kind === 'DECIMAL' ? 10 ** type.scale : 1) : Number.NaN
+    if (!(share >= 0 && share <= 1))
+      throw sqlErrors('SQL_NOT_CONSTANT', {
+        what: 'the share of PERCENTILE',
+        expected: 'a number from 0 to 1, or an ARRAY of such',
+        span: item.span,
+      })
+    return share
+  })
+  return { shares }
+}
+
 function optionsOf(name: string, call: CallNode, env: Env): Record<string, unknown> | undefined {
   if (call.json !== undefined) return jsonOptions(call.json, env)
-  if (call.nullTreatment === 'RESPECT NULLS') {
+  if (call.nullTreatment !== undefined && name !== 'ARRAY_AGG') {
     throw sqlErrors('SQL_NOT_SUPPORTED', {
-      what: `${name} RESPECT NULLS`,
-      instead: 'FIRST_VALUE and LAST_VALUE leave out NULLs.',
+      what: `${name} ${call.nullTreatment}`,
+      instead: 'Only ARRAY_AGG lets one choose; FIRST_VALUE and LAST_VALUE leave out NULLs.',
       span: call.span,
     })
   }
+  if (call.nullTreatment === 'IGNORE NULLS') return { nullTreatment: call.nullTreatment }
+  if (name === 'PERCENTILE') return percentilesOf(call, env)
   if (name !== 'LISTAGG' || call.args.length < 2) return undefined
   const separator = bindExpression(call.args[1], env)
   if (call.args.length > 2 || separator.kind !== 'literal' || typeof separator.value !== 'string') {

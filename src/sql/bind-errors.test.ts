@@ -77,12 +77,12 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ],
   // A calculation, and a join, make an ordinary timestamp of a time attribute.
   [
-    "SELECT * FROM TABLE(TUMBLE(TABLE (SELECT ts + INTERVAL '1' SECOND AS ts FROM e), DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
+    "SELECT * FROM TABLE(TUMBLE((SELECT ts + INTERVAL '1' SECOND AS ts FROM e), DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
     'SQL_WINDOW_TIME_ATTRIBUTE',
     'ts',
   ],
   [
-    "SELECT window_start FROM TABLE(TUMBLE(TABLE (SELECT e.ts FROM e JOIN f ON e.k = f.k), DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
+    "SELECT window_start FROM TABLE(TUMBLE((SELECT e.ts FROM e JOIN f ON e.k = f.k), DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
     'SQL_WINDOW_TIME_ATTRIBUTE',
     'ts',
   ],
@@ -121,7 +121,7 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT e.v FROM e JOIN t FOR SYSTEM_TIME AS OF e.ts ON e.k = t.k', 'SQL_TEMPORAL_JOIN', 't FOR SYSTEM_TIME AS OF e.ts', /WATERMARK/],
   ['SELECT e.v FROM e JOIN f FOR SYSTEM_TIME AS OF e.k ON e.k = f.k', 'SQL_TEMPORAL_JOIN', 'e.k'],
   ['SELECT (SELECT k, v FROM t) FROM t', 'SQL_COLUMN_COUNT', '(SELECT k, v FROM t)'],
-  ['SELECT v FROM t WHERE v > ALL (SELECT w FROM f)', 'SQL_NOT_SUPPORTED', 'v > ALL (SELECT w FROM f)', /MAX/],
+  ['SELECT v > ALL (SELECT w FROM f) FROM t', 'SQL_NOT_SUPPORTED', 'v > ALL (SELECT w FROM f)', /MAX/],
   [
     'SELECT k FROM t WHERE v = (SELECT MAX(w) FROM f WHERE f.k > t.k)',
     'SQL_CORRELATION_UNSUPPORTED',

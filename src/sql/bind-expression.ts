@@ -12,7 +12,7 @@ import { literalExpr } from './expr.ts'
 import { castExpr, isScalarFunction, resolveCall, scalarFunctionNames } from './functions/index.ts'
 import type { Expr } from './plan.ts'
 
-const BINARY: Record<Exclude<BinaryOperator, 'OVERLAPS'>, string> = {
+export const BINARY: Record<BinaryOperator, string> = {
   '+': 'PLUS',
   '-': 'MINUS',
   '*': 'TIMES',
@@ -29,6 +29,7 @@ const BINARY: Record<Exclude<BinaryOperator, 'OVERLAPS'>, string> = {
   OR: 'OR',
   'IS DISTINCT FROM': 'IS_DISTINCT_FROM',
   'IS NOT DISTINCT FROM': 'IS_NOT_DISTINCT_FROM',
+  OVERLAPS: 'OVERLAPS',
 }
 const UNARY: Record<UnaryOperator, string> = {
   '+': 'UNARY_PLUS',

@@ -125,7 +125,8 @@ function bindWindowSpec(call: CallNode, spec: WindowSpec, env: Env): BoundWindow
   // Functions that number rows take no frame: they see all rows up to their own.
   if (isRankingFunction(functionName(call))) {
     if (frame !== undefined) throw unsupported(`${functionName(call)} takes no frame`, 'Leave out ROWS and RANGE.')
-    return { partitionBy, orderBy, frame: { unit: 'ROWS' } }
+    // LAG and the ranks may share a window with aggregates that have no frame; ROW_NUMBER tells rows of equal time apart.
+    return { partitionBy, orderBy, frame: { unit: functionName(call) === 'ROW_NUMBER' ? 'ROWS' : 'RANGE' } }
   }
   if (frame === undefined) return { partitionBy, orderBy, frame: { unit: 'RANGE' } }
   if (frame.end.kind !== 'CURRENT ROW')
@@ -159,6 +160,12 @@ function precedingOf(
 function overAggregate(call: CallNode, env: Env, columnOf: (expr: Expr) => number): AggregateCall {
   const fn = functionName(call)
   const { span } = call
+  if (call.filter)
+    throw sqlErrors('SQL_OVER_UNSUPPORTED', {
+      reason: 'FILTER and OVER do not go together',
+      instead: `Write ${fn}(CASE WHEN … THEN … END) OVER (…).`,
+      span: call.filter.span,
+    })
   if (isAggregateFunction(fn)) return bindAggregateCall(call, { env, columnOf, isNeverEmpty: true })
   if (!isRankingFunction(fn)) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: `${fn} … OVER`, span: call.name.span })
   if (fn === 'LEAD') {

@@ -181,6 +181,12 @@ export function sorted(tail: Tail, input: Plan, keys: readonly { key: SortKey; i
   const orderBy = keys.map(({ key }) => key)
   const span = tail.orderBy[0]?.span ?? tail.limit?.span ?? tail.offset?.span
   const at = span && { span }
+  if (limit === undefined && offset > 0 && isTop)
+    throw sqlErrors('SQL_NOT_SUPPORTED', {
+      what: 'OFFSET without LIMIT',
+      instead: 'Add LIMIT: an endless table has no last row.',
+      span: tail.offset?.span,
+    })
   if (limit !== undefined || offset > 0) {
     return {
       node: 'limit',

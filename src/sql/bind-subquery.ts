@@ -1,9 +1,9 @@
 // Sub-queries in expressions: IN and EXISTS as conditions become semi and anti joins, scalar ones columns of a left join.
 import { formatType, t, withNullable } from '../data/index.ts'
 import { resolveAggregate } from './aggregates.ts'
-import type { Expression, Query, Span } from './ast.ts'
+import type { BinaryOperator, Expression, Query, Span } from './ast.ts'
 import { liftCorrelation, materialized, overJoined } from './bind-correlation.ts'
-import { bindExpression } from './bind-expression.ts'
+import { BINARY, bindExpression } from './bind-expression.ts'
 import { appendColumns, columnsOfPlan, distinctPlan, filter, firstColumns, joinPlan, project } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
 import type { Env, SubqueryNode } from './bind-scope.ts'
@@ -51,6 +51,8 @@ interface Membership {
   /** The left side of IN; empty for EXISTS. */
   left: Expression[]
   negated: boolean
+  /** Of `left > ALL (query)` and the like, where it is no equality. */
+  comparison?: { operator: BinaryOperator; quantifier: 'ANY' | 'ALL' }
   span: Span
 }
 
@@ -63,30 +65,51 @@ function membershipOf(node: Expression): Membership | undefined {
     const inner = membershipOf(node.operand)
     return inner && { ...inner, negated: !inner.negated }
   }
-  if (node.type === 'exists') return { query: node.query, left: [], negated: false, span }
+  if (node.type === 'exists') return { query: withoutOrder(node.query), left: [], negated: false, span }
   if (node.type === 'in' && node.query !== undefined) return { query: node.query, left: rowItems(node.left), negated: node.negated, span }
   if (node.type !== 'quantified') return undefined
   const isIn = node.operator === '=' && node.quantifier === 'ANY'
-  if (!isIn && !(node.operator === '<>' && node.quantifier === 'ALL')) throw onlyEquality(span)
+  const { operator, quantifier } = node
+  if (!isIn && !(operator === '<>' && quantifier === 'ALL'))
+    return { query: node.query, left: rowItems(node.left), negated: false, comparison: { operator, quantifier }, span }
   return { query: node.query, left: rowItems(node.left), negated: !isIn, span }
 }
 
+/** Whether there are rows does not depend on their order, nor on how many are taken. */
+const withoutOrder = (query: Query): Query =>
+  query.offset || (query.limit?.type === 'literal' && query.limit.value.kind === 'number' && Number(query.limit.value.text) < 1)
+    ? query
+    : { ...query, orderBy: [], limit: undefined }
+
 const onlyEquality = (span: Span): Error =>
   sqlErrors('SQL_NOT_SUPPORTED', {
-    what: 'ANY and ALL but for = ANY and <> ALL',
-    instead: 'Compare with (SELECT MIN(…) …) or (SELECT MAX(…) …).',
+    what: 'ANY and ALL as a value, but for = ANY and <> ALL',
+    instead: 'Write it as a condition of WHERE, or compare with (SELECT MIN(…) …) or (SELECT MAX(…) …).',
     span,
   })
 
-function applyMembership(stage: Stage, { query, left, negated, span }: Membership): void {
+function applyMembership(stage: Stage, { query, left, negated, comparison, span }: Membership): void {
   const width = stage.plan.fields.length
   const values = left.map((item) => bindExpression(item, stage.env))
   const sub = bindQuery(query, stage.env.context, stage.env)
   requireColumns(sub, left.length, span)
-  const lifted = liftCorrelation(sub, span)
   // A global aggregate always has a row: EXISTS over it is true.
+  if (left.length === 0 && alwaysHasRow(sub)) {
+    if (negated) stage.plan = filter(stage.plan, literalExpr(false, t.boolean(false)))
+    return
+  }
+  const lifted = liftCorrelation(sub, span)
   const outer = stage.plan.fields.length
   const lifts = lifted.conditions.map((one) => overJoined(one, outer))
+  if (comparison !== undefined) {
+    // ANY asks for a row where it holds, ALL for none where it does not; negated, for none where it may, and for one where it fails.
+    const holds = resolveCall(BINARY[comparison.operator], [values[0], overJoined(lifted.outputs[0], outer)], { span })
+    const isAny = comparison.quantifier === 'ANY'
+    const test = isAny ? (negated ? 'IS_NOT_FALSE' : 'IS_TRUE') : negated ? 'IS_FALSE' : 'IS_NOT_TRUE'
+    const condition = andAll([resolveCall(test, [holds], { span }), ...lifts])
+    stage.plan = firstColumns(joinPlan(isAny === negated ? 'ANTI' : 'SEMI', stage.plan, lifted.plan, condition), width)
+    return
+  }
   const pairs = values.map((value, i) => equalTypes(value, overJoined(lifted.outputs[i], outer), span))
   const isNullAware = negated && pairs.some(([a, b]) => a.type.nullable || b.type.nullable)
   if (!isNullAware) {
@@ -143,7 +166,7 @@ function requireColumns(plan: Plan, count: number, span: Span): void {
 function subqueryColumn(stage: Stage, node: SubqueryNode, env: Env): Expr {
   if (node.type === 'subquery') return scalarColumn(stage, node.query, env, node.span)
   const membership = membershipOf(node)
-  if (membership === undefined) throw onlyEquality(node.span)
+  if (membership === undefined || membership.comparison) throw onlyEquality(node.span)
   const found = membershipColumn(stage, membership, env)
   return membership.negated ? resolveCall('NOT', [found], { span: node.span }) : found
 }
@@ -160,11 +183,19 @@ function joinedColumn(stage: Stage, plan: Plan, conditions: readonly Expr[], out
   const width = stage.plan.fields.length
   const joined = joinPlan('LEFT', stage.plan, plan, andAll(conditions.map((one) => overJoined(one, width))))
   const retype = (expr: Expr): Expr => mapColumns(expr, (column) => columnExpr(column.index, joined.fields[column.index].type))
-  const value = retype(overJoined(output, width))
+  // A scalar sub-query may have no row, says its type, also where COUNT makes that 0.
+  const total = retype(overJoined(output, width))
+  const value = { ...total, type: withNullable(total.type, true) }
   const names = [...stage.plan.fields.map((field) => field.name), `$scalar${width}`]
   stage.plan = project(joined, [...columnsOfPlan(joined).slice(0, width), value], names)
-  return columnExpr(width, withNullable(value.type, value.kind === 'column' ? true : value.type.nullable))
+  return columnExpr(width, value.type)
 }
+
+/** One row at least, whatever the input has. */
+const alwaysHasRow = (plan: Plan): boolean =>
+  (plan.node === 'groupAggregate' && plan.keys.length === 0) ||
+  (plan.node === 'values' && plan.rows.length > 0) ||
+  (plan.node === 'calc' && plan.predicate === undefined && alwaysHasRow(plan.input))
 
 const hasOneRow = (plan: Plan): boolean =>
   (plan.node === 'groupAggregate' && plan.keys.length === 0) ||

@@ -3,7 +3,7 @@
 import { nearestName } from '../base/index.ts'
 import type { Field, SqlType } from '../data/index.ts'
 import { formatType, t } from '../data/index.ts'
-import type { Expression, FunctionCall, Identifier, Span } from './ast.ts'
+import type { Expression, FunctionCall, Identifier, QualifiedName, Query, Span } from './ast.ts'
 import { bindExpression, functionName } from './bind-expression.ts'
 import { uniqueNames } from './bind-plan.ts'
 import type { BindContext, Env } from './bind-scope.ts'
@@ -38,7 +38,7 @@ const isWindowFunction = (name: string): name is WindowKind => Object.hasOwn(INT
 export function bindWindowFunction(
   call: FunctionCall & { span: Span },
   context: BindContext,
-  bindTable: (source: Extract<Expression, { type: 'tableArgument' }>['source']) => Plan,
+  bindTable: (source: QualifiedName | Query) => Plan,
 ): Plan {
   const fn = functionName(call)
   if (!isWindowFunction(fn)) {

@@ -92,6 +92,12 @@ function rankPlan(over: Node<'over'>, { from, to }: Range): Plan {
   const { input, partitionKeys, orderBy } = over
   const rank = over.fields[input.fields.length]
   const at = over.span && { span: over.span }
+  if (to < 1)
+    throw sqlErrors('SQL_OVER_UNSUPPORTED', {
+      reason: `no row has a number of ${to} or less`,
+      instead: 'Rows are counted from 1.',
+      span: over.span,
+    })
   if (to < from) {
     // No row has such a number.
     return annotateNode(filter(withRank(input, rank.name, 1), literalExpr(false, t.boolean(false))))
@@ -144,10 +150,24 @@ const withRank = (input: Plan, name: string, rank: number): Plan =>
 export function checkOver(over: Node<'over'>): void {
   const unsupported = (reason: string, instead: string): Error => sqlErrors('SQL_OVER_UNSUPPORTED', { reason, instead, span: over.span })
   const { orderBy, frame, aggregates } = over
-  const ranking = aggregates.find(({ fn }) => ['RANK', 'DENSE_RANK', 'PERCENT_RANK', 'CUME_DIST', 'NTILE'].includes(fn))
+  const ranking = aggregates.find(({ fn }) => ['PERCENT_RANK', 'CUME_DIST', 'NTILE'].includes(fn))
   if (ranking !== undefined) throw unsupported(`${ranking.fn} is not computed row by row`, 'Use ROW_NUMBER(), or COUNT(*) OVER (…).')
   if (orderBy.length === 0) throw unsupported('it has no ORDER BY', 'Order it by a time attribute, or use GROUP BY.')
+  if (orderBy.length > 1)
+    throw unsupported(
+      'it is ordered by several columns',
+      'Order it by one column; with ROW_NUMBER and WHERE rn <= N it is a Top-N, which takes several.',
+    )
   if (frame.timeOrdered && orderBy[0].descending) throw unsupported('it is ordered by time, latest first', 'Order by time ascending.')
+  if (!frame.timeOrdered && orderBy[0].descending) throw unsupported('its order is descending', 'Order it ascending.')
+  const isNumber = aggregates.some(({ fn }) => fn === 'ROW_NUMBER')
+  if (!frame.timeOrdered && isNumber)
+    throw unsupported('later rows change the numbers of all', 'Order it by a time attribute, or keep the first ones: WHERE rn <= N.')
+  if (!frame.timeOrdered && frame.unit === 'ROWS')
+    throw unsupported(
+      'ROWS needs an order by time',
+      'Order it by a time attribute, or leave out the frame: rows up to the present one in the order.',
+    )
   if (!frame.timeOrdered && frame.preceding !== undefined)
     throw unsupported('a bounded frame needs an order by time', 'Order by a time attribute, or begin the frame with UNBOUNDED PRECEDING.')
 }

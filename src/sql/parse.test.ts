@@ -69,7 +69,7 @@ INSERT INTO q7 SELECT B.auction, B.price, B.bidder, B.dateTime, B.extra FROM bid
 INSERT INTO q10 SELECT auction, bidder, price, dateTime, extra, DATE_FORMAT(dateTime, 'yyyy-MM-dd'), DATE_FORMAT(dateTime, 'HH:mm') FROM bid;
 INSERT INTO q11 SELECT B.bidder, count(*) AS bid_count, SESSION_START(B.dateTime, INTERVAL '10' SECOND) AS starttime
   FROM bid B GROUP BY B.bidder, SESSION(B.dateTime, INTERVAL '10' SECOND);
-INSERT INTO q12 SELECT bidder, count(*), window_start FROM TABLE(TUMBLE(TABLE (SELECT *, PROCTIME() AS p_time FROM bid), DESCRIPTOR(p_time), INTERVAL '10' SECOND))
+INSERT INTO q12 SELECT bidder, count(*), window_start FROM TABLE(TUMBLE((SELECT *, PROCTIME() AS p_time FROM bid), DESCRIPTOR(p_time), INTERVAL '10' SECOND))
   GROUP BY bidder, window_start, window_end;
 INSERT INTO q13 SELECT B.auction, S.\`value\` FROM (SELECT *, PROCTIME() AS p_time FROM bid) B JOIN side_input FOR SYSTEM_TIME AS OF B.p_time AS S ON mod(B.auction, 10000) = S.key;
 INSERT INTO q14 SELECT 0.908 * price AS price, CASE WHEN HOUR(dateTime) >= 8 AND HOUR(dateTime) <= 18 THEN 'dayTime' ELSE 'otherTime' END AS bidTimeType,

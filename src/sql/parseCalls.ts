@@ -17,19 +17,27 @@ export function parseCall(p: Cursor, name: QualifiedName): Expression {
   const distinct = p.accept('DISTINCT')
   if (!distinct) p.accept('ALL')
   const args = p.at(')') ? [] : p.list(() => argument(p))
+  const nullTreatment = nullTreatmentOf(p)
   const orderBy = p.acceptAll('ORDER', 'BY') ? parseOrderItems(p) : undefined
   p.expect(')')
-  return withClauses(p, start, { type: 'call', name, args, distinct, ...(orderBy && { orderBy }) })
+  return withClauses(p, start, { type: 'call', name, args, distinct, ...(nullTreatment && { nullTreatment }), ...(orderBy && { orderBy }) })
+}
+
+/** IGNORE NULLS or RESPECT NULLS, behind the arguments or behind the call. */
+function nullTreatmentOf(p: Cursor): FunctionCall['nullTreatment'] {
+  if (!p.atAny('IGNORE', 'RESPECT') || p.peek().key !== 'NULLS') return undefined
+  const treatment = `${p.next().key as 'IGNORE' | 'RESPECT'} NULLS` as const
+  p.next()
+  return treatment
 }
 
 /** What may follow a call: IGNORE NULLS, WITHIN GROUP, FILTER, OVER. */
 function withClauses(p: Cursor, start: number, call: FunctionCall): Expression {
   const result = call
   for (;;) {
-    if (p.atAny('IGNORE', 'RESPECT') && p.peek().key === 'NULLS') {
-      result.nullTreatment = `${p.next().key as 'IGNORE' | 'RESPECT'} NULLS`
-      p.next()
-    } else if (p.acceptAll('WITHIN', 'GROUP')) {
+    const nullTreatment = nullTreatmentOf(p)
+    if (nullTreatment) result.nullTreatment = nullTreatment
+    else if (p.acceptAll('WITHIN', 'GROUP')) {
       p.expect('(', 'ORDER', 'BY')
       result.orderBy = parseOrderItems(p)
       p.expect(')')
@@ -69,11 +77,8 @@ function argumentValue(p: Cursor): Expression {
 
 function tableArgument(p: Cursor): Expression {
   const { start } = p.next()
-  let source: QualifiedName | ReturnType<typeof parseQuery>
-  if (p.accept('(')) {
-    source = parseQuery(p)
-    p.expect(')')
-  } else source = p.qualifiedName('a name of a table')
+  if (p.at('(')) throw p.fail('a name of a table', 'A query stands without TABLE: TUMBLE((SELECT …), …).')
+  const source = p.qualifiedName('a name of a table')
   let partitionBy: Expression[] = []
   if (p.acceptAll('PARTITION', 'BY')) {
     if (p.accept('(')) {

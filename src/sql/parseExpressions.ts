@@ -157,7 +157,14 @@ function rangeTest(p: Cursor, left: Expression): Expression {
 function quantified(p: Cursor, left: Expression, operator: BinaryOperator): Expression {
   const quantifier = p.next().key === 'ALL' ? 'ALL' : 'ANY'
   p.expect('(')
-  if (!atQuery(p)) throw p.notSupported(`${quantifier} over a list`, 'Use IN (…), or compare with a query.')
+  if (!atQuery(p)) {
+    // Over a list it is a chain of comparisons.
+    const items = p.list(() => parseExpression(p))
+    p.expect(')')
+    const span = p.from(left.span.start)
+    const terms = items.map((right): Expression => ({ type: 'binary', operator, left, right, span }))
+    return balanced(quantifier === 'ALL' ? 'AND' : 'OR', terms, 0, terms.length)
+  }
   const query = parseQuery(p)
   p.expect(')')
   return { type: 'quantified', operator, quantifier, left, query, span: p.from(left.span.start) }

@@ -3,6 +3,7 @@
 // States are structured-clonable. `remove` is called only where the input retracts; it takes away the first of equal values.
 import type { SqlType } from '../../data/index.ts'
 import type { AggregateCall } from '../../sql/index.ts'
+import { engineErrors } from '../errors.ts'
 import { canonicalText } from '../state/columns.ts'
 import { jsonText } from './json.ts'
 import { compareValues } from './values.ts'
@@ -53,7 +54,16 @@ export function objectSpec(call: AggregateCall, retracts: boolean): ObjectSpec |
     case 'JSON_OBJECTAGG':
       return jsonObject(call.argTypes[1], keepsJsonNull(call, true))
     case 'SINGLE_VALUE':
-      return listSpec({ skipsNull: false, keeps: 'all', result: (list) => (list.length === 0 ? null : list[0]) })
+      return listSpec({
+        skipsNull: false,
+        keeps: 'all',
+        result: (list) => {
+          if (list.length > 1) throw engineErrors('SUBQUERY_ROWS', { rowCount: list.length })
+          return list.length === 0 ? null : list[0]
+        },
+      })
+    case 'PERCENTILE':
+      return percentile(call)
     default:
       return undefined
   }
@@ -147,6 +157,42 @@ const collect: ObjectSpec<Counted> = {
   },
   result: (counted) => new Map(Array.from(counted.values(), ({ value, count }) => [value, count])),
   size: (counted) => counted.size,
+}
+
+/** Between the two values around the place share × (count - 1), in proportion. The second argument says how often a value counts. */
+function percentile(call: AggregateCall): ObjectSpec<Counted> {
+  const shares = call.options?.shares as number[]
+  const isArray = call.type.kind === 'ARRAY'
+  const change = (counted: Counted, [value, frequency = 1]: unknown[], sign: number) => {
+    if (value === null || frequency === null || Number(frequency) <= 0) return
+    addCount(counted, value, sign * Number(frequency))
+  }
+  const result = (counted: Counted): unknown => {
+    const entries = [...counted.values()].sort((a, b) => compareValues(a.value, b.value))
+    const total = entries.reduce((sum, { count }) => sum + count, 0)
+    if (total === 0) return null
+    const valueAt = (place: number): number => {
+      let before = 0
+      for (const { value, count } of entries) if ((before += count) > place) return value as number
+      return entries[entries.length - 1].value as number
+    }
+    const values = shares.map((share) => {
+      const place = share * (total - 1)
+      const [lower, upper] = [valueAt(Math.floor(place)), valueAt(Math.ceil(place))]
+      return lower === upper ? lower : (Math.ceil(place) - place) * lower + (place - Math.floor(place)) * upper
+    })
+    return isArray ? values : values[0]
+  }
+  return {
+    create: () => new Map(),
+    add: (counted, args) => change(counted, args, 1),
+    remove: (counted, args) => change(counted, args, -1),
+    merge: (into, from) => {
+      for (const { value, count } of from.values()) addCount(into, value, count)
+    },
+    result,
+    size: (counted) => counted.size,
+  }
 }
 
 /** MIN (order 1) or MAX (order -1) of values that may be taken away: counts, and a heap in which removed values wait until they come up. */

@@ -27,6 +27,9 @@ interface KeyState {
   lastMs: number
   /** Rows in the frame, or that LAG looks at, oldest first. */
   rows: { time: number; row: Row }[]
+  /** How many rows, and how many times, were worked through: RANK and DENSE_RANK. */
+  rowCount: number
+  timeCount: number
 }
 
 const leavesFirst = (a: Waiting, b: Waiting): boolean => a.time < b.time || (a.time === b.time && a.arrival < b.arrival)
@@ -60,7 +63,7 @@ export class OverOperator implements Operator {
     const late: number[] = []
     for (let i = 0; i < batch.rowCount; i++) {
       const seen = batch.watermarksBefore?.[i] ?? -Infinity
-      const state = (this.keys.states[keys[i]] ??= { lastMs: -Infinity, rows: [] })
+      const state = (this.keys.states[keys[i]] ??= { lastMs: -Infinity, rows: [], rowCount: 0, timeCount: 0 })
       let time = batch.processingTimeMs
       if (!this.isProcessingTime) {
         if (seen > this.watermarkMs) this.fire(seen)
@@ -109,19 +112,26 @@ export class OverOperator implements Operator {
     const state = this.keys.states[key] as KeyState
     const { unit, preceding } = this.plan.frame
     state.lastMs = time
-    if (unit === 'RANGE') {
+    const ranks = { rank: state.rowCount + 1, denseRank: ++state.timeCount }
+    state.rowCount += peers.length
+    // By processing time rows come one by one, however they were batched; only a bounded RANGE looks at the clock.
+    if (unit === 'RANGE' && !(this.isProcessingTime && preceding === undefined)) {
       if (preceding !== undefined) this.leave(state, key, (oldest) => oldest.time < time - preceding, steps)
       for (const { row } of peers) {
         steps.push({ key, row, leaves: false, results: [] })
         this.remember(state, time, row)
       }
-      steps[steps.length - 1].results = peers.map(({ row }) => ({ row, previous: [] }))
+      // Peers see one another, so for LAG they all stand where the last of them stands.
+      const previous = state.rows.map((one) => one.row).reverse()
+      previous.shift()
+      steps[steps.length - 1].results = peers.map(({ row }) => ({ row, previous, ...ranks }))
+      if (preceding === undefined) state.rows.splice(0, state.rows.length - this.frames.previousCountMax)
       return
     }
     for (const { row } of peers) {
       if (preceding !== undefined) this.leave(state, key, () => state.rows.length > preceding, steps)
       const previous = this.frames.previousCountMax > 0 ? state.rows.map((one) => one.row).reverse() : []
-      steps.push({ key, row, leaves: false, results: [{ row, previous }] })
+      steps.push({ key, row, leaves: false, results: [{ row, previous, ...ranks }] })
       this.remember(state, time, row)
     }
   }
@@ -140,7 +150,8 @@ export class OverOperator implements Operator {
     const { previousCountMax } = this.frames
     if (this.plan.frame.preceding === undefined && previousCountMax === 0) return
     state.rows.push({ time, row })
-    if (this.plan.frame.preceding === undefined && state.rows.length > previousCountMax) state.rows.shift()
+    if (this.plan.frame.unit === 'ROWS' && this.plan.frame.preceding === undefined && state.rows.length > previousCountMax)
+      state.rows.shift()
   }
 
   snapshot(): unknown {

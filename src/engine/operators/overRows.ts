@@ -11,12 +11,21 @@ export interface FrameStep {
   row: Row
   leaves: boolean
   /** Rows whose frame is complete after this step, with the rows before each (for LAG, latest first). */
-  results: { row: Row; previous: Row[] }[]
+  results: FrameResult[]
+}
+
+export interface FrameResult {
+  row: Row
+  previous: Row[]
+  rank: number
+  denseRank: number
 }
 
 /** ROW_NUMBER counts the rows of its frame. */
 const aggregateOf = (call: AggregateCall): AggregateCall =>
   call.fn === 'ROW_NUMBER' ? { ...call, fn: 'COUNT', args: [], argTypes: [] } : call
+/** What is read from the order of the rows, not aggregated. */
+const byOrder = new Set(['LAG', 'RANK', 'DENSE_RANK'])
 const lagOffset = (call: AggregateCall): number => Number(call.options?.offset ?? 1)
 
 export class FrameAggregates {
@@ -30,7 +39,7 @@ export class FrameAggregates {
   constructor(fields: readonly Field[], calls: readonly AggregateCall[], rowsLeave: boolean) {
     this.fields = fields
     this.calls = calls
-    this.layout = layoutOf(calls.filter(({ fn }) => fn !== 'LAG').map(aggregateOf), rowsLeave)
+    this.layout = layoutOf(calls.filter(({ fn }) => !byOrder.has(fn)).map(aggregateOf), rowsLeave)
     this.accumulators = new Accumulators(this.layout)
     this.previousCountMax = Math.max(0, ...calls.filter(({ fn }) => fn === 'LAG').map(lagOffset))
   }
@@ -53,13 +62,15 @@ export class FrameAggregates {
       if (results.length === 0) return
       const range = { groups, from: 0, count: 1 }
       const aggregates = this.layout.finishers.map((_, i) => valueAt(this.accumulators.column(i, range), 0))
-      for (const { row, previous } of results) take([...row, ...this.resultsOf(row, previous, aggregates)])
+      for (const result of results) take([...result.row, ...this.resultsOf(result, aggregates)])
     })
   }
 
-  private resultsOf(row: Row, previous: Row[], aggregates: unknown[]): unknown[] {
+  private resultsOf({ row, previous, rank, denseRank }: FrameResult, aggregates: unknown[]): unknown[] {
     let next = 0
     return this.calls.map((call) => {
+      if (call.fn === 'RANK') return BigInt(rank)
+      if (call.fn === 'DENSE_RANK') return BigInt(denseRank)
       if (call.fn !== 'LAG') return aggregates[next++]
       const offset = lagOffset(call)
       if (offset === 0) return row[call.args[0]]

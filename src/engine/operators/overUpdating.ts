@@ -68,8 +68,13 @@ export class UpdatingOverOperator implements Operator {
     const frames = new FrameAggregates(this.plan.input.fields, this.plan.aggregates, false)
     const isRange = this.plan.frame.unit === 'RANGE'
     let pending: FrameStep['results'] = []
+    let [rank, denseRank] = [0, 0]
     const steps = rows.map((row, i): FrameStep => {
-      pending.push({ row, previous: rows.slice(Math.max(0, i - frames.previousCountMax), i).reverse() })
+      if (i === 0 || this.order(rows[i - 1], row) !== 0) {
+        rank = i + 1
+        denseRank++
+      }
+      pending.push({ row, previous: rows.slice(Math.max(0, i - frames.previousCountMax), i).reverse(), rank, denseRank })
       const isLastPeer = !isRange || i + 1 === rows.length || this.order(row, rows[i + 1]) !== 0
       const results = isLastPeer ? pending : []
       if (isLastPeer) pending = []
