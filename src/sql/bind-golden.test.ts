@@ -12,7 +12,12 @@ const golden = resolve(import.meta.dirname, '../../test/golden')
 const files = globSync('*/*.test', { cwd: golden }).sort()
 
 /** Fail only while rows are read. */
-const RUN_TIME_ERRORS = ['errors/cast_of_bad_text.test', 'errors/cast_text_decimal_too_many_digits.test', 'errors/null_rowtime.test']
+const RUN_TIME_ERRORS = [
+  'errors/scalar_subquery_of_two_rows.test',
+  'errors/cast_of_bad_text.test',
+  'errors/cast_text_decimal_too_many_digits.test',
+  'errors/null_rowtime.test',
+]
 
 function parts(file: string): { sql: string; expect: string[]; isError: boolean } {
   const sections = readFileSync(join(golden, file), 'utf8').split(/^--- /m)
@@ -38,7 +43,8 @@ for (const file of files) {
     assert.equal(bound.type, 'query')
     if (bound.type !== 'query' || isError) return
     const columns = bound.query.fields.map(({ name, type }) => `${name} ${formatType(type)}`).join(', ')
-    assert.equal(columns, after(expect, '-- columns: '))
+    // Golden files have no backquotes, and Flink's planner knows only TIME(0).
+    assert.equal(columns.replaceAll('`', '').replace(/\bTIME\(\d\)/g, 'TIME(0)'), after(expect, '-- columns: '))
     // An engine may be better than Flink: append-only where Flink updates, but not the other way round.
     if (after(expect, '-- changelog: ') === 'append-only') assert.equal(bound.query.changelog, 'append')
   })

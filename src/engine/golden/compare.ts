@@ -60,11 +60,11 @@ export interface Differences {
 }
 
 /** Golden files have no backquotes, and Flink's planner knows only TIME(0), whose values may have milliseconds. */
-const comparable = (columns: string): string => columns.replaceAll('`', '').replace(/\bTIME\(\d\)/g, 'TIME(0)')
+const comparableColumns = (columns: string): string => columns.replaceAll('`', '').replace(/\bTIME\(\d\)/g, 'TIME(0)')
 
 export function differences(file: GoldenFile, result: PlayResult, mode: PlayMode): Differences {
   const lines: string[] = []
-  if (file.columns !== undefined && comparable(file.columns) !== comparable(result.columns))
+  if (file.columns !== undefined && comparableColumns(file.columns) !== comparableColumns(result.columns))
     lines.push(`columns expected: ${file.columns}`, `columns:          ${result.columns}`)
   if (file.changelog === 'append-only' && !result.appendOnly) lines.push('expected only inserts, but an update or delete was emitted')
   const types = result.fields.map((field) => field.type)
