@@ -1,7 +1,19 @@
 // What the handlers share: the log, the limits, the readers, and who this broker is.
 
 import { randomUUID } from 'node:crypto'
-import { checkedLine, type Disk, errorCodeOf, type LocalLog, readLine, realDisk, replaceFile, type TopicInfo } from '../log/index.ts'
+import {
+  checkedLine,
+  type Disk,
+  errorCodeOf,
+  type LocalLog,
+  openTransactions,
+  readLine,
+  realDisk,
+  replaceFile,
+  type TopicInfo,
+  TRANSACTIONS_TOPIC,
+  type Transactions,
+} from '../log/index.ts'
 import { ERROR, KafkaError } from './errors.ts'
 import { Gate, type KafkaLimits } from './limits.ts'
 import { ReaderPool } from './readerPool.ts'
@@ -18,17 +30,15 @@ export interface KafkaLogger {
 export const NODE_ID = 1
 export const LEADER_EPOCH = 0
 export const OFFSETS_TOPIC = '__consumer_offsets'
-const INTERNAL_TOPICS = new Set([OFFSETS_TOPIC])
+const INTERNAL_TOPICS = new Set([OFFSETS_TOPIC, TRANSACTIONS_TOPIC])
 /** Topics of our own bookkeeping begin so. */
 const INTERNAL_PREFIX = '__millrace_'
-const PRODUCER_ID_BLOCK = 1_000
-/** More than so many ids are never given in one ms. */
-const PRODUCER_IDS_PER_MS = 1_000
 const META_FILE = 'broker.json'
 
 interface BrokerMeta {
   clusterId: string
-  producerIdsEnd: number
+  /** Producer ids below it were given out by a version that remembered them here. */
+  producerIdsEnd?: number
 }
 
 /** What a handler knows of the connection that a request came on. */
@@ -82,9 +92,8 @@ export class Broker {
   /** Bytes of responses that clients have not taken yet. */
   responseBytes = 0
   readonly disk: Disk
+  readonly transactions: Transactions
   private readonly folder: string
-  private nextProducerId: number
-  private producerIdsEnd: number
 
   constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk }: BrokerOptions) {
     this.log = log
@@ -101,9 +110,10 @@ export class Broker {
       disk.syncFolder(log.folder)
     }
     const meta = this.readMeta()
-    this.clusterId = meta?.clusterId || Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
-    this.nextProducerId = this.producerIdsEnd = meta?.producerIdsEnd ?? 0
-    if (!meta?.clusterId) this.saveMeta()
+    this.clusterId = meta?.clusterId ?? Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+    if (!meta) replaceFile(disk, this.folder, META_FILE, checkedLine({ clusterId: this.clusterId } satisfies BrokerMeta))
+    this.transactions = openTransactions(log, { disk, now })
+    this.transactions.reserveProducerIds(meta?.producerIdsEnd ?? 0)
   }
 
   /** A topic by its name, or by its id where requests use ids. */
@@ -116,15 +126,6 @@ export class Broker {
     return INTERNAL_TOPICS.has(topic) || topic.startsWith(INTERNAL_PREFIX)
   }
 
-  /** A producer id that no producer of this log had before, also after a crash. */
-  newProducerId(): number {
-    if (this.nextProducerId === this.producerIdsEnd) {
-      this.producerIdsEnd += PRODUCER_ID_BLOCK
-      this.saveMeta()
-    }
-    return this.nextProducerId++
-  }
-
   /** Checks the leader epoch that a client believes in; -1 is no belief. */
   checkLeaderEpoch(epoch: number): void {
     if (epoch > LEADER_EPOCH) throw new KafkaError(ERROR.UNKNOWN_LEADER_EPOCH, `leader epoch ${epoch} is not known`)
@@ -134,12 +135,7 @@ export class Broker {
     this.readers.close()
   }
 
-  private saveMeta(): void {
-    const { clusterId, producerIdsEnd } = this
-    replaceFile(this.disk, this.folder, META_FILE, checkedLine({ clusterId, producerIdsEnd }))
-  }
-
-  /** Undefined if there is none. In place of one that is damaged, ids begin at the clock, behind all that were given. */
+  /** Undefined if there is none, or one that is damaged: the cluster then gets a new id. */
   private readMeta(): BrokerMeta | undefined {
     const path = `${this.folder}/${META_FILE}`
     try {
@@ -148,7 +144,7 @@ export class Broker {
       if (errorCodeOf(error) === 'ENOENT') return undefined
       if (errorCodeOf(error) !== 'LOG_METADATA_DAMAGED') throw error
       this.logger.warn({ path }, `${path} is damaged and made anew: ${(error as Error).message}`)
-      return { clusterId: '', producerIdsEnd: this.now() * PRODUCER_IDS_PER_MS }
+      return undefined
     }
   }
 }

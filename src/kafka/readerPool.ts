@@ -3,16 +3,33 @@
 // Invariants
 //   1. At most READERS_MAX readers are kept, each with one open file at most; the one that was idle longest goes first.
 //   2. A partition that somebody waits for has one watcher, however many wait.
-import { type Disk, type Log, openReader, type PartitionReader, type ReadResult, type TopicInfo } from '../log/index.ts'
+import {
+  type AbortedTransaction,
+  type Disk,
+  type FilePartitionReader,
+  type Log,
+  openPartitionReader,
+  type ReadResult,
+  type TopicInfo,
+} from '../log/index.ts'
 
 const READERS_MAX = 256
 const WATCH_MS = 1_000
+
+interface ReadLimits {
+  maxBytes: number
+  atMost: number
+  endOffset?: number
+}
+interface PooledRead extends ReadResult {
+  aborted: AbortedTransaction[]
+}
 
 export class ReaderPool {
   private readonly log: Log
   private readonly disk: Disk
   /** By topic id, partition and next offset; oldest first. */
-  private readonly idle = new Map<string, PartitionReader>()
+  private readonly idle = new Map<string, FilePartitionReader>()
   private readonly watchers = new Map<string, Watcher>()
 
   constructor(log: Log, disk: Disk) {
@@ -23,23 +40,26 @@ export class ReaderPool {
   /**
    * Whole batches from `offset` on, as many as fit into `maxBytes`, at least one.
    *
-   * @param atMost  more bytes than that are not returned, not even one batch
-   * @throws        the errors of `PartitionReader.read`
+   * @param atMost     more bytes than that are not returned, not even one batch
+   * @param endOffset  batches that begin at or behind it are not returned
+   * @throws           the errors of `PartitionReader.read`
    */
-  read(topic: TopicInfo, partition: number, offset: number, maxBytes: number, atMost = Number.POSITIVE_INFINITY): ReadResult | undefined {
+  read(topic: TopicInfo, partition: number, offset: number, { maxBytes, atMost, endOffset }: ReadLimits): PooledRead | undefined {
     const key = keyOf(topic.id, partition, offset)
-    const reader = this.idle.get(key) ?? openReader(this.log.descriptor(topic.name), partition, offset, this.disk)
+    const reader = this.idle.get(key) ?? openPartitionReader(this.log.descriptor(topic.name), partition, offset, this.disk)
     this.idle.delete(key)
-    let run: ReadResult | undefined
+    let run: PooledRead | undefined
     try {
-      run = reader.read(maxBytes)
+      const found = reader.read(maxBytes, endOffset)
+      if (found && found.end - found.start > atMost) reader.seek(offset)
+      else if (found) {
+        // Only who stops at the last stable offset asks for what was aborted before it.
+        const aborted = endOffset === undefined ? [] : reader.abortedBetween(offset, Math.min(endOffset, found.nextOffset))
+        run = { ...found, aborted }
+      }
     } catch (error) {
       reader.close()
       throw error
-    }
-    if (run && run.end - run.start > atMost) {
-      reader.seek(offset)
-      run = undefined
     }
     this.keep(keyOf(topic.id, partition, reader.nextOffset), reader)
     return run
@@ -50,7 +70,9 @@ export class ReaderPool {
     const key = `${topic.id}:${partition}`
     let watcher = this.watchers.get(key)
     if (!watcher) {
-      watcher = new Watcher(openReader(this.log.descriptor(topic.name), partition, endOffset, this.disk), () => this.watchers.delete(key))
+      watcher = new Watcher(openPartitionReader(this.log.descriptor(topic.name), partition, endOffset, this.disk), () =>
+        this.watchers.delete(key),
+      )
       this.watchers.set(key, watcher)
     }
     return watcher.add(wake, endOffset)
@@ -62,7 +84,7 @@ export class ReaderPool {
     for (const watcher of this.watchers.values()) watcher.end()
   }
 
-  private keep(key: string, reader: PartitionReader): void {
+  private keep(key: string, reader: FilePartitionReader): void {
     this.idle.get(key)?.close()
     this.idle.set(key, reader)
     if (this.idle.size <= READERS_MAX) return
@@ -75,12 +97,12 @@ export class ReaderPool {
 const keyOf = (id: string, partition: number, offset: number): string => `${id}:${partition}:${offset}`
 
 class Watcher {
-  private readonly reader: PartitionReader
+  private readonly reader: FilePartitionReader
   private readonly onIdle: () => void
   private readonly waiting = new Map<() => void, number>()
   private isRunning = false
 
-  constructor(reader: PartitionReader, onIdle: () => void) {
+  constructor(reader: FilePartitionReader, onIdle: () => void) {
     this.reader = reader
     this.onIdle = onIdle
   }

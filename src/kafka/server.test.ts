@@ -150,7 +150,7 @@ test('an idempotent producer: a batch sent again has its old offset, a gap is re
   const fenced = await send(one, 'c', batchOf(['x'], { producerId, producerEpoch: 0, baseSequence: 2 }))
   assert.equal(fenced.errorCode, ERROR.INVALID_PRODUCER_EPOCH)
   const transactional = await one.call(initProducerIdApi, 4, { transactionalId: 'tx' })
-  assert.equal(transactional.errorCode, ERROR.INVALID_REQUEST)
+  assert.equal(transactional.errorCode, ERROR.INVALID_TRANSACTION_TIMEOUT)
 })
 
 test('pipelined requests are answered in order, acks=0 not at all, and a failed one closes the connection', async (t) => {

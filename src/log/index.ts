@@ -1,4 +1,5 @@
 // The durable, partitioned, replayable log: record batches as Kafka has them, on disk before they are acknowledged, read by any thread.
+export type { AbortedTransaction } from './abortedIndex.ts'
 export { checkedLine, readFile, readLine, replaceFile } from './checkedFile.ts'
 
 import type { KafkaLogOptions, Log } from './contract.ts'
@@ -9,6 +10,7 @@ export { type Disk, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
 export { logErrors } from './errors.ts'
 export { lockFolder } from './folderLock.ts'
 export { openLog } from './log.ts'
+export { readMarker } from './marker.ts'
 
 /** The log in a real Kafka. The client library is loaded only by who calls this. @throws LOG_REMOTE_UNAVAILABLE, LOG_REMOTE_REFUSED */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
@@ -26,6 +28,7 @@ export {
   encodeHeaders,
   type HeaderTemplate,
   noHeaders,
+  TRANSACTIONAL_FLAG,
   verifyBatch,
 } from './recordBatch.ts'
 export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'

@@ -28,6 +28,7 @@ import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } f
 import { Producers } from './producers.ts'
 import {
   ATTRIBUTES_AT,
+  BASE_SEQUENCE_AT,
   BATCH_HEADER_BYTES,
   batchHeaderOf,
   CRC_AT,
@@ -35,9 +36,11 @@ import {
   LEADER_EPOCH_AT,
   LOG_APPEND_TIME_FLAG,
   MAX_TIMESTAMP_AT,
+  PRODUCER_ID_AT,
   RECORD_COUNT_AT,
   readInt16,
   readInt32,
+  readInt64,
   verifyBatch,
   writeInt16,
   writeInt32,
@@ -397,6 +400,10 @@ export class Partition {
       if (isForeign || (this.isCompacted && !isControl)) {
         if (validateBatch(bytes, scratch) > scratch.count) {
           return logErrors('LOG_BATCH_INVALID', { position: ATTRIBUTES_AT, reason: "control batches are the log's to write" })
+        }
+        // Only our own writers may go without.
+        if (isForeign && readInt64(bytes, PRODUCER_ID_AT) >= 0 && readInt32(bytes, BASE_SEQUENCE_AT) < 0) {
+          return logErrors('LOG_BATCH_INVALID', { position: BASE_SEQUENCE_AT, reason: 'a producer id without a sequence' })
         }
         return this.checkKeys() ?? (isForeign ? this.checkTimestamps(nowMs) : undefined)
       }

@@ -38,6 +38,8 @@ import { listSegmentFiles, logPath, readIndex, segmentName } from './segmentInde
 
 const BATCHES_KEPT = 5
 const SEQUENCE_MAX = 2 ** 31 - 1
+/** Of batches that our own coordinators write for a producer. */
+const NO_SEQUENCE = -1
 /** A producer that is silent longer is forgotten, as with Kafka. */
 const FORGET_MS = 24 * 3600 * 1000
 const SNAPSHOTS_KEPT = 2
@@ -105,11 +107,15 @@ export class Producers {
     const attributes = readInt16(batch, ATTRIBUTES_AT)
     if (attributes & CONTROL_FLAG) return undefined
     const [first, last] = sequencesOf(batch)
-    const same = epoch === known.epoch && known.batches.find((one) => one.firstSequence === first && one.lastSequence === last)
+    const same =
+      first !== NO_SEQUENCE &&
+      epoch === known.epoch &&
+      known.batches.find((one) => one.firstSequence === first && one.lastSequence === last)
     if (same) return same
     if (known.openOffset !== undefined && (attributes & TRANSACTIONAL_FLAG) === 0) {
       throw logErrors('LOG_PRODUCER_IN_TRANSACTION', { producerId, openOffset: known.openOffset })
     }
+    if (first === NO_SEQUENCE) return undefined
     const newest = epoch === known.epoch ? known.batches.at(-1) : undefined
     const expected = !newest || newest.lastSequence === SEQUENCE_MAX ? 0 : newest.lastSequence + 1
     if (first !== expected) throw logErrors('LOG_PRODUCER_SEQUENCE', { producerId, sequence: first, expected })
@@ -140,7 +146,8 @@ export class Producers {
       const sent = { firstSequence, lastSequence, firstOffset, lastOffset }
       const openOffset = before?.openOffset ?? (attributes & TRANSACTIONAL_FLAG ? firstOffset : undefined)
       const { coordinatorEpoch } = before ?? {}
-      this.set(producerId, { epoch, lastMs: nowMs, batches: [...batches.slice(1 - BATCHES_KEPT), sent], openOffset, coordinatorEpoch })
+      const kept = firstSequence === NO_SEQUENCE ? batches : [...batches.slice(1 - BATCHES_KEPT), sent]
+      this.set(producerId, { epoch, lastMs: nowMs, batches: kept, openOffset, coordinatorEpoch })
     }
     return () => {
       if (aborted) this.aborted.pop()

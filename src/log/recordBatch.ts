@@ -75,6 +75,9 @@ export interface BatchHeader {
   isLogAppendTime: boolean
   isTransactional: boolean
   isControl: boolean
+  /** -1: none. */
+  producerId: number
+  producerEpoch: number
 }
 export function batchHeaderOf(bytes: Uint8Array, start: number): BatchHeader {
   const attributes = readInt16(bytes, start + ATTRIBUTES_AT)
@@ -85,6 +88,8 @@ export function batchHeaderOf(bytes: Uint8Array, start: number): BatchHeader {
     isLogAppendTime: (attributes & LOG_APPEND_TIME_FLAG) !== 0,
     isTransactional: (attributes & TRANSACTIONAL_FLAG) !== 0,
     isControl: (attributes & CONTROL_FLAG) !== 0,
+    producerId: readInt64(bytes, start + PRODUCER_ID_AT),
+    producerEpoch: readInt16(bytes, start + PRODUCER_EPOCH_AT),
   }
 }
 

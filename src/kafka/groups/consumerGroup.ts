@@ -336,7 +336,7 @@ const fenced = (epoch: number, known: number) => new KafkaError(ERROR.FENCED_MEM
  * Anchored on both sides, as Kafka does it. JavaScript tries all ways to match: a repeated group, or many repetitions, could take forever
  * on a long name, so they are refused.
  */
-function regexOf(text: string): RegExp {
+export function regexOf(text: string): RegExp {
   const fail = (why: string) => new KafkaError(ERROR.INVALID_REGULAR_EXPRESSION, `regular expression ${text}: ${why}`)
   if (text.length > REGEX_CHARACTERS_MAX) throw fail('it is too long')
   if (/[)][*+{]/.test(text)) throw fail('a group is repeated')

@@ -26,7 +26,7 @@ export class Groups {
 
   constructor(broker: Broker) {
     this.broker = broker
-    this.offsets = new Offsets(broker.log, broker.disk)
+    this.offsets = new Offsets(broker.log, broker.transactions, broker.disk)
     this.topics = {
       names: () => broker.log.topics().map(({ name }) => name),
       topic: (name) => {

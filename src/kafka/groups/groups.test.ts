@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openLog } from '../../log/index.ts'
+import { openLog, openTransactions } from '../../log/index.ts'
 import { ERROR } from '../errors.ts'
 import { consumerGroupHeartbeatApi } from '../messages/consumerGroupHeartbeat.ts'
 import { deleteGroupsApi } from '../messages/deleteGroups.ts'
@@ -169,7 +169,7 @@ test('the topic of offsets is written anew when most of it is old, and then says
   const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-'))
   t.after(() => rmSync(folder, { recursive: true }))
   let log = await openLog({ folder, durability: 'os' })
-  const offsets = new Offsets(log)
+  const offsets = new Offsets(log, openTransactions(log))
   const committed = (offset: number) => ({ offset, leaderEpoch: 0, metadata: '', commitMs: 1 })
   for (let round = 0; round < 25; round++) {
     const entries = Array.from({ length: 1_000 }, (_, partition) => ({
@@ -184,7 +184,7 @@ test('the topic of offsets is written anew when most of it is old, and then says
   assert.ok(startOffset > 20_000 && endOffset - startOffset < 10_000, `${startOffset} to ${endOffset}`)
   await log.close()
   log = await openLog({ folder, durability: 'os' })
-  const again = new Offsets(log)
+  const again = new Offsets(log, openTransactions(log))
   assert.equal(again.get('g', 't', 7)?.offset, 247)
   assert.equal([...again.of('g')].length, 1_000)
   await log.close()

@@ -3,9 +3,25 @@
 // Invariants
 //   1. A commit is acknowledged when its record is durable. What a fetch of offsets shows is durable too.
 //   2. The newest record of a key counts, null is a deletion; so the order in which commits reach the log is the order in the map.
-//   3. The topic stays small: when most of it is old, all that counts is written again and what lies before is deleted. While that is
-//      written no commit is on its way, so no old value comes behind a new one.
-import { type Disk, type Log, openPartitionReader, type RecordInput, readRecords, realDisk } from '../../log/index.ts'
+//   3. What a transaction commits is appended as part of it, counts once its commit marker is durable, and until then the offset is unstable.
+//      Where another commit of the same partition came behind it in the log, that one stays.
+//   4. The topic stays small: when most of it is old, all that counts is written again and what lies before is deleted. While that is
+//      written no commit is on its way and no transaction open, so no old value comes behind a new one and nothing undecided is lost.
+import {
+  BatchBuilder,
+  batchHeaderOf,
+  type Disk,
+  type Log,
+  noHeaders,
+  openPartitionReader,
+  type ProducerIdAndEpoch,
+  type RecordInput,
+  readMarker,
+  readRecords,
+  realDisk,
+  TRANSACTIONAL_FLAG,
+  type Transactions,
+} from '../../log/index.ts'
 import { OFFSETS_TOPIC } from '../broker.ts'
 import { codecs, decodeMessage, encodeMessage, int16, int32, int64, string } from '../schema.ts'
 
@@ -34,7 +50,17 @@ const RECORDS_PER_BATCH = 1_000
 const OLD_RECORDS_MAX = 20_000
 const SEGMENT_BYTES = 4 * 1024 * 1024
 
-type ByPartition = Map<number, CommittedOffset>
+/** With the place of its record in the log. */
+interface Stored extends CommittedOffset {
+  recordOffset: number
+}
+type ByPartition = Map<number, Stored>
+/** One entry of an open transaction. */
+interface Pending {
+  group: string
+  entry: OffsetEntry
+  recordOffset: number
+}
 
 export class Offsets {
   /** By group, topic, partition. */
@@ -46,10 +72,15 @@ export class Offsets {
   private onIdle: (() => void) | undefined
   private rewriting: Promise<void> | undefined
   private topicMade: Promise<unknown> | undefined
+  /** By producer id. */
+  private readonly pending = new Map<number, Pending[]>()
 
-  constructor(log: Log, disk: Disk = realDisk) {
+  constructor(log: Log, transactions: Transactions, disk: Disk = realDisk) {
     this.log = log
     this.load(disk)
+    transactions.onMarker(({ topic }, { producerId }, isCommit) => {
+      if (topic === OFFSETS_TOPIC) this.decide(producerId, isCommit)
+    })
   }
 
   groupIds(): Iterable<string> {
@@ -65,37 +96,75 @@ export class Offsets {
     }
   }
 
+  /** Whether an open transaction commits the offset of this partition. */
+  isUnstable(group: string, topic: string, partition: number): boolean {
+    for (const pending of this.pending.values()) {
+      if (pending.some((one) => one.group === group && one.entry.topic === topic && one.entry.partition === partition)) return true
+    }
+    return false
+  }
+
+  /**
+   * Appends the offsets as part of a transaction that the offsets' partition belongs to.
+   *
+   * @param verify  called in the same tick as each append; what it throws is thrown
+   * @throws        the log's errors
+   */
+  async commitInTransaction(
+    group: string,
+    entries: readonly OffsetEntry[],
+    producer: ProducerIdAndEpoch,
+    verify: () => void,
+  ): Promise<void> {
+    await this.quietly(async () => {
+      for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) {
+        const some = entries.slice(from, from + RECORDS_PER_BATCH)
+        const builder = new BatchBuilder(4096)
+        for (const { key, value, timestampMs } of some.map((entry) => recordOf(group, entry))) {
+          builder.appendRecord(key, value, 0, value?.length ?? 0, noHeaders, timestampMs)
+        }
+        verify()
+        const { first } = await this.log.append(OFFSETS_TOPIC, 0, builder.finish({ ...producer, attributes: TRANSACTIONAL_FLAG }))
+        for (const [i, entry] of some.entries()) this.note(producer.producerId, { group, entry, recordOffset: first + i })
+        this.recordCount += some.length
+      }
+    })
+  }
+
   /** @throws the log's errors; then nothing changed */
   async commit(group: string, entries: readonly OffsetEntry[]): Promise<void> {
     if (entries.length === 0) return
-    await this.makeTopic()
-    while (this.rewriting) await this.rewriting
-    this.writing++
-    try {
+    await this.quietly(async () => {
       for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) {
         const some = entries.slice(from, from + RECORDS_PER_BATCH)
-        await this.log.appendRecords(
-          OFFSETS_TOPIC,
-          0,
-          some.map((entry) => recordOf(group, entry)),
-        )
-        for (const entry of some) this.apply(group, entry)
+        const records = some.map((entry) => recordOf(group, entry))
+        const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)
+        for (const [i, entry] of some.entries()) this.apply(group, entry, first + i)
         this.recordCount += some.length
       }
-    } finally {
-      this.writing--
-      if (this.writing === 0) this.onIdle?.()
-    }
-    if (!this.rewriting && this.recordCount - this.liveCount > Math.max(OLD_RECORDS_MAX, this.liveCount)) {
+    })
+    const isMostlyOld = this.recordCount - this.liveCount > Math.max(OLD_RECORDS_MAX, this.liveCount)
+    if (!this.rewriting && isMostlyOld && this.pending.size === 0) {
       this.rewriting = this.rewrite().finally(() => (this.rewriting = undefined))
     }
   }
 
+  /** Makes the topic if it is missing, as clients ask for it by adding offsets to a transaction. */
+  makeTopic(): Promise<unknown> {
+    if (this.log.topic(OFFSETS_TOPIC)) return Promise.resolve()
+    this.topicMade ??= this.log
+      .createTopic(OFFSETS_TOPIC, { 'cleanup.policy': 'compact', 'segment.bytes': SEGMENT_BYTES })
+      .finally(() => (this.topicMade = undefined))
+    return this.topicMade
+  }
+
   /** Forgets all offsets of a group. */
   async deleteGroup(group: string): Promise<void> {
+    const open = [...this.pending.values()].flat().filter((one) => one.group === group)
+    const known = [...this.of(group), ...open.map(({ entry }) => entry)]
     await this.commit(
       group,
-      [...this.of(group)].map(({ topic, partition }) => ({ topic, partition, committed: null })),
+      known.map(({ topic, partition }) => ({ topic, partition, committed: null })),
     )
   }
 
@@ -116,9 +185,24 @@ export class Offsets {
     await this.rewriting
   }
 
+  /** Writes while nothing is rewritten. */
+  private async quietly(write: () => Promise<void>): Promise<void> {
+    await this.makeTopic()
+    while (this.rewriting) await this.rewriting
+    this.writing++
+    try {
+      await write()
+    } finally {
+      this.writing--
+      if (this.writing === 0) this.onIdle?.()
+    }
+  }
+
   private async rewrite(): Promise<void> {
     if (this.writing > 0) await new Promise<void>((resolve) => (this.onIdle = resolve))
     this.onIdle = undefined
+    // What was being written may have been part of a transaction.
+    if (this.pending.size > 0) return
     const from = this.log.topic(OFFSETS_TOPIC)!.partitions[0].endOffset
     let written = 0
     let records: RecordInput[] = []
@@ -150,13 +234,12 @@ export class Offsets {
     const reader = openPartitionReader(this.log.descriptor(OFFSETS_TOPIC), 0, startOffset, disk)
     try {
       for (let run = reader.read(); run; run = reader.read()) {
-        for (const { key, value } of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
-          this.recordCount++
-          // Other kinds of records are none of ours.
-          if (key === null || key[0] !== 0 || key[1] !== KEY_VERSION) continue
-          const { group, topic: name, partition } = decodeMessage(keyCodec, key)
-          const committed = value === null ? null : decodeMessage(valueCodec, value)
-          this.apply(group, { topic: name, partition, committed })
+        for (let position = run.start; position < run.end; ) {
+          const batch = run.bytes.subarray(position, run.end)
+          const { isTransactional, isControl, producerId, sizeBytes } = batchHeaderOf(batch, 0)
+          position += sizeBytes
+          if (isControl) this.decide(producerId, readMarker(batch).isCommit)
+          else this.loadBatch(batch.subarray(0, sizeBytes), run.fromOffset, isTransactional ? producerId : undefined)
         }
       }
     } finally {
@@ -164,20 +247,56 @@ export class Offsets {
     }
   }
 
-  private makeTopic(): Promise<unknown> {
-    if (this.log.topic(OFFSETS_TOPIC)) return Promise.resolve()
-    this.topicMade ??= this.log
-      .createTopic(OFFSETS_TOPIC, { 'cleanup.policy': 'compact', 'segment.bytes': SEGMENT_BYTES })
-      .finally(() => (this.topicMade = undefined))
-    return this.topicMade
+  private loadBatch(batch: Uint8Array, fromOffset: number, producerId: number | undefined): void {
+    for (const { key, value, offset } of readRecords(batch, 0, batch.length, fromOffset)) {
+      this.recordCount++
+      // Other kinds of records are none of ours.
+      if (key === null || key[0] !== 0 || key[1] !== KEY_VERSION) continue
+      const { group, topic, partition } = decodeMessage(keyCodec, key)
+      const entry = { topic, partition, committed: value === null ? null : decodeMessage(valueCodec, value) }
+      if (producerId === undefined) this.apply(group, entry, offset)
+      else this.note(producerId, { group, entry, recordOffset: offset })
+    }
   }
 
-  private apply(group: string, { topic, partition, committed }: OffsetEntry): void {
+  private note(producerId: number, one: Pending): void {
+    const pending = this.pending.get(producerId)
+    if (pending) pending.push(one)
+    else this.pending.set(producerId, [one])
+  }
+
+  /** The end of a producer's transaction. */
+  private decide(producerId: number, isCommit: boolean): void {
+    const pending = this.pending.get(producerId) ?? []
+    this.pending.delete(producerId)
+    if (!isCommit) return
+    for (const { group, entry, recordOffset } of pending) {
+      const newest = this.groups.get(group)?.get(entry.topic)?.get(entry.partition)?.recordOffset ?? -1
+      if (recordOffset > newest) this.apply(group, entry, recordOffset)
+    }
+  }
+
+  /** A deletion also takes back what open transactions committed before it. */
+  private forgetPending(group: string, topic: string, partition: number, beforeOffset: number): void {
+    for (const [producerId, pending] of this.pending) {
+      const kept = pending.filter(
+        ({ group: other, entry, recordOffset }) =>
+          other !== group || entry.topic !== topic || entry.partition !== partition || recordOffset > beforeOffset,
+      )
+      if (kept.length > 0) this.pending.set(producerId, kept)
+      else this.pending.delete(producerId)
+    }
+  }
+
+  private apply(group: string, { topic, partition, committed }: OffsetEntry, recordOffset: number): void {
     const topics = this.groups.get(group) ?? new Map<string, ByPartition>()
-    const partitions = topics.get(topic) ?? new Map<number, CommittedOffset>()
+    const partitions: ByPartition = topics.get(topic) ?? new Map()
     const had = partitions.size
-    if (committed) partitions.set(partition, committed)
-    else partitions.delete(partition)
+    if (committed) partitions.set(partition, { ...committed, recordOffset })
+    else {
+      partitions.delete(partition)
+      this.forgetPending(group, topic, partition, recordOffset)
+    }
     this.liveCount += partitions.size - had
     if (partitions.size > 0) topics.set(topic, partitions)
     else topics.delete(topic)

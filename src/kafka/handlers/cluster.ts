@@ -10,6 +10,11 @@ import { produceApi } from '../messages/produce.ts'
 
 const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
+/** Version 2: every transaction has an epoch of its own, and partitions are added by their first batch (KIP-890). */
+const TRANSACTION_VERSION = 2
+const supportedFeatures = [{ name: 'transaction.version', minVersion: 0, maxVersion: TRANSACTION_VERSION }]
+const finalizedFeatures = [{ name: 'transaction.version', minVersionLevel: TRANSACTION_VERSION, maxVersionLevel: TRANSACTION_VERSION }]
+
 /** @param handlers  all there are, also those that are added later */
 export const apiVersionsHandler = (handlers: () => Iterable<Handler>) =>
   handler(apiVersionsApi, ({ clientSoftwareName, clientSoftwareVersion }, { version }) => {
@@ -20,7 +25,7 @@ export const apiVersionsHandler = (handlers: () => Iterable<Handler>) =>
       const minVersion = key === produceApi.key ? 0 : versions[0]
       return { apiKey: key, minVersion, maxVersion: versions[1] }
     })
-    return { apiKeys: apiKeys.sort((a, b) => a.apiKey - b.apiKey), finalizedFeaturesEpoch: 0 }
+    return { apiKeys: apiKeys.sort((a, b) => a.apiKey - b.apiKey), supportedFeatures, finalizedFeaturesEpoch: 0, finalizedFeatures }
   })
 
 export const describeClusterHandler = (broker: Broker) =>
@@ -30,13 +35,14 @@ export const describeClusterHandler = (broker: Broker) =>
   })
 
 const GROUP = 0
+const TRANSACTION = 1
 
 export const findCoordinatorHandler = () =>
   handler(findCoordinatorApi, ({ key, keyType, coordinatorKeys }, { version, host, port }) => {
     const answer = (one: string) =>
-      keyType === GROUP
+      keyType === GROUP || keyType === TRANSACTION
         ? { key: one, nodeId: NODE_ID, host, port, errorCode: ERROR.NONE, errorMessage: null }
-        : { key: one, nodeId: -1, errorCode: ERROR.INVALID_REQUEST, errorMessage: 'transactions are not supported' }
+        : { key: one, nodeId: -1, errorCode: ERROR.INVALID_REQUEST, errorMessage: `coordinators of type ${keyType}` }
     return version < 4 ? answer(key) : { coordinators: coordinatorKeys.map(answer) }
   })
 

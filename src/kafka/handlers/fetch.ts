@@ -3,8 +3,10 @@
 // Invariants
 //   1. A partition's records are whole batches; the first may begin before the offset that was asked for, as with Kafka.
 //   2. The first partition that has something gives at least one batch, whatever the limits say; else a large batch would stop a consumer.
-//   3. Partitions are looked at in the order of the request, so a client that rotates them starves none.
-import type { TopicInfo } from '../../log/index.ts'
+//   3. With `read_committed` nothing at or behind the last stable offset is given, and with it goes the list of aborted transactions that the
+//      client leaves out.
+//   4. Partitions are looked at in the order of the request, so a client that rotates them starves none.
+import type { AbortedTransaction, TopicInfo } from '../../log/index.ts'
 import { type Broker, handler, type RequestContext } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { fetchApi } from '../messages/fetch.ts'
@@ -21,9 +23,12 @@ interface FetchedPartition {
   wanted: WantedPartition
   errorCode: number
   highWatermark: number
+  lastStableOffset: number
   logStartOffset: number
+  aborted: AbortedTransaction[]
   records: Uint8Array
 }
+const READ_COMMITTED = 1
 
 export const fetchHandler = (broker: Broker) => {
   const sessions = new FetchSessions(broker)
@@ -33,14 +38,12 @@ export const fetchHandler = (broker: Broker) => {
     const fetched = await fetchWaiting(broker, session.wanted, request, context)
     const answered = session.select(fetched)
     const responses: { topic: string; topicId: string; partitions: object[] }[] = []
-    for (const { wanted, errorCode, highWatermark, logStartOffset, records } of answered) {
+    for (const { wanted, errorCode, highWatermark, lastStableOffset, logStartOffset, aborted, records } of answered) {
       let last = responses.at(-1)
       if (!last || last.topic !== wanted.topic || last.topicId !== wanted.topicId) {
         responses.push((last = { topic: wanted.topic, topicId: wanted.topicId, partitions: [] }))
       }
-      // No transactions: everything is stable.
-      const lastStableOffset = highWatermark
-      const abortedTransactions = request.isolationLevel === 0 ? null : []
+      const abortedTransactions = request.isolationLevel === READ_COMMITTED ? aborted : null
       last.partitions.push({
         partitionIndex: wanted.partition,
         errorCode,
@@ -56,6 +59,7 @@ export const fetchHandler = (broker: Broker) => {
 }
 
 interface Limits {
+  isolationLevel: number
   maxWaitMs: number
   minBytes: number
   maxBytes: number
@@ -64,13 +68,13 @@ interface Limits {
 async function fetchWaiting(
   broker: Broker,
   wanted: readonly WantedPartition[],
-  { maxWaitMs, minBytes, maxBytes }: Limits,
+  { isolationLevel, maxWaitMs, minBytes, maxBytes }: Limits,
   context: RequestContext,
 ): Promise<FetchedPartition[]> {
   const deadlineMs = performance.now() + maxWaitMs
   for (;;) {
     const room = Math.max(FETCH_BYTES_MIN, Math.floor((broker.limits.responseBytes - broker.responseBytes) / 4))
-    const fetched = fetchOnce(broker, wanted, Math.min(maxBytes, broker.limits.fetchBytes, room))
+    const fetched = fetchOnce(broker, wanted, Math.min(maxBytes, broker.limits.fetchBytes, room), isolationLevel)
     const sizeBytes = fetched.reduce((sum, { records }) => sum + records.length, 0)
     const restMs = deadlineMs - performance.now()
     if (sizeBytes >= minBytes || restMs <= 0 || context.signal.aborted || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
@@ -81,11 +85,12 @@ async function fetchWaiting(
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-function fetchOnce(broker: Broker, wanted: readonly WantedPartition[], maxBytes: number): FetchedPartition[] {
+function fetchOnce(broker: Broker, wanted: readonly WantedPartition[], maxBytes: number, isolationLevel: number): FetchedPartition[] {
   let leftBytes = maxBytes
   let isFirst = true
   return wanted.map((one) => {
-    const fetched = { wanted: one, errorCode: 0, highWatermark: -1, logStartOffset: -1, records: noRecords }
+    const nothing = { errorCode: 0, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, records: noRecords }
+    const fetched: FetchedPartition = { wanted: one, ...nothing, aborted: [] }
     try {
       broker.checkLeaderEpoch(one.currentLeaderEpoch)
       const { topic, info } = partitionOf(topicOf(broker, one), one.partition, one.topic === '')
@@ -94,15 +99,18 @@ function fetchOnce(broker: Broker, wanted: readonly WantedPartition[], maxBytes:
         throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${one.fetchOffset} is not in ${range}`)
       }
       fetched.highWatermark = info.endOffset
+      fetched.lastStableOffset = info.lastStableOffset
       fetched.logStartOffset = info.startOffset
-      if (one.fetchOffset === info.endOffset || (leftBytes <= 0 && !isFirst)) return fetched
+      const endOffset = isolationLevel === READ_COMMITTED ? info.lastStableOffset : undefined
+      if (one.fetchOffset >= (endOffset ?? info.endOffset) || (leftBytes <= 0 && !isFirst)) return fetched
       const limitBytes = Math.min(leftBytes, one.partitionMaxBytes)
       const atMost = isFirst ? Number.POSITIVE_INFINITY : limitBytes
-      const run = broker.readers.read(topic, one.partition, one.fetchOffset, limitBytes, atMost)
+      const run = broker.readers.read(topic, one.partition, one.fetchOffset, { maxBytes: limitBytes, atMost, endOffset })
       if (run) {
         fetched.records = run.bytes.subarray(run.start, run.end)
         // What was made durable between the look at the offsets and the read.
         fetched.highWatermark = Math.max(info.endOffset, run.nextOffset)
+        fetched.aborted = run.aborted
         leftBytes -= fetched.records.length
         isFirst = false
       }

@@ -19,8 +19,17 @@ import { listOffsetsHandler, offsetForLeaderEpochHandler } from './listOffsets.t
 import { describeTopicPartitionsHandler, metadataHandler } from './metadata.ts'
 import { offsetCommitHandler, offsetDeleteHandler, offsetFetchHandler } from './offsets.ts'
 import { produceHandler } from './produce.ts'
-import { initProducerIdHandler } from './producers.ts'
+import { describeProducersHandler, initProducerIdHandler } from './producers.ts'
 import { createPartitionsHandler, createTopicsHandler, deleteRecordsHandler, deleteTopicsHandler } from './topics.ts'
+import {
+  addOffsetsToTxnHandler,
+  addPartitionsToTxnHandler,
+  describeTransactionsHandler,
+  endTxnHandler,
+  listTransactionsHandler,
+  txnOffsetCommitHandler,
+  writeTxnMarkersHandler,
+} from './transactions.ts'
 
 /** By API key. */
 export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number, Handler> {
@@ -45,6 +54,11 @@ export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number
     deleteRecordsHandler(broker),
     initProducerIdHandler(broker),
     offsetForLeaderEpochHandler(broker),
+    addPartitionsToTxnHandler(broker),
+    addOffsetsToTxnHandler(broker, groups),
+    endTxnHandler(broker),
+    writeTxnMarkersHandler(broker),
+    txnOffsetCommitHandler(broker, groups),
     describeConfigsHandler(broker),
     alterConfigsHandler(broker),
     describeLogDirsHandler(broker),
@@ -55,6 +69,9 @@ export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number
     describeClusterHandler(broker),
     consumerGroupHeartbeatHandler(broker, groups),
     consumerGroupDescribeHandler(broker, groups),
+    describeProducersHandler(broker),
+    describeTransactionsHandler(broker),
+    listTransactionsHandler(broker),
     describeTopicPartitionsHandler(broker),
   ]
   for (const one of all) handlers.set(one.api.key, one)

@@ -5,6 +5,7 @@ import { listOffsetsApi } from '../messages/listOffsets.ts'
 import { offsetForLeaderEpochApi } from '../messages/offsetForLeaderEpoch.ts'
 import { answerError, partitionOf } from './partitions.ts'
 
+const READ_COMMITTED = 1
 const LATEST = -1
 const EARLIEST = -2
 const MAX_TIMESTAMP = -3
@@ -15,14 +16,14 @@ const EARLIEST_PENDING_UPLOAD = -6
 const nothing = { offset: -1, timestamp: -1, leaderEpoch: -1 }
 
 export const listOffsetsHandler = (broker: Broker) =>
-  handler(listOffsetsApi, ({ topics }) => ({
+  handler(listOffsetsApi, ({ isolationLevel, topics }) => ({
     topics: topics.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map(({ partitionIndex, currentLeaderEpoch, timestamp }) => {
         try {
           broker.checkLeaderEpoch(currentLeaderEpoch)
           const { topic, info } = partitionOf(broker.log.topic(name), partitionIndex)
-          return { partitionIndex, ...offsetOf(broker, topic, info, timestamp) }
+          return { partitionIndex, ...offsetOf(broker, topic, info, timestamp, isolationLevel === READ_COMMITTED) }
         } catch (error) {
           return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }
         }
@@ -30,15 +31,17 @@ export const listOffsetsHandler = (broker: Broker) =>
     })),
   }))
 
-function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, timestamp: number) {
+function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, timestamp: number, isCommitted: boolean) {
   const at = (offset: number) => ({ offset, timestamp: -1, leaderEpoch: LEADER_EPOCH })
-  if (timestamp === LATEST) return at(info.endOffset)
+  const endOffset = isCommitted ? info.lastStableOffset : info.endOffset
+  if (timestamp === LATEST) return at(endOffset)
   if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) return at(info.startOffset)
   if (timestamp === LATEST_TIERED || timestamp === EARLIEST_PENDING_UPLOAD) return nothing
   const reader = openPartitionReader(broker.log.descriptor(topic.name), info.partition, info.startOffset, broker.disk)
   try {
     const found = timestamp === MAX_TIMESTAMP ? reader.findMaxTimestamp() : reader.findTime(timestamp)
-    return found ? { offset: found.offset, timestamp: found.timestampMs, leaderEpoch: LEADER_EPOCH } : nothing
+    const isSeen = found && (!isCommitted || found.offset < endOffset)
+    return isSeen ? { offset: found.offset, timestamp: found.timestampMs, leaderEpoch: LEADER_EPOCH } : nothing
   } finally {
     reader.close()
   }

@@ -8,37 +8,52 @@ import { offsetDeleteApi } from '../messages/offsetDelete.ts'
 import { offsetFetchApi } from '../messages/offsetFetch.ts'
 import { answerError, partitionOf } from './partitions.ts'
 
+interface WantedOffsets {
+  name: string
+  partitions: { partitionIndex: number; committedOffset: number; committedLeaderEpoch: number; committedMetadata: string | null }[]
+}
+
+/**
+ * The offsets that a request may commit, and the answer with the errors of the others.
+ *
+ * @param check  throws what refuses them all
+ */
+export function entriesOf(broker: Broker, api: string, topics: readonly WantedOffsets[], check: () => void) {
+  const entries: OffsetEntry[] = []
+  const commitMs = broker.now()
+  const answers = topics.map(({ name, partitions }) => ({
+    name,
+    partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
+      try {
+        check()
+        partitionOf(broker.log.topic(name), partitionIndex)
+        const metadata = committedMetadata ?? ''
+        if (Buffer.byteLength(metadata) > broker.limits.offsetMetadataBytes) {
+          throw new KafkaError(ERROR.OFFSET_METADATA_TOO_LARGE, `more than ${broker.limits.offsetMetadataBytes} bytes of metadata`)
+        }
+        if (!Number.isSafeInteger(committedOffset)) throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${committedOffset}`)
+        const committed = { offset: committedOffset, leaderEpoch: committedLeaderEpoch, metadata, commitMs }
+        entries.push({ topic: name, partition: partitionIndex, committed })
+        return { partitionIndex, errorCode: ERROR.NONE as number }
+      } catch (error) {
+        return { partitionIndex, errorCode: answerError(broker, api, error).errorCode }
+      }
+    }),
+  }))
+  return { entries, answers }
+}
+
 export const offsetCommitHandler = (broker: Broker, groups: Groups) =>
   handler(offsetCommitApi, async ({ groupId, memberId, groupInstanceId, generationIdOrMemberEpoch, topics }, { version }) => {
-    const entries: OffsetEntry[] = []
-    const commitMs = broker.now()
-    let refused: unknown
-    try {
-      groups.checkCommit(groupId, memberId, groupInstanceId, generationIdOrMemberEpoch)
-    } catch (error) {
-      // Only members that speak version 9 know what a stale epoch is.
-      const isStale = error instanceof KafkaError && error.code === ERROR.STALE_MEMBER_EPOCH
-      refused = isStale && version < 9 ? new KafkaError(ERROR.UNKNOWN_MEMBER_ID, error.message) : error
-    }
-    const answers = topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
-        try {
-          if (refused) throw refused
-          partitionOf(broker.log.topic(name), partitionIndex)
-          const metadata = committedMetadata ?? ''
-          if (Buffer.byteLength(metadata) > broker.limits.offsetMetadataBytes) {
-            throw new KafkaError(ERROR.OFFSET_METADATA_TOO_LARGE, `more than ${broker.limits.offsetMetadataBytes} bytes of metadata`)
-          }
-          if (!Number.isSafeInteger(committedOffset)) throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${committedOffset}`)
-          const committed = { offset: committedOffset, leaderEpoch: committedLeaderEpoch, metadata, commitMs }
-          entries.push({ topic: name, partition: partitionIndex, committed })
-          return { partitionIndex, errorCode: ERROR.NONE as number }
-        } catch (error) {
-          return { partitionIndex, errorCode: answerError(broker, 'OffsetCommit', error).errorCode }
-        }
-      }),
-    }))
+    const { entries, answers } = entriesOf(broker, 'OffsetCommit', topics, () => {
+      try {
+        groups.checkCommit(groupId, memberId, groupInstanceId, generationIdOrMemberEpoch)
+      } catch (error) {
+        // Only members that speak version 9 know what a stale epoch is.
+        const isStale = error instanceof KafkaError && error.code === ERROR.STALE_MEMBER_EPOCH
+        throw isStale && version < 9 ? new KafkaError(ERROR.UNKNOWN_MEMBER_ID, error.message) : error
+      }
+    })
     try {
       await groups.commit(groupId, entries)
     } catch (error) {
@@ -51,7 +66,7 @@ export const offsetCommitHandler = (broker: Broker, groups: Groups) =>
 
 type WantedTopics = { name: string; partitionIndexes: number[] }[] | null
 
-function offsetsOf(groups: Groups, groupId: string, wanted: WantedTopics) {
+function offsetsOf(groups: Groups, groupId: string, wanted: WantedTopics, requireStable: boolean) {
   let asked = wanted
   if (!asked) {
     const all = new Map<string, number[]>()
@@ -61,6 +76,9 @@ function offsetsOf(groups: Groups, groupId: string, wanted: WantedTopics) {
   return asked.map(({ name, partitionIndexes }) => ({
     name,
     partitions: partitionIndexes.map((partitionIndex) => {
+      if (requireStable && groups.offsets.isUnstable(groupId, name, partitionIndex)) {
+        return { partitionIndex, committedOffset: -1, metadata: '', errorCode: ERROR.UNSTABLE_OFFSET_COMMIT }
+      }
       const found = groups.offsets.get(groupId, name, partitionIndex)
       const { offset = -1, leaderEpoch = -1, metadata = '' } = found ?? {}
       return { partitionIndex, committedOffset: offset, committedLeaderEpoch: leaderEpoch, metadata }
@@ -69,13 +87,13 @@ function offsetsOf(groups: Groups, groupId: string, wanted: WantedTopics) {
 }
 
 export const offsetFetchHandler = (groups: Groups) =>
-  handler(offsetFetchApi, ({ groupId, topics, groups: wanted }, { version }) => {
-    if (version < 8) return { topics: offsetsOf(groups, groupId, topics) }
+  handler(offsetFetchApi, ({ groupId, topics, groups: wanted, requireStable }, { version }) => {
+    if (version < 8) return { topics: offsetsOf(groups, groupId, topics, requireStable) }
     return {
       groups: wanted.map(({ groupId: id, memberId, memberEpoch, topics: some }) => {
         try {
           if (memberId !== null && memberEpoch >= 0) groups.consumer(id)?.checkEpoch(memberId, memberEpoch)
-          return { groupId: id, topics: offsetsOf(groups, id, some) }
+          return { groupId: id, topics: offsetsOf(groups, id, some, requireStable) }
         } catch (error) {
           return { groupId: id, errorCode: kafkaCodeOf(error).code }
         }

@@ -3,12 +3,15 @@
 //
 // Invariants
 //   1. Appends of one connection reach the log in the order of the requests: nothing is awaited between a request's turn and its appends
-//      but the gate, which is first come, first served.
-//   2. An answer with no error means: durable. Also with acks=0 the request counts as in flight until then.
+//      but the gate, which is first come, first served
+//      (and, for a transaction, the coordinator, which takes its requests in order too).
+//   2. A transactional batch reaches the log only while its partition belongs to the open transaction of its producer, looked at in the same
+//      tick. Since version 12 the first batch adds the partition; before, the client has added it.
+//   3. An answer with no error means: durable. Also with acks=0 the request counts as in flight until then.
 import { isStreamError } from '../../base/index.ts'
-import { BATCH_HEADER_BYTES, batchHeaderOf, type TopicInfo } from '../../log/index.ts'
+import { BATCH_HEADER_BYTES, batchHeaderOf, type ProducerIdAndEpoch, type TopicInfo, type TopicPartition } from '../../log/index.ts'
 import { type Broker, handler, type RequestContext } from '../broker.ts'
-import { ERROR, KafkaError } from '../errors.ts'
+import { ERROR, KafkaError, kafkaCodeOf } from '../errors.ts'
 import { produceApi } from '../messages/produce.ts'
 import { answerError, partitionOf } from './partitions.ts'
 
@@ -16,6 +19,11 @@ const CODEC_MAX = 4
 const CODEC_ZSTD = 4
 /** Since this version a producer may send zstd. */
 const ZSTD_VERSION = 7
+/** Since this version a client can be told that only this transaction is lost. */
+const ABORTABLE_VERSION = 11
+/** Since this version the first batch for a partition adds it to the transaction. */
+const JOINING_VERSION = 12
+type TopicData = readonly { name: string; partitionData: readonly { index: number; records: Uint8Array | null }[] }[]
 
 const blamesRecord = { LOG_KEY_MISSING: true, LOG_TIMESTAMP_INVALID: true }
 
@@ -32,12 +40,13 @@ interface Answer {
 export const produceHandler = (broker: Broker) =>
   handler(
     produceApi,
-    async ({ acks, topicData }, context) => {
+    async ({ transactionalId, acks, topicData }, context) => {
+      const transaction = transactionOf(broker, transactionalId, topicData, context.version)
       const responses = await Promise.all(
         topicData.map(async ({ name, partitionData }) => {
           const topic = broker.log.topic(name)
           const partitionResponses = await Promise.all(
-            partitionData.map(({ index, records }) => produce(broker, topic, index, records, acks, context)),
+            partitionData.map(({ index, records }) => produce(broker, topic, index, records, acks, transaction, context)),
           )
           return { name, partitionResponses }
         }),
@@ -57,6 +66,7 @@ async function produce(
   index: number,
   records: Uint8Array | null,
   acks: number,
+  { transactionalId, joined }: RequestTransaction,
   { version }: RequestContext,
 ): Promise<Answer> {
   try {
@@ -64,16 +74,23 @@ async function produce(
     const { topic } = partitionOf(found, index)
     if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
     const batch = checkBatch(records, version)
+    const { isTransactional, producerId, producerEpoch } = batchHeaderOf(batch, 0)
+    if (isTransactional && joined) await joined
     const entry = broker.appendGate.enter(batch.length)
     if (entry) await entry
     try {
+      if (isTransactional) {
+        if (transactionalId === null) throw new KafkaError(ERROR.INVALID_REQUEST, 'a transactional batch without a transactional id')
+        const ref = { transactionalId, producerId, producerEpoch }
+        broker.transactions.verifyPartitions(ref, [{ topic: topic.name, partition: index }])
+      }
       const { first, logAppendTimeMs } = await broker.log.append(topic.name, index, batch, { copy: true, isForeign: true })
       return { index, baseOffset: first, logAppendTimeMs, logStartOffset: broker.log.topic(topic.name)?.partitions[index].startOffset ?? 0 }
     } finally {
       broker.appendGate.leave(batch.length)
     }
   } catch (error) {
-    const answer = answerError(broker, 'Produce', error)
+    const answer = answerError(broker, 'Produce', asProduceError(error, version))
     // The record that is to blame, where the log knows it.
     const batchIndex = isStreamError(error) && error.code in blamesRecord ? (error.params.index as number) : undefined
     const recordErrors = batchIndex === undefined ? [] : [{ batchIndex, batchIndexErrorMessage: answer.errorMessage }]
@@ -81,10 +98,43 @@ async function produce(
   }
 }
 
+/** Clients know other codes of transactions here than from the coordinator. */
+function asProduceError(error: unknown, version: number): unknown {
+  const { code, message } = kafkaCodeOf(error)
+  if (code === ERROR.PRODUCER_FENCED) return new KafkaError(ERROR.INVALID_PRODUCER_EPOCH, message)
+  if (code === ERROR.INVALID_TXN_STATE && version >= ABORTABLE_VERSION) return new KafkaError(ERROR.TRANSACTION_ABORTABLE, message)
+  return error
+}
+
+interface RequestTransaction {
+  transactionalId: string | null
+  /** Resolves when the coordinator has all partitions of the request; undefined where the client tells it by itself. */
+  joined: Promise<void> | undefined
+}
+
+function transactionOf(broker: Broker, transactionalId: string | null, topicData: TopicData, version: number): RequestTransaction {
+  if (transactionalId === null || version < JOINING_VERSION) return { transactionalId, joined: undefined }
+  const targets: TopicPartition[] = []
+  let producer: ProducerIdAndEpoch | undefined
+  for (const { name, partitionData } of topicData) {
+    const partitionCount = broker.isInternal(name) ? 0 : (broker.log.topic(name)?.partitions.length ?? 0)
+    for (const { index, records } of partitionData) {
+      const header = records && records.length >= BATCH_HEADER_BYTES ? batchHeaderOf(records, 0) : undefined
+      if (!header?.isTransactional || index < 0 || index >= partitionCount) continue
+      producer ??= { producerId: header.producerId, producerEpoch: header.producerEpoch }
+      targets.push({ topic: name, partition: index })
+    }
+  }
+  const joined = producer && broker.transactions.addPartitions({ transactionalId, ...producer }, targets)
+  // Each of its partitions answers with the failure.
+  joined?.catch(() => {})
+  return { transactionalId, joined }
+}
+
 /** What can be said without looking at the records: one batch of magic 2 that a client may send. @throws KafkaError */
 function checkBatch(records: Uint8Array | null, version: number): Uint8Array {
   if (records === null || records.length < BATCH_HEADER_BYTES) throw new KafkaError(ERROR.INVALID_RECORD, 'no record batch')
-  const { sizeBytes, magic, codec, isControl, isTransactional, isLogAppendTime } = batchHeaderOf(records, 0)
+  const { sizeBytes, magic, codec, isControl, isLogAppendTime } = batchHeaderOf(records, 0)
   if (magic !== 2) throw new KafkaError(ERROR.INVALID_RECORD, `record batch of magic ${magic}`)
   if (sizeBytes !== records.length) throw new KafkaError(ERROR.INVALID_RECORD, 'a request has one record batch for each partition')
   if (codec > CODEC_MAX || (codec === CODEC_ZSTD && version < ZSTD_VERSION)) {
@@ -92,6 +142,5 @@ function checkBatch(records: Uint8Array | null, version: number): Uint8Array {
   }
   if (isControl) throw new KafkaError(ERROR.INVALID_RECORD, "control batches are the broker's to write")
   if (isLogAppendTime) throw new KafkaError(ERROR.INVALID_TIMESTAMP, "LogAppendTime is not the client's to set")
-  if (isTransactional) throw new KafkaError(ERROR.INVALID_TXN_STATE, 'transactions are not supported')
   return records
 }

@@ -1,11 +1,44 @@
-// InitProducerId: an id and epoch for an idempotent producer. Its sequences are checked by the log's writer.
+// InitProducerId and DescribeProducers. Sequences and epochs of producers are checked by the log's writer, transactions by the coordinator.
 import { type Broker, handler } from '../broker.ts'
-import { ERROR } from '../errors.ts'
+import { describeProducersApi } from '../messages/describeProducers.ts'
 import { initProducerIdApi } from '../messages/initProducerId.ts'
+import { answerError, partitionOf } from './partitions.ts'
+import { coordinatorError } from './transactions.ts'
+
+/** Since this version clients know PRODUCER_FENCED. */
+const FENCED_VERSION = 4
 
 export const initProducerIdHandler = (broker: Broker) =>
-  handler(initProducerIdApi, ({ transactionalId }) => {
-    if (transactionalId !== null) return { errorCode: ERROR.INVALID_REQUEST }
-    // Also a producer that asks again because it lost count gets a new id: nothing that it sent before can be taken for what follows.
-    return { producerId: broker.newProducerId(), producerEpoch: 0 }
+  handler(initProducerIdApi, async ({ transactionalId, transactionTimeoutMs, producerId, producerEpoch }, { version }) => {
+    try {
+      // Also an idempotent producer that asks again because it lost count gets a new id: nothing that it sent before can be taken for what follows.
+      if (transactionalId === null) return { producerId: await broker.transactions.newProducerId(), producerEpoch: 0 }
+      const expected = producerId < 0 ? undefined : { producerId, producerEpoch }
+      return { ...(await broker.transactions.initProducerId(transactionalId, { timeoutMs: transactionTimeoutMs, expected })) }
+    } catch (error) {
+      return { errorCode: coordinatorError(broker, 'InitProducerId', error, version >= FENCED_VERSION) }
+    }
   })
+
+export const describeProducersHandler = (broker: Broker) =>
+  handler(describeProducersApi, async ({ topics }) => ({
+    topics: await Promise.all(
+      topics.map(async ({ name, partitionIndexes }) => ({
+        name,
+        partitions: await Promise.all(
+          partitionIndexes.map(async (partitionIndex) => {
+            try {
+              partitionOf(broker.log.topic(name), partitionIndex)
+              const producers = await broker.log.describeProducers(name, partitionIndex)
+              const activeProducers = producers.map(({ lastTimestampMs, transactionStartOffset, ...producer }) => {
+                return { ...producer, lastTimestamp: lastTimestampMs, currentTxnStartOffset: transactionStartOffset }
+              })
+              return { partitionIndex, activeProducers }
+            } catch (error) {
+              return { partitionIndex, ...answerError(broker, 'DescribeProducers', error) }
+            }
+          }),
+        ),
+      })),
+    ),
+  }))
