@@ -24,7 +24,7 @@ export interface AccumulatorsSnapshot {
   cells: Float64Array
   boxed: unknown[][]
   objects: unknown[][]
-  distincts: { table: KeyTableSnapshot; counts: Float64Array; inner: AccumulatorsSnapshot }[]
+  distincts: { table: KeyTableSnapshot; marks: Float64Array | Int32Array; inners: AccumulatorsSnapshot[] }[]
 }
 
 export class Accumulators {
@@ -40,7 +40,7 @@ export class Accumulators {
     const floats = new Float64Array(this.capacity * layout.stride)
     this.cells = { floats, words: new Int32Array(floats.buffer), boxed: Array.from({ length: layout.boxedCount }, () => []) }
     this.objects = layout.objects.map((slot) => new GroupObjects(slot))
-    this.distincts = layout.distincts.map((slot) => new DistinctValues(slot))
+    this.distincts = layout.distincts.map((slot) => new DistinctValues(slot, layout.retracts))
   }
 
   get byteSize(): number {
@@ -50,7 +50,7 @@ export class Accumulators {
 
   /** Makes room for groups below `groupCount`. */
   reserve(groupCount: number): void {
-    for (const distinct of this.distincts) distinct.inner.reserve(groupCount)
+    for (const { inners } of this.distincts) for (const inner of inners) inner.reserve(groupCount)
     if (groupCount <= this.capacity) return
     while (this.capacity < groupCount) this.capacity *= 2
     const floats = new Float64Array(this.capacity * this.layout.stride)
@@ -115,7 +115,7 @@ export class Accumulators {
     this.cells.floats.fill(0, group * stride, (group + 1) * stride)
     for (const boxed of this.cells.boxed) boxed[group] = undefined
     for (const objects of this.objects) objects.states[group] = undefined
-    for (const distinct of this.distincts) distinct.inner.reset(group)
+    for (const { inners } of this.distincts) for (const inner of inners) inner.reset(group)
   }
 
   /** Result column of aggregate `index` for the given groups. */
@@ -127,7 +127,7 @@ export class Accumulators {
       case 'object':
         return this.objects[finisher.object].column(finisher.call.type, range)
       default:
-        return this.distincts[finisher.distinct].inner.column(0, range)
+        return this.distincts[finisher.distinct].inners[finisher.member].column(0, range)
     }
   }
 
@@ -223,18 +223,27 @@ class GroupObjects {
   }
 }
 
-/** Counts of each value in each group, and the aggregate over the values that are there. */
+/**
+ * The values of each group, with which aggregates have seen them, and the aggregates over the values that are there.
+ *
+ * One row:  value is looked up --> aggregates whose FILTER it passes and that have not seen it --> forwarded to these
+ */
 class DistinctValues {
   private readonly slot: DistinctSlot
   private table: KeyTable
-  private counts = new Float64Array(16)
+  /** Of each value: how often each aggregate has it, where rows may be taken away; else a bit for each aggregate that has seen it. */
+  private counts = new Float64Array(0)
+  private seen = new Int32Array(0)
+  private readonly counted: boolean
+  /** Values that no aggregate has any more. */
   private deadCount = 0
-  inner: Accumulators
+  inners: Accumulators[]
 
-  constructor(slot: DistinctSlot) {
+  constructor(slot: DistinctSlot, retracts: boolean) {
     this.slot = slot
+    this.counted = retracts
     this.table = new KeyTable(this.keyTypes)
-    this.inner = new Accumulators(slot.inner)
+    this.inners = slot.members.map(({ inner }) => new Accumulators(inner))
   }
 
   private get keyTypes() {
@@ -242,78 +251,142 @@ class DistinctValues {
   }
 
   get byteSize(): number {
-    return this.table.byteSize + this.counts.byteLength + this.inner.byteSize
+    return this.inners.reduce((sum, inner) => sum + inner.byteSize, this.table.byteSize + this.counts.byteLength + this.seen.byteLength)
   }
 
   update({ columns, rowCount, groups, rows, kinds }: AggregateRows): void {
-    const { args, filter } = this.slot
-    const filterColumn = filter === -1 ? undefined : columns[filter]
+    const { args, members } = this.slot
     const selected = new Int32Array(rowCount)
-    const selectedGroups = new Int32Array(rowCount)
-    let count = 0
+    const masks = new Int32Array(rowCount)
+    const count = this.selectRows(columns, rowCount, rows, selected, masks)
+    if (count === 0) return
     let lastRow = 0
     let lastGroup = 0
     for (let i = 0; i < rowCount; i++) {
       const row = rows === undefined ? i : rows[i]
-      if (!passes(filterColumn, row)) continue
-      selected[count] = row
-      selectedGroups[count++] = groups[i]
-      lastRow = Math.max(lastRow, row)
-      lastGroup = Math.max(lastGroup, groups[i])
+      if (row > lastRow) lastRow = row
+      if (groups[i] > lastGroup) lastGroup = groups[i]
     }
-    if (count === 0) return
     const groupByRow = new Int32Array(lastRow + 1)
-    for (let i = 0; i < count; i++) groupByRow[selected[i]] = selectedGroups[i]
+    for (let i = 0; i < rowCount; i++) groupByRow[rows === undefined ? i : rows[i]] = groups[i]
     const values = args.map((arg) => columns[arg])
     const entries = this.lookup([{ lane: 'i32', data: groupByRow }, ...values], count, selected)
-    let forwarded = 0
     for (let i = 0; i < count; i++) {
       const removes = kinds !== undefined && (kinds[selected[i]] & 1) === 1
-      if (!this.changeCount(entries[i], removes ? -1 : 1, removes)) continue
-      selected[forwarded] = selected[i]
-      selectedGroups[forwarded++] = selectedGroups[i]
+      masks[i] = this.counted ? this.countMask(entries[i], masks[i], removes ? -1 : 1) : this.seeMask(entries[i], masks[i])
     }
-    this.inner.reserve(lastGroup + 1)
-    this.inner.update({ columns: values, rowCount: forwarded, groups: selectedGroups, rows: selected, kinds })
+    for (let member = 0; member < members.length; member++) {
+      const forwarded = new Int32Array(count)
+      const forwardedGroups = new Int32Array(count)
+      let taken = 0
+      for (let i = 0; i < count; i++) {
+        if (((masks[i] >>> member) & 1) === 0) continue
+        forwarded[taken] = selected[i]
+        forwardedGroups[taken++] = groupByRow[selected[i]]
+      }
+      this.inners[member].reserve(lastGroup + 1)
+      this.inners[member].update({ columns: values, rowCount: taken, groups: forwardedGroups, rows: forwarded, kinds })
+    }
     if (this.deadCount > 1024 && this.deadCount * 2 > this.table.count) this.compact()
+  }
+
+  /** Rows that any aggregate wants, and by which aggregates. */
+  private selectRows(
+    columns: readonly Column[],
+    rowCount: number,
+    rows: Int32Array | undefined,
+    selected: Int32Array,
+    masks: Int32Array,
+  ): number {
+    const { members } = this.slot
+    for (let member = 0; member < members.length; member++) {
+      const { filter } = members[member]
+      const bit = 1 << member
+      if (filter === -1) {
+        for (let i = 0; i < rowCount; i++) masks[i] |= bit
+        continue
+      }
+      const column = inLane(columns[filter], 'u8', rowCount)
+      const { nulls } = column
+      const { data } = column as Column & { lane: 'u8' }
+      for (let i = 0; i < rowCount; i++) {
+        const row = rows === undefined ? i : rows[i]
+        if (data[row] === 1 && (nulls === undefined || nulls[row] === 0)) masks[i] |= bit
+      }
+    }
+    let count = 0
+    for (let i = 0; i < rowCount; i++) {
+      if (masks[i] === 0) continue
+      selected[count] = rows === undefined ? i : rows[i]
+      masks[count++] = masks[i]
+    }
+    return count
   }
 
   private lookup(columns: Column[], count: number, rows?: Int32Array): Int32Array {
     const entries = new Int32Array(count)
     this.table.lookup(columns, count, entries, rows)
-    if (this.table.count > this.counts.length) {
-      const counts = new Float64Array(this.table.count * 2)
-      counts.set(this.counts)
-      this.counts = counts
-    }
+    this.reserve(this.table.count)
     return entries
   }
 
-  /** Whether the value appeared, or with `removes` vanished. */
-  private changeCount(entry: number, by: number, removes: boolean): boolean {
-    const before = this.counts[entry]
-    const after = before + by
-    this.counts[entry] = after
-    if (removes) {
-      if (after === 0) this.deadCount++
-      return before > 0 && after <= 0
+  private reserve(entryCount: number): void {
+    const cells = this.counted ? entryCount * this.slot.members.length : entryCount
+    const marks = this.counted ? this.counts : this.seen
+    if (cells <= marks.length) return
+    if (this.counted) {
+      this.counts = new Float64Array(cells * 2)
+      this.counts.set(marks)
+    } else {
+      this.seen = new Int32Array(cells * 2)
+      this.seen.set(marks)
     }
-    return before <= 0 && after > 0
+  }
+
+  /** Those of the aggregates in `mask` that see the value for the first time. */
+  private seeMask(entry: number, mask: number): number {
+    const before = this.seen[entry]
+    this.seen[entry] = before | mask
+    return mask & ~before
+  }
+
+  /** Those of the aggregates in `mask` for which the value appeared, or vanished. */
+  private countMask(entry: number, mask: number, by: number): number {
+    const first = entry * this.slot.members.length
+    let changed = 0
+    for (let member = 0, rest = mask; rest !== 0; member++, rest >>>= 1) {
+      if ((rest & 1) === 0) continue
+      const before = this.counts[first + member]
+      const after = before + by
+      this.counts[first + member] = after
+      if (by < 0 ? before > 0 && after <= 0 : before <= 0 && after > 0) changed |= 1 << member
+    }
+    if (by < 0 && !this.isAlive(entry)) this.deadCount++
+    return changed
+  }
+
+  private isAlive(entry: number): boolean {
+    if (!this.counted) return this.seen[entry] !== 0
+    const { length } = this.slot.members
+    for (let at = entry * length; at < (entry + 1) * length; at++) if (this.counts[at] !== 0) return true
+    return false
   }
 
   private compact(): void {
-    const keep = Uint8Array.from({ length: this.table.count }, (_, entry) => (this.counts[entry] === 0 ? 0 : 1))
+    const keep = Uint8Array.from({ length: this.table.count }, (_, entry) => (this.isAlive(entry) ? 1 : 0))
+    const { length } = this.slot.members
     const { table, newIndex } = this.table.compacted(keep)
-    const counts = new Float64Array(Math.max(table.count, 16))
-    newIndex.forEach((index, entry) => {
-      if (index >= 0) counts[index] = this.counts[entry]
-    })
+    const { counts } = this
     this.table = table
-    this.counts = counts
+    this.counts = new Float64Array(Math.max(table.count, 16) * length)
+    newIndex.forEach((index, entry) => {
+      if (index >= 0) this.counts.set(counts.subarray(entry * length, (entry + 1) * length), index * length)
+    })
     this.deadCount = 0
   }
 
   merge(source: DistinctValues, from: Int32Array, into: Int32Array, count: number): void {
+    const { members } = this.slot
     let last = -1
     for (let i = 0; i < count; i++) last = Math.max(last, from[i])
     const target = new Int32Array(last + 1).fill(-1)
@@ -326,36 +399,52 @@ class DistinctValues {
     let lastGroup = 0
     for (let entry = 0; entry < entryCount; entry++) {
       const group = target[groupColumn.data[entry]] ?? -1
-      if (group < 0 || source.counts[entry] === 0) continue
+      if (group < 0 || !source.isAlive(entry)) continue
       rows[taken++] = entry
       groupByRow[entry] = group
       lastGroup = Math.max(lastGroup, group)
     }
     if (taken === 0) return
     const values = this.slot.types.map((_, i) => source.table.column(i + 1))
-    const sourceCounts = source.counts
     const entries = this.lookup([{ lane: 'i32', data: groupByRow }, ...values], taken, rows)
-    const groups = new Int32Array(taken)
-    let forwarded = 0
-    for (let i = 0; i < taken; i++) {
-      const row = rows[i]
-      if (!this.changeCount(entries[i], sourceCounts[row], false)) continue
-      rows[forwarded] = row
-      groups[forwarded++] = groupByRow[row]
+    for (let member = 0; member < members.length; member++) {
+      const forwarded = new Int32Array(taken)
+      const groups = new Int32Array(taken)
+      let forwardedCount = 0
+      for (let i = 0; i < taken; i++) {
+        if (!this.mergeMember(source, rows[i], entries[i], member)) continue
+        forwarded[forwardedCount] = rows[i]
+        groups[forwardedCount++] = groupByRow[rows[i]]
+      }
+      this.inners[member].reserve(lastGroup + 1)
+      this.inners[member].update({ columns: values, rowCount: forwardedCount, groups, rows: forwarded })
     }
-    this.inner.reserve(lastGroup + 1)
-    this.inner.update({ columns: values, rowCount: forwarded, groups, rows })
   }
 
-  snapshot(groupCount: number) {
-    this.inner.reserve(groupCount)
-    return { table: this.table.snapshot(), counts: this.counts.slice(0, this.table.count), inner: this.inner.snapshot(groupCount) }
+  /** Whether the value appeared for an aggregate. */
+  private mergeMember(source: DistinctValues, from: number, into: number, member: number): boolean {
+    if (!this.counted) return ((source.seen[from] >>> member) & 1) === 1 && this.seeMask(into, 1 << member) !== 0
+    const { length } = this.slot.members
+    const before = this.counts[into * length + member]
+    const after = before + source.counts[from * length + member]
+    this.counts[into * length + member] = after
+    return before <= 0 && after > 0
   }
 
-  restore({ table, counts, inner }: AccumulatorsSnapshot['distincts'][number]): void {
+  snapshot(groupCount: number): AccumulatorsSnapshot['distincts'][number] {
+    const { count } = this.table
+    for (const inner of this.inners) inner.reserve(groupCount)
+    return {
+      table: this.table.snapshot(),
+      marks: this.counted ? this.counts.slice(0, count * this.slot.members.length) : this.seen.slice(0, count),
+      inners: this.inners.map((inner) => inner.snapshot(groupCount)),
+    }
+  }
+
+  restore({ table, marks, inners }: AccumulatorsSnapshot['distincts'][number]): void {
     this.table = KeyTable.restore(this.keyTypes, table)
-    this.counts = new Float64Array(Math.max(16, counts.length))
-    this.counts.set(counts)
-    this.inner = Accumulators.restore(this.slot.inner, inner)
+    if (this.counted) this.counts = marks.slice() as Float64Array<ArrayBuffer>
+    else this.seen = marks.slice() as Int32Array<ArrayBuffer>
+    this.inners = this.slot.members.map(({ inner }, member) => Accumulators.restore(inner, inners[member]))
   }
 }

@@ -33,7 +33,7 @@ export interface Primitive {
 export type Finisher = { call: AggregateCall } & (
   | { from: 'primitives'; value?: Primitive; square?: Primitive; countAt: number }
   | { from: 'object'; object: number }
-  | { from: 'distinct'; distinct: number }
+  | { from: 'distinct'; distinct: number; member: number }
 )
 
 export interface ObjectSlot {
@@ -41,13 +41,19 @@ export interface ObjectSlot {
   args: number[]
   filter: number
 }
+/** Values of the same columns are looked up once, for however many aggregates: COUNT(DISTINCT x), and COUNT(DISTINCT x) FILTER (…). */
 export interface DistinctSlot {
+  args: number[]
+  types: SqlType[]
+  /** At most `DISTINCT_MEMBERS_MAX`: each has a bit of a word. */
+  members: DistinctMember[]
+}
+export interface DistinctMember {
   /** The aggregate over values that are seen for the first time; its arguments are the distinct columns. */
   inner: AggregateLayout
-  args: number[]
   filter: number
-  types: SqlType[]
 }
+export const DISTINCT_MEMBERS_MAX = 31
 
 export interface AggregateLayout {
   retracts: boolean
@@ -126,8 +132,11 @@ function finisherOf(layout: AggregateLayout, call: AggregateCall): Finisher {
   const filter = call.filter ?? -1
   if (call.distinct && call.fn !== 'MIN' && call.fn !== 'MAX') {
     const inner = layoutOf([{ ...call, distinct: false, filter: undefined, args: call.args.map((_, i) => i) }], layout.retracts)
-    layout.distincts.push({ inner, args: call.args, filter, types: call.argTypes })
-    return { call, from: 'distinct', distinct: layout.distincts.length - 1 }
+    const isSame = ({ args, members }: DistinctSlot) => args.join() === call.args.join() && members.length < DISTINCT_MEMBERS_MAX
+    let distinct = layout.distincts.findIndex(isSame)
+    if (distinct < 0) distinct = layout.distincts.push({ args: call.args, types: call.argTypes, members: [] }) - 1
+    const member = layout.distincts[distinct].members.push({ inner, filter }) - 1
+    return { call, from: 'distinct', distinct, member }
   }
   const arg = call.args[0] ?? -1
   const argType = call.argTypes[0]

@@ -8,7 +8,7 @@
 //   2 is held by codec.property.test.ts.
 import { deserialize, serialize } from 'node:v8'
 import { type Batch, type Column, type Field, isTextKind } from '../../data/index.ts'
-import { halves, writeText } from '../state/columns.ts'
+import { copyBytes, halves, viewOf, writeText } from '../state/columns.ts'
 
 const BATCH = 0
 const WATERMARK = 1
@@ -151,13 +151,11 @@ export class MessageEncoder {
     }
     this.at = aligned(this.at + 4 * count)
     this.reserve(size)
-    const into = this.bytes
+    const [from, into] = [viewOf(bytes), viewOf(this.bytes)]
     let at = this.at
     for (let i = 0; i < count; i++) {
       const row = rows[i]
-      if (nulls !== undefined && nulls[row] === 1) continue
-      const end = ends[row]
-      for (let from = starts[row]; from < end; from++) into[at++] = bytes[from]
+      if (nulls === undefined || nulls[row] === 0) at = copyBytes(bytes, from, starts[row], ends[row], this.bytes, into, at)
     }
     this.at = aligned(at)
     return size

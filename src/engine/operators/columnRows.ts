@@ -1,7 +1,9 @@
 // Entries of a row store on their way out, and whether two of them are equal rows.
-import { type Column, gather, INSERT } from '../../data/index.ts'
+import { type Column, gather, INSERT, valueAt } from '../../data/index.ts'
+import type { SortKey } from '../../sql/index.ts'
+import { compareValues } from '../aggregates/index.ts'
 import type { OperatorContext } from '../operator.ts'
-import { canonicalText } from '../state/columns.ts'
+import { canonicalText, halves } from '../state/columns.ts'
 import { batchRowCountMax } from './emission.ts'
 
 /** Entries to emit with their kinds and, for Top-N, their ranks. */
@@ -46,6 +48,55 @@ export class EntryOutput {
       })
     }
   }
+}
+
+/** Order of row `a` of some columns and row `b` of others; 0 for ties. */
+export type EntryOrder = (a: number, b: number) => number
+
+/** The order of two rows by sort keys, by column: no value becomes a JS value where it is a number. */
+export function entryOrder(orderBy: readonly SortKey[], left: readonly Column[], right: readonly Column[]): EntryOrder {
+  const orders = orderBy.map((key) => columnOrder(key, left[key.column], right[key.column]))
+  const [first] = orders
+  if (orders.length === 1) return first
+  return (a, b) => {
+    for (const order of orders) {
+      const compared = order(a, b)
+      if (compared !== 0) return compared
+    }
+    return 0
+  }
+}
+
+function columnOrder({ descending, nullsFirst }: SortKey, left: Column, right: Column): EntryOrder {
+  const values = valueOrder(left, right)
+  const order: EntryOrder = descending ? (a, b) => -values(a, b) : values
+  const { nulls } = left
+  const { nulls: otherNulls } = right
+  if (nulls === undefined && otherNulls === undefined && left.lane !== 'any' && right.lane !== 'any') return order
+  const isNull = (column: Column, row: number) =>
+    column.nulls?.[row] === 1 || (column.lane === 'any' && (column.data[row] === null || column.data[row] === undefined))
+  return (a, b) => {
+    const leftNull = isNull(left, a)
+    const rightNull = isNull(right, b)
+    if (!leftNull && !rightNull) return order(a, b)
+    return leftNull === rightNull ? 0 : leftNull === nullsFirst ? -1 : 1
+  }
+}
+
+function valueOrder(left: Column, right: Column): EntryOrder {
+  if (left.lane === 'i64' && right.lane === 'i64') {
+    const [x, y] = [halves(left.data), halves(right.data)]
+    return (a, b) => x[2 * a + 1] - y[2 * b + 1] || (x[2 * a] >>> 0) - (y[2 * b] >>> 0)
+  }
+  if (left.lane === 'f64' && right.lane === 'f64') {
+    const [x, y] = [left.data, right.data]
+    return (a, b) => (x[a] < y[b] ? -1 : x[a] > y[b] ? 1 : compareValues(x[a], y[b]))
+  }
+  if (left.lane === 'i32' && right.lane === 'i32') {
+    const [x, y] = [left.data, right.data]
+    return (a, b) => x[a] - y[b]
+  }
+  return (a, b) => compareValues(valueAt(left, a), valueAt(right, b))
 }
 
 /** Whether two rows of the columns are equal: NULL equals NULL, NaN equals NaN. */

@@ -41,6 +41,7 @@ function make(fn: string, column: string, type: SqlType, of: (values: unknown[])
     { call, of: (rows) => of(notNull(rows, at)) },
     { call: { ...call, filter: ordinal('ok') }, of: (rows) => of(notNull(rows.filter(isTrue), at)) },
     { call: { ...call, distinct: true }, of: (rows) => of([...new Set(notNull(rows, at))]) },
+    { call: { ...call, distinct: true, filter: ordinal('ok') }, of: (rows) => of([...new Set(notNull(rows.filter(isTrue), at))]) },
   ]
 }
 const orNull = (values: unknown[], of: () => unknown): unknown => (values.length === 0 ? null : of())

@@ -5,24 +5,19 @@
 //   2. With a rank column a rank's change is -U old, +U new; without, rows that fall out are -D and rows that come in +I.
 //   3. Rows that fell out give up their memory when they are the majority.
 //   1 is held by rank.property.test.ts.
-import { type Batch, type Column, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, valueAt } from '../../data/index.ts'
+import { type Batch, type Column, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import type { KeyTableSnapshot } from '../state/keyTable.ts'
 import { RowStore } from '../state/rowStore.ts'
-import { EntryOutput, sameEntries } from './columnRows.ts'
-import { KeyedStates, type Row, rowOrder, sortedIndex } from './rows.ts'
+import { type EntryOrder, EntryOutput, entryOrder, sameEntries } from './columnRows.ts'
+import { KeyedStates } from './rows.ts'
 import type { TopNSpec } from './topN.ts'
 
-/** A row that is among the best of its key. */
-interface Ranked {
-  entry: number
-  /** Values of the sort columns. */
-  sort: Row
-}
 interface Partition {
-  rows: Ranked[]
+  /** Entries of the row store, in order; while a batch is in work also its rows, as ~row. */
+  rows: number[]
   /** The rows of ranks from … to before the batch in work; undefined where it has changed nothing. */
-  before: Ranked[] | undefined
+  before: number[] | undefined
 }
 interface Snapshot {
   partitions: unknown
@@ -33,7 +28,6 @@ export class AppendTopNOperator implements Operator {
   private readonly spec: TopNSpec
   private readonly context: OperatorContext
   private readonly output = new EntryOutput()
-  private readonly order: (a: Ranked, b: Ranked) => number
   private readonly partitions: KeyedStates<Partition>
   private rows: RowStore
   private liveCount = 0
@@ -41,8 +35,6 @@ export class AppendTopNOperator implements Operator {
   constructor(spec: TopNSpec, context: OperatorContext) {
     this.spec = spec
     this.context = context
-    const order = rowOrder(spec.orderBy.map((key, column) => ({ ...key, column })))
-    this.order = (a, b) => order(a.sort, b.sort)
     this.partitions = new KeyedStates(spec.input.fields, spec.partitionKeys)
     this.rows = new RowStore(this.rowTypes)
   }
@@ -52,77 +44,104 @@ export class AppendTopNOperator implements Operator {
   }
 
   process(batch: Batch): void {
-    const { from, to } = this.spec
+    const { from, to, rankColumn } = this.spec
     const keys = this.partitions.keysOf(batch)
     const { states } = this.partitions
-    const sortColumns = this.spec.orderBy.map(({ column }) => batch.columns[column])
-    const firstEntry = this.rows.count
-    const accepted = new Int32Array(batch.rowCount)
-    let acceptedCount = 0
+    const order = this.mixedOrder(batch)
     const changed: Partition[] = []
     for (let row = 0; row < batch.rowCount; row++) {
       const partition = (states[keys[row]] ??= { rows: [], before: undefined })
       const { rows } = partition
-      const ranked: Ranked = { entry: firstEntry + acceptedCount, sort: sortColumns.map((column) => valueAt(column, row)) }
       const isFull = rows.length >= to
-      if (isFull && (to === 0 || this.order(ranked, rows[rows.length - 1]) >= 0)) continue
+      if (isFull && (to === 0 || order(~row, rows[rows.length - 1]) >= 0)) continue
       if (partition.before === undefined) {
         partition.before = rows.slice(from - 1, to)
         changed.push(partition)
       }
-      accepted[acceptedCount++] = row
-      rows.splice(sortedIndex(rows, ranked, this.order), 0, ranked)
+      insertSorted(rows, ~row, order)
       if (isFull) rows.pop()
       else this.liveCount++
     }
-    this.rows.append(batch.columns, accepted, acceptedCount)
-    const columns = this.rows.columns()
+    const columns = this.keepAccepted(batch, changed)
     for (const partition of changed) {
-      const old = partition.before as Ranked[]
+      const old = partition.before as number[]
       partition.before = undefined
       const now = partition.rows.slice(from - 1, to)
-      if (this.spec.rankColumn) this.putRanks(columns, old, now)
+      if (rankColumn) this.putRanks(columns, old, now)
       else this.putDifference(columns, old, now)
     }
-    this.output.flush(columns, this.spec.rankColumn, batch.processingTimeMs, this.context)
+    this.output.flush(columns, rankColumn, batch.processingTimeMs, this.context)
     if (this.rows.count > 1024 && this.rows.count > 2 * this.liveCount) this.compact()
   }
 
-  private putRanks(columns: readonly Column[], old: readonly Ranked[], now: readonly Ranked[]): void {
+  /** Order of entries and, as ~row, of rows of the batch, which are stored only if they are among the best after it. */
+  private mixedOrder(batch: Batch): EntryOrder {
+    const { orderBy } = this.spec
+    const stored = this.rows.columns()
+    const kept = entryOrder(orderBy, stored, stored)
+    const keptToNew = entryOrder(orderBy, stored, batch.columns)
+    const newToKept = entryOrder(orderBy, batch.columns, stored)
+    const fresh = entryOrder(orderBy, batch.columns, batch.columns)
+    return (a, b) => (a >= 0 ? (b >= 0 ? kept(a, b) : keptToNew(a, ~b)) : b >= 0 ? newToKept(~a, b) : fresh(~a, ~b))
+  }
+
+  /** Stores the rows of the batch that are in a partition; gives the columns of all entries. */
+  private keepAccepted(batch: Batch, changed: readonly Partition[]): Column[] {
+    const accepted = new Int32Array(batch.rowCount)
+    let count = 0
+    const first = this.rows.count
+    for (const { rows } of changed)
+      for (let i = 0; i < rows.length; i++) {
+        if (rows[i] >= 0) continue
+        accepted[count] = ~rows[i]
+        rows[i] = first + count++
+      }
+    this.rows.append(batch.columns, accepted, count)
+    return this.rows.columns()
+  }
+
+  private putRanks(columns: readonly Column[], old: readonly number[], now: readonly number[]): void {
     const { from, changelog } = this.spec
     // An input that only inserts leaves no rank empty again.
     for (let i = 0; i < now.length; i++) {
-      if (i >= old.length) this.output.put(now[i].entry, INSERT, from + i)
-      else if (old[i] !== now[i] && !sameEntries(columns, old[i].entry, now[i].entry)) {
-        if (changelog !== 'upsert') this.output.put(old[i].entry, UPDATE_BEFORE, from + i)
-        this.output.put(now[i].entry, UPDATE_AFTER, from + i)
+      if (i >= old.length) this.output.put(now[i], INSERT, from + i)
+      else if (old[i] !== now[i] && !sameEntries(columns, old[i], now[i])) {
+        if (changelog !== 'upsert') this.output.put(old[i], UPDATE_BEFORE, from + i)
+        this.output.put(now[i], UPDATE_AFTER, from + i)
       }
     }
   }
 
   /** Deletions, then insertions; a row that falls out while an equal one comes in changes nothing. */
-  private putDifference(columns: readonly Column[], old: readonly Ranked[], now: readonly Ranked[]): void {
-    const stays = new Set(old.length === 0 ? [] : now)
-    const removed = old.filter((ranked) => !stays.has(ranked))
+  private putDifference(columns: readonly Column[], old: readonly number[], now: readonly number[]): void {
+    if (old.length === 0) {
+      for (const entry of now) this.output.put(entry, INSERT)
+      return
+    }
+    const stays = new Set(now)
+    const removed = old.filter((entry) => !stays.has(entry))
     const was = new Set(old)
-    const added = now.filter((ranked) => {
-      if (was.has(ranked)) return false
-      const equal = removed.findIndex((other) => this.order(other, ranked) === 0 && sameEntries(columns, other.entry, ranked.entry))
+    const added = now.filter((entry) => {
+      if (was.has(entry)) return false
+      const equal = removed.findIndex((other) => sameEntries(columns, other, entry))
       if (equal >= 0) removed.splice(equal, 1)
       return equal < 0
     })
-    for (const { entry } of removed) this.output.put(entry, DELETE)
-    for (const { entry } of added) this.output.put(entry, INSERT)
+    for (const entry of removed) this.output.put(entry, DELETE)
+    for (const entry of added) this.output.put(entry, INSERT)
   }
 
   private compact(): void {
     const kept = new Int32Array(this.liveCount)
     let next = 0
-    for (const partition of this.partitions.states)
-      for (const ranked of partition?.rows ?? []) {
-        kept[next] = ranked.entry
-        ranked.entry = next++
+    for (const partition of this.partitions.states) {
+      if (partition === undefined) continue
+      const { rows } = partition
+      for (let i = 0; i < rows.length; i++) {
+        kept[next] = rows[i]
+        rows[i] = next++
       }
+    }
     this.rows.keepOnly(kept)
   }
 
@@ -131,20 +150,28 @@ export class AppendTopNOperator implements Operator {
   snapshot(): Snapshot {
     this.compact()
     return {
-      partitions: this.partitions.snapshot(({ rows }) => rows.map(({ entry, sort }) => ({ entry, sort }))),
+      partitions: this.partitions.snapshot(({ rows }) => rows.slice()),
       rows: this.rows.snapshot(),
     }
   }
 
   restore(state: unknown): void {
     const { partitions, rows } = state as Snapshot
-    this.partitions.restore(partitions, (saved) => ({ rows: (saved as Ranked[]).map((ranked) => ({ ...ranked })), before: undefined }))
+    this.partitions.restore(partitions, (saved) => ({ rows: (saved as number[]).slice(), before: undefined }))
     this.rows = new RowStore(this.rowTypes, rows)
     this.liveCount = rows.count
   }
 
   describe(): OperatorStatus {
-    // An entry's place and sort values are reckoned at 64 bytes.
-    return { stateRows: this.liveCount, stateBytes: this.rows.byteSize + this.partitions.table.byteSize + this.liveCount * 64 }
+    // A list is reckoned at 64 bytes, a place in it at 8.
+    const listBytes = this.partitions.table.count * 64 + this.liveCount * 8
+    return { stateRows: this.liveCount, stateBytes: this.rows.byteSize + this.partitions.table.byteSize + listBytes }
   }
+}
+
+/** Behind its equals; new rows are mostly near the end. */
+function insertSorted(rows: number[], entry: number, order: EntryOrder): void {
+  let at = rows.length
+  while (at > 0 && order(rows[at - 1], entry) > 0) at--
+  rows.splice(at, 0, entry)
 }

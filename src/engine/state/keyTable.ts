@@ -11,7 +11,7 @@
 //   2 is held by keyTable.test.ts against a Map.
 import type { Column, SqlType } from '../../data/index.ts'
 import { compileKernel } from './codegen.ts'
-import { halves, type KeyForm, type KeyInput, keepsValues, keyFormOf, keyInput } from './columns.ts'
+import { copyBytes, halves, type KeyForm, type KeyInput, keepsValues, keyFormOf, keyInput, viewOf } from './columns.ts'
 
 /** The stored values of one key column, indexed by group. */
 class KeyStore {
@@ -39,7 +39,7 @@ class KeyStore {
   /** Stores rows as groups from `first` on, which fit; as `append` does one. */
   appendAll(first: number, input: KeyInput, rows: Int32Array | undefined, count: number): void {
     const { nulls } = input
-    if (nulls !== undefined || this.values !== undefined) {
+    if (this.values !== undefined || (nulls !== undefined && holdsNull(nulls, rows, count))) {
       for (let i = 0; i < count; i++) this.append(first + i, input, rows === undefined ? i : rows[i])
       return
     }
@@ -61,7 +61,7 @@ class KeyStore {
           this.offsets[first + i + 1] = size
         }
         this.reserveBytes(this.offsets[first], size)
-        copyBytes(input, this.bytes, this.offsets, first, rows, count)
+        copyTexts(input, this, first, rows, count)
       }
     }
   }
@@ -95,7 +95,7 @@ class KeyStore {
 
   setBytes(bytes: Uint8Array<ArrayBuffer>): void {
     this.bytes = bytes
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.view = viewOf(bytes)
   }
 
   append(group: number, input: KeyInput, row: number): void {
@@ -122,10 +122,7 @@ class KeyStore {
           larger.set(this.bytes.subarray(0, start))
           this.setBytes(larger)
         }
-        const { bytes } = this
-        const from = input.bytes
-        let at = isNull ? 0 : input.starts[row]
-        for (let i = start; i < start + size; i++) bytes[i] = from[at++]
+        if (!isNull) copyBytes(input.bytes, input.view, input.starts[row], input.ends[row], this.bytes, this.view, start)
         this.offsets[group + 1] = start + size
         if (this.values !== undefined) this.values[group] = isNull ? null : (input.column as Column & { lane: 'any' }).data[row]
       }
@@ -154,6 +151,12 @@ class KeyStore {
   }
 }
 
+/** Columns of a filtered batch often have a bitmap, but no NULL in it. */
+function holdsNull(nulls: Uint8Array, rows: Int32Array | undefined, count: number): boolean {
+  for (let i = 0; i < count; i++) if (nulls[rows === undefined ? i : rows[i]] === 1) return true
+  return false
+}
+
 function copyWords(from: Int32Array | Uint8Array, to: Int32Array | Uint8Array, first: number, rows: Int32Array | undefined, count: number) {
   for (let i = 0; i < count; i++) to[first + i] = from[rows === undefined ? i : rows[i]]
 }
@@ -167,19 +170,17 @@ function copyPairs(from: Int32Array, to: Int32Array, first: number, rows: Int32A
   }
 }
 
-function copyBytes(
-  { bytes, starts, ends }: KeyInput,
-  to: Uint8Array,
-  offsets: Int32Array,
+function copyTexts(
+  { bytes, view, starts, ends }: KeyInput,
+  store: KeyStore,
   first: number,
   rows: Int32Array | undefined,
   count: number,
 ): void {
+  const { bytes: to, view: toView, offsets } = store
   for (let i = 0; i < count; i++) {
     const row = rows === undefined ? i : rows[i]
-    const end = ends[row]
-    let into = offsets[first + i]
-    for (let at = starts[row]; at < end; at++) to[into++] = bytes[at]
+    copyBytes(bytes, view, starts[row], ends[row], to, toView, offsets[first + i])
   }
 }
 
