@@ -11,7 +11,7 @@ export default defineConfig({
     // The page's content security policy allows only files of this origin: nothing is inlined as a data: address.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    chunkSizeWarningLimit: 400,
+    chunkSizeWarningLimit: 500,
   },
   server: {
     host: '127.0.0.1',

@@ -79,8 +79,18 @@ const query = createRoute({
   component: lazyRouteComponent(() => import('./pages/Query.tsx'), 'Query'),
 })
 
+const sql = createRoute({
+  getParentRoute: () => root,
+  path: '/sql',
+  validateSearch: (raw: Record<string, unknown>): { file?: string } => {
+    const file = text(raw.file)
+    return file ? { file } : {}
+  },
+  component: lazyRouteComponent(() => import('./pages/Sql.tsx'), 'SqlWorkspace'),
+})
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, tables, table, topics, topic, queries, query]),
+  routeTree: root.addChildren([home, tables, table, topics, topic, queries, query, sql]),
   defaultPreload: 'intent',
   scrollRestoration: false,
 })

@@ -1,6 +1,6 @@
 // HTTP to the server of this page: typed reads, the access token, and the one place that knows how a token travels.
 import type { ApiError } from '../../../src/serve/contract.ts'
-import { parseExact } from './json.ts'
+import { parseExact, stringifyExact } from './json.ts'
 
 const tokenKey = 'millrace.token'
 
@@ -9,6 +9,7 @@ export class ApiFailure extends Error {
   readonly status: number
   readonly code: string
   readonly hint: string
+  readonly position: ApiError['error']['position']
 
   constructor(status: number, error: ApiError['error']) {
     super(error.message)
@@ -16,6 +17,7 @@ export class ApiFailure extends Error {
     this.status = status
     this.code = error.code
     this.hint = error.hint
+    this.position = error.position
   }
 }
 
@@ -49,13 +51,19 @@ export const access = {
  * @param alsoOk  a status besides 2xx whose body is an answer and not an error
  * @throws ApiFailure  with the server's code, message and hint; status 0 if the server cannot be reached
  */
-export async function apiGet<T>(path: string, signal?: AbortSignal, alsoOk?: number): Promise<T> {
+export const apiGet = <T>(path: string, signal?: AbortSignal, alsoOk?: number): Promise<T> => request<T>(path, {}, signal, alsoOk)
+
+/** A request with a JSON body. @throws ApiFailure */
+export const apiSend = <T>(method: 'POST' | 'PUT' | 'DELETE' | 'PATCH', path: string, body: unknown, signal?: AbortSignal): Promise<T> =>
+  request<T>(path, { method, body: stringifyExact(body), headers: { 'content-type': 'application/json' } }, signal)
+
+async function request<T>(path: string, init: RequestInit, signal?: AbortSignal, alsoOk?: number): Promise<T> {
   const token = access.token()
-  const headers: Record<string, string> = { accept: 'application/json' }
+  const headers: Record<string, string> = { accept: 'application/json', ...(init.headers as Record<string, string> | undefined) }
   if (token) headers.authorization = `Bearer ${token}`
   let response: Response
   try {
-    response = await fetch(path, { headers, signal: signal ?? null })
+    response = await fetch(path, { ...init, headers, signal: signal ?? null })
   } catch (cause) {
     if (signal?.aborted) throw cause
     throw new ApiFailure(0, {

@@ -1,0 +1,183 @@
+// The SQL workspace: what there is to ask, an editor that knows it, a run to the end or live, and the way into the project.
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { ChevronRight, Play, Radio, Rocket, Square } from 'lucide-react'
+import { useEffect, useRef, useState } from 'react'
+import type { CatalogTable, SqlCheck } from '../../../src/serve/contract.ts'
+import { apiGet } from '../api/client.ts'
+import { readableType } from '../api/columns.ts'
+import { PageHead } from '../ui/PageHead.tsx'
+import { Failure, IconButton, SkeletonRows } from '../ui/parts.tsx'
+import { Deploy, useProjectFiles } from './sql/Deploy.tsx'
+import { Editor, type EditorHandle } from './sql/Editor.tsx'
+import { Results } from './sql/Results.tsx'
+import { type RunMode, useRun } from './sql/useRun.ts'
+
+const draftKey = 'millrace.sql.draft'
+const historyKey = 'millrace.sql.history'
+const HISTORY_MAX = 30
+
+const readHistory = (): string[] => {
+  try {
+    return JSON.parse(localStorage.getItem(historyKey) ?? '[]') as string[]
+  } catch {
+    return []
+  }
+}
+
+export function SqlWorkspace() {
+  const { file } = useSearch({ from: '/sql' })
+  const navigate = useNavigate({ from: '/sql' })
+  const files = useProjectFiles()
+  const tables = useQuery({
+    queryKey: ['catalog'],
+    queryFn: ({ signal }) => apiGet<CatalogTable[]>('/v1/catalog', signal),
+    refetchInterval: 10_000,
+  })
+  const editor = useRef<EditorHandle>(null)
+  const [document, setDocument] = useState({ text: localStorage.getItem(draftKey) ?? '' })
+  const [check, setCheck] = useState<SqlCheck>()
+  const [isDeploying, setDeploying] = useState(false)
+  const [past, setPast] = useState(readHistory)
+  const { run, start, stop } = useRun()
+  const opened = useRef<string | undefined>(undefined)
+
+  // A file is opened once; from then on the text is the user's.
+  useEffect(() => {
+    const found = files.data?.find(({ name }) => name === file)
+    if (!found || opened.current === file) return
+    opened.current = file
+    setDocument({ text: found.text })
+  }, [file, files.data])
+
+  // Nothing written yet: a first statement about what is there.
+  useEffect(() => {
+    const first = tables.data?.find(({ kind }) => kind === 'materialized table') ?? tables.data?.[0]
+    if (first && editor.current?.text() === '' && file === undefined) setDocument({ text: `SELECT * FROM ${first.name} LIMIT 100;\n` })
+  }, [tables.data, file])
+
+  const runStatement = (mode: RunMode) => {
+    const sql = editor.current?.statement() ?? ''
+    if (sql.trim() === '') return
+    start(sql, mode)
+    const next = [sql, ...past.filter((one) => one !== sql)].slice(0, HISTORY_MAX)
+    setPast(next)
+    localStorage.setItem(historyKey, JSON.stringify(next))
+  }
+  const errorCount = check?.errors.length ?? 0
+  const plan = check?.statements.findLast((one) => one.plan)?.plan
+  return (
+    <div className="page sql-page">
+      <PageHead title="SQL" note="Flink's dialect over topics and live tables. Nothing here changes anything until it is deployed.">
+        <select
+          className="filter"
+          aria-label="File of the project"
+          value={file ?? ''}
+          onChange={({ target: { value } }) => void navigate({ search: value === '' ? {} : { file: value } })}
+        >
+          <option value="">Scratch</option>
+          {files.data?.map(({ name }) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+        {past.length > 0 && (
+          <select className="filter" aria-label="History" value="" onChange={({ target: { value } }) => setDocument({ text: value })}>
+            <option value="">History</option>
+            {past.map((sql) => (
+              <option key={sql} value={sql}>
+                {sql.replace(/\s+/g, ' ').slice(0, 80)}
+              </option>
+            ))}
+          </select>
+        )}
+      </PageHead>
+      <div className="sql-grid">
+        <Catalog tables={tables.data} error={tables.error} onPick={(text) => editor.current?.insert(text)} />
+        <div className="stack">
+          <section className="panel sql-edit" aria-label="Editor">
+            <Editor
+              ref={editor}
+              document={document}
+              onChange={(text) => file === undefined && localStorage.setItem(draftKey, text)}
+              onCheck={setCheck}
+              onRun={() => runStatement('end')}
+            />
+            <footer className="sql-bar">
+              {run?.state === 'running' ? (
+                <IconButton icon={Square} label="Stop" withText onClick={stop} />
+              ) : (
+                <>
+                  <button type="button" className="button primary" onClick={() => runStatement('end')} title="Ctrl-Enter">
+                    <Play size={14} aria-hidden />
+                    <span>Run</span>
+                  </button>
+                  <IconButton icon={Radio} label="Live" withText onClick={() => runStatement('live')} />
+                  <IconButton icon={Radio} label="From now" withText onClick={() => runStatement('latest')} />
+                </>
+              )}
+              <span className={errorCount > 0 ? 'bad' : 'quiet'} role="status">
+                {check === undefined
+                  ? ''
+                  : errorCount > 0
+                    ? `${check.errors[0]?.position ? `${check.errors[0].position.line}:${check.errors[0].position.column} ` : ''}${check.errors[0]?.message}${errorCount > 1 ? ` (+${errorCount - 1})` : ''}`
+                    : `${check.statements.length} statement${check.statements.length === 1 ? '' : 's'}, no errors`}
+              </span>
+              {files.data && <IconButton icon={Rocket} label="Deploy…" withText onClick={() => setDeploying(true)} />}
+            </footer>
+          </section>
+          <Results run={run} plan={plan} />
+        </div>
+      </div>
+      {isDeploying && (
+        <Deploy
+          text={editor.current?.text() ?? ''}
+          fileName={file ?? 'console.sql'}
+          onClose={() => setDeploying(false)}
+          onDeployed={(name) => {
+            opened.current = name
+            void navigate({ search: { file: name } })
+          }}
+        />
+      )}
+    </div>
+  )
+}
+
+function Catalog({ tables, error, onPick }: { tables: CatalogTable[] | undefined; error: unknown; onPick: (text: string) => void }) {
+  return (
+    <nav className="panel sql-catalog" aria-label="Catalog">
+      <header>
+        <h2>Catalog</h2>
+      </header>
+      <div className="panel-body">
+        {!tables && (error ? <Failure error={error} /> : <SkeletonRows />)}
+        {tables?.map(({ name, kind, columns }) => (
+          <details key={name}>
+            <summary>
+              <ChevronRight size={12} aria-hidden />
+              <code>{name}</code>
+              <small>{kind === 'materialized table' ? 'live' : kind}</small>
+            </summary>
+            <ul>
+              {columns.map((column) => (
+                <li key={column.name}>
+                  <button type="button" onClick={() => onPick(column.name)} title={`Insert ${column.name}`}>
+                    <code>{column.name}</code>
+                    <small>{readableType(column.type)}</small>
+                  </button>
+                </li>
+              ))}
+              <li>
+                <button type="button" onClick={() => onPick(`SELECT * FROM ${name} LIMIT 100;\n`)}>
+                  SELECT * FROM …
+                </button>
+              </li>
+            </ul>
+          </details>
+        ))}
+      </div>
+    </nav>
+  )
+}

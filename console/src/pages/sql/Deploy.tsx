@@ -1,0 +1,148 @@
+// Deploying: the text becomes a file of the project. First what would change, then the change, then a way back.
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { useId, useState } from 'react'
+import type { DeployReport, ProjectFile } from '../../../../src/serve/contract.ts'
+import { apiGet, apiSend } from '../../api/client.ts'
+import { queryClient } from '../../api/queries.ts'
+import { Failure, Modal, SkeletonRows, Status } from '../../ui/parts.tsx'
+
+export const useProjectFiles = () =>
+  useQuery({ queryKey: ['files'], queryFn: ({ signal }) => apiGet<ProjectFile[]>('/v1/project/files', signal), retry: false })
+
+interface Change {
+  name: string
+  /** null removes the file. */
+  text: string | null
+  version: string | null
+}
+const send = ({ name, text, version }: Change, dryRun: boolean): Promise<DeployReport> =>
+  apiSend(
+    text === null ? 'DELETE' : 'PUT',
+    `/v1/project/files/${encodeURIComponent(name)}${dryRun ? '?dryRun=true' : ''}`,
+    text === null ? { version } : { text, version },
+  )
+
+export function Deploy({
+  text,
+  fileName,
+  onClose,
+  onDeployed,
+}: {
+  text: string
+  fileName: string
+  onClose: () => void
+  onDeployed: (name: string) => void
+}) {
+  const [name, setName] = useState(fileName)
+  const files = useProjectFiles()
+  const known = files.data?.find((file) => file.name === name)
+  const change: Change = { name, text, version: known?.version ?? null }
+  const dry = useQuery({
+    queryKey: ['deploy', name, text, change.version],
+    queryFn: () => send(change, true),
+    enabled: files.data !== undefined && name !== '',
+    retry: false,
+    gcTime: 0,
+  })
+  const deployed = useMutation({ mutationFn: (wanted: Change) => send(wanted, false), onSettled: () => queryClient.invalidateQueries() })
+  const undo = useMutation({
+    mutationFn: async () => {
+      const now = (await apiGet<ProjectFile[]>('/v1/project/files')).find((file) => file.name === name)
+      return send({ name, text: known ? (before ?? known.text) : null, version: now?.version ?? null }, false)
+    },
+    onSettled: () => queryClient.invalidateQueries(),
+  })
+  const [before, setBefore] = useState<string | undefined>()
+  const id = useId()
+  const hasErrors = (dry.data?.errors.length ?? 0) > 0
+  return (
+    <Modal title="Deploy" onClose={onClose} className="deploy">
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault()
+          setBefore(known?.text)
+          deployed.mutate(change, { onSuccess: () => onDeployed(name) })
+        }}
+      >
+        <label htmlFor={id}>File of the project</label>
+        <input
+          id={id}
+          className="filter deploy-name"
+          value={name}
+          list={`${id}-files`}
+          spellCheck={false}
+          disabled={deployed.isSuccess}
+          onChange={(event) => setName(event.target.value.trim())}
+        />
+        <datalist id={`${id}-files`}>
+          {files.data?.map((file) => (
+            <option key={file.name} value={file.name} />
+          ))}
+        </datalist>
+        <p className="quiet">
+          {known
+            ? 'Replaces the file; queries whose plan stays the same go on untouched.'
+            : 'A new file: its queries begin at the start of their topics.'}
+        </p>
+        {files.error && <Failure error={files.error} />}
+        {deployed.isSuccess ? (
+          <>
+            <Report report={undo.data ?? deployed.data} isDone />
+            {undo.error && <Failure error={undo.error} />}
+          </>
+        ) : dry.data ? (
+          <Report report={dry.data} />
+        ) : dry.error ? (
+          <Failure error={dry.error} />
+        ) : (
+          files.data && <SkeletonRows count={3} />
+        )}
+        {deployed.error && <Failure error={deployed.error} />}
+        <div className="page-actions">
+          {deployed.isSuccess ? (
+            <button type="button" className="button" disabled={undo.isPending || undo.isSuccess} onClick={() => undo.mutate()}>
+              {undo.isSuccess ? 'Undone' : 'Undo'}
+            </button>
+          ) : (
+            <button type="submit" className="button primary" disabled={!dry.data || hasErrors || deployed.isPending}>
+              Deploy
+            </button>
+          )}
+        </div>
+      </form>
+    </Modal>
+  )
+}
+
+function Report({ report, isDone = false }: { report: DeployReport; isDone?: boolean }) {
+  const { started, kept, stopped, errors } = report
+  const lines = [
+    ['ok', isDone ? 'started' : 'will start anew', started],
+    ['quiet', isDone ? 'unchanged' : 'stay as they are', kept],
+    ['bad', isDone ? 'stopped' : 'will stop; their tables go', stopped],
+  ] as const
+  return (
+    <ul className="deploy-report" aria-live="polite">
+      {lines
+        .filter(([, , names]) => names.length > 0)
+        .map(([tone, words, names]) => (
+          <li key={words}>
+            <Status tone={tone}>
+              {words}: <code>{names.join(', ')}</code>
+            </Status>
+          </li>
+        ))}
+      {errors.map(({ file, error }) => (
+        <li key={file + error.message}>
+          <Failure
+            error={{
+              ...error,
+              message: `${file}${error.position ? `:${error.position.line}:${error.position.column}` : ''} ${error.message}`,
+            }}
+          />
+        </li>
+      ))}
+    </ul>
+  )
+}

@@ -1,0 +1,171 @@
+// The SQL editor: CodeMirror, with errors and completions from the server's own parser.
+//
+// The editor owns its text; `text` sets it only when its identity (`document`) changes, so typing never goes round through React.
+import { autocompletion, type Completion, type CompletionContext, closeBrackets, completionKeymap } from '@codemirror/autocomplete'
+import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands'
+import { StandardSQL, sql } from '@codemirror/lang-sql'
+import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
+import { type Diagnostic, linter, lintKeymap } from '@codemirror/lint'
+import { Prec } from '@codemirror/state'
+import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers, placeholder } from '@codemirror/view'
+import { tags } from '@lezer/highlight'
+import { useEffect, useImperativeHandle, useRef } from 'react'
+import type { SqlCheck, SqlCompletion } from '../../../../src/serve/contract.ts'
+import { apiSend } from '../../api/client.ts'
+
+const CHECK_PAUSE_MS = 350
+
+export interface EditorHandle {
+  text(): string
+  /** What is selected, else the statement at the cursor, else everything. */
+  statement(): string
+  insert(text: string): void
+  focus(): void
+}
+export interface EditorProps {
+  ref: React.Ref<EditorHandle>
+  /** A new one replaces the text. */
+  document: { text: string }
+  onChange: (text: string) => void
+  onCheck: (check: SqlCheck | undefined) => void
+  onRun: () => void
+}
+
+const theme = EditorView.theme({
+  '&': { height: '100%', backgroundColor: 'var(--panel)', color: 'var(--text)', fontSize: '13px' },
+  '&.cm-focused': { outline: 'none' },
+  '.cm-scroller': { fontFamily: 'var(--mono)', lineHeight: '1.55' },
+  '.cm-content': { caretColor: 'var(--text)', padding: '10px 0' },
+  '.cm-cursor': { borderLeftColor: 'var(--text)' },
+  '.cm-gutters': { backgroundColor: 'var(--sunken)', color: 'var(--muted)', borderRight: '1px solid var(--line)' },
+  '.cm-activeLine': { backgroundColor: 'color-mix(in srgb, var(--accent-soft) 40%, transparent)' },
+  '&.cm-focused .cm-selectionBackground, .cm-selectionBackground': { backgroundColor: 'var(--accent-soft) !important' },
+  '.cm-tooltip': { backgroundColor: 'var(--panel)', color: 'var(--text)', border: '1px solid var(--line-strong)', borderRadius: '5px' },
+  '.cm-tooltip-autocomplete ul li[aria-selected]': { backgroundColor: 'var(--accent-soft)', color: 'var(--text)' },
+  '.cm-diagnostic-error': { borderLeft: '3px solid var(--bad)' },
+  '.cm-completionDetail': { color: 'var(--muted)', fontStyle: 'normal', marginLeft: '1em' },
+})
+const highlighting = HighlightStyle.define([
+  { tag: tags.keyword, color: 'var(--accent)', fontWeight: '600' },
+  { tag: [tags.string, tags.number, tags.bool, tags.null], color: 'var(--warn)' },
+  { tag: tags.comment, color: 'var(--muted)', fontStyle: 'italic' },
+  { tag: tags.typeName, color: 'var(--event)' },
+])
+
+/** The parser of the server offers what it would take; a word of one letter more than nothing is enough to ask. */
+async function complete(context: CompletionContext) {
+  const word = context.matchBefore(/[\w$]*/)
+  const before = context.matchBefore(/[\w$]+\.[\w$]*/)
+  if (!context.explicit && !before && (!word || word.from === word.to)) return null
+  const options = await apiSend<SqlCompletion[]>('POST', '/v1/sql/complete', {
+    sql: context.state.doc.toString(),
+    offset: context.pos,
+  }).catch(() => [])
+  const types: Record<SqlCompletion['kind'], string> = { keyword: 'keyword', table: 'class', column: 'property', function: 'function' }
+  const boosts: Record<SqlCompletion['kind'], number> = { column: 3, table: 2, function: 1, keyword: 0 }
+  return {
+    from: word?.from ?? context.pos,
+    options: options.map(
+      ({ label, kind }): Completion => ({
+        label,
+        type: types[kind],
+        detail: kind === 'keyword' ? '' : kind,
+        boost: boosts[kind],
+        ...(kind === 'function' && { apply: `${label}(` }),
+      }),
+    ),
+    validFor: /^[\w$]*$/,
+  }
+}
+
+export function Editor({ ref, document, onChange, onCheck, onRun }: EditorProps) {
+  const holder = useRef<HTMLDivElement>(null)
+  const view = useRef<EditorView | null>(null)
+  const check = useRef<SqlCheck | undefined>(undefined)
+  const newest = useRef({ onChange, onCheck, onRun })
+  newest.current = { onChange, onCheck, onRun }
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the editor is made once; a new document replaces its text below
+  useEffect(() => {
+    const editor = new EditorView({
+      doc: document.text,
+      parent: holder.current!,
+      extensions: [
+        lineNumbers(),
+        history(),
+        drawSelection(),
+        highlightActiveLine(),
+        indentOnInput(),
+        bracketMatching(),
+        closeBrackets(),
+        sql({ dialect: StandardSQL, upperCaseKeywords: true }),
+        syntaxHighlighting(highlighting),
+        autocompletion({ override: [complete], maxRenderedOptions: 60 }),
+        linter(lint, { delay: CHECK_PAUSE_MS }),
+        placeholder('SELECT … FROM …    Ctrl-Enter runs it'),
+        EditorView.lineWrapping,
+        EditorView.contentAttributes.of({ 'aria-label': 'SQL' }),
+        theme,
+        Prec.highest(
+          keymap.of([
+            {
+              key: 'Mod-Enter',
+              run: () => {
+                newest.current.onRun()
+                return true
+              },
+            },
+          ]),
+        ),
+        keymap.of([...completionKeymap, ...lintKeymap, ...historyKeymap, ...defaultKeymap, indentWithTab]),
+        EditorView.updateListener.of((update) => {
+          if (update.docChanged) newest.current.onChange(update.state.doc.toString())
+        }),
+      ],
+    })
+    async function lint(): Promise<Diagnostic[]> {
+      const text = editor.state.doc.toString()
+      const result = text.trim() === '' ? undefined : await apiSend<SqlCheck>('POST', '/v1/sql/check', { sql: text }).catch(() => undefined)
+      check.current = result
+      newest.current.onCheck(result)
+      const end = editor.state.doc.length
+      return (result?.errors ?? []).map(({ code, message, hint, position }) => {
+        const from = Math.min(position?.start ?? 0, end)
+        return {
+          from,
+          to: Math.min(Math.max(position?.end ?? 0, from), end),
+          severity: 'error' as const,
+          source: code,
+          message: `${message}\n${hint}`,
+        }
+      })
+    }
+    view.current = editor
+    return () => editor.destroy()
+  }, [])
+
+  useEffect(() => {
+    const editor = view.current
+    if (editor && editor.state.doc.toString() !== document.text)
+      editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: document.text } })
+  }, [document])
+
+  useImperativeHandle(ref, () => ({
+    text: () => view.current?.state.doc.toString() ?? '',
+    statement: () => {
+      const { state } = view.current!
+      const { from, to, head } = state.selection.main
+      if (from !== to) return state.sliceDoc(from, to)
+      const all = check.current?.statements ?? []
+      const at = all.find(({ start, end }) => start <= head && head <= end + 1) ?? all.findLast(({ start }) => start <= head)
+      return at ? state.sliceDoc(at.start, at.end) : state.doc.toString().replace(/;\s*$/, '')
+    },
+    insert: (text) => {
+      const editor = view.current!
+      editor.dispatch(editor.state.replaceSelection(text))
+      editor.focus()
+    },
+    focus: () => view.current?.focus(),
+  }))
+  return <div ref={holder} className="sql-editor" />
+}
