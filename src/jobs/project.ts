@@ -12,6 +12,7 @@ import {
   type MaterializedTableDef,
   type Plan,
   parseScript,
+  type Statement,
   type TableDef,
 } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
@@ -73,23 +74,47 @@ export function bindProject(files: SqlFile[]): Project {
   const project: Project = { files, catalog: new Catalog(), tables: [], queries: [], settings: new Map(), errors: [] }
   // A query over a materialized table computes that table's rows itself, from the log; a person's query reads the live rows.
   const catalog = new Catalog()
-  for (const file of files) {
+  const errors = new Map<SqlFile, StreamError>()
+  const guarded = (file: SqlFile, work: () => void): void => {
     try {
-      for (const statement of parseScript(file.text)) {
-        const bound = bindStatement(statement, file.text, catalog)
-        add(project, file, bound, file.text.slice(statement.span.start, statement.span.end))
-        for (const one of [project.catalog, catalog]) applyStatement(bound, one)
-        if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
-          const { start, end } = statement.query.span
-          catalog.add({ kind: 'materialized table', table: bound.table, query: file.text.slice(start, end) })
-        }
-      }
+      errors.delete(file)
+      work()
     } catch (error) {
       if (!isStreamError(error)) throw error
-      project.errors.push({ file: file.name, error: toStreamError(error) })
+      errors.set(file, toStreamError(error))
     }
   }
+  const waiting = new Map<SqlFile, Statement[]>()
+  for (const file of files) guarded(file, () => void waiting.set(file, parseScript(file.text)))
+  // The names of files say nothing about what needs what: a file whose table is declared in a later one goes on once it is there.
+  for (let isMoving = true; isMoving; ) {
+    isMoving = false
+    for (const [file, statements] of waiting) {
+      guarded(file, () => {
+        for (let statement = statements[0]; statement; statement = statements[0]) {
+          bindInto(project, catalog, file, statement)
+          statements.shift()
+          isMoving = true
+        }
+      })
+      if (errors.get(file)?.code !== 'SQL_TABLE_NOT_FOUND') waiting.delete(file)
+    }
+  }
+  project.errors = files.flatMap((file) => {
+    const error = errors.get(file)
+    return error ? { file: file.name, error } : []
+  })
   return project
+}
+
+function bindInto(project: Project, catalog: Catalog, file: SqlFile, statement: Statement): void {
+  const bound = bindStatement(statement, file.text, catalog)
+  add(project, file, bound, file.text.slice(statement.span.start, statement.span.end))
+  for (const one of [project.catalog, catalog]) applyStatement(bound, one)
+  if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
+    const { start, end } = statement.query.span
+    catalog.add({ kind: 'materialized table', table: bound.table, query: file.text.slice(start, end) })
+  }
 }
 
 function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string): void {

@@ -25,6 +25,7 @@ const views: { name: string; path: string; shows: string }[] = [
   { name: 'topic', path: '/topics/wiki_edits', shows: '.message-line' },
   { name: 'queries', path: '/queries', shows: 'td.name a' },
   { name: 'query', path: '/queries/totals_5min', shows: '.code.sql' },
+  { name: 'sql', path: '/sql', shows: '.cm-line' },
 ]
 
 // What runs in the page is text: the types of a browser are not those of this program.

@@ -65,6 +65,10 @@ export function SqlWorkspace() {
     localStorage.setItem(historyKey, JSON.stringify(next))
   }
   const errorCount = check?.errors.length ?? 0
+  const [problem] = check?.errors ?? []
+  const firstError =
+    problem &&
+    `${problem.position ? `${problem.position.line}:${problem.position.column} ` : ''}${problem.message.replace(/^line \d+, column \d+: /, '')}`
   const plan = check?.statements.findLast((one) => one.plan)?.plan
   return (
     <div className="page sql-page">
@@ -121,7 +125,7 @@ export function SqlWorkspace() {
                 {check === undefined
                   ? ''
                   : errorCount > 0
-                    ? `${check.errors[0]?.position ? `${check.errors[0].position.line}:${check.errors[0].position.column} ` : ''}${check.errors[0]?.message}${errorCount > 1 ? ` (+${errorCount - 1})` : ''}`
+                    ? `${firstError}${errorCount > 1 ? ` (+${errorCount - 1})` : ''}`
                     : `${check.statements.length} statement${check.statements.length === 1 ? '' : 's'}, no errors`}
               </span>
               {files.data && <IconButton icon={Rocket} label="Deploy…" withText onClick={() => setDeploying(true)} />}

@@ -48,11 +48,12 @@ export function Deploy({
   const undo = useMutation({
     mutationFn: async () => {
       const now = (await apiGet<ProjectFile[]>('/v1/project/files')).find((file) => file.name === name)
-      return send({ name, text: known ? (before ?? known.text) : null, version: now?.version ?? null }, false)
+      return send({ name, text: before, version: now?.version ?? null }, false)
     },
     onSettled: () => queryClient.invalidateQueries(),
   })
-  const [before, setBefore] = useState<string | undefined>()
+  /** What the file held before: null if there was none. */
+  const [before, setBefore] = useState<string | null>(null)
   const id = useId()
   const hasErrors = (dry.data?.errors.length ?? 0) > 0
   return (
@@ -61,7 +62,7 @@ export function Deploy({
         className="stack"
         onSubmit={(event) => {
           event.preventDefault()
-          setBefore(known?.text)
+          setBefore(known?.text ?? null)
           deployed.mutate(change, { onSuccess: () => onDeployed(name) })
         }}
       >

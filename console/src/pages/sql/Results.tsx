@@ -74,7 +74,8 @@ function RunStatus({ run }: { run: Run }) {
   const words = { running: mode === 'end' ? 'running' : 'live', stopped: 'stopped', done: 'done', failed: 'failed' }
   return (
     <span className="quiet" role="status">
-      <Status tone={tone}>{words[state]}</Status> {result && `${formatInteger(result.rows().length)} rows`}
+      <Status tone={tone}>{words[state]}</Status>
+      {result && ` · ${formatInteger(result.rows().length)} rows`}
       {result && mode !== 'end' && `, ${formatInteger(result.changeCount + result.skipped)} changes`}
       {tookMs !== undefined && ` · ${formatMs(tookMs)}`}
       {result && result.skipped > 0 && (
