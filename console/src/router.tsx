@@ -44,6 +44,9 @@ function topicSearch(raw: Record<string, unknown>): TopicSearch {
   return search
 }
 
+export const queryTabs = ['why', 'graph', 'watermarks', 'windows', 'state', 'late', 'sql'] as const
+export type QueryTab = (typeof queryTabs)[number]
+
 const root = createRootRoute({ component: Shell })
 const home = createRoute({ getParentRoute: () => root, path: '/', component: lazyRouteComponent(() => import('./pages/Home.tsx'), 'Home') })
 const tables = createRoute({
@@ -76,6 +79,10 @@ const queries = createRoute({
 const query = createRoute({
   getParentRoute: () => root,
   path: '/queries/$id',
+  validateSearch: ({ tab }: Record<string, unknown>): { tab?: QueryTab } => {
+    const known = queryTabs.find((one) => one === tab)
+    return known ? { tab: known } : {}
+  },
   component: lazyRouteComponent(() => import('./pages/Query.tsx'), 'Query'),
 })
 

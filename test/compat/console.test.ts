@@ -24,7 +24,10 @@ const views: { name: string; path: string; shows: string }[] = [
   { name: 'topics', path: '/topics', shows: 'td.name a' },
   { name: 'topic', path: '/topics/wiki_edits', shows: '.message-line' },
   { name: 'queries', path: '/queries', shows: 'td.name a' },
-  { name: 'query', path: '/queries/totals_5min', shows: '.code.sql' },
+  { name: 'query', path: '/queries/totals_5min', shows: '.why' },
+  { name: 'query-graph', path: '/queries/totals_5min?tab=graph', shows: '.plan-node' },
+  { name: 'query-state', path: '/queries/totals_5min?tab=state', shows: '.list td' },
+  { name: 'query-sql', path: '/queries/totals_5min?tab=sql', shows: '.code.sql' },
   { name: 'sql', path: '/sql', shows: '.cm-line' },
 ]
 

@@ -1,13 +1,18 @@
 // One query: its state and numbers, its error with what to do, its SQL, and the table that it keeps.
-import { Link, useParams } from '@tanstack/react-router'
-import type { QuerySummary } from '../../../src/serve/contract.ts'
-import { queryOfTable, useTables } from '../api/queries.ts'
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
+import { lazy, type ReactNode, Suspense } from 'react'
+import type { QuerySummary, QueryWhy } from '../../../src/serve/contract.ts'
+import { queryOfTable, useTables, useWhy } from '../api/queries.ts'
+import { type QueryTab, queryTabs } from '../router.tsx'
 import { formatInteger, formatRate } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
-import { Empty, Failure, SkeletonRows, Sql } from '../ui/parts.tsx'
+import { Empty, Failure, Segmented, SkeletonRows, Sql, Waiting } from '../ui/parts.tsx'
 import { formatWatermark, QueryState, useLiveQueries } from './Queries.tsx'
+import { LateRows, State, Watermarks, Windows } from './query/Facts.tsx'
 import { Why } from './query/Why.tsx'
+
+const Graph = lazy(async () => ({ default: (await import('./query/Graph.tsx')).Graph }))
 
 export function Query() {
   const { id } = useParams({ from: '/queries/$id' })
@@ -57,9 +62,50 @@ function QueryPage({ query, queries }: { query: QuerySummary; queries: QuerySumm
         ]}
       />
       {query.error && <Failure error={query.error} />}
-      <Why id={query.id} />
-      <Panel title="SQL">
-        <Sql sql={query.sql} />
+      <Tabs query={query} />
+    </>
+  )
+}
+
+const tabLabels: Record<QueryTab, string> = {
+  why: 'Why',
+  graph: 'Graph',
+  watermarks: 'Watermarks',
+  windows: 'Windows',
+  state: 'State',
+  late: 'Late rows',
+  sql: 'SQL',
+}
+const shownBy: Record<Exclude<QueryTab, 'sql'>, (why: QueryWhy) => ReactNode> = {
+  why: (why) => <Why why={why} />,
+  graph: (why) => (
+    <Suspense fallback={<SkeletonRows />}>
+      <Graph why={why} />
+    </Suspense>
+  ),
+  watermarks: (why) => <Watermarks why={why} />,
+  windows: (why) => <Windows why={why} />,
+  state: (why) => <State why={why} />,
+  late: (why) => <LateRows why={why} />,
+}
+
+function Tabs({ query }: { query: QuerySummary }) {
+  const { tab = 'why' } = useSearch({ from: '/queries/$id' })
+  const navigate = useNavigate({ from: '/queries/$id' })
+  const { data: why, error } = useWhy(query.id)
+  return (
+    <>
+      <Segmented
+        label="Show"
+        value={tab}
+        options={queryTabs.map((value) => ({ value, label: tabLabels[value] }))}
+        onChange={(value) => void navigate({ search: { tab: value }, replace: true })}
+      />
+      <Panel
+        title={tab === 'why' ? 'Why no output' : tabLabels[tab]}
+        note={why && `${formatInteger(why.rowsIn)} rows in, ${formatInteger(why.rowsOut)} out`}
+      >
+        {tab === 'sql' ? <Sql sql={query.sql} /> : why ? shownBy[tab](why) : <Waiting refusal={error} count={4} />}
       </Panel>
     </>
   )

@@ -1,27 +1,12 @@
 // Why a query puts out nothing, or when its next row comes: the verdict, what else was found, what to do, and the facts behind it.
-import type { ReactNode } from 'react'
 import type { QueryWhy, WhyNode } from '../../../../src/serve/contract.ts'
-import { useWhy } from '../../api/queries.ts'
-import { formatAge, formatDateTime, formatDuration, formatInteger, none } from '../../ui/format.ts'
-import { Panel } from '../../ui/Panel.tsx'
-import { Code, Status, Waiting } from '../../ui/parts.tsx'
+import { formatAge, formatDuration, formatInteger, none } from '../../ui/format.ts'
+import { Code, Status } from '../../ui/parts.tsx'
+import { FactTable, rowText, timeText } from './FactTable.tsx'
 
 const WINDOWS_SHOWN = 8
 
-const timeText = (ms: number | undefined): string => (ms === undefined ? none : formatDateTime(ms))
-const rowText = (columns: readonly string[], row: readonly unknown[]): string =>
-  row.map((value, i) => `${columns[i] ?? i}=${JSON.stringify(value)}`).join(' ')
-
-export function Why({ id }: { id: string }) {
-  const { data: why, error } = useWhy(id)
-  return (
-    <Panel title="Why no output" note={why && `${formatInteger(why.rowsIn)} rows in, ${formatInteger(why.rowsOut)} out`}>
-      {why ? <Answer why={why} /> : <Waiting refusal={error} count={4} />}
-    </Panel>
-  )
-}
-
-function Answer({ why }: { why: QueryWhy }) {
+export function Why({ why }: { why: QueryWhy }) {
   const { isHealthy, state, verdict, findings, sources, windows, nodes } = why
   const steps = [...new Set(findings.map(({ next }) => next))].filter((step) => !isHealthy || step !== why.next)
   return (
@@ -42,7 +27,7 @@ function Answer({ why }: { why: QueryWhy }) {
         </p>
       )}
       {sources.length > 0 && (
-        <Table
+        <FactTable
           heads={['Topic', 'Partition', '#Records', '#Behind', 'Newest record', 'Watermark', '']}
           rows={sources.flatMap(({ topic, partitions }) =>
             partitions.map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
@@ -60,7 +45,7 @@ function Answer({ why }: { why: QueryWhy }) {
         />
       )}
       {windows.length > 0 && (
-        <Table
+        <FactTable
           heads={['Open window', 'Until', '#Holds', 'Fires at', 'Missing']}
           rows={windows
             .slice(0, WINDOWS_SHOWN)
@@ -75,7 +60,7 @@ function Answer({ why }: { why: QueryWhy }) {
       )}
       {windows.length > WINDOWS_SHOWN && <p className="quiet">… and {windows.length - WINDOWS_SHOWN} more open windows.</p>}
       {nodes.length > 0 && (
-        <Table
+        <FactTable
           heads={['Node', '#Rows in', '#Rows out', '#Late', '#Failed', 'Watermark', 'What it does']}
           rows={nodes
             .toReversed()
@@ -94,35 +79,6 @@ function Answer({ why }: { why: QueryWhy }) {
     </div>
   )
 }
-
-/** A table of plain cells; a head that begins with # is of numbers. */
-const Table = ({ heads, rows }: { heads: readonly string[]; rows: readonly (readonly ReactNode[])[] }) => (
-  <div className="table-scroll">
-    <table className="list">
-      <thead>
-        <tr>
-          {heads.map((head) => (
-            <th key={head} scope="col" className={head.startsWith('#') ? 'number' : undefined}>
-              {head.replace('#', '')}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map((row, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: rows are facts of one moment, without identity
-          <tr key={index}>
-            {row.map((cell, i) => (
-              <td key={heads[i]} className={heads[i]?.startsWith('#') ? 'number' : undefined}>
-                {cell}
-              </td>
-            ))}
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  </div>
-)
 
 /** Late rows, rows without a partner, and those that reached a node which let none through. */
 function Samples({ nodes }: { nodes: readonly WhyNode[] }) {

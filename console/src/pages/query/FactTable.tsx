@@ -1,0 +1,36 @@
+// Facts of one moment as a table, and how times and rows are written in them.
+import type { ReactNode } from 'react'
+import { formatDateTime, none } from '../../ui/format.ts'
+
+export const timeText = (ms: number | undefined): string => (ms === undefined ? none : formatDateTime(ms))
+export const rowText = (columns: readonly string[], row: readonly unknown[]): string =>
+  row.map((value, i) => `${columns[i] ?? i}=${JSON.stringify(value)}`).join(' ')
+
+/** A table of plain cells; a head that begins with # is of numbers. */
+export const FactTable = ({ heads, rows }: { heads: readonly string[]; rows: readonly (readonly ReactNode[])[] }) => (
+  <div className="table-scroll">
+    <table className="list">
+      <thead>
+        <tr>
+          {heads.map((head) => (
+            <th key={head} scope="col" className={head.startsWith('#') ? 'number' : undefined}>
+              {head.replace('#', '')}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: rows are facts of one moment, without identity
+          <tr key={index}>
+            {row.map((cell, i) => (
+              <td key={heads[i]} className={heads[i]?.startsWith('#') ? 'number' : undefined}>
+                {cell}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  </div>
+)

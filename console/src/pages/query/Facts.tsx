@@ -1,0 +1,111 @@
+// The facts behind a query, a tab each: watermarks of its partitions, open windows, state, late rows.
+import type { QueryWhy } from '../../../../src/serve/contract.ts'
+import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, none } from '../../ui/format.ts'
+import { Badge, Code, Empty } from '../../ui/parts.tsx'
+import { FactTable, rowText, timeText } from './FactTable.tsx'
+
+export function Watermarks({ why }: { why: QueryWhy }) {
+  if (why.sources.length === 0) return <Empty title="No sources">The query's worker does not answer, or it reads no topic.</Empty>
+  return (
+    <FactTable
+      heads={['Topic', '#Partition', '#Read to', '#Behind', 'Newest record', 'Watermark', '#Behind the newest', '']}
+      rows={why.sources.flatMap(({ topic, partitions }) => {
+        const most = Math.max(...partitions.map(({ watermarkMs }) => watermarkMs ?? -Infinity))
+        return partitions.map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
+          topic,
+          partition,
+          formatInteger(offset),
+          formatInteger(Math.max(0, endOffset - offset)),
+          newestMs === undefined ? none : formatAge(Math.max(0, why.atMs - newestMs)),
+          <span key="watermark" className="is-event">
+            {timeText(watermarkMs)}
+          </span>,
+          watermarkMs === undefined || !Number.isFinite(most) ? none : formatDuration((most - watermarkMs) / 1_000),
+          endOffset === 0 ? (
+            <Badge key="state">no record yet</Badge>
+          ) : holdsBack ? (
+            <Badge key="state" tone="warn">
+              holds the others back
+            </Badge>
+          ) : isIdle ? (
+            <Badge key="state">idle: not counted</Badge>
+          ) : (
+            ''
+          ),
+        ])
+      })}
+    />
+  )
+}
+
+export function Windows({ why }: { why: QueryWhy }) {
+  if (why.windows.length === 0)
+    return <Empty title="No open windows">Nothing waits for event time to pass: the query has no windows, or all have fired.</Empty>
+  return (
+    <FactTable
+      heads={['Window', 'Until', 'Node', '#Holds', 'Fires when event time reaches', 'Missing']}
+      rows={why.windows.map(({ node, startMs, endMs, rows, clock, firesAtMs, missingMs }) => [
+        timeText(startMs),
+        timeText(endMs),
+        `${node} ${why.nodes[node]?.node ?? ''}`,
+        formatInteger(rows),
+        `${timeText(firesAtMs)}${clock === 'processing' ? ' by the clock' : ''}`,
+        missingMs === undefined ? 'no watermark yet' : formatDuration(missingMs / 1_000),
+      ])}
+    />
+  )
+}
+
+export function State({ why }: { why: QueryWhy }) {
+  const nodes = why.nodes.filter(({ stateBytes }) => stateBytes !== undefined)
+  const total = nodes.reduce((sum, { stateBytes }) => sum + (stateBytes ?? 0), 0)
+  if (nodes.length === 0) return <Empty title="No state">No node of this query remembers rows.</Empty>
+  return (
+    <div className="stack">
+      <p className="quiet">
+        {formatBytes(total)} in {nodes.length} of {why.nodes.length} nodes.
+      </p>
+      <FactTable
+        heads={['Node', '#Rows', '#Bytes', '#Share', 'What it does']}
+        rows={nodes
+          .toSorted((a, b) => (b.stateBytes ?? 0) - (a.stateBytes ?? 0))
+          .map(({ id, node, stateRows, stateBytes, label }) => [
+            `${id} ${node}`,
+            formatInteger(stateRows ?? 0),
+            formatBytes(stateBytes ?? 0),
+            total > 0 ? `${Math.round(((stateBytes ?? 0) / total) * 100)} %` : none,
+            <code key="label">{label}</code>,
+          ])}
+      />
+    </div>
+  )
+}
+
+export function LateRows({ why }: { why: QueryWhy }) {
+  const nodes = why.nodes.filter(({ lateRows }) => lateRows > 0)
+  if (nodes.length === 0)
+    return (
+      <Empty title="No late rows">
+        A row is late when its window has fired. They can be kept in a topic: <code>'millrace.late-rows.topic' = '…'</code> at the table.
+      </Empty>
+    )
+  return (
+    <div className="stack">
+      {nodes.map(({ id, node, lateRows, lateSamples, inputs }) => (
+        <section key={id} className="stack" aria-label={`Late rows of node ${id}`}>
+          <p>
+            <b>{formatInteger(lateRows)}</b> at node {id} {node}. The last of them:
+          </p>
+          <Code
+            text={lateSamples
+              .map(
+                ({ row, watermarkMs, window }) =>
+                  `${rowText(why.nodes[inputs[0] ?? -1]?.columns ?? [], row)}\n  the watermark was ${timeText(watermarkMs)}${window ? `; its window ended ${formatDateTime(window.endMs)}` : ''}`,
+              )
+              .join('\n')}
+          />
+        </section>
+      ))}
+    </div>
+  )
+}
