@@ -18,6 +18,8 @@ import { ERROR, KafkaError } from './errors.ts'
 import { Gate, type KafkaLimits } from './limits.ts'
 import { ReaderPool } from './readerPool.ts'
 import type { Api, Encodable } from './schema.ts'
+import type { SaslSession } from './security/saslSession.ts'
+import type { Security } from './security/security.ts'
 import { ZERO_UUID } from './wire.ts'
 
 /** The part of pino's logger that is used. */
@@ -51,6 +53,11 @@ export interface RequestContext {
   port: number
   /** Aborted when the connection is gone. */
   signal: AbortSignal
+  /** Whether who is logged in may do an operation; the cluster, without a name. See security/acls.ts for the numbers. */
+  may(operation: number, resourceType: number, name?: string): boolean
+  sasl: SaslSession
+  /** The connection ends once this request is answered. */
+  endAfterAnswer(): void
 }
 
 export interface Handler {
@@ -78,6 +85,7 @@ export interface BrokerOptions {
   now: () => number
   /** Where the log's files are. */
   disk?: Disk
+  security: Security
 }
 
 export class Broker {
@@ -93,9 +101,11 @@ export class Broker {
   responseBytes = 0
   readonly disk: Disk
   readonly transactions: Transactions
+  readonly security: Security
   private readonly folder: string
 
-  constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk }: BrokerOptions) {
+  constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk, security }: BrokerOptions) {
+    this.security = security
     this.log = log
     this.logger = logger
     this.limits = limits

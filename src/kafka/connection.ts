@@ -7,13 +7,20 @@
 //      and begin in their order.
 //   2. A frame is collected only as its bytes arrive: a length alone allocates nothing, and one above the limit ends the connection.
 //   3. While too many requests or bytes are in flight, or the client does not take its answers, nothing more is read from the socket.
-//   4. Whatever a client sends ends its own connection at worst, with one line in the log.
+//   4. Nobody who has to log in is answered before, but for what a login needs; and nobody gets what the table of guards does not allow.
+//   5. Who used up a quota is answered, and not read from until the time is over.
+//   6. Whatever a client sends ends its own connection at worst, with one line in the log.
 import type { Socket } from 'node:net'
 import { isStreamError } from '../base/index.ts'
 import type { Broker, Handler, RequestContext } from './broker.ts'
 import { ERROR, KafkaError, kafkaErrors } from './errors.ts'
 import { kafkaMetrics } from './limits.ts'
+import { fetchApi } from './messages/fetch.ts'
 import { assertEnd } from './schema.ts'
+import { type Access, guards } from './security/guards.ts'
+import type { QuotaKey } from './security/quotas.ts'
+import { SaslSession } from './security/saslSession.ts'
+import { ANONYMOUS } from './security/security.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
 const LENGTH_BYTES = 4
@@ -21,6 +28,10 @@ const LENGTH_BYTES = 4
 const HEAD_BYTES = 8
 const API_VERSIONS_KEY = 18
 const PRODUCE_KEY = 0
+/** SaslHandshake, ApiVersions, SaslAuthenticate. */
+const LOGIN_KEYS = new Set([17, API_VERSIONS_KEY, 36])
+/** CreateTopics, DeleteTopics, CreatePartitions: what `controller_mutation_rate` counts. */
+const MUTATION_KEYS = new Set([19, 20, 37])
 
 interface Request {
   handler: Handler
@@ -30,6 +41,11 @@ interface Request {
   body: WireReader
   /** The client asked for a version of ApiVersions that is not known. */
   isFallback: boolean
+  frameBytes: number
+  /** The connection ends when it is answered. */
+  isLast: boolean
+  /** How long the client has to wait after it, ms. */
+  throttleMs: number
 }
 
 export class Connection {
@@ -49,11 +65,16 @@ export class Connection {
   private tail: Promise<void> = Promise.resolve()
   private isDraining = false
   private isClosed = false
+  private readonly sasl: SaslSession
+  /** Of a quota, or because a login failed: no further frame is taken. */
+  private isMuted = false
+  private muteTimer: NodeJS.Timeout | undefined
 
   constructor(broker: Broker, handlers: ReadonlyMap<number, Handler>, socket: Socket) {
     this.broker = broker
     this.handlers = handlers
     this.socket = socket
+    this.sasl = new SaslSession(broker.security)
     this.clientHost = plainAddress(socket.remoteAddress)
     this.host = plainAddress(socket.localAddress)
     this.port = socket.localPort ?? 0
@@ -71,6 +92,7 @@ export class Connection {
     if (this.isClosed) return
     this.isClosed = true
     this.chunks = []
+    clearTimeout(this.muteTimer)
     this.abort.abort()
     this.socket.destroy()
   }
@@ -97,6 +119,10 @@ export class Connection {
   private receive(chunk: Buffer): void {
     this.chunks.push(chunk)
     this.chunkBytes += chunk.length
+    this.acceptAll()
+  }
+
+  private acceptAll(): void {
     try {
       for (let frame = this.nextFrame(); frame && !this.isClosed; frame = this.nextFrame()) this.accept(frame)
     } catch (error) {
@@ -107,12 +133,13 @@ export class Connection {
 
   /** The next whole frame without its length; undefined until it is there. */
   private nextFrame(): Buffer | undefined {
-    if (this.chunkBytes < HEAD_BYTES) return undefined
+    if (this.chunkBytes < HEAD_BYTES || this.isMuted) return undefined
     if (this.chunks[0].length < HEAD_BYTES) this.chunks = [Buffer.concat(this.chunks)]
     const [first] = this.chunks
     const sizeBytes = first.readInt32BE(0)
-    const { produceBytes, requestBytes } = this.broker.limits
-    const limitBytes = first.readInt16BE(LENGTH_BYTES) === PRODUCE_KEY ? produceBytes : requestBytes
+    const { produceBytes, requestBytes, loginBytes } = this.broker.limits
+    const knownBytes = first.readInt16BE(LENGTH_BYTES) === PRODUCE_KEY ? produceBytes : requestBytes
+    const limitBytes = this.mustLogIn ? loginBytes : knownBytes
     if (sizeBytes > limitBytes) throw kafkaErrors('KAFKA_REQUEST_TOO_LARGE', { sizeBytes, limitBytes })
     if (sizeBytes < HEAD_BYTES) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `a length of ${sizeBytes}` })
     const frameBytes = LENGTH_BYTES + sizeBytes
@@ -135,21 +162,48 @@ export class Connection {
     const work = isPipelined && this.serialInFlight === 0 ? this.run(request) : previous.then(() => this.run(request))
     // Awaited in its turn; until then a failure is nobody's.
     work.catch(() => {})
-    this.tail = this.finish(previous, work, frame.length, isPipelined)
+    this.tail = this.finish(previous, work, request)
   }
 
-  private async finish(previous: Promise<void>, work: Promise<Uint8Array[]>, frameBytes: number, isPipelined: boolean): Promise<void> {
+  private async finish(previous: Promise<void>, work: Promise<Uint8Array[]>, request: Request): Promise<void> {
     try {
       await previous
       const parts = await work
       if (!this.isClosed) await this.send(parts)
+      if (request.isLast) this.endAfterLogin()
+      else if (request.throttleMs > 0) this.mute(request.throttleMs)
     } catch (error) {
       this.fail(error)
     }
     this.inFlight--
-    this.inFlightBytes -= frameBytes
-    if (!isPipelined) this.serialInFlight--
+    this.inFlightBytes -= request.frameBytes
+    if (!request.handler.isPipelined) this.serialInFlight--
     this.throttle()
+  }
+
+  private get mustLogIn(): boolean {
+    return !this.sasl.principal && this.broker.security.isLoginRequired
+  }
+
+  /** The answer that says why goes out first. */
+  private endAfterLogin(): void {
+    this.isMuted = true
+    kafkaMetrics.closed.inc({ code: 'KAFKA_LOGIN_FAILED' })
+    this.broker.logger.warn(
+      { client: this.clientHost, code: 'KAFKA_LOGIN_FAILED' },
+      'connection of a Kafka client closed: its login failed',
+    )
+    this.socket.end(() => this.close())
+  }
+
+  private mute(ms: number): void {
+    if (this.isClosed) return
+    this.isMuted = true
+    clearTimeout(this.muteTimer)
+    this.muteTimer = setTimeout(() => {
+      this.isMuted = false
+      this.acceptAll()
+    }, ms)
   }
 
   private parse(frame: Buffer): Request {
@@ -169,28 +223,100 @@ export class Connection {
     // The client's name has the old form in all header versions. An unknown ApiVersions is not read any further.
     const clientId = isFallback ? '' : (body.string(false) ?? '')
     if (!isFallback && version >= flexibleFrom) skipTags(body)
-    const { clientHost, host, port } = this
-    const context = { version, clientId, clientHost, host, port, signal: this.abort.signal }
-    return { handler, version, correlationId, context, body, isFallback }
+    const { clientHost, host, port, sasl } = this
+    const { security } = this.broker
+    const request: Request = {
+      handler,
+      version,
+      correlationId,
+      body,
+      isFallback,
+      frameBytes: frame.length,
+      isLast: false,
+      throttleMs: 0,
+      context: {
+        version,
+        clientId,
+        clientHost,
+        host,
+        port,
+        signal: this.abort.signal,
+        may: (operation, type, name) => security.may(sasl.principal ?? ANONYMOUS, clientHost, operation, type, name),
+        sasl,
+        endAfterAnswer: () => {
+          request.isLast = true
+        },
+      },
+    }
+    return request
   }
 
-  private async run({ handler, version, correlationId, context, body, isFallback }: Request): Promise<Uint8Array[]> {
+  private async run(request: Request): Promise<Uint8Array[]> {
+    const { handler, version, correlationId, context, body, isFallback } = request
     if (this.isClosed) return []
     const { api } = handler
-    let request: unknown = {}
+    if (!LOGIN_KEYS.has(api.key) && this.mustLogIn) throw kafkaErrors('KAFKA_LOGIN_NEEDED', { api: api.name })
+    const startMs = performance.now()
+    let message: unknown = {}
     if (!isFallback) {
-      request = api.request(version).decode(body)
+      message = api.request(version).decode(body)
       assertEnd(body)
     }
-    const answered = handler.handle(request as never, context)
-    const response = answered instanceof Promise ? await answered : answered
+    const answered = this.answer(handler, message, context)
+    const handledMs = performance.now() - startMs
+    let response = answered instanceof Promise ? await answered : answered
+    const throttleTimeMs = this.charge(request, message, response, handledMs)
     if (response === undefined) return []
+    if (throttleTimeMs > 0) response = { ...(response as object), throttleTimeMs }
     const writer = new WireWriter()
     writer.int32(correlationId)
     // ApiVersions keeps the old header, so that a client can read it before it knows the broker.
     if (version >= api.flexibleFrom && api.key !== API_VERSIONS_KEY) writer.uvarint(0)
     api.response(version).encode(writer, isFallback ? { ...(response as object), errorCode: ERROR.UNSUPPORTED_VERSION } : response)
     return writer.frame()
+  }
+
+  /** The handler's answer to what the client may ask, and errors for the rest. */
+  private answer(handler: Handler, message: unknown, context: RequestContext): unknown {
+    const { broker } = this
+    const { security } = broker
+    const principal = this.sasl.principal ?? ANONYMOUS
+    const access: Access = {
+      version: context.version,
+      may: context.may,
+      mayWriteAnywhere: () => security.mayWriteAnywhere(principal, this.clientHost),
+      topicNameOf: (id) => broker.topic(null, id)?.name,
+    }
+    const guard = guards[handler.api.key]
+    if (!guard) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `nobody may ask for ${handler.api.name}` })
+    const guarded = guard(message, access)
+    if (!guarded) return handler.handle(message as never, context)
+    if (guarded.answer) {
+      kafkaMetrics.errors.inc({ api: handler.api.name, code: 'AUTHORIZATION' })
+      return guarded.answer
+    }
+    const answered = handler.handle((guarded.request ?? message) as never, context)
+    const { finish } = guarded
+    if (!finish) return answered
+    return answered instanceof Promise ? answered.then((answer) => answer && finish(answer)) : answered && finish(answered)
+  }
+
+  /** Takes what a request used from the client's quotas. Returns how long the client has to wait, ms. */
+  private charge(request: Request, message: unknown, response: unknown, handledMs: number): number {
+    const { quotas } = this.broker.security
+    if (quotas.isEmpty) return 0
+    const { key } = request.handler.api
+    const user = (this.sasl.principal ?? ANONYMOUS).name
+    const { clientId } = request.context
+    const nowMs = performance.now()
+    const take = (quota: QuotaKey, amount: number) => quotas.take(quota, user, clientId, amount, nowMs)
+    let waitMs = take('request_percentage', handledMs)
+    if (key === PRODUCE_KEY) waitMs = Math.max(waitMs, take('producer_byte_rate', request.frameBytes))
+    if (key === fetchApi.key) waitMs = Math.max(waitMs, take('consumer_byte_rate', fetchedBytes(response as FetchedResponse)))
+    if (MUTATION_KEYS.has(key)) waitMs = Math.max(waitMs, take('controller_mutation_rate', topicCount(message as TopicsRequest)))
+    if (waitMs > 0) kafkaMetrics.throttled.inc({ user }, waitMs / 1_000)
+    request.throttleMs = waitMs
+    return waitMs
   }
 
   private async send(parts: Uint8Array[]): Promise<void> {
@@ -222,11 +348,24 @@ export class Connection {
   /** Reads on, or stops reading. */
   private throttle(): void {
     const { requestsInFlight, bytesInFlight } = this.broker.limits
-    const isFull = this.inFlight >= requestsInFlight || this.inFlightBytes >= bytesInFlight
+    const isFull = this.inFlight >= requestsInFlight || this.inFlightBytes >= bytesInFlight || this.isMuted
     if (isFull) this.socket.pause()
     else if (this.socket.isPaused()) this.socket.resume()
   }
 }
+
+interface FetchedResponse {
+  responses: { partitions: { records: Uint8Array | null }[] }[]
+}
+const fetchedBytes = ({ responses }: FetchedResponse): number =>
+  responses.reduce((sum, { partitions }) => partitions.reduce((part, { records }) => part + (records?.length ?? 0), sum), 0)
+
+interface TopicsRequest {
+  topics: readonly { numPartitions?: number; count?: number }[]
+}
+/** Partitions that are made, or topics that are deleted. */
+const topicCount = ({ topics }: TopicsRequest): number =>
+  topics.reduce((sum, { numPartitions = 1, count = numPartitions }) => sum + Math.max(1, count), 0)
 
 function skipTags(body: WireReader): void {
   for (let rest = body.uvarint(); rest > 0; rest--) {

@@ -8,6 +8,8 @@ export interface KafkaLimits {
   produceBytes: number
   /** Any other request. */
   requestBytes: number
+  /** A request of somebody who has to log in and has not yet. */
+  loginBytes: number
   /** Requests of one connection that are being answered; more wait in the socket. */
   requestsInFlight: number
   /** Bytes of requests of one connection that are being answered; one request may be larger. */
@@ -40,6 +42,7 @@ export const kafkaLimits: KafkaLimits = {
   connections: 10_000,
   produceBytes: 100 * 1024 * 1024,
   requestBytes: 16 * 1024 * 1024,
+  loginBytes: 64 * 1024,
   requestsInFlight: 64,
   bytesInFlight: 8 * 1024 * 1024,
   appendBytes: 32 * 1024 * 1024,
@@ -78,6 +81,18 @@ export const kafkaMetrics = {
     name: 'millrace_kafka_partition_errors_total',
     help: 'Error codes answered for single partitions, by API and code.',
     labelNames: ['api', 'code'],
+    registers,
+  }),
+  logins: new Counter({
+    name: 'millrace_kafka_logins_total',
+    help: 'Logins of Kafka clients, by mechanism and result.',
+    labelNames: ['mechanism', 'result'],
+    registers,
+  }),
+  throttled: new Counter({
+    name: 'millrace_kafka_throttled_seconds_total',
+    help: 'Time that quotas made Kafka clients wait, by user.',
+    labelNames: ['user'],
     registers,
   }),
   groups: new Gauge({ name: 'millrace_kafka_groups', help: 'Consumer groups known to this process.', registers }),

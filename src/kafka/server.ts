@@ -1,7 +1,10 @@
 // The TCP server that Kafka clients connect to.
 import { once } from 'node:events'
-import { createServer, isIP } from 'node:net'
-import type { LocalLog } from '../log/index.ts'
+import { readFileSync } from 'node:fs'
+import { createServer, isIP, type Socket } from 'node:net'
+import { createServer as createTls, type Server as TlsServer } from 'node:tls'
+import type { TokenStore } from '../base/index.ts'
+import { type LocalLog, realDisk } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
 import { Connection } from './connection.ts'
 import { kafkaErrors } from './errors.ts'
@@ -9,6 +12,9 @@ import { GroupAdmin } from './groups/admin.ts'
 import { Groups } from './groups/coordinator.ts'
 import { makeHandlers } from './handlers/index.ts'
 import { type KafkaLimits, kafkaLimits, kafkaMetrics } from './limits.ts'
+import { Security } from './security/security.ts'
+
+const TLS_HANDSHAKE_MS = 10_000
 
 export interface KafkaOptions {
   log: LocalLog
@@ -19,6 +25,12 @@ export interface KafkaOptions {
   port?: number
   /** Lets everybody in who can connect, also from other machines. */
   insecure?: boolean
+  /** Beyond loopback, and once there are users, clients log in: with SCRAM, or with PLAIN, whose password may be one of these tokens. */
+  tokens?: TokenStore
+  /** PEM files: with them the port speaks TLS only. */
+  tls?: { certFile: string; keyFile: string }
+  /** Users who may do everything, whatever the ACLs say. */
+  superUsers?: readonly string[]
   /** Whether asking for an unknown topic makes it, with one partition; default true, as with Kafka. */
   autoCreateTopics?: boolean
   limits?: Partial<KafkaLimits>
@@ -41,13 +53,17 @@ export interface KafkaServer {
  */
 export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   const { log, logger, host = '127.0.0.1', port = 0, insecure = false, autoCreateTopics = true, now = Date.now } = options
-  if (!isLoopback(host) && !insecure) throw kafkaErrors('KAFKA_HOST_NOT_LOOPBACK', { host })
+  const { tokens, tls, superUsers = [] } = options
+  const isAlwaysRequired = !isLoopback(host) && !insecure
+  const security = new Security({ log, disk: realDisk, tokens, isAlwaysRequired, isInsecure: insecure, superUsers })
+  const canLogIn = security.store.users.size > 0 || (tokens?.list().length ?? 0) > 0
+  if (isAlwaysRequired && !canLogIn) throw kafkaErrors('KAFKA_HOST_NOT_LOOPBACK', { host })
   const limits = { ...kafkaLimits, ...options.limits }
-  const broker = new Broker({ log, logger, limits, autoCreateTopics, now })
+  const broker = new Broker({ log, logger, limits, autoCreateTopics, now, security })
   const groups = new Groups(broker)
   const handlers = makeHandlers(broker, groups)
   const connections = new Set<Connection>()
-  const server = createServer((socket) => {
+  const accept = (socket: Socket) => {
     if (connections.size >= limits.connections) {
       kafkaMetrics.closed.inc({ code: 'CONNECTIONS' })
       socket.destroy()
@@ -60,6 +76,11 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
       connections.delete(connection)
       kafkaMetrics.connections.set(connections.size)
     })
+  }
+  const server = tls ? createTlsServer(tls, limits, accept) : createServer(accept)
+  server.on('tlsClientError', (error, socket) => {
+    kafkaMetrics.closed.inc({ code: 'TLS' })
+    logger.warn({ client: socket.remoteAddress, code: error.code }, 'a Kafka client did not get through the TLS handshake')
   })
   try {
     server.listen({ host, port })
@@ -87,3 +108,24 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
 }
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+function createTlsServer(
+  { certFile, keyFile }: { certFile: string; keyFile: string },
+  { connections }: KafkaLimits,
+  accept: (socket: Socket) => void,
+): TlsServer {
+  try {
+    const options = {
+      cert: readFileSync(certFile),
+      key: readFileSync(keyFile),
+      handshakeTimeout: TLS_HANDSHAKE_MS,
+      minVersion: 'TLSv1.2' as const,
+    }
+    const server = createTls(options, accept)
+    // Also of those that have not got through the handshake yet.
+    server.maxConnections = connections
+    return server
+  } catch (error) {
+    throw kafkaErrors('KAFKA_TLS_INVALID', { reason: (error as Error).message }, { cause: error })
+  }
+}

@@ -10,6 +10,8 @@ import type { AbortedTransaction, TopicInfo } from '../../log/index.ts'
 import { type Broker, handler, type RequestContext } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { fetchApi } from '../messages/fetch.ts'
+import { OPERATION, RESOURCE } from '../security/acls.ts'
+import { ANONYMOUS } from '../security/security.ts'
 import { FetchSessions, type WantedPartition } from './fetchSessions.ts'
 import { answerError, partitionOf } from './partitions.ts'
 
@@ -72,9 +74,11 @@ async function fetchWaiting(
   context: RequestContext,
 ): Promise<FetchedPartition[]> {
   const deadlineMs = performance.now() + maxWaitMs
+  const quotaBytes = broker.security.quotas.fetchBytesMax(context.sasl.principal?.name ?? ANONYMOUS.name, context.clientId)
   for (;;) {
     const room = Math.max(FETCH_BYTES_MIN, Math.floor((broker.limits.responseBytes - broker.responseBytes) / 4))
-    const fetched = fetchOnce(broker, wanted, Math.min(maxBytes, broker.limits.fetchBytes, room), isolationLevel)
+    const atMost = Math.min(maxBytes, broker.limits.fetchBytes, room, quotaBytes)
+    const fetched = fetchOnce(broker, wanted, atMost, isolationLevel, context)
     const sizeBytes = fetched.reduce((sum, { records }) => sum + records.length, 0)
     const restMs = deadlineMs - performance.now()
     if (sizeBytes >= minBytes || restMs <= 0 || context.signal.aborted || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
@@ -85,7 +89,13 @@ async function fetchWaiting(
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-function fetchOnce(broker: Broker, wanted: readonly WantedPartition[], maxBytes: number, isolationLevel: number): FetchedPartition[] {
+function fetchOnce(
+  broker: Broker,
+  wanted: readonly WantedPartition[],
+  maxBytes: number,
+  isolationLevel: number,
+  context: RequestContext,
+): FetchedPartition[] {
   let leftBytes = maxBytes
   let isFirst = true
   return wanted.map((one) => {
@@ -93,7 +103,11 @@ function fetchOnce(broker: Broker, wanted: readonly WantedPartition[], maxBytes:
     const fetched: FetchedPartition = { wanted: one, ...nothing, aborted: [] }
     try {
       broker.checkLeaderEpoch(one.currentLeaderEpoch)
-      const { topic, info } = partitionOf(topicOf(broker, one), one.partition, one.topic === '')
+      const found = topicOf(broker, one)
+      if (!context.may(OPERATION.read, RESOURCE.topic, found?.name ?? one.topic)) {
+        throw new KafkaError(ERROR.TOPIC_AUTHORIZATION_FAILED, 'Topic authorization failed.')
+      }
+      const { topic, info } = partitionOf(found, one.partition, one.topic === '')
       if (one.fetchOffset < info.startOffset || one.fetchOffset > info.endOffset) {
         const range = `${info.startOffset} to ${info.endOffset}`
         throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${one.fetchOffset} is not in ${range}`)

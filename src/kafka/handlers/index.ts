@@ -1,6 +1,8 @@
 // All APIs that this broker answers: the list that ApiVersions shows.
 import type { Broker, Handler } from '../broker.ts'
 import type { Groups } from '../groups/coordinator.ts'
+import { createAclsHandler, deleteAclsHandler, describeAclsHandler } from './acls.ts'
+import { alterClientQuotasHandler, describeClientQuotasHandler } from './clientQuotas.ts'
 import { apiVersionsHandler, describeClusterHandler, describeLogDirsHandler, findCoordinatorHandler } from './cluster.ts'
 import { alterConfigsHandler, describeConfigsHandler, incrementalAlterConfigsHandler } from './configs.ts'
 import { fetchHandler } from './fetch.ts'
@@ -20,6 +22,8 @@ import { describeTopicPartitionsHandler, metadataHandler } from './metadata.ts'
 import { offsetCommitHandler, offsetDeleteHandler, offsetFetchHandler } from './offsets.ts'
 import { produceHandler } from './produce.ts'
 import { describeProducersHandler, initProducerIdHandler } from './producers.ts'
+import { saslAuthenticateHandler, saslHandshakeHandler } from './sasl.ts'
+import { alterUserScramCredentialsHandler, describeUserScramCredentialsHandler } from './scramCredentials.ts'
 import { createPartitionsHandler, createTopicsHandler, deleteRecordsHandler, deleteTopicsHandler } from './topics.ts'
 import {
   addOffsetsToTxnHandler,
@@ -73,6 +77,15 @@ export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number
     describeTransactionsHandler(broker),
     listTransactionsHandler(broker),
     describeTopicPartitionsHandler(broker),
+    saslHandshakeHandler(broker),
+    saslAuthenticateHandler(broker),
+    describeAclsHandler(broker),
+    createAclsHandler(broker),
+    deleteAclsHandler(broker),
+    describeClientQuotasHandler(broker),
+    alterClientQuotasHandler(broker),
+    describeUserScramCredentialsHandler(broker),
+    alterUserScramCredentialsHandler(broker),
   ]
   for (const one of all) handlers.set(one.api.key, one)
   return handlers

@@ -1,0 +1,83 @@
+// DescribeClientQuotas, AlterClientQuotas.
+import { type Broker, handler } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
+import { alterClientQuotasApi } from '../messages/alterClientQuotas.ts'
+import { describeClientQuotasApi } from '../messages/describeClientQuotas.ts'
+import { entityKey, type QuotaEntity, type QuotaEntityType, type QuotaKey, quotaEntityTypes, quotaKeys } from '../security/quotas.ts'
+import { answerError } from './partitions.ts'
+
+const MATCH = { exact: 0, default: 1, any: 2 } as const
+type Component = { entityType: string; matchType: number; match: string | null }
+
+function typeOf(entityType: string): QuotaEntityType {
+  const type = quotaEntityTypes.find((one) => one === entityType)
+  if (!type) throw new KafkaError(ERROR.INVALID_REQUEST, `entities of type ${entityType} have no quotas here: there are user and client-id`)
+  return type
+}
+
+function fits(entity: QuotaEntity, components: readonly Component[], isStrict: boolean): boolean {
+  if (isStrict && Object.keys(entity).length !== components.length) return false
+  return components.every(({ entityType, matchType, match }) => {
+    const name = entity[typeOf(entityType)]
+    if (name === undefined) return false
+    return matchType === MATCH.any || name === (matchType === MATCH.default ? null : match)
+  })
+}
+
+export const describeClientQuotasHandler = (broker: Broker) =>
+  handler(describeClientQuotasApi, ({ components, strict }) => {
+    try {
+      const types = components.map(({ entityType }) => typeOf(entityType))
+      if (new Set(types).size < types.length) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity type is in the filter twice')
+      for (const { matchType, match } of components) {
+        const isWhole = matchType === MATCH.exact ? match !== null : matchType === MATCH.default || matchType === MATCH.any
+        if (!isWhole) throw new KafkaError(ERROR.INVALID_REQUEST, `match type ${matchType}`)
+      }
+      const found = [...broker.security.store.quotas.values()].filter(({ entity }) => fits(entity, components, strict))
+      const entries = found.map(({ entity, values }) => ({
+        entity: Object.entries(entity).map(([entityType, entityName]) => ({ entityType, entityName: entityName as string | null })),
+        values: Object.entries(values).map(([key, value]) => ({ key, value })),
+      }))
+      return { entries }
+    } catch (error) {
+      return { ...answerError(broker, 'DescribeClientQuotas', error), entries: null }
+    }
+  })
+
+export const alterClientQuotasHandler = (broker: Broker) =>
+  handler(alterClientQuotasApi, async ({ entries, validateOnly }) => ({
+    entries: await Promise.all(
+      entries.map(async ({ entity: parts, ops }) => {
+        try {
+          const entity: QuotaEntity = {}
+          for (const { entityType, entityName } of parts) {
+            const type = typeOf(entityType)
+            if (entity[type] !== undefined || entityName === '')
+              throw new KafkaError(ERROR.INVALID_REQUEST, `entity type ${type}: ${entityName}`)
+            entity[type] = entityName
+          }
+          if (parts.length === 0) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity without parts')
+          const key = entityKey(entity)
+          const values = { ...broker.security.store.quotas.get(key)?.values }
+          for (const { key: name, value, remove } of ops) {
+            const quotaKey = quotaKeys.find((one) => one === name)
+            if (!quotaKey) throw new KafkaError(ERROR.INVALID_REQUEST, `${name} is not a quota of users and client ids here`)
+            if (remove) delete values[quotaKey]
+            else values[quotaKey] = checkValue(quotaKey, value)
+          }
+          const isEmpty = Object.keys(values).length === 0
+          if (!validateOnly) await broker.security.store.write([{ key: ['quota', key], value: isEmpty ? null : values }])
+          return { entity: parts }
+        } catch (error) {
+          return { ...answerError(broker, 'AlterClientQuotas', error), entity: parts }
+        }
+      }),
+    ),
+  }))
+
+function checkValue(key: QuotaKey, value: number): number {
+  const isWhole = key === 'request_percentage' || key === 'controller_mutation_rate' || Number.isInteger(value)
+  if (!Number.isFinite(value) || value <= 0 || !isWhole)
+    throw new KafkaError(ERROR.INVALID_REQUEST, `${key} = ${value} must be a number above 0`)
+  return value
+}

@@ -1,0 +1,80 @@
+// The login of one connection.
+//
+//   SaslHandshake(mechanism) --> SaslAuthenticate(token) … --> logged in; any failure ends the connection, a little later
+//
+// Invariants
+//   1. A failure says nothing about whether the user exists, and is answered only after a pause: guessing is slow.
+//   2. Logging in again is only for the same user (KIP-368).
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ERROR, KafkaError } from '../errors.ts'
+import { kafkaMetrics } from '../limits.ts'
+import { type Mechanism, mechanismNames, ScramExchange } from './scram.ts'
+import type { Principal, Security } from './security.ts'
+
+const FAILURE_MS = 100
+const PLAIN = 'PLAIN'
+
+export class SaslSession {
+  principal: Principal | undefined
+  private readonly security: Security
+  private mechanism: string | undefined
+  private exchange: ScramExchange | undefined
+
+  constructor(security: Security) {
+    this.security = security
+  }
+
+  get mechanisms(): string[] {
+    return [PLAIN, ...mechanismNames]
+  }
+
+  /** @throws KafkaError UNSUPPORTED_SASL_MECHANISM, ILLEGAL_SASL_STATE */
+  begin(mechanism: string): void {
+    if (this.mechanism !== undefined) throw new KafkaError(ERROR.ILLEGAL_SASL_STATE, 'a login has begun already')
+    if (!this.mechanisms.includes(mechanism)) {
+      throw new KafkaError(ERROR.UNSUPPORTED_SASL_MECHANISM, `mechanism ${mechanism.slice(0, 40)} is none of ${this.mechanisms.join(', ')}`)
+    }
+    this.mechanism = mechanism
+  }
+
+  /** Takes a token of the client and gives the next one of ours. @throws KafkaError SASL_AUTHENTICATION_FAILED, ILLEGAL_SASL_STATE */
+  async step(token: Uint8Array): Promise<Uint8Array> {
+    const { mechanism } = this
+    if (mechanism === undefined) throw new KafkaError(ERROR.ILLEGAL_SASL_STATE, 'SaslHandshake comes first')
+    try {
+      return Buffer.from(mechanism === PLAIN ? await this.plain(token) : this.scram(mechanism as Mechanism, token))
+    } catch (error) {
+      this.mechanism = this.exchange = undefined
+      kafkaMetrics.logins.inc({ mechanism, result: 'refused' })
+      await sleep(FAILURE_MS)
+      throw new KafkaError(ERROR.SASL_AUTHENTICATION_FAILED, `Authentication failed: ${(error as Error).message}`)
+    }
+  }
+
+  private async plain(token: Uint8Array): Promise<string> {
+    const [authorizationId, user, password, ...more] = Buffer.from(token).toString('utf8').split('\0')
+    if (password === undefined || more.length > 0) throw new Error('not a PLAIN token')
+    if (authorizationId !== '' && authorizationId !== user) throw new Error('the authorization id is not the user')
+    const principal = await this.security.login(user, password)
+    if (!principal) throw new Error('invalid user or password')
+    this.finish(principal)
+    return ''
+  }
+
+  private scram(mechanism: Mechanism, token: Uint8Array): string {
+    if (!this.exchange) {
+      this.exchange = new ScramExchange(mechanism, (user) => this.security.store.users.get(user)?.get(mechanism))
+      return this.exchange.begin(token)
+    }
+    const answer = this.exchange.finish(token)
+    this.finish(this.security.principalOf(this.exchange.user))
+    return answer
+  }
+
+  private finish(principal: Principal): void {
+    if (this.principal && this.principal.name !== principal.name) throw new Error(`this connection is ${this.principal.name}'s`)
+    kafkaMetrics.logins.inc({ mechanism: this.mechanism ?? '', result: 'accepted' })
+    this.principal = principal
+    this.mechanism = this.exchange = undefined
+  }
+}
