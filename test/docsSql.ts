@@ -3,9 +3,12 @@
 // A page is a script. Its fences, in order:
 //   json NAME   rows of table NAME, one object a line; lines that begin with `@` as in golden files; a second one adds to the first
 //   sql         statements: they are bound, and what they declare is there for the rest of the page; a name may be declared again
+//   ts FILE     a file of functions, at that path
 //   text        what the sql before it gives: the rows of its last query or SHOW, or the error, which begins with its code
 // A table of functions has the header `| Function | Meaning | Example | Result |`; examples and results are code, one result each.
-import { readFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { isStreamError } from '../src/base/index.ts'
 import { type Field, formatType, type SqlType, withNullable } from '../src/data/index.ts'
 import { type GoldenFile, type PlayMode, parseGoldenFile, play } from '../src/engine/golden/index.ts'
@@ -68,15 +71,21 @@ export function readExamples(path: string): Example[] {
 function fencedExamples(page: string): Example[] {
   const catalog = new Catalog()
   const inputs = new Map<string, string>()
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-docs-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   const examples: Example[] = []
   let declared = ''
   const fences = fencesOf(page)
   for (const [i, fence] of fences.entries()) {
     if (fence.language === 'json' && fence.name !== '') inputs.set(fence.name, (inputs.get(fence.name) ?? '') + fence.text)
+    if (fence.language === 'ts' && fence.name !== '') {
+      mkdirSync(dirname(join(folder, fence.name)), { recursive: true })
+      writeFileSync(join(folder, fence.name), fence.text)
+    }
     if (fence.language !== 'sql') continue
     const following = fences[i + 1]
     const isShown = following?.language === 'text'
-    const { text, sql } = run(fence.text, declared, catalog, inputs, isShown && /^op\b/.test(following.text))
+    const { text, sql } = run(fence.text, declared, { catalog, inputs, folder }, isShown && /^op\b/.test(following.text))
     declared = sql
     const place = isShown ? { from: following.from, to: following.to } : { from: fence.to, to: fence.to }
     const expected = isShown ? following.text.trimEnd() : isErrorText(text) ? 'no error' : text
@@ -89,8 +98,7 @@ function fencedExamples(page: string): Example[] {
 function run(
   text: string,
   before: string,
-  catalog: Catalog,
-  inputs: Map<string, string>,
+  { catalog, inputs, folder }: { catalog: Catalog; inputs: Map<string, string>; folder: string },
   asChanges: boolean,
 ): { text: string; sql: string } {
   let declared = before
@@ -104,12 +112,13 @@ function run(
         statement.name &&
         !('ifNotExists' in statement && statement.ifNotExists)
       )
-        catalog.drop(statement.name.parts.map((part) => part.name).join('.'))
+        for (const name of [statement.name.parts.map((part) => part.name).join('.')])
+          void (catalog.drop(name) || catalog.dropFunction(name))
       const bound = bindStatement(statement, text, catalog)
       applyStatement(bound, catalog)
       const own = text.slice(span!.start, span!.end)
-      if (bound.type === 'createTable' || bound.type === 'createView') declared += `${own};\n`
-      if (bound.type === 'query') shown = resultText(playQuery(`${declared}${own};`, inputs), asChanges)
+      if (bound.type === 'createTable' || bound.type === 'createView' || bound.type === 'createFunction') declared += `${own};\n`
+      if (bound.type === 'query') shown = resultText(playQuery(`${declared}${own};`, inputs, folder), asChanges)
       else if (bound.type === 'text') shown = tableText(bound.columns, bound.rows)
       else if (bound.type === 'explain')
         shown = bound.plans.map(({ target, query }) => `${target === undefined ? '' : `${target} <- `}${explainPlan(query)}`).join('\n')
@@ -137,8 +146,8 @@ function goldenText(sql: string, inputs: Map<string, string>): string {
   return `-- An example of the manual.\n${sections.join('')}--- sql\n${sql}\n--- expect\n`
 }
 
-function playQuery(sql: string, inputs: Map<string, string>): Played {
-  const file: GoldenFile = parseGoldenFile('example', goldenText(latest(sql), inputs))
+function playQuery(sql: string, inputs: Map<string, string>, folder = '.'): Played {
+  const file: GoldenFile = parseGoldenFile(join(folder, 'example'), goldenText(latest(sql), inputs))
   const [written, crashed] = (['as-written', 'crash-before-every-row'] as const).map((kind) => play(file, { kind } as PlayMode))
   if (resultText(written, false) !== resultText(crashed, false)) throw new Error(`a crash changes the result of\n${sql}`)
   return written

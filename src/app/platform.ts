@@ -4,8 +4,8 @@
 //
 // Start: data folder is locked and the log recovered, then the project is bound and its queries started, then the port is opened.
 // Stop:  no new connections, workers end, what is pending in the log becomes durable, the lock is let go.
-import { existsSync, watch } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { existsSync, type FSWatcher, watch } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { type Logger, pino } from 'pino'
 import { makeHttpServer, registerConsole } from '../base/http/index.ts'
@@ -18,6 +18,7 @@ import {
   bindProject,
   bindRecordQuery,
   bindStatistics,
+  functionFilesOf,
   JobManager,
   prepareAdhoc,
   readProjectFiles,
@@ -78,6 +79,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
   let filesSeen: SqlFile[] = []
   const readFiles = () => (filesSeen = files ?? readProjectFiles(config.folder))
   const project = bindProject(readFiles())
+  let functionFiles = functionFilesOf(project)
   const { log, local, close: closeLog } = await logOf(config, fresh)
   // What is open so far, newest last: a start that fails half way leaves nothing behind.
   const closers: (() => Promise<void> | void)[] = [closeLog]
@@ -189,7 +191,9 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       jobs,
       reload: async () => {
         await log.refresh()
-        return jobs.apply(bindProject(readFiles()))
+        const next = bindProject(readFiles())
+        functionFiles = functionFilesOf(next)
+        return jobs.apply(next)
       },
       watch: (onReload) => {
         const reload = async () => onReload(await platform.reload().catch(failedReload))
@@ -201,7 +205,7 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
             return true // the reload tells why they cannot be read
           }
         }
-        return watchFolder(config.folder, reload, isBehind)
+        return watchFolder(config.folder, () => functionFiles, reload, isBehind)
       },
       close: closeAll,
     }
@@ -315,12 +319,13 @@ const failedReload = (error: unknown): ApplyReport => ({
   errors: [{ file: '', error: toStreamError(error) }],
 })
 
-function watchFolder(folder: string, onChange: () => Promise<void>, isBehind: () => boolean): () => void {
+/** @param others  files elsewhere whose change counts too; asked again after each change */
+function watchFolder(folder: string, others: () => string[], onChange: () => Promise<void>, isBehind: () => boolean): () => void {
   let timer: NodeJS.Timeout | undefined
   let turn = Promise.resolve()
   const plan = () => {
     clearTimeout(timer)
-    timer = setTimeout(() => (turn = turn.then(onChange)), EDIT_PAUSE_MS)
+    timer = setTimeout(() => (turn = turn.then(onChange).then(watchOthers)), EDIT_PAUSE_MS)
   }
   const watchers = [folder, join(folder, 'pipelines')]
     .filter((path) => existsSync(path))
@@ -329,9 +334,28 @@ function watchFolder(folder: string, onChange: () => Promise<void>, isBehind: ()
         if (name === null || name.endsWith('.sql')) plan()
       }),
     )
+  const otherWatchers = new Map<string, FSWatcher>()
+  const watchOthers = () => {
+    const folders = new Set(others().map((file) => dirname(file)))
+    for (const path of folders) {
+      if (otherWatchers.has(path) || !existsSync(path)) continue
+      otherWatchers.set(
+        path,
+        watch(path, (_event, name) => {
+          if (name === null || others().includes(join(path, name))) plan()
+        }),
+      )
+    }
+    for (const [path, watcher] of otherWatchers) {
+      if (folders.has(path)) continue
+      watcher.close()
+      otherWatchers.delete(path)
+    }
+  }
+  watchOthers()
   if (isBehind()) plan()
   return () => {
     clearTimeout(timer)
-    for (const watcher of watchers) watcher.close()
+    for (const watcher of [...watchers, ...otherWatchers.values()]) watcher.close()
   }
 }

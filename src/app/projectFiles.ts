@@ -6,7 +6,7 @@
 //   3. No name leaves the project's folder.
 import { createHash } from 'node:crypto'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { type ApplyReport, bindProject, type JobManager, projectFolder, readProjectFiles, type SqlFile } from '../jobs/index.ts'
 import type { Workspace } from '../serve/index.ts'
 import { appErrors } from './errors.ts'
@@ -32,7 +32,8 @@ export function projectFiles(folder: string, jobs: JobManager): NonNullable<Work
     if (presentVersion !== version) throw appErrors('PROJECT_FILE_CHANGED', { name, version: presentVersion ?? 'none' })
     const others = before.filter((file) => file !== present)
     if (text === null && others.length === 0) throw appErrors('PROJECT_FILE_LAST', { name })
-    const after: SqlFile[] = text === null ? others : [...others, { name: path, text }].sort((a, b) => (a.name < b.name ? -1 : 1))
+    const after: SqlFile[] =
+      text === null ? others : [...others, { name: path, text, folder: resolve(folder) }].sort((a, b) => (a.name < b.name ? -1 : 1))
     if (dryRun) return jobs.preview(bindProject(after))
     const target = join(folder, path)
     if (text === null) rmSync(target, { force: true })

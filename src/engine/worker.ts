@@ -4,6 +4,7 @@
 import { parentPort } from 'node:worker_threads'
 import { toStreamError } from '../base/index.ts'
 import type { Batch } from '../data/index.ts'
+import { loadUserFunctions, userFunctionsOf } from './expressions/index.ts'
 import { Job } from './job.ts'
 import type { FromWorker, JobSpec, ToWorker } from './protocol.ts'
 
@@ -15,6 +16,8 @@ const SLICE_MS = 10
 if (!parentPort) throw new Error('worker.ts runs in a worker thread')
 const port = parentPort
 const jobs = new Map<string, Job>()
+/** Jobs whose functions are being loaded. */
+const starting = new Set<string>()
 let untakenRows = 0
 let running = false
 let wake: () => void = () => {}
@@ -34,9 +37,16 @@ function buffersOf(batch: Batch): ArrayBuffer[] {
   return [...buffers]
 }
 
-function start(spec: JobSpec): void {
+async function start(spec: JobSpec): Promise<void> {
   const jobId = spec.id
   try {
+    const functions = spec.queries.flatMap(({ plan }) => userFunctionsOf(plan))
+    if (functions.length > 0) {
+      starting.add(jobId)
+      await loadUserFunctions(functions)
+      // Stopped while its functions were loaded.
+      if (!starting.delete(jobId)) return
+    }
     const job = new Job(
       spec,
       {
@@ -66,9 +76,10 @@ function start(spec: JobSpec): void {
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'start':
-      start(message.job)
-      break
+      void start(message.job).then(work)
+      return
     case 'stop':
+      starting.delete(message.jobId)
       jobs.get(message.jobId)?.close()
       jobs.delete(message.jobId)
       break
@@ -90,9 +101,13 @@ port.on('message', (message: ToWorker) => {
       send({ type: 'inspection', requestId: message.requestId, query: jobs.get(message.jobId)?.inspect(message.queryId) })
       break
   }
+  work()
+})
+
+function work(): void {
   wake()
   if (!running) void run()
-})
+}
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 

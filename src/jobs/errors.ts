@@ -2,6 +2,13 @@
 import { defineErrors, spec, type TextPosition } from '../base/index.ts'
 
 export const jobErrors = defineErrors({
+  FUNCTION_FILE_MISSING: spec<{ name: string; file: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the file of function ${p.name} is not there: ${p.file}`,
+    hint: () => 'The path of AS is relative to the project; the export may follow it: functions/tax.ts#tax.',
+  }),
   PROJECT_NOT_FOUND: spec<{ folder: string }>({
     kind: 'user',
     httpStatus: 404,

@@ -2,6 +2,15 @@
 export { type AdhocStatement, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
 export { jobErrors } from './errors.ts'
 export { type ApplyReport, JobManager, type LiveTables, type QueryInsight, topicOf } from './manager.ts'
-export { bindProject, type FileError, type Project, type ProjectQuery, projectFolder, readProjectFiles, type SqlFile } from './project.ts'
+export {
+  bindProject,
+  type FileError,
+  functionFilesOf,
+  type Project,
+  type ProjectQuery,
+  projectFolder,
+  readProjectFiles,
+  type SqlFile,
+} from './project.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'
 export { SinkPositions } from './sinkPositions.ts'

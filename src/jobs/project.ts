@@ -1,14 +1,16 @@
 // A user's project: the SQL files of a folder, read and bound into what is to run.
 //
 // A file that is wrong stops itself, not the others: its error is kept with the file's name and position.
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { isStreamError, type StreamError, toStreamError } from '../base/index.ts'
 import {
   applyStatement,
   type BoundStatement,
   bindStatement,
   Catalog,
+  type FunctionDef,
   type MaterializedTableDef,
   type Plan,
   parseScript,
@@ -21,6 +23,8 @@ export interface SqlFile {
   /** Relative to the project: `pipelines/wiki.sql`. */
   name: string
   text: string
+  /** Absolute; where its paths to files of functions begin. */
+  folder?: string
 }
 /** One continuous query of the project. */
 export interface ProjectQuery {
@@ -50,7 +54,11 @@ export interface Project {
  */
 export function readProjectFiles(folder: string): SqlFile[] {
   const sub = projectFolder(folder)
-  return sqlFilesOf(join(folder, sub)).map((name) => ({ name: join(sub, name), text: readFileSync(join(folder, sub, name), 'utf8') }))
+  return sqlFilesOf(join(folder, sub)).map((name) => ({
+    name: join(sub, name),
+    text: readFileSync(join(folder, sub, name), 'utf8'),
+    folder: resolve(folder),
+  }))
 }
 
 /**
@@ -97,7 +105,7 @@ export function bindProject(files: SqlFile[]): Project {
           isMoving = true
         }
       })
-      if (errors.get(file)?.code !== 'SQL_TABLE_NOT_FOUND') waiting.delete(file)
+      if (!isWaiting(errors.get(file))) waiting.delete(file)
     }
   }
   project.errors = files.flatMap((file) => {
@@ -107,8 +115,12 @@ export function bindProject(files: SqlFile[]): Project {
   return project
 }
 
+const isWaiting = (error: StreamError | undefined): boolean =>
+  error?.code === 'SQL_TABLE_NOT_FOUND' || error?.code === 'SQL_FUNCTION_NOT_FOUND'
+
 function bindInto(project: Project, catalog: Catalog, file: SqlFile, statement: Statement): void {
   const bound = bindStatement(statement, file.text, catalog)
+  if (bound.type === 'createFunction') placeFunction(bound.definition, file.folder ?? '.')
   add(project, file, bound, file.text.slice(statement.span.start, statement.span.end))
   for (const one of [project.catalog, catalog]) applyStatement(bound, one)
   if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
@@ -116,6 +128,23 @@ function bindInto(project: Project, catalog: Catalog, file: SqlFile, statement: 
     catalog.add({ kind: 'materialized table', table: bound.table, query: file.text.slice(start, end) })
   }
 }
+
+/**
+ * Finds the file of a function, and makes its text a part of the function: an edit starts the queries that call it anew.
+ * @throws StreamError FUNCTION_FILE_MISSING
+ */
+function placeFunction(definition: FunctionDef, folder: string): void {
+  if (!definition.signature) return
+  const file = resolve(folder, definition.target.split('#')[0])
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) throw jobErrors('FUNCTION_FILE_MISSING', { name: definition.name, file })
+  definition.file = file
+  definition.version = createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 16)
+}
+
+/** Files of functions that a project declares. */
+export const functionFilesOf = ({ catalog }: Project): string[] => [
+  ...new Set(catalog.functionNames().flatMap((name) => catalog.getFunction(name)?.file ?? [])),
+]
 
 function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string): void {
   const insert = (table: TableDef, plan: Plan) => {

@@ -319,7 +319,21 @@ export type Statement = Node &
         comment?: string
         query: Query
       }
-    | { type: 'createFunction'; temporary: boolean; ifNotExists: boolean; name: QualifiedName; target: string; language?: string }
+    | {
+        type: 'createFunction'
+        temporary: boolean
+        ifNotExists: boolean
+        name: QualifiedName
+        target: string
+        language?: string
+        /** What its values are; without it only Flink can run it, which asks the class. */
+        signature?: {
+          aggregate: boolean
+          params: { name: Identifier; type: TypeNode }[]
+          /** `columns` of RETURNS TABLE (…). */
+          returns: TypeNode | { columns: { name: Identifier; type: TypeNode }[] }
+        }
+      }
     | { type: 'insert'; overwrite: boolean; table: QualifiedName; columns: Identifier[]; query: Query; hints: Hint[] }
     | { type: 'statementSet'; inserts: Statement[] }
     | { type: 'query'; query: Query }

@@ -1,9 +1,10 @@
 // One call of an aggregate: its arguments, what is no value (a separator, JSON behaviours), FILTER.
 
-import { resolveAggregate } from './aggregates.ts'
+import { isAggregateFunction, resolveAggregate } from './aggregates.ts'
 import type { Expression, FunctionCall, Span } from './ast.ts'
 import { bindExpression, functionName, jsonOptions } from './bind-expression.ts'
-import type { Env } from './bind-scope.ts'
+import { userArguments, userDefinition, userOptions } from './bind-function.ts'
+import type { BindContext, Env } from './bind-scope.ts'
 import { bindCondition } from './bind-subquery.ts'
 import { sqlErrors } from './errors.ts'
 import { castExpr, sameType } from './functions/index.ts'
@@ -21,6 +22,10 @@ interface AggregateContext {
   isNeverEmpty: boolean
 }
 
+/** Is a call one of an aggregate, ours or the user's? */
+export const isAggregateCall = (call: FunctionCall, context: BindContext): boolean =>
+  isAggregateFunction(functionName(call)) || userDefinition(call, context, 'aggregate') !== undefined
+
 /** @throws StreamError  SQL_AGGREGATE_ARGUMENTS, SQL_DISTINCT_UNSUPPORTED, SQL_NOT_CONSTANT, SQL_NOT_SUPPORTED */
 export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf, isNeverEmpty }: AggregateContext): AggregateCall {
   const name = functionName(call)
@@ -33,6 +38,21 @@ export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf,
     })
   }
   const isStar = name === 'COUNT' && call.args.length === 1 && call.args[0].type === 'star'
+  const own = isAggregateFunction(name) ? undefined : userDefinition(call, env.context, 'aggregate')
+  if (own) {
+    const bound = call.args.map(bindArgument ?? ((node) => bindExpression(node, env)))
+    const values = userArguments(own, bound, span)
+    const aggregate: AggregateCall = {
+      fn: 'USER',
+      args: values.map(columnOf),
+      distinct: call.distinct,
+      type: own.signature!.returns,
+      argTypes: values.map((value) => value.type),
+      options: userOptions(own),
+    }
+    if (call.filter !== undefined) aggregate.filter = columnOf(bindCondition(call.filter, env, 'FILTER (WHERE …)'))
+    return aggregate
+  }
   if (call.args.length === 0 && name === 'COUNT')
     throw sqlErrors('SQL_AGGREGATE_ARGUMENTS', { name, types: '', expected: '* or one value', span })
   // What is constant is no column: LISTAGG's separator, PERCENTILE's share.

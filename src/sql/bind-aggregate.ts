@@ -5,13 +5,13 @@
 // Whether this is a window aggregate (keys hold window_start and window_end) is decided in `optimize-windows.ts`.
 import type { Field } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
-import { isAggregateFunction } from './aggregates.ts'
 import type { Expression, FunctionCall, GroupItem, SelectQuery, Span } from './ast.ts'
 import { walk, windowParts } from './ast-walk.ts'
-import { bindAggregateCall } from './bind-aggregate-call.ts'
+import { bindAggregateCall, isAggregateCall } from './bind-aggregate-call.ts'
 import { bindExpression, functionName } from './bind-expression.ts'
 import { LegacyWindow } from './bind-legacy-window.ts'
 import { ColumnCollector, project } from './bind-plan.ts'
+import type { BindContext } from './bind-scope.ts'
 import { bindColumn } from './bind-scope.ts'
 import type { Stage } from './bind-subquery.ts'
 import { stageOf } from './bind-subquery.ts'
@@ -25,11 +25,11 @@ type CallNode = Expression & FunctionCall & { span: Span }
 const GROUPING_FUNCTIONS = ['GROUPING', 'GROUPING_ID', 'GROUP_ID']
 
 /** Calls of aggregates in an expression, but for those with OVER, whose arguments may hold some. */
-function aggregateCalls(nodes: readonly Expression[]): CallNode[] {
+function aggregateCalls(nodes: readonly Expression[], context: BindContext): CallNode[] {
   const calls: CallNode[] = []
   for (const node of nodes) {
     walk(node, (part) => {
-      if (part.type !== 'call' || part.over !== undefined || !isAggregateFunction(functionName(part))) return true
+      if (part.type !== 'call' || part.over !== undefined || !isAggregateCall(part, context)) return true
       calls.push(part)
       return false
     })
@@ -53,7 +53,7 @@ const outputsOf = (query: SelectQuery): Expression[] => [
  */
 export function bindGroupBy(stage: Stage, query: SelectQuery & { span: Span }): Stage {
   const outputs = outputsOf(query)
-  const calls = aggregateCalls(outputs)
+  const calls = aggregateCalls(outputs, stage.env.context)
   if (query.groupBy === undefined && query.having === undefined && calls.length === 0) return stage
   return new Grouping(stage, query, calls, outputs).stage()
 }

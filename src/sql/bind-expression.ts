@@ -4,6 +4,7 @@ import { nearestName } from '../base/index.ts'
 import { t } from '../data/index.ts'
 import { aggregateFunctionNames, isAggregateFunction, isRankingFunction } from './aggregates.ts'
 import type { BinaryOperator, Expression, FunctionCall, JsonBehaviour, JsonOptions, QualifiedName, Span, UnaryOperator } from './ast.ts'
+import { refuseUserFunction, userCall, userDefinition } from './bind-function.ts'
 import { bindLiteral, isLeastBigint, leastBigint, negatedLiteral } from './bind-literal.ts'
 import type { Env, SubqueryNode } from './bind-scope.ts'
 import { bindColumn, fieldsOf } from './bind-scope.ts'
@@ -173,7 +174,15 @@ function bindCall(node: FunctionCall & { span: Span }, env: Env): Expr {
     throw sqlErrors('SQL_AGGREGATE_MISPLACED', { name, span: node.span })
   }
   if (!isScalarFunction(name) && !name.startsWith('IS JSON ') && name !== 'MINUS DATES') {
-    const nearest = nearestName(name, [...scalarFunctionNames(), ...aggregateFunctionNames()])
+    const own = userDefinition(node, env.context, 'scalar')
+    if (own)
+      return userCall(
+        own,
+        node.args.map((arg) => bindExpression(arg, env)),
+        node.span,
+      )
+    refuseUserFunction(node, env.context)
+    const nearest = nearestName(name, [...scalarFunctionNames(), ...aggregateFunctionNames(), ...env.context.catalog.functionNames()])
     throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest, span: node.name.span })
   }
   const options: Record<string, unknown> = {}

@@ -4,6 +4,7 @@ import { t, withNullable } from '../data/index.ts'
 import type { QualifiedName, TableAlias, TableRef } from './ast.ts'
 import { lateralJoin } from './bind-correlation.ts'
 import { bindExpression } from './bind-expression.ts'
+import { userCall, userDefinition } from './bind-function.ts'
 import { bindMatch } from './bind-match.ts'
 import { columnsOfPlan, joinFields, joinPlan, project, renamed, singleRow, storedOrdinals, valuesPlan } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
@@ -48,6 +49,7 @@ export function bindTableRef(ref: TableRef, context: BindContext, outer: Env | u
       return aliased(bindQuery(ref.query, context, outer), ref.alias)
     case 'function':
       if (ref.unnest) return bindUnnest(ref, { plan: singleRow(), scope: emptyScope }, context, outer, 'INNER')
+      if (userTable(ref, context)) return bindUnnest(ref, { plan: singleRow(), scope: emptyScope }, context, outer, 'INNER')
       if (ref.call.type !== 'call') throw sqlErrors('SQL_EXPRESSION_MISPLACED', { what: 'this expression', span: ref.call.span })
       return aliased(
         bindWindowFunction(ref.call, context, (source) =>
@@ -208,7 +210,7 @@ function bindJoin(ref: JoinRef, context: BindContext, outer: Env | undefined): S
   const leftEnv: Env = { context, scope: left.scope, outer }
   const { right } = ref
   if (right.type === 'table' && right.systemTime !== undefined) return bindTemporalJoin(ref, right, left, context, outer)
-  if (right.type === 'function' && right.unnest) {
+  if (right.type === 'function' && (right.unnest || userTable(right, context))) {
     if (kind !== 'INNER' && kind !== 'LEFT') throw onlyInnerOrLeft('UNNEST', right)
     const source = bindUnnest(right, left, context, outer, kind)
     return withCondition(ref, source, left, kind, context, outer)
@@ -299,11 +301,17 @@ function joinUsing(ref: JoinRef, kind: 'INNER' | 'LEFT' | 'RIGHT' | 'FULL', left
 
 // ---------------------------------------------------------------- UNNEST
 
+/** The table function of the user that stands in FROM. */
+const userTable = (ref: UnnestRef, context: BindContext) =>
+  ref.call.type === 'call' && !ref.unnest ? userDefinition(ref.call, context, 'table') : undefined
+
 /** UNNEST of an array, map or multiset of the rows to its left. */
 function bindUnnest(ref: UnnestRef, left: Source, context: BindContext, outer: Env | undefined, kind: 'INNER' | 'LEFT'): Source {
   const env: Env = { context, scope: left.scope, outer }
-  const args = ref.call.type === 'call' ? ref.call.args.map((arg) => bindExpression(arg, env)) : []
   const { span } = ref.call
+  const made = userTable(ref, context)
+  const given = ref.call.type === 'call' ? ref.call.args.map((arg) => bindExpression(arg, env)) : []
+  const args = made ? [userCall(made, given, span)] : given
   const [collection] = args
   const columns = args.length === 1 ? unnestFields(collection.type) : undefined
   if (columns === undefined)

@@ -5,10 +5,10 @@
 import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { formatType } from '../data/index.ts'
-import { isAggregateFunction, isRankingFunction, resolveRanking } from './aggregates.ts'
+import { isRankingFunction, resolveRanking } from './aggregates.ts'
 import type { Expression, FrameBound, FunctionCall, Identifier, SelectQuery, Span, WindowSpec } from './ast.ts'
 import { walk } from './ast-walk.ts'
-import { bindAggregateCall } from './bind-aggregate-call.ts'
+import { bindAggregateCall, isAggregateCall } from './bind-aggregate-call.ts'
 import { bindExpression, functionName } from './bind-expression.ts'
 import { columnsOfPlan, project } from './bind-plan.ts'
 import { sortKey } from './bind-query.ts'
@@ -166,7 +166,7 @@ function overAggregate(call: CallNode, env: Env, columnOf: (expr: Expr) => numbe
       instead: `Write ${fn}(CASE WHEN … THEN … END) OVER (…).`,
       span: call.filter.span,
     })
-  if (isAggregateFunction(fn)) return bindAggregateCall(call, { env, columnOf, isNeverEmpty: true })
+  if (isAggregateCall(call, env.context)) return bindAggregateCall(call, { env, columnOf, isNeverEmpty: true })
   if (!isRankingFunction(fn)) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: `${fn} … OVER`, span: call.name.span })
   if (fn === 'LEAD') {
     throw sqlErrors('SQL_OVER_UNSUPPORTED', {

@@ -4,6 +4,7 @@ import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { withNullable } from '../data/index.ts'
 import type { Identifier, Query, Span, Statement } from './ast.ts'
+import { createFunction } from './bind-function.ts'
 import { bindInsert, sinkPlan } from './bind-insert.ts'
 import { renamed } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
@@ -191,13 +192,6 @@ function createMaterializedTable(
   }
   if (statement.comment !== undefined) table.comment = statement.comment
   return { type: 'createMaterializedTable', table, query }
-}
-
-function createFunction(statement: Extract<Statement, { type: 'createFunction' }>, catalog: Catalog): BoundStatement {
-  const name = plainName(statement.name)
-  if (catalog.getFunction(name) === undefined) return { type: 'createFunction', name, target: statement.target }
-  if (statement.ifNotExists) return { type: 'done', message: `Function ${name} exists` }
-  throw sqlErrors('SQL_NAME_TAKEN', { name, what: 'function', span: statement.name.span })
 }
 
 // ---------------------------------------------------------------- DROP, EXPLAIN

@@ -4,7 +4,7 @@
 // under Flink's names for them, so that `default_catalog.default_database.t` is `t`.
 
 import { nearestName } from '../base/index.ts'
-import type { Field } from '../data/index.ts'
+import type { Field, RowField, SqlType } from '../data/index.ts'
 import type { QualifiedName } from './ast.ts'
 import { sqlErrors } from './errors.ts'
 import type { BoundStatement, MaterializedTableDef, TableDef } from './plan.ts'
@@ -15,9 +15,21 @@ export interface ViewDef {
   /** The text of its query. */
   sql: string
 }
+/** A function of the user. Without `signature` it is one for Flink alone. */
 export interface FunctionDef {
   name: string
+  /** As written: a class for Flink, else a file with perhaps `#export`. */
   target: string
+  language: string
+  signature?: {
+    kind: 'scalar' | 'table' | 'aggregate'
+    params: RowField[]
+    /** Of a table function ARRAY<ROW<…>>. */
+    returns: SqlType
+  }
+  /** Where it is, and which text it has: set by who knows the project's folder. */
+  file?: string
+  version?: string
 }
 export type CatalogEntry =
   | { kind: 'table'; table: TableDef }
@@ -107,7 +119,7 @@ export function applyStatement(bound: BoundStatement, catalog: Catalog): void {
       catalog.add({ kind: 'materialized table', table: bound.table })
       break
     case 'createFunction':
-      catalog.addFunction({ name: bound.name, target: bound.target })
+      catalog.addFunction(bound.definition)
       break
     case 'drop':
       if (bound.what === 'FUNCTION') catalog.dropFunction(bound.name)

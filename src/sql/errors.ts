@@ -72,6 +72,25 @@ export const sqlErrors = defineErrors({
     message: (p) => `there is no function ${p.fn}`,
     hint: (p) => (p.nearest ? `Did you mean ${p.nearest}?` : 'Run SHOW FUNCTIONS to see all.'),
   }),
+  SQL_FUNCTION_SIGNATURE: spec<{ fn: string } & Placed>({
+    ...user,
+    message: (p) => `function ${p.fn} has no signature`,
+    hint: (p) => `Say what its values are: CREATE FUNCTION ${p.fn} (price DOUBLE) RETURNS STRING LANGUAGE TYPESCRIPT AS 'file.ts'.`,
+  }),
+  SQL_FUNCTION_LANGUAGE: spec<{ fn: string; language: string } & Placed>({
+    ...user,
+    message: (p) => `function ${p.fn} is written in ${p.language}, which does not run here`,
+    hint: () =>
+      'Write it in TypeScript, with a signature: CREATE FUNCTION f (a INT) RETURNS INT LANGUAGE TYPESCRIPT AS …; or run the query on Flink.',
+  }),
+  SQL_FUNCTION_MISPLACED: spec<{ fn: string; kind: string } & Placed>({
+    ...user,
+    message: (p) => `${p.fn} is ${p.kind === 'aggregate' ? 'an aggregate' : `a ${p.kind}`} function, and cannot stand here`,
+    hint: (p) =>
+      p.kind === 'table'
+        ? `Write FROM …, LATERAL TABLE(${p.fn}(…)) AS r.`
+        : 'A scalar function gives one value for a row, an aggregate one for a group.',
+  }),
   SQL_ARGUMENTS_INVALID: spec<{ fn: string; types: string[]; expected: string; span?: Span; position?: TextPosition }>({
     ...user,
     message: (p) => `${p.fn} cannot be applied to (${p.types.join(', ')})`,

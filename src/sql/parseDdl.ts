@@ -21,7 +21,8 @@ export function parseCreate(p: Cursor): Statement {
     p.expect('AS')
     return { type: 'createView', ...head, columns, ...comment, query: parseQuery(p), span: p.from(start) }
   }
-  if (p.accept('FUNCTION')) return createFunction(p, start, temporary)
+  const aggregate = p.at('AGGREGATE') && p.peek().key === 'FUNCTION' && p.accept('AGGREGATE')
+  if (p.accept('FUNCTION')) return createFunction(p, start, temporary, aggregate)
   if (!temporary && p.accept('MATERIALIZED')) {
     p.expect('TABLE')
     return createMaterializedTable(p, start)
@@ -37,18 +38,37 @@ export function parseCreate(p: Cursor): Statement {
   throw p.fail()
 }
 
-function createFunction(p: Cursor, start: number, temporary: boolean): Statement {
+/** Flink's statement, with a signature: CREATE [AGGREGATE] FUNCTION f (a INT) RETURNS STRING LANGUAGE TYPESCRIPT AS 'f.ts'. */
+function createFunction(p: Cursor, start: number, temporary: boolean, aggregate: boolean): Statement {
   const head = { temporary, ifNotExists: ifNotExists(p), name: p.qualifiedName() }
+  const signature = p.at('(') ? functionSignature(p, aggregate) : undefined
+  if (aggregate && !signature) throw p.fail('the arguments, as in (price DOUBLE)')
+  const before = languageOf(p)
   p.expect('AS')
   const target = p.string()
-  let language: string | undefined
-  if (p.accept('LANGUAGE')) {
-    // SCALA is reserved and yet no name here.
-    if (p.token.kind !== 'word') throw p.fail('a name of a language')
-    language = p.next().key
-  }
+  const language = before ?? languageOf(p)
   if (p.at('USING')) throw p.notSupported('USING JAR', 'Millrace runs functions written in JavaScript or TypeScript.')
-  return { type: 'createFunction', ...head, target, ...(language && { language }), span: p.from(start) }
+  return { type: 'createFunction', ...head, target, ...(language && { language }), ...(signature && { signature }), span: p.from(start) }
+}
+
+function languageOf(p: Cursor): string | undefined {
+  if (!p.accept('LANGUAGE')) return undefined
+  // SCALA is reserved and yet no name here.
+  if (p.token.kind !== 'word') throw p.fail('a name of a language')
+  return p.next().key
+}
+
+function functionSignature(p: Cursor, aggregate: boolean) {
+  const columns = (what: string) => {
+    p.expect('(')
+    const list = p.at(')') ? [] : p.list(() => ({ name: p.name(what), type: parseType(p) }))
+    p.expect(')')
+    return list
+  }
+  const params = columns('a name of an argument')
+  p.expect('RETURNS')
+  const returns = !aggregate && p.accept('TABLE') ? { columns: columns('a name of a column') } : parseType(p)
+  return { aggregate, params, returns }
 }
 
 // ---------------------------------------------------------------- CREATE TABLE

@@ -9,6 +9,7 @@
 //   3. An operator's arguments have exactly the types that its function's signature says: casts are explicit in the plan.
 import type { Field, SqlType } from '../data/index.ts'
 import type { Span } from './ast.ts'
+import type { FunctionDef } from './catalog.ts'
 
 export type Expr =
   | { kind: 'column'; index: number; type: SqlType }
@@ -247,7 +248,7 @@ export type BoundStatement =
   | { type: 'statementSet'; inserts: { table: TableDef; query: Plan }[] }
   | { type: 'explain'; details: string[]; plans: { target?: string; query: Plan }[] }
   | { type: 'text'; columns: string[]; rows: string[][] }
-  | { type: 'createFunction'; name: string; target: string }
+  | { type: 'createFunction'; definition: FunctionDef }
   /** Without value: RESET of the key; of all if `key` is empty. */
   | { type: 'set'; key: string; value?: string }
   | { type: 'drop'; what: string; name: string; ifExists: boolean }

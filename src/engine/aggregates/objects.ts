@@ -4,6 +4,7 @@
 import type { SqlType } from '../../data/index.ts'
 import type { AggregateCall } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
+import { type UserFunctionRef, userAggregate } from '../expressions/index.ts'
 import { canonicalText } from '../state/columns.ts'
 import { jsonText } from './json.ts'
 import { compareValues } from './values.ts'
@@ -64,6 +65,8 @@ export function objectSpec(call: AggregateCall, retracts: boolean): ObjectSpec |
       })
     case 'PERCENTILE':
       return percentile(call)
+    case 'USER':
+      return ofUser(call)
     default:
       return undefined
   }
@@ -157,6 +160,21 @@ const collect: ObjectSpec<Counted> = {
   },
   result: (counted) => new Map(Array.from(counted.values(), ({ value, count }) => [value, count])),
   size: (counted) => counted.size,
+}
+
+function ofUser(call: AggregateCall): ObjectSpec<{ accumulator: unknown }> {
+  const aggregate = userAggregate(call.options?.user as UserFunctionRef, call.argTypes, call.type)
+  const next = (state: { accumulator: unknown }, accumulator: unknown) => {
+    if (accumulator !== undefined) state.accumulator = accumulator
+  }
+  return {
+    create: () => ({ accumulator: aggregate.createAccumulator() }),
+    add: (state, args) => next(state, aggregate.accumulate(state.accumulator, ...args)),
+    remove: (state, args) => next(state, aggregate.retract!(state.accumulator, ...args)),
+    merge: (into, from) => next(into, aggregate.merge!(into.accumulator, from.accumulator)),
+    result: (state) => aggregate.getValue(state.accumulator),
+    size: () => 1,
+  }
 }
 
 /** Between the two values around the place share × (count - 1), in proportion. The second argument says how often a value counts. */

@@ -19,6 +19,40 @@ export const expressionErrors = defineErrors({
     message: (p) => `${p.fn}: ${p.reason}`,
     hint: () => 'Correct the argument, or filter such rows out.',
   }),
+  FUNCTION_FAILED: spec<{ name: string; reason: string }>({
+    ...user,
+    message: (p) => `function ${p.name} failed: ${p.reason}`,
+    hint: () => 'Handle such a value in the function, or filter such rows out.',
+  }),
+  FUNCTION_FILE_UNREADABLE: spec<{ name: string; file: string; reason: string }>({
+    ...user,
+    httpStatus: 400,
+    message: (p) => `function ${p.name} cannot be loaded from ${p.file}: ${p.reason}`,
+    hint: () => 'The path is relative to the project; the file is TypeScript that Node runs as it is, or JavaScript.',
+  }),
+  FUNCTION_EXPORT_MISSING: spec<{ name: string; file: string; export: string; exports: string[]; nearest?: string }>({
+    ...user,
+    httpStatus: 400,
+    message: (p) => `${p.file} has no export "${p.export}" for the function ${p.name}`,
+    hint: (p) =>
+      p.nearest
+        ? `Did you mean "${p.nearest}"? Write AS 'file.ts#${p.nearest}'.`
+        : `It exports ${p.exports.join(', ') || 'nothing'}. Export a function of the SQL function's name, or write AS 'file.ts#name'.`,
+  }),
+  FUNCTION_SHAPE: spec<{ name: string; expected: string }>({
+    ...user,
+    httpStatus: 400,
+    message: (p) => `function ${p.name} has not the form that is needed here: ${p.expected} is missing`,
+    hint: () =>
+      'A scalar or table function is a function; an aggregate has createAccumulator, accumulate and getValue, retract where its input updates, merge for windows.',
+  }),
+  FUNCTION_NOT_LOADED: spec<{ name: string }>({
+    ...user,
+    kind: 'internal',
+    httpStatus: 500,
+    message: (p) => `function ${p.name} was not loaded`,
+    hint: () => 'This is a bug in Millrace. Please report it with the query.',
+  }),
   EXPRESSION_FUNCTION_UNKNOWN: spec<{ fn: string }>({
     ...user,
     kind: 'internal',

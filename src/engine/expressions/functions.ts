@@ -4,9 +4,10 @@ import { encodingFunctions } from './encoding.ts'
 import { jsonFunctions } from './json.ts'
 import { mathFunctions } from './math.ts'
 import { patternFunctions } from './patterns.ts'
-import type { FunctionTable } from './registry.ts'
+import { called, type FunctionTable } from './registry.ts'
 import { temporalFunctions } from './temporal.ts'
 import { textFunctions } from './text.ts'
+import { userFunction } from './userFunctions.ts'
 
 export const implementations: FunctionTable = {
   ...mathFunctions,
@@ -16,4 +17,5 @@ export const implementations: FunctionTable = {
   ...temporalFunctions,
   ...collectionFunctions,
   ...jsonFunctions,
+  USER: called(userFunction),
 }

@@ -2,4 +2,6 @@
 export type { Calc, CompileOptions, RowError } from './compile.ts'
 export { compileCalc, compileScalar, evaluateConstant } from './compile.ts'
 export { expressionErrors } from './errors.ts'
+export type { UserAggregate, UserFunctionRef } from './userFunctions.ts'
+export { loadUserFunctions, loadUserFunctionsNow, userAggregate, userFunctionsOf } from './userFunctions.ts'
 export { formatValue, parseValue } from './values.ts'

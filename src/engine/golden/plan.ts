@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isStreamError, nearestName } from '../../base/index.ts'
-import { applyStatement, type BoundStatement, bindStatement, Catalog, type Plan, parseScript } from '../../sql/index.ts'
+import { applyStatement, type BoundStatement, bindStatement, Catalog, type FunctionDef, type Plan, parseScript } from '../../sql/index.ts'
 import { type GoldenFile, goldenErrors } from './file.ts'
 
 export interface GoldenPlan {
@@ -19,12 +19,12 @@ export function planOf(file: GoldenFile): GoldenPlan {
   const bound: BoundStatement[] = []
   for (const { path, text } of file.uses.flatMap((use) => usedFiles(file, use)))
     try {
-      bound.push(...bindInto(catalog, text))
+      bound.push(...bindInto(file, catalog, text))
     } catch (error) {
       if (!isStreamError(error)) throw error
       throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line: error.position?.line ?? 1, problem: error.message }, { cause: error })
     }
-  bound.push(...bindInto(catalog, file.sql))
+  bound.push(...bindInto(file, catalog, file.sql))
   const tables = catalog.names('table')
   for (const { name, line } of file.inputs)
     if (!tables.includes(name)) {
@@ -41,9 +41,10 @@ export function planOf(file: GoldenFile): GoldenPlan {
 const invalid = (file: GoldenFile, line: number, problem: string) => goldenErrors('GOLDEN_FILE_INVALID', { file: file.path, line, problem })
 
 /** Binds a script; a materialized table that others read is computed again for each, as in a running project. */
-function bindInto(catalog: Catalog, text: string): BoundStatement[] {
+function bindInto(file: GoldenFile, catalog: Catalog, text: string): BoundStatement[] {
   return parseScript(text).map((statement) => {
     const bound = bindStatement(statement, text, catalog)
+    if (bound.type === 'createFunction') placeFunction(file, bound.definition)
     applyStatement(bound, catalog)
     if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
       const { start, end } = statement.query.span
@@ -51,6 +52,21 @@ function bindInto(catalog: Catalog, text: string): BoundStatement[] {
     }
     return bound
   })
+}
+
+/** The file of a function lies beside the golden file or in a folder above it, as the project's does. */
+function placeFunction(file: GoldenFile, definition: FunctionDef): void {
+  if (!definition.signature) return
+  const [name] = definition.target.split('#')
+  for (let folder = dirname(resolve(file.path)); ; folder = dirname(folder)) {
+    const path = join(folder, name)
+    if (statSync(path, { throwIfNoEntry: false })?.isFile()) {
+      definition.file = path
+      return
+    }
+    if (folder === dirname(folder))
+      throw invalid(file, 1, `the file "${name}" of function ${definition.name} is neither beside this file nor in a folder above it`)
+  }
 }
 
 function targetPlan(
@@ -70,7 +86,7 @@ function targetPlan(
     throw invalid(file, line, `the SQL has no table or view "${name}"${nearest ? `; did you mean "${nearest}"?` : ''}`)
   }
   const sql = `SELECT * FROM \`${name}\``
-  const [query] = bindInto(catalog, sql)
+  const [query] = bindInto(file, catalog, sql)
   return { plan: (query as BoundStatement & { type: 'query' }).query }
 }
 

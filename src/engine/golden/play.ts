@@ -5,7 +5,7 @@
 import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
 import { engineErrors } from '../errors.ts'
-import { formatValue } from '../expressions/index.ts'
+import { formatValue, loadUserFunctionsNow, userFunctionsOf } from '../expressions/index.ts'
 import { Graph, type GraphHooks } from '../graph.ts'
 import type { GoldenFile, InputStep } from './file.ts'
 import { planOf } from './plan.ts'
@@ -56,6 +56,7 @@ function* schedule(file: GoldenFile, mode: PlayMode): Generator<Feed> {
 
 export function play(file: GoldenFile, mode: PlayMode): PlayResult {
   const { plan, key } = planOf(file)
+  loadUserFunctionsNow(userFunctionsOf(plan))
   const result: PlayResult = {
     columns: plan.fields.map((field) => `${field.name} ${formatType(field.type)}`).join(', '),
     rows: [],
