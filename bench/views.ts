@@ -156,7 +156,8 @@ async function benchPush(): Promise<void> {
   const server = await makeHttpServer()
   const { registerTables } = await import('../src/serve/tables.ts')
   const { LiveSockets } = await import('../src/serve/sockets.ts')
-  registerTables(server.app, { views }, new LiveSockets())
+  const { noCheckpoints } = await import('../src/serve/checkpoints.ts')
+  registerTables(server.app, { views, checkpoints: noCheckpoints }, new LiveSockets())
   const { port } = await server.listen()
   const apply = () =>
     views.apply(

@@ -19,7 +19,7 @@ import type {
   TopicStatistics,
   TopicSummary,
 } from '../src/serve/contract.ts'
-import { registerServe, type ServeDeps, StatsCollector } from '../src/serve/index.ts'
+import { noCheckpoints, registerServe, type ServeDeps, StatsCollector } from '../src/serve/index.ts'
 import { Catalog } from '../src/sql/index.ts'
 import { ViewStore } from '../src/views/index.ts'
 
@@ -82,6 +82,7 @@ before(async () => {
     audit: (line) => audits.push(line),
     queries: () => [],
     inspectQuery: async () => undefined,
+    checkpoints: noCheckpoints,
     health: () => ({ ready: true, live: true, version: '0', uptimeSeconds: 0, parts: {} }),
     stats,
     workspace: { catalog: () => new Catalog(), topicOf: () => undefined, preview: () => assert.fail('no preview here') },

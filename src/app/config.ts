@@ -47,6 +47,8 @@ export type Config = Required<Omit<MillraceConfig, 'kafka'>> & {
   json: boolean
   /** Somebody named it: then it is an error if it cannot be had. */
   isKafkaPortGiven: boolean
+  /** For tests: where the process ends itself, such as `disk:17` or `durable:3`; see `jobs/checkpoints.ts`. */
+  fault: string | undefined
 }
 
 /** Where Kafka's clients look for a broker. */
@@ -104,6 +106,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     allowedOrigins: file.allowedOrigins ?? [],
     insecure: flags.insecure ?? false,
     json: flags.json ?? false,
+    fault: env.MILLRACE_FAULT,
   }
 }
 

@@ -3,8 +3,8 @@
 //
 // Invariants
 //   1. A query waits until its late rows are durable: while the log says "later" it is tried again, and nothing is dropped.
-//   2. A query that begins anew, after a restart or an edit, reads its input from the start and meets the same late rows: as often as its like
-//      is in the topic from before, a row is not written again.
+//   2. A query that goes on from a checkpoint meets the late rows again that it met after it, and one that begins anew all of them: as often as
+//      its like is in the topic, from where the topic ended at the checkpoint, a row is not written again.
 //   Holds for as many rows as KNOWN_ROWS_MAX; when a topic has more of a query's rows the log line says so, and older ones may come twice.
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -43,15 +43,28 @@ export class LateRowTopics {
     this.isClosed = isClosed
   }
 
-  /** @throws StreamError of the log where trying again does not help: a name that no topic can have */
-  keep(query: string, run: string, topic: string, rows: LateRecord[]): Promise<void> {
-    const done = this.turn.then(() => this.append(query, run, topic, rows))
+  /**
+   * Appends them, but for those that are in the topic already.
+   *
+   * @param run         another one each time the query begins
+   * @param fromOffset  where the topic ended at the checkpoint from which the run goes on
+   * @throws StreamError of the log where trying again does not help: a name that no topic can have
+   */
+  keep(query: string, run: string, topic: string, rows: LateRecord[], fromOffset: number): Promise<void> {
+    const done = this.turn.then(() => this.append(query, run, topic, rows, fromOffset))
     this.turn = done.catch(() => {})
     return done
   }
 
-  private async append(query: string, run: string, topic: string, rows: LateRecord[]): Promise<void> {
-    const earlier = await this.earlierRows(query, run, topic)
+  /** Where the topic ends behind all that was given to `keep` so far. */
+  async position(topic: string): Promise<number> {
+    const done = this.turn.then(() => this.log.topic(topic)?.partitions[0]?.endOffset ?? 0)
+    this.turn = done.then(() => {})
+    return done
+  }
+
+  private async append(query: string, run: string, topic: string, rows: LateRecord[], from: number): Promise<void> {
+    const earlier = await this.earlierRows(query, run, topic, from)
     const fresh = rows.filter(({ value }) => isFresh(earlier, value))
     lateRows.inc({ query, outcome: 'known' }, rows.length - fresh.length)
     if (fresh.length === 0) return
@@ -73,18 +86,18 @@ export class LateRowTopics {
   }
 
   /** The rows of earlier runs that this one has still to meet. */
-  private async earlierRows(query: string, run: string, topic: string): Promise<Map<string, number>> {
+  private async earlierRows(query: string, run: string, topic: string, from: number): Promise<Map<string, number>> {
     const key = `${query} ${topic}`
     let entry = this.known.get(key)
-    if (entry?.run !== run) this.known.set(key, (entry = { run, rows: await this.keptRows(query, topic) }))
+    if (entry?.run !== run) this.known.set(key, (entry = { run, rows: await this.keptRows(query, topic, from) }))
     return entry.rows
   }
 
-  private async keptRows(query: string, topic: string): Promise<Map<string, number>> {
+  private async keptRows(query: string, topic: string, from: number): Promise<Map<string, number>> {
     const rows = new Map<string, number>()
     const [partition] = this.log.topic(topic)?.partitions ?? []
     if (!partition) return rows
-    for (let fromOffset = partition.startOffset; fromOffset < partition.endOffset; ) {
+    for (let fromOffset = Math.max(from, partition.startOffset); fromOffset < partition.endOffset; ) {
       const messages = await this.log.readMessages(topic, { partition: 0, fromOffset, limit: READ_ROWS })
       if (messages.length === 0) break
       for (const { value, headers } of messages) {

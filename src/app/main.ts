@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { examples, guarded, interrupted, json, type TargetFlags, target, token, url } from './commandParts.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
+import type { StateOptions } from './commands/state.ts'
 import { type Flags, loadConfig } from './config.ts'
 import { addGroupCommands } from './groupCommands.ts'
 import { addTopicCommands } from './topicCommands.ts'
@@ -53,16 +54,25 @@ withServerOptions(
   .action(
     guarded(async (folder: string, flags: RunFlags) => {
       const { serve } = await import('./commands/serve.ts')
-      await serve(await loadConfig(folder, flags), { watch: true })
+      // Who edits sees what an edit drops; nothing is to be asked.
+      await serve(await loadConfig(folder, flags), { watch: true, allowsDroppedState: true })
     }),
   )
 
 withServerOptions(program.command('start').description('start a project').argument('[folder]', 'the project', '.'))
-  .addHelpText('after', examples('millrace start shop --port 0 --data /var/lib/millrace --json'))
+  .option('--from-savepoint <name>', 'queries go on from this savepoint instead of their newest checkpoints')
+  .option('--allow-dropped-state', 'changed queries go on although some of their state fits nowhere any more')
+  .addHelpText(
+    'after',
+    examples(
+      'millrace start shop --port 0 --data /var/lib/millrace --json\nmillrace start shop --from-savepoint before-upgrade\nmillrace start shop --allow-dropped-state',
+    ),
+  )
   .action(
-    guarded(async (folder: string, flags: RunFlags) => {
+    guarded(async (folder: string, flags: RunFlags & { fromSavepoint?: string; allowDroppedState?: boolean }) => {
       const { serve } = await import('./commands/serve.ts')
-      await serve(await loadConfig(folder, flags), { watch: false })
+      const { fromSavepoint: savepoint, allowDroppedState: allowsDroppedState } = flags
+      await serve(await loadConfig(folder, flags), { watch: false, savepoint, allowsDroppedState })
     }),
   )
 
@@ -169,6 +179,58 @@ program
       const { simulate } = await import('./commands/simulate.ts')
       await simulate(what, flags, target(flags), interrupted())
     }),
+  )
+
+program
+  .command('state')
+  .description('what checkpoints hold: operators of a query, rows, bytes and some keys; without a query, all checkpoints')
+  .argument('[query]', 'a query, or the table that it writes to')
+  .option('--data <folder>', 'the data folder; it may be in use', '.millrace')
+  .option('--savepoint <name>', 'look into this savepoint instead')
+  .option('--checkpoint <id>', 'look into this checkpoint instead of the newest')
+  .option('--verify', 'read every byte and check its checksums', false)
+  .addOption(json())
+  .addHelpText('after', examples('millrace state\nmillrace state channel_5min --json\nmillrace state --verify --data /var/lib/millrace'))
+  .action(
+    guarded(async (query: string | undefined, { json: asJson = false, ...flags }: Omit<StateOptions, 'json'> & { json?: boolean }) =>
+      (await import('./commands/state.ts')).showState(query, { ...flags, json: asJson }),
+    ),
+  )
+
+const savepoints = program.command('savepoint').description('named copies of all state: to go back to, before an upgrade or a risky edit')
+savepoints
+  .command('create')
+  .description('takes one, while the queries go on')
+  .argument('<name>')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText('after', examples('millrace savepoint create before-upgrade\nmillrace start shop --from-savepoint before-upgrade'))
+  .action(
+    guarded(async (name: string, flags: TargetFlags) =>
+      (await import('./commands/savepoint.ts')).createSavepoint(target(flags), name, flags.json ?? false),
+    ),
+  )
+savepoints
+  .command('list')
+  .description('all savepoints')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .action(
+    guarded(async (flags: TargetFlags) => (await import('./commands/savepoint.ts')).listSavepoints(target(flags), flags.json ?? false)),
+  )
+savepoints
+  .command('delete')
+  .description('deletes one')
+  .argument('<name>')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .action(
+    guarded(async (name: string, flags: TargetFlags) =>
+      (await import('./commands/savepoint.ts')).deleteSavepoint(target(flags), name, flags.json ?? false),
+    ),
   )
 
 program

@@ -4,14 +4,14 @@
 //
 // Start: data folder is locked and the log recovered, then the project is bound and its queries started, then the port is opened.
 // Stop:  no new connections, workers end, what is pending in the log becomes durable, the lock is let go.
-import { existsSync, type FSWatcher, watch } from 'node:fs'
+import { existsSync, type FSWatcher, rmSync, watch } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { type Logger, pino } from 'pino'
 import { makeHttpServer, registerConsole } from '../base/http/index.ts'
 import { metrics, type StreamError, TokenStore, toStreamError } from '../base/index.ts'
 import { type Batch, type Field, formatType, rowAt, t } from '../data/index.ts'
-import { formatValue } from '../engine/index.ts'
+import { CheckpointStore, formatValue } from '../engine/index.ts'
 import { registerIngest, type TopicSchema } from '../ingest/index.ts'
 import {
   type ApplyReport,
@@ -23,12 +23,12 @@ import {
   prepareAdhoc,
   readProjectFiles,
   runBounded,
-  SinkPositions,
   type SqlFile,
+  savepointInfo,
   startPreview,
 } from '../jobs/index.ts'
 import { type KafkaServer, startKafka } from '../kafka/index.ts'
-import type { LocalLog, Log } from '../log/index.ts'
+import { type LocalLog, type Log, openTransactions } from '../log/index.ts'
 import { type ColumnInfo, type Health, registerServe, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
@@ -66,12 +66,19 @@ export interface StartOptions {
   files?: SqlFile[]
   /** Deletes all topics first, once the data folder is ours. */
   fresh?: boolean
+  /** Queries go on from this savepoint. */
+  savepoint?: string
+  /** State of changed queries that fits nowhere any more may be dropped. */
+  allowsDroppedState?: boolean
 }
 
 /**
  * @throws       StreamError: DATA_FOLDER_LOCKED, HTTP_PORT_IN_USE, PROJECT_NOT_FOUND and others of the parts
  */
-export async function startPlatform(config: Config, { files, fresh = false }: StartOptions = {}): Promise<Platform> {
+export async function startPlatform(
+  config: Config,
+  { files, fresh = false, savepoint, allowsDroppedState = false }: StartOptions = {},
+): Promise<Platform> {
   const logger: Logger = pino({ level: config.json ? 'silent' : 'warn' }, pino.destination(2))
   // Who did what that cannot be taken back is said whatever else is not.
   const auditLogger: Logger = pino({ level: 'info' }, pino.destination(2))
@@ -82,12 +89,14 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
   let functionFiles = functionFilesOf(project)
   const { log, local, close: closeLog } = await logOf(config, fresh)
   // What is open so far, newest last: a start that fails half way leaves nothing behind.
-  const closers: (() => Promise<void> | void)[] = [closeLog]
+  const transactions = local && openTransactions(local)
+  const closers: (() => Promise<void> | void)[] = [closeLog, () => transactions?.close()]
   const closeAll = async () => {
     for (const close of closers.toReversed()) await close()
   }
   try {
-    const sinkPositions = new SinkPositions(join(config.dataFolder, 'catalog', 'sinks.json'), fresh)
+    const store = new CheckpointStore(config.dataFolder)
+    if (fresh) for (const folder of [store.checkpointsFolder, store.savepointsFolder]) rmSync(folder, { recursive: true, force: true })
     const tokens = new TokenStore(join(config.dataFolder, 'auth', 'tokens.json'))
     const views = new ViewStore({ onDelivered: (latencyMs) => stats.recordLatency(latencyMs) })
     closers.push(() => views.close())
@@ -98,13 +107,21 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
     const jobs = new JobManager({
       log,
       tables: views,
-      sinkPositions,
+      dataFolder: config.dataFolder,
+      projectFolder: config.folder,
+      store,
+      transactions,
+      savepoint,
+      allowsDroppedState,
+      fault: config.fault,
       workerCount: config.workerCount,
       timeZone: config.timeZone,
       now: Date.now,
       onDeadLetters: (letters) => void deadLetters.keep(letters),
-      onLateRows: (query, run, topic, rows) => lateRows.keep(query, run, topic, rows),
+      onLateRows: (query, run, topic, rows, fromOffset) => lateRows.keep(query, run, topic, rows, fromOffset),
+      latePosition: (topic) => lateRows.position(topic),
       onPrint: (table, batch, fields) => print(table, batch, fields),
+      onCheckpointFailed: (job, error) => logger.error({ job, error: error.toJSON() }, `checkpoint of ${job}: ${error.message}`),
       onQueryFailed: (query, error) => logger.error({ query, error }, `query ${query} failed: ${error.message}`),
     })
     closers.push(() => jobs.close())
@@ -147,6 +164,13 @@ export async function startPlatform(config: Config, { files, fresh = false }: St
       door: ingest,
       audit: (line) => auditLogger.info(line),
       inspectQuery: (name) => jobs.inspect(name),
+      checkpoints: {
+        ofQuery: (name) => jobs.checkpointsOf(name),
+        createSavepoint: (name) => jobs.createSavepoint(name),
+        savepoints: () => store.savepoints().map((name) => savepointInfo(store, name)),
+        deleteSavepoint: async (name) => store.deleteSavepoint(name),
+        atNextCheckpoint: (table, read) => jobs.atNextCheckpoint(table, read),
+      },
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
       stats,
       version,
@@ -317,6 +341,8 @@ const failedReload = (error: unknown): ApplyReport => ({
   kept: [],
   stopped: [],
   errors: [{ file: '', error: toStreamError(error) }],
+  restored: [],
+  notices: [],
 })
 
 /** @param others  files elsewhere whose change counts too; asked again after each change */

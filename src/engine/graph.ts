@@ -8,6 +8,9 @@
 //   2. What a node emits while its own watermark is W carries W as the watermark that its rows see, unless it says more exactly.
 //   3. Everything is synchronous: when `push` returns, all consequences of the batch have reached the sinks.
 //   4. `snapshot` between two pushes, restored into a graph of the same plan, continues as if nothing had happened.
+//   5. Nodes are found in a snapshot by their signature: what they compute, over what. Names of columns and the rest of the plan do not count,
+//      so a query that was changed above an operator finds that operator's state.
+import { createHash } from 'node:crypto'
 import { type Batch, batchOf, type Field } from '../data/index.ts'
 import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
@@ -65,6 +68,20 @@ export interface NodeStatus {
   sides?: JoinSideStatus[]
 }
 
+/** What a restart needs of one node. `state` is that of its operator: it shares memory with it, and holds until the next push. */
+export interface NodeSnapshot {
+  signature: string
+  node: string
+  label: string
+  /** Absent if the operator has none. */
+  state?: unknown
+  watermarkMs: number
+  forwardedMs: number
+  inputWatermarks: number[]
+  rowsIn: number
+  rowsOut: number
+}
+
 export interface GraphOptions {
   timeZone: string
   hooks: GraphHooks
@@ -96,6 +113,9 @@ class Node {
   readonly inputs: Node[]
   /** Where its rows are, of all subtasks. */
   distribution: Distribution = { kind: 'any' }
+
+  /** Names the node in checkpoints: `planSignature`, with a number where several are equal and not shared. */
+  signature = ''
 
   constructor(id: number, plan: Plan, inputs: Node[]) {
     this.id = id
@@ -225,6 +245,25 @@ function sharingKey(plan: Plan, inputIds: readonly number[]): string | undefined
   const types = fields.map(({ type, timeAttribute }) => [type, timeAttribute])
   return stableText([inputIds, own.node === 'scan' ? { ...own, table: own.table.name } : own, types])
 }
+/**
+ * What a plan computes, over what, as a short text: equal for plans whose state is good for each other, and whose rows are the same.
+ * Names of columns do not count.
+ */
+export function planSignature(plan: Plan): string {
+  const leftOut = ['fields', 'span', 'input', 'inputs', 'left', 'right']
+  const own = Object.entries(plan).filter(([key, value]) => !leftOut.includes(key) && value !== undefined)
+  const types = plan.fields.map(({ type, timeAttribute }) => [type, timeAttribute])
+  const parts = own.map(([key, value]) => [key, key === 'table' ? sourceIdentity(value as TableDef) : value])
+  const text = stableText([inputsOf(plan).map(planSignature), parts, types])
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}
+const sourceIdentity = ({ name, options }: TableDef): unknown[] => [
+  name,
+  options.topic ?? name,
+  options.connector ?? 'kafka',
+  options.format,
+]
+
 const sharedNodes: ReadonlySet<Plan['node']> = new Set(['scan', 'calc', 'watermark', 'windowTvf', 'windowAggregate', 'groupAggregate'])
 
 export class Graph {
@@ -235,11 +274,13 @@ export class Graph {
   private readonly scanNodes: Node[] = []
   /** By edge, the number that messages between subtasks carry. */
   private readonly exchanges: ExchangeOperator[] = []
+  private readonly plan: Plan
   private readonly options: GraphOptions
   /** Partition of the batch being pushed: watermarks are kept for each. */
   private partition = 0
 
   constructor(plan: Plan, options: GraphOptions) {
+    this.plan = plan
     this.options = options
     const root = this.build(plan)
     const sink = new Node(this.nodes.length, plan, [root])
@@ -285,6 +326,7 @@ export class Graph {
       const known = this.shared.get(key)
       if (known !== undefined) return known
       const node = new ExchangeNode(this.nodes.length, input.plan, [input])
+      node.signature = `exchange-${this.exchanges.length}`
       this.nodes.push(node)
       node.operator = new ExchangeOperator(this.exchanges.length, input.plan.fields, distribution, peers, {
         emit: (batch) => node.emit(batch),
@@ -299,6 +341,9 @@ export class Graph {
 
   private buildNode(plan: Plan, inputs: Node[]): Node {
     const node = new (plan.node === 'watermark' ? WatermarkNode : Node)(this.nodes.length, plan, inputs)
+    const signature = planSignature(plan)
+    const equalCount = this.nodes.filter((other) => other.signature.startsWith(signature)).length
+    node.signature = equalCount === 0 ? signature : `${signature}-${equalCount + 1}`
     this.nodes.push(node)
     const { hooks } = this.options
     const fields = inputsOf(plan).map((input) => input.fields)
@@ -406,32 +451,60 @@ export class Graph {
     }
   }
 
-  snapshot(): unknown {
-    return this.nodes.map((node) => ({
-      watermarkMs: node.watermarkMs,
-      forwardedMs: node.forwardedMs,
-      inputWatermarks: node.inputWatermarks,
-      rowsIn: node.rowsIn,
-      rowsOut: node.rowsOut,
-      state: node.operator.snapshot?.(),
+  /** Names the whole plan: equal for queries that give the same rows. */
+  get signature(): string {
+    return planSignature(this.plan)
+  }
+
+  snapshot(): NodeSnapshot[] {
+    return this.nodes.map(({ signature, plan, watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, operator }) => ({
+      signature,
+      node: plan.node,
+      label: explainNode(plan),
+      watermarkMs,
+      forwardedMs,
+      inputWatermarks,
+      rowsIn,
+      rowsOut,
+      state: operator.snapshot?.(),
     }))
   }
 
-  restore(snapshot: unknown): void {
-    const saved = snapshot as {
-      watermarkMs: number
-      forwardedMs: number
-      inputWatermarks: number[]
-      rowsIn: number
-      rowsOut: number
-      state: unknown
-    }[]
-    this.nodes.forEach((node, index) => {
-      const { watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, state } = saved[index]
-      Object.assign(node, { watermarkMs, forwardedMs, rowsIn, rowsOut })
-      node.inputWatermarks.splice(0, Infinity, ...inputWatermarks)
-      if (state !== undefined) node.operator.restore?.(state)
-    })
+  stateRowsOf(signature: string): number {
+    return this.nodes.find((node) => node.signature === signature)?.operator.describe?.().stateRows ?? 0
+  }
+
+  /**
+   * Called once, before anything else.
+   *
+   * @returns  labels of what was saved and has no place here, and of operators that begin without their state
+   */
+  restore(snapshot: readonly NodeSnapshot[]): { dropped: string[]; missing: string[] } {
+    const saved = new Map(snapshot.map((node) => [node.signature, node]))
+    const missing: string[] = []
+    for (const node of this.nodes) {
+      const found = saved.get(node.signature)
+      if (found) {
+        saved.delete(node.signature)
+        const { watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, state } = found
+        Object.assign(node, { watermarkMs, forwardedMs, rowsIn, rowsOut })
+        node.inputWatermarks.splice(0, Infinity, ...inputWatermarks)
+        if (state !== undefined) node.operator.restore?.(state)
+        continue
+      }
+      if (node.operator.snapshot) missing.push(explainNode(node.plan))
+      // It comes to an event time that its inputs have reached already.
+      node.inputs.forEach(({ forwardedMs }, input) => {
+        node.advanceInput(forwardedMs, input)
+      })
+    }
+    const dropped = [...saved.values()].filter(({ state }) => state !== undefined).map(({ label }) => label)
+    return { dropped, missing }
+  }
+
+  /** After a restore: the time that passed while nothing ran makes no partition idle. */
+  resumeClock(nowMs: number): void {
+    for (const { operator } of this.nodes) if (operator instanceof WatermarkOperator) operator.resumeClock(nowMs)
   }
 
   /** May walk all state of joins: for somebody who asks, not for every second. */

@@ -6,19 +6,48 @@
 // Invariants
 //   1. A query that fails is taken out, with its reason told; the others go on.
 //   2. `step` does a bounded amount of work and never waits.
+//   3. `checkpoint` between two steps has everything that the steps before have done, and nothing else: what they put out has left before it.
 import { type StreamError, toStreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, gather, valueAt } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
 import { type Disk, realDisk } from '../log/index.ts'
+import { checkpointErrors } from './checkpoints/errors.ts'
+import { type InputState, jsonMs, KEY_GROUP_COUNT, type OperatorState, partKey, type QueryState } from './checkpoints/manifest.ts'
+import { splitState } from './checkpoints/stateParts.ts'
+import { type PartUpdate, StateTracker } from './checkpoints/stateTracker.ts'
 import type { Lateness } from './diagnosis.ts'
 import { engineErrors } from './errors.ts'
 import { formatValue } from './expressions/index.ts'
-import { Graph } from './graph.ts'
+import { Graph, type NodeSnapshot } from './graph.ts'
 import type { DeadLetter, JobSpec, LateRecord, QueryInspection, QuerySpec, QueryStatus, SourceStatus } from './protocol.ts'
 import { openSink, type Sink, type SinkPort } from './sinks.ts'
 import { SourceInput } from './source.ts'
 
 const encoder = new TextEncoder()
+
+/** A consistent cut through a job, between two steps. What sinks outside of the engine keep is not in it yet. */
+export interface JobCheckpoint {
+  checkpointId: number
+  queries: QueryState[]
+  updates: PartUpdate[]
+}
+
+/** What a query goes on from. */
+export interface RestoredQuery {
+  state: QueryState
+  nodes: NodeSnapshot[]
+  /** State that fits nowhere may be dropped. */
+  allowsDropped: boolean
+}
+
+export interface JobOptions {
+  /** Where the topics' files are. */
+  disk?: Disk
+  /** State of a query, if it goes on from a checkpoint. Called once for each. */
+  load?: (queryId: string) => RestoredQuery | undefined
+  /** Parts that the checkpoint has from which the job goes on, if its next one is written beside that. */
+  knownParts?: Parameters<StateTracker['seed']>[0]
+}
 
 export interface JobPort extends SinkPort {
   deadLetters(letters: DeadLetter[]): void
@@ -39,6 +68,7 @@ interface RunningQuery {
   lastInMs?: number
   lastOutMs?: number
   error?: StreamError
+  isRestored: boolean
 }
 /** One scan of one query, fed from a shared input. */
 interface Tap {
@@ -56,20 +86,33 @@ export class Job {
   private readonly inputs: { input: SourceInput; taps: Tap[]; undecodedRows: number }[] = []
   private letters: DeadLetter[] = []
   private readonly encoders = new Map<Field[], ReturnType<typeof makeJsonEncoder>>()
+  private readonly tracker = new StateTracker()
+  /** Something has happened that the last durable checkpoint does not have. */
+  hasChanged = true
   private turn = 0
   private nowMs: number
   /** Newest arrival among the records behind what is being emitted. */
   private originMs: number | undefined
 
-  /** @param disk  where the topics' files are */
-  constructor(spec: JobSpec, port: JobPort, nowMs: number, disk: Disk = realDisk) {
+  /** @throws StreamError CHECKPOINT_DAMAGED of `load` */
+  constructor(spec: JobSpec, port: JobPort, nowMs: number, { disk = realDisk, load = () => undefined, knownParts = [] }: JobOptions = {}) {
     this.spec = spec
     this.port = port
     this.nowMs = nowMs
     this.disk = disk
+    this.tracker.seed(knownParts)
     for (const query of spec.queries) this.open(query)
-    this.openInputs()
-    for (const query of [...this.queries.values()]) this.guarded(query, () => query.graph.start(nowMs))
+    const inputs: InputState[] = []
+    for (const query of [...this.queries.values()]) {
+      const restored = load(query.spec.id)
+      if (restored) this.guarded(query, () => inputs.push(...restoreQuery(query, restored)))
+    }
+    this.openInputs(inputs)
+    for (const query of [...this.queries.values()]) {
+      if (query.error) continue
+      if (query.isRestored) query.graph.resumeClock(nowMs)
+      else this.guarded(query, () => query.graph.start(nowMs))
+    }
   }
 
   private open(spec: QuerySpec): void {
@@ -77,12 +120,13 @@ export class Job {
       const query: RunningQuery = {
         spec,
         graph: undefined as unknown as Graph,
-        sink: openSink(spec, this.port),
+        sink: openSink(spec, this.port, this.disk),
         rowsIn: 0,
         rowsOut: 0,
         lateRows: 0,
         failedRows: 0,
         lateRecords: new Map(),
+        isRestored: false,
       }
       query.graph = new Graph(spec.plan, {
         timeZone: this.spec.timeZone,
@@ -104,9 +148,11 @@ export class Job {
   }
 
   /** One input for each table, with the columns that any of its scans needs. */
-  private openInputs(): void {
+  private openInputs(restored: InputState[]): void {
     const scans = [...this.queries.values()].flatMap((query) => query.graph.sources.map((scan, source) => ({ query, source, scan })))
-    for (const table of new Set(scans.map(({ scan }) => scan.table.name))) {
+    // Those of a checkpoint in its order: it begins with the one whose turn it was.
+    const tables = new Set(scans.map(({ scan }) => scan.table.name))
+    for (const table of new Set([...restored.map((input) => input.table).filter((name) => tables.has(name)), ...tables])) {
       const mine = scans.filter(({ scan }) => scan.table.name === table)
       const columns = [...new Set(mine.flatMap(({ scan }) => scan.columns))].sort((a, b) => a - b)
       const spec = this.spec.sources.find((source) => source.table === table)
@@ -114,6 +160,8 @@ export class Job {
         if (!spec) throw engineErrors('CONNECTOR_UNKNOWN', { connector: 'none', table })
         const input = new SourceInput(spec, mine[0].scan.table, columns, this.disk)
         const taps = mine.map(({ query, source, scan }) => ({ query, source, pick: scan.columns.map((column) => columns.indexOf(column)) }))
+        const state = restored.find((one) => one.table === table)
+        if (state) input.restore(state)
         this.inputs.push({ input, taps, undecodedRows: 0 })
         const partitions = Array.from({ length: input.partitionCount }, (_, partition) => partition)
         for (const { query, source } of taps) query.graph.setPartitions(source, partitions, this.nowMs)
@@ -139,6 +187,7 @@ export class Job {
         continue
       }
       if (!rows) continue
+      this.hasChanged = true
       this.originMs = rows.newestMs === -Infinity ? undefined : rows.newestMs
       for (const tap of taps) {
         if (tap.query.error || rows.rowCount === 0) continue
@@ -177,12 +226,66 @@ export class Job {
     this.nowMs = nowMs
     for (const query of this.queries.values()) {
       if (query.error) continue
+      const { rowsOut } = query
+      const { watermarkMs } = query.graph
       this.guarded(query, () => {
         query.graph.tick(nowMs)
         query.sink.flush(undefined)
       })
+      if (query.rowsOut !== rowsOut || query.graph.watermarkMs !== watermarkMs) this.hasChanged = true
     }
     this.sendAside()
+  }
+
+  /** The state between this step and the next. Queries that failed are not in it. `settle` says later what became of it. */
+  checkpoint(checkpointId: number): JobCheckpoint {
+    const updates: PartUpdate[] = []
+    const queries: QueryState[] = []
+    this.hasChanged = false
+    for (const query of this.queries.values()) if (!query.error) this.guarded(query, () => query.sink.flush(undefined))
+    this.sendAside()
+    for (const query of this.queries.values()) {
+      if (query.error) continue
+      this.guarded(query, () => queries.push(this.checkpointQuery(query, checkpointId, updates)))
+    }
+    return { checkpointId, queries, updates }
+  }
+
+  private checkpointQuery(query: RunningQuery, takenAt: number, updates: PartUpdate[]): QueryState {
+    const { id } = query.spec
+    const operators = query.graph.snapshot().map(({ state, ...node }): OperatorState => {
+      const parts = state === undefined ? [] : splitState(state)
+      for (const part of parts) updates.push(this.tracker.update(partKey(id, node.signature, part.name), part))
+      return {
+        ...node,
+        stateRows: query.graph.stateRowsOf(node.signature),
+        keyGroups: [0, KEY_GROUP_COUNT - 1],
+        parts: parts.map(({ name, type }) => ({ name, type })),
+        watermarkMs: jsonMs(node.watermarkMs),
+        forwardedMs: jsonMs(node.forwardedMs),
+        inputWatermarks: node.inputWatermarks.map(jsonMs),
+      }
+    })
+    const next = this.inputs.length === 0 ? 0 : this.turn % this.inputs.length
+    const inputs = [...this.inputs.slice(next), ...this.inputs.slice(0, next)].filter(({ taps }) => taps.some((tap) => tap.query === query))
+    const { rowsIn, rowsOut, lateRows, failedRows } = query
+    return {
+      id,
+      takenAt,
+      signature: query.graph.signature,
+      inputs: inputs.map(({ input }) => input.snapshot()),
+      operators,
+      sink: query.sink.checkpoint?.(takenAt) ?? { kind: 'none' },
+      latePositions: {},
+      counters: { rowsIn, rowsOut, lateRows, failedRows },
+    }
+  }
+
+  /** The checkpoint that was taken last is durable, or it failed. */
+  settle(isDurable: boolean): void {
+    this.tracker.settle(isDurable)
+    for (const query of this.queries.values()) query.sink.settle?.(isDurable)
+    if (!isDurable) this.hasChanged = true
   }
 
   /** Resolves when there may be more to read, or after `timeoutMs`. */
@@ -310,4 +413,15 @@ export class Job {
     this.port.deadLetters(this.letters)
     this.letters = []
   }
+}
+
+/** Gives a query its state. Returns where its inputs go on. */
+function restoreQuery(query: RunningQuery, { state, nodes, allowsDropped }: RestoredQuery): InputState[] {
+  const { dropped, missing } = query.graph.restore(nodes)
+  const lost = [...dropped.map((label) => `${label}: dropped`), ...missing.map((label) => `${label}: begins empty`)]
+  if (lost.length > 0 && !allowsDropped) throw checkpointErrors('STATE_NOT_RESTORED', { query: query.spec.id, dropped: lost })
+  query.sink.restore?.(state.sink)
+  Object.assign(query, state.counters)
+  query.isRestored = true
+  return state.inputs
 }

@@ -5,6 +5,7 @@ import type { TopicDescriptor } from '../log/index.ts'
 import type { Plan } from '../sql/index.ts'
 import type { Lateness } from './diagnosis.ts'
 import type { NodeStatus } from './graph.ts'
+import type { JobCheckpoint } from './job.ts'
 
 /** How a table's rows are found and read. */
 export interface SourceSpec {
@@ -22,7 +23,7 @@ export interface SourceSpec {
 
 export type SinkSpec =
   | { kind: 'view'; name: string }
-  /** `keyColumns` make the record's key; with `upsert` a retraction is a tombstone. The first rows of each partition, as many as `skip` says, are there already from before a restart. */
+  /** `keyColumns` make the record's key; with `upsert` a retraction is a tombstone. */
   | {
       kind: 'topic'
       table: string
@@ -30,11 +31,20 @@ export type SinkSpec =
       format: 'json'
       keyColumns: number[]
       upsert: boolean
-      skip: number[]
       keyFormat: 'json' | 'raw'
       /** The table's columns: the names that go into the records. */
       fields: Field[]
       partitionCount: number
+    }
+  /** Rows into files of a folder, which exists. `firstFile`: number of the first, if no checkpoint says. */
+  | {
+      kind: 'files'
+      folder: string
+      format: 'json' | 'csv'
+      fields: Field[]
+      options: Record<string, string>
+      fileBytesMax: number
+      firstFile: number
     }
   /** Rows to the caller, for `millrace sql` and previews. */
   | { kind: 'collect' }
@@ -57,6 +67,21 @@ export interface JobSpec {
   timeZone: string
   /** Reads what is in the topics when it begins, closes all windows, and ends. */
   bounded?: boolean
+  restore?: JobRestore
+}
+
+/** Where a job goes on. */
+export interface JobRestore {
+  dataFolder: string
+  /** That of the checkpoint's manifest. */
+  folder: string
+  checkpointId: number
+  /** Queries that go on from it; others begin anew. */
+  queries: string[]
+  /** Those of which state may be dropped that fits nowhere. */
+  allowsDropped: string[]
+  /** The next checkpoint is written beside this one, and takes from it what has not changed. */
+  continues: boolean
 }
 
 export type ToWorker =
@@ -65,6 +90,10 @@ export type ToWorker =
   | { type: 'removeQuery'; jobId: string; queryId: string }
   /** That many rows of output have been taken: the worker may send more. */
   | { type: 'taken'; rows: number }
+  /** Take one before the next step; with `isLast` there is none. */
+  | { type: 'checkpoint'; jobId: string; checkpointId: number; isLast: boolean }
+  /** What became of the last one. */
+  | { type: 'checkpointSettled'; jobId: string; isDurable: boolean }
   | { type: 'status'; requestId: number }
   | { type: 'inspect'; requestId: number; jobId: string; queryId: string }
 
@@ -119,6 +148,12 @@ export type FromWorker =
   | { type: 'changes'; jobId: string; queryId: string; batch: Batch; originMs?: number }
   /** A finished record batch for a topic. */
   | { type: 'records'; jobId: string; queryId: string; topic: string; partition: number; bytes: Uint8Array; recordCount: number }
+  /** Follows all output of the steps before it. `tookMs`: how long the job stood still for it. */
+  | { type: 'checkpoint'; jobId: string; checkpoint: JobCheckpoint; tookMs: number }
+  /** Nothing has happened since the last one that is durable, or the job is not there. */
+  | { type: 'checkpointUnneeded'; jobId: string; checkpointId: number }
+  /** The job has its state, or that cannot be read: then it has not begun. */
+  | { type: 'restored'; jobId: string; error?: ErrorBody }
   | { type: 'deadLetters'; jobId: string; letters: DeadLetter[] }
   | { type: 'late'; jobId: string; queryId: string; topic: string; rows: LateRecord[] }
   | { type: 'inspection'; requestId: number; query?: QueryInspection }

@@ -3,8 +3,10 @@
 // Small results of one step are gathered and leave together in `flush`, so that a step costs one message for each query.
 import { type Batch, INSERT, isRetraction, UPDATE_AFTER, UPDATE_BEFORE, valueAt } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
-import { BatchBuilder, noHeaders, partitionOf } from '../log/index.ts'
+import { BatchBuilder, type Disk, noHeaders, partitionOf } from '../log/index.ts'
+import type { SinkState } from './checkpoints/manifest.ts'
 import { formatValue } from './expressions/index.ts'
+import { FilesSink } from './fileSink.ts'
 import type { QuerySpec, SinkSpec } from './protocol.ts'
 import { compactColumn } from './source.ts'
 
@@ -16,9 +18,14 @@ export interface SinkPort {
 export interface Sink {
   write(batch: Batch, originMs: number | undefined): void
   flush(originMs: number | undefined): void
+  /** What the sink itself keeps, after a flush. A sink whose other half is on the main thread has its state there. */
+  checkpoint?(checkpointId: number): SinkState
+  restore?(state: SinkState): void
+  /** The checkpoint of the last cut is durable, or it failed. */
+  settle?(isDurable: boolean): void
 }
 
-export function openSink(query: QuerySpec, port: SinkPort): Sink {
+export function openSink(query: QuerySpec, port: SinkPort, disk: Disk): Sink {
   switch (query.sink.kind) {
     case 'view':
     case 'collect':
@@ -36,6 +43,8 @@ export function openSink(query: QuerySpec, port: SinkPort): Sink {
       }
     case 'blackhole':
       return { write: () => {}, flush: () => {} }
+    case 'files':
+      return new FilesSink(query, query.sink, disk)
     case 'topic':
       return new TopicSink(query, query.sink, port)
   }
@@ -48,14 +57,12 @@ class TopicSink implements Sink {
   private readonly encode: ReturnType<typeof makeJsonEncoder>
   private readonly encodeKey: (batch: Batch) => (row: number) => Uint8Array | null
   private readonly builders = new Map<number, BatchBuilder>()
-  private readonly skip: number[]
   private rowCount = 0
 
   constructor(query: QuerySpec, spec: SinkSpec & { kind: 'topic' }, port: SinkPort) {
     this.query = query
     this.spec = spec
     this.port = port
-    this.skip = [...spec.skip]
     this.encode = makeJsonEncoder(spec.fields)
     this.encodeKey = keyEncoder(spec)
   }
@@ -73,10 +80,6 @@ class TopicSink implements Sink {
       if (kind === UPDATE_BEFORE && batch.kinds?.[row + 1] === UPDATE_AFTER && row + 1 < batch.rowCount && sameBytes(key, keyOf(row + 1)))
         continue
       const partition = key ? partitionOf(key, partitionCount) : this.rowCount++ % partitionCount
-      if (this.skip[partition] > 0) {
-        this.skip[partition]--
-        continue
-      }
       let builder = this.builders.get(partition)
       if (!builder) this.builders.set(partition, (builder = new BatchBuilder()))
       if (isRetraction(kind)) builder.appendRecord(key, null, 0, 0, noHeaders, timestampMs)

@@ -18,6 +18,7 @@ import {
   realDisk,
 } from '../log/index.ts'
 import type { TableDef } from '../sql/index.ts'
+import type { InputState } from './checkpoints/manifest.ts'
 import { engineErrors } from './errors.ts'
 import type { DeadLetter, SourceSpec } from './protocol.ts'
 
@@ -103,7 +104,7 @@ export class SourceInput {
 
   private openReader(partition: number, disk: Disk): PartitionReader {
     const { descriptor, startup } = this.spec
-    const reader = openReader(descriptor, partition, 0, disk)
+    const reader = openReader(descriptor, partition, 0, disk, 'read_committed')
     const { startOffset, endOffset } = reader.range
     reader.seek(startup === 'latest-offset' ? endOffset : startOffset)
     return reader
@@ -111,6 +112,28 @@ export class SourceInput {
 
   get partitionCount(): number {
     return this.readers.length
+  }
+
+  /** What a restart needs: where to go on, and whose turn it is. */
+  snapshot(): InputState {
+    const { table, topic, descriptor } = this.spec
+    const turn = this.pending?.partition ?? this.turn % this.readers.length
+    return { table, topic, topicId: descriptor.id, positions: [...this.positions], turn }
+  }
+
+  /** Called before the first read. Partitions that were added since begin at their start. */
+  restore({ positions, turn }: InputState): void {
+    positions.forEach((position, partition) => {
+      const reader = this.readers[partition]
+      // What retention took since is gone.
+      reader?.seek(Math.max(position, reader.range.startOffset))
+      if (reader) this.positions[partition] = reader.nextOffset
+    })
+    this.readers.slice(positions.length).forEach((reader, i) => {
+      reader.seek(reader.range.startOffset)
+      this.positions[positions.length + i] = reader.nextOffset
+    })
+    this.turn = turn
   }
 
   /** Offsets that a partition has now. */

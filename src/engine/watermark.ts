@@ -111,6 +111,10 @@ export class WatermarkOperator implements Operator {
     for (const [id, partition] of partitions) this.partitions.set(id, { ...partition })
   }
 
+  resumeClock(nowMs: number): void {
+    for (const partition of this.partitions.values()) partition.lastRowMs = nowMs
+  }
+
   status(): WatermarkStatus[] {
     return [...this.partitions].map(([partition, { watermarkMs, idle }]) => ({ partition, watermarkMs, idle }))
   }

@@ -4,6 +4,7 @@
 import { parentPort } from 'node:worker_threads'
 import { toStreamError } from '../base/index.ts'
 import type { Batch } from '../data/index.ts'
+import { restoreOptions } from './checkpoints/restore.ts'
 import { loadUserFunctions, userFunctionsOf } from './expressions/index.ts'
 import { Job } from './job.ts'
 import type { FromWorker, JobSpec, ToWorker } from './protocol.ts'
@@ -66,11 +67,31 @@ async function start(spec: JobSpec): Promise<void> {
         failed: (queryId, error) => send({ type: 'failed', jobId, queryId, error: error.toJSON() }),
       },
       Date.now(),
+      spec.restore && restoreOptions(spec.restore),
     )
     jobs.set(jobId, job)
+    if (spec.restore) send({ type: 'restored', jobId })
   } catch (error) {
-    for (const query of spec.queries) send({ type: 'failed', jobId, queryId: query.id, error: toStreamError(error).toJSON() })
+    const failure = toStreamError(error)
+    if (failure.code.startsWith('CHECKPOINT_')) send({ type: 'restored', jobId, error: failure.toJSON() })
+    else for (const query of spec.queries) send({ type: 'failed', jobId, queryId: query.id, error: toStreamError(error).toJSON() })
   }
+}
+
+/** Takes a checkpoint: synchronous, so between two steps. */
+function checkpoint({ jobId, checkpointId, isLast }: ToWorker & { type: 'checkpoint' }): void {
+  const job = jobs.get(jobId)
+  if (isLast) jobs.delete(jobId)
+  if (!job?.hasChanged) {
+    send({ type: 'checkpointUnneeded', jobId, checkpointId })
+    return
+  }
+  const startedMs = performance.now()
+  const taken = job.checkpoint(checkpointId)
+  const buffers = taken.updates.map(({ fresh }) => fresh.buffer as ArrayBuffer)
+  send({ type: 'checkpoint', jobId, checkpoint: taken, tookMs: performance.now() - startedMs }, [
+    ...new Set(buffers.filter(({ byteLength }) => byteLength > 0)),
+  ])
 }
 
 port.on('message', (message: ToWorker) => {
@@ -85,6 +106,12 @@ port.on('message', (message: ToWorker) => {
       break
     case 'removeQuery':
       jobs.get(message.jobId)?.removeQuery(message.queryId)
+      break
+    case 'checkpoint':
+      checkpoint(message)
+      break
+    case 'checkpointSettled':
+      jobs.get(message.jobId)?.settle(message.isDurable)
       break
     case 'taken':
       untakenRows -= message.rows

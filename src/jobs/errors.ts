@@ -79,4 +79,33 @@ export const jobErrors = defineErrors({
     message: (p) => `${p.file}: "${p.table}" is already the name of another table or query of this project`,
     hint: () => 'Give it another name.',
   }),
+  SINK_EPOCHS_WAIT: spec<{ query: string; count: number }>({
+    kind: 'external',
+    httpStatus: 507,
+    retry: 'later',
+    message: (p) => `${p.count} epochs of output of "${p.query}" wait for a checkpoint that succeeds`,
+    hint: () => 'Its checkpoints fail: `millrace state` and GET /v1/queries/{id}/checkpoints say why.',
+  }),
+  FILES_OPTION: spec<{ table: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `table "${p.table}" ('connector' = 'filesystem'): ${p.reason}`,
+    hint: () =>
+      "Declare 'path' = a folder and 'format' = 'json' or 'csv'; such a table can be written to, not read, and has no partitions.",
+  }),
+  SINK_CLOSED: spec<{ query: string }>({
+    kind: 'internal',
+    httpStatus: 503,
+    retry: 'never',
+    message: (p) => `the output of "${p.query}" is closed`,
+    hint: () => 'Nothing to do: the query was stopped.',
+  }),
+  SINK_GUARANTEE_UNKNOWN: spec<{ table: string; guarantee: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `table "${p.table}": 'sink.delivery-guarantee' = '${p.guarantee}' is none`,
+    hint: () => "Use 'exactly-once' (the default here) or 'at-least-once'.",
+  }),
 })

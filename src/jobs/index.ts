@@ -1,7 +1,7 @@
 // Projects and their running queries: SQL files in, jobs on worker threads, live tables and topics out.
 export { type AdhocStatement, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
 export { jobErrors } from './errors.ts'
-export { type ApplyReport, JobManager, type LiveTables, type QueryInsight, topicOf } from './manager.ts'
+export { type ApplyReport, JobManager, type LiveTables, type QueryCheckpoints, type QueryInsight, topicOf } from './manager.ts'
 export {
   bindProject,
   type FileError,
@@ -13,4 +13,4 @@ export {
   type SqlFile,
 } from './project.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'
-export { SinkPositions } from './sinkPositions.ts'
+export { type SavepointInfo, savepointInfo } from './savedStates.ts'

@@ -1,18 +1,22 @@
 // Runs a project: its topics, queries and live tables, kept in step with its SQL files.
 //
 // Invariants
-//   1. `apply` compares by query: one whose plan and target are the same as before goes on untouched; a changed one starts anew
-//      from the beginning of its topics, with an empty live table; one that is gone is stopped.
-//   2. A query that fails keeps its last rows readable, its error is shown, and nothing else stops.
-//   3. A worker that dies is replaced; its queries start again from the log, with a growing pause.
-//   4. What a query has written to a topic before a restart is not written again, where its result is append-only.
+//   1. `apply` compares by query: one whose plan and target are the same as before goes on untouched; one that is gone is stopped.
+//   2. A query that starts goes on from the newest checkpoint that has it. If it has changed since, a materialized table is computed anew
+//      from the beginning of its topics; any other goes on with the state that fits, and is refused if some does not, unless that is allowed.
+//   3. A query that fails keeps its last rows readable, its error is shown, and nothing else stops.
+//   4. A worker that dies is replaced; its queries go on from their checkpoint, with a growing pause.
+//   5. Queries of a file that start together from the same checkpoint, or all anew, are one job: they read their topics together.
+import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { type ErrorBody, toStreamError } from '../base/index.ts'
+import { type ErrorBody, makeFolders, reviveError, type StreamError, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
 import type {
+  CheckpointStore,
   DeadLetter,
   FromWorker,
+  JobRestore,
   JobSpec,
   LateRecord,
   QueryInspection,
@@ -21,12 +25,16 @@ import type {
   SinkSpec,
   SourceSpec,
 } from '../engine/index.ts'
-import { engineErrors } from '../engine/index.ts'
-import type { Log } from '../log/index.ts'
-import { Catalog, inputsOf, type Plan, type TableDef } from '../sql/index.ts'
+import { engineErrors, finishFiles, nextFileNumber, planSignature, removeUnfinished } from '../engine/index.ts'
+import type { Log, Transactions } from '../log/index.ts'
+import { Catalog, durationMs, inputsOf, type Plan, type TableDef } from '../sql/index.ts'
+import { type CheckpointRecord, type CheckpointSettings, Checkpoints } from './checkpoints.ts'
+import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
 import type { FileError, Project, ProjectQuery } from './project.ts'
-import type { SinkPositions } from './sinkPositions.ts'
+import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
+import { persistently, type SinkCommitter, ViewCommitter, WorkerCommitter } from './sinkCommitters.ts'
+import { recoverTransactions, TransactionCommitter } from './transactionCommitter.ts'
 import { EngineWorkers } from './workers.ts'
 
 /** Where the changes of materialized tables go: the view store, seen from here. */
@@ -34,22 +42,41 @@ export interface LiveTables {
   define(table: { name: string; fields: Field[]; primaryKey: number[]; comment?: string }): void
   drop(name: string): void
   /** Empties it; who watches is told why. */
-  restore(name: string, empty: { rows: []; epoch: number }, reason: string): void
+  restore(name: string, content: { epoch: number; rows: []; deltas?: { rows: unknown[][]; deleted: unknown[][] }[] }, reason: string): void
+  changesSince(name: string, version: number | undefined): { version: number; all: boolean; rows: unknown[][]; deleted: unknown[][] }
+  epochOf(name: string): number
   apply(name: string, batch: Batch, meta: { epoch: number; originMs?: number }): void
 }
 
 export interface ManagerOptions {
   log: Log
   tables: LiveTables
-  sinkPositions: SinkPositions
+  dataFolder: string
+  /** Paths in SQL are relative to it. */
+  projectFolder: string
+  store: CheckpointStore
+  /** Absent where the log is a cluster of others: its topics are written at least once. */
+  transactions: Transactions | undefined
+  /** Queries go on from this savepoint instead of their checkpoints. */
+  savepoint?: string
+  /** State of changed queries that fits nowhere any more may be dropped. */
+  allowsDroppedState: boolean
+  /** Phases of checkpoints to stop at, for tests. */
+  fault?: string
   workerCount: number
   timeZone: string
   /** Rows that could not be read or computed. */
   onDeadLetters(letters: DeadLetter[]): void
-  /** Late rows of a query for their topic. `run` is another one each time the query begins anew. Until the promise is done, the query waits. */
-  onLateRows(query: string, run: string, topic: string, rows: LateRecord[]): Promise<void>
+  /**
+   * Late rows of a query for their topic. `run` is another one each time the query begins; from `fromOffset` on the topic may have rows that the
+   * query meets again. Until the promise is done, the query waits.
+   */
+  onLateRows(query: string, run: string, topic: string, rows: LateRecord[], fromOffset: number): Promise<void>
+  /** Where a topic of late rows ends behind all that was handed over so far. */
+  latePosition(topic: string): Promise<number>
   onPrint(table: string, batch: Batch, fields: Field[]): void
   onQueryFailed(query: string, error: ErrorBody): void
+  onCheckpointFailed(job: string, error: StreamError): void
   now(): number
 }
 
@@ -70,6 +97,11 @@ interface Running {
   error?: ErrorBody
   status?: QueryStatus
   rowsPerSecond: { in: number; out: number }
+  sink: SinkCommitter
+  /** Id of the checkpoint from which it went on. */
+  restoredFrom: number | undefined
+  /** By topic: where late rows were when the checkpoint was taken from which the query goes on. */
+  latePositions: Record<string, number>
 }
 
 export interface QueryInsight {
@@ -82,13 +114,40 @@ export interface QueryInsight {
 }
 
 const RESTART_PAUSE_MAX_MS = 30_000
-const connectors = ['kafka', 'upsert-kafka', 'print', 'blackhole']
+const CHECKPOINT_INTERVAL_MS = 10_000
+/** Where output becomes visible with the checkpoint. */
+const CHECKPOINT_INTERVAL_OUTPUT_MS = 1_000
+const CHECKPOINT_TIMEOUT_MS = 600_000
+const CHECKPOINTS_RETAINED = 3
+const connectors = ['kafka', 'upsert-kafka', 'print', 'blackhole', 'filesystem']
+/** Flink's default of 'sink.rolling-policy.file-size'. */
+const FILE_BYTES_MAX = 128 * 1024 * 1024
+
+export interface QueryCheckpoints {
+  query: string
+  job: string | undefined
+  intervalMs: number | undefined
+  restoredFrom: number | undefined
+  /** Newest first. */
+  checkpoints: CheckpointRecord[]
+}
 
 export interface ApplyReport {
   started: string[]
   kept: string[]
   stopped: string[]
   errors: FileError[]
+  /** Queries that went on from a checkpoint, and its id. */
+  restored: { query: string; checkpointId: number }[]
+  /** What people should know of how queries started: state that is computed anew, damaged checkpoints, records that were gone. */
+  notices: string[]
+}
+
+/** Queries that start together. */
+interface StartGroup {
+  specs: QuerySpec[]
+  queries: ProjectQuery[]
+  saved: Map<string, SavedQuery>
 }
 
 export class JobManager {
@@ -106,13 +165,34 @@ export class JobManager {
   private restartedMs = Number.NEGATIVE_INFINITY
   /** One `apply` at a time: an edit of the project may meet the restart of a job. */
   private applied: Promise<unknown> = Promise.resolve()
+  private readonly checkpoints: Checkpoints
+  private readonly writer: CheckpointWriter
+  private saved: SavedStates
   private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
   constructor(options: ManagerOptions) {
     this.options = options
     this.workers = new EngineWorkers(options.workerCount, {
       message: (message) => this.onMessage(message),
-      died: (jobs, reason) => void this.restart(jobs, reason),
+      died: (jobs, reason) =>
+        void this.restart(jobs, engineErrors('JOB_WORKER_DIED', { job: jobs.map(({ id }) => id).join(', '), reason })),
+    })
+    this.saved = new SavedStates(options.store, options.log, options.savepoint)
+    this.writer = new CheckpointWriter({ dataFolder: options.dataFolder, fault: options.fault })
+    const [faultPoint, faultCount] = options.fault?.split(':') ?? []
+    let faultsLeft = Number(faultCount)
+    this.checkpoints = new Checkpoints({
+      writer: this.writer,
+      lastId: options.store.lastId(),
+      request: (jobId, checkpointId, isLast) => this.workers.tell(jobId, { type: 'checkpoint', jobId, checkpointId, isLast }),
+      settled: (jobId, isDurable) => this.workers.tell(jobId, { type: 'checkpointSettled', jobId, isDurable }),
+      onUncertain: (jobId, error) => this.restartJob(jobId, error),
+      onFailed: (job, error) => options.onCheckpointFailed(job, error),
+      onFirst: () => this.removeSuperseded(),
+      fault: (point) => {
+        if (point === faultPoint && --faultsLeft === 0) process.kill(process.pid, 'SIGKILL')
+      },
+      now: options.now,
     })
   }
 
@@ -132,37 +212,65 @@ export class JobManager {
       kept,
       stopped: fates.filter(({ fate }) => fate === 'gone').map(({ id }) => id),
       errors: project.errors,
+      restored: [],
+      notices: [],
     }
   }
 
   private async applyAlone(project: Project): Promise<ApplyReport> {
-    const report: ApplyReport = { started: [], kept: [], stopped: [], errors: [...project.errors] }
+    const report: ApplyReport = { started: [], kept: [], stopped: [], errors: [...project.errors], restored: [], notices: [] }
     for (const table of project.tables) await this.guarded(project, report, table.name, () => this.declareTopic(table))
-    for (const [id, { query }] of [...this.running]) {
+    for (const [id, { query, jobId }] of [...this.running]) {
       const fate = fateOf(query, project)
       if (fate === 'kept') {
         report.kept.push(id)
         continue
       }
-      this.stop(id)
+      // What it has put out so far is kept, and a changed one goes on from there.
+      if (this.checkpoints.has(jobId) && query.target.kind === 'insert') await this.checkpoints.take(jobId, 'change')
+      await this.stop(id)
       if (fate === 'gone') report.stopped.push(id)
     }
     for (const name of this.liveTables) if (!this.running.has(name) && !project.queries.some(({ id }) => id === name)) this.dropTable(name)
     this.project = project
+    const saved = this.saved.find()
     for (const file of project.files) {
       const queries = project.queries.filter((query) => query.file === file.name && !this.running.has(query.id))
-      if (queries.length === 0) continue
-      const specs: QuerySpec[] = []
+      const groups = new Map<string, StartGroup>()
       for (const query of queries)
         await this.guarded(project, report, query.id, async () => {
           // What cannot be read stops this query alone.
           this.sourcesOf([query.plan])
-          specs.push(await this.specOf(query))
+          const from = this.goesOnFrom(query, saved.get(query.id), report)
+          const key = from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''
+          const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map() }
+          group.specs.push(await this.specOf(query, from, report))
+          group.queries.push(query)
+          if (from) group.saved.set(query.id, from)
+          groups.set(key, group)
           report.started.push(query.id)
+          if (from) report.restored.push({ query: query.id, checkpointId: from.state.takenAt })
         })
-      if (specs.length > 0) this.startJob(specs, queries)
+      for (const group of groups.values()) this.startJob(file.name, group)
     }
+    for (const problem of this.saved.problems()) report.notices.push(problem.message)
     return report
+  }
+
+  /** The state from which a query goes on; undefined if it begins anew. @throws StreamError CHECKPOINT_DAMAGED */
+  private goesOnFrom({ id, plan, target }: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): SavedQuery | undefined {
+    if (!saved) return undefined
+    const anew = (reason: string) => {
+      report.notices.push(`${id} is computed anew from the beginning of its topics: ${reason}`)
+      return undefined
+    }
+    const unfit = this.saved.unfitReason(saved)
+    if (unfit !== undefined) return anew(unfit)
+    const isSame = planSignature(plan) === saved.state.signature
+    if (target.kind === 'materializedTable' && !isSame) return anew('it has changed')
+    if (target.kind === 'materializedTable' && saved.state.sink.kind !== 'view') return anew('its rows were not kept')
+    for (const lost of this.saved.lostRecords(saved)) report.notices.push(`${id}: ${lost}`)
+    return saved
   }
 
   private async guarded(project: Project, report: ApplyReport, name: string, work: () => Promise<void>): Promise<void> {
@@ -174,51 +282,166 @@ export class JobManager {
     }
   }
 
-  private startJob(queries: QuerySpec[], projectQueries: ProjectQuery[]): void {
+  private startJob(file: string, { specs, queries, saved }: StartGroup): void {
     const jobId = `job-${++this.jobCount}`
-    for (const { id } of queries) {
-      const query = projectQueries.find((candidate) => candidate.id === id)!
-      this.running.set(id, { query, jobId, state: 'starting', rowsPerSecond: { in: 0, out: 0 } })
+    const [from] = saved.values()
+    const { store, savepoint, allowsDroppedState } = this.options
+    const continues = from !== undefined && savepoint === undefined && !this.checkpoints.names().has(from.name)
+    const name = continues ? from.name : this.freshName(file)
+    const folder = store.folderOf(name)
+    const sinks = new Map<string, SinkCommitter>()
+    for (const query of queries) {
+      const sink = this.committerOf(query, continues ? saved.get(query.id) : undefined)
+      sinks.set(query.id, sink)
+      this.running.set(query.id, {
+        query,
+        sink,
+        jobId,
+        state: 'starting',
+        rowsPerSecond: { in: 0, out: 0 },
+        restoredFrom: saved.get(query.id)?.state.takenAt,
+        latePositions: saved.get(query.id)?.state.latePositions ?? {},
+      })
     }
-    this.workers.start({ id: jobId, queries, sources: this.sourcesOf(queries.map(({ plan }) => plan)), timeZone: this.timeZone })
+    const restore: JobRestore | undefined = from && {
+      dataFolder: this.options.dataFolder,
+      folder: from.folder,
+      checkpointId: from.manifest.id,
+      queries: [...saved.keys()],
+      allowsDropped: allowsDroppedState ? [...saved.keys()] : [],
+      continues,
+    }
+    this.workers.start({
+      id: jobId,
+      queries: specs,
+      sources: this.sourcesOf(specs.map(({ plan }) => plan)),
+      timeZone: this.timeZone,
+      ...(restore && { restore }),
+    })
+    const kept = continues ? { id: from.manifest.id, queries: from.manifest.queries.filter(({ id }) => sinks.has(id)) } : undefined
+    this.checkpoints.add({ jobId, name, folder, sinks, settings: this.checkpointSettings(queries), base: kept })
     for (const { id } of queries) this.running.get(id)!.state = 'running'
   }
 
-  private stop(id: string): void {
+  private committerOf(query: ProjectQuery, saved: SavedQuery | undefined): SinkCommitter {
+    const committer = this.sinkCommitterOf(query, saved)
+    const topics = [...new Set(Object.values(lateTopicsOf(query) ?? {}))]
+    if (topics.length === 0) return committer
+    return {
+      append: committer.append?.bind(committer),
+      settle: committer.settle.bind(committer),
+      close: committer.close?.bind(committer),
+      cut: async (checkpointId, ofWorker) => {
+        const positions = topics.map((topic) => this.options.latePosition(topic))
+        const cut = await committer.cut(checkpointId, ofWorker)
+        const latePositions = Object.fromEntries((await Promise.all(positions)).map((position, i) => [topics[i], position]))
+        return { ...cut, latePositions }
+      },
+    }
+  }
+
+  private sinkCommitterOf({ id, target }: ProjectQuery, saved: SavedQuery | undefined): SinkCommitter {
+    if (target.kind === 'materializedTable')
+      return new ViewCommitter(this.options.tables, id, saved?.state.sink.kind === 'view' ? saved.state.sink.segments : [])
+    const { transactions } = this.options
+    if (transactions && isExactlyOnceTopic(target.table)) return new TransactionCommitter(transactions, id, topicOf(target.table))
+    return new WorkerCommitter(target.table.options.connector === 'filesystem' ? this.options.store.disk : undefined)
+  }
+
+  /** A name for the folder of a job that goes on from none. */
+  private freshName(file: string): string {
+    const base =
+      file
+        .replace(/\.sql$/, '')
+        .replace(/^pipelines[/\\]/, '')
+        .replace(/[^\w.-]/g, '_') || 'job'
+    const used = new Set([...this.options.store.jobs(), ...this.checkpoints.names()])
+    let name = base
+    for (let n = 2; used.has(name); n++) name = `${base}~${n}`
+    return name
+  }
+
+  private checkpointSettings(queries: ProjectQuery[]): CheckpointSettings {
+    const waits = queries.some(({ target }) => target.kind === 'insert' && isExactlyOnceTopic(target.table))
+    const setting = (key: string) => this.project?.settings.get(`execution.checkpointing.${key}`)
+    const ms = (key: string, otherwise: number) => (setting(key) === undefined ? otherwise : durationMs(setting(key)))
+    return {
+      intervalMs: ms('interval', waits ? CHECKPOINT_INTERVAL_OUTPUT_MS : CHECKPOINT_INTERVAL_MS),
+      minPauseMs: ms('min-pause', 0),
+      timeoutMs: ms('timeout', CHECKPOINT_TIMEOUT_MS),
+      retained: Math.max(1, Math.trunc(Number(setting('num-retained') ?? CHECKPOINTS_RETAINED)) || CHECKPOINTS_RETAINED),
+    }
+  }
+
+  /** Folders of which every query has newer state elsewhere are not needed any more. */
+  private removeSuperseded(): void {
+    const { store } = this.options
+    const takenAt = this.checkpoints.takenAt()
+    const used = this.checkpoints.names()
+    for (const name of store.jobs()) {
+      if (used.has(name)) continue
+      try {
+        const folder = store.folderOf(name)
+        const ids = store.ids(folder)
+        const queries = ids.flatMap((id) => store.read(folder, id).queries)
+        if (queries.every((query) => (takenAt.get(query.id) ?? 0) > query.takenAt)) store.remove(folder)
+      } catch {
+        // One that cannot be read stays for people to look at.
+      }
+    }
+  }
+
+  private async stop(id: string): Promise<void> {
     const entry = this.running.get(id)
     if (!entry) return
     this.running.delete(id)
     this.workers.removeQuery(entry.jobId, id)
     if (![...this.running.values()].some(({ jobId }) => jobId === entry.jobId)) this.workers.stop(entry.jobId)
     this.dropTable(id)
+    await this.checkpoints.removeQuery(entry.jobId, id)
   }
 
   private dropTable(name: string): void {
     if (this.liveTables.delete(name)) this.options.tables.drop(name)
   }
 
-  private async specOf(query: ProjectQuery): Promise<QuerySpec> {
+  private async specOf(query: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): Promise<QuerySpec> {
     const lateTopics = lateTopicsOf(query)
-    return { id: query.id, name: query.id, plan: query.plan, sink: await this.sinkOf(query), ...(lateTopics && { lateTopics }) }
+    return {
+      id: query.id,
+      name: query.id,
+      plan: query.plan,
+      sink: await this.sinkOf(query, saved, report),
+      ...(lateTopics && { lateTopics }),
+    }
   }
 
-  private async sinkOf({ id, plan, target }: ProjectQuery): Promise<SinkSpec> {
+  private async sinkOf({ id, plan, target }: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): Promise<SinkSpec> {
     if (target.kind === 'materializedTable') {
       const { name, fields, primaryKey, comment } = target.table
-      // After the death of its worker a query reads all over again.
-      if (this.liveTables.has(name)) this.options.tables.restore(name, { rows: [], epoch: this.epoch }, 'its query starts anew')
-      else this.options.tables.define({ name, fields, primaryKey, comment })
+      const isKnown = this.liveTables.has(name)
+      if (!isKnown) this.options.tables.define({ name, fields, primaryKey, comment })
       this.liveTables.add(name)
+      const content = saved && this.saved.viewOf(saved)
+      if (content) this.epoch = Math.max(this.epoch, content.epoch)
+      if (content) this.options.tables.restore(name, content, 'its query goes on from a checkpoint')
+      else if (isKnown) this.options.tables.restore(name, { rows: [], epoch: this.epoch }, 'its query starts anew')
       return { kind: 'view', name }
     }
     const { table } = target
     const { connector = 'kafka' } = table.options
     if (connector === 'blackhole') return { kind: 'blackhole' }
     if (connector === 'print') return { kind: 'collect' }
+    if (connector === 'filesystem') return this.filesOf(id, plan, table, saved, report)
     const upsert = connector === 'upsert-kafka'
     if (!upsert && plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector })
     if (upsert && !table.primaryKey) throw jobErrors('SINK_KEY_MISSING', { table: table.name })
     const topic = topicOf(table)
+    const { transactions } = this.options
+    if (transactions && isExactlyOnceTopic(table)) {
+      const refs = saved?.state.sink.kind === 'transaction' ? saved.state.sink.refs : []
+      report.notices.push(...(await recoverTransactions(transactions, id, refs)))
+    } else if (isExactlyOnceTopic(table)) report.notices.push(`${id}: the topic ${topic} of the cluster is written at least once`)
     const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
     const format = table.options.format ?? table.options['value.format'] ?? 'json'
     if (format !== 'json') throw jobErrors('SINK_FORMAT_UNSUPPORTED', { table: table.name, format })
@@ -227,8 +450,6 @@ export class JobManager {
     const keyColumns = upsert
       ? table.primaryKey!.map((ordinal) => fields.findIndex(({ name }) => name === table.columns[ordinal].name))
       : keyFields.map((key) => fields.findIndex(({ name }) => name === key))
-    const ends = this.options.log.topic(topic)!.partitions.map(({ endOffset }) => endOffset)
-    const skip = upsert || plan.changelog !== 'append' ? ends.map(() => 0) : await this.options.sinkPositions.written(id, plan, topic, ends)
     return {
       kind: 'topic',
       table: table.name,
@@ -236,17 +457,36 @@ export class JobManager {
       format: 'json',
       keyColumns,
       upsert,
-      skip,
-      partitionCount: ends.length,
+      partitionCount: this.options.log.topic(topic)!.partitions.length,
       keyFormat,
       fields,
     }
+  }
+
+  /** Makes the folder ready: what a durable checkpoint has is finished, all else that the query had begun is removed. */
+  private filesOf(id: string, plan: Plan, table: TableDef, saved: SavedQuery | undefined, report: ApplyReport): SinkSpec {
+    const fail = (reason: string) => jobErrors('FILES_OPTION', { table: table.name, reason })
+    const { path, format = 'json' } = table.options
+    if (!path) throw fail("it has no 'path'")
+    if (format !== 'json' && format !== 'csv') throw fail(`the format "${format}" cannot be written`)
+    if (table.partitionedBy.length > 0) throw fail('PARTITIONED BY is not supported')
+    if (plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector: 'filesystem' })
+    const folder = resolve(this.options.projectFolder, path.replace(/^file:\/\//, ''))
+    const { disk } = this.options.store
+    makeFolders(folder)
+    const gone = saved?.state.sink.kind === 'files' ? finishFiles(disk, saved.state.sink) : []
+    if (gone.length > 0) report.notices.push(`${id}: files that its checkpoint has are gone from ${folder}: ${gone.join(', ')}`)
+    removeUnfinished(disk, folder, id)
+    const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
+    const fileBytesMax = memoryBytes(table.options['sink.rolling-policy.file-size']) ?? FILE_BYTES_MAX
+    return { kind: 'files', folder, format, fields, options: table.options, fileBytesMax, firstFile: nextFileNumber(disk, folder, id) }
   }
 
   private sourcesOf(plans: Plan[]): SourceSpec[] {
     const tables = new Map<string, TableDef>()
     for (const plan of plans) for (const table of scannedTables(plan)) tables.set(table.name, table)
     return [...tables.values()].map((table) => {
+      if (table.options.connector === 'filesystem') throw jobErrors('FILES_OPTION', { table: table.name, reason: 'it cannot be read yet' })
       const topic = topicOf(table)
       const format = formatOf(table)
       const upsert =
@@ -296,6 +536,13 @@ export class JobManager {
         return
       case 'late':
         return this.keepLate(message)
+      case 'checkpoint':
+      case 'checkpointUnneeded':
+        this.checkpoints.onMessage(message)
+        return
+      case 'restored':
+        if (message.error) this.fallBack(message.jobId, reviveError(message.error))
+        return
       case 'finished':
         this.endAdhoc(message.jobId)
         return
@@ -322,25 +569,27 @@ export class JobManager {
 
   /** Appends a query's output; while the log says "later" it is tried again, and the worker waits. */
   private async append(message: FromWorker & { type: 'records' }): Promise<void> {
-    for (let pauseMs = 50; this.running.get(message.queryId)?.jobId === message.jobId; pauseMs = Math.min(pauseMs * 2, 5_000)) {
-      try {
-        await this.options.log.append(message.topic, message.partition, message.bytes, { recordCount: message.recordCount })
-        return
-      } catch (error) {
-        const failure = toStreamError(error)
-        if (failure.retry === 'never') {
-          this.failed(message.queryId, message.jobId, failure.toJSON())
-          return
-        }
-        await sleep(pauseMs)
+    const entry = this.running.get(message.queryId)
+    const isPresent = () => this.running.get(message.queryId)?.jobId === message.jobId
+    if (!entry || !isPresent()) return
+    try {
+      if (entry.sink.append) await entry.sink.append(message)
+      else {
+        const { topic, partition, bytes, recordCount } = message
+        await persistently(() => this.options.log.append(topic, partition, bytes, { recordCount }), isPresent)
       }
+    } catch (error) {
+      const failure = toStreamError(error)
+      if (!isPresent()) return
+      if (failure.retry === 'never') this.failed(message.queryId, message.jobId, failure.toJSON())
+      else this.restartJob(message.jobId, failure)
     }
   }
 
   private async keepLate({ queryId, jobId, topic, rows }: FromWorker & { type: 'late' }): Promise<void> {
     if (this.running.get(queryId)?.jobId !== jobId) return
     try {
-      await this.options.onLateRows(queryId, jobId, topic, rows)
+      await this.options.onLateRows(queryId, jobId, topic, rows, this.running.get(queryId)?.latePositions[topic] ?? 0)
     } catch (error) {
       this.workers.removeQuery(jobId, queryId)
       this.failed(queryId, jobId, toStreamError(error).toJSON())
@@ -391,9 +640,10 @@ export class JobManager {
     this.options.onQueryFailed(queryId, error)
   }
 
-  private async restart(jobs: JobSpec[], reason: string): Promise<void> {
+  private async restart(jobs: JobSpec[], reason: StreamError): Promise<void> {
+    const error = reason.toJSON()
+    const ended = jobs.map((job) => this.checkpoints.remove(job.id, false))
     for (const job of jobs) {
-      const error = engineErrors('JOB_WORKER_DIED', { job: job.id, reason }).toJSON()
       if (this.adhoc.has(job.id)) this.endAdhoc(job.id, error)
       for (const { id } of job.queries) this.failed(id, job.id, error)
     }
@@ -401,12 +651,35 @@ export class JobManager {
     if (nowMs - this.restartedMs > 4 * RESTART_PAUSE_MAX_MS) this.restartCount = 0
     this.restartedMs = nowMs
     await sleep(Math.min(RESTART_PAUSE_MAX_MS, 250 * 2 ** this.restartCount++), undefined, { ref: false })
+    await Promise.all(ended)
+    await this.startAgain(jobs)
+  }
+
+  private async startAgain(jobs: JobSpec[]): Promise<void> {
     if (this.closed) return
     for (const job of jobs) for (const { id } of job.queries) if (this.running.get(id)?.jobId === job.id) this.running.delete(id)
     const { project } = this
     if (!project) return
     const { errors } = await this.apply(project)
     for (const { file, error } of errors.slice(project.errors.length)) this.options.onQueryFailed(file, error.toJSON())
+  }
+
+  /** Ends a job that runs, and begins it again from what the disk has. */
+  private restartJob(jobId: string, reason: StreamError): void {
+    const job = this.workers.specOf(jobId)
+    this.workers.stop(jobId)
+    if (job) void this.restart([job], reason)
+  }
+
+  /** A job could not read its checkpoint: an older one, if there is one. */
+  private fallBack(jobId: string, error: StreamError): void {
+    const job = this.workers.specOf(jobId)
+    this.workers.stop(jobId)
+    const ended = this.checkpoints.remove(jobId, false)
+    if (!job?.restore) return
+    this.saved.markUnusable({ folder: job.restore.folder, id: job.restore.checkpointId }, error)
+    this.options.onCheckpointFailed(jobId, error)
+    void ended.then(() => this.startAgain([job]))
   }
 
   /** What the door needs to know of a topic: the columns that its first table declares, or the one marked 'millrace.ingest'. */
@@ -480,13 +753,39 @@ export class JobManager {
     return { id, state, error, changelog: query.plan.changelog, live: await this.workers.inspect(jobId, id) }
   }
 
+  /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */
+  checkpointsOf(name: string): QueryCheckpoints | undefined {
+    const id = this.running.has(name) ? name : `insert_into_${name}`
+    const entry = this.running.get(id)
+    if (!entry) return undefined
+    const { job, intervalMs, checkpoints = [] } = this.checkpoints.status(entry.jobId) ?? {}
+    return { query: id, job, intervalMs, restoredFrom: entry.restoredFrom, checkpoints }
+  }
+
+  /** What `read` gives for a live table at its next checkpoint, once that is durable. @throws the reason why there is none */
+  atNextCheckpoint<T>(table: string, read: () => T): Promise<T> {
+    const jobId = this.running.get(table)?.jobId
+    return jobId === undefined ? Promise.resolve(read()) : this.checkpoints.atNextCut(jobId, read)
+  }
+
+  /** @throws StreamError SAVEPOINT_NAME_INVALID, SAVEPOINT_EXISTS, CHECKPOINT_FAILED */
+  async createSavepoint(name: string): Promise<SavepointInfo> {
+    await this.checkpoints.savepoint(name)
+    return savepointInfo(this.options.store, name)
+  }
+
   get errors(): FileError[] {
     return this.project?.errors ?? []
   }
 
-  close(): Promise<void> {
+  /** Takes a last checkpoint of each job, then ends all. */
+  async close(): Promise<void> {
     this.closed = true
-    return this.workers.close()
+    const jobIds = new Set([...this.running.values()].map(({ jobId }) => jobId))
+    await Promise.all([...jobIds].filter((id) => this.checkpoints.has(id)).map((id) => this.checkpoints.take(id, 'stop', true)))
+    await Promise.all([...jobIds].map((id) => this.checkpoints.remove(id, true)))
+    await this.workers.close()
+    await this.writer.close()
   }
 }
 
@@ -503,6 +802,20 @@ export function formatOf({ name, options }: TableDef): SourceSpec['format'] {
   const format = options.format ?? options['value.format'] ?? 'json'
   if (format !== 'json' && format !== 'csv' && format !== 'raw') throw engineErrors('FORMAT_UNKNOWN', { format, table: name })
   return format
+}
+/** Flink's option; unlike Flink's, the default is the stronger one. @throws StreamError SINK_GUARANTEE_UNKNOWN */
+function isExactlyOnceTopic(table: TableDef): boolean {
+  if (!isTopicTable(table)) return false
+  const guarantee = table.options['sink.delivery-guarantee'] ?? 'exactly-once'
+  if (guarantee !== 'exactly-once' && guarantee !== 'at-least-once')
+    throw jobErrors('SINK_GUARANTEE_UNKNOWN', { table: table.name, guarantee })
+  return guarantee === 'exactly-once'
+}
+/** A size as Flink's options have it, such as '128MB'. */
+function memoryBytes(text: string | undefined): number | undefined {
+  const match = text === undefined ? null : /^\s*(\d+)\s*(b|bytes|k|kb|m|mb|g|gb)?\s*$/i.exec(text)
+  if (match === null) return undefined
+  return Number(match[1]) * 1024 ** ['b', 'k', 'm', 'g'].indexOf((match[2] ?? 'b')[0].toLowerCase())
 }
 const keyFormatOf = (table: TableDef): 'json' | 'raw' => (table.options['key.format'] === 'raw' ? 'raw' : 'json')
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name

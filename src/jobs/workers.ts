@@ -72,6 +72,15 @@ export class EngineWorkers {
     for (const slot of this.slots) if (slot.jobs.delete(jobId)) this.post(slot, { type: 'stop', jobId })
   }
 
+  specOf(jobId: string): JobSpec | undefined {
+    return this.slots.find(({ jobs }) => jobs.has(jobId))?.jobs.get(jobId)
+  }
+
+  /** To the worker of a job, if it has one. */
+  tell(jobId: string, message: ToWorker): void {
+    for (const slot of this.slots) if (slot.jobs.has(jobId)) this.post(slot, message)
+  }
+
   removeQuery(jobId: string, queryId: string): void {
     for (const slot of this.slots) if (slot.jobs.has(jobId)) this.post(slot, { type: 'removeQuery', jobId, queryId })
   }

@@ -26,6 +26,7 @@ export {
   type BatchOptions,
   batchHeaderOf,
   encodeHeaders,
+  finishedBatch,
   type HeaderTemplate,
   noHeaders,
   TRANSACTIONAL_FLAG,

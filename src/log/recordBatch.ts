@@ -214,6 +214,19 @@ export interface BatchOptions {
   attributes?: number
 }
 
+/** A batch that was finished in another thread, to be finished again with another producer: as a builder would give it. */
+export const finishedBatch = (batch: Uint8Array, recordCount: number): Pick<BatchBuilder, 'recordCount' | 'finish'> => ({
+  recordCount,
+  finish({ producerId = -1, producerEpoch = -1, baseSequence = -1, attributes = 0 } = {}) {
+    writeInt16(batch, ATTRIBUTES_AT, attributes)
+    writeInt64(batch, PRODUCER_ID_AT, producerId)
+    writeInt16(batch, PRODUCER_EPOCH_AT, producerEpoch)
+    writeInt32(batch, BASE_SEQUENCE_AT, baseSequence)
+    writeInt32(batch, CRC_AT, crc32c(batch.subarray(ATTRIBUTES_AT)))
+    return batch
+  },
+})
+
 const noBytes = new Uint8Array(0)
 const RECORD_OVERHEAD_BYTES_MAX = 40
 /** Beyond this (the year 37,000) a difference of two timestamps could lose digits in a double. */

@@ -1,5 +1,5 @@
 // What the API needs of the rest: wired by the application, so that this folder knows no engine and no files.
-import type { BoundRecordQuery, BoundStatistics, QueryInsight, RecordQuery } from '../jobs/index.ts'
+import type { BoundRecordQuery, BoundStatistics, QueryCheckpoints, QueryInsight, RecordQuery, SavepointInfo } from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
 import type { CheckResponse, ColumnInfo, Health, QuerySummary } from './contract.ts'
@@ -33,10 +33,24 @@ export interface ServeDeps {
   }
   /** Writes a line to the process's log that is there whatever the log's level is. */
   audit(line: Record<string, unknown>): void
+  checkpoints: CheckpointsApi
   health(): Health
   stats: StatsCollector
   runSql: RunSql
   workspace: Workspace
   /** For openapi.json. */
   version: string
+}
+
+/** Checkpoints and savepoints, as the API shows them. */
+export interface CheckpointsApi {
+  /** By the id of a query, or the table that it writes to. */
+  ofQuery(name: string): QueryCheckpoints | undefined
+  /** @throws StreamError SAVEPOINT_NAME_INVALID, SAVEPOINT_EXISTS, CHECKPOINT_FAILED */
+  createSavepoint(name: string): Promise<SavepointInfo>
+  savepoints(): SavepointInfo[]
+  /** @throws StreamError SAVEPOINT_NOT_FOUND */
+  deleteSavepoint(name: string): Promise<void>
+  /** What `read` gives for a live table at its next checkpoint, once that is durable. @throws the reason why there is none */
+  atNextCheckpoint<T>(table: string, read: () => T): Promise<T>
 }

@@ -1,5 +1,6 @@
 // REST and WebSocket queries: tables, topics, figures, and the description of the API itself. `contract.ts` has the types.
 import type { FastifyInstance } from 'fastify'
+import { registerCheckpoints } from './checkpoints.ts'
 import type { ServeDeps } from './deps.ts'
 import { registerGroups } from './groups.ts'
 import { registerLetters } from './letters.ts'
@@ -13,6 +14,7 @@ import { registerStatistics } from './topicStatistics.ts'
 import { registerTopics } from './topics.ts'
 import { registerWorkspace } from './workspace.ts'
 
+export { noCheckpoints } from './checkpoints.ts'
 export type * from './contract.ts'
 export type { ServeDeps } from './deps.ts'
 export { serveErrors } from './errors.ts'
@@ -31,6 +33,7 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerLetters(app, deps)
   registerGroups(app, deps)
   registerStatus(app, deps, sockets)
+  registerCheckpoints(app, deps)
   registerSql(app, deps.runSql)
   registerWorkspace(app, deps.workspace, sockets)
   registerOpenApi(app, deps.version)

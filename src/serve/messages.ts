@@ -66,7 +66,7 @@ class Tail {
     this.topic = topic.name
     this.options = options
     this.countMax = Math.max(1, Math.round((options.rate * TICK_MS) / 1000))
-    for (const { partition, endOffset } of topic.partitions) this.seen.set(partition, endOffset)
+    for (const { partition, lastStableOffset: endOffset } of topic.partitions) this.seen.set(partition, endOffset)
     this.timer = setInterval(() => void this.tick(), TICK_MS)
   }
 
@@ -89,7 +89,7 @@ class Tail {
     if (!info) throw serveErrors('SERVE_TOPIC_NOT_FOUND', { topic: this.topic })
     return info.partitions
       .filter(({ partition }) => this.options.partition === undefined || partition === this.options.partition)
-      .map(({ partition, startOffset, endOffset }) => {
+      .map(({ partition, startOffset, lastStableOffset: endOffset }) => {
         const start = Math.max(startOffset, this.seen.get(partition) ?? 0)
         this.seen.set(partition, endOffset)
         return { partition, start, end: endOffset }

@@ -174,9 +174,10 @@ async function lookAtChunk(
 
 /** The records of `[from … to)`, and perhaps some behind them, run by run. */
 async function* chunkOf(descriptor: TopicDescriptor, partition: number, from: number, to: number): AsyncGenerator<RecordIndex> {
-  const reader = openReader(descriptor, partition, from)
+  const reader = openReader(descriptor, partition, from, undefined, 'read_committed')
   try {
-    while (reader.nextOffset < to) {
+    const end = Math.min(to, reader.range.endOffset)
+    while (reader.nextOffset < end) {
       const run = reader.read(READ_BYTES)
       if (!run) {
         if (await reader.waitForData(READ_WAIT_MS)) continue

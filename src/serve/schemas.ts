@@ -248,6 +248,12 @@ export const TableQuery = Type.Object(
     limit: optional(Type.Integer({ minimum: 1, maximum: viewStoreLimits.scanRowsMax, description: 'Rows of a page, 100 unless said.' })),
     cursor: optional(Type.String({ description: '`next` of the page before, with the same order.' })),
     numbers,
+    isolation: optional(
+      Type.Union([Type.Literal('live'), Type.Literal('committed')], {
+        description:
+          'live, unless said: ahead of the next checkpoint. committed: waits for it, and gives the rows that no crash takes back.',
+      }),
+    ),
     format: optional(
       Type.Union([Type.Literal('json'), Type.Literal('ndjson'), Type.Literal('csv')], {
         description: 'ndjson and csv stream all rows as of now; limit and cursor do not apply.',

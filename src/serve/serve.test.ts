@@ -14,6 +14,7 @@ import { bindRecordQuery, bindStatistics } from '../jobs/index.ts'
 import { type Log, openLog } from '../log/index.ts'
 import { Catalog } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
+import { noCheckpoints } from './checkpoints.ts'
 import type { ErrorFrame, LiveFrame, TopicFrame } from './contract.ts'
 import { type QuerySummary, registerServe, type ServeDeps, StatsCollector } from './index.ts'
 
@@ -72,6 +73,7 @@ before(async () => {
     door: { check: async () => ({ accepted: 0, rejected: [], rejectedCount: 0 }), accept: async () => ({ status: 422, text: '{}' }) },
     audit: () => {},
     inspectQuery: async () => undefined,
+    checkpoints: noCheckpoints,
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
     stats,
     workspace: { catalog: () => new Catalog(), topicOf: () => undefined, preview: () => assert.fail('no preview here') },
@@ -173,7 +175,7 @@ test('what is wrong in a URL is said with the nearest name', async () => {
     ['/v1/tables/pagess', 404, 'VIEW_NOT_FOUND', /"pages"/],
     ['/v1/tables/pages?edit=1', 400, 'SERVE_PARAMETER_UNKNOWN', /"edits"/],
     ['/v1/tables/pages?limt=1', 400, 'SERVE_PARAMETER_UNKNOWN', /"limit"/],
-    ['/v1/tables/pages?isolation=committed', 400, 'SERVE_PARAMETER_UNKNOWN', /openapi/],
+    ['/v1/tables/pages?isolation=dirty', 400, 'HTTP_REQUEST_INVALID', /openapi/],
     ['/v1/tables/pages?edits=abc', 400, 'VIEW_VALUE_INVALID', /64 bits/],
     ['/v1/tables/pages?edits.above=1', 400, 'VIEW_FILTER_INVALID', /gte/],
     ['/v1/tables/pages?tags=1', 400, 'VIEW_OPERATOR_UNSUPPORTED', /null/],

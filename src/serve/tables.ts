@@ -62,7 +62,11 @@ function parseQuery(table: ViewDefinition, query: Query, parameters: readonly st
   return { filters, order: query.order === undefined ? [] : parseOrder(table, String(query.order)) }
 }
 
-export function registerTables(app: FastifyInstance, { views }: Pick<ServeDeps, 'views'>, sockets: LiveSockets): void {
+export function registerTables(
+  app: FastifyInstance,
+  { views, checkpoints }: Pick<ServeDeps, 'views' | 'checkpoints'>,
+  sockets: LiveSockets,
+): void {
   let exportCount = 0
 
   app.get(
@@ -78,15 +82,17 @@ export function registerTables(app: FastifyInstance, { views }: Pick<ServeDeps, 
       querystring: TableQuery,
       response: { 200: TablePage },
     },
-    handler: (request, reply) => {
+    handler: async (request, reply) => {
       const { name } = request.params as Static<typeof NameParams>
       const query = request.query as Static<typeof TableQuery>
       const table = views.definition(name)
       const { filters, order } = parseQuery(table, query as Query, Object.keys(TableQuery.properties))
       const numbersAsText = query.numbers === 'string'
+      const read = <T>(rows: () => T): T | Promise<T> =>
+        query.isolation === 'committed' ? checkpoints.atNextCheckpoint(name, rows) : rows()
       if (query.format === 'ndjson' || query.format === 'csv') {
         if (exportCount >= EXPORTS_MAX) throw serveErrors('SERVE_EXPORTS_LIMIT', { max: EXPORTS_MAX })
-        const rows = views.copy(name, filters, order)
+        const rows = await read(() => views.copy(name, filters, order))
         exportCount++
         const write = query.format === 'csv' ? csvWriter(table.fields) : ndjsonWriter(table.fields, numbersAsText)
         const stream = Readable.from(chunksOf(rows, write, query.format === 'csv' ? csvHead(table.fields) : ''))
@@ -96,7 +102,7 @@ export function registerTables(app: FastifyInstance, { views }: Pick<ServeDeps, 
           .header('content-disposition', `attachment; filename="${name.replace(/[^\w.-]/g, '_')}.${query.format}"`)
           .send(stream)
       }
-      const page = views.scan(name, { filters, order, limit: query.limit ?? PAGE_ROWS, cursor: query.cursor })
+      const page = await read(() => views.scan(name, { filters, order, limit: query.limit ?? PAGE_ROWS, cursor: query.cursor }))
       const rows = page.rows.map(rowJson(table.fields, { numbersAsText })).join(',')
       return sendJson(
         reply,

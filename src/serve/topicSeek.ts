@@ -48,7 +48,8 @@ export async function startOf(log: ServeDeps['log'], topic: TopicInfo, seek: See
   const isForward = offset !== undefined || time !== undefined || from === 'oldest' || (from === undefined && isOldestFirst)
   const timeMs = time === undefined ? undefined : parseTimeMs(time)
   const ranges: Range[] = []
-  for (const { partition, startOffset, endOffset } of chosen) {
+  // What is in a transaction that has not ended yet comes later, or never.
+  for (const { partition, startOffset, lastStableOffset: endOffset } of chosen) {
     let start = startOffset
     if (offset !== undefined) start = Math.min(Math.max(offset, startOffset), endOffset)
     if (timeMs !== undefined) start = await offsetOfTime(log, topic.name, partition, timeMs)
@@ -82,7 +83,7 @@ export function parseCursor(text: string, { name, partitions }: TopicInfo): Star
     const parsed = ranges.map(([partition, start, end]) => {
       if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || !partitions[partition]) throw new TypeError('no range')
       // Retention may have taken some of it since.
-      const { startOffset, endOffset } = partitions[partition]
+      const { startOffset, lastStableOffset: endOffset } = partitions[partition]
       return { partition, start: Math.max(start, startOffset), end: Math.min(end, endOffset) }
     })
     if (new Set(parsed.map(({ partition }) => partition)).size !== parsed.length) throw new TypeError('a partition twice')

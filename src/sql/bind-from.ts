@@ -190,7 +190,8 @@ function overComputed(expression: Expr, table: TableDef, timeColumn: number): Ex
 const DURATION =
   /^\s*(\d+)\s*(ms|milli|millis|millisecond|milliseconds|s|sec|secs|second|seconds|m|min|mins|minute|minutes|h|hour|hours|d|day|days)?\s*$/
 const DURATION_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, s: 1_000 }
-function durationMs(text: string | undefined): number {
+/** A duration as Flink's options have it, such as '10 s' or '1min', in ms; a number alone is ms. 0 for what is none. */
+export function durationMs(text: string | undefined): number {
   const match = text === undefined ? null : DURATION.exec(text)
   if (match === null) return 0
   const unit = match[2] ?? 'ms'

@@ -13,6 +13,7 @@ import { isOrderable, type Key, keyReader, type Row } from './keys.ts'
 import { type Compare, compareOrders, compareValues, type Order, sortRows, totalOrder } from './order.ts'
 import { KeyedRows } from './rows.ts'
 import { parseValue, textOf } from './text.ts'
+import type { ViewSnapshot } from './views.ts'
 
 export interface ViewDefinition {
   name: string
@@ -137,10 +138,14 @@ export class View {
     return order.length === 0 ? found : sortRows(found, totalOrder(order, this.definition.primaryKey))
   }
 
-  restore(rows: readonly Row[], epoch: number): void {
+  restore({ rows, deltas = [], epoch }: ViewSnapshot): void {
     const restored = new KeyedRows(this.limits.tombstonesMax)
     restored.beginVersion()
     for (const row of rows) restored.upsert(this.keyOf(row), row)
+    for (const delta of deltas) {
+      for (const row of delta.deleted) restored.delete(this.keyOf(row))
+      for (const row of delta.rows) restored.upsert(this.keyOf(row), row)
+    }
     this.rows = restored
     this.epoch = epoch
   }

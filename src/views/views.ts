@@ -68,7 +68,17 @@ export interface ViewStatus extends ViewDefinition {
 /** All that a restart needs of one view; structured-clonable. */
 export interface ViewSnapshot {
   epoch: number
+  rows: Iterable<Row>
+  /** What changed since, oldest first: rows that are there now, and rows that are gone. */
+  deltas?: Iterable<{ rows: Row[]; deleted: Row[] }>
+}
+
+/** The rows that changed since a version, or `all` of them. */
+export interface ViewChanges {
+  version: number
+  all: boolean
   rows: Row[]
+  deleted: Row[]
 }
 
 const changesTotal = new Counter({
@@ -249,15 +259,38 @@ export class ViewStore {
   }
 
   /** @throws StreamError VIEW_NOT_FOUND */
-  snapshot(name: string): ViewSnapshot {
+  snapshot(name: string): ViewSnapshot & { rows: Row[] } {
     const { view } = this.find(name)
     return { epoch: view.epoch, rows: view.rows.rows() }
   }
 
+  /** @throws StreamError VIEW_NOT_FOUND */
+  epochOf(name: string): number {
+    return this.find(name).view.epoch
+  }
+
+  /**
+   * What changed since a version that an earlier call gave; rows are never changed in place, so the answer holds.
+   * All rows without such a version, or where the store does not know that far back any more.
+   *
+   * @throws StreamError VIEW_NOT_FOUND
+   */
+  changesSince(name: string, version: number | undefined): ViewChanges {
+    const { rows } = this.find(name).view
+    const changes = version === undefined ? undefined : rows.changesSince(version)
+    if (changes === undefined) return { version: rows.version, all: true, rows: rows.rows(), deleted: [] }
+    return {
+      version: rows.version,
+      all: false,
+      rows: changes.filter(({ op }) => op !== '-D').map(({ row }) => row),
+      deleted: changes.filter(({ op }) => op === '-D').map(({ row }) => row),
+    }
+  }
+
   /** Replaces all rows; subscribers get `reset` and a new snapshot. @throws StreamError VIEW_NOT_FOUND */
-  restore(name: string, { rows, epoch }: ViewSnapshot, reason = 'restored from a checkpoint'): void {
+  restore(name: string, snapshot: ViewSnapshot, reason = 'restored from a checkpoint'): void {
     const { view, channels } = this.find(name)
-    view.restore(rows, epoch)
+    view.restore(snapshot)
     for (const channel of channels.values()) channel.restart(reason)
   }
 

@@ -14,13 +14,17 @@ export interface ServeOptions {
   watch: boolean
   /** Begin with empty topics. */
   fresh?: boolean
+  /** Begin from this savepoint. */
+  savepoint?: string
+  /** State of changed queries that fits nowhere may be dropped. */
+  allowsDroppedState?: boolean
   /** Runs beside the platform until `signal` is aborted. */
   beside?: (platform: Platform, signal: AbortSignal) => Promise<void>
 }
 
 export async function serve(config: Config, options: ServeOptions): Promise<void> {
   const startedMs = performance.now()
-  const platform = await startPlatform(config, { fresh: options.fresh })
+  const platform = await startPlatform(config, options)
   const stopping = new AbortController()
   const stop = (signal: NodeJS.Signals) => {
     if (stopping.signal.aborted) process.exit(130)
@@ -36,7 +40,10 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
   const { url, host, port, kafkaPort, kafkaError, report } = platform
   if (config.json) {
     const errors = report.errors.map(({ file, error }) => ({ file, ...error.toJSON() }))
-    console.log(JSON.stringify({ url, host, port, kafkaPort, pid: process.pid, data: config.dataFolder, queries: report.started, errors }))
+    const { started: queries, restored, notices } = report
+    console.log(
+      JSON.stringify({ url, host, port, kafkaPort, pid: process.pid, data: config.dataFolder, queries, restored, notices, errors }),
+    )
   } else {
     console.log(`Millrace is ready after ${((performance.now() - startedMs) / 1_000).toFixed(1)} s\n`)
     console.log(`  console   ${url}`)
@@ -44,7 +51,10 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
     if (kafkaPort !== undefined) console.log(`  Kafka     ${host}:${kafkaPort}`)
     if (kafkaError) console.log(`  Kafka     none: ${kafkaError.message}; name a port with --kafka-port`)
     console.log(`  data      ${config.dataFolder}`)
-    console.log(`  queries   ${report.started.join(', ') || 'none'}\n`)
+    console.log(`  queries   ${report.started.join(', ') || 'none'}`)
+    if (report.restored.length > 0) console.log(`  state     ${report.restored.length} of them went on from their checkpoint`)
+    console.log()
+    for (const notice of report.notices) console.error(`note: ${notice}\n`)
     printErrors(report, config.folder)
     console.log('Ctrl-C stops it.')
   }
@@ -60,10 +70,12 @@ function printErrors({ errors }: ApplyReport, folder: string): void {
 }
 
 function printReload(report: ApplyReport, { json, folder }: Config): void {
-  const { started, kept, stopped, errors } = report
+  const { started, kept, stopped, errors, restored, notices } = report
   if (json) {
     console.log(
-      JSON.stringify({ reloaded: { started, kept, stopped, errors: errors.map(({ file, error }) => ({ file, ...error.toJSON() })) } }),
+      JSON.stringify({
+        reloaded: { started, kept, stopped, restored, notices, errors: errors.map(({ file, error }) => ({ file, ...error.toJSON() })) },
+      }),
     )
     return
   }
@@ -73,5 +85,6 @@ function printReload(report: ApplyReport, { json, folder }: Config): void {
     `${kept.length} unchanged`,
   ]
   console.log(`${new Date().toISOString().slice(11, 19)} edited: ${parts.filter(Boolean).join('; ')}`)
+  for (const notice of notices) console.error(`note: ${notice}`)
   printErrors(report, folder)
 }

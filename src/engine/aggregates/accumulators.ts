@@ -19,6 +19,7 @@ export interface AggregateRows {
   kinds?: Uint8Array
 }
 
+/** Shares memory with the accumulators: it holds until their next change. */
 export interface AccumulatorsSnapshot {
   groupCount: number
   cells: Float64Array
@@ -138,7 +139,7 @@ export class Accumulators {
   snapshot(groupCount: number): AccumulatorsSnapshot {
     return {
       groupCount,
-      cells: this.cells.floats.slice(0, groupCount * this.layout.stride),
+      cells: this.cells.floats.subarray(0, groupCount * this.layout.stride),
       boxed: this.cells.boxed.map((values) => values.slice()),
       objects: this.objects.map((objects) => objects.states.slice()),
       distincts: this.distincts.map((distinct) => distinct.snapshot(groupCount)),
@@ -436,7 +437,7 @@ class DistinctValues {
     for (const inner of this.inners) inner.reserve(groupCount)
     return {
       table: this.table.snapshot(),
-      marks: this.counted ? this.counts.slice(0, count * this.slot.members.length) : this.seen.slice(0, count),
+      marks: this.counted ? this.counts.subarray(0, count * this.slot.members.length) : this.seen.subarray(0, count),
       inners: this.inners.map((inner) => inner.snapshot(groupCount)),
     }
   }

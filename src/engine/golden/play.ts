@@ -4,6 +4,7 @@
 // the rows that are left must be the same.
 import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
+import { joinParts, splitState } from '../checkpoints/stateParts.ts'
 import { engineErrors } from '../errors.ts'
 import { formatValue, loadUserFunctionsNow, userFunctionsOf } from '../expressions/index.ts'
 import { Graph, type GraphHooks } from '../graph.ts'
@@ -93,9 +94,14 @@ export function play(file: GoldenFile, mode: PlayMode): PlayResult {
   let rowCount = 0
 
   const crash = () => {
-    const saved = structuredClone(graph.snapshot())
+    // As a checkpoint keeps it: in parts, and by their bytes.
+    const saved = graph.snapshot().map((node) => {
+      const parts = splitState(node.state).map((part) => ({ ...part, bytes: part.bytes.slice() }))
+      return { ...node, state: node.state && joinParts(parts, (name) => parts.find((part) => part.name === name)!.bytes) }
+    })
     graph = make()
-    graph.restore(saved)
+    const { dropped, missing } = graph.restore(structuredClone(saved))
+    if (dropped.length > 0 || missing.length > 0) throw new Error(`not restored: ${[...dropped, ...missing].join('; ')}`)
     if (rowCount > 0) result.restoreCount++
   }
   const pushRows = (input: number, steps: InputStep[]) => {

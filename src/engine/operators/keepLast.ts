@@ -132,13 +132,12 @@ export class KeepLastOperator implements Operator {
   advance(): void {}
 
   snapshot(): Snapshot {
-    this.compact()
     const { count } = this.keys
     return {
       keys: this.keys.snapshot(),
       rows: this.rows.snapshot(),
-      entries: this.entries.slice(0, count),
-      times: this.times.slice(0, count),
+      entries: this.entries.subarray(0, count),
+      times: this.times.subarray(0, count),
     }
   }
 

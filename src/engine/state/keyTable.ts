@@ -145,6 +145,12 @@ class KeyStore {
     return { lane: this.form, data: this.data?.subarray(from, to), nulls } as Column
   }
 
+  /** As `range`, of no more bytes than the values have. */
+  saved(count: number): Column {
+    const column = this.range(0, count)
+    return column.lane === 'utf8' ? { ...column, bytes: this.bytes.subarray(0, this.offsets[count]) } : column
+  }
+
   get byteSize(): number {
     // A JS value is reckoned at 64 bytes.
     return this.nulls.length + this.words.byteLength + this.bytes.length + this.offsets.byteLength + (this.values?.length ?? 0) * 64
@@ -197,10 +203,13 @@ function newData(form: KeyForm, capacity: number) {
   }
 }
 
+/** Shares memory with the table: it holds until the table's next change. Stored values never change, so what a snapshot of the same lineage had is the same. */
 export interface KeyTableSnapshot {
   count: number
   columns: { column: Column }[]
+  lineage: number
 }
+let lineages = 0
 
 type Lookup = (table: KeyTable, inputs: KeyInput[], rowCount: number, out: Int32Array, rows: Int32Array | undefined) => void
 
@@ -211,6 +220,7 @@ export class KeyTable {
   slots: Int32Array
   stores: KeyStore[]
   private capacity: number
+  private readonly lineage = ++lineages
 
   /** @param expected  groups to make room for */
   constructor(types: readonly SqlType[], expected = 16) {
@@ -321,7 +331,7 @@ export class KeyTable {
   }
 
   snapshot(): KeyTableSnapshot {
-    return { count: this.count, columns: this.stores.map((store) => ({ column: copied(store.range(0, this.count)) })) }
+    return { count: this.count, columns: this.stores.map((store) => ({ column: store.saved(this.count) })), lineage: this.lineage }
   }
 
   static restore(types: readonly SqlType[], { count, columns }: KeyTableSnapshot): KeyTable {
@@ -348,23 +358,6 @@ function maxOf(rows: Int32Array, count: number): number {
   let max = 0
   for (let i = 0; i < count; i++) if (rows[i] > max) max = rows[i]
   return max
-}
-
-/** A column that owns its memory and no more than it needs. */
-function copied(column: Column): Column {
-  const nulls = column.nulls?.slice()
-  if (column.lane === 'utf8') {
-    const { length } = column.ends
-    const from = length === 0 ? 0 : column.starts[0]
-    return {
-      lane: 'utf8',
-      bytes: column.bytes.slice(from, length === 0 ? 0 : column.ends[length - 1]),
-      starts: column.starts.map((at) => at - from),
-      ends: column.ends.map((at) => at - from),
-      nulls,
-    }
-  }
-  return { lane: column.lane, data: column.data.slice(), nulls } as Column
 }
 
 function place(slots: Int32Array, hash: number, group: number): void {

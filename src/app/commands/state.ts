@@ -1,0 +1,143 @@
+// millrace state: what checkpoints and savepoints hold, read from the data folder, whether or not somebody runs on it.
+import { join, resolve } from 'node:path'
+import { nearestName } from '../../base/index.ts'
+import { valueAt } from '../../data/index.ts'
+import { CheckpointStore, checkpointErrors, type Manifest, readNodes, verifyCheckpoint } from '../../engine/index.ts'
+import { byteText, tableText, timeText } from '../output.ts'
+
+export interface StateOptions {
+  data: string
+  savepoint?: string
+  checkpoint?: string
+  verify: boolean
+  json: boolean
+}
+const SAMPLE_KEYS = 5
+
+/** Without a query all checkpoints; else the operators of that query in the newest one that has it. */
+export function showState(query: string | undefined, options: StateOptions): void {
+  const store = new CheckpointStore(resolve(options.data))
+  const root = options.savepoint === undefined ? store.checkpointsFolder : join(store.savepointsFolder, options.savepoint)
+  if (options.savepoint !== undefined && !store.savepoints().includes(options.savepoint))
+    throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name: options.savepoint, nearest: nearestName(options.savepoint, store.savepoints()) })
+  const found = store.jobs(root).flatMap((job) => {
+    const folder = `${root}/${job}`
+    return store.ids(folder).map((id) => ({ job, folder, id, ...read(store, folder, id, options.verify) }))
+  })
+  if (query === undefined) list(found, options.json)
+  else showQuery(store, query, found, options)
+}
+
+/** With `verify` all bytes are read and their checksums checked, else those of the manifest. */
+function read(store: CheckpointStore, folder: string, id: number, verify: boolean): { manifest?: Manifest; problem?: string } {
+  try {
+    const manifest = store.read(folder, id)
+    if (verify) verifyCheckpoint(store, folder, manifest)
+    return { manifest }
+  } catch (error) {
+    return { problem: (error as Error).message }
+  }
+}
+type Found = { job: string; folder: string; id: number; manifest?: Manifest; problem?: string }
+
+function list(found: Found[], json: boolean): void {
+  const rows = found.map(({ job, id, manifest, problem }) => ({
+    job,
+    id,
+    createdMs: manifest?.createdMs,
+    fullBytes: manifest?.fullBytes,
+    writtenBytes: manifest?.writtenBytes,
+    queries: manifest?.queries.map((query) => query.id) ?? [],
+    ...(problem !== undefined && { problem }),
+  }))
+  if (json) for (const row of rows) console.log(JSON.stringify(row))
+  else if (rows.length === 0) console.log('There is no checkpoint yet.')
+  else
+    console.log(
+      tableText(
+        ['job', 'checkpoint', 'taken', 'state', 'written', 'queries'],
+        rows.map(({ job, id, createdMs, fullBytes = 0, writtenBytes = 0, queries, problem }) =>
+          problem !== undefined
+            ? [job, String(id), '', '', '', `damaged: ${problem}`]
+            : [job, String(id), timeText(createdMs ?? 0), byteText(fullBytes), byteText(writtenBytes), queries.join(', ')],
+        ),
+      ),
+    )
+}
+
+function showQuery(store: CheckpointStore, name: string, found: Found[], { checkpoint, json }: StateOptions): void {
+  const ofQuery = found.flatMap(({ folder, manifest }) => {
+    const state = manifest?.queries.find(({ id }) => id === name || id === `insert_into_${name}`)
+    return manifest && state && (checkpoint === undefined || manifest.id === Number(checkpoint)) ? [{ folder, manifest, state }] : []
+  })
+  const newest = ofQuery.toSorted((a, b) => a.state.takenAt - b.state.takenAt).at(-1)
+  if (!newest)
+    throw checkpointErrors('CHECKPOINT_NOT_FOUND', { path: checkpoint === undefined ? `of "${name}"` : `${checkpoint} of "${name}"` })
+  const { folder, manifest, state } = newest
+  const reader = store.openParts(folder, manifest)
+  const nodes = readNodes(state, reader)
+  reader.close()
+  const bytesOf = (keys: string[]) => keys.reduce((sum, key) => sum + (manifest.parts[key]?.sizeBytes ?? 0), 0)
+  const operators = state.operators
+    .map((operator, i) => ({ operator, state: nodes[i].state }))
+    .filter(({ operator }) => operator.parts.length > 0)
+    .map(({ operator: { signature, node, label, stateRows, parts, watermarkMs }, state: value }) => ({
+      signature,
+      node,
+      label,
+      stateRows,
+      bytes: bytesOf(parts.map((part) => `${state.id}/${signature}/${part.name}`)),
+      watermarkMs,
+      states: parts.map((part) => ({
+        name: part.name || '(rest)',
+        type: part.type,
+        bytes: bytesOf([`${state.id}/${signature}/${part.name}`]),
+      })),
+      sampleKeys: sampleKeys(value),
+    }))
+  const { id, takenAt, inputs, counters, sink } = state
+  if (json) {
+    console.log(JSON.stringify({ query: id, checkpoint: takenAt, takenMs: manifest.createdMs, inputs, counters, sink, operators }, plain))
+    return
+  }
+  console.log(`${id} in checkpoint ${takenAt}, taken ${timeText(manifest.createdMs)}\n`)
+  for (const { topic, positions } of inputs)
+    console.log(`  reads    ${topic} from ${positions.map((offset, partition) => `${partition}:${offset}`).join(' ')}`)
+  console.log(`  output   ${sinkText(sink)}`)
+  console.log(`  so far   ${counters.rowsIn} rows in, ${counters.rowsOut} out, ${counters.lateRows} late\n`)
+  for (const { label, stateRows, bytes, states, sampleKeys: keys } of operators) {
+    console.log(`${label}\n  ${stateRows} rows, ${byteText(bytes)}`)
+    for (const part of states) console.log(`    ${part.name.padEnd(44)} ${byteText(part.bytes)}`)
+    if (keys.length > 0) console.log(`  keys such as ${keys.map((key) => JSON.stringify(key, plain)).join(' ')}`)
+    console.log()
+  }
+}
+
+const plain = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)
+
+function sinkText(sink: Manifest['queries'][number]['sink']): string {
+  switch (sink.kind) {
+    case 'view':
+      return `live table ${sink.name}, ${sink.segments.length} parts of its rows`
+    case 'transaction':
+      return `topic ${sink.topic}, ${sink.refs.length} transactions to be committed with it`
+    case 'files':
+      return `files in ${sink.folder}, ${sink.pending.length} to be finished with it`
+    default:
+      return 'at least once: not part of checkpoints'
+  }
+}
+
+/** Some keys of the first table of keys that a state has, as people read them. */
+function sampleKeys(state: unknown): unknown[][] {
+  if (typeof state !== 'object' || state === null) return []
+  const { columns, count } = state as { columns?: { column: Parameters<typeof valueAt>[0] }[]; count?: number }
+  if (Array.isArray(columns) && typeof count === 'number' && columns.every((one) => one?.column))
+    return Array.from({ length: Math.min(count, SAMPLE_KEYS) }, (_, row) => columns.map(({ column }) => valueAt(column, row)))
+  for (const value of Array.isArray(state) ? state.slice(0, 10) : Object.values(state)) {
+    if (ArrayBuffer.isView(value)) continue
+    const found = sampleKeys(value)
+    if (found.length > 0) return found
+  }
+  return []
+}

@@ -1,0 +1,62 @@
+// What a job needs of a checkpoint to go on from it: read query by query, so that the bytes of one are gone before the next.
+import { type Disk, realDisk } from '../../log/index.ts'
+import type { NodeSnapshot } from '../graph.ts'
+import type { JobOptions } from '../job.ts'
+import type { JobRestore } from '../protocol.ts'
+import { CHUNK_FIELDS, type Manifest, msOf, partKey, type QueryState, type StoredPart } from './manifest.ts'
+import { joinParts } from './stateParts.ts'
+import { CheckpointStore, type PartReader } from './store.ts'
+
+/** @throws StreamError CHECKPOINT_DAMAGED, CHECKPOINT_NOT_FOUND, CHECKPOINT_FORMAT; `load` throws CHECKPOINT_DAMAGED */
+export function restoreOptions(restore: JobRestore, disk: Disk = realDisk): JobOptions {
+  const store = new CheckpointStore(restore.dataFolder, disk)
+  const manifest = store.read(restore.folder, restore.checkpointId)
+  return {
+    disk,
+    knownParts: restore.continues ? Object.entries(manifest.parts).map(([key, part]) => knownPart(key, part)) : [],
+    load: (queryId) => {
+      const state = restore.queries.includes(queryId) ? manifest.queries.find(({ id }) => id === queryId) : undefined
+      if (!state) return undefined
+      const reader = store.openParts(restore.folder, manifest)
+      try {
+        return { state, nodes: readNodes(state, reader), allowsDropped: restore.allowsDropped.includes(queryId) }
+      } finally {
+        reader.close()
+      }
+    },
+  }
+}
+
+export function readNodes(query: QueryState, reader: PartReader): NodeSnapshot[] {
+  return query.operators.map(({ signature, node, label, parts, rowsIn, rowsOut, ...times }) => ({
+    signature,
+    node,
+    label,
+    rowsIn,
+    rowsOut,
+    watermarkMs: msOf(times.watermarkMs),
+    forwardedMs: msOf(times.forwardedMs),
+    inputWatermarks: times.inputWatermarks.map(msOf),
+    state: parts.length === 0 ? undefined : joinParts(parts, (name) => reader.read(partKey(query.id, signature, name))),
+  }))
+}
+
+function knownPart(key: string, { sizeBytes, chunks }: StoredPart) {
+  const count = chunks.length / CHUNK_FIELDS
+  const checksums = new Uint32Array(count * 2)
+  for (let i = 0; i < count; i++) {
+    checksums[2 * i] = chunks[i * CHUNK_FIELDS + 2]
+    checksums[2 * i + 1] = chunks[i * CHUNK_FIELDS + 3]
+  }
+  return { key, sizeBytes, checksums }
+}
+
+/** Reads all of a checkpoint's bytes. @throws StreamError CHECKPOINT_DAMAGED */
+export function verifyCheckpoint(store: CheckpointStore, folder: string, manifest: Manifest): void {
+  const reader = store.openParts(folder, manifest)
+  try {
+    for (const key of Object.keys(manifest.parts)) reader.read(key)
+  } finally {
+    reader.close()
+  }
+}

@@ -1,0 +1,456 @@
+// Checkpoints and savepoints on a disk. Synchronous: a thread of its own writes them, the simulator calls it directly.
+//
+//   write:  data file, sync --> manifest beside its place, sync --> folder, sync --> rename --> folder, sync       the rename is the commit
+//
+// Invariants
+//   1. After a crash at any call a checkpoint is there whole, or not at all. Nothing that a checkpoint points to is ever written again.
+//   2. All that is read has its checksums checked: it is what was written, or CHECKPOINT_DAMAGED.
+//   3. A failure before the rename leaves nothing behind that counts. A failure at or after it is undone, or said to be CHECKPOINT_UNCERTAIN.
+//   4. A data file of which the newest checkpoint needs less than half is emptied into the new one: what is kept is at most twice what is
+//      needed, for each checkpoint retained.
+//   1 and 2 are held by store.property.test.ts, which crashes at every call of the disk.
+import assert from 'node:assert'
+import { toStreamError } from '../../base/index.ts'
+import { checkedLine, type Disk, errorCodeOf, readLine, realDisk } from '../../log/index.ts'
+import { checkpointErrors } from './errors.ts'
+import { CHUNK_FIELDS, FORMAT, type Manifest, partKeysOf, type QueryState, type StoredPart } from './manifest.ts'
+import { CHUNK_BYTES, checksumsOf, chunkCountOf, type PartUpdate } from './stateTracker.ts'
+
+export interface WriteRequest {
+  /** Where the manifest goes: `checkpointFolder` of a job. */
+  folder: string
+  id: number
+  job: string
+  createdMs: number
+  queries: QueryState[]
+  updates: PartUpdate[]
+  /** The checkpoint that the updates are relative to: the newest in the folder. */
+  base: Manifest | undefined
+}
+
+const MANIFEST = /^chk-(\d+)$/
+const DATA = /^data-(\d+)$/
+const dataName = (id: number | string): string => `data-${id}`
+export const manifestName = (id: number): string => `chk-${id}`
+/** Chunks are gathered into writes of this size. */
+const WRITE_BYTES = 4 * 1024 * 1024
+/** A data file is emptied when the newest checkpoint needs less than this share of it. */
+const LIVE_SHARE_MIN = 0.5
+
+export class CheckpointStore {
+  readonly disk: Disk
+  private readonly root: string
+
+  /** @param dataFolder  which exists */
+  constructor(dataFolder: string, disk: Disk = realDisk) {
+    this.disk = disk
+    this.root = dataFolder
+  }
+
+  get checkpointsFolder(): string {
+    return `${this.root}/checkpoints`
+  }
+  get savepointsFolder(): string {
+    return `${this.root}/savepoints`
+  }
+  folderOf(job: string): string {
+    return `${this.checkpointsFolder}/${job}`
+  }
+
+  /** Jobs that have a folder. */
+  jobs(folder = this.checkpointsFolder): string[] {
+    return this.names(folder).sort()
+  }
+
+  /** Ids of the checkpoints in a job's folder, ascending. */
+  ids(folder: string): number[] {
+    return this.names(folder)
+      .map((name) => MANIFEST.exec(name)?.[1])
+      .filter((id) => id !== undefined)
+      .map(Number)
+      .sort((a, b) => a - b)
+  }
+
+  /** The highest id that was used in any job, so that the next one is new. */
+  lastId(): number {
+    const folders = [this.checkpointsFolder, ...this.savepoints().map((name) => `${this.savepointsFolder}/${name}`)]
+    const files = folders.flatMap((folder) => this.jobs(folder).flatMap((job) => this.names(`${folder}/${job}`)))
+    return files.reduce((last, name) => Math.max(last, Number(/^(?:chk|data)-(\d+)/.exec(name)?.[1] ?? 0)), 0)
+  }
+
+  /** @throws CHECKPOINT_DAMAGED, CHECKPOINT_NOT_FOUND, CHECKPOINT_FORMAT */
+  read(folder: string, id: number): Manifest {
+    const path = `${folder}/${manifestName(id)}`
+    let manifest: Manifest
+    try {
+      manifest = readLine<Manifest>(this.disk, path)
+    } catch (error) {
+      if (errorCodeOf(error) === 'ENOENT') throw checkpointErrors('CHECKPOINT_NOT_FOUND', { path })
+      throw checkpointErrors('CHECKPOINT_DAMAGED', { path, reason: (error as Error).message }, { cause: error })
+    }
+    if (manifest.format > FORMAT) throw checkpointErrors('CHECKPOINT_FORMAT', { path, format: manifest.format, known: FORMAT })
+    return manifest
+  }
+
+  /** Reads parts of a checkpoint; close it afterwards. */
+  openParts(folder: string, manifest: Manifest): PartReader {
+    return new PartReader(this.disk, folder, manifest)
+  }
+
+  /**
+   * Writes a checkpoint. When it returns, that is durable.
+   *
+   * @throws CHECKPOINT_FAILED     it is not there, and will not be
+   * @throws CHECKPOINT_UNCERTAIN  nobody knows
+   */
+  write(request: WriteRequest): Manifest {
+    const { folder, id } = request
+    const path = `${folder}/${manifestName(id)}`
+    let manifest: Manifest
+    try {
+      this.makeFolder(this.checkpointsFolder, this.root)
+      this.makeFolder(folder, this.checkpointsFolder)
+      manifest = this.writeData(request)
+      this.writeFile(`${path}.new`, [checkedLine(manifest)])
+      this.disk.syncFolder(folder)
+    } catch (error) {
+      for (const left of [`${folder}/${dataName(id)}`, `${path}.new`]) this.attempt(() => this.disk.unlink(left))
+      throw checkpointErrors('CHECKPOINT_FAILED', { path, reason: (error as Error).message }, { cause: error })
+    }
+    try {
+      this.disk.rename(`${path}.new`, path)
+      this.disk.syncFolder(folder)
+    } catch (error) {
+      const reason = (error as Error).message
+      const isUndone = this.attempt(() => {
+        for (const name of [path, `${path}.new`]) if (this.exists(folder, name)) this.disk.unlink(name)
+        this.disk.syncFolder(folder)
+      })
+      throw checkpointErrors(isUndone ? 'CHECKPOINT_FAILED' : 'CHECKPOINT_UNCERTAIN', { path, reason }, { cause: error })
+    }
+    return manifest
+  }
+
+  /** Removes all but the newest checkpoints of a folder, and data that none of them needs. What cannot be removed now is left for the next time. */
+  prune(folder: string, retained: number): void {
+    this.attempt(() => {
+      const ids = this.ids(folder)
+      for (const id of ids.slice(0, Math.max(0, ids.length - retained))) this.disk.unlink(`${folder}/${manifestName(id)}`)
+      // Their names go first: a manifest never points to what is not there.
+      this.disk.syncFolder(folder)
+      const needed = new Set<string>()
+      for (const id of this.ids(folder)) for (const file of Object.keys(this.read(folder, id).dataBytes)) needed.add(dataName(file))
+      for (const name of this.names(folder)) {
+        if ((DATA.test(name) && !needed.has(name)) || name.endsWith('.new')) this.disk.unlink(`${folder}/${name}`)
+      }
+    })
+  }
+
+  /** Removes a folder with all that is in it, of a job or of a savepoint. */
+  remove(folder: string): void {
+    for (const name of this.names(folder)) {
+      if (this.isFolder(`${folder}/${name}`)) this.remove(`${folder}/${name}`)
+      else this.disk.unlink(`${folder}/${name}`)
+    }
+    this.disk.removeFolder(folder)
+  }
+
+  savepoints(): string[] {
+    return this.names(this.savepointsFolder)
+      .filter((name) => !name.endsWith('.new') && !name.endsWith('.deleted'))
+      .sort()
+  }
+
+  /**
+   * Copies checkpoints into a savepoint, which needs no other file. There all at once or not at all.
+   *
+   * @throws SAVEPOINT_NAME_INVALID, SAVEPOINT_EXISTS, CHECKPOINT_DAMAGED, CHECKPOINT_FAILED
+   */
+  writeSavepoint(name: string, checkpoints: { folder: string; manifest: Manifest }[]): void {
+    if (!/^[a-zA-Z0-9][\w.-]{0,99}$/.test(name) || /\.(new|deleted)$/.test(name)) throw checkpointErrors('SAVEPOINT_NAME_INVALID', { name })
+    if (this.savepoints().includes(name)) throw checkpointErrors('SAVEPOINT_EXISTS', { name })
+    const folder = `${this.savepointsFolder}/${name}`
+    const temporary = `${folder}.new`
+    try {
+      this.makeFolder(this.savepointsFolder, this.root)
+      if (this.exists(this.savepointsFolder, temporary)) this.remove(temporary)
+      this.disk.makeFolder(temporary)
+      for (const { folder: source, manifest } of checkpoints) {
+        const target = `${temporary}/${manifest.job}`
+        this.disk.makeFolder(target)
+        const copy = this.copyParts(source, manifest, target)
+        this.writeFile(`${target}/${manifestName(manifest.id)}`, [checkedLine(copy)])
+        this.disk.syncFolder(target)
+      }
+      this.disk.syncFolder(temporary)
+      this.disk.rename(temporary, folder)
+      this.disk.syncFolder(this.savepointsFolder)
+    } catch (error) {
+      this.attempt(() => this.remove(temporary))
+      const known = toStreamError(error)
+      if (known.code === 'CHECKPOINT_DAMAGED') throw known
+      throw checkpointErrors('CHECKPOINT_FAILED', { path: folder, reason: known.message }, { cause: error })
+    }
+  }
+
+  /** @throws SAVEPOINT_NOT_FOUND */
+  deleteSavepoint(name: string): void {
+    if (!this.savepoints().includes(name)) throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name })
+    const folder = `${this.savepointsFolder}/${name}`
+    // Under another name first: half of a savepoint is never taken for a whole one.
+    this.disk.rename(folder, `${folder}.deleted`)
+    this.disk.syncFolder(this.savepointsFolder)
+    this.remove(`${folder}.deleted`)
+  }
+
+  private writeData(request: WriteRequest): Manifest {
+    const { folder, id, job, createdMs, queries, updates, base } = request
+    const out = new DataWriter(this.disk, `${folder}/${dataName(id)}`, id)
+    const parts: Record<string, StoredPart> = {}
+    const updated = new Map(updates.map((update) => [update.key, update]))
+    const reader = base && this.openParts(folder, base)
+    try {
+      for (const key of queries.flatMap(partKeysOf)) {
+        const update = updated.get(key)
+        const before = base?.parts[key]
+        if (update) parts[key] = merge(update, before, out)
+        else {
+          assert(before, `part ${key} is neither new nor in the checkpoint before`)
+          parts[key] = before
+        }
+      }
+      if (reader && base) this.emptyOldFiles(parts, base, id, reader, out)
+      out.finish()
+    } finally {
+      out.close()
+      reader?.close()
+    }
+    const dataBytes: Record<string, number> = {}
+    let fullBytes = 0
+    for (const { sizeBytes, chunks } of Object.values(parts)) {
+      fullBytes += sizeBytes
+      for (let at = 0; at < chunks.length; at += CHUNK_FIELDS)
+        dataBytes[chunks[at]] ??= chunks[at] === id ? out.sizeBytes : (base?.dataBytes[chunks[at]] ?? 0)
+    }
+    return { format: FORMAT, id, job, createdMs, fullBytes, writtenBytes: out.sizeBytes, queries, parts, dataBytes }
+  }
+
+  /** Moves what is still needed of files that are mostly garbage into the new one. */
+  private emptyOldFiles(parts: Record<string, StoredPart>, base: Manifest, id: number, reader: PartReader, out: DataWriter): void {
+    const live = new Map<number, number>()
+    for (const { sizeBytes, chunks } of Object.values(parts))
+      for (let i = 0; i * CHUNK_FIELDS < chunks.length; i++) {
+        const file = chunks[i * CHUNK_FIELDS]
+        live.set(file, (live.get(file) ?? 0) + Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES))
+      }
+    const emptied = new Set(
+      [...live].filter(([file, bytes]) => file !== id && bytes < base.dataBytes[file] * LIVE_SHARE_MIN).map(([file]) => file),
+    )
+    if (emptied.size === 0) return
+    for (const [key, part] of Object.entries(parts)) {
+      if (!part.chunks.some((value, at) => at % CHUNK_FIELDS === 0 && emptied.has(value))) continue
+      const chunks = part.chunks.slice()
+      for (let at = 0; at < chunks.length; at += CHUNK_FIELDS) {
+        if (!emptied.has(chunks[at])) continue
+        const position = out.add(reader.readChunk(part, at / CHUNK_FIELDS))
+        chunks[at] = id
+        chunks[at + 1] = position
+      }
+      parts[key] = { ...part, chunks }
+    }
+  }
+
+  private copyParts(source: string, manifest: Manifest, target: string): Manifest {
+    const { id } = manifest
+    const out = new DataWriter(this.disk, `${target}/${dataName(id)}`, id)
+    const reader = this.openParts(source, manifest)
+    const parts: Record<string, StoredPart> = {}
+    try {
+      for (const [key, part] of Object.entries(manifest.parts)) {
+        const chunks = part.chunks.slice()
+        for (let at = 0; at < chunks.length; at += CHUNK_FIELDS) {
+          chunks[at + 1] = out.add(reader.readChunk(part, at / CHUNK_FIELDS))
+          chunks[at] = id
+        }
+        parts[key] = { ...part, chunks }
+      }
+      out.finish()
+    } finally {
+      out.close()
+      reader.close()
+    }
+    return { ...manifest, parts, writtenBytes: out.sizeBytes, dataBytes: out.sizeBytes > 0 ? { [id]: out.sizeBytes } : {} }
+  }
+
+  private writeFile(path: string, buffers: readonly Uint8Array[]): void {
+    const file = this.disk.open(path, 'create')
+    try {
+      this.disk.truncate(file, 0)
+      this.disk.write(file, buffers, 0)
+      this.disk.sync(file)
+    } finally {
+      this.disk.close(file)
+    }
+  }
+
+  private makeFolder(folder: string, parent: string): void {
+    if (this.exists(parent, folder)) return
+    this.disk.makeFolder(folder)
+    this.disk.syncFolder(parent)
+  }
+
+  private exists(parent: string, path: string): boolean {
+    return this.names(parent).includes(path.slice(path.lastIndexOf('/') + 1))
+  }
+
+  private isFolder(path: string): boolean {
+    try {
+      this.disk.list(path)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  private names(folder: string): string[] {
+    try {
+      return this.disk.list(folder)
+    } catch (error) {
+      if (errorCodeOf(error) === 'ENOENT') return []
+      throw error
+    }
+  }
+
+  private attempt(work: () => void): boolean {
+    try {
+      work()
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+/** The part with its new chunks in the new file and the others where they are. */
+function merge(update: PartUpdate, before: StoredPart | undefined, out: DataWriter): StoredPart {
+  const { type, sizeBytes, checksums, freshIndexes, fresh } = update
+  const chunkCount = chunkCountOf(sizeBytes)
+  const chunks: number[] = []
+  for (let i = 0, next = 0, at = 0; i < chunkCount; i++) {
+    const [a, b] = [checksums[2 * i], checksums[2 * i + 1]]
+    if (freshIndexes[next] === i) {
+      next++
+      const size = Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES)
+      chunks.push(out.id, out.add(fresh.subarray(at, at + size)), a, b)
+      at += size
+      continue
+    }
+    const from = i * CHUNK_FIELDS
+    const known = before?.chunks
+    assert(known && known[from + 2] === a && known[from + 3] === b, `chunk ${i} of ${update.key} is not in the checkpoint before`)
+    chunks.push(known[from], known[from + 1], a, b)
+  }
+  return { type, sizeBytes, chunks }
+}
+
+/** A data file on its way: made with the first byte. */
+class DataWriter {
+  sizeBytes = 0
+  readonly id: number
+  private readonly disk: Disk
+  private readonly path: string
+  private file: number | undefined
+  private waiting: Uint8Array[] = []
+  private waitingBytes = 0
+
+  constructor(disk: Disk, path: string, id: number) {
+    this.disk = disk
+    this.path = path
+    this.id = id
+  }
+
+  /** Returns where in the file the bytes are. */
+  add(bytes: Uint8Array): number {
+    const position = this.sizeBytes
+    this.waiting.push(bytes)
+    this.waitingBytes += bytes.length
+    this.sizeBytes += bytes.length
+    if (this.waitingBytes >= WRITE_BYTES) this.flush()
+    return position
+  }
+
+  private flush(): void {
+    if (this.waitingBytes === 0) return
+    if (this.file === undefined) {
+      this.file = this.disk.open(this.path, 'create')
+      this.disk.truncate(this.file, 0)
+    }
+    this.disk.write(this.file, this.waiting, this.sizeBytes - this.waitingBytes)
+    this.waiting = []
+    this.waitingBytes = 0
+  }
+
+  finish(): void {
+    this.flush()
+    if (this.file !== undefined) this.disk.sync(this.file)
+  }
+
+  close(): void {
+    if (this.file !== undefined) this.disk.close(this.file)
+    this.file = undefined
+  }
+}
+
+export class PartReader {
+  private readonly disk: Disk
+  private readonly folder: string
+  private readonly manifest: Manifest
+  private readonly files = new Map<number, number>()
+
+  constructor(disk: Disk, folder: string, manifest: Manifest) {
+    this.disk = disk
+    this.folder = folder
+    this.manifest = manifest
+  }
+
+  /** The bytes of a part, in a buffer of their own. @throws CHECKPOINT_DAMAGED */
+  read(key: string): Uint8Array {
+    const part = this.manifest.parts[key]
+    if (!part) throw this.damaged(`it has no part ${key}`)
+    const bytes = new Uint8Array(part.sizeBytes)
+    for (let i = 0; i * CHUNK_FIELDS < part.chunks.length; i++) this.readInto(part, i, bytes, i * CHUNK_BYTES)
+    return bytes
+  }
+
+  readChunk(part: StoredPart, index: number): Uint8Array {
+    const bytes = new Uint8Array(Math.min(CHUNK_BYTES, part.sizeBytes - index * CHUNK_BYTES))
+    this.readInto(part, index, bytes, 0)
+    return bytes
+  }
+
+  private readInto(part: StoredPart, index: number, target: Uint8Array, at: number): void {
+    const [id, position, a, b] = part.chunks.slice(index * CHUNK_FIELDS, (index + 1) * CHUNK_FIELDS)
+    const size = Math.min(CHUNK_BYTES, part.sizeBytes - index * CHUNK_BYTES)
+    const name = dataName(id)
+    let count: number
+    try {
+      let file = this.files.get(id)
+      if (file === undefined) this.files.set(id, (file = this.disk.open(`${this.folder}/${name}`, 'read')))
+      count = this.disk.read(file, target, at, size, position)
+    } catch (error) {
+      throw this.damaged(`${name} cannot be read: ${(error as Error).message}`)
+    }
+    const [actualA, actualB] = checksumsOf(target.subarray(at, at + count))
+    if (count < size) throw this.damaged(`${name} ends at ${position + count}`)
+    if (actualA !== a || actualB !== b) throw this.damaged(`the checksum of ${name} at ${position} is wrong`)
+  }
+
+  private damaged(reason: string) {
+    return checkpointErrors('CHECKPOINT_DAMAGED', { path: `${this.folder}/${manifestName(this.manifest.id)}`, reason })
+  }
+
+  close(): void {
+    for (const file of this.files.values()) this.disk.close(file)
+    this.files.clear()
+  }
+}

@@ -1,0 +1,159 @@
+// 'connector' = 'filesystem': rows into files of a folder, each there as a whole or not at all, by two-phase commit.
+//
+//   rows --> .part-<query>-<n>.json.inprogress | checkpoint: synced, pending | durable: renamed to part-<query>-<n>.json
+//
+// Invariants
+//   1. A finished file never changes, and has the rows of checkpoints that are durable. Readers that skip names with a dot see nothing else.
+//   2. A pending file is in the checkpoint: after a crash it is finished (`finishFiles`), and whatever else the query has begun is removed.
+//   3. Numbers go up: no file has the name of an earlier one.
+// Names and states are those of Flink's file sink; a file ends with its checkpoint, as Flink's bulk formats do, or when it is large.
+import { type Batch, INSERT, valueAt } from '../data/index.ts'
+import { makeJsonEncoder } from '../formats/index.ts'
+import { type Disk, errorCodeOf } from '../log/index.ts'
+import type { SinkState } from './checkpoints/manifest.ts'
+import { formatValue } from './expressions/index.ts'
+import type { QuerySpec, SinkSpec } from './protocol.ts'
+import type { Sink } from './sinks.ts'
+
+type FilesSpec = SinkSpec & { kind: 'files' }
+type FilesState = SinkState & { kind: 'files' }
+const IN_PROGRESS = '.inprogress'
+const newline = Uint8Array.of(10)
+
+export class FilesSink implements Sink {
+  private readonly prefix: string
+  private readonly spec: FilesSpec
+  private readonly disk: Disk
+  private readonly encode: (batch: Batch) => Uint8Array[]
+  private current: { name: string; file: number; sizeBytes: number } | undefined
+  private nextFile = 0
+  /** Closed files whose checkpoint is not durable yet; those of the last cut first. */
+  private pending: FilesState['pending'] = []
+  private cutCount = 0
+
+  constructor(query: QuerySpec, spec: FilesSpec, disk: Disk) {
+    this.prefix = prefixOf(query.id)
+    this.spec = spec
+    this.disk = disk
+    this.nextFile = spec.firstFile
+    this.encode = spec.format === 'json' ? jsonLines(spec) : csvLines(spec)
+  }
+
+  write(batch: Batch): void {
+    const lines = this.encode(batch)
+    if (lines.length === 0) return
+    this.current ??= this.begin()
+    const { current } = this
+    this.disk.write(current.file, lines, current.sizeBytes)
+    current.sizeBytes += lines.reduce((sum, { length }) => sum + length, 0)
+    if (current.sizeBytes >= this.spec.fileBytesMax) this.roll()
+  }
+
+  flush(): void {}
+
+  private begin() {
+    const name = `${this.prefix}${this.nextFile++}.${this.spec.format}`
+    const file = this.disk.open(`${this.spec.folder}/.${name}${IN_PROGRESS}`, 'create')
+    this.disk.truncate(file, 0)
+    return { name, file, sizeBytes: 0 }
+  }
+
+  private roll(): void {
+    if (!this.current) return
+    const { name, file } = this.current
+    this.current = undefined
+    try {
+      this.disk.sync(file)
+    } finally {
+      this.disk.close(file)
+    }
+    this.pending.push({ from: `.${name}${IN_PROGRESS}`, to: name })
+  }
+
+  checkpoint(): FilesState {
+    this.roll()
+    if (this.pending.length > 0) this.disk.syncFolder(this.spec.folder)
+    this.cutCount = this.pending.length
+    return { kind: 'files', folder: this.spec.folder, nextFile: this.nextFile, pending: this.pending.slice() }
+  }
+
+  settle(isDurable: boolean): void {
+    if (isDurable) this.pending.splice(0, this.cutCount)
+    this.cutCount = 0
+  }
+
+  restore(state: SinkState): void {
+    if (state.kind === 'files') this.nextFile = state.nextFile
+  }
+}
+
+const prefixOf = (queryId: string): string => `part-${queryId.replace(/[^\w.-]/g, '_')}-`
+
+/** Finishes the pending files of a durable checkpoint; can be repeated. Returns names that are not there any more. */
+export function finishFiles(disk: Disk, { folder, pending }: Pick<FilesState, 'folder' | 'pending'>): string[] {
+  if (pending.length === 0) return []
+  const names = new Set(disk.list(folder))
+  for (const { from, to } of pending) if (names.has(from)) disk.rename(`${folder}/${from}`, `${folder}/${to}`)
+  disk.syncFolder(folder)
+  return pending.filter(({ from, to }) => !names.has(from) && !names.has(to)).map(({ to }) => to)
+}
+
+/** Before a query begins: removes what it has begun and no checkpoint has. */
+export function removeUnfinished(disk: Disk, folder: string, queryId: string): void {
+  const prefix = `.${prefixOf(queryId)}`
+  for (const name of namesIn(disk, folder))
+    if (name.startsWith(prefix) && name.endsWith(IN_PROGRESS) && /^\d+\./.test(name.slice(prefix.length))) disk.unlink(`${folder}/${name}`)
+}
+
+/** The number that a query's next file gets where no checkpoint knows: higher than that of any file there. */
+export function nextFileNumber(disk: Disk, folder: string, queryId: string): number {
+  const prefix = prefixOf(queryId)
+  const numbers = namesIn(disk, folder).map((name) =>
+    name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN,
+  )
+  return numbers.reduce((next, number) => (number >= next ? number + 1 : next), 0)
+}
+
+function namesIn(disk: Disk, folder: string): string[] {
+  try {
+    return disk.list(folder)
+  } catch (error) {
+    if (errorCodeOf(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+function jsonLines({ fields }: FilesSpec): (batch: Batch) => Uint8Array[] {
+  const encode = makeJsonEncoder(fields)
+  return (batch) => {
+    const { bytes, starts, ends } = encode(batch)
+    const lines: Uint8Array[] = []
+    // Rows that a changelog takes away do not come here: the plan is append-only.
+    for (let row = 0; row < batch.rowCount; row++)
+      if ((batch.kinds?.[row] ?? INSERT) === INSERT) lines.push(bytes.subarray(starts[row], ends[row]), newline)
+    return lines
+  }
+}
+
+/** As Flink writes CSV: values are quoted where they must be; NULL is the null literal, or nothing. */
+function csvLines({ fields, options }: FilesSpec): (batch: Batch) => Uint8Array[] {
+  const option = (name: string): string | undefined => options[`csv.${name}`] ?? options[name]
+  const given = option('field-delimiter') ?? ','
+  const delimiter = given === '\\t' ? '\t' : given
+  const quote = option('quote-character') ?? '"'
+  const nullText = option('null-literal') ?? ''
+  const special = new RegExp(`[\\r\\n${[delimiter, quote].map((text) => text.replace(/[\]\\^-]/g, '\\$&')).join('')}]|^\\s|\\s$`)
+  const text = (value: unknown): string => {
+    if (value === null || value === undefined) return nullText
+    const plain = typeof value === 'object' ? JSON.stringify(value) : String(value)
+    return special.test(plain) || plain === nullText ? `${quote}${plain.replaceAll(quote, quote + quote)}${quote}` : plain
+  }
+  return (batch) => {
+    const lines: Uint8Array[] = []
+    for (let row = 0; row < batch.rowCount; row++) {
+      const values = fields.map(({ type }, column) => text(formatValue(valueAt(batch.columns[column], row), type)))
+      lines.push(Buffer.from(`${values.join(delimiter)}\n`))
+    }
+    return lines
+  }
+}

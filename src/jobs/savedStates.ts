@@ -1,0 +1,136 @@
+// What checkpoints (or one savepoint) hold for the queries of a project: which one each goes on from, and whether it can.
+import { deserialize } from 'node:v8'
+import { nearestName, type StreamError, toStreamError } from '../base/index.ts'
+import { type CheckpointStore, checkpointErrors, type Manifest, type QueryState } from '../engine/index.ts'
+import type { Log } from '../log/index.ts'
+
+/** A query in a checkpoint. */
+export interface SavedQuery {
+  /** The job's name and folder. */
+  name: string
+  folder: string
+  manifest: Manifest
+  state: QueryState
+}
+
+export class SavedStates {
+  private readonly store: CheckpointStore
+  private readonly log: Pick<Log, 'topic'>
+  private readonly savepoint: string | undefined
+  /** Checkpoints that cannot be used, by path. */
+  private readonly unusable = new Map<string, StreamError>()
+
+  /** @throws StreamError SAVEPOINT_NOT_FOUND */
+  constructor(store: CheckpointStore, log: Pick<Log, 'topic'>, savepoint?: string) {
+    this.store = store
+    this.log = log
+    this.savepoint = savepoint
+    if (savepoint !== undefined && !store.savepoints().includes(savepoint))
+      throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name: savepoint, nearest: nearestName(savepoint, store.savepoints()) })
+  }
+
+  /** The newest usable state of each query. */
+  find(): Map<string, SavedQuery> {
+    const found = new Map<string, SavedQuery>()
+    const root = this.savepoint === undefined ? this.store.checkpointsFolder : `${this.store.savepointsFolder}/${this.savepoint}`
+    for (const name of this.store.jobs(root)) {
+      const folder = `${root}/${name}`
+      const manifest = this.newestOf(folder)
+      for (const state of manifest?.queries ?? []) {
+        const other = found.get(state.id)
+        if (manifest && (!other || other.state.takenAt < state.takenAt)) found.set(state.id, { name, folder, manifest, state })
+      }
+    }
+    return found
+  }
+
+  private newestOf(folder: string): Manifest | undefined {
+    for (const id of this.store.ids(folder).toReversed()) {
+      const path = `${folder}/chk-${id}`
+      if (this.unusable.has(path)) continue
+      try {
+        const manifest = this.store.read(folder, id)
+        const reason = this.aheadOfLog(manifest)
+        if (reason === undefined) return manifest
+        this.unusable.set(path, checkpointErrors('CHECKPOINT_DAMAGED', { path, reason }))
+      } catch (error) {
+        this.unusable.set(path, toStreamError(error))
+      }
+    }
+    return undefined
+  }
+
+  /** With durability `os` a power cut may take records that a checkpoint has seen. */
+  private aheadOfLog({ queries }: Manifest): string | undefined {
+    for (const { topic, topicId, positions } of queries.flatMap(({ inputs }) => inputs)) {
+      const info = this.log.topic(topic)
+      if (info?.id !== topicId) continue
+      const at = positions.findIndex((position, partition) => position > (info.partitions[partition]?.endOffset ?? 0))
+      if (at >= 0) return `it has read ${topic}/${at} up to ${positions[at]}, where the log ends before that`
+    }
+    return undefined
+  }
+
+  /** Why a query cannot go on from its state, if so. */
+  unfitReason({ state }: SavedQuery): string | undefined {
+    const gone = state.inputs.find(({ topic, topicId }) => this.log.topic(topic)?.id !== topicId)
+    return gone && `the topic ${gone.topic} was made anew since`
+  }
+
+  /** Records that retention took before the query read them, as text for people. */
+  lostRecords({ state }: SavedQuery): string[] {
+    return state.inputs.flatMap(({ topic, positions }) =>
+      positions.flatMap((position, partition) => {
+        const startOffset = this.log.topic(topic)?.partitions[partition]?.startOffset ?? 0
+        return position < startOffset ? [`${startOffset - position} records of ${topic}/${partition} were gone before they were read`] : []
+      }),
+    )
+  }
+
+  /** The rows of a live table. @throws StreamError CHECKPOINT_DAMAGED */
+  viewOf({ folder, manifest, state }: SavedQuery) {
+    const { sink } = state
+    if (sink.kind !== 'view') return undefined
+    const reader = this.store.openParts(folder, manifest)
+    try {
+      const parts = sink.segments.flatMap((segment) =>
+        segment.parts.map((key) => deserialize(reader.read(key)) as { rows: unknown[][]; deleted: unknown[][] }),
+      )
+      return { epoch: sink.epoch, rows: [] as [], deltas: parts }
+    } finally {
+      reader.close()
+    }
+  }
+
+  markUnusable({ folder, id }: { folder: string; id: number }, error: StreamError): void {
+    this.unusable.set(`${folder}/chk-${id}`, error)
+  }
+
+  /** Checkpoints that were passed over, for people. */
+  problems(): StreamError[] {
+    return [...this.unusable.values()]
+  }
+}
+
+export interface SavepointInfo {
+  name: string
+  /** Epoch ms, of its oldest part. */
+  createdMs: number
+  /** Of all state in it. */
+  bytes: number
+  queries: string[]
+}
+
+/** @throws StreamError SAVEPOINT_NOT_FOUND, CHECKPOINT_DAMAGED */
+export function savepointInfo(store: CheckpointStore, name: string): SavepointInfo {
+  if (!store.savepoints().includes(name))
+    throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name, nearest: nearestName(name, store.savepoints()) })
+  const root = `${store.savepointsFolder}/${name}`
+  const manifests = store.jobs(root).flatMap((job) => store.ids(`${root}/${job}`).map((id) => store.read(`${root}/${job}`, id)))
+  return {
+    name,
+    createdMs: manifests.reduce((oldest, { createdMs }) => Math.min(oldest, createdMs), Number.MAX_SAFE_INTEGER),
+    bytes: manifests.reduce((sum, { fullBytes }) => sum + fullBytes, 0),
+    queries: manifests.flatMap(({ queries }) => queries.map(({ id }) => id)),
+  }
+}
