@@ -20,4 +20,4 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-logContract('own files', () => ({ log, bootstrap: `127.0.0.1:${kafka.port}` }), { hasClients: true })
+logContract('own files', () => ({ log, bootstrap: `127.0.0.1:${kafka.port}` }), { hasClients: true, hasTransactions: true })

@@ -282,13 +282,14 @@ class Coordinator implements Transactions {
 
   /** @throws LOG_TRANSACTION_FENCED if a producer that says what it has does not have what it should */
   private checkExpected(id: string, { record, lastEpoch }: Slot, expected: ProducerIdAndEpoch | undefined): { isAgain: boolean } {
-    if (!expected) return { isAgain: false }
+    // As with Kafka, an id that is not known takes whatever a producer believes that it has: some say 0 and 0 at first.
+    if (!expected || !record) return { isAgain: false }
     if (record && isSame(record, expected)) return { isAgain: false }
     // It asked before, and the answer did not arrive.
-    const isAgain = record?.producerId === expected.producerId && lastEpoch === expected.producerEpoch
+    const isAgain = record.producerId === expected.producerId && lastEpoch === expected.producerEpoch
     const isUsedUp =
-      record?.previousProducerId === expected.producerId && expected.producerEpoch >= EPOCH_MAX - 1 && record.producerEpoch === 0
-    if (!record || !(isAgain || isUsedUp)) throw fenced(id, expected, record)
+      record.previousProducerId === expected.producerId && expected.producerEpoch >= EPOCH_MAX - 1 && record.producerEpoch === 0
+    if (!(isAgain || isUsedUp)) throw fenced(id, expected, record)
     return { isAgain: true }
   }
 
