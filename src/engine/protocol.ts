@@ -1,7 +1,7 @@
 // What goes between the main thread and an engine worker. Plain data only.
 import type { ErrorBody } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
-import type { TopicDescriptor } from '../log/index.ts'
+import type { Isolation, TopicDescriptor } from '../log/index.ts'
 import type { Plan } from '../sql/index.ts'
 import type { Lateness } from './diagnosis.ts'
 import type { NodeStatus } from './graph.ts'
@@ -17,6 +17,7 @@ export interface SourceSpec {
   formatOptions: Record<string, string>
   onError: 'dead-letter' | 'fail'
   startup: 'earliest-offset' | 'latest-offset'
+  isolation: Isolation
   /** 'upsert-kafka': a record without a value deletes the row of its key. `raw` keys hold the text of the one column `keyColumn`. */
   upsert?: { keyFormat: 'json' | 'raw'; keyColumn: string }
 }

@@ -3,7 +3,8 @@
 // Invariants
 //   1. Rows of a partition come in offset order; `positions` says what has been handed on, so a restart continues there.
 //   2. A record that does not decode never stops the others: it is a dead letter, or fails the queries that read it ('fail').
-//   3. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
+//   3. Unless the table says otherwise, records of a transaction come when it is committed, and those of an aborted one never.
+//   4. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
 import { isStreamError, type StreamError } from '../base/index.ts'
 import { type Column, ColumnBuilder, DELETE, type Field, readUtf8, t, withNullable } from '../data/index.ts'
 import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
@@ -103,8 +104,8 @@ export class SourceInput {
   }
 
   private openReader(partition: number, disk: Disk): PartitionReader {
-    const { descriptor, startup } = this.spec
-    const reader = openReader(descriptor, partition, 0, disk, 'read_committed')
+    const { descriptor, startup, isolation } = this.spec
+    const reader = openReader(descriptor, partition, 0, disk, isolation)
     const { startOffset, endOffset } = reader.range
     reader.seek(startup === 'latest-offset' ? endOffset : startOffset)
     return reader

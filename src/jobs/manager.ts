@@ -502,6 +502,7 @@ export class JobManager {
         formatOptions: table.options,
         onError: table.options['millrace.on-error'] === 'fail' ? 'fail' : 'dead-letter',
         startup: table.options['scan.startup.mode'] === 'latest-offset' ? 'latest-offset' : 'earliest-offset',
+        isolation: table.options['properties.isolation.level'] === 'read_uncommitted' ? 'read_uncommitted' : 'read_committed',
       }
     })
   }
