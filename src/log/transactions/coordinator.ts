@@ -121,7 +121,11 @@ class Coordinator implements Transactions {
         if (record?.lastCommitted && isSame(record.lastCommitted, ref)) return false
         throw logErrors('LOG_TRANSACTION_ABORTED', { ...ref })
       }
-      if (record.state !== 'Ongoing') return false
+      if (record.state !== 'Ongoing') {
+        // Nothing was appended. That it was committed has to be known nevertheless, when the next one has begun.
+        await this.write(slot, { ...record, state: 'CompleteCommit', producerEpoch: record.producerEpoch + 1, lastCommitted: idOf(record) })
+        return false
+      }
       if (slot.spoiledEpoch === ref.producerEpoch) throw wrongState(record, 'commit, because an append of it failed')
       await this.decide(slot as KnownSlot, true, { bumpsEpoch: true })
       return true
