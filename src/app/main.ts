@@ -128,6 +128,39 @@ program
   )
 
 program
+  .command('diff')
+  .description('a changed SQL file beside what runs: both over the same records, row by row, with the first record that makes a difference')
+  .argument('<file>', 'its text takes the place of the file of that name in the running project')
+  .option('--since <time>', '30m, 2h, 1d, a point in time, or earliest', '1h')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText(
+    'after',
+    `${examples('millrace diff pipelines/revenue.sql\nmillrace diff new/revenue.sql --since 2h\nmillrace diff revenue.sql --since earliest --json | jq .queries[0].first')}\n\nThe exit code is 1 if a row differs.`,
+  )
+  .action(
+    guarded(async (file: string, flags: TargetFlags & { since: string }) =>
+      (await import('./commands/diff.ts')).diffFile(target(flags), file, { since: flags.since, json: flags.json ?? false }),
+    ),
+  )
+
+program
+  .command('promote')
+  .description('puts a SQL file in the place of that of the running project, and takes it up')
+  .argument('<file>', 'the file of this name in the project is replaced; a new one is added')
+  .option('--dry-run', 'say what would start, stay and stop, and change nothing')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText('after', examples('millrace promote new/revenue.sql --dry-run\nmillrace promote new/revenue.sql'))
+  .action(
+    guarded(async (file: string, flags: TargetFlags & { dryRun?: boolean }) =>
+      (await import('./commands/diff.ts')).promoteFile(target(flags), file, { dryRun: flags.dryRun ?? false, json: flags.json ?? false }),
+    ),
+  )
+
+program
   .command('test')
   .description('golden files of a project: events in, rows out; as written, with a crash before every row, and in other batchings')
   .argument('[files...]', 'files and folders; of a project its tests/*.test (default: the project here)')

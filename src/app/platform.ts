@@ -18,6 +18,7 @@ import {
   bindProject,
   bindRecordQuery,
   bindStatistics,
+  diffScript,
   functionFilesOf,
   JobManager,
   prepareAdhoc,
@@ -174,6 +175,7 @@ export async function startPlatform(
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
       stats,
       version,
+      diffScript: (file, sql, options) => diffScript(jobs, log, file, sql, options),
       workspace: {
         catalog: () => jobs.catalog,
         topicOf: (name) => jobs.topicOfTable(name),

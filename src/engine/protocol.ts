@@ -18,6 +18,8 @@ export interface SourceSpec {
   onError: 'dead-letter' | 'fail'
   startup: 'earliest-offset' | 'latest-offset'
   isolation: Isolation
+  /** Instead of all that a bounded job finds: from `start` up to, and without, `stop`, by partition. */
+  slice?: { start: number[]; stop: number[] }
   /** 'upsert-kafka': a record without a value deletes the row of its key. `raw` keys hold the text of the one column `keyColumn`. */
   upsert?: { keyFormat: 'json' | 'raw'; keyColumn: string }
 }

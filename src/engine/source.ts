@@ -100,14 +100,14 @@ export class SourceInput {
     const partitions = spec.descriptor.partitions.map((_, partition) => partition)
     this.readers = partitions.map((partition) => this.openReader(partition, disk))
     this.positions = this.readers.map((reader) => reader.nextOffset)
-    this.stopOffsets = this.readers.map((reader) => reader.range.endOffset)
+    this.stopOffsets = this.readers.map((reader, partition) => spec.slice?.stop[partition] ?? reader.range.endOffset)
   }
 
   private openReader(partition: number, disk: Disk): PartitionReader {
-    const { descriptor, startup, isolation } = this.spec
+    const { descriptor, startup, isolation, slice } = this.spec
     const reader = openReader(descriptor, partition, 0, disk, isolation)
     const { startOffset, endOffset } = reader.range
-    reader.seek(startup === 'latest-offset' ? endOffset : startOffset)
+    reader.seek(Math.max(startOffset, slice?.start[partition] ?? (startup === 'latest-offset' ? endOffset : startOffset)))
     return reader
   }
 
@@ -153,6 +153,7 @@ export class SourceInput {
     if (!this.pending) {
       for (let i = 0; i < this.readers.length && !this.pending; i++) {
         const partition = this.turn++ % this.readers.length
+        if (this.spec.slice && this.positions[partition] >= this.stopOffsets[partition]) continue
         const chunk = this.readers[partition].read(READ_BYTES)
         if (chunk) this.pending = { ...chunk, partition, at: chunk.start }
       }
@@ -165,6 +166,7 @@ export class SourceInput {
       if (next === pending.at) break
       pending.at = next
     }
+    if (this.spec.slice) this.cut(pending.partition)
     const rows = this.decode(index.bytes, pending.partition, letters)
     if (pending.at < pending.end) {
       if (index.count > 0) this.positions[pending.partition] = index.offsets[index.count - 1] + 1
@@ -173,6 +175,13 @@ export class SourceInput {
       this.pending = undefined
     }
     return rows
+  }
+
+  /** Leaves out what is indexed but behind the end of the slice. */
+  private cut(partition: number): void {
+    const { index } = this
+    const stop = this.stopOffsets[partition]
+    while (index.count > 0 && index.offsets[index.count - 1] >= stop) index.count--
   }
 
   /** Resolves when a partition may have more, or after `timeoutMs`. */

@@ -113,19 +113,21 @@ function withSortColumns(plan: Plan): { plan: Plan; orderBy: SortKey[] } {
   }
 }
 
-function applyChanges(rows: Map<string, { row: unknown[]; count: number }>, batch: Batch, { changelog, upsertKey }: Plan): void {
+export function applyChanges(rows: Map<string, { row: unknown[]; count: number }>, batch: Batch, { changelog, upsertKey }: Plan): void {
   const isUpsert = changelog === 'upsert' && upsertKey !== undefined
   for (let i = 0; i < batch.rowCount; i++) {
     const row = rowAt(batch, i)
-    const key = JSON.stringify(isUpsert ? upsertKey.map((column) => row[column]) : row, (_key, value) =>
-      typeof value === 'bigint' ? `${value}n` : value instanceof Map ? [...value] : value,
-    )
+    const key = rowText(isUpsert ? upsertKey.map((column) => row[column]) : row)
     const isGone = isRetraction(batch.kinds?.[i] ?? 0)
     const count = isUpsert ? Number(!isGone) : (rows.get(key)?.count ?? 0) + (isGone ? -1 : 1)
     if (count === 0) rows.delete(key)
     else rows.set(key, { row, count })
   }
 }
+
+/** Equal for equal rows. */
+export const rowText = (row: readonly unknown[]): string =>
+  JSON.stringify(row, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value instanceof Map ? [...value] : value))
 
 export const changesOf = (batch: Batch): { op: string; row: unknown[] }[] =>
   Array.from({ length: batch.rowCount }, (_, i) => ({ op: changeKindTexts[(batch.kinds?.[i] ?? 0) as 0], row: rowAt(batch, i) }))

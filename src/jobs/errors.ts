@@ -44,6 +44,21 @@ export const jobErrors = defineErrors({
     message: (p) => `table "${p.table}" ('connector' = 'upsert-kafka') has no primary key`,
     hint: () => 'Declare PRIMARY KEY (…) NOT ENFORCED in its CREATE TABLE.',
   }),
+  DIFF_NO_QUERY: spec<{ file: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `${p.file} declares no query`,
+    hint: () =>
+      'Write CREATE MATERIALIZED TABLE … AS SELECT …, or INSERT INTO … SELECT …: it is compared with the one of that name that runs.',
+  }),
+  DIFF_TOO_LARGE: spec<{ rowsMax: number }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `one of the results has more than ${p.rowsMax} rows`,
+    hint: () => 'Compare over a shorter time: --since 10m.',
+  }),
   ADHOC_READ_ONLY: spec<Record<string, never>>({
     kind: 'user',
     httpStatus: 400,

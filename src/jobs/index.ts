@@ -1,5 +1,6 @@
 // Projects and their running queries: SQL files in, jobs on worker threads, live tables and topics out.
 export { type AdhocStatement, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
+export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'
 export { type ApplyReport, JobManager, type LiveTables, type QueryCheckpoints, type QueryInsight, topicOf } from './manager.ts'
 export {

@@ -31,7 +31,7 @@ import { Catalog, durationMs, inputsOf, type Plan, type TableDef } from '../sql/
 import { type CheckpointRecord, type CheckpointSettings, Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
-import type { FileError, Project, ProjectQuery } from './project.ts'
+import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
 import { persistently, type SinkCommitter, ViewCommitter, WorkerCommitter } from './sinkCommitters.ts'
 import { recoverTransactions, TransactionCommitter } from './transactionCommitter.ts'
@@ -86,6 +86,8 @@ export interface AdhocOptions {
   bounded: boolean
   /** Where its topics are read from, whatever its tables say. */
   startup?: SourceSpec['startup']
+  /** By topic: the part that is read. */
+  slices?: ReadonlyMap<string, NonNullable<SourceSpec['slice']>>
   onChanges(batch: Batch): void
   onEnd(error?: ErrorBody): void
 }
@@ -113,6 +115,7 @@ export interface QueryInsight {
   live?: QueryInspection
 }
 
+const ADHOC = 'adhoc-'
 const RESTART_PAUSE_MAX_MS = 30_000
 const CHECKPOINT_INTERVAL_MS = 10_000
 /** Where output becomes visible with the checkpoint. */
@@ -533,7 +536,8 @@ export class JobManager {
       case 'records':
         return this.append(message)
       case 'deadLetters':
-        this.options.onDeadLetters(message.letters)
+        // What a person's query cannot read is the topic's affair: the project's queries have said so, or will.
+        if (!message.jobId.startsWith(ADHOC)) this.options.onDeadLetters(message.letters)
         return
       case 'late':
         return this.keepLate(message)
@@ -599,9 +603,13 @@ export class JobManager {
 
   /** Runs a query beside the project's. Returns what stops it. */
   runAdhoc(plan: Plan, options: AdhocOptions): () => void {
-    const jobId = `adhoc-${++this.jobCount}`
-    const { startup } = options
-    const sources = this.sourcesOf([plan]).map((source) => (startup ? { ...source, startup } : source))
+    const jobId = `${ADHOC}${++this.jobCount}`
+    const { startup, slices } = options
+    const sources = this.sourcesOf([plan]).map((source) => ({
+      ...source,
+      startup: startup ?? source.startup,
+      slice: slices?.get(source.topic),
+    }))
     this.adhoc.set(jobId, options)
     this.workers.start({
       id: jobId,
@@ -626,6 +634,20 @@ export class JobManager {
   get timeZone(): string {
     const zone = this.project?.settings.get('table.local-time-zone')
     return zone === undefined || zone === 'default' ? this.options.timeZone : zone
+  }
+
+  /** A running query of the project, by its id. */
+  query(id: string): ProjectQuery | undefined {
+    return this.running.get(id)?.query
+  }
+
+  /** Topics that plans read, each once. */
+  topicsOf(plans: Plan[]): string[] {
+    return [...new Set(this.sourcesOf(plans).map(({ topic }) => topic))]
+  }
+
+  get files(): SqlFile[] {
+    return this.project?.files ?? []
   }
 
   /** Names that SQL typed by a person may use. */

@@ -540,3 +540,28 @@ export interface DeployReport {
   stopped: string[]
   errors: { file: string; error: ApiError['error'] }[]
 }
+
+/** POST /v1/queries/diff {file, sql, since}: a changed query beside the one that runs, over the same slice of the log. */
+export interface ScriptDiff {
+  sinceMs: number
+  untilMs: number
+  /** Records that both have read. */
+  records: number
+  queries: QueryDiff[]
+}
+export interface QueryDiff {
+  query: string
+  state: 'changed' | 'new' | 'same plan'
+  columns: ColumnInfo[]
+  /** Of the query that runs. */
+  oldColumns: ColumnInfo[]
+  /** Names of columns by which rows are matched; empty where they are compared as a whole. */
+  key: string[]
+  counts: { old: number; new: number; same: number; changed: number; onlyOld: number; onlyNew: number }
+  /** Up to 100 of each. */
+  changed: { key: unknown[]; before: unknown[]; after: unknown[] }[]
+  onlyOld: unknown[][]
+  onlyNew: unknown[][]
+  /** The first record with which the results differ; without it, and with all before it, they are the same. */
+  first?: { topic: string; partition: number; offset: number; timestampMs: number; key: string | null; value: string | null }
+}

@@ -1,5 +1,14 @@
 // What the API needs of the rest: wired by the application, so that this folder knows no engine and no files.
-import type { BoundRecordQuery, BoundStatistics, QueryCheckpoints, QueryInsight, RecordQuery, SavepointInfo } from '../jobs/index.ts'
+import type {
+  BoundRecordQuery,
+  BoundStatistics,
+  DiffOptions,
+  QueryCheckpoints,
+  QueryInsight,
+  RecordQuery,
+  SavepointInfo,
+  ScriptDiff,
+} from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
 import type { CheckResponse, ColumnInfo, Health, QuerySummary } from './contract.ts'
@@ -38,6 +47,7 @@ export interface ServeDeps {
   stats: StatsCollector
   runSql: RunSql
   workspace: Workspace
+  diffScript(file: string, sql: string, options: DiffOptions): Promise<ScriptDiff>
   /** For openapi.json. */
   version: string
 }

@@ -103,6 +103,18 @@ export const serveErrors = defineErrors({
     message: (p) => `statistics of ${p.max} topics are being computed already`,
     hint: () => 'Try again in a moment.',
   }),
+  SERVE_SINCE_INVALID: spec<{ since: string }>({
+    ...user,
+    message: (p) => `"${p.since}" is neither a length of time nor a point in time`,
+    hint: () => 'Write 30m, 2h or 1d for the time until now, 2026-03-01T12:00:00Z for a point, or earliest.',
+  }),
+  SERVE_DIFF_RUNNING: spec<Record<string, never>>({
+    kind: 'user',
+    httpStatus: 503,
+    retry: 'later',
+    message: () => 'another comparison is running',
+    hint: () => 'Each reads a part of the log several times: try again when it has ended.',
+  }),
   SERVE_PREVIEW_MESSAGE: spec<{ sizeMax: number }>({
     ...user,
     message: () => 'the first message of this WebSocket is not a statement',

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { registerCheckpoints } from './checkpoints.ts'
 import type { ServeDeps } from './deps.ts'
+import { registerDiff } from './diff.ts'
 import { registerGroups } from './groups.ts'
 import { registerLetters } from './letters.ts'
 import { registerMessages } from './messages.ts'
@@ -36,5 +37,6 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerCheckpoints(app, deps)
   registerSql(app, deps.runSql)
   registerWorkspace(app, deps.workspace, sockets)
+  registerDiff(app, deps)
   registerOpenApi(app, deps.version)
 }
