@@ -110,7 +110,7 @@ test('rows that differ by key, the record with which they begin to, and the chan
   const dry = (await millrace(t, 'promote', path, '--dry-run', '--json', ...at)).json as unknown as DeployReport
   assert.deepEqual([dry.started, dry.kept.sort()], [['totals'], ['windows']])
   const done = await millrace(t, 'promote', path, ...at)
-  assert.equal(done.stdout, 'started: totals\nunchanged: windows\n')
+  assert.match(done.stdout, /^started: totals\nunchanged: windows\n/)
   await untilRows(server, 'totals', [
     ['customer 0', 63],
     ['customer 1', 70],

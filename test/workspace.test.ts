@@ -126,7 +126,7 @@ test('deploy: a dry run says what would change, a write does it, a stale editor 
   const text = 'CREATE MATERIALIZED TABLE pages AS SELECT page, COUNT(*) AS c FROM events GROUP BY page;'
 
   const dry = await put('pages.sql', text, null, '?dryRun=true')
-  assert.deepEqual(dry.body, { started: ['pages'], kept: ['counts'], stopped: [], errors: [] })
+  assert.deepEqual(dry.body, { started: ['pages'], kept: ['counts'], stopped: [], restored: [], notices: [], errors: [] })
   assert.equal(existsSync(path), false)
   const done = await put('pages.sql', text, null)
   assert.deepEqual(done.body, dry.body)
@@ -157,7 +157,7 @@ test('deploy: a dry run says what would change, a write does it, a stale editor 
   }
   const { version } = (await server.get<ProjectFile[]>('/v1/project/files')).find(({ name }) => name === 'pages.sql')!
   const gone = await server.call<DeployReport>('/v1/project/files/pages.sql', json({ version }, 'DELETE'))
-  assert.deepEqual(gone.body, { started: [], kept: ['counts'], stopped: ['pages'], errors: [] })
+  assert.deepEqual(gone.body, { started: [], kept: ['counts'], stopped: ['pages'], restored: [], notices: [], errors: [] })
   assert.equal(existsSync(path), false)
   const last = (await server.get<ProjectFile[]>('/v1/project/files'))[0]
   const kept = await server.call<ApiError>('/v1/project/files/counts.sql', json({ version: last.version }, 'DELETE'))

@@ -538,6 +538,10 @@ export interface DeployReport {
   started: string[]
   kept: string[]
   stopped: string[]
+  /** Of those started: which go on from state that they had, and from which checkpoint. */
+  restored: { query: string; checkpointId: number }[]
+  /** What became of state that does not fit, in words. */
+  notices: string[]
   errors: { file: string; error: ApiError['error'] }[]
 }
 

@@ -107,6 +107,8 @@ const Report = Type.Object({
   started: Type.Array(Type.String()),
   kept: Type.Array(Type.String()),
   stopped: Type.Array(Type.String()),
+  restored: Type.Array(Type.Object({ query: Type.String(), checkpointId: Type.Integer() })),
+  notices: Type.Array(Type.String()),
   errors: Type.Array(Type.Object({ file: Type.String(), error: ErrorInfo })),
 })
 const Files = Type.Array(
@@ -230,10 +232,8 @@ export function registerWorkspace(app: FastifyInstance, workspace: Workspace, so
   )
 }
 
-const reportOf = ({ started, kept, stopped, errors }: ApplyReport): DeployReport => ({
-  started,
-  kept,
-  stopped,
+const reportOf = ({ errors, ...report }: ApplyReport): DeployReport => ({
+  ...report,
   errors: errors.map(({ file, error }) => ({ file, error: error.toJSON() as DeployReport['errors'][number]['error'] })),
 })
 

@@ -78,6 +78,8 @@ export async function promoteFile(target: Target, path: string, { dryRun, json }
     const verbs = dryRun ? ['would start anew', 'would stay', 'would stop'] : ['started', 'unchanged', 'stopped']
     for (const [i, ids] of [report.started, report.kept, report.stopped].entries())
       if (ids.length > 0) console.log(`${verbs[i]}: ${ids.join(', ')}`)
+    if (report.restored.length > 0) console.log(`go on from their state: ${report.restored.map(({ query }) => query).join(', ')}`)
+    for (const notice of report.notices) console.log(notice)
     for (const { file, error } of report.errors)
       console.error(
         `error: ${file}${error.position ? `:${error.position.line}:${error.position.column}` : ''} ${error.message} [${error.code}]\n  ${error.hint}`,

@@ -117,9 +117,10 @@ export function Deploy({
 }
 
 function Report({ report, isDone = false }: { report: DeployReport; isDone?: boolean }) {
-  const { started, kept, stopped, errors } = report
+  const { started, kept, stopped, restored, notices, errors } = report
   const lines = [
     ['ok', isDone ? 'started' : 'will start anew', started],
+    ['ok', 'go on from their state', restored.map(({ query }) => query)],
     ['quiet', isDone ? 'unchanged' : 'stay as they are', kept],
     ['bad', isDone ? 'stopped' : 'will stop; their tables go', stopped],
   ] as const
@@ -134,6 +135,11 @@ function Report({ report, isDone = false }: { report: DeployReport; isDone?: boo
             </Status>
           </li>
         ))}
+      {notices.map((notice) => (
+        <li key={notice} className="quiet">
+          {notice}
+        </li>
+      ))}
       {errors.map(({ file, error }) => (
         <li key={file + error.message}>
           <Failure
