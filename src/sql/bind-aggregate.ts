@@ -20,6 +20,7 @@ import { columnExpr, exprKey, literalExpr } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
 import { windowsOf } from './optimize-windows.ts'
 import type { AggregateCall, Expr, Plan } from './plan.ts'
+import { stateTtlHints } from './state-ttl.ts'
 
 type CallNode = Expression & FunctionCall & { span: Span }
 const GROUPING_FUNCTIONS = ['GROUPING', 'GROUPING_ID', 'GROUP_ID']
@@ -180,7 +181,7 @@ class Grouping {
       return isWindowed && windows.time === ordinal ? { name, type, timeAttribute } : { name, type }
     })
     const fields = [...this.keyFields, ...this.aggregateFields()]
-    const ttlMs = stateTtlMs(this.query)
+    const [ttlMs] = stateTtlHints(this.query.hints).values()
     return {
       node: 'groupAggregate',
       input,
@@ -315,11 +316,3 @@ class Grouping {
 }
 
 const sameSet = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((key) => b.includes(key))
-
-const TTL_UNITS_MS: Record<string, number> = { ms: 1, s: 1000, sec: 1000, min: 60_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-/** The hint STATE_TTL('t' = '1 d') of an aggregation. */
-function stateTtlMs(query: SelectQuery): number | undefined {
-  const hint = query.hints.find((one) => one.name === 'STATE_TTL')
-  const match = /^\s*(\d+)\s*([a-z]+)\s*$/.exec(Object.values(hint?.options ?? {})[0] ?? '')
-  return match === null ? undefined : Number(match[1]) * (TTL_UNITS_MS[match[2]] ?? 1)
-}

@@ -21,6 +21,7 @@ import { changelogOfTable } from './optimize-traits.ts'
 import { parseStatement } from './parse.ts'
 import type { Expr, MaterializedTableDef, Plan, TableDef } from './plan.ts'
 import { placed } from './positions.ts'
+import { settingMs } from './state-ttl.ts'
 
 /** Rows with the names by which expressions reach them. */
 export interface Source {
@@ -187,18 +188,9 @@ function overComputed(expression: Expr, table: TableDef, timeColumn: number): Ex
   return replace(expression)
 }
 
-const DURATION =
-  /^\s*(\d+)\s*(ms|milli|millis|millisecond|milliseconds|s|sec|secs|second|seconds|m|min|mins|minute|minutes|h|hour|hours|d|day|days)?\s*$/
-const DURATION_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, s: 1_000 }
-/** A duration as Flink's options have it, such as '10 s' or '1min', in ms; a number alone is ms. 0 for what is none. */
-export function durationMs(text: string | undefined): number {
-  const match = text === undefined ? null : DURATION.exec(text)
-  if (match === null) return 0
-  const unit = match[2] ?? 'ms'
-  return Number(match[1]) * (unit === 'ms' || unit.startsWith('milli') ? 1 : DURATION_MS[unit[0]])
-}
+const IDLE_TIMEOUT = 'table.exec.source.idle-timeout'
 const idleTimeoutOf = (table: TableDef, context: BindContext): number =>
-  durationMs(table.options['scan.watermark.idle-timeout'] ?? context.catalog.settings.get('table.exec.source.idle-timeout'))
+  settingMs(IDLE_TIMEOUT, table.options['scan.watermark.idle-timeout'] ?? context.catalog.settings.get(IDLE_TIMEOUT) ?? '0')
 
 // ---------------------------------------------------------------- joins
 
@@ -227,7 +219,10 @@ function bindJoin(ref: JoinRef, context: BindContext, outer: Env | undefined): S
   const scope = joinScopes(left.scope, other.scope, left.plan.fields.length)
   if (ref.natural || ref.using !== undefined) return joinUsing(ref, kind, left, other)
   const condition = ref.on === undefined ? undefined : bindCondition(ref.on, { context, scope, outer }, 'the condition of the join')
-  const plan: Plan = { ...joinPlan(kind, left.plan, other.plan, condition), span: ref.span }
+  const sideTtl = ({ scope: { tables } }: Source): number => (tables.length === 1 && context.stateTtl?.get(tables[0].name ?? '')) || -1
+  const ttlMs: [number, number] = [sideTtl(left), sideTtl(other)]
+  const joined = joinPlan(kind, left.plan, other.plan, condition)
+  const plan: Plan = { ...joined, span: ref.span, ...(joined.node === 'join' && Math.max(...ttlMs) > 0 && { ttlMs }) } as Plan
   return { plan, scope: retyped(scope, plan.fields) }
 }
 

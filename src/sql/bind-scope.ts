@@ -24,6 +24,8 @@ export interface BindContext {
   /** IANA name: windows over TIMESTAMP_LTZ are computed in it. */
   timeZone: string
   withTables: ReadonlyMap<string, CommonTable>
+  /** STATE_TTL of the SELECT around: ms by table or alias. */
+  stateTtl?: ReadonlyMap<string, number>
 }
 
 export interface ScopeColumn {

@@ -19,6 +19,7 @@ import { optimize } from './optimize.ts'
 import { parseScript } from './parse.ts'
 import type { BoundStatement, MaterializedTableDef, Plan } from './plan.ts'
 import { placed } from './positions.ts'
+import { settingMs, withStateTtl } from './state-ttl.ts'
 
 export interface BindOptions {
   /** IANA name of the session's time zone; UTC where none is given here or by SET 'table.local-time-zone'. */
@@ -112,7 +113,11 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
   }
 }
 
-const planQuery = (query: Query, context: BindContext): Plan => optimize(bindQuery(query, context, undefined, true))
+const planQuery = (query: Query, context: BindContext): Plan => {
+  const ttl = context.catalog.settings.get('table.exec.state.ttl')
+  const plan = optimize(bindQuery(query, context, undefined, true))
+  return ttl === undefined ? plan : withStateTtl(plan, settingMs('table.exec.state.ttl', ttl))
+}
 
 // ---------------------------------------------------------------- CREATE
 

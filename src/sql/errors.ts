@@ -72,6 +72,11 @@ export const sqlErrors = defineErrors({
     message: (p) => `there is no function ${p.fn}`,
     hint: (p) => (p.nearest ? `Did you mean ${p.nearest}?` : 'Run SHOW FUNCTIONS to see all.'),
   }),
+  SQL_SETTING_INVALID: spec<{ key: string; value: string; expected: string } & Placed>({
+    ...user,
+    message: (p) => `${p.key}: '${p.value}' is not ${p.expected}`,
+    hint: (p) => `Write ${p.expected}.`,
+  }),
   SQL_FUNCTION_SIGNATURE: spec<{ fn: string } & Placed>({
     ...user,
     message: (p) => `function ${p.fn} has no signature`,

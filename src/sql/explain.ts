@@ -103,6 +103,7 @@ export function explainNode(plan: Plan): string {
         `on [${pairs.join(', ')}]`,
         time,
         condition(plan.condition),
+        plan.node === 'join' && plan.ttlMs && `ttl=[${plan.ttlMs.map((ms) => (ms > 0 ? `${ms} ms` : 'none')).join(', ')}]`,
       ])
     }
     case 'correlate':
@@ -132,7 +133,7 @@ export function explainNode(plan: Plan): string {
         plan.rankColumn && 'with rank',
       ])
     case 'deduplicate':
-      return `deduplicate keep ${plan.keep} ${keys(plan.keys)} by ${names(inputFields, [plan.timeColumn])}${plan.processingTime ? ' (processing time)' : ''}`
+      return `deduplicate keep ${plan.keep} ${keys(plan.keys)} by ${names(inputFields, [plan.timeColumn])}${plan.processingTime ? ' (processing time)' : ''}${plan.ttlMs ? `, ttl=${plan.ttlMs} ms` : ''}`
     case 'normalize':
       return `normalize ${keys(plan.keys)}`
     case 'sort':

@@ -124,7 +124,17 @@ export function physicalJoin(join: Node<'join'>): Plan {
   }
   const { nullSafe, ...keys } = keyed(left, right, parts)
   const plain = { ...join, fields: join.fields.map(withoutTime) }
-  return restored({ ...base, ...keys, fields: plain.fields, node: 'join', ...(nullSafe.includes(true) && { nullSafe }) }, plain)
+  return restored(
+    {
+      ...base,
+      ...keys,
+      ...(join.ttlMs && { ttlMs: join.ttlMs }),
+      fields: plain.fields,
+      node: 'join',
+      ...(nullSafe.includes(true) && { nullSafe }),
+    },
+    plain,
+  )
 }
 
 /** @throws StreamError  SQL_TEMPORAL_JOIN where the right side has no key, or the condition does not compare it */

@@ -97,6 +97,8 @@ export type Plan =
   /** Equi keys by ordinal on each side, plus a condition over left columns then right columns. */
   | (Base & {
       node: 'join'
+      /** How long rows of the left and of the right side are kept after they came; below 1 for ever. */
+      ttlMs?: [left: number, right: number]
       kind: 'INNER' | 'LEFT' | 'RIGHT' | 'FULL' | 'SEMI' | 'ANTI'
       left: Plan
       right: Plan
@@ -161,7 +163,15 @@ export type Plan =
       /** Of rows with equal sort keys the one that came last is first (keep-last deduplication in a window). */
       lastOfTies?: boolean
     })
-  | (Base & { node: 'deduplicate'; input: Plan; keys: number[]; timeColumn: number; keep: 'first' | 'last'; processingTime: boolean })
+  | (Base & {
+      node: 'deduplicate'
+      input: Plan
+      keys: number[]
+      timeColumn: number
+      keep: 'first' | 'last'
+      processingTime: boolean
+      ttlMs?: number
+    })
   | (Base & { node: 'sort'; input: Plan; orderBy: SortKey[] })
   /** Upserts by key become a whole changelog: the last row of each key is kept. */
   | (Base & { node: 'normalize'; input: Plan; keys: number[] })

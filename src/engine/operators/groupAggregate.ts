@@ -7,19 +7,22 @@
 //      stays the same gives no change. Every retraction carries the whole old row.
 //   2. A group without rows has no result row, also without keys: a global aggregate over no rows is empty.
 //   3. A retraction for a group without rows is ignored, as in Flink.
-//   4. Groups without rows give up their memory when they are the majority.
+//   4. Groups without rows, and expired ones, give up their memory when they are the majority.
+//   5. With a time to live a group that got no row for so long, by the clock, is as if it had never been.
 //   1 to 3 are held by groupAggregate.property.test.ts.
 import { type Batch, type Column, DELETE, gather, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
 import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText, halves } from '../state/columns.ts'
+import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { batchRowCountMax, ordinals } from './emission.ts'
 
 interface Snapshot {
   table: KeyTableSnapshot
   accumulators: AccumulatorsSnapshot
+  expiry?: ExpirySnapshot
 }
 
 export class GroupAggregateOperator implements Operator {
@@ -34,6 +37,7 @@ export class GroupAggregateOperator implements Operator {
   /** Number of the batch that last touched a group. */
   private touchedBy = new Int32Array(16)
   private batchNumber = 0
+  private readonly expiry: Expiry | undefined
 
   constructor(plan: Plan & { node: 'groupAggregate' }, context: OperatorContext) {
     this.plan = plan
@@ -42,6 +46,7 @@ export class GroupAggregateOperator implements Operator {
     this.keyTypes = plan.keys.map((key) => plan.input.fields[key].type)
     this.table = new KeyTable(this.keyTypes)
     this.accumulators = new Accumulators(this.layout)
+    this.expiry = plan.ttlMs ? new Expiry(plan.ttlMs) : undefined
   }
 
   process(batch: Batch): void {
@@ -55,6 +60,7 @@ export class GroupAggregateOperator implements Operator {
       groups,
     )
     this.accumulators.reserve(this.table.count)
+    const begunAnew = this.expire(groups, knownCount, batch.processingTimeMs)
     let rows: Int32Array | undefined
     if (this.layout.retracts && batch.kinds !== undefined) {
       rows = this.withoutStrayRetractions(batch.kinds, groups, rowCount)
@@ -66,11 +72,28 @@ export class GroupAggregateOperator implements Operator {
     const touched = this.distinctGroups(groups, rowCount)
     const existing = this.layout.retracts
       ? touched.filter((group) => this.accumulators.rowCountOf(group) > 0)
-      : touched.filter((group) => group < knownCount)
+      : touched.filter((group) => group < knownCount && !begunAnew?.has(group))
     const before = this.results(existing)
     this.accumulators.update({ columns: batch.columns, rowCount, groups, rows, kinds: batch.kinds })
     this.emitChanges(batch, touched, existing, before)
-    if (this.table.count > 1024 && this.liveCount * 2 < this.table.count) this.compact()
+    if (this.table.count > 1024 && (this.liveCount * 2 < this.table.count || this.expiry?.isDue(batch.processingTimeMs)))
+      this.compact(batch.processingTimeMs)
+  }
+
+  /** Forgets the groups of these rows whose time is over, and writes down that all got a row. @returns those that begin anew */
+  private expire(groups: Int32Array, knownCount: number, nowMs: number): Set<number> | undefined {
+    if (!this.expiry) return undefined
+    const begunAnew = new Set<number>()
+    this.expiry.reserve(this.table.count)
+    for (const group of groups) {
+      if (group < knownCount && this.expiry.isOver(group, nowMs)) {
+        if (!this.layout.retracts || this.accumulators.rowCountOf(group) > 0) this.liveCount--
+        this.accumulators.reset(group)
+        begunAnew.add(group)
+      }
+      this.expiry.write(group, nowMs)
+    }
+    return begunAnew
   }
 
   /** Rows without the retractions that meet an empty group; undefined if there are none such. */
@@ -164,8 +187,10 @@ export class GroupAggregateOperator implements Operator {
 
   advance(): void {}
 
-  private compact(): void {
-    const keep = Uint8Array.from({ length: this.table.count }, (_, group) => (this.accumulators.rowCountOf(group) > 0 ? 1 : 0))
+  private compact(nowMs: number): void {
+    const isLive = (group: number) =>
+      (!this.layout.retracts || this.accumulators.rowCountOf(group) > 0) && !this.expiry?.isOver(group, nowMs)
+    const keep = Uint8Array.from({ length: this.table.count }, (_, group) => (isLive(group) ? 1 : 0))
     const { table, newIndex } = this.table.compacted(keep)
     const from = ordinals(newIndex.length).filter((group) => newIndex[group] >= 0)
     const fresh = new Accumulators(this.layout, from.length)
@@ -178,17 +203,21 @@ export class GroupAggregateOperator implements Operator {
     )
     this.table = table
     this.accumulators = fresh
+    this.expiry?.move(newIndex)
+    if (this.expiry) this.liveCount = from.length
     this.touchedBy.fill(0)
   }
 
   snapshot(): Snapshot {
-    return { table: this.table.snapshot(), accumulators: this.accumulators.snapshot(this.table.count) }
+    const expiry = this.expiry?.snapshot(this.table.count)
+    return { table: this.table.snapshot(), accumulators: this.accumulators.snapshot(this.table.count), ...(expiry && { expiry }) }
   }
 
   restore(state: unknown): void {
-    const { table, accumulators } = state as Snapshot
+    const { table, accumulators, expiry } = state as Snapshot
     this.table = KeyTable.restore(this.keyTypes, table)
     this.accumulators = Accumulators.restore(this.layout, accumulators)
+    if (expiry) this.expiry?.restore(expiry)
     for (let group = 0; group < this.table.count; group++)
       if (!this.layout.retracts || this.accumulators.rowCountOf(group) > 0) this.liveCount++
   }

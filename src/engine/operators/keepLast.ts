@@ -9,6 +9,7 @@ import { type Batch, type Column, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '..
 import type { Plan } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { RowStore } from '../state/rowStore.ts'
 import { EntryOutput, sameEntries } from './columnRows.ts'
@@ -22,6 +23,7 @@ interface Snapshot {
   /** By key. */
   entries: Int32Array
   times: Float64Array
+  expiry?: ExpirySnapshot
 }
 
 export class KeepLastOperator implements Operator {
@@ -35,6 +37,7 @@ export class KeepLastOperator implements Operator {
   private entries = new Int32Array(16).fill(-1)
   private times = new Float64Array(16)
   private replacing = new Int32Array(16).fill(-1)
+  private readonly expiry: Expiry | undefined
 
   constructor(plan: DeduplicatePlan, context: OperatorContext) {
     this.plan = plan
@@ -42,6 +45,7 @@ export class KeepLastOperator implements Operator {
     this.keyTypes = plan.keys.map((key) => plan.input.fields[key].type)
     this.keys = new KeyTable(this.keyTypes)
     this.rows = new RowStore(this.rowTypes)
+    this.expiry = plan.ttlMs ? new Expiry(plan.ttlMs) : undefined
   }
 
   private get rowTypes() {
@@ -57,6 +61,7 @@ export class KeepLastOperator implements Operator {
       keys,
     )
     this.reserve(this.keys.count)
+    this.expire(keys, batch.processingTimeMs)
     const changed = new Int32Array(rowCount)
     const changedCount = this.plan.processingTime ? this.replaceAll(keys, rowCount, changed) : this.replaceByTime(batch, keys, changed)
     const replacements = new Int32Array(changedCount)
@@ -77,6 +82,15 @@ export class KeepLastOperator implements Operator {
     }
     this.output.flush(columns, false, batch.processingTimeMs, this.context)
     if (this.rows.count > 1024 && this.rows.count > 2 * this.keys.count) this.compact()
+  }
+
+  private expire(keys: Int32Array, nowMs: number): void {
+    if (!this.expiry) return
+    this.expiry.reserve(this.keys.count)
+    for (const key of keys) {
+      if (this.entries[key] >= 0 && this.expiry.isOver(key, nowMs)) this.entries[key] = -1
+      this.expiry.write(key, nowMs)
+    }
   }
 
   /** Keys that get another row, in order of their first one. */
@@ -138,11 +152,13 @@ export class KeepLastOperator implements Operator {
       rows: this.rows.snapshot(),
       entries: this.entries.subarray(0, count),
       times: this.times.subarray(0, count),
+      ...(this.expiry && { expiry: this.expiry.snapshot(count) }),
     }
   }
 
   restore(state: unknown): void {
-    const { keys, rows, entries, times } = state as Snapshot
+    const { keys, rows, entries, times, expiry } = state as Snapshot
+    if (expiry) this.expiry?.restore(expiry)
     this.keys = KeyTable.restore(this.keyTypes, keys)
     this.rows = new RowStore(this.rowTypes, rows)
     this.reserve(keys.count)

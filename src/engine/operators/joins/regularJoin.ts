@@ -76,12 +76,16 @@ export class RegularJoinOperator implements Operator {
     this.keyColumns = [plan.leftKeys, plan.rightKeys]
     this.retracts = [plan.left.changelog !== 'append', plan.right.changelog !== 'append']
     this.keys = new KeyTable(this.keyTypes)
-    this.sides = [new JoinSide(this.types[0], this.retracts[0]), new JoinSide(this.types[1], this.retracts[1])]
+    this.sides = [0, 1].map((i) => new JoinSide(this.types[i], this.retracts[i], plan.ttlMs?.[i])) as [JoinSide, JoinSide]
   }
 
   private get keyTypes(): SqlType[] {
     // The last key marks the rows with NULL keys of a null-aware join.
     return [...this.plan.leftKeys.map((key) => this.types[0][key]), { kind: 'BOOLEAN', nullable: false }]
+  }
+
+  private sideOptions(input: number) {
+    return { types: this.types[input], retracts: this.retracts[input], ttlMs: this.plan.ttlMs?.[input] }
   }
 
   /** Whether rows of this input are padded with NULLs when they have no partner. */
@@ -98,7 +102,10 @@ export class RegularJoinOperator implements Operator {
     if (rowCount === 0) return
     const groups = this.groupsOf(batch, input)
     const entryOf = this.entriesOf(batch, input, groups)
-    for (const side of this.sides) side.reserveKeys(this.keys.count)
+    for (const side of this.sides) {
+      side.reserveKeys(this.keys.count)
+      side.nowMs = batch.processingTimeMs
+    }
     const output = new Output()
     let row = 0
     while (row < rowCount) {
@@ -275,7 +282,7 @@ export class RegularJoinOperator implements Operator {
     const { keys, sides, nullKeyGroup } = state as Snapshot
     this.keys = KeyTable.restore(this.keyTypes, keys)
     this.nullKeyGroup = nullKeyGroup
-    this.sides = sides.map((side, i) => JoinSide.restore(this.types[i], this.retracts[i], side, this.keys.count)) as [JoinSide, JoinSide]
+    this.sides = sides.map((side, i) => JoinSide.restore(this.sideOptions(i), side, this.keys.count)) as [JoinSide, JoinSide]
   }
 
   /** Rows for whose key the other side has no row; a condition on top of the keys is not looked at. */

@@ -1,5 +1,6 @@
 // One side of a regular join: its rows by join key, with how often each is there and how many partners it has.
 import type { Batch, Column, SqlType } from '../../../data/index.ts'
+import { Expiry } from '../../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
 
 /** Growable Int32Array. */
@@ -18,6 +19,7 @@ export interface SideSnapshot {
   groups: Int32Array
   counts: Int32Array
   matches: Int32Array
+  writtenMs?: Float64Array
 }
 
 /**
@@ -38,9 +40,13 @@ export class JoinSide {
   private readonly heads = new Ints()
   private readonly tails = new Ints()
   private liveCount = 0
+  private readonly expiry: Expiry | undefined
+  /** Set before each batch: rows whose time is over are as if they were not there. */
+  nowMs = Number.NEGATIVE_INFINITY
 
-  constructor(types: SqlType[], retracts: boolean) {
+  constructor(types: SqlType[], retracts: boolean, ttlMs = 0) {
     this.types = types
+    this.expiry = ttlMs > 0 ? new Expiry(ttlMs) : undefined
     this.retracts = retracts
     this.rows = new KeyTable(types)
   }
@@ -59,12 +65,24 @@ export class JoinSide {
       for (let i = 0; i < entries.length; i++) entries[i] = first + i
     }
     for (const ints of [this.counts, this.matches, this.groups, this.next, this.linked]) ints.reserve(this.rows.count)
+    this.expiry?.reserve(this.rows.count)
     return entries
+  }
+
+  /** How often the row is there now. */
+  private live(entry: number): number {
+    if (this.counts.data[entry] > 0 && this.expiry?.isOver(entry, this.nowMs)) {
+      this.counts.data[entry] = 0
+      this.liveCount--
+    }
+    return this.counts.data[entry]
   }
 
   /** Adds a row, with the number of partners it found. */
   add(entry: number, group: number, matchCount: number): void {
-    if (this.counts.data[entry]++ === 0) this.liveCount++
+    if (this.live(entry) === 0) this.liveCount++
+    this.counts.data[entry]++
+    this.expiry?.write(entry, this.nowMs)
     this.matches.data[entry] = matchCount
     this.groups.data[entry] = group
     if (this.linked.data[entry] === 1) return
@@ -78,13 +96,13 @@ export class JoinSide {
 
   /** Takes one such row away; false if there is none. */
   remove(entry: number): boolean {
-    if (this.counts.data[entry] === 0) return false
+    if (this.live(entry) === 0) return false
     if (--this.counts.data[entry] === 0) this.liveCount--
     return true
   }
 
   countOf(entry: number): number {
-    return this.counts.data[entry]
+    return this.live(entry)
   }
   matchesOf(entry: number): number {
     return this.matches.data[entry]
@@ -96,13 +114,12 @@ export class JoinSide {
   /** Appends the live entries of a key to `into`. */
   collect(group: number, into: number[]): void {
     const { data: next } = this.next
-    const { data: counts } = this.counts
     let previous = -1
     let at = this.heads.data[group]
     while (at !== 0) {
       const entry = at - 1
       at = next[entry]
-      if (counts[entry] > 0) {
+      if (this.live(entry) > 0) {
         into.push(entry)
         previous = entry
         continue
@@ -119,14 +136,14 @@ export class JoinSide {
   }
   /** Whether a key has a live entry. */
   hasRows(group: number): boolean {
-    for (let at = this.heads.data[group]; at !== 0; at = this.next.data[at - 1]) if (this.counts.data[at - 1] > 0) return true
+    for (let at = this.heads.data[group]; at !== 0; at = this.next.data[at - 1]) if (this.live(at - 1) > 0) return true
     return false
   }
 
   /** All live entries. */
   all(): number[] {
     const entries: number[] = []
-    for (let entry = 0; entry < this.rows.count; entry++) if (this.counts.data[entry] > 0) entries.push(entry)
+    for (let entry = 0; entry < this.rows.count; entry++) if (this.live(entry) > 0) entries.push(entry)
     return entries
   }
 
@@ -135,6 +152,7 @@ export class JoinSide {
   }
 
   get isMostlyDead(): boolean {
+    if (this.rows.count > 1024 && this.expiry?.isDue(this.nowMs)) this.all()
     return this.rows.count > 1024 && this.liveCount * 2 < this.rows.count
   }
   get rowCount(): number {
@@ -149,12 +167,19 @@ export class JoinSide {
     const rows = new KeyTable(this.types, live.length)
     rows.append(this.columns(), live.length, live)
     const pick = (ints: Ints) => Int32Array.from(live, (entry) => ints.data[entry])
-    return { rows: rows.snapshot(), groups: pick(this.groups), counts: pick(this.counts), matches: pick(this.matches) }
+    const snapshot = { rows: rows.snapshot(), groups: pick(this.groups), counts: pick(this.counts), matches: pick(this.matches) }
+    const writtenMs = this.expiry?.snapshot(this.rows.count)
+    return writtenMs ? { ...snapshot, writtenMs: Float64Array.from(live, (entry) => writtenMs[entry]) } : snapshot
   }
 
   /** @param newGroup  where the groups of the snapshot are now */
-  static restore(types: SqlType[], retracts: boolean, snapshot: SideSnapshot, groupCount: number, newGroup?: Int32Array): JoinSide {
-    const side = new JoinSide(types, retracts)
+  static restore(
+    { types, retracts, ttlMs }: { types: SqlType[]; retracts: boolean; ttlMs?: number },
+    snapshot: SideSnapshot,
+    groupCount: number,
+    newGroup?: Int32Array,
+  ): JoinSide {
+    const side = new JoinSide(types, retracts, ttlMs)
     side.reserveKeys(groupCount)
     const { count, columns } = snapshot.rows
     const batch = { columns: columns.map(({ column }) => column) } as Batch
@@ -166,6 +191,7 @@ export class JoinSide {
       const group = newGroup === undefined ? snapshot.groups[i] : newGroup[snapshot.groups[i]]
       side.add(entries[i], group, snapshot.matches[i])
       side.counts.data[entries[i]] = snapshot.counts[i]
+      if (snapshot.writtenMs) side.expiry?.write(entries[i], snapshot.writtenMs[i])
     }
     return side
   }
