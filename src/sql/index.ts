@@ -2,7 +2,6 @@
 export type * from './ast.ts'
 export { type BindOptions, bindScript, bindStatement } from './bind.ts'
 export { bindCondition, bindSelectList } from './bind-fields.ts'
-export { durationMs } from './bind-from.ts'
 export { functionNames } from './bind-show.ts'
 export { applyStatement, Catalog, type CatalogEntry, type FunctionDef, type ViewDef } from './catalog.ts'
 export { type Completion, type CompletionCatalog, completions } from './completions.ts'
@@ -24,3 +23,4 @@ export {
 } from './parse.ts'
 export type * from './plan.ts'
 export { exprsOf, inputsOf, withInputs } from './plan-tree.ts'
+export { durationMs } from './state-ttl.ts'

@@ -8,17 +8,25 @@ import type { Plan } from './plan.ts'
 import { inputsOf, withInputs } from './plan-tree.ts'
 
 const UNITS_MS: Record<string, number> = {
-  ms: 1, milli: 1, millis: 1, millisecond: 1, milliseconds: 1, s: 1000, sec: 1000, secs: 1000, second: 1000, seconds: 1000, min: 60_000, mins: 60_000, mins: 60_000,
+  ms: 1, milli: 1, millis: 1, millisecond: 1, milliseconds: 1, s: 1000, sec: 1000, secs: 1000, second: 1000, seconds: 1000, min: 60_000, mins: 60_000,
   m: 60_000, minute: 60_000, minutes: 60_000, h: 3_600_000, hour: 3_600_000, hours: 3_600_000, d: 86_400_000, day: 86_400_000, days: 86_400_000,
 } // biome-ignore format: a list
 
-/** A duration as Flink writes it: '1 h', '30min', '500' in ms. @throws StreamError SQL_SETTING_INVALID */
-export function settingMs(key: string, text: string, span?: Span): number {
+/** A duration as Flink writes it: '1 h', '30min', '500' in ms; undefined where it is none. */
+const durationOf = (text: string): number | undefined => {
   const match = /^\s*(\d+)\s*([a-z]*)\s*$/i.exec(text)
   const unitMs = UNITS_MS[match?.[2].toLowerCase() || 'ms']
-  if (!match || unitMs === undefined)
-    throw sqlErrors('SQL_SETTING_INVALID', { key, value: text, expected: "a duration such as '1 h' or '30 min'", span })
-  return Number(match[1]) * unitMs
+  return match && unitMs !== undefined ? Number(match[1]) * unitMs : undefined
+}
+
+/** A duration in ms; 0 for none, and for what is no duration. */
+export const durationMs = (text: string | undefined): number => (text === undefined ? 0 : (durationOf(text) ?? 0))
+
+/** @throws StreamError SQL_SETTING_INVALID */
+export function settingMs(key: string, text: string, span?: Span): number {
+  const ms = durationOf(text)
+  if (ms === undefined) throw sqlErrors('SQL_SETTING_INVALID', { key, value: text, expected: "a duration such as '1 h' or '30 min'", span })
+  return ms
 }
 
 const STATE_TTL = 'STATE_TTL'
