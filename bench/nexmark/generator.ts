@@ -83,6 +83,11 @@ function mixed(x: number): number {
   y = (y + Math.imul(y ^ (y >>> 7), 61 | y)) ^ y
   return y ^ (y >>> 14)
 }
+/** One of 13 characters is special, the others are letters. */
+const LETTERS = 13 * 26
+const lettersWith = (special: number): Uint8Array => Uint8Array.from({ length: LETTERS }, (_, i) => (i < 26 ? special : 97 + (i % 26)))
+const spaced = lettersWith(32)
+const underscored = lettersWith(95)
 /** A bid is 32 bytes without its payload, which brings it to 100, 20 % more or less: 54 to 81 bytes. */
 const BID_EXTRA_MIN = 54
 const BID_EXTRA_SPREAD = 28
@@ -145,21 +150,25 @@ export class NexmarkGenerator {
 
   private url(): string {
     const bytes = new Uint8Array(5)
-    const part = (): string => Buffer.from(bytes.subarray(0, this.writeText(bytes, 0, 5, 95))).toString('latin1')
+    const part = (): string => Buffer.from(bytes.subarray(0, this.writeText(bytes, 0, 5, underscored))).toString('latin1')
     return `https://www.nexmark.com/${part()}/${part()}/${part()}/item.htm?query=1`
   }
 
-  /** Up to `max` letters with a special character here and there, without spaces at both ends; returns the end. */
-  private writeText(bytes: Uint8Array, at: number, max: number, special: number): number {
-    const length = 3 + this.nextInt(max - 3)
+  /** Up to `max` letters with a special character here and there, without spaces at both ends; returns the end. A word makes two letters. */
+  private writeText(bytes: Uint8Array, at: number, max: number, letters: Uint8Array): number {
+    let word = this.state[0]
+    let draw = mixed((word = (word + STEP) | 0))
+    const length = 3 + Math.floor((draw >>> 0) * (max - 3) * PER_WORD)
     const start = at
     let end = at
     for (let i = 0; i < length; i++) {
-      const draw = this.nextInt(13 * 26)
-      const byte = draw < 26 ? special : 97 + (draw % 26)
+      if ((i & 1) === 0) draw = mixed((word = (word + STEP) | 0))
+      else draw >>>= 16
+      const byte = letters[((draw & 0xffff) * LETTERS) >>> 16]
       if (byte === 32 && end === start) continue
       bytes[end++] = byte
     }
+    this.state[0] = word
     while (end > start && bytes[end - 1] === 32) end--
     return end
   }
@@ -254,22 +263,37 @@ export class NexmarkGenerator {
     // Time stands still for a run of events: it is computed again at the first that may be later.
     let time = 0
     let sameTimeUntil = -1
+    let number = this.position
+    let rest = (this.firstEventId + number) % 50
+    let epoch = (this.firstEventId + number - rest) / 50
+    const [noPerson, noAuction, noBid] = nulls
+    // Of each epoch, as bids see it.
+    let lastAuction = 0
+    let hotAuction = 0
+    let hotBidder = 0
+    let bidsOf = -1
     for (let row = 0; row < rows; row++) {
-      const number = 1 + this.position++
-      const id = this.firstEventId + number
-      const rest = id % 50
-      const epoch = (id - rest) / 50
+      number++
+      if (++rest === 50) {
+        rest = 0
+        epoch++
+      }
       if (number >= sameTimeUntil) {
         time = this.timeMs(number)
         sameTimeUntil = Math.max(number + 1, Math.floor(((time - this.baseTimeMs + 1) * 1000) / this.delayUs) - 1)
       }
       if (rest > 3) {
         types[row] = 2
-        nulls[0][row] = nulls[1][row] = 1
+        noPerson[row] = noAuction[row] = 1
         // The hot path: draws by hand, from a local copy of the state. Nine of ten events are bids.
         let draw: number
-        const lastAuction = epoch * 3 + 2
-        let auction = lastAuction - (lastAuction % HOT_BATCH)
+        if (bidsOf !== epoch) {
+          bidsOf = epoch
+          lastAuction = epoch * 3 + 2
+          hotAuction = lastAuction - (lastAuction % HOT_BATCH)
+          hotBidder = epoch - (epoch % HOT_BATCH) + 1
+        }
+        let auction = hotAuction
         draw = mixed((word = (word + STEP) | 0))
         if (draw >= 0) {
           const first = Math.max(lastAuction - IN_FLIGHT_AUCTIONS, 0)
@@ -277,7 +301,7 @@ export class NexmarkGenerator {
           auction = first + Math.floor((draw >>> 0) * (lastAuction - first + 1 + ID_LEAD) * PER_WORD)
         }
         b.auction[2 * row] = auction + FIRST_ID
-        let bidder = epoch - (epoch % HOT_BATCH) + 1
+        let bidder = hotBidder
         draw = mixed((word = (word + STEP) | 0))
         if (draw >>> 30 === 0) {
           const active = Math.min(epoch + 1, ACTIVE_PEOPLE)
@@ -310,14 +334,14 @@ export class NexmarkGenerator {
       this.state[0] = word
       if (rest === 0) {
         types[row] = 0
-        nulls[1][row] = nulls[2][row] = 1
+        noAuction[row] = noBid[row] = 1
         p.id[2 * row] = epoch + FIRST_ID
         const name = this.nextInt(firstNames.length) * lastNames.length + this.nextInt(lastNames.length)
         let size = 8 + put(p.name, row, this.names.offsets, name)
         p.email.starts[row] = arenaAt
-        arenaAt = this.writeText(arena, arenaAt, 7, 32)
+        arenaAt = this.writeText(arena, arenaAt, 7, spaced)
         arena[arenaAt++] = 64
-        arenaAt = this.writeText(arena, arenaAt, 5, 32)
+        arenaAt = this.writeText(arena, arenaAt, 5, spaced)
         arena[arenaAt++] = 46
         arena[arenaAt++] = 99
         arena[arenaAt++] = 111
@@ -343,14 +367,14 @@ export class NexmarkGenerator {
         p.extra.ends[row] = this.found[0] + this.found[1]
       } else {
         types[row] = 1
-        nulls[0][row] = nulls[2][row] = 1
+        noPerson[row] = noBid[row] = 1
         a.id[2 * row] = epoch * 3 + rest - 1 + FIRST_ID
         a.item.starts[row] = arenaAt
-        arenaAt = this.writeText(arena, arenaAt, 20, 32)
+        arenaAt = this.writeText(arena, arenaAt, 20, spaced)
         a.item.ends[row] = arenaAt
         const itemSize = arenaAt - a.item.starts[row]
         a.description.starts[row] = arenaAt
-        arenaAt = this.writeText(arena, arenaAt, 100, 32)
+        arenaAt = this.writeText(arena, arenaAt, 100, spaced)
         a.description.ends[row] = arenaAt
         const initial = this.price()
         a.initial[2 * row] = initial
@@ -369,6 +393,7 @@ export class NexmarkGenerator {
       word = this.state[0]
     }
     this.state[0] = word
+    this.position = number
     const columns = leaves.map((leaf) => this.column(leaf, types, nulls, arena))
     // Next time these columns are made anew: this batch keeps them.
     for (const leaf of leaves) this.scratch.delete(leaf)

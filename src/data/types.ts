@@ -95,7 +95,10 @@ export const t = {
 
 export const withNullable = (type: SqlType, nullable: boolean): SqlType => (type.nullable === nullable ? type : { ...type, nullable })
 
-/** How a column of this type is stored; strings may also come in lane `any` (as JS strings) from computed expressions. */
+/**
+ * How a column of this type is stored. From computed expressions strings may also come in lane `any` (as JS strings), and decimals of
+ * more than 18 digits in lane `i64` where a batch's values fit.
+ */
 export type Lane = 'u8' | 'i32' | 'i64' | 'f64' | 'utf8' | 'any'
 
 export function laneOf(type: SqlType): Lane {

@@ -1,12 +1,13 @@
 // + - * / % and unary minus as inline code: integers wrap, FLOAT is rounded, DECIMAL is exact and NULL beyond its digits.
 import type { SqlType } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
-import type { Value } from './codegen.ts'
+import type { KernelBuilder, Value } from './codegen.ts'
 import { repOf } from './codegen.ts'
 import { decimalDivide, decimalModulo, fitDecimal, powerOfTen } from './decimal.ts'
 import type { EmitContext } from './emit.ts'
 import { emit, strictCall } from './emit.ts'
 import { divisionByZero } from './errors.ts'
+import { magnitudeOf } from './magnitude.ts'
 
 type Call = Extract<Expr, { kind: 'call' }>
 type DecimalType = Extract<SqlType, { kind: 'DECIMAL' }>
@@ -66,6 +67,14 @@ function emitMinus(expr: Call, context: EmitContext): Value {
   return strictCall([value], rep, false, true, context, ([x]) => negated(x))
 }
 
+/** Whether a decimal of more than 18 digits is sure to fit into 64 bits here, with all steps that lead to it. */
+export const isNarrowDecimal = (expr: Expr, { builder, narrow }: EmitContext): boolean =>
+  narrow && expr.type.kind === 'DECIMAL' && magnitudeOf(expr, builder.shapes) !== undefined
+
+/** A 64-bit number with more digits behind its point: the hint makes it a 64-bit multiplication. */
+export const scaledLong = (code: string, shift: number, builder: KernelBuilder): string =>
+  shift === 0 ? code : `BigInt.asIntN(64, ${code} * ${builder.constant(powerOfTen(shift))})`
+
 function emitDecimal(operator: Operator, expr: Call, type: DecimalType, context: EmitContext): Value {
   const { builder } = context
   const [left, right] = expr.args.map((arg) => arg.type as DecimalType)
@@ -80,6 +89,8 @@ function emitDecimal(operator: Operator, expr: Call, type: DecimalType, context:
   const scaled = (code: string, scale: number) =>
     operator === 'TIMES' || scale === exactScale ? code : `${code} * ${builder.constant(powerOfTen(exactScale - scale))}`
   const exact = (x: string, y: string) => `${scaled(x, left.scale)} ${signs[operator]} ${scaled(y, right.scale)}`
+  if (isNarrowDecimal(expr, context))
+    return strictCall(args, 'bigint', false, true, context, ([x, y]) => `BigInt.asIntN(64, ${exact(x, y)})`)
   const wholeDigits = decimalWholeDigits(operator, left, right)
   if (exactScale === type.scale && wholeDigits + exactScale <= type.precision) {
     // Fits surely. Up to 18 digits the hint makes it a 64-bit addition.

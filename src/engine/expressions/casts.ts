@@ -61,7 +61,8 @@ function inlineCast(from: SqlType, to: SqlType): ((code: string) => string) | un
     if (to.kind === 'DOUBLE') return from.kind === 'BIGINT' ? (code) => `Number(${code})` : (code) => code
     if (to.kind === 'FLOAT') return from.kind === 'BIGINT' ? (code) => `Math.fround(Number(${code}))` : (code) => `Math.fround(${code})`
     if (to.kind === 'BOOLEAN') return from.kind === 'BIGINT' ? (code) => `(${code} !== 0n)` : (code) => `(${code} !== 0)`
-    if (to.kind === 'DECIMAL' && to.scale === 0 && INTEGER_DIGITS[from.kind] <= to.precision) return (code) => `BigInt(${code})`
+    if (to.kind === 'DECIMAL' && to.scale === 0 && INTEGER_DIGITS[from.kind] <= to.precision)
+      return from.kind === 'BIGINT' ? (code) => code : (code) => `BigInt(${code})`
   }
   if (isApproximateKind(from.kind)) {
     if (to.kind === 'DOUBLE') return (code) => code

@@ -21,6 +21,8 @@ export interface Value {
   rep: Rep
   /** Text that still is bytes: the ordinal of its column. */
   utf8?: number
+  /** Text that is a part of a column's bytes: names that hold its limits. */
+  slice?: { column: number; start: string; end: string }
 }
 
 /** What a kernel is specialised on: the lane of each column of the batch, and whether it holds NULLs. */
@@ -56,6 +58,9 @@ export interface Output {
   data: ArrayLike<unknown>
   nulls: Uint8Array | undefined
   hasNulls: boolean
+  /** Of a text that is a part of a column's bytes: `data` are these. */
+  starts?: Int32Array
+  ends?: Int32Array
 }
 /** Called for a row that throws: its position in the selection and the error. */
 export type RowFailed = (position: number, error: Error) => void
@@ -71,7 +76,7 @@ export class KernelBuilder {
   private names = 0
   private depth = 0
   private readonly declared = new Set<string>()
-  private readonly shapes: readonly ColumnShape[]
+  readonly shapes: readonly ColumnShape[]
 
   constructor(shapes: readonly ColumnShape[]) {
     this.shapes = shapes
@@ -153,6 +158,12 @@ export class KernelBuilder {
     return key
   }
 
+  /** Names that hold something for the row, from its beginning on. */
+  perRow(key: string, declare: (name: string) => string): string {
+    this.addOnce(key, this.rowLines, declare(key))
+    return key
+  }
+
   column(index: number, type: SqlType): Value {
     const { lane, nulls } = this.shapes[index]
     const rep = repOf(type)
@@ -220,10 +231,14 @@ ${head}
     const heads: string[] = []
     const ends: string[] = []
     for (const [index, value] of values.entries()) {
-      heads.push(`const o${index} = outputs[${index}].data, m${index} = outputs[${index}].nulls; let h${index} = false`)
-      const written = value.rep === 'boolean' ? `${value.code} ? 1 : 0` : value.code
-      if (value.isNull === 'false') this.line(`o${index}[o] = ${written}`)
-      else this.line(`if (${value.isNull}) { m${index}[o] = 1; h${index} = true } else { m${index}[o] = 0; o${index}[o] = ${written} }`)
+      const out =
+        value.slice === undefined ? `o${index} = outputs[${index}].data` : `{ starts: o${index}, ends: q${index} } = outputs[${index}]`
+      heads.push(`const ${out}, m${index} = outputs[${index}].nulls; let h${index} = false`)
+      const data = value.rep === 'boolean' ? `${value.code} ? 1 : 0` : value.code
+      const written =
+        value.slice === undefined ? `o${index}[o] = ${data}` : `o${index}[o] = ${value.slice.start}; q${index}[o] = ${value.slice.end}`
+      if (value.isNull === 'false') this.line(written)
+      else this.line(`if (${value.isNull}) { m${index}[o] = 1; h${index} = true } else { m${index}[o] = 0; ${written} }`)
       ends.push(`outputs[${index}].hasNulls = h${index}`)
     }
     this.line('o++')

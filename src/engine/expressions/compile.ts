@@ -14,6 +14,7 @@ import type { ColumnShape, FilterKernel, Output, ProjectKernel } from './codegen
 import { KernelBuilder, shapeOf } from './codegen.ts'
 import type { EmitContext } from './emit.ts'
 import { emit, emitCondition, flatten } from './emit.ts'
+import { isNarrow, magnitudeOf, usesWideDecimals } from './magnitude.ts'
 
 export interface CompileOptions {
   /** The session's time zone; UTC unless given. */
@@ -27,10 +28,14 @@ export type Calc = (batch: Batch, onError: RowError) => Batch | undefined
 interface Kernels {
   filter: FilterKernel | undefined
   project: ProjectKernel | undefined
+  /** For each computed value: a decimal that fits into 64 bits in such batches. */
+  narrow: boolean[]
+  /** For each computed value: the column of whose bytes it is a part. */
+  slices: (number | undefined)[]
 }
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
-const fullOptions = (options: CompileOptions): Omit<EmitContext, 'builder'> => ({
+const fullOptions = (options: CompileOptions): Omit<EmitContext, 'builder' | 'narrow'> => ({
   timeZone: options.timeZone ?? 'UTC',
   random: options.random ?? Math.random,
 })
@@ -65,18 +70,16 @@ function makeProject(
   selected: boolean,
   shapes: ColumnShape[],
   context: Omit<EmitContext, 'builder'>,
-): ProjectKernel {
+): { kernel: ProjectKernel; slices: (number | undefined)[] } {
   const builder = new KernelBuilder(shapes)
-  return builder.project(
-    exprs.map((expr) => emit(expr, { builder, ...context })),
-    selected,
-  )
+  const values = exprs.map((expr) => emit(expr, { builder, ...context }))
+  return { kernel: builder.project(values, selected), slices: values.map(({ slice }) => slice?.column) }
 }
 
-/** How computed values of a type are stored: text as JS strings. */
-function makeOutput(type: SqlType, rowCount: number): Output & { lane: Column['lane'] } {
+/** How computed values of a type are stored: text as JS strings, decimals of any type in 64 bits where they are sure to fit. */
+function makeOutput(type: SqlType, rowCount: number, narrow = false): Output & { lane: Column['lane'] } {
   const nulls = new Uint8Array(rowCount)
-  switch (laneOf(type)) {
+  switch (narrow ? 'i64' : laneOf(type)) {
     case 'u8':
       return { lane: 'u8', data: new Uint8Array(rowCount), nulls, hasNulls: false }
     case 'i32':
@@ -89,8 +92,16 @@ function makeOutput(type: SqlType, rowCount: number): Output & { lane: Column['l
       return { lane: 'any', data: new Array(rowCount), nulls, hasNulls: false }
   }
 }
-const finished = ({ lane, data, nulls, hasNulls }: Output & { lane: Column['lane'] }): Column =>
-  ({ lane, data, nulls: hasNulls ? nulls : undefined }) as Column
+/** Parts of the texts of a column, in its bytes. */
+function makeSlices(column: Column, rowCount: number): Output & { lane: Column['lane'] } {
+  const limits = { starts: new Int32Array(rowCount), ends: new Int32Array(rowCount) }
+  const data = (column as Column & { lane: 'utf8' }).bytes
+  return { lane: 'utf8', data, ...limits, nulls: new Uint8Array(rowCount), hasNulls: false }
+}
+function finished({ lane, data, starts, ends, nulls: all, hasNulls }: Output & { lane: Column['lane'] }): Column {
+  const nulls = hasNulls ? all : undefined
+  return (lane === 'utf8' ? { lane, bytes: data, starts, ends, nulls } : { lane, data, nulls }) as Column
+}
 
 /**
  * A filter with a projection.
@@ -110,16 +121,24 @@ export function compileCalc(
   const computed = node.projections.filter((expr) => expr.kind !== 'column').map((expr) => folded(expr, options))
   const read = columnsOf([...parts, ...computed])
   for (const index of read) if (inputFields[index] === undefined) throw new Error(`column ${index} of ${inputFields.length}`)
+  const mayBeNarrow = [...parts, ...computed].some(usesWideDecimals)
   const cache = new Map<string, Kernels>()
 
   const kernelsFor = (batch: Batch): Kernels => {
-    const key = read.map((index) => `${batch.columns[index].lane}${batch.columns[index].nulls ? '?' : ''}`).join()
+    const narrow = mayBeNarrow && isNarrow(batch, read)
+    const lanes = read.map((index) => `${batch.columns[index].lane}${batch.columns[index].nulls ? '?' : ''}`)
+    const key = `${lanes.join()}${narrow ? ' narrow' : ''}`
     let kernels = cache.get(key)
     if (kernels === undefined) {
       const shapes = batch.columns.map(shapeOf)
+      const project = computed.length > 0 ? makeProject(computed, parts.length > 0, shapes, { ...context, narrow }) : undefined
       kernels = {
-        filter: parts.length > 0 ? makeFilter(parts, shapes, context) : undefined,
-        project: computed.length > 0 ? makeProject(computed, parts.length > 0, shapes, context) : undefined,
+        slices: project?.slices ?? [],
+        filter: parts.length > 0 ? makeFilter(parts, shapes, { ...context, narrow }) : undefined,
+        project: project?.kernel,
+        narrow: computed.map(
+          (expr) => narrow && usesWideDecimals(expr) && expr.type.kind === 'DECIMAL' && magnitudeOf(expr, shapes) !== undefined,
+        ),
       }
       cache.set(key, kernels)
     }
@@ -136,7 +155,10 @@ export function compileCalc(
       // Nothing is moved where every row stays, as the projection needs the selection only then.
       if (count === 0) return undefined
     }
-    const outputs = computed.map((expr) => makeOutput(expr.type, count))
+    const outputs = computed.map((expr, i) => {
+      const sliced = kernels.slices[i]
+      return sliced === undefined ? makeOutput(expr.type, count, kernels.narrow[i]) : makeSlices(batch.columns[sliced], count)
+    })
     if (kernels.project !== undefined) {
       const failed = new Set<number>()
       const rows = selection
@@ -226,7 +248,7 @@ function constantOf(expr: Extract<Expr, { kind: 'call' }>, options: CompileOptio
   if ((expr.fn === 'CAST' || expr.fn === 'TRY_CAST') && arg.kind === 'literal') {
     return arg.value === null ? null : castOf(arg.type, expr.type, expr.fn === 'TRY_CAST', options.timeZone ?? 'UTC').fn(arg.value as never)
   }
-  const kernel = makeProject([expr], false, [], fullOptions(options))
+  const { kernel } = makeProject([expr], false, [], { ...fullOptions(options), narrow: false })
   const output = makeOutput(expr.type, 1)
   const fail = (_: number, error: Error) => {
     throw error

@@ -6,20 +6,24 @@
 import type { SqlType } from '../../data/index.ts'
 import { isTextKind } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
-import { emitArithmetic } from './arithmetic.ts'
+import { emitArithmetic, isNarrowDecimal, scaledLong } from './arithmetic.ts'
 import { ByteSet, equalBytes, equalSlices, utf8Of } from './bytes.ts'
 import { castOf } from './casts.ts'
 import type { KernelBuilder, Rep, Value } from './codegen.ts'
 import { defaultCode, orCode, repOf } from './codegen.ts'
 import { compareValues, equalValues } from './compare.ts'
+import type { DecimalType } from './decimal.ts'
 import { expressionErrors } from './errors.ts'
 import { implementations } from './functions.ts'
 import { emitLike } from './like.ts'
 import type { CallContext, RowFunction } from './registry.ts'
+import { emitFoldedEqual, emitMayMatch, emitSplitIndex } from './slices.ts'
 import { currentDateDays, currentTimeMs, localTimestampMs } from './temporal.ts'
 
 export interface EmitContext {
   builder: KernelBuilder
+  /** The 64-bit numbers of the batch are small; see magnitude.ts. */
+  narrow: boolean
   timeZone: string
   random: () => number
 }
@@ -209,6 +213,10 @@ const comparedDirectly = (type: SqlType): boolean => repOf(type) !== 'any' || is
 function emitComparison(expr: Call, context: EmitContext): Value {
   const { builder } = context
   const { type } = expr.args[0]
+  if (expr.fn === 'EQUALS' && expr.args[1].kind === 'literal') {
+    const folded = emitFoldedEqual(expr.args[0], expr.args[1].value, context)
+    if (folded !== undefined) return folded
+  }
   const [a, b] = expr.args.map((arg) => emit(arg, context))
   const operator = comparisonCode[expr.fn]
   const isNull = orCode([a.isNull, b.isNull])
@@ -258,6 +266,10 @@ function emitIn(expr: Call, context: EmitContext): Value {
   if (literals.length < items.length || !comparedDirectly(operand.type)) return emitInByOne(expr, context)
   const values = [...new Set(literals.map((item) => item.value).filter((value) => value !== null))]
   const hasNull = literals.some((item) => item.value === null)
+  const folded =
+    values.length === 0 || values.length > COMPARED_ONE_BY_ONE_MAX ? [] : values.map((one) => emitFoldedEqual(operand, one, context))
+  if (folded.length > 0 && folded.every((one) => one !== undefined) && !hasNull)
+    return { ...folded[0], code: `(${folded.map(({ code }) => code).join(' || ')})` }
   const value = emit(operand, context)
   let found: Value
   if (value.utf8 !== undefined) {
@@ -333,6 +345,10 @@ function emitCast(expr: Call, context: EmitContext): Value {
   const value = emit(arg, context)
   const cast = castOf(arg.type, expr.type, expr.fn === 'TRY_CAST', context.timeZone)
   const rep = repOf(expr.type)
+  if (isNarrowDecimal(expr, context) && repOf(arg.type) === 'bigint') {
+    const shift = (expr.type as DecimalType).scale - (arg.type.kind === 'DECIMAL' ? arg.type.scale : 0)
+    return strictCall([value], rep, false, true, context, ([x]) => scaledLong(x, shift, builder))
+  }
   if (cast.inline !== undefined) {
     const { inline } = cast
     // Text that fits is still the bytes of its column.
@@ -341,6 +357,22 @@ function emitCast(expr: Call, context: EmitContext): Value {
   }
   const fn = builder.import(cast.fn)
   return strictCall([value], rep, cast.mayBeNull, false, context, ([x]) => `${fn}(${x})`)
+}
+
+/** NULL without a string where the text surely does not match. */
+function emitRegexpExtract(expr: Call, context: EmitContext): Value {
+  const { builder } = context
+  const [operand, pattern, group] = expr.args
+  const mayMatch = emitMayMatch(operand, pattern.kind === 'literal' ? pattern.value : undefined, context)
+  if (mayMatch === undefined || (group !== undefined && group.kind !== 'literal')) return emitFunction(expr, context)
+  const name = builder.fresh()
+  const nullName = builder.fresh('n')
+  const { isNull } = emit(operand, context)
+  const { result, lines } = builder.nested(() => emitFunction(expr, context))
+  builder.line(`let ${name} = null, ${nullName} = true
+if (${isNull === 'false' ? '' : `!${isNull} && `}${mayMatch}) { ${lines.join('\n')}
+if (!${result.isNull}) { ${name} = ${result.code}; ${nullName} = false } }`)
+  return { code: name, isNull: nullName, safe: true, rep: 'any' }
 }
 
 function emitFunction(expr: Call, context: EmitContext): Value {
@@ -358,7 +390,7 @@ function emitFunction(expr: Call, context: EmitContext): Value {
 }
 
 /** The implementation of a call, made for its types, options and literals. */
-export function makeFunction(expr: Call, { timeZone, random }: Omit<EmitContext, 'builder'>): RowFunction {
+export function makeFunction(expr: Call, { timeZone, random }: Pick<EmitContext, 'timeZone' | 'random'>): RowFunction {
   const context: CallContext = {
     fn: expr.fn,
     argTypes: expr.args.map((arg) => arg.type),
@@ -411,6 +443,8 @@ const emitters: Record<string, Emitter> = {
   IN: emitIn,
   CAST: emitCast,
   TRY_CAST: emitCast,
+  SPLIT_INDEX: (expr, context) => emitSplitIndex(expr, context) ?? emitFunction(expr, context),
+  REGEXP_EXTRACT: emitRegexpExtract,
   LIKE: (expr, context) => emitLike(expr, context, emitFunction),
   ...Object.fromEntries(['PLUS', 'MINUS', 'TIMES', 'DIVIDE', 'MOD', 'UNARY_MINUS'].map((fn) => [fn, emitArithmetic])),
   CURRENT_TIMESTAMP: instant,

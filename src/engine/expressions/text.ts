@@ -217,7 +217,9 @@ export const textFunctions: FunctionTable = {
   LOCATE: plain(position),
   INSTR: plain(instr),
   OVERLAY: plain(overlay),
-  REPLACE: plain((text: string, search: string, replacement: string) => text.replaceAll(search, () => replacement)),
+  REPLACE: plain((text: string, search: string, replacement: string) =>
+    text.replaceAll(search, replacement.includes('$') ? () => replacement : (replacement as never)),
+  ),
   TRANSLATE: called(() => translate),
   REPEAT: plain(repeat),
   REVERSE: plain((text: string) => [...text].reverse().join('')),

@@ -53,8 +53,22 @@ export function keyInput(column: Column, type: SqlType, scratchIndex: number, ro
       return input
     case 'i64':
     case 'f64':
-      input.words = halves(column.data)
-      return input
+      if (keyFormOf(type) !== 'bytes') {
+        input.words = halves(column.data)
+        return input
+      }
+      // Decimals of a type beyond 64 bits that happened to fit into them.
+      Object.assign(
+        input,
+        encodeValues(
+          { lane: 'any', data: Array.from(column.data as ArrayLike<unknown>), nulls: column.nulls },
+          false,
+          scratchIndex,
+          rowCount,
+          rows,
+        ),
+      )
+      break
     case 'utf8':
       input.bytes = column.bytes
       input.starts = column.starts

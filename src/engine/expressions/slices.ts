@@ -1,0 +1,141 @@
+// Text functions on the bytes of a column: parts of a text that stay where they are, comparisons without regard to case, and texts
+// that a regular expression cannot match. None of them makes a string.
+//
+// Invariant: each gives what the function on strings gives; where bytes do not decide (letters beyond ASCII), it is asked.
+import { readUtf8 } from '../../data/index.ts'
+import type { Expr } from '../../sql/index.ts'
+import { containsBytes, equalBytes, utf8Of } from './bytes.ts'
+import type { Value } from './codegen.ts'
+import type { EmitContext } from './emit.ts'
+import { emit } from './emit.ts'
+
+type Call = Extract<Expr, { kind: 'call' }>
+
+/** Where the last part that was found begins and ends. */
+const found = new Int32Array(2)
+
+const literalOf = (expr: Expr | undefined): unknown => (expr?.kind === 'literal' ? expr.value : undefined)
+/** A text that stands for itself in bytes: U+FFFD may be what damaged bytes are read as. */
+const isPlainText = (value: unknown): value is string => typeof value === 'string' && !value.includes('\ufffd')
+
+/**
+ * Finds a piece of a text that ends at `end`, cut at `separator`; false where there is none.
+ *
+ * @param start  where some piece begins; beyond `end` where there is none
+ * @param skips  how many pieces after that one it is
+ */
+function findPiece(bytes: Uint8Array, start: number, end: number, separator: Uint8Array, skips: number): boolean {
+  if (start > end) return false
+  let from = start
+  for (let skipped = 0; skipped < skips; skipped++) {
+    const at = indexOfBytes(bytes, from, end, separator)
+    if (at < 0) return false
+    from = at + separator.length
+  }
+  const to = indexOfBytes(bytes, from, end, separator)
+  found[0] = from
+  found[1] = to < 0 ? end : to
+  return true
+}
+
+function indexOfBytes(bytes: Uint8Array, start: number, end: number, literal: Uint8Array): number {
+  const first = literal[0]
+  const last = end - literal.length
+  for (let i = start; i <= last; i++) if (bytes[i] === first && (literal.length === 1 || equalBytes(bytes, i, literal))) return i
+  return -1
+}
+
+/** SPLIT_INDEX of a column by a literal: a part of the column's bytes; undefined where it is not of that form. */
+export function emitSplitIndex(expr: Call, context: EmitContext): Value | undefined {
+  const [operand, separatorArg, indexArg] = expr.args
+  const separator = literalOf(separatorArg)
+  const index = literalOf(indexArg)
+  if (operand.kind !== 'column' || !isPlainText(separator) || separator === '' || typeof index !== 'number' || index < 0) return undefined
+  const { builder } = context
+  const value = emit(operand, context)
+  if (value.utf8 === undefined) return undefined
+  const i = value.utf8
+  const bytes = builder.constant(utf8Of(separator))
+  // The next piece of the same text is looked for from where the last one ended.
+  const next = builder.perRow(`split${i}_${bytes}`, (name) => `let ${name}_n = 0, ${name}_s = s${i}[row]`)
+  const find = `${builder.import(findPiece)}(b${i}, ${next}_s, e${i}[row], ${bytes}, ${builder.constant(index)} - ${next}_n)`
+  const [start, end, isNull] = [builder.fresh(), builder.fresh(), builder.fresh('n')]
+  const place = builder.constant(found)
+  const isText = `${value.isNull === 'false' ? '' : `!${value.isNull} && `}s${i}[row] < e${i}[row]`
+  builder.line(`let ${start} = 0, ${end} = 0, ${isNull} = true
+if (${next}_n > ${builder.constant(index)}) { ${next}_n = 0; ${next}_s = s${i}[row] }
+if (${isText} && ${find}) {
+${start} = ${place}[0]; ${end} = ${place}[1]; ${isNull} = false
+${next}_n = ${builder.constant(index + 1)}; ${next}_s = ${end} + ${builder.constant(utf8Of(separator).length)}
+}`)
+  const code = `${builder.import(readUtf8)}(b${i}, ${start}, ${end})`
+  return { code, isNull, safe: true, rep: 'any', slice: { column: i, start, end } }
+}
+
+/** Whether the text equals `literal` once its letters are made small (or capital, with `to` 'UPPER'). */
+function equalFolded(bytes: Uint8Array, start: number, end: number, literal: Uint8Array, text: string, first: number, to: string): boolean {
+  const isSame = end - start === literal.length
+  let same = isSame
+  for (let i = start, at = 0; i < end; i++, at++) {
+    const byte = bytes[i]
+    if (byte > 127) {
+      const whole = readUtf8(bytes, start, end)
+      return (to === 'LOWER' ? whole.toLowerCase() : whole.toUpperCase()) === text
+    }
+    // `first` is A or a: letters from there on are turned into the other case.
+    if (isSame && (byte >= first && byte < first + 26 ? byte ^ 32 : byte) !== literal[at]) same = false
+  }
+  return same
+}
+
+/** LOWER(column) = literal, and UPPER: code that is true where they are equal; undefined where it is not of that form. */
+export function emitFoldedEqual(operand: Expr, literal: unknown, context: EmitContext): Value | undefined {
+  if (operand.kind !== 'call' || (operand.fn !== 'LOWER' && operand.fn !== 'UPPER') || !isPlainText(literal)) return undefined
+  const [column] = operand.args
+  if (column.kind !== 'column') return undefined
+  const { builder } = context
+  const value = emit(column, context)
+  if (value.utf8 === undefined) return undefined
+  const i = value.utf8
+  const args = [
+    builder.constant(utf8Of(literal)),
+    builder.constant(literal),
+    operand.fn === 'LOWER' ? 65 : 97,
+    builder.constant(operand.fn),
+  ]
+  const code = `${builder.import(equalFolded)}(b${i}, s${i}[row], e${i}[row], ${args.join(', ')})`
+  return { code, isNull: value.isNull, safe: true, rep: 'boolean' }
+}
+
+/** Shorter ones are in too many texts to be worth looking for. */
+const REQUIRED_LENGTH_MIN = 4
+
+/**
+ * A text that is in every match of a pattern: a run of letters, digits, _ and = outside of all groups, classes and alternatives, with no
+ * quantifier behind it. Undefined where none is sure.
+ */
+export function requiredText(pattern: string): string | undefined {
+  if (/^\(\?|\\/.test(pattern)) return undefined
+  // Groups and classes, from the innermost out, give way to a character that is not part of a run.
+  let rest = pattern.replace(/\[\^?\]?[^\]]*\]/g, '.').replace(/\{[^}]*\}/g, '*')
+  for (let before = ''; before !== rest; ) {
+    before = rest
+    rest = rest.replace(/\([^()]*\)/g, '.')
+  }
+  if (/[|()[\]]/.test(rest)) return undefined
+  const runs = [...rest.matchAll(/([\w=]+)([*?{+]?)/g)].map(([, run, quantifier]) => (quantifier === '' ? run : run.slice(0, -1)))
+  const longest = runs.reduce((best, run) => (run.length > best.length ? run : best), '')
+  return longest.length >= REQUIRED_LENGTH_MIN ? longest : undefined
+}
+
+/** Code that is false where a column's text surely does not match a literal pattern; undefined where nothing is known before. */
+export function emitMayMatch(operand: Expr, pattern: unknown, context: EmitContext): string | undefined {
+  if (operand.kind !== 'column' || typeof pattern !== 'string') return undefined
+  const required = requiredText(pattern)
+  if (required === undefined) return undefined
+  const { builder } = context
+  const value = emit(operand, context)
+  if (value.utf8 === undefined) return undefined
+  const i = value.utf8
+  return `${builder.import(containsBytes)}(b${i}, s${i}[row], e${i}[row], ${builder.constant(utf8Of(required))})`
+}
