@@ -117,7 +117,8 @@ function run(
       const bound = bindStatement(statement, text, catalog)
       applyStatement(bound, catalog)
       const own = text.slice(span!.start, span!.end)
-      if (bound.type === 'createTable' || bound.type === 'createView' || bound.type === 'createFunction') declared += `${own};\n`
+      if (bound.type === 'createTable' || bound.type === 'createView' || bound.type === 'createFunction' || bound.type === 'alterTable')
+        declared += `${own};\n`
       if (bound.type === 'query') shown = resultText(playQuery(`${declared}${own};`, inputs, folder), asChanges)
       else if (bound.type === 'text') shown = tableText(bound.columns, bound.rows)
       else if (bound.type === 'explain')

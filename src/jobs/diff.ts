@@ -92,8 +92,8 @@ function changedQueries(manager: JobManager, fileName: string, text: string): { 
   // What the text declares or writes to is not taken from another file as well.
   const others = manager.files
     .filter((file) => baseName(file.name) !== baseName(fileName))
-    .map((file) => ({ name: file.name, text: withoutTargets(file.text, names) }))
-  const project = bindProject([...others, { name: fileName, text }])
+    .map((file) => ({ ...file, text: withoutTargets(file.text, names) }))
+  const project = bindProject([...others, { name: fileName, text, folder: manager.files[0]?.folder }])
   const wrong = project.errors.find(({ file }) => file === fileName)
   if (wrong) throw wrong.error
   const queries = project.queries.filter(({ file }) => file === fileName)

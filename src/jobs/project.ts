@@ -156,6 +156,9 @@ function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string
     case 'createTable':
       if (!project.tables.some((table) => table.name === bound.table.name)) project.tables.push(bound.table)
       break
+    case 'alterTable':
+      project.tables = project.tables.map((table) => (table.name === bound.from ? bound.table : table))
+      break
     case 'createMaterializedTable':
       if (project.queries.some((query) => query.id === bound.table.name))
         throw jobErrors('TABLE_DEFINED_TWICE', { table: bound.table.name, file: file.name })

@@ -4,6 +4,7 @@ import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { withNullable } from '../data/index.ts'
 import type { Identifier, Query, Span, Statement } from './ast.ts'
+import { alterTable } from './bind-alter.ts'
 import { createFunction } from './bind-function.ts'
 import { bindInsert, sinkPlan } from './bind-insert.ts'
 import { renamed } from './bind-plan.ts'
@@ -105,11 +106,7 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
         span: statement.span,
       })
     case 'alterTable':
-      throw sqlErrors('SQL_NOT_SUPPORTED', {
-        what: 'ALTER TABLE',
-        instead: 'Change the CREATE TABLE in its file: tables are declared anew from there.',
-        span: statement.span,
-      })
+      return alterTable(statement, text, context)
   }
 }
 

@@ -118,6 +118,10 @@ export function applyStatement(bound: BoundStatement, catalog: Catalog): void {
     case 'createMaterializedTable':
       catalog.add({ kind: 'materialized table', table: bound.table })
       break
+    case 'alterTable':
+      if (bound.from !== bound.table.name) catalog.drop(bound.from)
+      catalog.add({ kind: 'table', table: bound.table })
+      break
     case 'createFunction':
       catalog.addFunction(bound.definition)
       break

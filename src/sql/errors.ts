@@ -72,6 +72,11 @@ export const sqlErrors = defineErrors({
     message: (p) => `there is no function ${p.fn}`,
     hint: (p) => (p.nearest ? `Did you mean ${p.nearest}?` : 'Run SHOW FUNCTIONS to see all.'),
   }),
+  SQL_ALTER_INVALID: spec<{ table: string; reason: string } & Placed>({
+    ...user,
+    message: (p) => `table "${p.table}" cannot be altered so: ${p.reason}`,
+    hint: (p) => `SHOW CREATE TABLE ${p.table} shows how it is declared.`,
+  }),
   SQL_SETTING_INVALID: spec<{ key: string; value: string; expected: string } & Placed>({
     ...user,
     message: (p) => `${p.key}: '${p.value}' is not ${p.expected}`,

@@ -259,6 +259,7 @@ export type BoundStatement =
   | { type: 'explain'; details: string[]; plans: { target?: string; query: Plan }[] }
   | { type: 'text'; columns: string[]; rows: string[][] }
   | { type: 'createFunction'; definition: FunctionDef }
+  | { type: 'alterTable'; from: string; table: TableDef }
   /** Without value: RESET of the key; of all if `key` is empty. */
   | { type: 'set'; key: string; value?: string }
   | { type: 'drop'; what: string; name: string; ifExists: boolean }

@@ -1,0 +1,60 @@
+// ALTER TABLE: what a table is after it, and what it refuses.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { isStreamError } from '../base/index.ts'
+import { formatType } from '../data/index.ts'
+import { bindScript } from './bind.ts'
+import { Catalog } from './catalog.ts'
+
+const declared = `CREATE TABLE t (id INT, k STRING, ts TIMESTAMP(3), late AS ts + INTERVAL '1' HOUR, WATERMARK FOR ts AS ts) WITH ('connector' = 'print', 'a' = '1');
+CREATE TABLE u LIKE t;
+CREATE VIEW v AS SELECT k FROM t;`
+
+function altered(sql: string) {
+  const bound = bindScript(`${declared}\n${sql}`, new Catalog()).at(-1)!
+  assert.equal(bound.type, 'alterTable')
+  const { table } = bound as { table: Extract<typeof bound, { type: 'alterTable' }>['table'] }
+  return {
+    columns: table.columns.map(({ name, type }) => `${name} ${formatType(type)}`),
+    key: table.primaryKey?.map((at) => table.columns[at].name),
+    watermark: table.watermark && table.columns[table.watermark.column].name,
+    options: table.options,
+    ddl: table.ddl,
+  }
+}
+
+test('columns are added, changed, moved, renamed and dropped', () => {
+  assert.deepEqual(altered('ALTER TABLE t ADD (x DOUBLE FIRST, y INT AFTER id)').columns.slice(0, 4), ['x DOUBLE', 'id INT', 'y INT', 'k VARCHAR(2147483647)'])
+  assert.deepEqual(altered('ALTER TABLE t MODIFY (id BIGINT NOT NULL AFTER k)').columns.slice(0, 2), ['k VARCHAR(2147483647)', 'id BIGINT NOT NULL'])
+  assert.deepEqual(altered('ALTER TABLE t DROP (id, late)').columns.length, 2)
+  const renamed = altered('ALTER TABLE t RENAME ts TO at_time; ALTER TABLE t ADD PRIMARY KEY (id) NOT ENFORCED')
+  assert.deepEqual([renamed.watermark, renamed.key, renamed.columns[3]], ['at_time', ['id'], 'late TIMESTAMP(3)'])
+  assert.match(renamed.ddl!, /^CREATE TABLE t [^;]*;\nALTER TABLE t RENAME ts TO at_time;\nALTER TABLE t ADD PRIMARY KEY/)
+}) // biome-ignore format: one case a line
+
+test('options, watermark and key are set and taken away', () => {
+  assert.deepEqual(altered("ALTER TABLE t SET ('a' = '2', 'b' = '3'); ALTER TABLE t RESET ('a')").options, { connector: 'print', b: '3' })
+  assert.equal(altered('ALTER TABLE t DROP WATERMARK').watermark, undefined)
+  assert.equal(altered("ALTER TABLE t MODIFY WATERMARK FOR ts AS ts - INTERVAL '5' SECOND").watermark, 'ts')
+  assert.equal(altered('ALTER TABLE t ADD PRIMARY KEY (id) NOT ENFORCED; ALTER TABLE t DROP PRIMARY KEY').key, undefined)
+})
+
+for (const [sql, code, place] of [
+  ['ALTER TABLE nope ADD x INT', 'SQL_TABLE_NOT_FOUND', 'nope'],
+  ['ALTER TABLE v ADD x INT', 'SQL_ALTER_INVALID', 'ALTER TABLE v ADD x INT'],
+  ['ALTER TABLE t ADD id INT', 'SQL_COLUMN_DUPLICATE', 'id'],
+  ['ALTER TABLE t MODIFY idd INT', 'SQL_COLUMN_NOT_FOUND', 'idd'],
+  ['ALTER TABLE t DROP ts', 'SQL_ALTER_INVALID', 'ALTER TABLE t DROP ts'],
+  ['ALTER TABLE t RENAME id TO k', 'SQL_COLUMN_DUPLICATE', 'k'],
+  ['ALTER TABLE t RENAME TO u', 'SQL_NAME_TAKEN', 'u'],
+  ["ALTER TABLE t RESET ('connector')", 'SQL_ALTER_INVALID', "ALTER TABLE t RESET ('connector')"],
+  ['ALTER TABLE t DROP PRIMARY KEY', 'SQL_ALTER_INVALID', 'ALTER TABLE t DROP PRIMARY KEY'],
+  ['ALTER TABLE t ADD WATERMARK FOR ts AS ts', 'SQL_ALTER_INVALID', 'ALTER TABLE t ADD WATERMARK FOR ts AS ts'],
+] as const)
+  test(`${code}: ${sql}`, () => {
+    const script = `${declared}\n${sql}`
+    assert.throws(
+      () => bindScript(script, new Catalog()),
+      (error) => isStreamError(error) && error.code === code && script.slice(error.position!.start, error.position!.end) === place,
+    )
+  })
