@@ -569,3 +569,34 @@ export interface QueryDiff {
   /** The first record with which the results differ; without it, and with all before it, they are the same. */
   first?: { topic: string; partition: number; offset: number; timestampMs: number; key: string | null; value: string | null }
 }
+
+/** GET /v1/queries/{id}/checkpoints */
+export interface QueryCheckpoints {
+  query: string
+  /** Of the folder of its checkpoints. */
+  job?: string
+  intervalMs?: number
+  /** The checkpoint from which it went on when it started. */
+  restoredFrom?: number
+  /** Newest first. */
+  checkpoints: {
+    id: number
+    cause: 'interval' | 'read' | 'savepoint' | 'change' | 'stop'
+    state: 'running' | 'completed' | 'failed'
+    startedMs: number
+    /** Until its output was visible. */
+    durationMs?: number
+    /** How long the queries stood still for it. */
+    stallMs?: number
+    fullBytes?: number
+    writtenBytes?: number
+    error?: ApiError['error']
+  }[]
+}
+/** GET /v1/savepoints */
+export interface SavepointInfo {
+  name: string
+  createdMs: number
+  bytes: number
+  queries: string[]
+}

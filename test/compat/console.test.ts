@@ -27,6 +27,7 @@ const views: { name: string; path: string; shows: string }[] = [
   { name: 'query', path: '/queries/totals_5min', shows: '.why' },
   { name: 'query-graph', path: '/queries/totals_5min?tab=graph', shows: '.plan-node' },
   { name: 'query-state', path: '/queries/totals_5min?tab=state', shows: '.list td' },
+  { name: 'query-checkpoints', path: '/queries/totals_5min?tab=checkpoints', shows: '.savepoint-form' },
   { name: 'query-sql', path: '/queries/totals_5min?tab=sql', shows: '.code.sql' },
   { name: 'sql', path: '/sql', shows: '.cm-line' },
 ]

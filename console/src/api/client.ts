@@ -73,6 +73,7 @@ async function request<T>(path: string, init: RequestInit, signal?: AbortSignal,
     })
   }
   if (response.status === 401) access.demand()
+  if (response.status === 204) return undefined as T
   const text = await response.text()
   let body: unknown
   try {

@@ -9,6 +9,7 @@ import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
 import { Empty, Failure, Segmented, SkeletonRows, Sql, Waiting } from '../ui/parts.tsx'
 import { formatWatermark, QueryState, useLiveQueries } from './Queries.tsx'
+import { Checkpoints } from './query/Checkpoints.tsx'
 import { LateRows, State, Watermarks, Windows } from './query/Facts.tsx'
 import { Why } from './query/Why.tsx'
 
@@ -74,9 +75,10 @@ const tabLabels: Record<QueryTab, string> = {
   windows: 'Windows',
   state: 'State',
   late: 'Late rows',
+  checkpoints: 'Checkpoints',
   sql: 'SQL',
 }
-const shownBy: Record<Exclude<QueryTab, 'sql'>, (why: QueryWhy) => ReactNode> = {
+const shownBy: Record<Exclude<QueryTab, 'sql' | 'checkpoints'>, (why: QueryWhy) => ReactNode> = {
   why: (why) => <Why why={why} />,
   graph: (why) => (
     <Suspense fallback={<SkeletonRows />}>
@@ -105,7 +107,15 @@ function Tabs({ query }: { query: QuerySummary }) {
         title={tab === 'why' ? 'Why no output' : tabLabels[tab]}
         note={why && `${formatInteger(why.rowsIn)} rows in, ${formatInteger(why.rowsOut)} out`}
       >
-        {tab === 'sql' ? <Sql sql={query.sql} /> : why ? shownBy[tab](why) : <Waiting refusal={error} count={4} />}
+        {tab === 'sql' ? (
+          <Sql sql={query.sql} />
+        ) : tab === 'checkpoints' ? (
+          <Checkpoints id={query.id} />
+        ) : why ? (
+          shownBy[tab](why)
+        ) : (
+          <Waiting refusal={error} count={4} />
+        )}
       </Panel>
     </>
   )
