@@ -45,6 +45,44 @@ export const appErrors = defineErrors({
     message: (p) => `"${p.name}" is the only SQL file: without it this is no project`,
     hint: () => 'Write another file first, or empty this one.',
   }),
+  VERIFY_NOTHING: spec<{ what: 'result' | 'event' }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => (p.what === 'result' ? 'the project has no live table, topic or file to compare' : 'there is no event to send'),
+    hint: (p) =>
+      p.what === 'result'
+        ? 'Add a CREATE MATERIALIZED TABLE or an INSERT INTO.'
+        : 'Start the project and send it some, or give a folder with <topic>.ndjson files: --events FOLDER.',
+  }),
+  VERIFY_PATH_ABSOLUTE: spec<{ path: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `a table writes files to "${p.path}", which is outside of the project`,
+    hint: () => 'The check runs on copies of the project, and must not write where the real one does: use a relative path.',
+  }),
+  VERIFY_START_FAILED: spec<{ reason: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the copy of the project does not run: ${p.reason}`,
+    hint: () => 'See whether `millrace start` runs the project itself.',
+  }),
+  VERIFY_NOT_SETTLED: spec<{ seconds: number; behind: number }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `results still change after ${p.seconds} s; queries are ${p.behind} records behind`,
+    hint: () => 'A query on processing time has no end: leave it out. Else send fewer events: --max 5000.',
+  }),
+  VERIFY_NO_FILES: spec<{ folder: string; topics: string[] }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) => `"${p.folder}" has no file of events`,
+    hint: (p) => `Name them after topics: ${p.topics.map((topic) => `${topic}.ndjson`).join(', ')}.`,
+  }),
   SERVER_UNREACHABLE: spec<{ url: string; reason: string }>({
     kind: 'external',
     httpStatus: 503,

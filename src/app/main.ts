@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { examples, guarded, interrupted, json, type TargetFlags, target, token, url } from './commandParts.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
 import type { StateOptions } from './commands/state.ts'
+import type { VerifyFlags } from './commands/verify.ts'
 import { type Flags, loadConfig } from './config.ts'
 import { addGroupCommands } from './groupCommands.ts'
 import { addTopicCommands } from './topicCommands.ts'
@@ -157,6 +158,29 @@ program
   .action(
     guarded(async (file: string, flags: TargetFlags & { dryRun?: boolean }) =>
       (await import('./commands/diff.ts')).promoteFile(target(flags), file, { dryRun: flags.dryRun ?? false, json: flags.json ?? false }),
+    ),
+  )
+
+const verify = program.command('verify').description('checks of a project that take their time')
+verify
+  .command('exactly-once')
+  .description('kills copies of the project again and again, at random and inside of checkpoints, and compares with a run without a crash')
+  .argument('[folder]', 'the project', '.')
+  .option('--kills <number>', 'how often', '20')
+  .option('--seed <number>', 'of when and where', '1')
+  .option('--max <number>', 'records of each topic that are taken from the running Millrace', '5000')
+  .option('--events <folder>', 'events from <topic>.ndjson files there instead')
+  .option('--out <file>', 'the certificate (default: certificates/ in the project)')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText(
+    'after',
+    `${examples('millrace verify exactly-once shop\nmillrace verify exactly-once shop --kills 100 --seed 7\nmillrace verify exactly-once shop --events recorded --out certificate.json')}\n\nThe exit code is 1 if a row is lost or double.`,
+  )
+  .action(
+    guarded(async (folder: string, flags: TargetFlags & Omit<VerifyFlags, 'json'>) =>
+      (await import('./commands/verify.ts')).verifyCommand(folder, target(flags), { ...flags, json: flags.json ?? false }),
     ),
   )
 

@@ -1,0 +1,332 @@
+// Exactly once, checked for a user's own pipeline: the same events through a copy of the project twice, once without a crash and once with
+// kills at random and in each phase of a checkpoint. What topics, live tables and files hold at the end must be the same.
+//
+//   events --> project copy, never killed             --> results ─┐
+//        `---> project copy, killed again and again   --> results ─┴─> compared --> certificate
+//
+// Invariants
+//   1. The user's project, its data and its server are only read.
+//   2. A batch is sent until it is acknowledged, under its key: what the front door has taken is known, whatever dies in between.
+//   3. Both see the same events with the same trace ids, in the same order; `id` and `ingested_at` are the front door's, and differ.
+//   4. A result is read when every query has read all of its input, and a checkpoint has committed it.
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { isAbsolute, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { bindProject, type Project, readProjectFiles, topicOf } from '../../jobs/index.ts'
+import type { QuerySummary, QueryWhy, TablePage, TopicMessage, TopicSummary } from '../../serve/contract.ts'
+import { getJson } from '../client.ts'
+import { appErrors } from '../errors.ts'
+import { version } from '../version.ts'
+import { Child } from './child.ts'
+
+export type TopicEvents = ReadonlyMap<string, { text: string; timeMs: number }[]>
+export interface VerifyOptions {
+  project: string
+  events: TopicEvents
+  kills: number
+  seed: number
+  onProgress(text: string): void
+}
+export interface Certificate {
+  pipeline: string
+  isExactlyOnce: boolean
+  millrace: string
+  node: string
+  startedAt: string
+  seconds: number
+  seed: number
+  events: Record<string, number>
+  kills: { cause: string; afterBatches: number; restored: boolean }[]
+  /** For each result: rows without a crash, rows with crashes, what is missing and what is too much (up to 20 of each), and a hash of all. */
+  results: { name: string; kind: string; rows: number; rowsWithCrashes: number; missing: string[]; extra: string[]; sha256: string }[]
+}
+
+const BATCHES = 60
+const SAMPLES_MAX = 20
+const SETTLE_PAUSE_MS = 700
+const SETTLE_MS_MAX = 300_000
+const PAGE_ROWS = 1_000
+/** Often, so that kills meet checkpoints in all phases. */
+const settings = `SET 'execution.checkpointing.interval' = '150 ms';\n`
+const phases = ['disk', 'cut', 'durable', 'settled'] as const
+
+type Sink = { name: string; kind: 'live table' | 'topic' | 'upsert topic' | 'files'; path?: string }
+
+/** @throws StreamError VERIFY_NOTHING, VERIFY_PATH_ABSOLUTE, VERIFY_START_FAILED, VERIFY_NOT_SETTLED, and those of the project */
+export async function verifyExactlyOnce(options: VerifyOptions): Promise<Certificate> {
+  const startedMs = Date.now()
+  const { events, kills: killCount, seed, onProgress } = options
+  const project = bindProject(readProjectFiles(options.project))
+  if (project.errors[0]) throw project.errors[0].error
+  const sinks = sinksOf(project)
+  const eventCount = [...events.values()].reduce((sum, { length }) => sum + length, 0)
+  if (sinks.length === 0 || eventCount === 0) throw appErrors('VERIFY_NOTHING', { what: sinks.length === 0 ? 'result' : 'event' })
+  const batches = batchesOf(events)
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-verify-'))
+  try {
+    onProgress(`${eventCount} events without a crash`)
+    const expected = await plainRun(copyOf(options.project, join(folder, 'plain')), sinks, batches)
+    const { results, kills } = await crashedRun(
+      copyOf(options.project, join(folder, 'crashed')),
+      sinks,
+      batches,
+      killCount,
+      seed,
+      onProgress,
+    )
+    const compared = sinks.map(({ name, kind }) => ({ name, kind, ...compareRows(expected.get(name)!, results.get(name)!) }))
+    return {
+      pipeline: options.project,
+      isExactlyOnce: compared.every(({ missing, extra }) => missing.length + extra.length === 0),
+      millrace: version,
+      node: process.version,
+      startedAt: new Date(startedMs).toISOString(),
+      seconds: Math.round((Date.now() - startedMs) / 1_000),
+      seed,
+      events: Object.fromEntries([...events].map(([topic, { length }]) => [topic, length])),
+      kills,
+      results: compared,
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Topics that events come into from outside: declared, and written by no query. */
+export function sourceTopics(project: Project): string[] {
+  const written = new Set(project.queries.flatMap(({ target }) => (target.kind === 'insert' ? topicOf(target.table) : [])))
+  const declared = project.tables.filter(({ options }) => ['kafka', undefined].includes(options.connector)).map(topicOf)
+  return [...new Set(declared)].filter((topic) => !written.has(topic))
+}
+
+function sinksOf(project: Project): Sink[] {
+  const sinks = project.queries.flatMap(({ target }): Sink[] => {
+    if (target.kind === 'materializedTable') return [{ name: target.table.name, kind: 'live table' }]
+    const { options } = target.table
+    switch (options.connector ?? 'kafka') {
+      case 'kafka':
+        return [{ name: topicOf(target.table), kind: 'topic' }]
+      case 'upsert-kafka':
+        return [{ name: topicOf(target.table), kind: 'upsert topic' }]
+      case 'filesystem':
+        if (isAbsolute(options.path) || options.path.includes('://')) throw appErrors('VERIFY_PATH_ABSOLUTE', { path: options.path })
+        return [{ name: target.table.name, kind: 'files', path: options.path }]
+      default:
+        return []
+    }
+  })
+  return [...new Map(sinks.map((sink) => [sink.name, sink])).values()]
+}
+
+/** The SQL and configuration of a project in a folder of its own, with checkpoints that come often. */
+function copyOf(project: string, target: string): string {
+  mkdirSync(target, { recursive: true })
+  for (const { name, text } of readProjectFiles(project)) {
+    mkdirSync(join(target, name, '..'), { recursive: true })
+    writeFileSync(join(target, name), settings + text)
+  }
+  for (const name of ['functions', 'millrace.config.ts'])
+    if (existsSync(join(project, name))) cpSync(join(project, name), join(target, name), { recursive: true })
+  return target
+}
+
+interface Batch {
+  topic: string
+  body: string
+}
+/** In the order of their times, cut where the topic changes. */
+function batchesOf(events: TopicEvents): Batch[] {
+  const all = [...events]
+    .flatMap(([topic, list]) => list.map((event, i) => ({ ...event, topic, i })))
+    .sort((a, b) => a.timeMs - b.timeMs || a.i - b.i)
+  const size = Math.max(1, Math.ceil(all.length / BATCHES))
+  const batches: { topic: string; lines: string[] }[] = []
+  for (const { topic, text } of all) {
+    const last = batches.at(-1)
+    if (last?.topic === topic && last.lines.length < size) last.lines.push(text)
+    else batches.push({ topic, lines: [text] })
+  }
+  return batches.map(({ topic, lines }) => ({ topic, body: lines.join('\n') }))
+}
+
+/** Until it is acknowledged, or the process is gone. */
+async function post(url: string, child: Child, { topic, body }: Batch, key: string): Promise<boolean> {
+  while (child.isRunning) {
+    try {
+      const response = await fetch(new URL(`/v1/topics/${encodeURIComponent(topic)}/events`, url), {
+        method: 'POST',
+        body,
+        // Both runs see the same trace ids.
+        headers: { 'content-type': 'application/x-ndjson', 'idempotency-key': key, traceparent: traceParentOf(key) },
+        signal: AbortSignal.timeout(30_000),
+      })
+      await response.arrayBuffer()
+      // 422: all of it was refused, which a retry does not change.
+      if (response.status === 202 || response.status === 422) return true
+    } catch {
+      // It may be dying: the loop says so.
+    }
+    await sleep(5)
+  }
+  return false
+}
+
+const traceParentOf = (key: string): string => {
+  const digest = createHash('sha256').update(key).digest('hex')
+  return `00-${digest.slice(0, 32)}-${digest.slice(32, 48)}-01`
+}
+
+type Results = Map<string, string[]>
+
+async function plainRun(project: string, sinks: Sink[], batches: Batch[]): Promise<Results> {
+  const child = new Child(project, join(project, '.data'))
+  try {
+    const ready = await child.ready()
+    if (!ready) throw appErrors('VERIFY_START_FAILED', { reason: 'it was killed' })
+    for (const [i, batch] of batches.entries()) await post(ready.url, child, batch, `batch-${i}`)
+    return await settledResults(ready.url, project, sinks)
+  } finally {
+    await child.end('SIGKILL')
+  }
+}
+
+async function crashedRun(
+  project: string,
+  sinks: Sink[],
+  batches: Batch[],
+  killCount: number,
+  seed: number,
+  onProgress: VerifyOptions['onProgress'],
+): Promise<{ results: Results; kills: Certificate['kills'] }> {
+  const random = randomOf(seed)
+  const kills: Certificate['kills'] = []
+  let sent = 0
+  for (let kill = 0; kill < killCount; kill++) {
+    const phase = kill % 5 === 0 ? undefined : phases[(kill % 5) - 1]
+    const child = new Child(project, join(project, '.data'), phase && `${phase}:${1 + random(phase === 'disk' ? 45 : 3)}`)
+    try {
+      const ready = await child.ready()
+      const untilMs = performance.now() + (phase === undefined ? 250 + random(500) : 4_000)
+      // The events last for all kills.
+      const sentMax = Math.ceil((batches.length * (kill + 1)) / killCount)
+      while (ready && child.isRunning && performance.now() < untilMs) {
+        if (sent < sentMax && (await post(ready.url, child, batches[sent], `batch-${sent}`))) sent++
+        await sleep(10 + random(40))
+      }
+      const cause = !child.isRunning && phase ? `in a checkpoint: ${phase}` : 'at random'
+      kills.push({ cause, afterBatches: sent, restored: (ready?.restored.length ?? 0) > 0 })
+      onProgress(`kill ${kill + 1} of ${killCount}, ${cause}`)
+    } finally {
+      await child.end('SIGKILL')
+    }
+  }
+  const child = new Child(project, join(project, '.data'))
+  try {
+    const ready = await child.ready()
+    if (!ready) throw appErrors('VERIFY_START_FAILED', { reason: 'it was killed' })
+    for (; sent < batches.length; sent++) await post(ready.url, child, batches[sent], `batch-${sent}`)
+    onProgress('reading the results')
+    return { results: await settledResults(ready.url, project, sinks), kills }
+  } finally {
+    await child.end('SIGKILL')
+  }
+}
+
+/** Results when nothing is behind and nothing changes any more. @throws StreamError VERIFY_NOT_SETTLED */
+async function settledResults(url: string, project: string, sinks: Sink[]): Promise<Results> {
+  const deadlineMs = performance.now() + SETTLE_MS_MAX
+  let before = ''
+  for (;;) {
+    const queries = await getJson<QuerySummary[]>({ url }, '/v1/queries')
+    const failed = queries.find(({ state }) => state === 'failed')
+    if (failed) throw appErrors('VERIFY_START_FAILED', { reason: `${failed.id}: ${failed.error?.message}` })
+    const all = await Promise.all(queries.map(({ id }) => getJson<QueryWhy>({ url }, `/v1/queries/${encodeURIComponent(id)}/why`)))
+    const behind = all.reduce((sum, { sources }) => sum + sources.reduce((records, source) => records + source.behind, 0), 0)
+    const results: Results = new Map()
+    for (const sink of sinks) results.set(sink.name, await rowsOf(url, project, sink))
+    const now = JSON.stringify([...results])
+    if (behind === 0 && now === before) return results
+    if (performance.now() > deadlineMs) throw appErrors('VERIFY_NOT_SETTLED', { seconds: SETTLE_MS_MAX / 1_000, behind })
+    before = now
+    await sleep(SETTLE_PAUSE_MS)
+  }
+}
+
+async function rowsOf(url: string, project: string, { name, kind, path }: Sink): Promise<string[]> {
+  switch (kind) {
+    case 'live table': {
+      const rows: string[] = []
+      let cursor: string | null = null
+      do {
+        const query: string = cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''
+        const page: TablePage = await getJson({ url }, `/v1/tables/${encodeURIComponent(name)}?numbers=string&limit=${PAGE_ROWS}${query}`)
+        rows.push(...page.rows.map((row) => JSON.stringify(row)))
+        cursor = page.next
+      } while (cursor)
+      return rows.sort()
+    }
+    case 'topic':
+      return (await readTopic(url, name)).map(({ partition, key, value }) => JSON.stringify([partition, key, value])).sort()
+    case 'upsert topic': {
+      // What is left of it: the newest record of each key, and no key whose newest is a deletion.
+      const newest = new Map((await readTopic(url, name)).map(({ key, value }) => [key, value]))
+      return [...newest]
+        .filter(([, value]) => value !== null)
+        .map((entry) => JSON.stringify(entry))
+        .sort()
+    }
+    case 'files': {
+      const folder = join(project, path!)
+      const names = existsSync(folder) ? readdirSync(folder).filter((file) => !file.startsWith('.')) : []
+      return names.flatMap((file) => readFileSync(join(folder, file), 'utf8').split('\n').filter(Boolean)).sort()
+    }
+  }
+}
+
+/** All records of a topic that readers may see, by partition. */
+export async function readTopic(url: string, topic: string, max = Number.POSITIVE_INFINITY, token?: string): Promise<TopicMessage[]> {
+  const target = { url, ...(token !== undefined && { token }) }
+  const info = (await getJson<TopicSummary[]>(target, '/v1/topics')).find(({ name }) => name === topic)
+  const records: TopicMessage[] = []
+  for (let partition = 0; partition < (info?.partitionCount ?? 0); partition++) {
+    for (let offset = 0; records.length < max; ) {
+      const path = `/v1/topics/${encodeURIComponent(topic)}/messages?partition=${partition}&offset=${offset}&limit=${PAGE_ROWS}`
+      const { messages } = await getJson<{ messages: TopicMessage[] }>(target, path)
+      if (messages.length === 0) break
+      records.push(...messages.slice(0, max - records.length))
+      offset = messages.at(-1)!.offset + 1
+    }
+  }
+  return records
+}
+
+/** Rows as multisets. */
+export function compareRows(expected: string[], rows: string[]): Omit<Certificate['results'][number], 'name' | 'kind'> {
+  const counts = new Map<string, number>()
+  for (const row of expected) counts.set(row, (counts.get(row) ?? 0) + 1)
+  const extra: string[] = []
+  for (const row of rows) {
+    const left = counts.get(row) ?? 0
+    if (left === 0) extra.push(row)
+    else counts.set(row, left - 1)
+  }
+  const missing = [...counts].flatMap(([row, count]) => Array.from({ length: count }, () => row))
+  const sha256 = createHash('sha256').update(rows.join('\n')).digest('hex')
+  return {
+    rows: expected.length,
+    rowsWithCrashes: rows.length,
+    missing: missing.slice(0, SAMPLES_MAX),
+    extra: extra.slice(0, SAMPLES_MAX),
+    sha256,
+  }
+}
+
+function randomOf(seed: number): (below: number) => number {
+  let state = seed >>> 0
+  return (below) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
+    return (state >>> 8) % below
+  }
+}
