@@ -84,11 +84,7 @@ export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) =
   }
   const endMs = now(generator.position)
   graph.finish()
-  for (let bell = links?.bell ?? 0; !graph.isFinished; bell = links?.bell ?? 0) {
-    while (graph.receive()) {}
-    if (links === undefined || graph.isFinished) break
-    links.wait(bell)
-  }
+  if (links !== undefined) graph.receiveAll(links)
   // Windows on processing time close, too.
   graph.tick(endMs + 20_000)
   const { user, system } = process.cpuUsage(cpu)

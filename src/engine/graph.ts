@@ -14,7 +14,7 @@ import { createHash } from 'node:crypto'
 import { type Batch, batchOf, type Field } from '../data/index.ts'
 import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
-import { type Distribution, distributionOf, ExchangeOperator, exchangesOf, type Peers } from './exchange/index.ts'
+import { type Distribution, distributionOf, ExchangeOperator, exchangesOf, type Links, type Peers } from './exchange/index.ts'
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { buildOperator } from './operators/index.ts'
@@ -407,8 +407,17 @@ export class Graph {
     return this.options.peers?.receive(this.exchanges) ?? false
   }
 
+  /** After `finish`: works on what other subtasks send until all have ended. Blocks the thread. */
+  receiveAll(links: Links): void {
+    for (let bell = links.bell; ; bell = links.bell) {
+      while (this.receive()) {}
+      if (this.isFinished) return
+      links.wait(bell)
+    }
+  }
+
   /** All subtasks have ended their input, as far as this one needs them. */
-  get isFinished(): boolean {
+  private get isFinished(): boolean {
     return this.watermarkMs === Infinity && this.exchanges.every(({ isFinished }) => isFinished)
   }
 
