@@ -76,6 +76,13 @@ export const appErrors = defineErrors({
     message: (p) => `results still change after ${p.seconds} s; queries are ${p.behind} records behind`,
     hint: () => 'A query on processing time has no end: leave it out. Else send fewer events: --max 5000.',
   }),
+  CRASH_TEST_RUNNING: spec<Record<string, never>>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'later',
+    message: () => 'a crash test is running',
+    hint: () => 'GET /v1/verify/exactly-once says how far it is.',
+  }),
   VERIFY_NO_FILES: spec<{ folder: string; topics: string[] }>({
     kind: 'user',
     httpStatus: 404,

@@ -38,6 +38,7 @@ import { DeadLetters } from './deadLetters.ts'
 import { LateRowTopics } from './lateRows.ts'
 import { logOf } from './logOf.ts'
 import { projectFiles } from './projectFiles.ts'
+import { CrashTests } from './verify/crashTest.ts'
 import { version } from './version.ts'
 
 export interface Platform {
@@ -148,6 +149,8 @@ export async function startPlatform(
     closers.push(() => http.close())
     let isReady = false
     let kafka: KafkaPort = {}
+    const crashTests = new CrashTests(config.folder, log)
+    closers.push(() => crashTests.close())
     const ingest = await registerIngest(http.app, {
       log,
       topicSchema: (topic) => schemaOf(jobs.tableOfTopic(topic)),
@@ -175,6 +178,7 @@ export async function startPlatform(
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
       stats,
       version,
+      ...(files === undefined && { crashTests }),
       diffScript: (file, sql, options) => diffScript(jobs, log, file, sql, options),
       workspace: {
         catalog: () => jobs.catalog,

@@ -600,3 +600,25 @@ export interface SavepointInfo {
   bytes: number
   queries: string[]
 }
+
+/** GET /v1/verify/exactly-once */
+export interface CrashTest {
+  state: 'none' | 'running' | 'done' | 'failed'
+  /** How far it is; the last ones say why it failed. */
+  lines: string[]
+  startedMs?: number
+  certificate?: {
+    pipeline: string
+    isExactlyOnce: boolean
+    millrace: string
+    node: string
+    startedAt: string
+    seconds: number
+    seed: number
+    /** By topic. */
+    events: Record<string, number>
+    kills: { cause: string; afterBatches: number; restored: boolean }[]
+    /** Rows without a crash and with crashes; up to 20 of those that are missing or too much; a hash of all. */
+    results: { name: string; kind: string; rows: number; rowsWithCrashes: number; missing: string[]; extra: string[]; sha256: string }[]
+  }
+}

@@ -11,7 +11,7 @@ import type {
 } from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
-import type { CheckResponse, ColumnInfo, Health, QuerySummary } from './contract.ts'
+import type { CheckResponse, ColumnInfo, CrashTest, Health, QuerySummary } from './contract.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
 import type { RunSql } from './sql.ts'
 import type { StatsCollector } from './stats.ts'
@@ -48,6 +48,8 @@ export interface ServeDeps {
   runSql: RunSql
   workspace: Workspace
   diffScript(file: string, sql: string, options: DiffOptions): Promise<ScriptDiff>
+  /** Of the project; undefined where there is none. */
+  crashTests?: { status(): CrashTest; start(kills: number): CrashTest }
   /** For openapi.json. */
   version: string
 }

@@ -13,6 +13,7 @@ import { registerStatus } from './status.ts'
 import { registerTables } from './tables.ts'
 import { registerStatistics } from './topicStatistics.ts'
 import { registerTopics } from './topics.ts'
+import { registerVerify } from './verify.ts'
 import { registerWorkspace } from './workspace.ts'
 
 export { noCheckpoints } from './checkpoints.ts'
@@ -38,5 +39,6 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerSql(app, deps.runSql)
   registerWorkspace(app, deps.workspace, sockets)
   registerDiff(app, deps)
+  registerVerify(app, deps)
   registerOpenApi(app, deps.version)
 }

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bindProject, type Project, readProjectFiles, topicOf } from '../../jobs/index.ts'
-import type { QuerySummary, QueryWhy, TablePage, TopicMessage, TopicSummary } from '../../serve/contract.ts'
+import type { CrashTest, QuerySummary, QueryWhy, TablePage, TopicMessage, TopicSummary } from '../../serve/contract.ts'
 import { getJson } from '../client.ts'
 import { appErrors } from '../errors.ts'
 import { version } from '../version.ts'
@@ -29,19 +29,7 @@ export interface VerifyOptions {
   seed: number
   onProgress(text: string): void
 }
-export interface Certificate {
-  pipeline: string
-  isExactlyOnce: boolean
-  millrace: string
-  node: string
-  startedAt: string
-  seconds: number
-  seed: number
-  events: Record<string, number>
-  kills: { cause: string; afterBatches: number; restored: boolean }[]
-  /** For each result: rows without a crash, rows with crashes, what is missing and what is too much (up to 20 of each), and a hash of all. */
-  results: { name: string; kind: string; rows: number; rowsWithCrashes: number; missing: string[]; extra: string[]; sha256: string }[]
-}
+export type Certificate = NonNullable<CrashTest['certificate']>
 
 const BATCHES = 60
 const SAMPLES_MAX = 20

@@ -6,6 +6,7 @@ import { apiGet, apiSend } from '../../api/client.ts'
 import { queryClient } from '../../api/queries.ts'
 import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, formatMs, none } from '../../ui/format.ts'
 import { Empty, Failure, Modal, SkeletonRows, Status } from '../../ui/parts.tsx'
+import { CrashTest } from './CrashTest.tsx'
 import { FactTable } from './FactTable.tsx'
 
 const SHOWN = 50
@@ -30,6 +31,7 @@ export function Checkpoints({ id }: { id: string }) {
       <Overview of={data} />
       <History of={data} />
       <Savepoints />
+      <CrashTest />
     </div>
   )
 }
