@@ -123,7 +123,9 @@ async function resultsOf(server: Server, folder: string, eventCount: number): Pr
   return results
 }
 
-test(`${KILLS} kills, at random and in each phase of a checkpoint: nothing is lost, nothing is double`, async (t) => {
+test(`${KILLS} kills, at random and in each phase of a checkpoint: nothing is lost, nothing is double`, {
+  timeout: 1_200_000,
+}, async (t) => {
   const folder = makeProject(t, { 'pipelines/orders.sql': sql })
   // A seeded choice of when: at a call of the checkpoints' disk, between its phases, or any time.
   let state = 20_260_101
