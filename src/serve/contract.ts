@@ -416,6 +416,8 @@ export interface WhySource {
   recordCount: number
   /** Records that the query has still to read. */
   behind: number
+  /** Records behind those, which wait for a transaction to be committed or aborted. */
+  undecided: number
   /** When the newest record was produced. */
   newestMs?: number
   /** Records that could not be decoded; they are in `<topic>.invalid`. */

@@ -147,6 +147,7 @@ export const QueryWhy = Type.Object({
       topic: Type.String(),
       recordCount: count(),
       behind: count('Records that the query has still to read.'),
+      undecided: count('Records behind those, which wait for a transaction to be committed or aborted.'),
       newestMs: optional(Type.Number()),
       undecodedRows: count(),
       invalidCount: count('Records in `<topic>.invalid`.'),

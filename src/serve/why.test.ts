@@ -68,6 +68,19 @@ test('behind: by how many records, before anything was read and while it catches
   assert.deepEqual(await codes(insight({ rowsOut: 5, lastOutMs: nowMs, sources: [source([[1, 5_000]])] })), ['OK', 'BEHIND'])
 })
 
+test('records of an open transaction: before anything was read, and when nothing comes any more', async () => {
+  const partitions = [{ partition: 0, startOffset: 0, endOffset: 15, lastStableOffset: 10, sizeBytes: 1 }]
+  const log = { ...logWith(0), topic: () => ({ name: 't', id: '', config: {}, partitions }) as never }
+  const scan = node(0, 'scan', { table: 't', rowsIn: 0, rowsOut: 0 })
+  const why = await explainWhy(insight({ rowsIn: 0, nodes: [scan], sources: [source([[10, 10]])] }), log, nowMs)
+  assert.equal(why.verdict, '5 records of topic "t" wait for a transaction that is open.')
+  assert.equal(why.sources[0].undecided, 5)
+  const quiet = insight({ rowsOut: 5, lastOutMs: nowMs - 60_000, sources: [source([[10, 10]])] })
+  assert.ok((await codes(quiet, log)).includes('TRANSACTION_OPEN'))
+  // Who reads uncommitted records waits for nothing.
+  assert.equal((await explainWhy(insight({ sources: [source([[15, 15]])] }), log, nowMs)).sources[0].undecided, 0)
+})
+
 test('a partition behind the others holds them back; an idle one does not', async () => {
   const partitions = (idle: boolean) => [
     { partition: 0, watermarkMs: 100_000, idle: false },

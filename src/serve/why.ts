@@ -85,6 +85,10 @@ async function sourceFacts(source: Live['sources'][number], nodes: readonly Live
     }
   }
   const partitions = await Promise.all(source.partitions.map(readPartition))
+  const ends = new Map(source.partitions.map(({ partition, endOffset }) => [partition, endOffset]))
+  const held = (log.topic(topic)?.partitions ?? []).map(({ partition, endOffset, lastStableOffset }) =>
+    Math.max(0, endOffset - Math.max(lastStableOffset, ends.get(partition) ?? 0)),
+  )
   const invalid = log.topic(`${topic}.invalid`)
   const [lastInvalid] = invalid ? await log.readMessages(`${topic}.invalid`, { newest: true, limit: 1 }) : []
   const newest = partitions.flatMap(({ newestMs }) => newestMs ?? [])
@@ -93,6 +97,7 @@ async function sourceFacts(source: Live['sources'][number], nodes: readonly Live
     topic,
     recordCount: source.partitions.reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0),
     behind: source.partitions.reduce((sum, { offset, endOffset }) => sum + Math.max(0, endOffset - offset), 0),
+    undecided: held.reduce((sum, records) => sum + records, 0),
     newestMs: newest.length > 0 ? Math.max(...newest) : undefined,
     undecodedRows,
     invalidCount: invalid?.partitions.reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0) ?? 0,

@@ -103,7 +103,7 @@ function whyStopped(facts: QueryFacts, node: WhyNode): WhyFinding[] {
 function whyNoRows({ sources }: QueryFacts, node: WhyNode): WhyFinding[] {
   const source = sources.find(({ table }) => table === node.table)
   if (!source) return []
-  const { table, topic, recordCount, behind, invalidCount, lastInvalid, undecodedRows, partitions } = source
+  const { table, topic, recordCount, behind, undecided, invalidCount, lastInvalid, undecodedRows, partitions } = source
   const refused = lastInvalid && `${lastInvalid.rule}${lastInvalid.path ? ` at ${lastInvalid.path}` : ''}: ${lastInvalid.message}`
   if (undecodedRows > 0)
     return [
@@ -113,6 +113,7 @@ function whyNoRows({ sources }: QueryFacts, node: WhyNode): WhyFinding[] {
         next: `See them with \`millrace topics read ${topic}.invalid\`, and compare them with the CREATE TABLE.`,
       },
     ]
+  if (behind === 0 && undecided > 0) return [waitsForTransaction(source)]
   if (partitions.every(({ endOffset }) => endOffset === 0))
     return invalidCount > 0
       ? [
@@ -313,6 +314,7 @@ function whyQuiet(facts: QueryFacts): WhyFinding[] {
   const { atMs, lastOutMs, lastInMs, rowsOut, windows, nodes, sources } = facts
   const since = `It has put out ${count(rowsOut, 'row')}, the last ${lastOutMs === undefined ? 'before a restart' : ago(atMs - lastOutMs)}.`
   const found: WhyFinding[] = sources.filter(({ behind }) => behind >= BEHIND_RECORDS_MIN).map(behindBy)
+  found.push(...sources.filter(({ undecided }) => undecided > 0).map(waitsForTransaction))
   const [first] = windows
   if (first) {
     found.push(
@@ -344,6 +346,12 @@ const behindBy = ({ topic, behind, recordCount }: WhySource): WhyFinding => ({
   code: 'BEHIND',
   fact: `It is behind by ${count(behind, 'record')} of ${recordCount.toLocaleString('en-US')} in topic "${topic}".`,
   next: 'Wait while it catches up; if the number grows, more comes in than it can take.',
+})
+
+const waitsForTransaction = ({ topic, undecided }: WhySource): WhyFinding => ({
+  code: 'TRANSACTION_OPEN',
+  fact: `${count(undecided, 'record')} of topic "${topic}" ${undecided === 1 ? 'waits' : 'wait'} for a transaction that is open.`,
+  next: "They come when its producer commits. Kafka's `kafka-transactions.sh list` shows who that is; 'properties.isolation.level' = 'read_uncommitted' on the table does not wait.",
 })
 
 /** What is worth knowing beside the reason. */

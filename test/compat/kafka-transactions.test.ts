@@ -98,6 +98,8 @@ test('kcat produces in a transaction, reads committed records, and SQL sees them
   assert.ok(read('read_uncommitted').length > 0)
   assert.deepEqual(read('read_committed'), [])
   assert.deepEqual(await server.rows('counts'), [])
+  const why = await server.get<{ verdict: string }>('/v1/queries/counts/why')
+  assert.match(why.verdict, /^\d+ records? of topic "events" waits? for a transaction that is open\.$/)
   // kcat commits at the end of its input.
   child.stdin.end(event(20))
   assert.deepEqual(await exited, [0, null])
