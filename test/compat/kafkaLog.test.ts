@@ -66,7 +66,8 @@ test('the platform over a real Kafka: HTTP and Kafka events, SQL, live tables, s
     ['/b', 2, 25],
   ])
   assert.equal((await server.post('events', [{ id: 'h3', page: '/c', n: 99, ts }])).status, 202)
-  await until(async () => (await big()).length === 3, 'the sink has not gone on')
-  assert.deepEqual(await big(), ['h2', 'k1', 'h3'])
+  // At least once: what was written since the last checkpoint before the crash may come again.
+  await until(async () => (await big()).at(-1) === 'h3', 'the sink has not gone on')
+  assert.deepEqual([...new Set(await big())], ['h2', 'k1', 'h3'])
   assert.equal((await server.running.kill('SIGTERM')).code, 0)
 })
