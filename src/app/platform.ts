@@ -23,6 +23,7 @@ import {
   JobManager,
   prepareAdhoc,
   readProjectFiles,
+  recordShapeOf,
   runBounded,
   type SqlFile,
   savepointInfo,
@@ -253,9 +254,21 @@ function schemaOf(table: TableDef | undefined): TopicSchema | undefined {
   let schema = schemas.get(table)
   if (!schema) {
     const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
-    schemas.set(table, (schema = { fields, keyFields: (table.options['key.fields'] ?? '').split(';').filter(Boolean) }))
+    schemas.set(table, (schema = { fields, ...doorKey(table) }))
   }
   return schema
+}
+
+/** How the door makes keys: as the table says that they are read. */
+function doorKey(table: TableDef): Pick<TopicSchema, 'keyFields' | 'keyNames' | 'keyFormat'> {
+  const { keyColumns, keyNames, keyFormat, isKeyInValue } = recordShapeOf(table)
+  if (table.options['key.fields'] === undefined) return { keyFields: [] }
+  const isSaid = table.options['key.format'] !== undefined || !isKeyInValue
+  return {
+    keyFields: keyColumns.map((ordinal) => table.columns[ordinal].name),
+    keyNames,
+    ...(isSaid && keyFormat !== 'csv' && { keyFormat }),
+  }
 }
 
 /** A counter's value over all its labels. */

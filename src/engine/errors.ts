@@ -31,12 +31,12 @@ export const engineErrors = defineErrors({
     message: (p) => `table "${p.table}" uses the connector "${p.connector}", which is not known here`,
     hint: () => "Known connectors are 'kafka', 'upsert-kafka', 'print' and 'blackhole'.",
   }),
-  FORMAT_UNKNOWN: spec<{ format: string; table: string }>({
+  FORMAT_COLUMNS_UNWRITABLE: spec<{ format: string; reason: string }>({
     kind: 'user',
     httpStatus: 400,
     retry: 'never',
-    message: (p) => `table "${p.table}" uses the format "${p.format}", which is not known here`,
-    hint: () => "Known formats are 'json', 'csv' and 'raw'.",
+    message: (p) => `the columns of the table cannot be written as ${p.format}: ${p.reason}`,
+    hint: () => "Use 'json', or write one column of a simple type.",
   }),
   AGGREGATE_UNKNOWN: spec<{ fn: string }>({
     kind: 'user',

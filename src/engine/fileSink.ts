@@ -7,12 +7,12 @@
 //   2. A pending file is in the checkpoint: after a crash it is finished (`finishFiles`), and whatever else the query has begun is removed.
 //   3. Numbers go up: no file has the name of an earlier one.
 // Names and states are those of Flink's file sink; a file ends with its checkpoint, as Flink's bulk formats do, or when it is large.
-import { type Batch, INSERT, valueAt } from '../data/index.ts'
+import { type Batch, INSERT } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
 import { type Disk, errorCodeOf } from '../log/index.ts'
 import type { SinkState } from './checkpoints/manifest.ts'
-import { formatValue } from './expressions/index.ts'
 import type { QuerySpec, SinkSpec } from './protocol.ts'
+import { csvText } from './recordEncoder.ts'
 import type { Sink } from './sinks.ts'
 
 type FilesSpec = SinkSpec & { kind: 'files' }
@@ -135,25 +135,11 @@ function jsonLines({ fields }: FilesSpec): (batch: Batch) => Uint8Array[] {
   }
 }
 
-/** As Flink writes CSV: values are quoted where they must be; NULL is the null literal, or nothing. */
 function csvLines({ fields, options }: FilesSpec): (batch: Batch) => Uint8Array[] {
-  const option = (name: string): string | undefined => options[`csv.${name}`] ?? options[name]
-  const given = option('field-delimiter') ?? ','
-  const delimiter = given === '\\t' ? '\t' : given
-  const quote = option('quote-character') ?? '"'
-  const nullText = option('null-literal') ?? ''
-  const special = new RegExp(`[\\r\\n${[delimiter, quote].map((text) => text.replace(/[\]\\^-]/g, '\\$&')).join('')}]|^\\s|\\s$`)
-  const text = (value: unknown): string => {
-    if (value === null || value === undefined) return nullText
-    const plain = typeof value === 'object' ? JSON.stringify(value) : String(value)
-    return special.test(plain) || plain === nullText ? `${quote}${plain.replaceAll(quote, quote + quote)}${quote}` : plain
-  }
-  return (batch) => {
+  const text = csvText(fields, options)
+  return ({ columns, rowCount }) => {
     const lines: Uint8Array[] = []
-    for (let row = 0; row < batch.rowCount; row++) {
-      const values = fields.map(({ type }, column) => text(formatValue(valueAt(batch.columns[column], row), type)))
-      lines.push(Buffer.from(`${values.join(delimiter)}\n`))
-    }
+    for (let row = 0; row < rowCount; row++) lines.push(text(columns, row), newline)
     return lines
   }
 }

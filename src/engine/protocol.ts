@@ -7,14 +7,27 @@ import type { Lateness } from './diagnosis.ts'
 import type { NodeStatus } from './graph.ts'
 import type { JobCheckpoint } from './job.ts'
 
+export type RecordFormat = 'json' | 'csv' | 'raw'
+
+/** The value or the key of a record that is written. */
+export interface RecordPart {
+  format: RecordFormat
+  formatOptions: Record<string, string>
+  /** Output columns of the query, and the names and types that they have in the record. */
+  columns: number[]
+  fields: Field[]
+}
+
 /** How a table's rows are found and read. */
 export interface SourceSpec {
   /** The table's name in plans. */
   table: string
   topic: string
   descriptor: TopicDescriptor
-  format: 'json' | 'csv' | 'raw'
+  format: RecordFormat
   formatOptions: Record<string, string>
+  /** Columns that are in the record's key and not in its value: ordinals into the table's columns, and their names in the key. */
+  key?: { format: RecordFormat; formatOptions: Record<string, string>; columns: number[]; names: string[] }
   onError: 'dead-letter' | 'fail'
   startup: 'earliest-offset' | 'latest-offset'
   isolation: Isolation
@@ -26,17 +39,18 @@ export interface SourceSpec {
 
 export type SinkSpec =
   | { kind: 'view'; name: string }
-  /** `keyColumns` make the record's key; with `upsert` a retraction is a tombstone. */
+  /** With `upsert` a retraction is a tombstone. */
   | {
       kind: 'topic'
       table: string
       topic: string
-      format: 'json'
-      keyColumns: number[]
       upsert: boolean
-      keyFormat: 'json' | 'raw'
-      /** The table's columns: the names that go into the records. */
-      fields: Field[]
+      value: RecordPart
+      /** Absent: records have no key. */
+      key?: RecordPart
+      /** Output columns that are the record's own timestamp and headers. */
+      timestampColumn?: number
+      headersColumn?: number
       partitionCount: number
     }
   /** Rows into files of a folder, which exists. `firstFile`: number of the first, if no checkpoint says. */

@@ -2,12 +2,12 @@
 //
 // Small results of one step are gathered and leave together in `flush`, so that a step costs one message for each query.
 import { type Batch, INSERT, isRetraction, UPDATE_AFTER, UPDATE_BEFORE, valueAt } from '../data/index.ts'
-import { makeJsonEncoder } from '../formats/index.ts'
-import { BatchBuilder, type Disk, noHeaders, partitionOf } from '../log/index.ts'
+import type { EncodedRows } from '../formats/index.ts'
+import { BatchBuilder, type Disk, encodeHeaders, type HeaderTemplate, noHeaders, partitionOf } from '../log/index.ts'
 import type { SinkState } from './checkpoints/manifest.ts'
-import { formatValue } from './expressions/index.ts'
 import { FilesSink } from './fileSink.ts'
-import type { QuerySpec, SinkSpec } from './protocol.ts'
+import type { QuerySpec, RecordPart, SinkSpec } from './protocol.ts'
+import { makeRecordEncoder } from './recordEncoder.ts'
 import { compactColumn } from './source.ts'
 
 export interface SinkPort {
@@ -54,8 +54,8 @@ class TopicSink implements Sink {
   private readonly query: QuerySpec
   private readonly spec: SinkSpec & { kind: 'topic' }
   private readonly port: SinkPort
-  private readonly encode: ReturnType<typeof makeJsonEncoder>
-  private readonly encodeKey: (batch: Batch) => (row: number) => Uint8Array | null
+  private readonly encodeValue: (batch: Batch) => EncodedRows
+  private readonly encodeKey: ((batch: Batch) => EncodedRows) | undefined
   private readonly builders = new Map<number, BatchBuilder>()
   private rowCount = 0
 
@@ -63,15 +63,16 @@ class TopicSink implements Sink {
     this.query = query
     this.spec = spec
     this.port = port
-    this.encode = makeJsonEncoder(spec.fields)
-    this.encodeKey = keyEncoder(spec)
+    this.encodeValue = partEncoder(spec.value)
+    this.encodeKey = spec.key && partEncoder(spec.key)
   }
 
   write(batch: Batch, originMs: number | undefined): void {
-    const { upsert, partitionCount } = this.spec
-    const values = this.encode(batch)
-    const keyOf = this.encodeKey(batch)
-    const timestampMs = originMs ?? batch.processingTimeMs
+    const { upsert, partitionCount, timestampColumn, headersColumn } = this.spec
+    const values = this.encodeValue(batch)
+    const keys = this.encodeKey?.(batch)
+    const keyOf = (row: number) => (!keys || keys.starts[row] < 0 ? null : keys.bytes.subarray(keys.starts[row], keys.ends[row]))
+    const arrivedMs = originMs ?? batch.processingTimeMs
     for (let row = 0; row < batch.rowCount; row++) {
       const kind = batch.kinds?.[row] ?? INSERT
       if (isRetraction(kind) && !upsert) continue
@@ -82,8 +83,12 @@ class TopicSink implements Sink {
       const partition = key ? partitionOf(key, partitionCount) : this.rowCount++ % partitionCount
       let builder = this.builders.get(partition)
       if (!builder) this.builders.set(partition, (builder = new BatchBuilder()))
-      if (isRetraction(kind)) builder.appendRecord(key, null, 0, 0, noHeaders, timestampMs)
-      else builder.appendRecord(key, values.bytes, values.starts[row], values.ends[row], noHeaders, timestampMs)
+      const ownMs = timestampColumn === undefined ? null : valueAt(batch.columns[timestampColumn], row)
+      const timestampMs = typeof ownMs === 'number' ? ownMs : arrivedMs
+      const headers = headersColumn === undefined ? noHeaders : headersOf(valueAt(batch.columns[headersColumn], row))
+      const hasValue = !isRetraction(kind) && values.starts[row] >= 0
+      if (hasValue) builder.appendRecord(key, values.bytes, values.starts[row], values.ends[row], headers, timestampMs)
+      else builder.appendRecord(key, null, 0, 0, headers, timestampMs)
     }
   }
 
@@ -98,21 +103,14 @@ class TopicSink implements Sink {
 }
 
 const sameBytes = (a: Uint8Array | null, b: Uint8Array | null): boolean => a !== null && b !== null && Buffer.compare(a, b) === 0
-const textEncoder = new TextEncoder()
 
-/** A record's key: the key columns as a JSON object, or with 'key.format' = 'raw' the text of the one column. */
-function keyEncoder({ keyColumns, keyFormat, fields }: SinkSpec & { kind: 'topic' }): (batch: Batch) => (row: number) => Uint8Array | null {
-  if (keyColumns.length === 0) return () => () => null
-  if (keyFormat === 'raw') {
-    const [column] = keyColumns
-    return (batch) => (row) => {
-      const value = formatValue(valueAt(batch.columns[column], row), fields[column].type)
-      return value === null ? null : textEncoder.encode(String(value))
-    }
-  }
-  const encode = makeJsonEncoder(keyColumns.map((column) => fields[column]))
-  return ({ columns, rowCount }) => {
-    const { bytes, starts, ends } = encode({ columns: keyColumns.map((column) => columns[column]), rowCount })
-    return (row) => bytes.subarray(starts[row], ends[row])
-  }
+/** A part of each row's record; null where it has none. */
+function partEncoder({ format, formatOptions, columns, fields }: RecordPart): (batch: Batch) => EncodedRows {
+  const encode = makeRecordEncoder(format, fields, formatOptions)
+  return (batch) => encode({ columns: columns.map((column) => batch.columns[column]), rowCount: batch.rowCount })
+}
+
+function headersOf(value: unknown): HeaderTemplate {
+  if (!(value instanceof Map) || value.size === 0) return noHeaders
+  return encodeHeaders([...value].map(([name, bytes]) => [String(name), bytes as Uint8Array | null] as const))
 }

@@ -6,9 +6,10 @@
 //   3. Unless the table says otherwise, records of a transaction come when it is committed, and those of an aborted one never.
 //   4. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
 import { isStreamError, type StreamError } from '../base/index.ts'
-import { type Column, ColumnBuilder, DELETE, type Field, readUtf8, t, withNullable } from '../data/index.ts'
+import { type Column, ColumnBuilder, DELETE, type Field, gather, readUtf8, t, withNullable } from '../data/index.ts'
 import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
 import {
+  batchHeaderOf,
   type Disk,
   indexBatch,
   openReader,
@@ -39,13 +40,13 @@ const READ_BYTES = 1 << 20
 const BATCH_ROWS = 4096
 
 /** A decoder of the columns `fields`, which are some of the table's physical ones. */
-export function decoderOf(spec: Pick<SourceSpec, 'format' | 'formatOptions'>, table: TableDef, fields: Field[]): RowDecoder {
+export function decoderOf(spec: Pick<SourceSpec, 'format' | 'formatOptions' | 'key'>, table: TableDef, fields: Field[]): RowDecoder {
   switch (spec.format) {
     case 'json':
       return makeJsonDecoder(fields, jsonDecodeOptions(spec.formatOptions))
     case 'csv': {
       // A field of a CSV line is known by its place: the decoder needs all columns, also those that nobody reads.
-      const all = table.columns.filter((column) => column.kind === 'physical')
+      const all = table.columns.filter((column, ordinal) => column.kind === 'physical' && !spec.key?.columns.includes(ordinal))
       return makeCsvDecoder(
         all,
         spec.formatOptions,
@@ -57,7 +58,48 @@ export function decoderOf(spec: Pick<SourceSpec, 'format' | 'formatOptions'>, ta
   }
 }
 
-export type MetadataKey = 'timestamp' | 'offset' | 'partition' | 'topic' | 'headers' | 'id' | 'ingested_at' | 'trace_id' | 'source'
+interface RowPlaces {
+  source: Uint8Array
+  starts: Int32Array
+  ends: Int32Array
+  /** The records that are rows, if not all are. */
+  kept?: Int32Array
+  kinds?: Uint8Array
+}
+export interface BatchMark {
+  firstRecord: number
+  isLogAppendTime: boolean
+  leaderEpoch: number
+}
+
+/** A decoder of columns that are in records' keys. */
+function keyDecoderOf(
+  { format, formatOptions, columns, names }: NonNullable<SourceSpec['key']>,
+  table: TableDef,
+  wanted: Field[],
+): RowDecoder {
+  if (format === 'json') return makeJsonDecoder(wanted, jsonDecodeOptions(formatOptions))
+  const all = columns.map((ordinal, i) => ({ name: names[i], type: table.columns[ordinal].type }))
+  if (format === 'raw') return makeRawDecoder(all)
+  return makeCsvDecoder(
+    all,
+    formatOptions,
+    wanted.map(({ name }) => names.indexOf(name)),
+  )
+}
+
+export type MetadataKey =
+  | 'timestamp'
+  | 'timestamp-type'
+  | 'leader-epoch'
+  | 'offset'
+  | 'partition'
+  | 'topic'
+  | 'headers'
+  | 'id'
+  | 'ingested_at'
+  | 'trace_id'
+  | 'source'
 
 export class SourceInput {
   readonly spec: SourceSpec
@@ -67,7 +109,11 @@ export class SourceInput {
   private readonly decoder: RowDecoder
   private readonly metadata: { key: MetadataKey; field: Field }[]
   /** For each of `columns`: where it comes from. */
-  private readonly origins: { metadata: boolean; index: number }[] = []
+  private readonly origins: { from: 'metadata' | 'key' | 'value'; index: number }[] = []
+  /** Of columns that are in records' keys. */
+  private readonly keyDecoder: RowDecoder | undefined
+  /** Where each batch of the indexed records begins, and what its header says. */
+  private batches: BatchMark[] = []
   private readonly index = new RecordIndex()
   /** Bytes read but not yet decoded, of one partition at a time. */
   private pending: (ReadResult & { partition: number; at: number }) | undefined
@@ -79,15 +125,19 @@ export class SourceInput {
     this.spec = spec
     this.columns = columns
     const physical: Field[] = []
+    const inKey: Field[] = []
     this.metadata = []
     for (const ordinal of columns) {
       const column = table.columns[ordinal]
       const field = { name: column.name, type: column.type }
       if (column.kind === 'metadata') {
-        this.origins.push({ metadata: true, index: this.metadata.length })
+        this.origins.push({ from: 'metadata', index: this.metadata.length })
         this.metadata.push({ key: column.key as MetadataKey, field })
+      } else if (spec.key?.columns.includes(ordinal)) {
+        this.origins.push({ from: 'key', index: inKey.length })
+        inKey.push({ ...field, name: spec.key.names[spec.key.columns.indexOf(ordinal)] })
       } else {
-        this.origins.push({ metadata: false, index: physical.length })
+        this.origins.push({ from: 'value', index: physical.length })
         physical.push(field)
       }
     }
@@ -97,6 +147,7 @@ export class SourceInput {
       table,
       spec.upsert ? physical.map((field) => ({ ...field, type: withNullable(field.type, true) })) : physical,
     )
+    this.keyDecoder = spec.key && inKey.length > 0 ? keyDecoderOf(spec.key, table, inKey) : undefined
     const partitions = spec.descriptor.partitions.map((_, partition) => partition)
     this.readers = partitions.map((partition) => this.openReader(partition, disk))
     this.positions = this.readers.map((reader) => reader.nextOffset)
@@ -161,7 +212,9 @@ export class SourceInput {
     }
     const { pending, index } = this
     index.reset()
+    this.batches = []
     while (pending.at < pending.end && index.count < BATCH_ROWS) {
+      if (this.metadata.length > 0) this.batches.push({ firstRecord: index.count, ...batchHeaderOf(pending.bytes, pending.at) })
       const next = indexBatch(pending.bytes, pending.at, index, pending.fromOffset)
       if (next === pending.at) break
       pending.at = next
@@ -197,7 +250,8 @@ export class SourceInput {
     const { index } = this
     let newestMs = -Infinity
     for (let i = 0; i < index.count; i++) if (index.timestampsMs[i] > newestMs) newestMs = index.timestampsMs[i]
-    const { kept, starts, ends, kinds, source } = this.rowsIn(bytes)
+    const rows = this.withKeys(this.rowsIn(bytes), bytes, partition, letters)
+    const { kept, starts, ends, kinds, source } = rows
     const decoded = this.decoder.decode(source, starts, ends, kept?.length ?? index.count, (row, error) =>
       this.failed(bytes, partition, kept ? kept[row] : row, error, letters),
     )
@@ -205,15 +259,47 @@ export class SourceInput {
       const at = decoded.rows ? decoded.rows[row] : row
       return kept ? kept[at] : at
     }
-    const place = { index, topic: this.spec.topic, partition }
+    const place = { index, topic: this.spec.topic, partition, batches: this.batches }
     const metadata = this.metadata.map(({ key, field }) => metadataColumn(key, field, place, decoded.rowCount, recordOf))
-    const columns = this.origins.map((origin) => (origin.metadata ? metadata[origin.index] : decoded.columns[origin.index]))
+    const keyColumn = (column: Column) => (decoded.rows ? gather(column, decoded.rows, decoded.rowCount) : column)
+    const columns = this.origins.map(({ from, index }) => {
+      if (from === 'metadata') return metadata[index]
+      return from === 'value' ? decoded.columns[index] : keyColumn(rows.keyColumns![index])
+    })
     const rowKinds = kinds && decoded.rows ? Uint8Array.from(decoded.rows.subarray(0, decoded.rowCount), (row) => kinds[row]) : kinds
     return { partition, columns, rowCount: decoded.rowCount, kinds: rowKinds, newestMs }
   }
 
+  /** Reads the keys of these rows, where columns are in them. A row whose key cannot be read is left out, and is a dead letter. */
+  private withKeys(rows: RowPlaces, bytes: Uint8Array, partition: number, letters: DeadLetter[]): RowPlaces & { keyColumns?: Column[] } {
+    const { keyDecoder, index } = this
+    if (!keyDecoder) return rows
+    const recordAt = (row: number) => (rows.kept ? rows.kept[row] : row)
+    const all = Int32Array.from({ length: rows.kept?.length ?? index.count }, (_, row) => row)
+    const noKey = engineErrors('ROW_FAILED', { reason: 'the record has no key, and columns of the table are in it' })
+    const keyed = all.filter((row) => {
+      const has = index.keyStarts[recordAt(row)] >= 0
+      if (!has) this.failed(bytes, partition, recordAt(row), noKey, letters)
+      return has
+    })
+    const starts = keyed.map((row) => index.keyStarts[recordAt(row)])
+    const ends = keyed.map((row) => index.keyEnds[recordAt(row)])
+    const decoded = keyDecoder.decode(bytes, starts, ends, keyed.length, (row, error) =>
+      this.failed(bytes, partition, recordAt(keyed[row]), error, letters),
+    )
+    const good = decoded.rows ? Int32Array.from(decoded.rows.subarray(0, decoded.rowCount), (row) => keyed[row]) : keyed
+    return {
+      source: rows.source,
+      starts: good.map((row) => rows.starts[row]),
+      ends: good.map((row) => rows.ends[row]),
+      kept: good.map(recordAt),
+      kinds: rows.kinds && Uint8Array.from(good, (row) => rows.kinds![row]),
+      keyColumns: decoded.columns,
+    }
+  }
+
   /** Where the rows of the indexed records are: `kept` are the records that are rows, if not all are. */
-  private rowsIn(bytes: Uint8Array): { source: Uint8Array; starts: Int32Array; ends: Int32Array; kept?: Int32Array; kinds?: Uint8Array } {
+  private rowsIn(bytes: Uint8Array): RowPlaces {
     const { index } = this
     let tombstoneCount = 0
     for (let i = 0; i < index.count; i++) if (index.valueStarts[i] < 0) tombstoneCount++
@@ -225,7 +311,7 @@ export class SourceInput {
   }
 
   /** A tombstone's row is read from its key: all other columns are NULL. */
-  private deletions(bytes: Uint8Array, { keyFormat, keyColumn }: NonNullable<SourceSpec['upsert']>) {
+  private deletions(bytes: Uint8Array, { keyFormat, keyColumn }: NonNullable<SourceSpec['upsert']>): RowPlaces {
     const { index } = this
     const starts = index.valueStarts.slice(0, index.count)
     const ends = index.valueEnds.slice(0, index.count)
@@ -237,7 +323,7 @@ export class SourceInput {
       kinds[i] = DELETE
       starts[i] = index.keyStarts[i]
       ends[i] = index.keyEnds[i]
-      if (keyFormat === 'json' && starts[i] >= 0) continue
+      if (keyFormat === 'json' && starts[i] >= 0 && !this.spec.key) continue
       // A raw key, or none at all: written as JSON behind the records, so that one decoder reads all rows.
       const key = starts[i] < 0 ? null : readUtf8(bytes, starts[i], ends[i])
       const text = Buffer.from(JSON.stringify({ [keyColumn]: key }))
@@ -261,7 +347,7 @@ export class SourceInput {
 export function metadataColumn(
   key: MetadataKey,
   field: Field,
-  { index, topic, partition }: { index: RecordIndex; topic: string; partition: number },
+  { index, topic, partition, batches = [] }: { index: RecordIndex; topic: string; partition: number; batches?: readonly BatchMark[] },
   rowCount: number,
   recordOf: (row: number) => number,
 ): Column {
@@ -270,12 +356,19 @@ export function metadataColumn(
   const isBigint = field.type.kind === 'BIGINT'
   const headersOf = (record: number) => readHeaders(bytes, index.headersStarts[record], index.headersEnds[record])
   const header = (record: number, name: string) => headersOf(record).find(([n]) => n === name)?.[1] ?? null
+  const batchOf = (record: number) => batches.findLast(({ firstRecord }) => firstRecord <= record)
   const text = (value: Uint8Array | null) => (value === null ? null : Buffer.from(value).toString('utf8'))
   for (let row = 0; row < rowCount; row++) {
     const record = recordOf(row)
     switch (key) {
       case 'timestamp':
         builder.append(index.timestampsMs[record])
+        break
+      case 'timestamp-type':
+        builder.append(batchOf(record)?.isLogAppendTime ? 'LogAppendTime' : 'CreateTime')
+        break
+      case 'leader-epoch':
+        builder.append(batchOf(record)?.leaderEpoch ?? null)
         break
       case 'offset':
         builder.append(isBigint ? BigInt(index.offsets[record]) : index.offsets[record])
@@ -304,6 +397,8 @@ export function metadataColumn(
 /** Metadata columns that a `kafka` table may declare, with the type each has. */
 export const metadataTypes = {
   timestamp: t.timestampLtz(3, false),
+  'timestamp-type': t.string(false),
+  'leader-epoch': t.int(),
   offset: t.bigint(false),
   partition: t.int(false),
   topic: t.string(false),

@@ -7,6 +7,8 @@ export interface TopicSchema {
   fields: readonly RowField[]
   /** Names of the fields that make the record's key; none: records have no key. */
   keyFields: readonly string[]
+  /** The names that they have in a JSON key; their own unless given. */
+  keyNames?: readonly string[]
   /** Flink's key.format: raw is one field's text; json an object of the key fields. Default: raw for one field, json for more. */
   keyFormat?: 'raw' | 'json'
 }

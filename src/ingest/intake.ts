@@ -88,7 +88,7 @@ export class Intake {
     this.idCapture = keyFields.includes('id') ? keyFields.indexOf('id') : keyFields.length
     this.checker = makeJsonChecker(schema.fields, keyFields.includes('id') ? keyFields : [...keyFields, 'id'])
     this.isKeyJson = (schema.keyFormat ?? (keyFields.length === 1 ? 'raw' : 'json')) === 'json'
-    this.keyNames = keyFields.map((name, i) => Buffer.from(`${i === 0 ? '{' : ','}${JSON.stringify(name)}:`))
+    this.keyNames = (schema.keyNames ?? keyFields).map((name, i) => Buffer.from(`${i === 0 ? '{' : ','}${JSON.stringify(name)}:`))
     this.keyIsText = keyFields.map((name) => isQuotedKind(schema.fields.find((field) => field.name === name)?.type.kind))
   }
 

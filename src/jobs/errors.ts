@@ -30,12 +30,19 @@ export const jobErrors = defineErrors({
     message: (p) => `the query updates its rows, but table "${p.table}" ('connector' = '${p.connector}') can only take new ones`,
     hint: () => "Use 'connector' = 'upsert-kafka' with a PRIMARY KEY, or CREATE MATERIALIZED TABLE.",
   }),
-  SINK_FORMAT_UNSUPPORTED: spec<{ table: string; format: string }>({
+  TABLE_OPTION_INVALID: spec<{ table: string; option: string; value: string; expected: string }>({
     kind: 'user',
     httpStatus: 400,
     retry: 'never',
-    message: (p) => `table "${p.table}" has the format "${p.format}", in which nothing can be written yet`,
-    hint: () => "Use 'format' = 'json' for a table that is written to; 'csv' and 'raw' can be read.",
+    message: (p) => `table "${p.table}": '${p.option}' = '${p.value}' does not fit: expected is ${p.expected}`,
+    hint: () => "The options are those of Flink's Kafka connector; docs/sql/tables.md lists them.",
+  }),
+  SINK_METADATA_READ_ONLY: spec<{ table: string; column: string; key: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `column "${p.column}" of table "${p.table}" is the record's ${p.key}, which cannot be written`,
+    hint: () => "Declare it METADATA VIRTUAL. Only 'timestamp' and 'headers' can be written.",
   }),
   SINK_KEY_MISSING: spec<{ table: string }>({
     kind: 'user',

@@ -13,5 +13,6 @@ export {
   readProjectFiles,
   type SqlFile,
 } from './project.ts'
+export { recordShapeOf } from './recordShape.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'
 export { type SavepointInfo, savepointInfo } from './savedStates.ts'

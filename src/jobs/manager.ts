@@ -32,6 +32,7 @@ import { type CheckpointRecord, type CheckpointSettings, Checkpoints } from './c
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
 import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
+import { sinkParts, sourceParts } from './recordShape.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
 import { persistently, type SinkCommitter, ViewCommitter, WorkerCommitter } from './sinkCommitters.ts'
 import { recoverTransactions, TransactionCommitter } from './transactionCommitter.ts'
@@ -445,24 +446,13 @@ export class JobManager {
       const refs = saved?.state.sink.kind === 'transaction' ? saved.state.sink.refs : []
       report.notices.push(...(await recoverTransactions(transactions, id, refs)))
     } else if (isExactlyOnceTopic(table)) report.notices.push(`${id}: the topic ${topic} of the cluster is written at least once`)
-    const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
-    const format = table.options.format ?? table.options['value.format'] ?? 'json'
-    if (format !== 'json') throw jobErrors('SINK_FORMAT_UNSUPPORTED', { table: table.name, format })
-    const keyFormat = keyFormatOf(table)
-    const keyFields = (table.options['key.fields'] ?? '').split(';').filter(Boolean)
-    const keyColumns = upsert
-      ? table.primaryKey!.map((ordinal) => fields.findIndex(({ name }) => name === table.columns[ordinal].name))
-      : keyFields.map((key) => fields.findIndex(({ name }) => name === key))
     return {
       kind: 'topic',
       table: table.name,
       topic,
-      format: 'json',
-      keyColumns,
       upsert,
       partitionCount: this.options.log.topic(topic)!.partitions.length,
-      keyFormat,
-      fields,
+      ...sinkParts(table),
     }
   }
 
@@ -491,18 +481,11 @@ export class JobManager {
     return [...tables.values()].map((table) => {
       if (table.options.connector === 'filesystem') throw jobErrors('FILES_OPTION', { table: table.name, reason: 'it cannot be read yet' })
       const topic = topicOf(table)
-      const format = formatOf(table)
-      const upsert =
-        table.options.connector === 'upsert-kafka'
-          ? ({ keyFormat: keyFormatOf(table), keyColumn: table.columns[table.primaryKey?.[0] ?? 0].name } as const)
-          : undefined
       return {
         table: table.name,
         topic,
-        upsert,
         descriptor: this.options.log.descriptor(topic),
-        format,
-        formatOptions: table.options,
+        ...sourceParts(table),
         onError: table.options['millrace.on-error'] === 'fail' ? 'fail' : 'dead-letter',
         startup: table.options['scan.startup.mode'] === 'latest-offset' ? 'latest-offset' : 'earliest-offset',
         isolation: table.options['properties.isolation.level'] === 'read_uncommitted' ? 'read_uncommitted' : 'read_committed',
@@ -820,12 +803,6 @@ function fateOf(query: ProjectQuery, project: Project): 'kept' | 'changed' | 'go
 }
 
 const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].includes(table.options.connector ?? 'kafka')
-/** @throws StreamError FORMAT_UNKNOWN */
-export function formatOf({ name, options }: TableDef): SourceSpec['format'] {
-  const format = options.format ?? options['value.format'] ?? 'json'
-  if (format !== 'json' && format !== 'csv' && format !== 'raw') throw engineErrors('FORMAT_UNKNOWN', { format, table: name })
-  return format
-}
 /** Flink's option; unlike Flink's, the default is the stronger one. @throws StreamError SINK_GUARANTEE_UNKNOWN */
 function isExactlyOnceTopic(table: TableDef): boolean {
   if (!isTopicTable(table)) return false
@@ -840,7 +817,6 @@ function memoryBytes(text: string | undefined): number | undefined {
   if (match === null) return undefined
   return Number(match[1]) * 1024 ** ['b', 'k', 'm', 'g'].indexOf((match[2] ?? 'b')[0].toLowerCase())
 }
-const keyFormatOf = (table: TableDef): 'json' | 'raw' => (table.options['key.format'] === 'raw' ? 'raw' : 'json')
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
 
 const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))

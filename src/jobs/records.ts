@@ -2,7 +2,7 @@
 import { type Field, formatType } from '../data/index.ts'
 import { type LensTable, lensFields, RecordLens } from '../engine/index.ts'
 import { bindCondition, bindSelectList, type Expr, type TableDef } from '../sql/index.ts'
-import { formatOf } from './manager.ts'
+import { sourceParts } from './recordShape.ts'
 
 export interface RecordQuery {
   /** A condition: records for which it is TRUE pass. */
@@ -27,8 +27,7 @@ export function bindRecordQuery(topic: string, table: TableDef | undefined, quer
   return { lens: new RecordLens(topic, sourceOf(table), { where, exprs: select.exprs, timeZone }), fields: select.fields }
 }
 
-const sourceOf = (table: TableDef | undefined): LensTable | undefined =>
-  table && { table, format: formatOf(table), formatOptions: table.options }
+const sourceOf = (table: TableDef | undefined): LensTable | undefined => table && { table, ...sourceParts(table) }
 
 /** What statistics of a topic look at in each record: event time, watermark if one is declared, then the declared columns. */
 export interface BoundStatistics {

@@ -75,6 +75,7 @@ export interface BatchHeader {
   isLogAppendTime: boolean
   isTransactional: boolean
   isControl: boolean
+  leaderEpoch: number
   /** -1: none. */
   producerId: number
   producerEpoch: number
@@ -88,6 +89,7 @@ export function batchHeaderOf(bytes: Uint8Array, start: number): BatchHeader {
     isLogAppendTime: (attributes & LOG_APPEND_TIME_FLAG) !== 0,
     isTransactional: (attributes & TRANSACTIONAL_FLAG) !== 0,
     isControl: (attributes & CONTROL_FLAG) !== 0,
+    leaderEpoch: readInt32(bytes, start + LEADER_EPOCH_AT),
     producerId: readInt64(bytes, start + PRODUCER_ID_AT),
     producerEpoch: readInt16(bytes, start + PRODUCER_EPOCH_AT),
   }

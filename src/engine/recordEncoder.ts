@@ -1,0 +1,90 @@
+// Columns to the bytes of records, in the formats that Flink's Kafka connector writes: json, csv, raw. For values and for keys.
+import { type Column, type Field, valueAt } from '../data/index.ts'
+import { type EncodedRows, makeJsonEncoder } from '../formats/index.ts'
+import { engineErrors } from './errors.ts'
+import { formatValue } from './expressions/index.ts'
+import type { RecordFormat } from './protocol.ts'
+
+interface Rows {
+  columns: readonly Column[]
+  rowCount: number
+}
+/** Where a row has no bytes, as NULL in the format raw, its start is -1. */
+export type RecordEncoder = (rows: Rows) => EncodedRows
+
+/**
+ * @param options  the table's format options, with or without the prefix of the format
+ * @throws         StreamError FORMAT_COLUMNS_UNWRITABLE
+ */
+export function makeRecordEncoder(
+  format: RecordFormat,
+  fields: readonly Field[],
+  options: Readonly<Record<string, string>>,
+): RecordEncoder {
+  if (format === 'json') return makeJsonEncoder(fields)
+  const text = format === 'csv' ? csvText(fields, options) : rawBytes(fields)
+  return (rows) => {
+    const starts = new Int32Array(rows.rowCount)
+    const ends = new Int32Array(rows.rowCount)
+    const parts: Uint8Array[] = []
+    let at = 0
+    for (let row = 0; row < rows.rowCount; row++) {
+      const part = text(rows.columns, row)
+      starts[row] = part === null ? -1 : at
+      ends[row] = part === null ? -1 : (at += part.length)
+      if (part !== null) parts.push(part)
+    }
+    return { bytes: Buffer.concat(parts), starts, ends }
+  }
+}
+
+/** One line without its end, as Flink writes CSV: values are quoted where they must be; NULL is the null literal, or nothing. */
+export function csvText(
+  fields: readonly Field[],
+  options: Readonly<Record<string, string>>,
+): (columns: readonly Column[], row: number) => Uint8Array {
+  const option = (name: string): string | undefined => options[`csv.${name}`] ?? options[name]
+  const given = option('field-delimiter') ?? ','
+  const delimiter = given === '\\t' ? '\t' : given
+  const quote = option('disable-quote-character') === 'true' ? '' : (option('quote-character') ?? '"')
+  const nullText = option('null-literal') ?? ''
+  const special = new RegExp(`[\\r\\n${[delimiter, quote].map((text) => text.replace(/[\]\\^-]/g, '\\$&')).join('')}]|^\\s|\\s$`)
+  const textOf = (value: unknown): string => {
+    if (value === null || value === undefined) return nullText
+    const plain = typeof value === 'object' ? JSON.stringify(value) : String(value)
+    return quote !== '' && (special.test(plain) || plain === nullText) ? `${quote}${plain.replaceAll(quote, quote + quote)}${quote}` : plain
+  }
+  return (columns, row) =>
+    Buffer.from(fields.map(({ type }, column) => textOf(formatValue(valueAt(columns[column], row), type))).join(delimiter))
+}
+
+/** The bytes of the one column: text, bytes, or a number or boolean in big-endian binary. */
+function rawBytes(fields: readonly Field[]): (columns: readonly Column[], row: number) => Uint8Array | null {
+  const unwritable = (reason: string) => engineErrors('FORMAT_COLUMNS_UNWRITABLE', { format: 'raw', reason })
+  if (fields.length !== 1) throw unwritable(`it has ${fields.length} columns, and raw writes one`)
+  const [{ name, type }] = fields
+  const binary = (size: number, write: (bytes: Buffer, value: never) => unknown) => (value: unknown) => {
+    const bytes = Buffer.alloc(size)
+    write(bytes, value as never)
+    return bytes
+  }
+  const writers: Partial<Record<Field['type']['kind'], (value: unknown) => Uint8Array>> = {
+    CHAR: (value) => Buffer.from(String(value)),
+    VARCHAR: (value) => Buffer.from(String(value)),
+    BINARY: (value) => value as Uint8Array,
+    VARBINARY: (value) => value as Uint8Array,
+    BOOLEAN: binary(1, (bytes, value: boolean) => bytes.writeInt8(value ? 1 : 0)),
+    TINYINT: binary(1, (bytes, value: number) => bytes.writeInt8(value)),
+    SMALLINT: binary(2, (bytes, value: number) => bytes.writeInt16BE(value)),
+    INT: binary(4, (bytes, value: number) => bytes.writeInt32BE(value)),
+    BIGINT: binary(8, (bytes, value: bigint) => bytes.writeBigInt64BE(value)),
+    FLOAT: binary(4, (bytes, value: number) => bytes.writeFloatBE(value)),
+    DOUBLE: binary(8, (bytes, value: number) => bytes.writeDoubleBE(value)),
+  }
+  const write = writers[type.kind]
+  if (!write) throw unwritable(`column ${name} is ${type.kind}`)
+  return (columns, row) => {
+    const value = valueAt(columns[0], row)
+    return value === null || value === undefined ? null : write(value)
+  }
+}
