@@ -8,9 +8,10 @@ const benches: Record<string, string> = {
   kafka: 'Kafka port against a real Kafka: perf tools, latency, CPU, memory, fuzz [--records 2000000] [--only millrace]',
   log: 'log: appends with fsync, reads',
   operators: 'operators: windows and group-by on columnar batches',
-  simple: 'JSON file → 10-second windows by key, against JSON.parse alone [--events N]',
+  simple: 'JSON file → 10-second windows by key, in two threads, against JSON.parse alone [--events N] [--parallelism 2]',
   pipeline: 'HTTP batches → durable log → five-minute windows by key → view, with push latency [--seconds 60]',
-  nexmark: 'Nexmark: 22 queries, generator included, against Flink [--queries q1,q5] [--events N] [--rate N] [--check]',
+  nexmark:
+    'Nexmark: 22 queries, generator included, in two threads, against Flink [--queries q1,q5] [--events N] [--rate N] [--parallelism 2] [--check]',
   demo: 'the demo: start to first live row, resident memory [--minutes 10]',
   views: 'views: changes applied, pushes to many subscribers',
   ingest: 'front door: parse, check and batch, without and with HTTP',

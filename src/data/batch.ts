@@ -195,6 +195,17 @@ export function gather(column: Column, indices: Int32Array | Uint32Array, count:
   }
 }
 
+/** As `gather`, of columns that may share a bitmap: that is gathered once. */
+export function gatherAll(columns: readonly Column[], indices: Int32Array | Uint32Array, count: number): Column[] {
+  const known = new Map<Uint8Array, Uint8Array | undefined>()
+  return columns.map((column) => {
+    const { nulls } = column
+    if (nulls === undefined) return gather(column, indices, count)
+    if (!known.has(nulls)) known.set(nulls, gatherNulls(nulls, indices, count))
+    return { ...gather({ ...column, nulls: undefined }, indices, count), nulls: known.get(nulls) }
+  })
+}
+
 function gatherNulls(nulls: Uint8Array, indices: Int32Array | Uint32Array, count: number): Uint8Array | undefined {
   let first = 0
   while (first < count && nulls[indices[first]] === 0) first++

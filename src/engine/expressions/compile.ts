@@ -7,7 +7,7 @@
 //   2. A row whose expression throws is reported and left out; the rows around it are as if it were not there.
 //   3. Without a filter and without such rows a projected column is shared with the input, never copied.
 import type { Batch, Column, Field, SqlType } from '../../data/index.ts'
-import { gather, laneOf } from '../../data/index.ts'
+import { gatherAll, laneOf } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
 import { castOf } from './casts.ts'
 import type { ColumnShape, FilterKernel, Output, ProjectKernel } from './codegen.ts'
@@ -180,9 +180,10 @@ export function compileCalc(
     if (count === 0) return undefined
     let next = 0
     const { projections } = node
-    const columns = projections.map((expr) =>
-      expr.kind === 'column' ? picked(batch.columns[expr.index], selection, count, batch.rowCount) : finished(outputs[next++]),
-    )
+    const passed = projections.flatMap((expr) => (expr.kind === 'column' ? [batch.columns[expr.index]] : []))
+    const kept = selection === undefined || count === batch.rowCount ? passed : gatherAll(passed, selection, count)
+    let nextKept = 0
+    const columns = projections.map((expr) => (expr.kind === 'column' ? kept[nextKept++] : finished(outputs[next++])))
     return {
       rowCount: count,
       columns,
@@ -200,9 +201,6 @@ function withoutFailed(selection: Int32Array | undefined, count: number, failed:
   for (let i = 0; i < count; i++) if (!failed.has(i)) kept[at++] = selection === undefined ? i : selection[i]
   return kept
 }
-
-const picked = (column: Column, selection: Int32Array | undefined, count: number, rowCount: number): Column =>
-  selection === undefined || count === rowCount ? column : gather(column, selection, count)
 
 function pickedArray<T extends Uint8Array | Float64Array>(array: T, selection: Int32Array | undefined, count: number, rowCount: number): T {
   if (selection === undefined || count === rowCount) return array
