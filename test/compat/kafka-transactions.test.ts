@@ -65,6 +65,11 @@ test('producer perf test in transactions; kafka-transactions lists, describes an
   await run('ProducerPerformance', [...settings, '--transactional-id', 'perf', '--transaction-duration-ms', '50'])
   assert.equal((await consume(run, 'perf', 'read_committed')).length, 20_000)
 
+  // By its id, as somebody who takes over; and by its place in a partition, as one of which nobody knows any more.
+  await run(program, ['open', 'perf', 'fenced'])
+  await run('TransactionsCommand', ['forceTerminateTransaction', '--transactionalId', 'fenced'])
+  const fenced = await run('TransactionsCommand', ['describe', '--transactional-id', 'fenced'])
+  assert.match(fenced, /fenced\s+\d+\s+\d+\s+Empty/)
   await run(program, ['open', 'perf', 'hanging'])
   const list = await run('TransactionsCommand', ['list'])
   assert.match(list, /hanging\s+\d+\s+\d+\s+Ongoing/)
@@ -75,7 +80,7 @@ test('producer perf test in transactions; kafka-transactions lists, describes an
   const open = /^(\d+)\s+(\d+)\s+-?\d+\s+\d+\s+\d+\s+(\d+)\s*$/m.exec(producers)
   assert.ok(open, producers)
   assert.match(await run('TransactionsCommand', ['find-hanging', '--broker-id', '1', '--max-transaction-timeout', '0']), /^Topic/m)
-  assert.equal((await consume(run, 'perf', 'read_uncommitted')).filter((value) => value === 'left open').length, 1)
+  assert.equal((await consume(run, 'perf', 'read_uncommitted')).filter((value) => value === 'left open').length, 2)
   await run('TransactionsCommand', ['abort', '--topic', 'perf', '--partition', '0', '--start-offset', open[3]])
   const after = await run('TransactionsCommand', ['describe-producers', '--topic', 'perf', '--partition', '0'])
   assert.ok(!/\s\d+\s*$/m.test(after.split('\n').slice(1).join('\n')), after)
