@@ -175,6 +175,12 @@ test('a topic is made, described, changed and deleted, by admins only, and each 
   )
 })
 
+test('a token says what it may do', async () => {
+  assert.deepEqual((await get('/v1/access')).body, { isTokenNeeded: true, role: 'reader', name: 'my reader' })
+  const unknown = await fetch(`${url}/v1/access`, { headers: { authorization: 'Bearer mr_nobody' } })
+  assert.deepEqual(await unknown.json(), { isTokenNeeded: true, role: null })
+})
+
 test('a topic of the project is deleted only by force', async () => {
   await log.createTopic('clicks')
   const refused = await call('DELETE', '/v1/topics/clicks?confirm=clicks')

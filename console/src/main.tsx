@@ -10,6 +10,7 @@ import './styles/frame.css'
 import './styles/panels.css'
 import './styles/charts.css'
 import './styles/data.css'
+import './styles/forms.css'
 import './styles/sql.css'
 
 createRoot(document.getElementById('root')!).render(

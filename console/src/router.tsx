@@ -25,22 +25,40 @@ function tableSearch(raw: Record<string, unknown>): TableSearch {
   return search
 }
 
+export type TopicPlace = 'newest' | 'oldest' | 'offset' | 'time'
+/** Where the records of a topic are read, and how they are shown; without a place, live. */
 export interface TopicSearch {
-  /** Text that a record must contain. */
-  q?: string
-  partition?: number
-  /** Reads from this offset instead of the live end. */
+  from?: TopicPlace
   offset?: number
+  time?: string
+  partition?: number
+  /** A condition in SQL; the server filters. */
+  where?: string
+  /** Text that a record must contain; the page filters. */
+  q?: string
+  view?: 'table'
+  /** Fields that the table shows. */
+  fields?: string[]
+  decode?: 'json' | 'text' | 'hex'
 }
 
+const places: readonly unknown[] = ['newest', 'oldest', 'offset', 'time']
 function topicSearch(raw: Record<string, unknown>): TopicSearch {
   const search: TopicSearch = {}
-  const q = text(raw.q)
-  if (q) search.q = q
+  for (const name of ['q', 'where', 'time'] as const) {
+    const value = text(raw[name])
+    if (value) search[name] = value
+  }
   for (const name of ['partition', 'offset'] as const) {
     const value = Number(raw[name])
     if (raw[name] !== undefined && Number.isInteger(value) && value >= 0) search[name] = value
   }
+  if (places.includes(raw.from)) search.from = raw.from as TopicPlace
+  else if (search.offset !== undefined) search.from = 'offset'
+  else if (search.time !== undefined) search.from = 'time'
+  if (raw.view === 'table') search.view = 'table'
+  if (raw.decode === 'json' || raw.decode === 'text' || raw.decode === 'hex') search.decode = raw.decode
+  if (Array.isArray(raw.fields)) search.fields = raw.fields.filter((field) => typeof field === 'string')
   return search
 }
 
@@ -71,6 +89,22 @@ const topic = createRoute({
   validateSearch: topicSearch,
   component: lazyRouteComponent(() => import('./pages/Topic.tsx'), 'Topic'),
 })
+const topicTab = createRoute({
+  getParentRoute: () => root,
+  path: '/topics/$name/$tab',
+  validateSearch: topicSearch,
+  component: lazyRouteComponent(() => import('./pages/Topic.tsx'), 'Topic'),
+})
+const groups = createRoute({
+  getParentRoute: () => root,
+  path: '/groups',
+  component: lazyRouteComponent(() => import('./pages/Groups.tsx'), 'Groups'),
+})
+const group = createRoute({
+  getParentRoute: () => root,
+  path: '/groups/$id',
+  component: lazyRouteComponent(() => import('./pages/Group.tsx'), 'Group'),
+})
 const queries = createRoute({
   getParentRoute: () => root,
   path: '/queries',
@@ -97,7 +131,7 @@ const sql = createRoute({
 })
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, tables, table, topics, topic, queries, query, sql]),
+  routeTree: root.addChildren([home, tables, table, topics, topic, topicTab, groups, group, queries, query, sql]),
   defaultPreload: 'intent',
   scrollRestoration: false,
 })

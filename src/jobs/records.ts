@@ -22,8 +22,9 @@ export interface BoundRecordQuery {
  */
 export function bindRecordQuery(topic: string, table: TableDef | undefined, query: RecordQuery, timeZone: string): BoundRecordQuery {
   const fields = lensFields(table)
-  const where = query.where === undefined ? undefined : bindCondition(query.where, fields, { timeZone })
-  const select = query.select === undefined ? { fields: [], exprs: [] } : bindSelectList(query.select, fields, { timeZone })
+  const options = { timeZone, table: table?.name }
+  const where = query.where === undefined ? undefined : bindCondition(query.where, fields, options)
+  const select = query.select === undefined ? { fields: [], exprs: [] } : bindSelectList(query.select, fields, options)
   return { lens: new RecordLens(topic, sourceOf(table), { where, exprs: select.exprs, timeZone }), fields: select.fields }
 }
 

@@ -8,8 +8,9 @@ export interface SegmentInfo {
   sizeBytes: number
 }
 
-/** The segments of a partition, oldest first; the last one is being written to. One that retention takes meanwhile is left out. */
-export function listPartitionSegments({ partitions }: TopicDescriptor, partition: number): SegmentInfo[] {
+/** The segments of a partition, oldest first; the last one is being written to. One that retention takes meanwhile is left out. A real Kafka tells none. */
+export function listPartitionSegments({ cluster, partitions }: TopicDescriptor, partition: number): SegmentInfo[] {
+  if (cluster) return []
   const { folder } = partitions[partition]
   return listSegments(realDisk, folder).flatMap((baseOffset) => {
     try {

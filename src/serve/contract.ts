@@ -25,6 +25,14 @@ export interface ColumnInfo {
   type: string
 }
 
+/** GET /v1/access: who the token of a request speaks for, and so what it may do. admin may do everything. */
+export interface Access {
+  isTokenNeeded: boolean
+  /** admin where no token is needed; null for none, or one that is unknown. */
+  role: 'reader' | 'writer' | 'admin' | null
+  name?: string
+}
+
 /** GET /v1/tables */
 export interface TableSummary {
   name: string
@@ -76,6 +84,8 @@ export interface TopicSummary {
   sizeBytes: number
   columns: ColumnInfo[]
   config: Record<string, string | number>
+  /** Running queries and consumer groups that read it; `lag`: records that the group furthest behind has still to read. */
+  readers: { queries: number; groups: number; lag: number }
 }
 /** How bytes are shown: JSON as it was sent, text in UTF-8, or hexadecimal digits. */
 export type Encoding = 'json' | 'text' | 'hex'

@@ -13,7 +13,7 @@ import { auditOf } from './audit.ts'
 import type { DeadLetter, DeadLetterGroups as DeadLetterGroupsBody } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
-import { shownText, utf8Of } from './recordText.ts'
+import { isText, shownText } from './recordText.ts'
 import { type ScannedRecord, scanPage } from './scan.ts'
 import { IngestResponse, TopicParams } from './schemas.ts'
 import { sendJson } from './tables.ts'
@@ -160,7 +160,7 @@ function letterOf({ partition, offset, timestampMs, value, headers }: ScannedRec
     message: texts.get('message') ?? '',
     source: texts.get('source') ?? '',
     value: shownText(bytes),
-    encoding: utf8Of(bytes) === undefined ? 'hex' : 'text',
+    encoding: isText(bytes) ? 'text' : 'hex',
     length: Number(texts.get('length') ?? bytes.length) || bytes.length,
     ...(repairedMs !== undefined && { repairedMs }),
   }

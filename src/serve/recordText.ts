@@ -6,7 +6,7 @@ import { rowJson, textOf } from '../views/index.ts'
 import type { Encoding } from './contract.ts'
 import type { ScannedRecord } from './scan.ts'
 
-/** `auto`: JSON where it is JSON, else text where it is UTF-8, else hexadecimal digits. */
+/** `auto`: JSON where it is JSON, else text where it is text, else hexadecimal digits. */
 export type Decode = 'auto' | Encoding
 export type RecordWriter = (record: ScannedRecord) => string
 
@@ -14,16 +14,27 @@ const strict = new TextDecoder('utf-8', { fatal: true })
 const loose = new TextDecoder()
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
 
+/** One strange character in so many is the most that text may have. */
+const STRANGE_SHARE_MAX = 5
+
 /** Undefined where the bytes are no UTF-8. */
-export function utf8Of(bytes: Uint8Array): string | undefined {
+function utf8Of(bytes: Uint8Array): string | undefined {
   try {
     return strict.decode(bytes)
   } catch {
     return undefined
   }
 }
-/** UTF-8, else hexadecimal digits. */
-export const shownText = (bytes: Uint8Array): string => utf8Of(bytes) ?? hexOf(bytes)
+/** Text with a few bytes that are none is still text, with a mark for each of them; undefined for what is not meant to be read. */
+function mostlyText(bytes: Uint8Array): string | undefined {
+  const text = loose.decode(bytes)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  const strangeCount = text.match(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffd]/g)?.length ?? 0
+  return strangeCount * STRANGE_SHARE_MAX <= text.length ? text : undefined
+}
+/** Text, else hexadecimal digits. */
+export const shownText = (bytes: Uint8Array): string => utf8Of(bytes) ?? mostlyText(bytes) ?? hexOf(bytes)
+export const isText = (bytes: Uint8Array): boolean => (utf8Of(bytes) ?? mostlyText(bytes)) !== undefined
 const headersJson = (headers: ScannedRecord['headers']): string =>
   JSON.stringify(Object.fromEntries(headers.map(([name, value]) => [name, value === null ? '' : shownText(value)])))
 
@@ -41,7 +52,7 @@ function decoded(bytes: Uint8Array, decode: Decode): { encoding: Encoding; text:
   if (decode === 'hex') return { encoding: 'hex', text: hexOf(bytes) }
   if (decode === 'text') return { encoding: 'text', text: loose.decode(bytes) }
   const text = utf8Of(bytes)
-  if (text === undefined) return { encoding: 'hex', text: hexOf(bytes) }
+  if (text === undefined) return isText(bytes) ? { encoding: 'text', text: loose.decode(bytes) } : { encoding: 'hex', text: hexOf(bytes) }
   return { encoding: isJson(text) ? 'json' : 'text', text }
 }
 

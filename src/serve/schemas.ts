@@ -73,6 +73,18 @@ export const TopicSummary = Type.Object({
   sizeBytes: count(),
   columns: Type.Array(ColumnInfo),
   config: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+  readers: Type.Object({
+    queries: count(),
+    groups: count(),
+    lag: count('Records that the consumer group furthest behind has still to read.'),
+  }),
+})
+export const Access = Type.Object({
+  isTokenNeeded: Type.Boolean(),
+  role: Type.Union([Type.Literal('reader'), Type.Literal('writer'), Type.Literal('admin'), Type.Null()], {
+    description: 'admin where no token is needed; null for none, or one that is unknown.',
+  }),
+  name: optional(Type.String()),
 })
 export const Health = Type.Object({
   ready: Type.Boolean(),
@@ -219,6 +231,7 @@ same<Static<typeof ApiError>, contract.ApiError>(true)
 same<Static<typeof TableSummary>, contract.TableSummary>(true)
 same<Static<typeof TablePage>, contract.TablePage>(true)
 same<Static<typeof LiveFrame>, contract.LiveFrame>(true)
+same<Static<typeof Access>, contract.Access>(true)
 same<Static<typeof TopicSummary>, contract.TopicSummary>(true)
 same<Static<typeof Health>, contract.Health>(true)
 same<Static<typeof QuerySummary>, contract.QuerySummary>(true)

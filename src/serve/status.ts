@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { nearestName } from '../base/index.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
-import { Health, NoQuery, QueryParams, QuerySummary, QueryWhy, Stats } from './schemas.ts'
+import { Access, Health, NoQuery, QueryParams, QuerySummary, QueryWhy, Stats } from './schemas.ts'
 import type { LiveSocket, LiveSockets } from './sockets.ts'
 import { upgradeRequired } from './tables.ts'
 import { explainWhy } from './why.ts'
@@ -31,6 +31,17 @@ export function registerStatus(app: FastifyInstance, { health, queries, inspectQ
       const body = health()
       reply.code(body.ready ? 200 : 503).send(body)
     },
+  )
+  app.get(
+    '/v1/access',
+    {
+      config: { role: 'public' },
+      schema: { summary: 'What the token of the request may do.', querystring: NoQuery, response: { 200: Access } },
+    },
+    ({ caller, server }) =>
+      caller
+        ? { isTokenNeeded: server.isTokenNeeded, role: caller.role, name: caller.name }
+        : { isTokenNeeded: server.isTokenNeeded, role: server.isTokenNeeded ? null : 'admin' },
   )
   app.get(
     '/v1/queries',

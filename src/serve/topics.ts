@@ -28,8 +28,15 @@ const descriptions: Record<string, string> = {
   'retention.bytes': 'Bytes of a partition above which its oldest segments are deleted; -1 is no limit.',
   'segment.bytes': 'Size at which a new file begins. Retention deletes whole files.',
   'segment.ms': 'Age at which a new file begins, even if it is small.',
-  'cleanup.policy': 'delete: by retention. compact: the newest record of each key is kept.',
+  'cleanup.policy': 'delete: by retention. compact: the newest record of each key is kept. compact,delete: both.',
   'max.message.bytes': 'The largest batch of records that is taken.',
+  'message.timestamp.type': "CreateTime: the producer's clock. LogAppendTime: this machine's, when the record is stored.",
+  'message.timestamp.before.max.ms': 'How far in the past the timestamp of a Kafka record may be.',
+  'message.timestamp.after.max.ms': 'How far in the future the timestamp of a Kafka record may be.',
+  'delete.retention.ms': 'How long a tombstone stays readable after the older records of its key are gone.',
+  'min.compaction.lag.ms': 'A record is not compacted away before this age.',
+  'max.compaction.lag.ms': 'Compaction does not wait longer than this.',
+  'min.cleanable.dirty.ratio': 'Compaction begins when this share of the bytes was not compacted yet.',
 }
 
 const settingNames = (config: TopicConfig): Setting[] =>
@@ -43,7 +50,9 @@ function configOf(changes: Readonly<Record<string, string | number | null>>): Pa
     if (name === 'partitionCount')
       throw serveErrors('SERVE_PARAMETER_UNKNOWN', { parameter: 'config.partitionCount', nearest: 'partitionCount' })
     if (value === null) config[name] = standard ?? null
-    else config[name] = typeof standard === 'number' && typeof value === 'string' && /^-?\d+$/.test(value.trim()) ? Number(value) : value
+    else
+      config[name] =
+        typeof standard === 'number' && typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : value
   }
   return config as Partial<TopicConfig>
 }
@@ -59,7 +68,18 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
     sizeBytes: partitions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     columns: topicColumns(name),
     config: { ...config },
+    readers: { queries: topicUsers(name).readers.length, ...groupsBehind(name, partitions) },
   })
+  /** How many groups have committed offsets of a topic, and how many records the one furthest behind has still to read. */
+  const groupsBehind = (topic: string, partitions: TopicInfo['partitions']): { groups: number; lag: number } => {
+    const registry = groups()
+    const lags = (registry?.list() ?? []).flatMap(({ id }) => {
+      const offsets = registry!.offsets(id).filter((one) => one.topic === topic)
+      const behind = ({ partition, offset }: (typeof offsets)[number]) => Math.max(0, (partitions[partition]?.endOffset ?? offset) - offset)
+      return offsets.length > 0 ? [offsets.reduce((sum, one) => sum + behind(one), 0)] : []
+    })
+    return { groups: lags.length, lag: Math.max(0, ...lags) }
+  }
 
   app.get(
     '/v1/topics',

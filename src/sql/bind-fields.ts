@@ -14,6 +14,11 @@ import { parseExpression, parseSelectItems } from './parse.ts'
 import type { Expr } from './plan.ts'
 import { placed } from './positions.ts'
 
+export interface FieldOptions extends BindOptions {
+  /** Whose fields they are: names may say it, and errors do. */
+  table?: string | undefined
+}
+
 /**
  * A condition over the fields of a row.
  *
@@ -21,7 +26,7 @@ import { placed } from './positions.ts'
  * @throws   StreamError with `position` in `text`: SQL_NOT_BOOLEAN, SQL_COLUMN_NOT_FOUND and others of the parser and the binder
  * @example  bindCondition("edits > 5 AND page LIKE 'A%'", fields)
  */
-export function bindCondition(text: string, fields: readonly Field[], options: BindOptions = {}): Expr {
+export function bindCondition(text: string, fields: readonly Field[], options: FieldOptions = {}): Expr {
   return placed(text, () => {
     const node: Expression = parseExpression(text)
     const expr = bindExpression(node, envOf(fields, options))
@@ -36,7 +41,7 @@ export function bindCondition(text: string, fields: readonly Field[], options: B
  *
  * @throws  StreamError with `position` in `text`
  */
-export function bindSelectList(text: string, fields: readonly Field[], options: BindOptions = {}): { fields: Field[]; exprs: Expr[] } {
+export function bindSelectList(text: string, fields: readonly Field[], options: FieldOptions = {}): { fields: Field[]; exprs: Expr[] } {
   return placed(text, () => {
     const env = envOf(fields, options)
     const items = parseSelectItems(text).flatMap((item, i) => bindItem(item, env, i))
@@ -45,6 +50,6 @@ export function bindSelectList(text: string, fields: readonly Field[], options: 
   })
 }
 
-function envOf(fields: readonly Field[], { timeZone = 'UTC' }: BindOptions): Env {
-  return { context: { catalog: new Catalog(), timeZone, withTables: new Map() }, scope: scopeOf(valuesPlan([...fields], [])) }
+function envOf(fields: readonly Field[], { timeZone = 'UTC', table }: FieldOptions): Env {
+  return { context: { catalog: new Catalog(), timeZone, withTables: new Map() }, scope: scopeOf(valuesPlan([...fields], []), table) }
 }

@@ -1,22 +1,11 @@
 // The console in a real browser, over the real process with its demo: what a person does with it, and what a picture does not show.
-// Screenshots are kept where CONSOLE_SCREENSHOTS says, if it does.
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core'
-import { buildConsole } from '../../scripts/prepare.mjs'
+import type { Browser, Page } from 'playwright-core'
+import { checkFrame, devices, launchBrowser, open, shot, skipWithoutBrowser, tabTo, textOf, watched } from '../browser.ts'
 import { countsSql, makeProject, type Ready, run, Server, startServer, until } from '../harness.ts'
 
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const skip = existsSync(executablePath) ? false : `there is no browser at ${executablePath}: install chromium, or name one in CHROMIUM`
-const screenshots = process.env.CONSOLE_SCREENSHOTS
-const WAIT_MS = 20_000
-
-const devices = {
-  desktop: { viewport: { width: 1440, height: 900 } },
-  phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
-}
 const views: { name: string; path: string; shows: string }[] = [
   { name: 'home', path: '/', shows: '.grid-body [role=row]' },
   { name: 'tables', path: '/tables', shows: 'td.name a' },
@@ -32,61 +21,19 @@ const views: { name: string; path: string; shows: string }[] = [
   { name: 'sql', path: '/sql', shows: '.cm-line' },
 ]
 
-// What runs in the page is text: the types of a browser are not those of this program.
-const frameProbe = `({
-  sidewaysPx: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  background: getComputedStyle(document.documentElement).backgroundColor,
-})`
-/** A radio button that looks like a segment shows its focus on its label. */
-const focusProbe = `(() => {
-  const element = document.activeElement
-  const styles = [element, element.parentElement, ...element.parentElement.children].map((one) => getComputedStyle(one))
-  return {
-    text: element.innerText.trim(),
-    isVisible: styles.some((style) => (style.outlineStyle !== 'none' && style.outlineWidth !== '0px') || style.boxShadow !== 'none'),
-  }
-})()`
-const textOf = async (locator: Locator): Promise<string> => (await locator.first().allInnerTexts())[0] ?? ''
-
 /** The demo; events come fast, so that a five-minute window closes every half second. */
 async function startDemo(t: TestContext, data: string, port = 0): Promise<Server> {
   const running = run(t, ['demo', '--port', String(port), '--data', data, '--workers', '1', '--speed', '600', '--json'])
   return new Server(running, await running.firstLine<Ready>())
 }
 
-describe('the console', { skip, timeout: 120_000 }, () => {
+describe('the console', { skip: skipWithoutBrowser, timeout: 120_000 }, () => {
   let browser: Browser
 
   before(async () => {
-    buildConsole()
-    if (screenshots) mkdirSync(screenshots, { recursive: true })
-    const flags = 'no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync'
-    browser = await chromium.launch({ executablePath, args: flags.split(' ').map((flag) => `--${flag}`) })
+    browser = await launchBrowser()
   })
   after(() => browser?.close())
-
-  /** A context whose pages report what they should not do: errors, and what the content security policy stops. */
-  async function watched(device: keyof typeof devices, colorScheme: 'light' | 'dark') {
-    const context = await browser.newContext({ ...devices[device], colorScheme })
-    const problems: string[] = []
-    await context.exposeFunction('reportViolation', (text: string) => problems.push(`policy: ${text}`))
-    await context.addInitScript(
-      "document.addEventListener('securitypolicyviolation', (event) => reportViolation(event.violatedDirective + ' ' + event.blockedURI))",
-    )
-    context.on('console', (message) => {
-      if (message.type() === 'error') problems.push(`${new URL(message.page()?.url() ?? 'about:blank').pathname}: ${message.text()}`)
-    })
-    context.on('weberror', (error) => problems.push(`page error: ${error.error().message}`))
-    return { context, problems }
-  }
-
-  async function open(context: BrowserContext, url: string, shows: string): Promise<Page> {
-    const page = context.pages()[0] ?? (await context.newPage())
-    page.setDefaultTimeout(WAIT_MS)
-    await page.goto(url)
-    await page.locator(shows).first().waitFor()
-    return page
-  }
 
   const number = async (page: Page, selector: string): Promise<number> =>
     Number((await textOf(page.locator(selector))).replace(/[^\d.]/g, ''))
@@ -96,7 +43,7 @@ describe('the console', { skip, timeout: 120_000 }, () => {
     const startedMs = performance.now()
     const server = await startDemo(t, makeProject(t, {}))
     const { url } = server.ready
-    const first = await watched('desktop', 'light')
+    const first = await watched(browser, 'desktop', 'light')
     await open(first.context, url, '.grid-body [role=row]')
     t.diagnostic(
       `process start to first live row on the page: ${((performance.now() - startedMs) / 1_000).toFixed(1)} s (target: under 5 s)`,
@@ -105,14 +52,11 @@ describe('the console', { skip, timeout: 120_000 }, () => {
 
     for (const device of ['desktop', 'phone'] as const)
       for (const scheme of ['light', 'dark'] as const) {
-        const { context, problems } = await watched(device, scheme)
+        const { context, problems } = await watched(browser, device, scheme)
         for (const { name, path, shows } of views) {
           const page = await open(context, url + path, shows)
-          const { sidewaysPx, background } = (await page.evaluate(frameProbe)) as { sidewaysPx: number; background: string }
-          assert.ok(sidewaysPx <= 0, `${name} on the ${device} scrolls sideways by ${sidewaysPx} px`)
-          const brightness = (background.match(/[\d.]+/g) ?? []).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3
-          assert.equal(brightness > 128 ? 'light' : 'dark', scheme, `${name}: background ${background}`)
-          if (screenshots) await page.screenshot({ path: join(screenshots, `${name}-${device}-${scheme}.png`) })
+          await checkFrame(page, name, scheme)
+          await shot(page, `${name}-${device}-${scheme}`)
         }
         assert.deepEqual(problems, [], `${device}, ${scheme}`)
         await context.close()
@@ -122,7 +66,7 @@ describe('the console', { skip, timeout: 120_000 }, () => {
   test('numbers move, links and reloads keep what one saw, keys suffice, a refused event is explained', async (t) => {
     const server = await startDemo(t, makeProject(t, {}))
     const { url } = server.ready
-    const { context, problems } = await watched('desktop', 'light')
+    const { context, problems } = await watched(browser, 'desktop', 'light')
 
     // Home: the count grows, and a five-minute window closes while one looks.
     let page = await open(context, url, '.chart-at:not(:empty)')
@@ -176,7 +120,7 @@ describe('the console', { skip, timeout: 120_000 }, () => {
     await page.getByRole('option', { name: /totals_5min.*Query/s }).waitFor()
     await page.keyboard.type('totals query')
     assert.match(await textOf(page.locator('[role=option][aria-selected=true]')), /totals_5min\n[\s\S]*Query/)
-    if (screenshots) await page.screenshot({ path: join(screenshots, 'palette-desktop-light.png') })
+    await shot(page, 'palette-desktop-light')
     await page.keyboard.press('Enter')
     await page.waitForURL(/\/queries\/totals_5min$/)
     await page.keyboard.press('Control+k')
@@ -188,11 +132,14 @@ describe('the console', { skip, timeout: 120_000 }, () => {
     const { status, body } = await server.post('wiki_edits', [{ page: 'no time, no channel' }])
     assert.equal(status, 422, JSON.stringify(body))
     const { rule, path } = body.rejected[0]
-    page = await open(context, `${url}/topics/wiki_edits.invalid`, '.message-rule')
+    page = await open(context, `${url}/topics/wiki_edits.invalid`, '.letters li')
+    assert.equal(await textOf(page.locator('.letters h2')), `${rule}: ${path}`)
+    await page.getByRole('link', { name: 'Messages' }).click()
+    await page.locator('.message-rule').first().waitFor()
     assert.match(await textOf(page.locator('.message-rule')), new RegExp(`${rule}\\s+${path}`))
     await page.locator('.message-line').first().click()
     assert.match(await textOf(page.locator('.message-detail')), /no time, no channel/)
-    if (screenshots) await page.screenshot({ path: join(screenshots, 'invalid-desktop-light.png') })
+    await shot(page, 'invalid-desktop-light')
     assert.deepEqual(problems, [])
 
     // The server goes away and comes back.
@@ -200,7 +147,7 @@ describe('the console', { skip, timeout: 120_000 }, () => {
     const { code } = await server.running.kill('SIGTERM')
     assert.equal(code, 0, server.running.output)
     await page.getByRole('status').filter({ hasText: 'Reconnecting' }).waitFor()
-    if (screenshots) await page.screenshot({ path: join(screenshots, 'reconnecting-desktop-light.png') })
+    await shot(page, 'reconnecting-desktop-light')
     const again = await startDemo(t, makeProject(t, {}), server.ready.port)
     assert.equal(again.ready.port, server.ready.port)
     await page
@@ -235,14 +182,3 @@ describe('the console', { skip, timeout: 120_000 }, () => {
     await context.close()
   })
 })
-
-/** Presses Tab until what has the focus has this text; the focus is visible at every step. */
-async function tabTo(page: Page, isWanted: (text: string) => boolean): Promise<void> {
-  for (let step = 0; step < 40; step++) {
-    await page.keyboard.press('Tab')
-    const { text, isVisible } = (await page.evaluate(focusProbe)) as { text: string; isVisible: boolean }
-    assert.ok(isVisible, `the focus on "${text}" cannot be seen`)
-    if (isWanted(text)) return
-  }
-  assert.fail('Tab does not reach it')
-}

@@ -9,7 +9,8 @@ export class ApiFailure extends Error {
   readonly status: number
   readonly code: string
   readonly hint: string
-  readonly position: ApiError['error']['position']
+  /** As the server gave it. */
+  readonly error: ApiError['error']
 
   constructor(status: number, error: ApiError['error']) {
     super(error.message)
@@ -17,7 +18,12 @@ export class ApiFailure extends Error {
     this.status = status
     this.code = error.code
     this.hint = error.hint
-    this.position = error.position
+    this.error = error
+  }
+
+  /** Where in a text that was sent something is wrong. */
+  get position(): ApiError['error']['position'] {
+    return this.error.position
   }
 }
 
@@ -45,27 +51,16 @@ export const access = {
   },
 }
 
-/**
- * GET of a JSON resource.
- *
- * @param alsoOk  a status besides 2xx whose body is an answer and not an error
- * @throws ApiFailure  with the server's code, message and hint; status 0 if the server cannot be reached
- */
-export const apiGet = <T>(path: string, signal?: AbortSignal, alsoOk?: number): Promise<T> => request<T>(path, {}, signal, alsoOk)
-
-/** A request with a JSON body. @throws ApiFailure */
-export const apiSend = <T>(method: 'POST' | 'PUT' | 'DELETE' | 'PATCH', path: string, body: unknown, signal?: AbortSignal): Promise<T> =>
-  request<T>(path, { method, body: stringifyExact(body), headers: { 'content-type': 'application/json' } }, signal)
-
-async function request<T>(path: string, init: RequestInit, signal?: AbortSignal, alsoOk?: number): Promise<T> {
+/** An answer that is 2xx, or `alsoOk`; with the token, and its refusals as failures. */
+async function request(path: string, init: RequestInit, alsoOk?: number): Promise<Response> {
   const token = access.token()
   const headers: Record<string, string> = { accept: 'application/json', ...(init.headers as Record<string, string> | undefined) }
   if (token) headers.authorization = `Bearer ${token}`
   let response: Response
   try {
-    response = await fetch(path, { ...init, headers, signal: signal ?? null })
+    response = await fetch(path, { ...init, headers })
   } catch (cause) {
-    if (signal?.aborted) throw cause
+    if (init.signal?.aborted) throw cause
     throw new ApiFailure(0, {
       code: 'SERVER_UNREACHABLE',
       message: 'The server does not answer.',
@@ -73,23 +68,86 @@ async function request<T>(path: string, init: RequestInit, signal?: AbortSignal,
     })
   }
   if (response.status === 401) access.demand()
-  if (response.status === 204) return undefined as T
-  const text = await response.text()
-  let body: unknown
+  if (response.ok || response.status === alsoOk) return response
+  throw failureOf(response.status, path, parsed(await response.text()))
+}
+
+function parsed(text: string): unknown {
   try {
-    body = parseExact(text)
+    return parseExact(text)
   } catch {
-    body = undefined
+    return undefined
   }
-  if ((response.ok || response.status === alsoOk) && body !== undefined) return body as T
-  throw new ApiFailure(
-    response.status,
+}
+
+const failureOf = (status: number, path: string, body: unknown): ApiFailure =>
+  new ApiFailure(
+    status,
     (body as ApiError | undefined)?.error ?? {
-      code: `HTTP_${response.status}`,
-      message: `The server answered ${response.status} to ${path}.`,
+      code: `HTTP_${status}`,
+      message: `The server answered ${status} to ${path}.`,
       hint: 'Look at the log of the Millrace process.',
     },
   )
+
+async function json<T>(path: string, init: RequestInit, alsoOk?: number): Promise<T> {
+  const response = await request(path, init, alsoOk)
+  if (response.status === 204) return undefined as T
+  const body = parsed(await response.text())
+  if (body === undefined) throw failureOf(response.status, path, body)
+  return body as T
+}
+
+/**
+ * GET of a JSON resource.
+ *
+ * @param alsoOk  a status besides 2xx whose body is an answer and not an error
+ * @throws ApiFailure  with the server's code, message and hint; status 0 if the server cannot be reached
+ */
+export const apiGet = <T>(path: string, signal?: AbortSignal, alsoOk?: number): Promise<T> =>
+  json<T>(path, { signal: signal ?? null }, alsoOk)
+
+/**
+ * What changes something, or asks with a body.
+ *
+ * @param body  an object, sent as JSON with every digit; text is JSON already, and is sent as it is
+ * @throws ApiFailure  as apiGet
+ */
+export const apiSend = <T>(
+  method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  body?: unknown,
+  { signal, alsoOk }: { signal?: AbortSignal; alsoOk?: number } = {},
+): Promise<T> =>
+  json<T>(
+    path,
+    {
+      method,
+      signal: signal ?? null,
+      ...(body !== undefined && {
+        headers: { 'content-type': 'application/json' },
+        body: typeof body === 'string' ? body : stringifyExact(body),
+      }),
+    },
+    alsoOk,
+  )
+
+/**
+ * A stream of the server as one file.
+ *
+ * @param onProgress  called with the bytes so far
+ * @throws ApiFailure  as apiGet; an AbortError when `signal` is aborted
+ */
+export async function apiDownload(path: string, onProgress: (bytes: number) => void, signal: AbortSignal): Promise<Blob> {
+  const response = await request(path, { signal, headers: { accept: '*/*' } })
+  const parts: Uint8Array<ArrayBuffer>[] = []
+  let bytes = 0
+  const reader = response.body!.getReader()
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+    parts.push(chunk.value)
+    onProgress((bytes += chunk.value.length))
+  }
+  return new Blob(parts, { type: response.headers.get('content-type') ?? '' })
 }
 
 /** A WebSocket to a path of this origin, with the token as subprotocol (a browser cannot set headers). */
@@ -102,3 +160,4 @@ export function openWebSocket(path: string): WebSocket {
 
 export const tablePath = (name: string): string => `/v1/tables/${encodeURIComponent(name)}`
 export const topicPath = (name: string): string => `/v1/topics/${encodeURIComponent(name)}`
+export const groupPath = (id: string): string => `/v1/groups/${encodeURIComponent(id)}`

@@ -242,29 +242,40 @@ export interface TopicTailView {
   messages: readonly TopicMessage[]
   /** Records that the server left out to keep its rate. */
   skippedCount: number
+  refusal: ApiError['error'] | null
+}
+
+/** What of a topic is followed; parameters of the API, the server does it. */
+export interface TailOptions {
+  partition?: number | undefined
+  where?: string | undefined
+  decode?: string | undefined
 }
 
 class TopicTailStore extends LiveStore<TopicTailView> {
   protected override readonly notifyMs = 1_000
   #topic: string
   #capacity: number
+  #query: string
   #messages: TopicMessage[] = []
   #seen = new Set<string>()
   #skippedCount = 0
 
-  constructor(topic: string, capacity: number) {
+  constructor(topic: string, capacity: number, options: TailOptions) {
     super()
     this.#topic = topic
     this.#capacity = capacity
+    const given = Object.entries(options).filter(([, value]) => value !== undefined)
+    this.#query = String(new URLSearchParams(given.map(([name, value]) => [name, String(value)])))
   }
 
   protected path(): string {
-    return `${topicPath(this.#topic)}/live`
+    return `${topicPath(this.#topic)}/live?${this.#query}`
   }
 
   /** What was there before we came (or while we were away); the live frames bring the rest. */
   protected override onOpen(): void {
-    apiGet<{ messages: TopicMessage[] }>(`${topicPath(this.#topic)}/messages?limit=50`)
+    apiGet<{ messages: TopicMessage[] }>(`${topicPath(this.#topic)}/messages?limit=50&${this.#query}`)
       .then(({ messages }) => this.#add(messages, true))
       .catch(() => undefined)
   }
@@ -287,7 +298,12 @@ class TopicTailStore extends LiveStore<TopicTailView> {
   }
 
   protected build(): TopicTailView {
-    return { link: this.link, messages: this.#messages, skippedCount: this.#skippedCount }
+    return { link: this.link, messages: this.#messages, skippedCount: this.#skippedCount, refusal: this.refusal }
+  }
+
+  /** Records of a filter that nobody looks at are not kept. */
+  protected override onIdle(): void {
+    if (this.#query !== '') for (const [id, store] of tailStores) if (store === this) tailStores.delete(id)
   }
 }
 
@@ -299,10 +315,10 @@ export const messageId = (message: TopicMessage): string => `${message.partition
 
 const tailStores = new Map<string, TopicTailStore>()
 
-function tailStore(topic: string, capacity: number): TopicTailStore {
-  const id = JSON.stringify([topic, capacity])
+function tailStore(topic: string, capacity: number, options: TailOptions): TopicTailStore {
+  const id = JSON.stringify([topic, capacity, options])
   let found = tailStores.get(id)
-  if (!found) tailStores.set(id, (found = new TopicTailStore(topic, capacity)))
+  if (!found) tailStores.set(id, (found = new TopicTailStore(topic, capacity, options)))
   return found
 }
 
@@ -316,16 +332,17 @@ export interface TailsView {
   /** Newest first over all topics; at most `capacity`. */
   messages: readonly TailMessage[]
   skippedCount: number
+  refusal: ApiError['error'] | null
 }
 
 /** The newest records of some topics as they arrive. */
-export function useTopicTails(topics: readonly string[], capacity: number): TailsView {
-  const id = JSON.stringify([topics, capacity])
+export function useTopicTails(topics: readonly string[], capacity: number, options: TailOptions = {}): TailsView {
+  const id = JSON.stringify([topics, capacity, options])
   const source = useMemo(() => {
-    const [names, count] = JSON.parse(id) as [string[], number]
-    const stores = names.map((name) => tailStore(name, count))
+    const [names, count, wanted] = JSON.parse(id) as [string[], number, TailOptions]
+    const stores = names.map((name) => tailStore(name, count, wanted))
     let parts: TopicTailView[] = []
-    let merged: TailsView = { link: 'connecting', messages: [], skippedCount: 0 }
+    let merged: TailsView = { link: 'connecting', messages: [], skippedCount: 0, refusal: null }
     return {
       subscribe(listener: () => void) {
         const stops = stores.map((store) => store.subscribe(listener))
@@ -343,6 +360,7 @@ export function useTopicTails(topics: readonly string[], capacity: number): Tail
           link: now.find((part) => part.link !== 'live')?.link ?? 'live',
           messages: messages.slice(0, count),
           skippedCount: now.reduce((sum, part) => sum + part.skippedCount, 0),
+          refusal: now.find((part) => part.refusal !== null)?.refusal ?? null,
         }
         return merged
       },

@@ -1,8 +1,8 @@
 // Reads that are polled: catalog-like things that change seldom. Whatever moves each second is in live.ts.
 import { QueryClient, useQuery } from '@tanstack/react-query'
 import { useRef } from 'react'
-import type { Health, QuerySummary, QueryWhy, TableSummary, TopicMessage, TopicSummary } from '../../../src/serve/contract.ts'
-import { ApiFailure, access, apiGet, topicPath } from './client.ts'
+import type { Health, QuerySummary, QueryWhy, TableSummary, TopicSummary } from '../../../src/serve/contract.ts'
+import { ApiFailure, access, apiGet } from './client.ts'
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -46,18 +46,6 @@ export const useHealth = () =>
     queryFn: ({ signal }) => apiGet<Health>('/v1/health', signal, 503),
     refetchInterval: 5_000,
     retry: false,
-  })
-
-/** Newest records of a topic, or from an offset of a partition. */
-export const useMessages = (topic: string, from: { partition: number; offset: number } | null) =>
-  useQuery({
-    queryKey: ['messages', topic, from],
-    enabled: from !== null,
-    queryFn: async ({ signal }) => {
-      const query = new URLSearchParams({ limit: '200', partition: String(from!.partition), offset: String(from!.offset) })
-      const { messages } = await apiGet<{ messages: TopicMessage[] }>(`${topicPath(topic)}/messages?${query}`, signal)
-      return messages
-    },
   })
 
 /** Changes per second of each table, from the last two lists. */

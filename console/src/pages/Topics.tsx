@@ -1,18 +1,24 @@
-// All topics: durable logs that events go into, and the .invalid twins with what was refused.
+// All topics: durable logs that events go into, and the .invalid twins with what was refused; who reads them, and how far behind.
 import { Link } from '@tanstack/react-router'
+import { Plus } from 'lucide-react'
 import { useMemo, useState } from 'react'
 import { useStats } from '../api/live.ts'
 import { isInternalTopic, isInvalidTopic, useTopics } from '../api/queries.ts'
+import { useReason } from '../api/topics.ts'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
+import { formatBytes, formatInteger, formatRate, none } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Badge, Empty, ExportButtons, Failure, SkeletonRows } from '../ui/parts.tsx'
+import { CreateTopic } from './topic/CreateTopic.tsx'
+import { retentionText } from './topic/Settings.tsx'
 
 export function Topics() {
   const { data: topics, error } = useTopics(1_000)
   const { latest, history } = useStats()
   const [text, setText] = useState('')
+  const [isCreating, setCreating] = useState(false)
+  const reason = useReason('admin')
   const rates = new Map(latest?.topics.map((topic) => [topic.name, topic.perSecond]))
   const histories = useMemo(() => {
     const byName = new Map<string, number[]>()
@@ -43,11 +49,26 @@ export function Topics() {
             downloadRows(
               'topics',
               format,
-              ['name', 'records', 'size_bytes', 'partitions', 'per_second'],
-              shown.map((topic) => [topic.name, topic.recordCount, topic.sizeBytes, topic.partitionCount, rates.get(topic.name) ?? 0]),
+              ['name', 'records', 'size_bytes', 'partitions', 'per_second', 'retention_ms', 'queries', 'groups', 'lag'],
+              shown.map(({ name, recordCount, sizeBytes, partitionCount, config, readers }) => [
+                name,
+                recordCount,
+                sizeBytes,
+                partitionCount,
+                rates.get(name) ?? 0,
+                config['retention.ms'],
+                readers.queries,
+                readers.groups,
+                readers.lag,
+              ]),
             )
           }
         />
+        <button type="button" className="button" disabled={reason !== undefined} title={reason} onClick={() => setCreating(true)}>
+          <Plus size={13} aria-hidden />
+          New topic…
+        </button>
+        {isCreating && <CreateTopic onClose={() => setCreating(false)} />}
       </PageHead>
       {!topics && (error ? <Failure error={error} /> : <SkeletonRows />)}
       {topics?.length === 0 && (
@@ -80,7 +101,13 @@ export function Topics() {
                   Partitions
                 </th>
                 <th scope="col" className="number">
-                  Columns
+                  Kept
+                </th>
+                <th scope="col" className="number">
+                  Consumers
+                </th>
+                <th scope="col" className="number">
+                  Lag
                 </th>
               </tr>
             </thead>
@@ -109,8 +136,24 @@ export function Topics() {
                   <td className="number" data-label="Partitions">
                     {topic.partitionCount}
                   </td>
-                  <td className="number" data-label="Columns">
-                    {topic.columns.length}
+                  <td className="number nowrap" data-label="Kept">
+                    {retentionText(topic.config)}
+                  </td>
+                  <td className="number" data-label="Consumers">
+                    {topic.readers.queries + topic.readers.groups > 0 ? (
+                      <Link
+                        to="/topics/$name/$tab"
+                        params={{ name: topic.name, tab: 'consumers' }}
+                        title={`${topic.readers.queries} queries, ${topic.readers.groups} consumer groups`}
+                      >
+                        {topic.readers.queries + topic.readers.groups}
+                      </Link>
+                    ) : (
+                      0
+                    )}
+                  </td>
+                  <td className={topic.readers.lag > 0 ? 'number warn' : 'number'} data-label="Lag">
+                    {topic.readers.groups > 0 ? formatInteger(topic.readers.lag) : none}
                   </td>
                 </tr>
               ))}

@@ -2,7 +2,7 @@
 // Column widths depend on types alone, so nothing shifts when numbers change.
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDown, ArrowUp } from 'lucide-react'
-import { type CSSProperties, memo, useRef } from 'react'
+import { type CSSProperties, type KeyboardEvent, memo, useRef } from 'react'
 import type { ColumnInfo } from '../../../src/serve/contract.ts'
 import { type ColumnKind, columnKind, isNumericKind, readableType } from '../api/columns.ts'
 import type { LiveRow, Order } from '../api/liveTable.ts'
@@ -20,6 +20,8 @@ export interface DataGridProps {
   onOrder?: (column: string) => void
   filters?: Readonly<Record<string, string>>
   onFilter?: (column: string, text: string) => void
+  /** A row was chosen, by mouse or Enter. */
+  onOpen?: (row: LiveRow) => void
   /** CSS height of the scrolling part. */
   height: string
 }
@@ -46,7 +48,7 @@ interface ShownColumn {
 /** A mark older than this is not drawn, so scrolling does not replay it. */
 const flashMs = 1_200
 
-export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, filters, onFilter, height }: DataGridProps) {
+export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, filters, onFilter, onOpen, height }: DataGridProps) {
   const scroller = useRef<HTMLDivElement>(null)
   const rowHeight = useIsPhone() ? 38 : 30
   const visible: ShownColumn[] = (shown ?? columns.map((column) => column.name))
@@ -111,8 +113,18 @@ export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, 
                 key={row.key}
                 role="row"
                 aria-rowindex={item.index + headCount + 1}
-                className="grid-row"
+                className={onOpen ? 'grid-row is-link' : 'grid-row'}
                 style={{ transform: `translateY(${item.start}px)` }}
+                {...(onOpen && {
+                  tabIndex: 0,
+                  onClick: () => onOpen(row),
+                  onKeyDown: (event: KeyboardEvent) => {
+                    if (event.key !== 'Enter') return
+                    // Else the key would press what gets the focus now.
+                    event.preventDefault()
+                    onOpen(row)
+                  },
+                })}
               >
                 <RowCells row={row} columns={visible} isFresh={nowMs - row.changedAtMs < flashMs} layout={template} />
               </div>

@@ -4,11 +4,11 @@
 // stands still and counts what came in; "N new" goes back to the top.
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowUp, ChevronDown, ChevronRight } from 'lucide-react'
-import { useMemo, useRef, useState } from 'react'
+import { type ReactNode, useMemo, useRef, useState } from 'react'
 import { timestampMs } from '../api/columns.ts'
 import { stringifyExact } from '../api/json.ts'
 import { messageId, type TailMessage } from '../api/live.ts'
-import { formatDateTime, formatSigned, formatTime } from './format.ts'
+import { formatBytes, formatDateTime, formatSigned, formatTime } from './format.ts'
 import { Badge, CopyButton } from './parts.tsx'
 
 export interface MessageListProps {
@@ -19,6 +19,10 @@ export interface MessageListProps {
   /** CSS height of the scrolling part. */
   height: string
   withTopic?: boolean
+  /** What one can do with an opened record. */
+  actions?: (message: TailMessage) => ReactNode
+  /** What stands there while there is no record. */
+  empty?: ReactNode
 }
 
 const idOf = (message: TailMessage): string => `${message.topic}:${messageId(message)}`
@@ -32,7 +36,7 @@ function textOf(message: TailMessage): string {
   return text
 }
 
-export function MessageList({ label, messages, filter, height, withTopic = false }: MessageListProps) {
+export function MessageList({ label, messages, filter, height, withTopic = false, actions, empty }: MessageListProps) {
   const scroller = useRef<HTMLDivElement>(null)
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set())
   const [held, setHeld] = useState<readonly TailMessage[] | null>(null)
@@ -113,15 +117,15 @@ export function MessageList({ label, messages, filter, height, withTopic = false
                 className="message"
                 style={{ transform: `translateY(${item.start}px)` }}
               >
-                <MessageRow message={message} isOpen={opened.has(id)} onToggle={() => toggle(id)} withTopic={withTopic} />
+                <MessageRow message={message} isOpen={opened.has(id)} onToggle={() => toggle(id)} withTopic={withTopic} actions={actions} />
               </div>
             )
           })}
         </div>
         {found.length === 0 && (
-          <p className="quiet">
-            {shown.length === 0 ? 'No record yet. New ones appear here by themselves.' : 'No record contains this text.'}
-          </p>
+          <div className="messages-empty">
+            {shown.length > 0 ? 'No record contains this text.' : (empty ?? 'No record yet. New ones appear here by themselves.')}
+          </div>
         )}
       </section>
     </div>
@@ -133,9 +137,10 @@ interface MessageRowProps {
   isOpen: boolean
   onToggle: () => void
   withTopic: boolean
+  actions: MessageListProps['actions']
 }
 
-function MessageRow({ message, isOpen, onToggle, withTopic }: MessageRowProps) {
+function MessageRow({ message, isOpen, onToggle, withTopic, actions }: MessageRowProps) {
   const Chevron = isOpen ? ChevronDown : ChevronRight
   // What a record of an .invalid topic has: the rule that it broke, where, and in words.
   const { rule, path, message: reason } = message.headers
@@ -157,17 +162,19 @@ function MessageRow({ message, isOpen, onToggle, withTopic }: MessageRowProps) {
                 <Badge tone="bad">{rule}</Badge> <code>{path}</code> {reason}
               </span>
             )}
-            <span className="message-preview">{preview(message.value)}</span>
+            {message.key !== null && <span className="message-key">{message.key}</span>}
+            <span className="message-preview">{preview(message)}</span>
           </>
         )}
       </button>
-      {isOpen && <MessageDetail message={message} />}
+      {isOpen && <MessageDetail message={message} actions={actions} />}
     </>
   )
 }
 
-function MessageDetail({ message }: { message: TailMessage }) {
-  const json = typeof message.value === 'string' ? message.value : stringifyExact(message.value, 2)
+/** All of a record: where it is, its key, headers and value. */
+export function MessageDetail({ message, actions }: { message: TailMessage; actions?: MessageListProps['actions'] }) {
+  const json = valueText(message, 2)
   const headers = Object.entries(message.headers)
   return (
     <div className="message-detail">
@@ -180,6 +187,14 @@ function MessageDetail({ message }: { message: TailMessage }) {
           <dt>Partition, offset</dt>
           <dd>
             {message.partition}, {message.offset}
+          </dd>
+        </div>
+        <div>
+          <dt>Size</dt>
+          <dd>
+            {formatBytes(message.sizeBytes)}
+            {message.encoding === 'hex' && ', shown as hexadecimal digits'}
+            {message.encoding === null && ', a tombstone: no value'}
           </dd>
         </div>
         <div>
@@ -201,8 +216,9 @@ function MessageDetail({ message }: { message: TailMessage }) {
         <pre>
           <code>{json}</code>
         </pre>
-        <CopyButton text={json} label="Copy JSON" />
+        <CopyButton text={json} label="Copy value" />
       </figure>
+      {actions && <div className="message-actions">{actions(message)}</div>}
     </div>
   )
 }
@@ -251,4 +267,8 @@ const EditLine = ({ edit }: { edit: Edit }) => (
   </>
 )
 
-const preview = (value: unknown): string => (typeof value === 'string' ? value : stringifyExact(value)).slice(0, 300)
+/** The value as text: JSON again, where it was JSON. */
+export const valueText = ({ value, encoding }: TailMessage, indent = 0): string =>
+  encoding === null ? '' : encoding === 'json' ? stringifyExact(value, indent) : String(value)
+
+const preview = (message: TailMessage): string => (message.encoding === null ? 'tombstone' : valueText(message).slice(0, 300))

@@ -7,7 +7,7 @@ export interface PageHeadProps {
   title: string
   note?: ReactNode
   /** The list that this object is from. */
-  parent?: { to: '/tables' | '/topics' | '/queries'; label: string }
+  parent?: { to: '/tables' | '/topics' | '/groups' | '/queries'; label: string }
   children?: ReactNode
 }
 

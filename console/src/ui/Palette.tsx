@@ -1,8 +1,9 @@
-// ⌘K: every page, table, topic and query by name.
+// ⌘K: every page, table, topic, consumer group and query by name.
 import { useNavigate } from '@tanstack/react-router'
-import { Database, Rows3, Workflow } from 'lucide-react'
+import { Database, Rows3, Users, Workflow } from 'lucide-react'
 import { type ComponentType, type KeyboardEvent, useMemo, useRef, useState } from 'react'
 import { useQueries, useTables, useTopics } from '../api/queries.ts'
+import { useGroups } from '../api/topics.ts'
 import { rank } from './fuzzy.ts'
 import { Modal } from './parts.tsx'
 import { areas } from './Shell.tsx'
@@ -22,6 +23,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate()
   const tables = useTables(10_000).data
   const topics = useTopics(10_000).data
+  const groups = useGroups().data?.groups
   const queries = useQueries(10_000).data
   const [text, setText] = useState('')
   const [at, setAt] = useState(0)
@@ -46,6 +48,14 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         icon: Rows3,
         open: () => void navigate({ to: '/topics/$name', params: { name } }),
       })),
+      ...(groups ?? []).map(({ id, lag }) => ({
+        id: `group/${id}`,
+        kind: 'Group',
+        name: id,
+        note: `${lag.toLocaleString('en')} behind`,
+        icon: Users,
+        open: () => void navigate({ to: '/groups/$id', params: { id } }),
+      })),
       ...(queries ?? []).map(({ id, name, state }) => ({
         id: `query/${id}`,
         kind: 'Query',
@@ -55,7 +65,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         open: () => void navigate({ to: '/queries/$id', params: { id } }),
       })),
     ],
-    [tables, topics, queries, navigate],
+    [tables, topics, groups, queries, navigate],
   )
   const found = useMemo(() => rank(entries, text, (entry) => `${entry.name} ${entry.kind}`).slice(0, shownCountMax), [entries, text])
   const selected = Math.min(at, found.length - 1)
@@ -83,11 +93,11 @@ export default function Palette({ onClose }: { onClose: () => void }) {
       <input
         type="text"
         role="combobox"
-        aria-label="Find a page, table, topic or query"
+        aria-label="Find a page, table, topic, group or query"
         aria-expanded="true"
         aria-controls="palette-list"
         aria-activedescendant={found[selected] ? `palette-${selected}` : undefined}
-        placeholder="Find a page, table, topic or query"
+        placeholder="Find a page, table, topic, group or query"
         value={text}
         onChange={(event) => {
           setText(event.target.value)

@@ -1,6 +1,6 @@
 // The frame around every page: navigation, event time against processing time, connection, theme, palette, token prompt.
 import { Link, Outlet, useRouterState } from '@tanstack/react-router'
-import { Activity, Database, Monitor, Moon, Rows3, Search, SquareTerminal, Sun, Workflow } from 'lucide-react'
+import { Activity, Database, Monitor, Moon, Rows3, Search, SquareTerminal, Sun, Users, Workflow } from 'lucide-react'
 import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
 import { access } from '../api/client.ts'
 import { eventTimeMs } from '../api/eventTime.ts'
@@ -16,6 +16,7 @@ export const areas = [
   { to: '/', label: 'Home', icon: Activity },
   { to: '/tables', label: 'Tables', icon: Database },
   { to: '/topics', label: 'Topics', icon: Rows3 },
+  { to: '/groups', label: 'Groups', icon: Users },
   { to: '/queries', label: 'Queries', icon: Workflow },
   { to: '/sql', label: 'SQL', icon: SquareTerminal },
 ] as const

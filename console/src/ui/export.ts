@@ -25,8 +25,11 @@ export function toJson(names: readonly string[], rows: readonly (readonly Cell[]
   return `[\n${objects.join(',\n')}\n]\n`
 }
 
-export function download(fileName: string, text: string, mimeType: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: mimeType }))
+export const download = (fileName: string, text: string, mimeType: string): void =>
+  downloadBlob(fileName, new Blob([text], { type: mimeType }))
+
+export function downloadBlob(fileName: string, blob: Blob): void {
+  const url = URL.createObjectURL(blob)
   const link = document.createElement('a')
   link.href = url
   link.download = fileName

@@ -66,12 +66,12 @@ export function makeGuard({ hostNames, origins, isTokenNeeded, tokens }: GuardOp
   }
 
   /**
-   * @returns who the token speaks for; undefined where none is needed
+   * @returns who the token speaks for; undefined where none is needed, and there is none, or an unknown one
    * @throws StreamError HTTP_TOKEN_MISSING, HTTP_TOKEN_INVALID, HTTP_ROLE_FORBIDDEN
    */
   function checkToken(request: FastifyRequest, needed: RouteRole): TokenInfo | undefined {
-    if (needed === 'public') return undefined
     const token = tokenOf(request)
+    if (needed === 'public') return token === undefined ? undefined : tokens?.verify(token)
     if (token === undefined) {
       if (isTokenNeeded) throw httpErrors('HTTP_TOKEN_MISSING', {})
       return undefined

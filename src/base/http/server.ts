@@ -34,6 +34,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** All routes so far, for openapi.json. */
     routeList: RouteInfo[]
+    /** Whether routes that are not public ask for an access token. */
+    isTokenNeeded: boolean
   }
 }
 export interface RouteInfo {
@@ -205,6 +207,7 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
   // Also what is not set yet must be a member of the request's class.
   app.decorateRequest('caller', undefined)
   app.decorate('routeList', [])
+  app.decorate('isTokenNeeded', isTokenNeeded)
   app.addHook('onRoute', (route) => {
     if (route.method === 'HEAD' || route.config?.isHidden) return
     const methods = Array.isArray(route.method) ? route.method : [route.method]

@@ -47,7 +47,12 @@ export function useRun(): { run: Run | null; start: (sql: string, mode: RunMode)
 
 function runToEnd(sql: string, update: (change: Partial<Run>) => void): () => void {
   const abort = new AbortController()
-  apiSend<{ columns: ColumnInfo[]; rows: unknown[][] }>('POST', '/v1/sql', { sql, rowsMax: 5_000, numbers: 'string' }, abort.signal).then(
+  apiSend<{ columns: ColumnInfo[]; rows: unknown[][] }>(
+    'POST',
+    '/v1/sql',
+    { sql, rowsMax: 5_000, numbers: 'string' },
+    { signal: abort.signal },
+  ).then(
     ({ columns, rows }) => {
       const result = new Result(columns, 'append', [])
       result.apply(

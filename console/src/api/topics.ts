@@ -1,0 +1,128 @@
+// Topics and consumer groups: reads that are polled, and a scan through a topic that goes on until it has enough.
+import { useQuery } from '@tanstack/react-query'
+import { useCallback, useEffect, useRef, useState } from 'react'
+import type {
+  Access,
+  DeadLetterGroups,
+  GroupDetail,
+  GroupList,
+  MessagesPage,
+  TopicConsumers,
+  TopicMessage,
+  TopicPartition,
+  TopicSetting,
+  TopicStatistics,
+} from '../../../src/serve/contract.ts'
+import { apiGet, groupPath, topicPath } from './client.ts'
+
+const POLL_MS = 2_000
+const read =
+  <T>(path: string) =>
+  ({ signal }: { signal: AbortSignal }): Promise<T> =>
+    apiGet<T>(path, signal)
+
+export const usePartitions = (topic: string) =>
+  useQuery({ queryKey: ['partitions', topic], queryFn: read<TopicPartition[]>(`${topicPath(topic)}/partitions`), refetchInterval: POLL_MS })
+export const useSettings = (topic: string) =>
+  useQuery({ queryKey: ['settings', topic], queryFn: read<TopicSetting[]>(`${topicPath(topic)}/settings`) })
+export const useConsumers = (topic: string) =>
+  useQuery({ queryKey: ['consumers', topic], queryFn: read<TopicConsumers>(`${topicPath(topic)}/consumers`), refetchInterval: POLL_MS })
+export const useLetters = (topic: string) =>
+  useQuery({
+    queryKey: ['letters', topic],
+    queryFn: read<DeadLetterGroups>(`${topicPath(topic)}/letters`),
+    refetchInterval: POLL_MS,
+  })
+export const useStatistics = (topic: string, sample: number) =>
+  useQuery({
+    queryKey: ['statistics', topic, sample],
+    queryFn: read<TopicStatistics>(`${topicPath(topic)}/statistics?sample=${sample}`),
+    refetchOnWindowFocus: false,
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+export const useGroups = () => useQuery({ queryKey: ['groups'], queryFn: read<GroupList>('/v1/groups'), refetchInterval: POLL_MS })
+export const useGroup = (id: string) =>
+  useQuery({ queryKey: ['group', id], queryFn: read<GroupDetail>(groupPath(id)), refetchInterval: POLL_MS })
+
+/** Why this tab's token may not do something; undefined if it may. The server decides: this only says so before one tries. */
+export function useReason(needed: 'writer' | 'admin'): string | undefined {
+  const { data } = useQuery({ queryKey: ['access'], queryFn: read<Access>('/v1/access'), staleTime: 60_000 })
+  if (!data || data.role === 'admin' || data.role === needed) return undefined
+  return `Needs a token of role ${needed}; this one is ${data.role ?? 'unknown'}.`
+}
+
+export interface ScanView {
+  messages: readonly TopicMessage[]
+  /** Records looked at, of all between the beginning and the end. */
+  scanned: number
+  total: number
+  undecoded: number
+  failed: number
+  isRunning: boolean
+  hasMore: boolean
+  error: unknown
+}
+const nothing: ScanView = { messages: [], scanned: 0, total: 0, undecoded: 0, failed: 0, isRunning: true, hasMore: false, error: null }
+const PAGE = 200
+
+/**
+ * Records of a topic, page after page, until `PAGE` were found or the end is reached; a filter that finds little goes on by itself.
+ *
+ * @param query  parameters of the API; null reads nothing
+ */
+export function useScan(topic: string, query: string | null): ScanView & { more: () => void; stop: () => void } {
+  const [view, setView] = useState<ScanView>(nothing)
+  const cursor = useRef<string | null>(null)
+  const running = useRef<AbortController | null>(null)
+
+  const run = useCallback(
+    async (start: string, had: ScanView): Promise<void> => {
+      running.current?.abort()
+      const control = new AbortController()
+      running.current = control
+      let now: ScanView = { ...had, isRunning: true, error: null }
+      const wanted = had.messages.length + PAGE
+      let next: string | null = start
+      setView(now)
+      try {
+        do {
+          const limit = Math.max(1, wanted - now.messages.length)
+          const page: MessagesPage = await apiGet<MessagesPage>(
+            `${topicPath(topic)}/messages?${query}&limit=${Math.min(1_000, limit)}${next ? `&cursor=${next}` : ''}`,
+            control.signal,
+          )
+          const scanned = now.scanned + page.scanned
+          next = page.next
+          now = {
+            messages: [...now.messages, ...page.messages],
+            scanned,
+            total: scanned + page.remaining,
+            undecoded: now.undecoded + page.undecoded,
+            failed: now.failed + page.failed,
+            isRunning: next !== null && now.messages.length + page.messages.length < wanted,
+            hasMore: next !== null,
+            error: null,
+          }
+          cursor.current = next
+          setView(now)
+        } while (now.isRunning)
+      } catch (error) {
+        if (running.current === control)
+          setView({ ...now, isRunning: false, hasMore: next !== null && next !== '', error: control.signal.aborted ? null : error })
+      }
+    },
+    [topic, query],
+  )
+  useEffect(() => {
+    cursor.current = null
+    if (query === null) setView({ ...nothing, isRunning: false })
+    else void run('', nothing)
+    return () => running.current?.abort()
+  }, [query, run])
+
+  return {
+    ...view,
+    more: () => cursor.current !== null && void run(cursor.current, view),
+    stop: () => running.current?.abort(),
+  }
+}
