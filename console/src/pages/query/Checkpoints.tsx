@@ -42,7 +42,7 @@ function Overview({ of: { checkpoints, intervalMs, restoredFrom } }: { of: Query
   const failed = checkpoints.filter(({ state }) => state === 'failed')
   const mean = (values: (number | undefined)[]) => values.reduce<number>((sum, value) => sum + (value ?? 0), 0) / Math.max(1, values.length)
   const facts: [string, string][] = [
-    ['Last', last ? `${formatInteger(last.id)}, ${formatAge(Math.max(0, Date.now() - last.startedMs))} ago` : none],
+    ['Last', last ? `${formatInteger(last.id)}, ${formatAge(Math.max(0, Date.now() - last.startedMs))}` : none],
     ['State', last?.fullBytes === undefined ? none : formatBytes(last.fullBytes)],
     ['Interval', intervalMs ? formatDuration(intervalMs / 1_000) : 'on request'],
     ['Took, on average', done.length > 0 ? formatMs(mean(done.map(({ durationMs }) => durationMs))) : none],
