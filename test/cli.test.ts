@@ -277,6 +277,7 @@ test('--help of every command shows an example or its options, at once', { timeo
     'topics create',
     'topics export',
     'groups reset',
+    'kafka-user create',
     'simulate',
     'doctor',
     'token create',

@@ -77,6 +77,7 @@ before(async () => {
     topicUsers: (topic) => ({ tables: tableOf(topic) ? ['clicks'] : [], readers: [], writers: [] }),
     bindRecords: (topic, text) => bindRecordQuery(topic, tableOf(topic), text, 'UTC'),
     bindStatistics: (topic) => bindStatistics(topic, tableOf(topic), 'UTC'),
+    kafkaUsers: () => undefined,
     groups: () => undefined,
     door: ingest,
     audit: (line) => audits.push(line),

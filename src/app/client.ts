@@ -48,7 +48,7 @@ export const getJson = async <T>(target: Target, path: string): Promise<T> => pa
 
 export const topicPath = (name: string): string => `/v1/topics/${encodeURIComponent(name)}`
 
-export const sendJson = async <T>(target: Target, method: 'POST' | 'PATCH', path: string, body: unknown): Promise<T> => {
+export const sendJson = async <T>(target: Target, method: 'POST' | 'PUT' | 'PATCH', path: string, body: unknown): Promise<T> => {
   const response = await call(target, path, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
   return response.json() as Promise<T>
 }

@@ -15,6 +15,10 @@ export interface MillraceConfig {
   kafkaPort?: number | 'none'
   /** A real Kafka that is the log, instead of files in the data folder. */
   kafka?: ClusterOptions
+  /** PEM files, relative to the project: with them the Kafka port speaks TLS only. */
+  kafkaTls?: { cert: string; key: string }
+  /** Users of the Kafka port who may do everything, whatever the ACLs say. Admins' tokens may too. */
+  kafkaSuperUsers?: string[]
   host?: string
   /** Relative to the project. */
   dataFolder?: string
@@ -33,6 +37,8 @@ export interface Flags {
   port?: string
   kafkaPort?: string
   kafkaBootstrap?: string
+  kafkaTlsCert?: string
+  kafkaTlsKey?: string
   host?: string
   data?: string
   workers?: string
@@ -40,8 +46,9 @@ export interface Flags {
   insecure?: boolean
   json?: boolean
 }
-export type Config = Required<Omit<MillraceConfig, 'kafka'>> & {
+export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls'>> & {
   kafka: ClusterOptions | undefined
+  kafkaTls: { certFile: string; keyFile: string } | undefined
   folder: string
   insecure: boolean
   json: boolean
@@ -75,6 +82,20 @@ function cluster(addresses: string | undefined, configured: ClusterOptions | und
   return { ...configured, bootstrap }
 }
 
+function tls(flags: Flags, configured: MillraceConfig['kafkaTls'], root: string): Config['kafkaTls'] {
+  const { env } = process
+  const cert = flags.kafkaTlsCert ?? env.MILLRACE_KAFKA_TLS_CERT
+  const key = flags.kafkaTlsKey ?? env.MILLRACE_KAFKA_TLS_KEY
+  if (cert === undefined && key === undefined) {
+    return configured && { certFile: resolve(root, configured.cert), keyFile: resolve(root, configured.key) }
+  }
+  if (cert === undefined || key === undefined) {
+    const option = cert === undefined ? '--kafka-tls-cert' : '--kafka-tls-key'
+    throw appErrors('OPTION_INVALID', { option, value: '', expected: 'a PEM file: certificate and key go together' })
+  }
+  return { certFile: resolve(cert), keyFile: resolve(key) }
+}
+
 /** @throws StreamError OPTION_INVALID, CONFIG_INVALID */
 export async function loadConfig(folder: string, flags: Flags): Promise<Config> {
   const root = resolve(folder)
@@ -92,6 +113,8 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     kafkaPort: kafkaPort === 'none' ? 'none' : whole('--kafka-port', String(kafkaPort ?? KAFKA_PORT), 0, 65_535),
     isKafkaPortGiven: kafkaPort !== undefined,
     kafka: cluster(flags.kafkaBootstrap ?? env.MILLRACE_KAFKA_BOOTSTRAP, file.kafka),
+    kafkaTls: tls(flags, file.kafkaTls, root),
+    kafkaSuperUsers: file.kafkaSuperUsers ?? [],
     host: flags.host ?? env.MILLRACE_HOST ?? file.host ?? '127.0.0.1',
     dataFolder: flags.data
       ? resolve(flags.data)

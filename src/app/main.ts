@@ -7,6 +7,7 @@ import type { StateOptions } from './commands/state.ts'
 import type { VerifyFlags } from './commands/verify.ts'
 import { type Flags, loadConfig } from './config.ts'
 import { addGroupCommands } from './groupCommands.ts'
+import { addKafkaUserCommands } from './kafkaUserCommands.ts'
 import { addTopicCommands } from './topicCommands.ts'
 import { version } from './version.ts'
 
@@ -22,6 +23,8 @@ const withServerOptions = (command: Command): Command =>
     .option('--port <number>', 'port to listen on; 0 picks a free one (default 7070)')
     .option('--kafka-port <number>', 'port for Kafka clients; 0 picks a free one, none opens none (default 9092, if it is free)')
     .option('--kafka-bootstrap <addresses>', 'host:port,…: a real Kafka is the log, instead of files in the data folder')
+    .option('--kafka-tls-cert <file>', 'certificate in PEM, with its chain: the Kafka port then speaks TLS')
+    .option('--kafka-tls-key <file>', 'the private key of the certificate, in PEM')
     .option('--host <address>', 'address to listen on (default 127.0.0.1); any other needs a token or --insecure')
     .option('--data <folder>', 'where the log is kept (default .millrace in the project)')
     .option('--workers <number>', 'engine threads (default: one less than there are cores)')
@@ -202,6 +205,7 @@ program
 
 addTopicCommands(program)
 addGroupCommands(program)
+addKafkaUserCommands(program)
 
 program
   .command('simulate')

@@ -9,7 +9,7 @@ import { dirname, join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { type Logger, pino } from 'pino'
 import { makeHttpServer, registerConsole } from '../base/http/index.ts'
-import { metrics, type StreamError, TokenStore, toStreamError } from '../base/index.ts'
+import { isStreamError, metrics, type StreamError, TokenStore, toStreamError } from '../base/index.ts'
 import { type Batch, type Field, formatType, rowAt, t } from '../data/index.ts'
 import { CheckpointStore, formatValue } from '../engine/index.ts'
 import { registerIngest, type TopicSchema } from '../ingest/index.ts'
@@ -166,6 +166,7 @@ export async function startPlatform(
       bindRecords: (topic, query) => bindRecordQuery(topic, jobs.tableOfTopic(topic), query, jobs.timeZone),
       bindStatistics: (topic) => bindStatistics(topic, jobs.tableOfTopic(topic), jobs.timeZone),
       groups: () => kafka.server?.groups,
+      kafkaUsers: () => kafka.server?.users,
       door: ingest,
       audit: (line) => auditLogger.info(line),
       inspectQuery: (name) => jobs.inspect(name),
@@ -197,7 +198,7 @@ export async function startPlatform(
     if (existsSync(consoleFolder)) registerConsole(http.app, consoleFolder)
     const report = await jobs.apply(project)
     const address = await http.listen()
-    if (local) kafka = await openKafkaPort(config, { log: local, logger })
+    if (local) kafka = await openKafkaPort(config, { log: local, logger, tokens })
     closers.push(() => kafka.server?.close())
     isReady = true
     const poll = async () => {
@@ -283,13 +284,14 @@ const columnsOf = (table: TableDef | undefined): ColumnInfo[] =>
 type KafkaPort = { server: KafkaServer; error?: undefined } | { server?: undefined; error?: StreamError }
 
 /** The usual port may be taken by a real Kafka: then there is none, which is said; only a port that somebody named must be there. */
-async function openKafkaPort(config: Config, parts: { log: LocalLog; logger: Logger }): Promise<KafkaPort> {
-  const { kafkaPort: port, isKafkaPortGiven, host, insecure } = config
+async function openKafkaPort(config: Config, parts: { log: LocalLog; logger: Logger; tokens: TokenStore }): Promise<KafkaPort> {
+  const { kafkaPort: port, isKafkaPortGiven, host, insecure, kafkaTls: tls, kafkaSuperUsers: superUsers } = config
   if (port === 'none') return {}
   try {
-    return { server: await startKafka({ ...parts, host, port, insecure }) }
+    return { server: await startKafka({ ...parts, host, port, insecure, tls, superUsers }) }
   } catch (error) {
-    if (isKafkaPortGiven) throw error
+    // Only a port that is taken is no reason to stop.
+    if (isKafkaPortGiven || !isStreamError(error) || error.code !== 'KAFKA_PORT_IN_USE') throw error
     return { error: toStreamError(error) }
   }
 }

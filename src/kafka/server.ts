@@ -13,6 +13,7 @@ import { Groups } from './groups/coordinator.ts'
 import { makeHandlers } from './handlers/index.ts'
 import { type KafkaLimits, kafkaLimits, kafkaMetrics } from './limits.ts'
 import { Security } from './security/security.ts'
+import { UserAdmin } from './security/userAdmin.ts'
 
 const TLS_HANDSHAKE_MS = 10_000
 
@@ -42,6 +43,7 @@ export interface KafkaServer {
   port: number
   /** Consumer groups, for people. */
   groups: GroupAdmin
+  users: UserAdmin
   /** Cuts all connections and frees the port. The log stays open. */
   close(): Promise<void>
 }
@@ -96,6 +98,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     host,
     port: listening,
     groups: new GroupAdmin(broker, groups, listening),
+    users: new UserAdmin(security),
     async close() {
       const closed = once(server, 'close')
       server.close()

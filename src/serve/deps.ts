@@ -13,6 +13,7 @@ import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
 import type { CheckResponse, ColumnInfo, CrashTest, Health, QuerySummary } from './contract.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
+import type { KafkaUsers } from './kafkaUsers.ts'
 import type { RunSql } from './sql.ts'
 import type { StatsCollector } from './stats.ts'
 import type { Workspace } from './workspace.ts'
@@ -33,6 +34,8 @@ export interface ServeDeps {
   inspectQuery(name: string): Promise<QueryInsight | undefined>
   /** Consumer groups; undefined where no Kafka client can connect. */
   groups(): ConsumerGroups | undefined
+  /** Who may log in to the Kafka port; undefined where there is none. */
+  kafkaUsers(): KafkaUsers | undefined
   /** The front door, for events that were refused there and are sent again. */
   door: {
     /** What it would say of a body; nothing is stored. */

@@ -18,6 +18,12 @@ export const serveErrors = defineErrors({
     message: (p) => `topic "${p.topic}" does not exist`,
     hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'GET /v1/topics lists the topics; CREATE TABLE makes one.'),
   }),
+  SERVE_KAFKA_OFF: spec<Record<never, never>>({
+    ...user,
+    httpStatus: 409,
+    message: () => 'there is no Kafka port here',
+    hint: () => 'Start with --kafka-port 9092.',
+  }),
   SERVE_QUERY_NOT_FOUND: spec<{ query: string; nearest?: string; project?: string }>({
     ...user,
     httpStatus: 404,

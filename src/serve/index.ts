@@ -4,6 +4,7 @@ import { registerCheckpoints } from './checkpoints.ts'
 import type { ServeDeps } from './deps.ts'
 import { registerDiff } from './diff.ts'
 import { registerGroups } from './groups.ts'
+import { registerKafkaUsers } from './kafkaUsers.ts'
 import { registerLetters } from './letters.ts'
 import { registerMessages } from './messages.ts'
 import { registerOpenApi } from './openapi.ts'
@@ -34,6 +35,7 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerStatistics(app, deps)
   registerLetters(app, deps)
   registerGroups(app, deps)
+  registerKafkaUsers(app, deps)
   registerStatus(app, deps, sockets)
   registerCheckpoints(app, deps)
   registerSql(app, deps.runSql)

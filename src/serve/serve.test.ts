@@ -69,6 +69,7 @@ before(async () => {
     topicUsers: () => ({ tables: [], readers: [], writers: [] }),
     bindRecords: (topic, text) => bindRecordQuery(topic, undefined, text, 'UTC'),
     bindStatistics: (topic) => bindStatistics(topic, undefined, 'UTC'),
+    kafkaUsers: () => undefined,
     groups: () => undefined,
     door: { check: async () => ({ accepted: 0, rejected: [], rejectedCount: 0 }), accept: async () => ({ status: 422, text: '{}' }) },
     audit: () => {},

@@ -7,8 +7,12 @@ import { serveErrors } from './errors.ts'
 /** Topics in which the server keeps what it needs for itself. */
 export const isInternalTopic = (topic: string): boolean => topic.startsWith('__')
 
-/** @throws StreamError SERVE_TOPIC_NOT_FOUND */
+/** Users and ACLs of the Kafka port, with what SCRAM stores. */
+const isSecretTopic = (topic: string): boolean => topic === '__millrace_kafka_security'
+
+/** @throws StreamError SERVE_TOPIC_NOT_FOUND, SERVE_TOPIC_INTERNAL */
 export function findTopic(log: Pick<ServeDeps['log'], 'topic' | 'topics'>, topic: string): TopicInfo {
+  if (isSecretTopic(topic)) refuseInternal(topic)
   const info = log.topic(topic)
   if (info) return info
   const nearest = nearestName(

@@ -560,6 +560,30 @@ test('decisions equal a plain reading of the rules', () => {
   )
 })
 
+test('users are made and deleted without the protocol too; a password that is not given is made', async (t) => {
+  const { client, kafka } = await startTestBroker(t)
+  const { users } = kafka
+  const { password } = await users.create('ana')
+  assert.ok(password.length >= 30)
+  assert.deepEqual(users.list(), [{ name: 'ana', mechanisms: ['SCRAM-SHA-256', 'SCRAM-SHA-512'] }])
+  for (const mechanism of ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) {
+    assert.equal((await loginScram(await client(), mechanism, 'ana', password)).errorCode, 0)
+  }
+  await users.create('ana', 'another one')
+  assert.equal((await loginPlain(await client(), 'ana', password)).errorCode, ERROR.SASL_AUTHENTICATION_FAILED)
+  assert.equal((await loginPlain(await client(), 'ana', 'another one')).errorCode, 0)
+  for (const [name, given] of [
+    ['', 'long enough'],
+    ['a b', 'long enough'],
+    ['bo', 'short'],
+  ]) {
+    await assert.rejects(users.create(name, given), { code: 'KAFKA_USER_INVALID' })
+  }
+  await users.delete('ana')
+  await assert.rejects(users.delete('ana'), { code: 'KAFKA_USER_NOT_FOUND' })
+  assert.equal((await (await client()).call(metadataApi, 12, { topics: [] })).topics.length, 0, 'open again')
+})
+
 test('what is stored of a password proves it and is not it', async () => {
   const credential = await newCredential('SCRAM-SHA-256', 'pencil')
   assert.ok(await isPassword('SCRAM-SHA-256', credential, 'pencil'))

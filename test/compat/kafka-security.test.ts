@@ -1,0 +1,325 @@
+// Logins, TLS, ACLs and quotas as other people's clients see them: kcat (librdkafka), @platformatic/kafka, and, where servers/kafka.sh has set
+// them up, Kafka's own tools.
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { Admin, Producer, stringSerializers } from '@platformatic/kafka'
+import { countsSql, makeProject, type Ready, type Server, startServer } from '../harness.ts'
+
+const hasKcat = spawnSync('kcat', ['-V']).status === 0
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0
+const script = resolve(import.meta.dirname, 'servers/kafka.sh')
+const hasTools = spawnSync(script, ['lib']).status === 0
+const main = resolve(import.meta.dirname, '../../src/app/main.ts')
+const RUN_MS_MAX = 90_000
+
+const brokerOf = (server: Server) => `127.0.0.1:${(server.ready as Ready & { kafkaPort: number }).kafkaPort}`
+const start = (t: TestContext, args: string[] = []) =>
+  startServer(t, makeProject(t, { 'pipelines/counts.sql': countsSql }), ['--kafka-port', '0', ...args])
+
+/** Runs a program to its end; `isRefused` says which end is expected. */
+function run(command: string, args: string[], { input = '', isRefused = false } = {}): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { input, encoding: 'utf8', timeout: RUN_MS_MAX, maxBuffer: 64 * 1024 * 1024 })
+  assert.equal(status !== 0, isRefused, `${command} ${args.join(' ')}\n${stdout.slice(0, 2_000)}\n${stderr.slice(0, 2_000)}`)
+  return stdout + stderr
+}
+const millrace = (server: Server, args: string[], options?: Parameters<typeof run>[2]) =>
+  run(process.execPath, [main, ...args, '--url', server.ready.url], options)
+const createUser = (server: Server, name: string, password: string) =>
+  millrace(server, ['kafka-user', 'create', name, '--password-stdin', '--json'], { input: `${password}\n` })
+const settings = (values: Record<string, string>) => Object.entries(values).flatMap(([key, value]) => ['-X', `${key}=${value}`])
+const login = (mechanism: string, user: string, password: string, protocol = 'SASL_PLAINTEXT') => ({
+  'security.protocol': protocol,
+  'sasl.mechanism': mechanism,
+  'sasl.username': user,
+  'sasl.password': password,
+})
+
+/** A certificate for 127.0.0.1 that signs itself. */
+function makeCertificate(t: TestContext): { cert: string; key: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-tls-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+  run('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '2',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+    ...names,
+  ])
+  return { cert, key }
+}
+
+test('kcat logs in with PLAIN and both SCRAMs, as a user and with a token; without a login it is refused', {
+  skip: !hasKcat && 'no kcat',
+}, async (t) => {
+  const server = await start(t)
+  const kcat = (values: Record<string, string>, args: string[], options?: Parameters<typeof run>[2]) =>
+    run('kcat', ['-b', brokerOf(server), '-q', '-m', '10', ...settings(values), ...args], options)
+  assert.match(kcat({}, ['-L']), /1 brokers/)
+  createUser(server, 'ana', 'open sesame')
+  for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']) {
+    kcat(login(mechanism, 'ana', 'open sesame'), ['-P', '-t', 'notes'], { input: `${mechanism}\n` })
+    kcat(login(mechanism, 'ana', 'shut sesame'), ['-L'], { isRefused: true })
+  }
+  kcat({}, ['-L'], { isRefused: true })
+  const token = JSON.parse(
+    run(process.execPath, [main, 'token', 'create', '--role', 'reader', '--name', 'board', '--data', server.ready.data, '--json']),
+  ).token
+  const read = kcat(login('PLAIN', 'board', token), ['-C', '-t', 'notes', '-e', '-o', 'beginning'])
+  assert.deepEqual(read.trim().split('\n'), ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'])
+  assert.deepEqual(JSON.parse(millrace(server, ['kafka-user', 'list', '--json'])), {
+    name: 'ana',
+    mechanisms: ['SCRAM-SHA-256', 'SCRAM-SHA-512'],
+  })
+  millrace(server, ['kafka-user', 'delete', 'ana'])
+  assert.match(millrace(server, ['kafka-user', 'delete', 'ana'], { isRefused: true }), /KAFKA_USER_NOT_FOUND/)
+  // With the last user gone the port is open again.
+  assert.match(kcat({}, ['-L']), /1 brokers/)
+  assert.ok(!server.running.stderr.includes('sesame'), server.running.stderr)
+})
+
+test('TLS: kcat and @platformatic/kafka, with and without a login; plain text gets nothing', {
+  skip: !(hasKcat && hasOpenssl) && 'no kcat or no openssl',
+}, async (t) => {
+  const { cert, key } = makeCertificate(t)
+  const server = await start(t, ['--kafka-tls-cert', cert, '--kafka-tls-key', key])
+  const kcat = (values: Record<string, string>, args: string[], options?: Parameters<typeof run>[2]) =>
+    run('kcat', ['-b', brokerOf(server), '-q', '-m', '10', ...settings(values), ...args], options)
+  kcat({ 'security.protocol': 'SSL', 'ssl.ca.location': cert }, ['-P', '-t', 'notes'], { input: 'one\n' })
+  kcat({}, ['-L'], { isRefused: true })
+  createUser(server, 'ana', 'open sesame')
+  const secured = { ...login('SCRAM-SHA-512', 'ana', 'open sesame', 'SASL_SSL'), 'ssl.ca.location': cert }
+  kcat(secured, ['-P', '-t', 'notes', '-z', 'lz4'], { input: 'two\n' })
+  kcat({ 'security.protocol': 'SSL', 'ssl.ca.location': cert }, ['-L'], { isRefused: true })
+  const producer = new Producer({
+    clientId: 'judge',
+    bootstrapBrokers: [brokerOf(server)],
+    serializers: stringSerializers,
+    tls: { ca: [readFileSync(cert)] },
+    sasl: { mechanism: 'SCRAM-SHA-256', username: 'ana', password: 'open sesame' },
+  })
+  await producer.send({ messages: [{ topic: 'notes', value: 'three' }], acks: -1 })
+  await producer.close()
+  assert.deepEqual(kcat(secured, ['-C', '-t', 'notes', '-e', '-o', 'beginning']).trim().split('\n'), ['one', 'two', 'three'])
+})
+
+test('@platformatic/kafka logs in with every mechanism, and is refused with a wrong password', async (t) => {
+  const server = await start(t)
+  createUser(server, 'ana', 'open sesame')
+  const topicsAs = async (mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512', password: string) => {
+    const sasl = { mechanism, username: 'ana', password }
+    const admin = new Admin({ clientId: 'judge', bootstrapBrokers: [brokerOf(server)], sasl, retries: 0 })
+    try {
+      return await admin.listTopics()
+    } finally {
+      await admin.close()
+    }
+  }
+  for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) {
+    assert.ok(Array.isArray(await topicsAs(mechanism, 'open sesame')), mechanism)
+    await assert.rejects(topicsAs(mechanism, 'shut sesame'), mechanism)
+  }
+})
+
+test("Kafka's own tools: users, ACLs and quotas are set, listed, enforced and removed", {
+  skip: !hasTools && 'run test/compat/servers/kafka.sh setup',
+}, async (t) => {
+  const project = makeProject(t, {
+    'pipelines/counts.sql': countsSql,
+    'millrace.config.ts': "export default { kafkaSuperUsers: ['root'] }",
+  })
+  const server = await startServer(t, project, ['--kafka-port', '0'])
+  const tool = (name: string, args: string[], config?: string, options?: Parameters<typeof run>[2]) =>
+    run(script, ['tool', name, '--bootstrap-server', brokerOf(server), ...(config ? ['--command-config', config] : []), ...args], options)
+  const configOf = (user: string, password: string, mechanism = 'SCRAM-SHA-512') => {
+    const path = join(project, `${user}.properties`)
+    const module = mechanism === 'PLAIN' ? 'plain.PlainLoginModule' : 'scram.ScramLoginModule'
+    writeFileSync(
+      path,
+      `security.protocol=SASL_PLAINTEXT\nsasl.mechanism=${mechanism}\nsasl.jaas.config=org.apache.kafka.common.security.${module} required username="${user}" password="${password}";\n`,
+    )
+    return path
+  }
+  const alter = (config: string | undefined, kind: string, name: string, change: string[]) =>
+    tool('kafka.admin.ConfigCommand', ['--alter', '--entity-type', kind, '--entity-name', name, ...change], config)
+  // The first user makes the port ask for a login; the tool that makes it is still let in.
+  alter(undefined, 'users', 'root', [
+    '--add-config',
+    'SCRAM-SHA-512=[password=root-secret],SCRAM-SHA-256=[iterations=8192,password=root-secret]',
+  ])
+  const root = configOf('root', 'root-secret')
+  alter(root, 'users', 'ana', ['--add-config', 'SCRAM-SHA-512=[password=ana-secret]'])
+  const described = tool('kafka.admin.ConfigCommand', ['--describe', '--entity-type', 'users'], root)
+  assert.match(described, /user-principal 'ana' are SCRAM-SHA-512=iterations=4096/)
+  assert.match(described, /user-principal 'root' are .*SCRAM-SHA-256=iterations=8192/)
+  const topics = (config: string, args: string[], options?: Parameters<typeof run>[2]) =>
+    tool('org.apache.kafka.tools.TopicCommand', args, config, options)
+  topics(root, ['--create', '--topic', 'orders'])
+  topics(root, ['--create', '--topic', 'secrets'])
+  const acls = (args: string[]) => tool('org.apache.kafka.tools.AclCommand', args, root)
+  assert.match(
+    acls([
+      '--add',
+      '--allow-principal',
+      'User:ana',
+      '--operation',
+      'Read',
+      '--operation',
+      'Describe',
+      '--topic',
+      'ord',
+      '--resource-pattern-type',
+      'prefixed',
+    ]),
+    /Adding ACLs/,
+  )
+  acls(['--add', '--allow-principal', 'User:ana', '--operation', 'Read', '--group', '*'])
+  assert.match(acls(['--list', '--topic', 'orders', '--resource-pattern-type', 'match']), /ord.*PREFIXED[\s\S]*User:ana.*READ.*ALLOW/)
+  const ana = configOf('ana', 'ana-secret')
+  assert.deepEqual(topics(ana, ['--list']).trim().split('\n'), ['orders'])
+  assert.match(topics(ana, ['--create', '--topic', 'more'], { isRefused: true }), /authoriz/i)
+  const anaPlain = configOf('ana', 'ana-secret', 'PLAIN')
+  assert.deepEqual(topics(anaPlain, ['--list']).trim().split('\n'), ['orders'])
+  // What the refusal of a record looks like to a producer.
+  const produce = (config: string, topic: string) =>
+    run(
+      script,
+      [
+        'tool',
+        'org.apache.kafka.tools.ConsoleProducer',
+        '--bootstrap-server',
+        brokerOf(server),
+        '--command-config',
+        config,
+        '--topic',
+        topic,
+        '--command-property',
+        'enable.idempotence=false',
+        '--command-property',
+        'delivery.timeout.ms=8000',
+        '--command-property',
+        'request.timeout.ms=4000',
+      ],
+      { input: 'hello\n' },
+    )
+  assert.match(produce(ana, 'orders'), /TopicAuthorizationException/)
+  assert.doesNotMatch(produce(root, 'orders'), /Exception/)
+  const consumed = tool(
+    'org.apache.kafka.tools.consumer.ConsoleConsumer',
+    ['--topic', 'orders', '--from-beginning', '--max-messages', '1', '--group', 'readers', '--timeout-ms', '30000'],
+    ana,
+  )
+  assert.match(consumed, /^hello/m)
+  acls([
+    '--remove',
+    '--force',
+    '--allow-principal',
+    'User:ana',
+    '--operation',
+    'Read',
+    '--operation',
+    'Describe',
+    '--topic',
+    'ord',
+    '--resource-pattern-type',
+    'prefixed',
+  ])
+  assert.equal(topics(ana, ['--list']).trim(), '')
+  alter(root, 'users', 'ana', ['--add-config', 'producer_byte_rate=1024,consumer_byte_rate=2048'])
+  const quotas = tool('kafka.admin.ConfigCommand', ['--describe', '--entity-type', 'users', '--entity-name', 'ana'], root)
+  assert.match(
+    quotas,
+    /consumer_byte_rate=2048(\.0)?, producer_byte_rate=1024(\.0)?|producer_byte_rate=1024(\.0)?, consumer_byte_rate=2048(\.0)?/,
+  )
+  alter(root, 'users', 'ana', ['--delete-config', 'producer_byte_rate,consumer_byte_rate'])
+  alter(root, 'users', 'ana', ['--delete-config', 'SCRAM-SHA-512'])
+  assert.match(topics(ana, ['--list'], { isRefused: true }), /Authentication failed/)
+})
+
+test("Kafka's own tools: settings of a topic, and a compacted topic read back by the Java client", {
+  skip: !hasTools && 'run test/compat/servers/kafka.sh setup',
+}, async (t) => {
+  const server = await start(t)
+  const tool = (name: string, args: string[], options?: Parameters<typeof run>[2]) =>
+    run(script, ['tool', name, '--bootstrap-server', brokerOf(server), ...args], options)
+  const config = (args: string[], options?: Parameters<typeof run>[2]) =>
+    tool('kafka.admin.ConfigCommand', ['--entity-type', 'topics', '--entity-name', 'state', ...args], options)
+  tool('org.apache.kafka.tools.TopicCommand', [
+    '--create',
+    '--topic',
+    'state',
+    '--config',
+    'cleanup.policy=compact',
+    '--config',
+    'segment.bytes=1048576',
+    '--config',
+    'min.cleanable.dirty.ratio=0.01',
+    '--config',
+    'delete.retention.ms=100',
+  ])
+  assert.match(config(['--describe']), /cleanup\.policy=compact/)
+  config(['--alter', '--add-config', 'cleanup.policy=[compact,delete],message.timestamp.type=LogAppendTime'])
+  assert.match(config(['--describe']), /cleanup\.policy=compact,delete/)
+  assert.match(config(['--alter', '--add-config', 'cleanup.policy=shred'], { isRefused: true }), /InvalidConfiguration|InvalidRequest/)
+  config(['--alter', '--delete-config', 'message.timestamp.type'])
+  config(['--alter', '--add-config', 'cleanup.policy=compact'])
+  const produce = (lines: string[], codec: string) =>
+    tool(
+      'org.apache.kafka.tools.ConsoleProducer',
+      [
+        '--topic',
+        'state',
+        '--reader-property',
+        'parse.key=true',
+        '--reader-property',
+        'key.separator==',
+        '--command-property',
+        `compression.type=${codec}`,
+        '--command-property',
+        'batch.size=60000',
+      ],
+      { input: `${lines.join('\n')}\n` },
+    )
+  // Codecs cannot do much with it: the segments, of which the last is not compacted, fill up.
+  const noise = () => randomBytes(6_000).toString('base64')
+  for (const codec of ['lz4', 'snappy', 'zstd', 'gzip', 'none']) {
+    produce(
+      Array.from({ length: 200 }, (_, i) => `k${i % 7}=${codec} ${i} ${noise()}`),
+      codec,
+    )
+  }
+  const formatted = [
+    '--formatter-property',
+    'print.key=true',
+    '--formatter-property',
+    'print.offset=true',
+    '--isolation-level',
+    'read_committed',
+  ]
+  const read = (): string[] =>
+    tool('org.apache.kafka.tools.consumer.ConsoleConsumer', ['--topic', 'state', '--from-beginning', '--timeout-ms', '6000', ...formatted])
+      .split('\n')
+      .filter((line) => line.startsWith('Offset:'))
+  const untilCompacted = Date.now() + 60_000
+  let lines = read()
+  // The cleaner looks every 15 s.
+  while (lines.length > 500 && Date.now() < untilCompacted) lines = read()
+  assert.ok(lines.length < 500, `${lines.length} of 1,000 records are left`)
+  const newest = new Map(lines.map((line) => line.split('\t').slice(1, 3) as [string, string]))
+  for (let i = 193; i < 200; i++) assert.match(newest.get(`k${i % 7}`) ?? '', new RegExp(`^none ${i} `))
+})
