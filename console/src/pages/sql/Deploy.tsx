@@ -1,10 +1,12 @@
 // Deploying: the text becomes a file of the project. First what would change, then the change, then a way back.
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useId, useState } from 'react'
-import type { DeployReport, ProjectFile } from '../../../../src/serve/contract.ts'
+import type { DeployReport, ProjectFile, QueryDiff, ScriptDiff } from '../../../../src/serve/contract.ts'
 import { apiGet, apiSend } from '../../api/client.ts'
 import { queryClient } from '../../api/queries.ts'
-import { Failure, Modal, SkeletonRows, Status } from '../../ui/parts.tsx'
+import { formatDateTime, formatInteger } from '../../ui/format.ts'
+import { Code, Failure, Modal, SkeletonRows, Status } from '../../ui/parts.tsx'
+import { FactTable } from '../query/FactTable.tsx'
 
 export const useProjectFiles = () =>
   useQuery({ queryKey: ['files'], queryFn: ({ signal }) => apiGet<ProjectFile[]>('/v1/project/files', signal), retry: false })
@@ -100,6 +102,7 @@ export function Deploy({
           files.data && <SkeletonRows count={3} />
         )}
         {deployed.error && <Failure error={deployed.error} />}
+        {!deployed.isSuccess && dry.data && !hasErrors && <Comparison name={name} text={text} />}
         <div className="page-actions">
           {deployed.isSuccess ? (
             <button type="button" className="button" disabled={undo.isPending || undo.isSuccess} onClick={() => undo.mutate()}>
@@ -151,5 +154,76 @@ function Report({ report, isDone = false }: { report: DeployReport; isDone?: boo
         </li>
       ))}
     </ul>
+  )
+}
+
+const spans = [
+  { since: '10m', label: 'the last 10 minutes' },
+  { since: '1h', label: 'the last hour' },
+  { since: '1d', label: 'the last day' },
+  { since: 'earliest', label: 'all records' },
+]
+const ROWS_SHOWN = 5
+
+/** The new text beside what runs, over the same records. */
+function Comparison({ name, text }: { name: string; text: string }) {
+  const [since, setSince] = useState('1h')
+  const compare = useMutation({
+    mutationFn: () => apiSend<ScriptDiff>('POST', '/v1/queries/diff', { file: name, sql: text, since, numbers: 'string' }),
+  })
+  return (
+    <div className="stack comparison">
+      <div className="page-actions">
+        <select className="filter" aria-label="Compare over" value={since} onChange={({ target }) => setSince(target.value)}>
+          {spans.map((span) => (
+            <option key={span.since} value={span.since}>
+              {span.label}
+            </option>
+          ))}
+        </select>
+        <button type="button" className="button" disabled={compare.isPending} onClick={() => compare.mutate()}>
+          {compare.isPending ? 'Comparing …' : 'Compare with what runs'}
+        </button>
+      </div>
+      {compare.error && <Failure error={compare.error} />}
+      {compare.data?.queries.map((diff) => (
+        <Difference key={diff.query} diff={diff} records={compare.data.records} />
+      ))}
+    </div>
+  )
+}
+
+function Difference({ diff, records }: { diff: QueryDiff; records: number }) {
+  const { query, state, counts, columns, oldColumns, changed, onlyOld, onlyNew, first } = diff
+  const names = columns.map((column) => column.name)
+  const inOldOrder = (row: readonly unknown[]) => names.map((column) => row[oldColumns.findIndex((old) => old.name === column)])
+  const rows = [
+    ...changed.flatMap(({ before, after }) => [
+      ['−', ...inOldOrder(before)],
+      ['+', ...after],
+    ]),
+    ...onlyOld.map((row) => ['−', ...inOldOrder(row)]),
+    ...onlyNew.map((row) => ['+', ...row]),
+  ].slice(0, 2 * ROWS_SHOWN)
+  const isSame = counts.changed + counts.onlyOld + counts.onlyNew === 0
+  return (
+    <section className="stack" aria-label={`Difference of ${query}`}>
+      <Status tone={state === 'new' || isSame ? 'ok' : 'warn'}>
+        <code>{query}</code>:{' '}
+        {state === 'new'
+          ? `new, ${formatInteger(counts.new)} rows`
+          : `${formatInteger(counts.same)} rows the same, ${formatInteger(counts.changed)} changed, ${formatInteger(counts.onlyOld)} only before, ${formatInteger(counts.onlyNew)} only after`}
+        {` (${formatInteger(records)} records)`}
+      </Status>
+      {state !== 'new' && rows.length > 0 && (
+        <FactTable heads={['', ...names]} rows={rows.map((row) => row.map((cell) => (cell === null ? 'NULL' : String(cell ?? ''))))} />
+      )}
+      {first && (
+        <Code
+          label={`The first record that makes a difference: ${first.topic} ${first.partition}/${first.offset}, ${formatDateTime(first.timestampMs)}`}
+          text={first.value ?? 'no value'}
+        />
+      )}
+    </section>
   )
 }
