@@ -1,5 +1,5 @@
 // Runs plans: operators, event time, state. Sees batches and watermarks; time and I/O are given to it.
-export { checkpointErrors } from './checkpoints/errors.ts'
+export { checkpointErrors, reviveCheckpointError } from './checkpoints/errors.ts'
 export type { Manifest, QueryState, SinkState, StoredPart, ViewSegment } from './checkpoints/manifest.ts'
 export { readNodes, restoreOptions, verifyCheckpoint } from './checkpoints/restore.ts'
 export { type PartUpdate, wholePart } from './checkpoints/stateTracker.ts'

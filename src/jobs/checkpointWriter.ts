@@ -1,8 +1,7 @@
 // The thread that writes checkpoints, seen from the main thread: started with the first one.
 import { Worker } from 'node:worker_threads'
-import { type ErrorBody, reviveError } from '../base/index.ts'
 import type { CheckpointWriterData, FromCheckpointWriter, Manifest, ToCheckpointWriter } from '../engine/index.ts'
-import { checkpointErrors } from '../engine/index.ts'
+import { checkpointErrors, reviveCheckpointError } from '../engine/index.ts'
 
 type Request = ToCheckpointWriter extends infer T ? (T extends { requestId: number } ? Omit<T, 'requestId'> : never) : never
 
@@ -22,6 +21,8 @@ export class CheckpointWriter {
   /** @throws StreamError CHECKPOINT_FAILED, CHECKPOINT_UNCERTAIN and those of savepoints */
   run(request: Request): Promise<Omit<Manifest, 'parts'> | undefined> {
     this.worker ??= this.start()
+    // It keeps the process alive while somebody waits for it.
+    this.worker.ref()
     const requestId = ++this.lastId
     const buffers = request.type === 'write' ? request.request.updates.map(({ fresh }) => fresh.buffer as ArrayBuffer) : []
     return new Promise((resolve, reject) => {
@@ -39,7 +40,8 @@ export class CheckpointWriter {
     worker.on('message', (message: FromCheckpointWriter) => {
       const waiting = this.waiting.get(message.requestId)
       this.waiting.delete(message.requestId)
-      if ('error' in message) waiting?.reject(reviveError(message.error as ErrorBody, 507))
+      if (this.waiting.size === 0) worker.unref()
+      if ('error' in message) waiting?.reject(reviveCheckpointError(message.error))
       else waiting?.resolve(message.manifest)
     })
     let reason = 'it ended'

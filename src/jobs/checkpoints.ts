@@ -8,8 +8,8 @@
 //   3. Sinks settle with `true` only if the checkpoint is durable, and always once for each cut, unless the job is given up.
 //   4. A query that has failed keeps, in later checkpoints of its job, the state that it had in the last one with it.
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { type ErrorBody, metrics, reviveError, type StreamError, toStreamError } from '../base/index.ts'
-import { checkpointErrors, type FromWorker, type QueryState } from '../engine/index.ts'
+import { type ErrorBody, metrics, type StreamError, toStreamError } from '../base/index.ts'
+import { checkpointErrors, type FromWorker, type QueryState, reviveCheckpointError } from '../engine/index.ts'
 import type { CheckpointWriter } from './checkpointWriter.ts'
 import type { SinkCommitter } from './sinkCommitters.ts'
 
@@ -177,7 +177,7 @@ export class Checkpoints {
     const jobIds = [...this.jobs.keys()]
     const records = await Promise.all(jobIds.map((jobId) => this.take(jobId, 'savepoint')))
     const failed = records.find(({ state }) => state === 'failed')
-    if (failed?.error) throw reviveError(failed.error, 507)
+    if (failed?.error) throw reviveCheckpointError(failed.error)
     const checkpoints = jobIds.flatMap((jobId) => {
       const { folder, base } = this.jobs.get(jobId) ?? {}
       return folder !== undefined && base ? [{ folder, id: base.id }] : []

@@ -171,17 +171,18 @@ export class JobManager {
   private applied: Promise<unknown> = Promise.resolve()
   private readonly checkpoints: Checkpoints
   private readonly writer: CheckpointWriter
-  private saved: SavedStates
+  private readonly saved: SavedStates
   private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
   constructor(options: ManagerOptions) {
     this.options = options
+    // First: where this throws no thread has been started.
+    this.saved = new SavedStates(options.store, options.log, options.savepoint)
     this.workers = new EngineWorkers(options.workerCount, {
       message: (message) => this.onMessage(message),
       died: (jobs, reason) =>
         void this.restart(jobs, engineErrors('JOB_WORKER_DIED', { job: jobs.map(({ id }) => id).join(', '), reason })),
     })
-    this.saved = new SavedStates(options.store, options.log, options.savepoint)
     this.writer = new CheckpointWriter({ dataFolder: options.dataFolder, fault: options.fault })
     const [faultPoint, faultCount] = options.fault?.split(':') ?? []
     let faultsLeft = Number(faultCount)

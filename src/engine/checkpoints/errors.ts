@@ -1,7 +1,7 @@
 // Errors of checkpoints and savepoints.
-import { defineErrors, spec } from '../../base/index.ts'
+import { defineErrors, type ErrorBody, reviveError, type StreamError, spec } from '../../base/index.ts'
 
-export const checkpointErrors = defineErrors({
+const specs = {
   CHECKPOINT_DAMAGED: spec<{ path: string; reason: string }>({
     kind: 'external',
     httpStatus: 500,
@@ -81,4 +81,9 @@ export const checkpointErrors = defineErrors({
     hint: () =>
       'Start with --allow-dropped-state to go on without that state where the query had got to, or undo the change. A materialized table is computed anew by itself.',
   }),
-})
+}
+export const checkpointErrors = defineErrors(specs)
+
+/** An error that came over a thread's port, with its HTTP status and whether to try again. */
+export const reviveCheckpointError = (body: ErrorBody): StreamError =>
+  Object.hasOwn(specs, body.code) ? checkpointErrors(body.code as keyof typeof specs, body.params as never) : reviveError(body)

@@ -6,8 +6,8 @@
 //   1. After a crash at any call a checkpoint is there whole, or not at all. Nothing that a checkpoint points to is ever written again.
 //   2. All that is read has its checksums checked: it is what was written, or CHECKPOINT_DAMAGED.
 //   3. A failure before the rename leaves nothing behind that counts. A failure at or after it is undone, or said to be CHECKPOINT_UNCERTAIN.
-//   4. A data file of which the newest checkpoint needs less than half is emptied into the new one: what is kept is at most twice what is
-//      needed, for each checkpoint retained.
+//   4. The data files that a checkpoint points into have at most twice the bytes that it needs of them: before they have more, those that
+//      are mostly garbage are emptied into its own.
 //   1 and 2 are held by store.property.test.ts, which crashes at every call of the disk.
 import assert from 'node:assert'
 import { toStreamError } from '../../base/index.ts'
@@ -34,8 +34,8 @@ const dataName = (id: number | string): string => `data-${id}`
 export const manifestName = (id: number): string => `chk-${id}`
 /** Chunks are gathered into writes of this size. */
 const WRITE_BYTES = 4 * 1024 * 1024
-/** A data file is emptied when the newest checkpoint needs less than this share of it. */
-const LIVE_SHARE_MIN = 0.5
+/** Old data files are emptied when a checkpoint points into more bytes than this many times its state. */
+const DISK_SHARE_MAX = 2
 
 export class CheckpointStore {
   readonly disk: Disk
@@ -243,9 +243,15 @@ export class CheckpointStore {
         const file = chunks[i * CHUNK_FIELDS]
         live.set(file, (live.get(file) ?? 0) + Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES))
       }
-    const emptied = new Set(
-      [...live].filter(([file, bytes]) => file !== id && bytes < base.dataBytes[file] * LIVE_SHARE_MIN).map(([file]) => file),
-    )
+    const stateBytes = [...live.values()].reduce((sum, bytes) => sum + bytes, 0)
+    const old = [...live].filter(([file]) => file !== id).map(([file, bytes]) => ({ file, bytes, sizeBytes: base.dataBytes[file] }))
+    let diskBytes = old.reduce((sum, { sizeBytes }) => sum + sizeBytes, out.sizeBytes)
+    const emptied = new Set<number>()
+    for (const { file, bytes, sizeBytes } of old.toSorted((a, b) => a.bytes / a.sizeBytes - b.bytes / b.sizeBytes)) {
+      if (diskBytes <= stateBytes * DISK_SHARE_MAX) break
+      emptied.add(file)
+      diskBytes += bytes - sizeBytes
+    }
     if (emptied.size === 0) return
     for (const [key, part] of Object.entries(parts)) {
       if (!part.chunks.some((value, at) => at % CHUNK_FIELDS === 0 && emptied.has(value))) continue

@@ -1,0 +1,176 @@
+// Cost of checkpoints, and time to recover. A GROUP BY of many keys in one job, its checkpoints written by their own thread, as in the platform.
+//
+//   node bench/checkpoint.ts [--mb 1000] [--interval 10] [--rounds 2] [--log-gb 0]
+//
+// State of --mb MB is built up; then events of random keys (every part of the state changes) or of one key in a hundred are read, in turn
+// without checkpoints and with one every --interval seconds. Then a process that knows nothing opens the log (with --log-gb GB beside) and
+// goes on from the checkpoint: until its first event is processed.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { Job, type JobPort, type JobSpec, restoreOptions } from '../src/engine/index.ts'
+import { CheckpointWriter } from '../src/jobs/checkpointWriter.ts'
+import { bindProject } from '../src/jobs/index.ts'
+import { BatchBuilder, type Log, noHeaders, openLog } from '../src/log/index.ts'
+
+const { values: flags } = parseArgs({
+  options: {
+    mb: { type: 'string', default: '1000' },
+    interval: { type: 'string', default: '10' },
+    rounds: { type: 'string', default: '2' },
+    'log-gb': { type: 'string', default: '0' },
+  },
+})
+const intervalMs = Number(flags.interval) * 1_000
+const rounds = Number(flags.rounds)
+/** A key's text, its places, its accumulators. */
+const KEY_BYTES = 56
+const keyCount = Math.ceil((Number(flags.mb) * 1e6) / KEY_BYTES)
+const BATCH = 20_000
+const STEP_EVENTS = 2_000_000
+
+const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-checkpoint-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+const sql = `CREATE TABLE events (k STRING NOT NULL, v BIGINT NOT NULL) WITH ('connector' = 'kafka', 'topic' = 'events', 'format' = 'json');
+CREATE TABLE sums (k STRING, n BIGINT, s BIGINT) WITH ('connector' = 'blackhole');
+INSERT INTO sums SELECT k, COUNT(*), SUM(v) FROM events GROUP BY k;`
+const [query] = bindProject([{ name: 'bench.sql', text: sql }]).queries
+const port: JobPort = { changes: () => {}, records: () => {}, late: () => {}, deadLetters: () => {}, failed: (_id, error) => fail(error) }
+function fail(error: Error): never {
+  console.error(error)
+  process.exit(1)
+}
+
+async function append(log: Log, topic: string, count: number, keyAt: (i: number) => number): Promise<void> {
+  const builder = new BatchBuilder(BATCH * 48)
+  const scratch = Buffer.alloc(64)
+  for (let from = 0; from < count; from += BATCH) {
+    const to = Math.min(count, from + BATCH)
+    for (let i = from; i < to; i++) {
+      const size = scratch.write(`{"k":"key-${String(keyAt(i)).padStart(10, '0')}","v":${i % 100}}`, 'latin1')
+      builder.appendRecord(null, scratch, 0, size, noHeaders, 1_767_225_600_000)
+    }
+    await log.append(topic, 0, builder.finish())
+  }
+}
+
+const specOf = (log: Log): JobSpec => ({
+  id: 'bench',
+  queries: [{ id: query.id, name: query.id, plan: query.plan, sink: { kind: 'blackhole' } }],
+  sources: [
+    {
+      table: 'events',
+      topic: 'events',
+      descriptor: log.descriptor('events'),
+      format: 'json',
+      formatOptions: {},
+      onError: 'fail',
+      startup: 'earliest-offset',
+    },
+  ],
+  timeZone: 'UTC',
+})
+
+const jobFolder = join(folder, 'checkpoints', 'bench')
+const writer = new CheckpointWriter({ dataFolder: folder })
+let newestId: number | undefined
+
+/** One checkpoint, as the platform takes it; resolves when it is durable. */
+function checkpoint(
+  job: Job,
+  id: number,
+): { stallMs: number; durable: Promise<{ writtenBytes: number; fullBytes: number; tookMs: number }> } {
+  const startedMs = performance.now()
+  const { queries, updates } = job.checkpoint(id)
+  const stallMs = performance.now() - startedMs
+  const request = { folder: jobFolder, id, job: 'bench', createdMs: Date.now(), queries, updates }
+  const durable = writer.run({ type: 'write', request, baseId: newestId, retained: 2 }).then((manifest) => {
+    job.settle(true)
+    newestId = id
+    return { writtenBytes: manifest!.writtenBytes, fullBytes: manifest!.fullBytes, tookMs: performance.now() - startedMs }
+  })
+  return { stallMs, durable }
+}
+
+const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
+let lastId = 0
+
+/** Reads what is there; takes a checkpoint every interval, if so. Events per second of all the time. */
+async function drain(job: Job, eventCount: number, withCheckpoints: boolean, notes: string[]): Promise<number> {
+  const startedMs = performance.now()
+  let nextMs = startedMs
+  let pending: Promise<void> | undefined
+  while (job.step(Date.now())) {
+    const nowMs = performance.now()
+    if (withCheckpoints && !pending && nowMs >= nextMs) {
+      nextMs = nowMs + intervalMs
+      const { stallMs, durable } = checkpoint(job, ++lastId)
+      pending = durable.then(({ writtenBytes, fullBytes, tookMs }) => {
+        notes.push(
+          `${mb(writtenBytes)} of ${mb(fullBytes)} written in ${(tookMs / 1_000).toFixed(1)} s, stood still for ${stallMs.toFixed(0)} ms`,
+        )
+        pending = undefined
+      })
+    }
+    if (pending) await nextTurn()
+  }
+  await pending
+  return eventCount / ((performance.now() - startedMs) / 1_000)
+}
+
+const log = await openLog({ folder, durability: 'os' })
+await log.createTopic('events')
+for (let gb = 0; gb < Number(flags['log-gb']); gb++) {
+  if (gb === 0) await log.createTopic('beside')
+  await append(log, 'beside', Math.ceil(1e9 / 48), (i) => i)
+}
+const order = (i: number) => Number((BigInt(i) * 2_654_435_761n) % BigInt(keyCount))
+await append(log, 'events', keyCount, order)
+const job = new Job(specOf(log), port, Date.now())
+await drain(job, keyCount, false, [])
+const first = checkpoint(job, ++lastId)
+const { fullBytes, tookMs } = await first.durable
+console.log(
+  `state: ${keyCount.toLocaleString('en')} keys, ${mb(fullBytes)}; the first checkpoint, of all of it, took ${(tookMs / 1_000).toFixed(1)} s`,
+)
+
+const eventCount = Math.max(STEP_EVENTS, Math.ceil((intervalMs / 1_000) * 1_000_000))
+for (const [name, keyAt] of [
+  ['events of random keys', order],
+  ['events of one key in a hundred', (i: number) => i % Math.ceil(keyCount / 100)],
+] as const) {
+  const rates: [number, number] = [0, 0]
+  const notes: string[] = []
+  for (let round = 0; round < rounds; round++)
+    for (const withCheckpoints of [false, true]) {
+      await append(log, 'events', eventCount, (i) => keyAt(i + round * 7))
+      const rate = await drain(job, eventCount, withCheckpoints, notes)
+      rates[withCheckpoints ? 1 : 0] += rate / rounds
+    }
+  console.log(
+    `${name}: ${(rates[0] / 1e6).toFixed(2)} M/s without, ${(rates[1] / 1e6).toFixed(2)} M/s with one every ${flags.interval} s: ${((1 - rates[1] / rates[0]) * 100).toFixed(1)} % less`,
+  )
+  for (const note of notes) console.log(`  ${note}`)
+}
+await checkpoint(job, ++lastId).durable
+await append(log, 'events', 1_000, order)
+job.close()
+await log.close()
+
+const startedMs = performance.now()
+const again = await openLog({ folder, durability: 'os' })
+const openedMs = performance.now()
+const spec = specOf(again)
+const restore = { dataFolder: folder, folder: jobFolder, checkpointId: newestId!, queries: [query.id], allowsDropped: [], continues: true }
+const restored = new Job(spec, port, Date.now(), restoreOptions(restore))
+const restoredMs = performance.now()
+if (!restored.step(Date.now())) throw new Error('nothing to read after the restart')
+const doneMs = performance.now()
+const [log1, state1, event1] = [openedMs - startedMs, restoredMs - openedMs, doneMs - restoredMs].map((ms) => (ms / 1_000).toFixed(2))
+console.log(`recovery: first event after ${((doneMs - startedMs) / 1_000).toFixed(2)} s (log ${log1}, state ${state1}, event ${event1})`)
+restored.close()
+await again.close()
+await writer.close()
+process.exit(0)
