@@ -67,6 +67,7 @@ const specOf = (log: Log): JobSpec => ({
       format: 'json',
       formatOptions: {},
       onError: 'fail',
+      isolation: 'read_committed',
       startup: 'earliest-offset',
     },
   ],
