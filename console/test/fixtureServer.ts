@@ -445,6 +445,8 @@ function answer(path: string, query: URLSearchParams): unknown {
     const to = from + Number(query.get('limit') ?? 100)
     return { columns: table.columns, rows: rows.slice(from, to), next: to < rows.length ? String(to) : null, epoch: 0 }
   }
+  if (area === 'groups' && !name) return { kafkaPort: null, groups: [] }
+  if (area === 'access') return { isTokenNeeded: args.token !== undefined, role: 'reader' }
   if (area === 'topics' && !name)
     return [...topics].map(([topic, one]) => ({
       name: topic,
@@ -455,13 +457,15 @@ function answer(path: string, query: URLSearchParams): unknown {
         ? []
         : [column('time', time), column('channel', `${text} NOT NULL`), column('page', `${text} NOT NULL`), column('delta', 'BIGINT')],
       config: { 'retention.ms': 604_800_000, 'key.fields': 'user' },
+      readers: { queries: 1, groups: 0, lag: 0 },
     }))
   const topic = area === 'topics' ? topics.get(decodeURIComponent(name ?? '')) : undefined
   if (topic && part === 'messages') {
     const offset = query.get('offset')
     const limit = Number(query.get('limit') ?? 50)
-    if (offset === null) return { messages: [...topic.messages].reverse().slice(0, limit) }
-    return { messages: topic.messages.filter((message) => message.offset >= Number(offset)).slice(0, limit) }
+    const found = offset === null ? [...topic.messages].reverse() : topic.messages.filter((message) => message.offset >= Number(offset))
+    const messages = found.slice(0, limit)
+    return { messages, scanned: messages.length, remaining: found.length - messages.length, undecoded: 0, failed: 0, next: null }
   }
   return undefined
 }
