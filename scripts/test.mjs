@@ -29,5 +29,5 @@ const vitest = spawnSync(findNode(), [join(root, 'node_modules/vitest/vitest.mjs
 })
 if (vitest.status !== 0) process.exit(vitest.status ?? 1)
 console.log('\n# tests')
-const patterns = ['src/**/*.test.ts', 'test/*.test.ts', 'demo/**/*.test.ts', 'examples/**/*.test.ts']
+const patterns = ['src/**/*.test.ts', 'test/*.test.ts', 'test/sim/*.test.ts', 'demo/**/*.test.ts', 'examples/**/*.test.ts']
 process.exit(await runNode(['--test', '--test-concurrency=2', '--test-timeout=300000', ...patterns]))

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import {
   checkedLine,
   type Disk,
+  ensureFolder,
   errorCodeOf,
   type LocalLog,
   openTransactions,
@@ -114,11 +115,7 @@ export class Broker {
     this.disk = disk
     this.readers = new ReaderPool(log, disk)
     this.appendGate = new Gate(limits.appendBytes)
-    this.folder = `${log.folder}/kafka`
-    if (!disk.list(log.folder).includes('kafka')) {
-      disk.makeFolder(this.folder)
-      disk.syncFolder(log.folder)
-    }
+    this.folder = ensureFolder(disk, log.folder, 'kafka')
     const meta = this.readMeta()
     this.clusterId = meta?.clusterId ?? Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
     if (!meta) replaceFile(disk, this.folder, META_FILE, checkedLine({ clusterId: this.clusterId } satisfies BrokerMeta))

@@ -114,6 +114,14 @@ export const realDisk: Disk = {
 
 export const errorCodeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code
 
+/** A folder in a folder that exists, made if it is missing; durable also if a start that was cut off had made it. Returns its path. */
+export function ensureFolder(disk: Disk, parent: string, name: string): string {
+  const path = `${parent}/${name}`
+  if (!disk.list(parent).includes(name)) disk.makeFolder(path)
+  disk.syncFolder(parent)
+  return path
+}
+
 /** Runs `action`; a missing file is no error. */
 export function ignoreMissing(action: () => void): void {
   try {

@@ -94,6 +94,8 @@ export const diskError = (code: string): NodeJS.ErrnoException => Object.assign(
 export class FakeDisk implements Disk {
   /** Called before each call that touches the disk; what it throws, the call throws. */
   before: (call: DiskCall, path: string) => void = () => {}
+  /** Told of each call that is refused because the disk is full or too much is open. */
+  refused: (code: 'ENOSPC' | 'EMFILE', call: DiskCall, path: string) => void = () => {}
   /** How many bytes one call of the system takes or gives, of so many: at least one, at most all. */
   portion: (call: 'write' | 'read', sizeBytes: number, path: string) => number = (_call, sizeBytes) => sizeBytes
   capacityBytes = Number.POSITIVE_INFINITY
@@ -102,6 +104,7 @@ export class FakeDisk implements Disk {
   private readonly root: FakeFolder
   private readonly handles = new Map<FileHandle, { file: FakeFile; path: string }>()
   private lastHandle = 0
+  private isGone = false
 
   constructor(root = new FakeFolder()) {
     this.root = root
@@ -110,10 +113,14 @@ export class FakeDisk implements Disk {
   get openFileCount(): number {
     return this.handles.size
   }
+  /** Paths of what is open. */
+  get openFiles(): string[] {
+    return [...this.handles.values()].map(({ path }) => path)
+  }
 
   open(path: string, mode: 'read' | 'create'): FileHandle {
     this.before('open', path)
-    this.needHandle()
+    this.needHandle('open', path)
     const { folder, name } = this.locate(path)
     let file = folder.names.get(name)
     if (file instanceof FakeFolder) throw diskError('EISDIR')
@@ -151,14 +158,18 @@ export class FakeDisk implements Disk {
   sync(handle: FileHandle): void {
     const { file, path } = this.handle(handle)
     const { unsynced } = file
-    file.unsynced = []
-    this.before('sync', path)
+    try {
+      this.before('sync', path)
+    } finally {
+      // Of one that never happened, because the process was killed before it, nothing is forgotten.
+      if (!this.isGone) file.unsynced = []
+    }
     for (const change of unsynced) file.durable.apply(change)
   }
 
   syncFolder(path: string): void {
     this.before('syncFolder', path)
-    this.needHandle()
+    this.needHandle('syncFolder', path)
     const folder = this.folder(path)
     folder.durableNames = new Map(folder.names)
     folder.unsynced = []
@@ -204,7 +215,7 @@ export class FakeDisk implements Disk {
 
   list(path: string): string[] {
     this.before('list', path)
-    this.needHandle()
+    this.needHandle('list', path)
     return [...this.folder(path).names.keys()]
   }
 
@@ -236,6 +247,15 @@ export class FakeDisk implements Disk {
     return below(this.root, '').sort()
   }
 
+  /** The same disk for the next process, after this one was killed: what was written is there, synced or not. This one refuses every call. */
+  afterKill(): FakeDisk {
+    this.isGone = true
+    this.before = () => {
+      throw diskError('EIO')
+    }
+    return new FakeDisk(this.root)
+  }
+
   /** The disk as it may be after a power cut now. This one stays as it is. */
   crashed(choices: CrashChoices): FakeDisk {
     return new FakeDisk(crashFolder(this.root, choices))
@@ -243,6 +263,7 @@ export class FakeDisk implements Disk {
 
   private writeSome(handle: FileHandle, buffers: Uint8Array[], position: number): number {
     const { file, path } = this.handle(handle)
+    if (this.isGone) throw diskError('EIO')
     const wantedBytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
     let takenBytes = wantedBytes
     let error: unknown
@@ -250,7 +271,10 @@ export class FakeDisk implements Disk {
       this.before('write', path)
       takenBytes = Math.min(takenBytes, this.portion('write', wantedBytes, path))
       if (position + takenBytes > file.content.sizeBytes) takenBytes = Math.min(takenBytes, this.roomBytes(file, position))
-      if (takenBytes <= 0 && wantedBytes > 0) error = diskError('ENOSPC')
+      if (takenBytes <= 0 && wantedBytes > 0) {
+        this.refused('ENOSPC', 'write', path)
+        error = diskError('ENOSPC')
+      }
     } catch (thrown) {
       // A failed write may have done half of its work.
       error = thrown
@@ -281,8 +305,10 @@ export class FakeDisk implements Disk {
     file.unsynced.push(change)
   }
 
-  private needHandle(): void {
-    if (this.handles.size >= this.openFilesMax) throw diskError('EMFILE')
+  private needHandle(call: DiskCall, path: string): void {
+    if (this.handles.size < this.openFilesMax) return
+    this.refused('EMFILE', call, path)
+    throw diskError('EMFILE')
   }
 
   private set(folder: FakeFolder, name: string, node: FakeFile | FakeFolder | undefined): void {

@@ -71,6 +71,8 @@ export class Append {
   error: StreamError | undefined
   /** The time that the log gave it; NaN where the producer's counts. */
   logAppendTimeMs = Number.NaN
+  /** When it was written, epoch ms. */
+  atMs = 0
   /** Takes back what `Producers` noted. */
   undo: (() => void) | undefined
 
@@ -184,6 +186,7 @@ export class Partition {
           if (this.config['message.timestamp.type'] === 'LogAppendTime') setAppendTime(append, nowMs)
           setOffsets(append, nextOffset)
           append.undo = this.producers.note(append.bytes, nowMs)
+          append.atMs = nowMs
           nextOffset = append.last + 1
           group.push(append)
           groupBytes += append.bytes.length
@@ -193,7 +196,10 @@ export class Partition {
       this.writeGroup(segment, group, nowMs)
     } catch (thrown) {
       const error = writeError(thrown, this.folder)
-      for (const append of [...group, ...appends.slice(done)]) append.error ??= error
+      for (const append of [...group, ...appends.slice(done)]) {
+        append.error ??= error
+        this.producers.refuse(append.bytes, nowMs)
+      }
       // Of batches that were sent twice, the first is not in the log either.
       const endOffset = this.active?.nextOffset ?? this.durableOffset
       for (const append of appends) if (append.first >= endOffset) append.error ??= error
@@ -545,9 +551,13 @@ export class Partition {
   private fail(error: StreamError): void {
     for (const append of this.unsynced) append.error = error
     undo(this.unsynced)
+    for (const append of this.unsynced) this.producers.refuse(append.bytes, append.atMs)
     this.unsynced = []
     if (this.active === undefined) return
-    this.failed = { baseOffset: this.active.baseOffset, durablePosition: this.durablePosition }
+    const { active, durablePosition } = this
+    this.failed = { baseOffset: active.baseOffset, durablePosition }
+    // At once, so that a process that is killed now does not leave what its writers were told is refused.
+    ignoreFailure(() => active.cutBack(durablePosition))
     this.active.close()
     this.active = undefined
   }

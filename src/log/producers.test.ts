@@ -74,6 +74,27 @@ test('of five batches each can be sent again, of a sixth the sequence is old', (
   ])
 })
 
+test('a clock that is set forward by a day forgets no producer', () => {
+  const { partition } = fresh()
+  send(partition, batch(1, 0, 0, ['a']))
+  partition.enforceRetention(25 * 3_600_000)
+  assert.deepEqual(send(partition, batch(1, 0, 0, ['a'])), [[0, 0]])
+})
+
+test('behind a first batch that the disk refused nothing of its producer comes before it is there', () => {
+  const { disk, partition } = fresh()
+  disk.before = (call) => {
+    if (call === 'write') throw diskError('ENOSPC')
+  }
+  assert.deepEqual(send(partition, batch(1, 0, 0, ['a']), batch(1, 0, 1, ['b'])), ['LOG_DISK_FULL', 'LOG_DISK_FULL'])
+  disk.before = () => {}
+  assert.deepEqual(send(partition, batch(1, 0, 1, ['b'])), ['LOG_PRODUCER_SEQUENCE'])
+  assert.deepEqual(send(partition, batch(1, 0, 0, ['a']), batch(1, 0, 1, ['b'])), [
+    [0, 0],
+    [1, 1],
+  ])
+})
+
 const sending = fc.record({ producer: fc.nat(1), epoch: fc.nat(1), sequence: fc.nat(6), count: fc.integer({ min: 1, max: 2 }) })
 const event = fc.oneof(
   { weight: 8, arbitrary: fc.array(sending, { minLength: 1, maxLength: 3 }) },
@@ -86,12 +107,15 @@ test('restarts, crashes and failing disks change nothing of what a producer may 
     fc.property(fc.array(event, { maxLength: 40 }), fc.nat(), (events, seed) => {
       let { disk, partition } = fresh()
       let random = seed
+      /** Of producers that are not known: the first batch that was refused, epoch and sequence; those behind it may not come before. */
+      let refused = new Map<number, { epoch: number; sequence: number }>()
       const acknowledged: { producer: number; epoch: number; sequence: number; count: number; first: number }[] = []
       let endOffset = 0
       let failing = ''
       for (const one of events) {
         if (one === 'restart' || one === 'crash') {
           if (one === 'restart') partition.close()
+          refused = new Map()
           disk = disk.crashed({ keep: 0.5, random: () => (random = (random * 1103515245 + 12345) % 2 ** 31) / 2 ** 31 })
           partition = open(disk)
         } else if (one === 'lose snapshots') {
@@ -110,17 +134,22 @@ test('restarts, crashes and failing disks change nothing of what a producer may 
           failing = ''
           for (const [i, each] of one.entries()) {
             const mine = acknowledged.filter(({ producer }) => producer === each.producer)
-            const epoch = Math.max(-1, ...mine.map((had) => had.epoch))
+            const awaited = mine.length === 0 ? refused.get(each.producer) : undefined
+            const epoch = awaited?.epoch ?? Math.max(-1, ...mine.map((had) => had.epoch))
             const newest = mine.filter((had) => had.epoch === epoch)
-            const expected = newest.length > 0 ? newest.at(-1)!.sequence + newest.at(-1)!.count : 0
+            const expected = newest.length > 0 ? newest.at(-1)!.sequence + newest.at(-1)!.count : (awaited?.sequence ?? 0)
+            const isKnown = mine.length > 0 || awaited !== undefined
             const same = newest.slice(-5).find((had) => had.sequence === each.sequence && had.count === each.count)
-            if (mine.length > 0 && each.epoch < epoch) assert.equal(results[i], 'LOG_PRODUCER_FENCED')
+            if (isKnown && each.epoch < epoch) assert.equal(results[i], 'LOG_PRODUCER_FENCED')
             else if (each.epoch === epoch && same) assert.deepEqual(results[i], [same.first, same.first + same.count - 1])
-            else if (mine.length > 0 && each.sequence !== (each.epoch === epoch ? expected : 0))
-              assert.equal(results[i], 'LOG_PRODUCER_SEQUENCE')
+            else if (isKnown && each.sequence !== (each.epoch === epoch ? expected : 0)) assert.equal(results[i], 'LOG_PRODUCER_SEQUENCE')
             else if (isFailing) {
               // Of the rest of the group nothing may be acknowledged but what was there before.
               assert.equal(typeof results[i], 'string')
+              for (const { producer, epoch, sequence } of one.slice(i)) {
+                const isNew = !refused.has(producer) && !acknowledged.some((had) => had.producer === producer)
+                if (isNew) refused.set(producer, { epoch, sequence })
+              }
               break
             } else {
               assert.deepEqual(results[i], [endOffset, endOffset + each.count - 1])

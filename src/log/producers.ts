@@ -3,7 +3,7 @@
 //
 // Invariants
 //   1. A batch whose sequence is one of the last five of its producer gets the offsets that it had; one that leaves a gap is refused; one of
-//      an older epoch is refused.
+//      an older epoch is refused. That holds also behind a batch that the disk refused.
 //   2. The state follows from the log alone: a snapshot (`<end offset>.producers`) only saves reading all of it on start. One that is torn,
 //      damaged or beyond the end of the log is not used.
 //   3. An entry never changes, it is replaced: undoing an append puts the old one back.
@@ -40,8 +40,9 @@ const BATCHES_KEPT = 5
 const SEQUENCE_MAX = 2 ** 31 - 1
 /** Of batches that our own coordinators write for a producer. */
 const NO_SEQUENCE = -1
-/** A producer that is silent longer is forgotten, as with Kafka. */
+/** A producer that is silent longer is forgotten, as with Kafka; but only where there are many: a clock that is set forward forgets nobody. */
 const FORGET_MS = 24 * 3600 * 1000
+const PRODUCERS_KEPT = 1_000
 const SNAPSHOTS_KEPT = 2
 const SCAN_BYTES = 1024 * 1024
 const SUFFIX = '.producers'
@@ -61,6 +62,8 @@ interface Producer {
   openOffset?: number
   /** Of the newest marker's writer. */
   coordinatorEpoch?: number
+  /** Of one that has nothing in the log because its first batch was refused: the sequence that must come first. */
+  expected?: number
 }
 
 export class Producers {
@@ -117,7 +120,8 @@ export class Producers {
     }
     if (first === NO_SEQUENCE) return undefined
     const newest = epoch === known.epoch ? known.batches.at(-1) : undefined
-    const expected = !newest || newest.lastSequence === SEQUENCE_MAX ? 0 : newest.lastSequence + 1
+    const awaited = epoch === known.epoch ? (known.expected ?? 0) : 0
+    const expected = !newest ? awaited : newest.lastSequence === SEQUENCE_MAX ? 0 : newest.lastSequence + 1
     if (first !== expected) throw logErrors('LOG_PRODUCER_SEQUENCE', { producerId, sequence: first, expected })
     return undefined
   }
@@ -153,6 +157,18 @@ export class Producers {
       if (aborted) this.aborted.pop()
       this.set(producerId, before)
     }
+  }
+
+  /**
+   * Remembers of a producer that is not known that this batch could not be appended: those behind it, which may be on their way already, must
+   * not come before it is sent again.
+   */
+  refuse(batch: Uint8Array, nowMs: number): void {
+    const producerId = readInt64(batch, PRODUCER_ID_AT)
+    if (producerId < 0 || this.byId.has(producerId) || readInt16(batch, ATTRIBUTES_AT) & CONTROL_FLAG) return
+    const [expected] = sequencesOf(batch)
+    if (expected === NO_SEQUENCE) return
+    this.byId.set(producerId, { epoch: readInt16(batch, PRODUCER_EPOCH_AT), lastMs: nowMs, batches: [], expected })
   }
 
   /**
@@ -192,6 +208,7 @@ export class Producers {
 
   forgetOld(nowMs: number): void {
     for (const [producerId, { lastMs, openOffset }] of this.byId) {
+      if (this.byId.size <= PRODUCERS_KEPT) return
       if (nowMs - lastMs > FORGET_MS && openOffset === undefined) this.byId.delete(producerId)
     }
   }
@@ -203,7 +220,8 @@ export class Producers {
     if (this.aborted.length > 0) return
     ignoreFailure(() => {
       index.sync()
-      const text = new TextEncoder().encode(JSON.stringify({ producers: [...this.byId], aborted: index.files }))
+      const producers = [...this.byId].filter(([, { expected }]) => expected === undefined)
+      const text = new TextEncoder().encode(JSON.stringify({ producers, aborted: index.files }))
       const line = `${crc32c(text).toString(16).padStart(8, '0')} `
       const file = disk.open(`${folder}/${segmentName(endOffset)}${SUFFIX}`, 'create')
       try {

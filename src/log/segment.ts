@@ -4,6 +4,8 @@
 //   1. `sizeBytes` counts whole batches; what a failed write left behind it is cut off again (or the partition fails, see partition.ts).
 //   2. Index entries are written after the log is durable. A failure to do so is no failure of the append: the index can be made again.
 //   3. After `seal` nothing is appended.
+//   4. What is taken over on start without having been confirmed is written once more before it is synced: after a sync that failed, in this
+//      process or in the one that was killed, the kernel may show lost pages as clean, and a sync would confirm nothing.
 import { type Disk, type FileHandle, ignoreFailure } from './disk.ts'
 import { logErrors } from './errors.ts'
 import { baseOffsetOf, batchSizeOf, nextOffsetOf, verifyBatch } from './recordBatch.ts'
@@ -46,7 +48,12 @@ export class Segment {
     this.baseOffset = baseOffset
     this.file = file
     this.index = new IndexBuilder(baseOffset, synced)
-    this.indexFile = disk.open(indexPath(folder, baseOffset), 'create')
+    try {
+      this.indexFile = disk.open(indexPath(folder, baseOffset), 'create')
+    } catch (error) {
+      ignoreFailure(() => disk.close(file))
+      throw error
+    }
   }
 
   get sizeBytes(): number {
@@ -63,18 +70,15 @@ export class Segment {
   /** Makes an empty segment, durable in its folder. An attempt that failed can be repeated. */
   static create(disk: Disk, folder: string, baseOffset: number, synced: boolean): Segment {
     const path = logPath(folder, baseOffset)
-    const file = disk.open(path, 'create')
-    let segment: Segment | undefined
+    const segment = new Segment(disk, folder, baseOffset, disk.open(path, 'create'), synced)
     try {
-      const sizeBytes = disk.size(file)
+      const sizeBytes = disk.size(segment.file)
       if (sizeBytes > 0) throw logErrors('LOG_WRITE_FAILED', { path, reason: `a new segment, and it has ${sizeBytes} bytes` })
-      segment = new Segment(disk, folder, baseOffset, file, synced)
       segment.index.cut(disk, segment.indexFile)
       disk.syncFolder(folder)
       return segment
     } catch (error) {
-      if (segment) segment.close()
-      else ignoreFailure(() => disk.close(file))
+      segment.close()
       throw error
     }
   }
@@ -96,8 +100,10 @@ export class Segment {
         if (chunk.endPosition > endPosition) missingBytes = chunk.endPosition - endPosition
         else index.adopt(chunk)
       }
+      const confirmedBytes = index.sizeBytes
       const reason = scanBatches(disk, file, index.sizeBytes, endPosition, index.nextOffset, (batch) => index.note(batch))
       if (index.sizeBytes < fileBytes) disk.truncate(file, index.sizeBytes)
+      if (options.synced) rewrite(disk, file, confirmedBytes, index.sizeBytes)
       disk.sync(file)
       index.cut(disk, indexFile)
       segment.writeIndex()
@@ -119,9 +125,9 @@ export class Segment {
     for (const batch of batches) this.index.note(batch)
   }
 
-  /** Takes away what a failed write left. */
-  cutBack(): void {
-    this.disk.truncate(this.file, this.sizeBytes)
+  /** Takes away what a failed write left, or what a failed sync did not confirm. */
+  cutBack(sizeBytes = this.sizeBytes): void {
+    this.disk.truncate(this.file, sizeBytes)
   }
 
   sync(): void {
@@ -187,6 +193,17 @@ function scanBatches(
     position += sizeBytes
   }
   return undefined
+}
+
+/** Makes pages dirty again. */
+function rewrite(disk: Disk, file: FileHandle, from: number, to: number): void {
+  const window = new Uint8Array(Math.min(SCAN_BYTES, to - from))
+  for (let position = from; position < to; ) {
+    const sizeBytes = disk.read(file, window, 0, Math.min(window.length, to - position), position)
+    if (sizeBytes === 0) return
+    disk.write(file, [window.subarray(0, sizeBytes)], position)
+    position += sizeBytes
+  }
 }
 
 /** What is known of a sealed segment without reading its records. */

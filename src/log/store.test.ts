@@ -204,3 +204,84 @@ test('topics: names, settings, and what is damaged or half made', () => {
   disk.unlink(path)
   assert.throws(() => openStore(disk), { code: 'LOG_METADATA_DAMAGED' }, 'a folder with records is not thrown away')
 })
+
+test('a topic whose name was never synced counts only once it is: a power cut after it was used loses nothing', () => {
+  const disk = newDisk()
+  const store = openStore(disk)
+  let isNamed = false
+  disk.before = (call) => {
+    isNamed ||= call === 'rename'
+    if (isNamed) throw diskError('EIO')
+  }
+  disk.rename = ((rename) => (from: string, to: string) => {
+    const { before } = disk
+    disk.before = () => {}
+    rename(from, to)
+    disk.before = before
+    isNamed = true
+  })(disk.rename.bind(disk))
+  assert.throws(() => store.createTopic('a', idOf(1), {}, 0), { code: 'LOG_WRITE_FAILED' })
+  const killed = disk.afterKill()
+  const next = openStore(killed)
+  const append = new Append(makeBatch(['x']))
+  next.commit([{ partition: next.topic('a').partitions[0], append }], 0)
+  const cut = killed.crashed({ keep: 0, random: () => 0.5 })
+  assert.deepEqual(textsOf(cut, openStore(cut).topic('a'), 0), [[0, 'x']])
+})
+
+test('what a killed process left unsynced counts only once it is synced: a power cut afterwards loses nothing that was seen', () => {
+  const disk = newDisk()
+  const store = openStore(disk)
+  store.createTopic('a', idOf(1), {}, 0)
+  const append = new Append(makeBatch(['x']))
+  disk.before = (call, path) => {
+    if (call !== 'open' && path.endsWith('.log') && call !== 'write') throw diskError('EIO')
+  }
+  store.commit([{ partition: store.topic('a').partitions[0], append }], 0)
+  assert.equal(append.error?.code, 'LOG_SYNC_FAILED')
+  const killed = disk.afterKill()
+  const seen = textsOf(killed, openStore(killed).topic('a'), 0)
+  const cut = killed.crashed({ keep: 0, random: () => 0.5 })
+  assert.deepEqual(textsOf(cut, openStore(cut).topic('a'), 0), seen)
+})
+
+test('a creation that fails after its name is written leaves either a topic or nothing, and the name can be used again', () => {
+  for (const failing of ['list', 'open', 'unlink', 'removeFolder'] as const) {
+    const disk = newDisk()
+    const store = openStore(disk)
+    let isNamed = false
+    let failures = 0
+    disk.before = (call) => {
+      isNamed ||= call === 'rename'
+      if (isNamed && (call === failing || call === 'list') && failures++ < 2) throw diskError('EIO')
+    }
+    assert.throws(() => store.createTopic('a', idOf(1), { partitionCount: 2 }, 0), { code: 'LOG_WRITE_FAILED' })
+    disk.before = () => {}
+    for (const keep of [0, 1]) openStore(disk.crashed({ keep, random: () => 0.5 }))
+    store.createTopic('a', idOf(2), {}, 0)
+    assert.deepEqual(
+      [...openStore(disk.afterKill()).topics.values()].map(({ id }) => id),
+      [idOf(2)],
+    )
+  }
+})
+
+test('too many open files: refused, and nothing stays open', () => {
+  const disk = newDisk()
+  const store = openStore(disk)
+  store.createTopic('a', idOf(1), { partitionCount: 2 }, 0)
+  const openBefore = disk.openFileCount
+  for (let spare = 0; spare < 4; spare++) {
+    disk.openFilesMax = openBefore + spare
+    try {
+      store.createTopic('b', idOf(2), {}, 0)
+      store.deleteTopic('b')
+    } catch (error) {
+      assert.equal((error as { code: string }).code, 'LOG_WRITE_FAILED')
+    }
+    assert.equal(disk.openFileCount, openBefore)
+  }
+  disk.openFilesMax = Number.POSITIVE_INFINITY
+  store.close()
+  assert.equal(disk.openFileCount, 0)
+})

@@ -8,7 +8,7 @@
 //   2. What `createTopic`, `alterTopic` and `deleteTopic` return is durable.
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
 import type { Durability, RecoveryReport, TopicConfig, TopicDescriptor } from './contract.ts'
-import { type Disk, errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
+import { type Disk, ensureFolder, errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, readError, writeError } from './errors.ts'
 import { type Append, Partition } from './partition.ts'
 import { checkTopicConfig, checkTopicName, defaultTopicConfig, readTopicMeta, type TopicMeta, writeTopicMeta } from './topicMeta.ts'
@@ -36,6 +36,8 @@ export interface RoutedAppend {
 export class LogStore {
   readonly topics = new Map<string, StoredTopic>()
   readonly recovery: RecoveryReport[] = []
+  /** Folders of topics whose creation failed, and whose removal did too: while one is there, its name may be on the disk. */
+  private readonly leftOver = new Set<string>()
   private readonly options: StoreOptions
   private readonly disk: Disk
   private readonly folder: string
@@ -72,17 +74,25 @@ export class LogStore {
     if (this.topics.has(name)) throw logErrors('LOG_TOPIC_EXISTS', { topic: name })
     const folder = `${this.folder}/${id}`
     try {
+      for (const old of this.leftOver) this.removeLeftOver(old)
+      this.leftOver.add(folder)
       this.disk.makeFolder(folder)
       this.disk.syncFolder(this.folder)
       for (let partition = 0; partition < config.partitionCount; partition++) this.makePartition(folder, partition)
       this.disk.syncFolder(folder)
       writeTopicMeta(this.disk, folder, { name, id, config })
-      return this.openTopic({ name, id, config }, nowMs)
+      const topic = this.openTopic({ name, id, config }, nowMs)
+      this.leftOver.delete(folder)
+      return topic
     } catch (error) {
-      // Without topic.json the folder means nothing; what cannot be removed now goes at the next start.
-      ignoreFailure(() => this.removeTopicFolder(folder))
+      ignoreFailure(() => this.removeLeftOver(folder))
       throw writeError(error, folder)
     }
+  }
+
+  private removeLeftOver(folder: string): void {
+    ignoreMissing(() => this.removeFolder(folder))
+    this.leftOver.delete(folder)
   }
 
   alterTopic(name: string, changes: Partial<TopicConfig>, nowMs: number): StoredTopic {
@@ -195,16 +205,18 @@ export class LogStore {
 
   private recover(nowMs: number): void {
     const { disk, folder } = this
-    if (!disk.list(this.options.folder).includes('topics')) {
-      disk.makeFolder(folder)
-      disk.syncFolder(this.options.folder)
-    }
+    ensureFolder(disk, this.options.folder, 'topics')
+    disk.syncFolder(folder)
     for (const name of disk.list(folder)) {
       const path = `${folder}/${name}`
       if (TOPIC_FOLDER.test(name)) {
         const meta = readTopicMeta(disk, path)
         if (meta === undefined) this.removeTopicFolder(path)
-        else this.openTopic(meta, nowMs)
+        else {
+          // Its name may be of a creation that was cut off before it was durable; from here on it counts.
+          disk.syncFolder(path)
+          this.openTopic(meta, nowMs)
+        }
       } else if (name.endsWith(DELETED_SUFFIX)) this.removeFolder(path)
     }
   }
@@ -264,14 +276,16 @@ export class LogStore {
     this.removeFolder(path)
   }
 
-  /** Removes a topic's folder, with or without partitions in it. */
+  /** Removes a topic's folder, with or without partitions in it. First and durably what says that it is one: the rest may be cut off. */
   private removeFolder(path: string): void {
-    for (const name of this.disk.list(path)) {
+    const isPartition = (name: string) => /^\d+$/.test(name)
+    const names = this.disk.list(path)
+    for (const name of names) if (!isPartition(name)) this.disk.unlink(`${path}/${name}`)
+    this.disk.syncFolder(path)
+    for (const name of names.filter(isPartition)) {
       const inside = `${path}/${name}`
-      if (/^\d+$/.test(name)) {
-        for (const fileName of this.disk.list(inside)) this.disk.unlink(`${inside}/${fileName}`)
-        ignoreMissing(() => this.disk.removeFolder(inside))
-      } else this.disk.unlink(inside)
+      for (const fileName of this.disk.list(inside)) this.disk.unlink(`${inside}/${fileName}`)
+      ignoreMissing(() => this.disk.removeFolder(inside))
     }
     this.disk.removeFolder(path)
     this.disk.syncFolder(this.folder)

@@ -159,7 +159,7 @@ class Coordinator implements Transactions {
 
   async newProducerId(): Promise<number> {
     while (this.nextProducerId === this.producerIdsEnd) {
-      this.reserving = this.reserving.then(() => this.reserve())
+      this.reserving = this.reserving.catch(() => {}).then(() => this.reserve())
       await this.reserving
     }
     return this.nextProducerId++

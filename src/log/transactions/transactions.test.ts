@@ -203,3 +203,12 @@ test('epochs are used up: the producer gets a new id, and the end of its last tr
   assert.equal((await log.describeProducers('t', 1))[0].producerEpoch, 32_767)
   assert.ok(log.topic(TRANSACTIONS_TOPIC))
 })
+
+test('a disk that fails once while producer ids are reserved does not stop them for good', async (t) => {
+  const { log, transactions } = await start(t)
+  const { appendRecords } = log
+  log.appendRecords = () => Promise.reject(new Error('full'))
+  await assert.rejects(transactions.newProducerId(), /full/)
+  log.appendRecords = appendRecords
+  assert.equal(await transactions.newProducerId(), 0)
+})

@@ -1,0 +1,496 @@
+// Who uses the process: Kafka producers (idempotent, plain, paused and replaced), HTTP producers (with and without Idempotency-Key), consumers.
+// They live outside of the process, survive its crashes, and tell the model what they were told.
+import type { EventsAnswer, EventsRequest } from '../../src/ingest/door.ts'
+import type { Model, SentBatch } from './model.ts'
+import type { ClientSocket, FakeSocket, Network } from './network.ts'
+import { API, Frames, type In, Out, readBatches, recordBatch, request, type Sent } from './wire.ts'
+import { Violation, type World } from './world.ts'
+
+/** The process as clients reach it. */
+export interface Endpoint {
+  accept(): ((socket: FakeSocket) => void) | undefined
+  /** The front door; undefined while it is down. The promise may never settle. */
+  post(request: EventsRequest): Promise<EventsAnswer> | undefined
+}
+
+export interface ClientDeps {
+  world: World
+  network: Network
+  endpoint: Endpoint
+  model: Model
+  /** What a client's clock says, epoch ms. */
+  clock: () => number
+}
+
+const TIMEOUT_MS = 400
+const ERROR_FENCED = new Set([47, 90])
+/** Errors that a client of Kafka retries: storage, time-out, not enough replicas, out of order (what was before it failed), coordinator. */
+const ERROR_RETRIABLE = new Set([7, 14, 15, 16, 19, 20, 45, 56])
+
+interface Call {
+  correlationId: number
+  answer: (body: In | undefined) => void
+}
+
+class KafkaClient {
+  protected readonly deps: ClientDeps
+  readonly name: string
+  private socket: ClientSocket | undefined
+  private calls: Call[] = []
+  private correlationId = 0
+  private connection = 0
+
+  constructor(name: string, deps: ClientDeps) {
+    this.name = name
+    this.deps = deps
+  }
+
+  /** @param answer  undefined: nobody knows what became of it */
+  protected call(api: number, body: Out, answer: Call['answer']): void {
+    const socket = this.socket ?? this.open()
+    const correlationId = ++this.correlationId
+    const { connection } = this
+    this.calls.push({ correlationId, answer })
+    socket.send(request(api, correlationId, this.name, body))
+    this.deps.world.after(TIMEOUT_MS, () => {
+      if (connection === this.connection && this.calls.some((call) => call.correlationId === correlationId)) this.drop()
+    })
+  }
+
+  protected drop(): void {
+    this.socket?.close()
+    this.socket = undefined
+    this.connection++
+    for (const { answer } of this.calls.splice(0)) answer(undefined)
+  }
+
+  private open(): ClientSocket {
+    const { network, endpoint } = this.deps
+    const frames = new Frames()
+    const mine = ++this.connection
+    this.socket = network.connect(
+      endpoint.accept(),
+      (bytes) => {
+        if (mine !== this.connection) return
+        for (const frame of frames.take(bytes)) {
+          const call = this.calls.shift()
+          const correlationId = frame.int32()
+          if (call?.correlationId !== correlationId)
+            throw new Violation(`${this.name} got answer ${correlationId} instead of ${call?.correlationId}`)
+          call.answer(frame)
+        }
+      },
+      () => mine === this.connection && this.drop(),
+    )
+    return this.socket
+  }
+}
+
+export interface ProducerOptions {
+  topic: string
+  idempotent: boolean
+  /** Sends again until it is told something; else once. */
+  retries: boolean
+  batches: { partition: number; records: Sent[] }[]
+  /** Pauses after so many batches, while another takes its place. */
+  pauseAfter?: number
+  takesOver?: KafkaProducer
+}
+
+export class KafkaProducer extends KafkaClient {
+  isDone = false
+  producerId = -1
+  epoch = 0
+  readonly options: ProducerOptions
+  /** Not settled yet, in order; the first `inFlight` of them are on their way. */
+  private queue: { batch: SentBatch; records: Sent[]; sequence: number }[] = []
+  private inFlight = 0
+  /** Something went wrong: what is on its way is waited for, then all is sent again from the first that is not settled. */
+  private isRecovering = false
+  private isBusy = false
+  private nextBatch = 0
+  private readonly sequences = new Map<number, number>()
+  private isPaused = false
+
+  constructor(name: string, options: ProducerOptions, deps: ClientDeps) {
+    super(name, deps)
+    this.options = options
+  }
+
+  start(delayMs: number): void {
+    this.deps.world.after(delayMs, () => this.pump())
+  }
+
+  private pump(): void {
+    const { idempotent, batches, takesOver } = this.options
+    if (this.isDone || this.isBusy || this.isPaused) return
+    if (idempotent && this.producerId < 0) {
+      if (takesOver) {
+        if (takesOver.producerId < 0) {
+          this.later()
+          return
+        }
+        this.producerId = takesOver.producerId
+        this.epoch = takesOver.epoch + 1
+        this.deps.model.replace(takesOver.name, this.name)
+      } else {
+        this.askForId()
+        return
+      }
+    }
+    if (this.nextBatch === batches.length && this.queue.length === 0) {
+      this.isDone = true
+      return
+    }
+    if (this.options.pauseAfter !== undefined && this.nextBatch >= this.options.pauseAfter && !this.isRecovering) {
+      const { random } = this.deps.world
+      this.options.pauseAfter = undefined
+      this.isPaused = true
+      this.deps.world.hit('producer paused')
+      this.deps.world.after(random.int(300, 2_000), () => {
+        this.isPaused = false
+        this.pump()
+      })
+    }
+    const limit = idempotent ? 5 : 1
+    while (!this.isRecovering && this.inFlight < limit && (this.inFlight < this.queue.length || this.nextBatch < batches.length))
+      this.sendNext()
+  }
+
+  private sendNext(): void {
+    const { model } = this.deps
+    const { batches, topic, idempotent } = this.options
+    if (this.inFlight === this.queue.length) {
+      const { partition, records } = batches[this.nextBatch++]
+      const sequence = this.sequences.get(partition) ?? 0
+      this.sequences.set(partition, sequence + records.length)
+      const values = records.map(({ value }) => value)
+      const batch = model.add({ writer: this.name, topic, partition, values, once: idempotent, state: 'open', firstOffset: -1, sends: 0 })
+      this.queue.push({ batch, records, sequence })
+    }
+    const { batch, records, sequence } = this.queue[this.inFlight++]
+    batch.sends++
+    const state = idempotent ? { producerId: this.producerId, epoch: this.epoch, sequence } : undefined
+    const bytes = recordBatch(records, Math.floor(this.deps.clock()), state)
+    const body = new Out().string(null).int16(-1).int32(30_000).int32(1).string(topic).int32(1).int32(batch.partition).bytes(bytes)
+    this.call(API.PRODUCE, body, (answer) => this.answered(batch, answer))
+  }
+
+  private answered(batch: SentBatch, answer: In | undefined): void {
+    const { world, model } = this.deps
+    this.inFlight--
+    let errorCode: number | undefined
+    let baseOffset = -1
+    if (answer) {
+      answer.array(() => {
+        answer.string()
+        answer.array(() => {
+          answer.int32()
+          errorCode = answer.int16()
+          baseOffset = answer.int64()
+          answer.int64()
+          answer.int64()
+        })
+      })
+    }
+    world.trace(
+      `${this.name} ${batch.partition}: ${errorCode === undefined ? 'no answer' : errorCode === 0 ? `offset ${baseOffset}` : `error ${errorCode}`}`,
+    )
+    if (errorCode === 0) {
+      if (!this.isRecovering || this.queue[0]?.batch === batch) this.settle(batch, () => model.acknowledge(batch, baseOffset))
+      // Behind one that failed: it will be sent again, and must get the same offset then.
+      else model.acknowledge(batch, baseOffset)
+    } else if (errorCode !== undefined && ERROR_FENCED.has(errorCode)) {
+      world.hit('producer fenced')
+      for (const { batch: open } of this.queue) if (open.state === 'open') open.state = 'unknown'
+      this.isDone = true
+      this.drop()
+      return
+    } else if (errorCode !== undefined && !ERROR_RETRIABLE.has(errorCode)) throw new Violation(`${this.name} got error ${errorCode}`)
+    else if (!this.options.retries) {
+      this.settle(batch, () => {
+        batch.state = errorCode === undefined ? 'unknown' : 'failed'
+      })
+      world.hit(errorCode === undefined ? 'producer left without an answer' : 'producer told that it failed')
+    } else this.isRecovering = true
+    if (this.isRecovering && this.inFlight === 0) {
+      this.isRecovering = false
+      world.after(world.random.int(5, 60), () => this.pump())
+    } else if (!this.isRecovering) this.pump()
+  }
+
+  private settle(batch: SentBatch, how: () => void): void {
+    how()
+    this.queue = this.queue.filter((one) => one.batch !== batch)
+  }
+
+  private askForId(): void {
+    this.isBusy = true
+    this.call(API.INIT_PRODUCER_ID, new Out().string(null).int32(60_000), (answer) => {
+      this.isBusy = false
+      if (answer) {
+        answer.int32()
+        const errorCode = answer.int16()
+        if (errorCode === 0) {
+          this.producerId = answer.int64()
+          this.epoch = answer.int16()
+        }
+      }
+      this.later()
+    })
+  }
+
+  private later(): void {
+    this.deps.world.after(this.deps.world.random.int(5, 60), () => this.pump())
+  }
+}
+
+export interface HttpOptions {
+  topic: string
+  /** Sent with an Idempotency-Key, again until it is answered. */
+  keyed: boolean
+  requests: Sent[][]
+}
+
+export class HttpProducer {
+  isDone = false
+  private readonly name: string
+  private readonly options: HttpOptions
+  private readonly deps: ClientDeps
+  private next = 0
+
+  constructor(name: string, options: HttpOptions, deps: ClientDeps) {
+    this.name = name
+    this.options = options
+    this.deps = deps
+  }
+
+  start(delayMs: number): void {
+    this.deps.world.after(delayMs, () => this.begin())
+  }
+
+  private begin(): void {
+    const { topic, keyed, requests } = this.options
+    if (this.next === requests.length) {
+      this.isDone = true
+      return
+    }
+    const records = requests[this.next++]
+    const values = records.map(({ value }) => value)
+    const batch = this.deps.model.add({
+      writer: `${this.name}-${this.next}`,
+      topic,
+      partition: -1,
+      values,
+      once: keyed,
+      state: 'open',
+      firstOffset: -1,
+      sends: 0,
+    })
+    this.send(batch)
+  }
+
+  private send(batch: SentBatch): void {
+    const { world, network, endpoint } = this.deps
+    batch.sends++
+    let isSettled = false
+    const finish = (answer: EventsAnswer | Error | undefined) => {
+      if (isSettled) return
+      isSettled = true
+      this.answered(batch, answer)
+    }
+    world.after(TIMEOUT_MS, () => finish(undefined))
+    const toServer = network.delayMs()
+    if (toServer === undefined) return
+    world.after(toServer, () => {
+      const body = Buffer.from(batch.values.join('\n'))
+      const { topic } = batch
+      const idempotencyKey = this.options.keyed ? batch.writer : undefined
+      const answer = endpoint.post({
+        topic,
+        body,
+        isNdjson: true,
+        traceId: '0'.repeat(32),
+        source: 'http',
+        client: '127.0.0.1',
+        idempotencyKey,
+      })
+      const reply = (what: EventsAnswer | Error) => {
+        const delayMs = network.delayMs()
+        if (delayMs !== undefined) world.after(delayMs, () => finish(what))
+      }
+      answer?.then(reply, reply)
+    })
+  }
+
+  private answered(batch: SentBatch, answer: EventsAnswer | Error | undefined): void {
+    const { world } = this.deps
+    const code = answer instanceof Error ? (answer as Error & { code?: string }).code : undefined
+    world.trace(`${batch.writer}: ${answer === undefined ? 'no answer' : answer instanceof Error ? code : answer.status}`)
+    if (answer && !(answer instanceof Error)) {
+      if (answer.status !== 202) throw new Violation(`${batch.writer} was answered ${answer.status} ${answer.text}`)
+      this.acknowledge(batch, JSON.parse(answer.text))
+    } else if (this.options.keyed) {
+      if (code && !/^(LOG_|INGEST_PARTLY_STORED|INGEST_CLOSED)/.test(code))
+        throw new Violation(`${batch.writer} got ${code}: ${(answer as Error).message}`)
+      world.hit('request sent again with its key')
+      world.after(world.random.int(5, 80), () => this.send(batch))
+      return
+    } else batch.state = answer === undefined || code === 'INGEST_PARTLY_STORED' ? 'unknown' : 'failed'
+    world.after(world.random.int(0, 30), () => this.begin())
+  }
+
+  /** The answer says which offsets: they must hold the values, each partition in the order of the body. */
+  private acknowledge(batch: SentBatch, answer: { accepted: number; offsets: { partition: number; first: number; last: number }[] }): void {
+    if (answer.accepted !== batch.values.length)
+      throw new Violation(`${batch.writer} sent ${batch.values.length} events, ${answer.accepted} were accepted`)
+    batch.state = 'acked'
+    const count = answer.offsets.reduce((sum, { first, last }) => sum + last - first + 1, 0)
+    if (count !== batch.values.length)
+      throw new Violation(`${batch.writer} sent ${batch.values.length} events, its answer names ${count} offsets`)
+    this.deps.model.answers.push({ batch, offsets: answer.offsets })
+  }
+}
+
+export class Consumer extends KafkaClient {
+  readonly topic: string
+  readonly positions: number[]
+  private stopsAtEnd = false
+  isDone = false
+  readonly records: string[][]
+  private readonly ends: number[]
+  private readonly group: string | undefined
+  /** By partition: what was acknowledged as committed, and what may be. */
+  private readonly committed: { acked: number; tried: number }[]
+  private turns = 0
+
+  constructor(name: string, topic: string, partitionCount: number, group: string | undefined, deps: ClientDeps) {
+    super(name, deps)
+    this.topic = topic
+    this.group = group
+    this.positions = new Array(partitionCount).fill(0)
+    this.ends = new Array(partitionCount).fill(Number.POSITIVE_INFINITY)
+    this.records = this.positions.map(() => [])
+    this.committed = this.positions.map(() => ({ acked: -1, tried: -1 }))
+  }
+
+  start(delayMs: number): void {
+    this.deps.world.after(delayMs, () => this.poll())
+  }
+
+  /** From now on: stops by itself when it has read up to the end that each partition has then. */
+  stopAtEnd(): void {
+    this.stopsAtEnd = true
+    this.ends.fill(Number.POSITIVE_INFINITY)
+  }
+
+  private poll(): void {
+    if (this.isDone) return
+    if (this.group && ++this.turns % 4 === 0) {
+      if (this.turns % 8 === 0) this.commit()
+      else this.fetchOffsets()
+      return
+    }
+    const { world } = this.deps
+    const body = new Out()
+      .int32(-1)
+      .int32(0)
+      .int32(0)
+      .int32(1 << 20)
+      .int8(0)
+      .int32(0)
+      .int32(-1)
+      .int32(1)
+      .string(this.topic)
+    body.int32(this.positions.length)
+    for (const [partition, offset] of this.positions.entries())
+      body.int32(partition).int32(-1).int64(offset).int64(-1).int32(world.random.int(1, 5_000))
+    body.int32(0).string('')
+    const isLast = this.stopsAtEnd
+    this.call(API.FETCH, body, (answer) => {
+      if (answer) this.take(answer, isLast)
+      if (this.stopsAtEnd && this.positions.every((position, partition) => position >= this.ends[partition])) this.isDone = true
+      else world.after(this.stopsAtEnd ? 3 : world.random.int(5, 60), () => this.poll())
+    })
+  }
+
+  private take(answer: In, isLast: boolean): void {
+    const { model } = this.deps
+    answer.int32()
+    if (answer.int16() !== 0) return
+    answer.int32()
+    answer.array(() => {
+      const topic = answer.string()
+      answer.array(() => {
+        const partition = answer.int32()
+        const errorCode = answer.int16()
+        const endOffset = answer.int64()
+        answer.int64()
+        answer.int64()
+        answer.array(() => [answer.int64(), answer.int64()])
+        answer.int32()
+        const records = answer.bytes(Math.max(0, answer.int32()))
+        if (errorCode === 0) {
+          model.end(topic, partition, endOffset, this.name)
+          if (isLast) this.ends[partition] = endOffset
+          this.read(topic, partition, endOffset, records)
+        } else if (!ERROR_RETRIABLE.has(errorCode))
+          throw new Violation(`${this.name} got error ${errorCode} at ${topic} ${partition} offset ${this.positions[partition]}`)
+      })
+    })
+  }
+
+  private read(topic: string, partition: number, endOffset: number, bytes: Uint8Array): void {
+    const { model } = this.deps
+    for (const { offset, value } of readBatches(bytes)) {
+      if (offset < this.positions[partition]) continue
+      if (offset !== this.positions[partition])
+        throw new Violation(`${this.name} got offset ${offset} of ${topic} ${partition}, wanted ${this.positions[partition]}`)
+      if (offset >= endOffset) throw new Violation(`${this.name} was shown offset ${offset}, the end is ${endOffset}`)
+      model.observe(topic, partition, offset, value, this.name)
+      this.positions[partition]++
+      this.records[partition].push(value)
+    }
+  }
+
+  private commit(): void {
+    const body = new Out().string(this.group!).int32(-1).string('').int64(-1).int32(1).string(this.topic).int32(this.positions.length)
+    const tried = [...this.positions]
+    tried.forEach((offset, partition) => {
+      this.committed[partition].tried = offset
+      body.int32(partition).int64(offset).string('')
+    })
+    this.call(API.OFFSET_COMMIT, body, (answer) => {
+      answer?.array(() => {
+        answer.string()
+        answer.array(() => {
+          const partition = answer.int32()
+          if (answer.int16() === 0) this.committed[partition].acked = tried[partition]
+        })
+      })
+      this.deps.world.after(5, () => this.poll())
+    })
+  }
+
+  /** What comes back was committed: not older than what was acknowledged, not newer than what was tried. */
+  private fetchOffsets(): void {
+    const body = new Out().string(this.group!).int32(1).string(this.topic).int32(this.positions.length)
+    for (const partition of this.positions.keys()) body.int32(partition)
+    this.call(API.OFFSET_FETCH, body, (answer) => {
+      answer?.array(() => {
+        answer.string()
+        answer.array(() => {
+          const partition = answer.int32()
+          const offset = answer.int64()
+          answer.nullableString()
+          if (answer.int16() !== 0) return
+          const { acked, tried } = this.committed[partition]
+          this.deps.world.hit('committed offset read')
+          if (offset < acked || offset > tried)
+            throw new Violation(`${this.group} had committed ${acked} of ${this.topic} ${partition}, and reads ${offset}`)
+        })
+      })
+      this.deps.world.after(5, () => this.poll())
+    })
+  }
+}

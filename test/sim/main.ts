@@ -1,0 +1,146 @@
+// npm run sim: plays seeds on all cores, and says of each that fails how to play it again.
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { missingHits } from './coverage.ts'
+import { plant, plantedBugs } from './plantedBugs.ts'
+import type { RunResult } from './run.ts'
+
+const help = `Usage: npm run sim -- [--seed N | --seeds N [--from N]] [options]
+
+Plays the whole system in one thread from a seed: producers, consumers and queries, over a disk, a network and a clock that fail as the seed says,
+with crashes at any call of the disk. A model that shares no code with the product checks what was acknowledged, read and computed.
+The same seed gives the same trace, byte for byte; its hash is printed.
+
+  --seed N       one seed, with its trace
+  --seeds N      so many seeds, from --from on (default 100)
+  --from N       the first seed (default 1)
+  --workers N    threads (default: one for each core)
+  --quiet        with --seed: no trace
+  --bug NAME     plants a bug into the product while it is loaded, to see that it is found: ${Object.keys(plantedBugs).join(', ')}
+  --until-found  ends at the first seed that fails; the exit code is 0 if one did
+  --json         one JSON line for each seed that fails, and one at the end
+
+Examples
+  npm run sim -- --seeds 300
+  npm run sim -- --seed 4711
+  npm run sim -- --bug skip-fsync --seeds 1000 --until-found`
+
+interface Task {
+  bug?: string
+}
+/** What a worker says of a seed: the map of hits as pairs. */
+type Said = Omit<RunResult, 'hits'> & { hits: [string, number][] }
+
+if (isMainThread) await main()
+else {
+  const { bug } = workerData as Task
+  if (bug) plant(bug)
+  const { runSeed } = await import('./run.ts')
+  parentPort!.on('message', async (seed: number) => {
+    const { hits, ...rest } = await runSeed(seed)
+    parentPort!.postMessage({ ...rest, hits: [...hits] } satisfies Said)
+  })
+  parentPort!.postMessage(undefined)
+}
+
+async function main(): Promise<void> {
+  const { values: flags } = parseArgs({
+    options: {
+      seed: { type: 'string' },
+      seeds: { type: 'string', default: '100' },
+      from: { type: 'string', default: '1' },
+      workers: { type: 'string', default: String(availableParallelism()) },
+      bug: { type: 'string' },
+      quiet: { type: 'boolean', default: false },
+      'until-found': { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (flags.help) {
+    console.log(help)
+    return
+  }
+  const whole = (name: 'seed' | 'seeds' | 'from' | 'workers'): number => {
+    const value = Number(flags[name])
+    if (Number.isSafeInteger(value) && value >= 0) return value
+    console.error(`--${name} wants a whole number, not "${flags[name]}"`)
+    process.exit(2)
+  }
+  if (flags.bug !== undefined && !(flags.bug in plantedBugs)) {
+    console.error(`There is no bug "${flags.bug}". Known: ${Object.keys(plantedBugs).join(', ')}.`)
+    process.exit(2)
+  }
+  if (flags.seed !== undefined) await playOne(whole('seed'), flags)
+  else await playMany(whole('from'), whole('seeds'), Math.max(1, whole('workers')), flags)
+}
+
+async function playOne(seed: number, { bug, quiet, json }: { bug?: string; quiet: boolean; json: boolean }): Promise<void> {
+  if (bug) plant(bug)
+  const { runSeed } = await import('./run.ts')
+  const { hash, violation } = await runSeed(seed, quiet || json ? undefined : console.log)
+  if (json) console.log(JSON.stringify({ seed, hash, violation }))
+  else console.log(violation === undefined ? `seed ${seed}: holds, trace ${hash}` : `seed ${seed}: FAILS, trace ${hash}\n${violation}`)
+  if (violation !== undefined) process.exitCode = 1
+}
+
+async function playMany(
+  from: number,
+  count: number,
+  workers: number,
+  flags: { bug?: string; json: boolean; 'until-found': boolean },
+): Promise<void> {
+  const startedMs = Date.now()
+  const hits = new Map<string, number>()
+  const failed: Said[] = []
+  let next = from
+  let done = 0
+  let isOver = false
+  const progress = () => {
+    if (!process.stderr.isTTY) return
+    const seconds = (Date.now() - startedMs) / 1000
+    process.stderr.write(`\r${done} of ${count} seeds, ${failed.length} fail, ${(done / seconds).toFixed(1)} seeds/s   `)
+  }
+  const timer = setInterval(progress, 500)
+  const work = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const worker = new Worker(new URL(import.meta.url), { workerData: { bug: flags.bug } satisfies Task })
+      worker.on('error', reject)
+      worker.on('exit', () => resolve())
+      worker.on('message', (said: Said | undefined) => {
+        if (said) {
+          done++
+          for (const [what, times] of said.hits) hits.set(what, (hits.get(what) ?? 0) + times)
+          if (said.violation !== undefined) {
+            failed.push(said)
+            if (flags['until-found']) isOver = true
+            const { hits: _, ...rest } = said
+            if (flags.json) console.log(JSON.stringify(rest))
+            else
+              console.log(
+                `seed ${said.seed} FAILS: ${said.violation}\n  npm run sim -- --seed ${said.seed}${flags.bug ? ` --bug ${flags.bug}` : ''}`,
+              )
+          }
+        }
+        if (isOver || next >= from + count) void worker.terminate()
+        else worker.postMessage(next++)
+      })
+    })
+  await Promise.all(Array.from({ length: Math.min(workers, count) }, work))
+  clearInterval(timer)
+  if (process.stderr.isTTY) process.stderr.write('\n')
+  const missing = flags.bug === undefined ? missingHits(hits, count) : []
+  const seconds = (Date.now() - startedMs) / 1000
+  if (flags.json)
+    console.log(JSON.stringify({ seeds: done, failed: failed.length, seconds, hits: Object.fromEntries([...hits].sort()), missing }))
+  else {
+    for (const [what, times] of [...hits].sort()) console.log(`${String(times).padStart(9)}  ${what}`)
+    for (const what of missing) console.log(`${'0'.padStart(9)}  ${what}: NEVER`)
+    console.log(
+      `${done} seeds in ${seconds.toFixed(1)} s: ${failed.length} fail${missing.length > 0 ? `, ${missing.length} faults never hit` : ''}`,
+    )
+  }
+  const isFound = flags['until-found'] ? failed.length > 0 : failed.length === 0
+  if (!isFound || missing.length > 0) process.exitCode = 1
+}

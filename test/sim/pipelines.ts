@@ -1,0 +1,325 @@
+// Random pipelines, each with a second way to its result: plain loops over the rows in the order in which they were handed on, written from
+// Flink's rules and without the engine's code.
+//
+// Lateness: a row sees the watermark that the rows before it have caused. A source's watermark is the least over its partitions of
+// (greatest event time - delay); one that has sent nothing holds it at minus infinity.
+import type { Random } from './random.ts'
+
+export interface Event {
+  id: string
+  k: string
+  v: number
+  /** Event time, ms since BASE_MS. */
+  atMs: number
+  /** A field that no query reads: some events are longer than a sector. */
+  padBytes?: number
+}
+/** One row as the engine took it: from which table and partition. */
+export interface Taken {
+  table: number
+  partition: number
+  event: Event
+}
+
+export interface Pipeline {
+  /** What kind of operator it has: what faults are counted by. */
+  operator: string
+  sql: string
+  /** How many of the tables it reads. */
+  tableCount: 1 | 2
+  /** Only for rows that are never late: what Flink does with late ones depends on its state there. */
+  needsOrder: boolean
+  /** The rows of the table at the end. */
+  expected(history: readonly Taken[], sources: Sources): Row[]
+}
+type Row = (string | number | null)[]
+
+export interface Sources {
+  partitionCounts: number[]
+  delayMs: number
+}
+
+export const BASE_MS = Date.parse('2026-03-01T00:00:00.000Z')
+export const textOfTime = (atMs: number): string => new Date(BASE_MS + atMs).toISOString().slice(0, 23).replace('T', ' ')
+export const textOfEvent = ({ id, k, v, atMs, padBytes = 0 }: Event): string =>
+  `{"id":"${id}","k":"${k}","v":${v},"ts":"${textOfTime(atMs)}"${padBytes > 0 ? `,"pad":"${'.'.repeat(padBytes)}"` : ''}}`
+
+export const tableSql = (table: number, partitionCount: number, delayMs: number): string =>
+  `CREATE TABLE t${table} (id STRING, k STRING, v BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '${delayMs / 1000}' SECOND)
+   WITH ('connector' = 'kafka', 'topic' = 't${table}', 'format' = 'json', 'key.format' = 'raw', 'key.fields' = 'k', 'millrace.partitions' = '${partitionCount}');`
+
+class Watermark {
+  private readonly greatest: number[]
+  private readonly delayMs: number
+  constructor(partitionCount: number, delayMs: number) {
+    this.greatest = new Array(partitionCount).fill(Number.NEGATIVE_INFINITY)
+    this.delayMs = delayMs
+  }
+  get ms(): number {
+    return Math.min(...this.greatest) - this.delayMs
+  }
+  note({ partition, event }: Taken): void {
+    this.greatest[partition] = Math.max(this.greatest[partition], event.atMs)
+  }
+}
+
+/** Rows of the first table, each with the watermark that it sees; and the last watermark. */
+function* withWatermarks(history: readonly Taken[], { partitionCounts, delayMs }: Sources): Generator<[Event, number]> {
+  const watermark = new Watermark(partitionCounts[0], delayMs)
+  for (const taken of history) {
+    if (taken.table !== 0) continue
+    yield [taken.event, watermark.ms]
+    watermark.note(taken)
+  }
+}
+function lastWatermark(history: readonly Taken[], { partitionCounts, delayMs }: Sources): number {
+  const watermark = new Watermark(partitionCounts[0], delayMs)
+  for (const taken of history) if (taken.table === 0) watermark.note(taken)
+  return watermark.ms
+}
+const eventsOf = (history: readonly Taken[], table: number): Event[] =>
+  history.filter((taken) => taken.table === table).map(({ event }) => event)
+const grouped = <T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> => Map.groupBy(items, keyOf)
+
+const SECONDS = [1, 2, 5, 10]
+
+type Template = (random: Random) => Pipeline
+
+/** Windows of fixed size: which of them hold a time. */
+function fixedWindows(operator: string, tvf: string, sizeMs: number, startsOf: (atMs: number) => number[]): Pipeline {
+  return {
+    operator,
+    tableCount: 1,
+    needsOrder: false,
+    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (window_start, k) NOT ENFORCED) AS
+      SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS total, MIN(id) AS least FROM TABLE(${tvf}) GROUP BY window_start, window_end, k;`,
+    expected(history, sources) {
+      const windows = new Map<string, { start: number; k: string; events: Event[] }>()
+      for (const [event, watermarkMs] of withWatermarks(history, sources))
+        for (const start of startsOf(event.atMs)) {
+          if (start + sizeMs - 1 <= watermarkMs) continue
+          const key = `${start} ${event.k}`
+          const window = windows.get(key) ?? { start, k: event.k, events: [] }
+          window.events.push(event)
+          windows.set(key, window)
+        }
+      const endMs = lastWatermark(history, sources)
+      return [...windows.values()]
+        .filter(({ start }) => start + sizeMs - 1 <= endMs)
+        .map(({ start, k, events }) => [textOfTime(start), textOfTime(start + sizeMs), k, events.length, sum(events), least(events)])
+    },
+  }
+}
+const sum = (events: readonly Event[]): number => events.reduce((total, { v }) => total + v, 0)
+const least = (events: readonly Event[]): string => events.map(({ id }) => id).sort()[0]
+const floorTo = (atMs: number, sizeMs: number): number => Math.floor((BASE_MS + atMs) / sizeMs) * sizeMs - BASE_MS
+
+export const templates: Record<string, Template> = {
+  tumble: (random) => {
+    const seconds = random.pick(SECONDS)
+    return fixedWindows('tumble', `TUMBLE(TABLE t0, DESCRIPTOR(ts), INTERVAL '${seconds}' SECOND)`, seconds * 1000, (atMs) => [
+      floorTo(atMs, seconds * 1000),
+    ])
+  },
+  hop: (random) => {
+    const slide = random.pick([1, 2])
+    const count = random.int(2, 4)
+    const tvf = `HOP(TABLE t0, DESCRIPTOR(ts), INTERVAL '${slide}' SECOND, INTERVAL '${slide * count}' SECOND)`
+    return fixedWindows('hop', tvf, slide * count * 1000, (atMs) =>
+      Array.from({ length: count }, (_, i) => floorTo(atMs, slide * 1000) - i * slide * 1000),
+    )
+  },
+  session: (random) => {
+    const gapMs = random.pick([500, 1000, 2000])
+    return {
+      operator: 'session',
+      tableCount: 1,
+      needsOrder: false,
+      sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k, window_start) NOT ENFORCED) AS
+        SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS total
+        FROM TABLE(SESSION(TABLE t0 PARTITION BY k, DESCRIPTOR(ts), INTERVAL '${gapMs / 1000}' SECOND)) GROUP BY window_start, window_end, k;`,
+      expected(history, sources) {
+        type Session = { start: number; end: number; k: string; events: Event[] }
+        let open: Session[] = []
+        const closed: Session[] = []
+        const close = (watermarkMs: number) => {
+          closed.push(...open.filter(({ end }) => end - 1 <= watermarkMs))
+          open = open.filter(({ end }) => end - 1 > watermarkMs)
+        }
+        for (const [event, watermarkMs] of withWatermarks(history, sources)) {
+          close(watermarkMs)
+          const merged: Session = { start: event.atMs, end: event.atMs + gapMs, k: event.k, events: [event] }
+          const touches = (one: Session) => one.k === event.k && one.start <= event.atMs + gapMs && one.end >= event.atMs
+          for (const one of open.filter(touches)) {
+            merged.start = Math.min(merged.start, one.start)
+            merged.end = Math.max(merged.end, one.end)
+            merged.events.push(...one.events)
+          }
+          if (merged.end - 1 <= watermarkMs) continue
+          open = [...open.filter((one) => !touches(one)), merged]
+        }
+        close(lastWatermark(history, sources))
+        return closed.map(({ start, end, k, events }) => [textOfTime(start), textOfTime(end), k, events.length, sum(events)])
+      },
+    }
+  },
+  group: () => ({
+    operator: 'group',
+    tableCount: 1,
+    needsOrder: false,
+    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k) NOT ENFORCED) AS
+      SELECT k, COUNT(*) AS n, SUM(v) AS total, MAX(v) AS most, COUNT(DISTINCT v) AS kinds FROM t0 GROUP BY k;`,
+    expected: (history) =>
+      [...grouped(eventsOf(history, 0), ({ k }) => k)].map(([k, events]) => [
+        k,
+        events.length,
+        sum(events),
+        Math.max(...events.map(({ v }) => v)),
+        new Set(events.map(({ v }) => v)).size,
+      ]),
+  }),
+  join: () => ({
+    operator: 'join',
+    tableCount: 2,
+    needsOrder: false,
+    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (a, b) NOT ENFORCED) AS
+      SELECT t0.id AS a, t1.id AS b, t0.v + t1.v AS total FROM t0 JOIN t1 ON t0.k = t1.k AND t0.v = t1.v;`,
+    expected(history) {
+      const right = grouped(eventsOf(history, 1), ({ k, v }) => `${k} ${v}`)
+      return eventsOf(history, 0).flatMap((a) => (right.get(`${a.k} ${a.v}`) ?? []).map((b) => [a.id, b.id, a.v + b.v]))
+    },
+  }),
+  leftJoin: () => ({
+    operator: 'outer join',
+    tableCount: 2,
+    needsOrder: false,
+    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k) NOT ENFORCED) AS
+      SELECT a.k AS k, a.n AS n, b.n AS m FROM (SELECT k, COUNT(*) AS n FROM t0 GROUP BY k) a
+      LEFT JOIN (SELECT k, COUNT(*) AS n FROM t1 WHERE v > 5 GROUP BY k) b ON a.k = b.k;`,
+    expected(history) {
+      const right = grouped(
+        eventsOf(history, 1).filter(({ v }) => v > 5),
+        ({ k }) => k,
+      )
+      return [...grouped(eventsOf(history, 0), ({ k }) => k)].map(([k, events]) => [k, events.length, right.get(k)?.length ?? null])
+    },
+  }),
+  intervalJoin: (random) => {
+    const seconds = random.pick([1, 2, 3])
+    return {
+      operator: 'interval join',
+      tableCount: 2,
+      needsOrder: true,
+      sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (a, b) NOT ENFORCED) AS
+        SELECT t0.id AS a, t1.id AS b FROM t0 JOIN t1 ON t0.k = t1.k
+        AND t0.ts BETWEEN t1.ts - INTERVAL '${seconds}' SECOND AND t1.ts + INTERVAL '1' SECOND;`,
+      expected(history) {
+        const right = grouped(eventsOf(history, 1), ({ k }) => k)
+        return eventsOf(history, 0).flatMap((a) =>
+          (right.get(a.k) ?? []).filter((b) => a.atMs >= b.atMs - seconds * 1000 && a.atMs <= b.atMs + 1000).map((b) => [a.id, b.id]),
+        )
+      },
+    }
+  },
+  topN: (random) => {
+    const most = random.int(1, 3)
+    return {
+      operator: 'top-n',
+      tableCount: 1,
+      needsOrder: false,
+      sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k, place) NOT ENFORCED) AS
+        SELECT k, place, id, v FROM (SELECT k, id, v, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC, id ASC) AS place FROM t0) WHERE place <= ${most};`,
+      expected: (history) =>
+        [...grouped(eventsOf(history, 0), ({ k }) => k)].flatMap(([k, events]) =>
+          events
+            .toSorted(byValue)
+            .slice(0, most)
+            .map(({ id, v }, i) => [k, i + 1, id, v]),
+        ),
+    }
+  },
+  windowTopN: (random) => {
+    const seconds = random.pick(SECONDS)
+    return {
+      operator: 'window top-n',
+      tableCount: 1,
+      needsOrder: false,
+      sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (window_start, place) NOT ENFORCED) AS
+        SELECT window_start, place, id, v FROM (SELECT window_start, window_end, id, v,
+          ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY v DESC, id ASC) AS place
+          FROM TABLE(TUMBLE(TABLE t0, DESCRIPTOR(ts), INTERVAL '${seconds}' SECOND))) WHERE place <= 2;`,
+      expected(history, sources) {
+        const sizeMs = seconds * 1000
+        const kept: Event[] = []
+        for (const [event, watermarkMs] of withWatermarks(history, sources))
+          if (floorTo(event.atMs, sizeMs) + sizeMs - 1 > watermarkMs) kept.push(event)
+        const endMs = lastWatermark(history, sources)
+        return [...grouped(kept, ({ atMs }) => String(floorTo(atMs, sizeMs)))]
+          .filter(([start]) => Number(start) + sizeMs - 1 <= endMs)
+          .flatMap(([start, events]) =>
+            events
+              .toSorted(byValue)
+              .slice(0, 2)
+              .map(({ id, v }, i) => [textOfTime(Number(start)), i + 1, id, v]),
+          )
+      },
+    }
+  },
+  deduplicate: () => ({
+    operator: 'deduplicate',
+    tableCount: 1,
+    needsOrder: false,
+    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k, v) NOT ENFORCED) AS
+      SELECT k, v, id, ts FROM (SELECT k, v, id, ts, ROW_NUMBER() OVER (PARTITION BY k, v ORDER BY ts DESC) AS place FROM t0) WHERE place = 1;`,
+    expected: (history) =>
+      [...grouped(eventsOf(history, 0), ({ k, v }) => `${k} ${v}`)].map(([, events]) => {
+        const { k, v, id, atMs } = events.toSorted((a, b) => b.atMs - a.atMs)[0]
+        return [k, v, id, textOfTime(atMs)]
+      }),
+  }),
+  over: () => ({
+    operator: 'over',
+    tableCount: 1,
+    needsOrder: true,
+    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (id) NOT ENFORCED) AS
+      SELECT id, SUM(v) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS total FROM t0;`,
+    expected(history, sources) {
+      const endMs = lastWatermark(history, sources)
+      return [...grouped(eventsOf(history, 0), ({ k }) => k)].flatMap(([, events]) => {
+        const ordered = events.filter(({ atMs }) => atMs <= endMs).sort(byTime)
+        return ordered.map(({ id }, i) => [id, sum(ordered.slice(Math.max(0, i - 2), i + 1))])
+      })
+    },
+  }),
+  pattern: () => ({
+    operator: 'pattern',
+    tableCount: 1,
+    needsOrder: false,
+    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (a) NOT ENFORCED) AS
+      SELECT * FROM t0 MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES FIRST(A.id) AS a, LAST(A.id) AS z, B.id AS b
+        ONE ROW PER MATCH AFTER MATCH SKIP PAST LAST ROW PATTERN (A+ B) DEFINE A AS A.v < 5, B AS B.v >= 5);`,
+    expected(history, sources) {
+      const kept: Event[] = []
+      for (const [event, watermarkMs] of withWatermarks(history, sources)) if (event.atMs > watermarkMs) kept.push(event)
+      const endMs = lastWatermark(history, sources)
+      return [...grouped(kept, ({ k }) => k)].flatMap(([k, events]) => {
+        const rows: Row[] = []
+        let low: Event[] = []
+        for (const event of events.filter(({ atMs }) => atMs <= endMs).sort(byTime)) {
+          if (event.v < 5) low.push(event)
+          else {
+            if (low.length > 0) rows.push([k, low[0].id, low.at(-1)!.id, event.id])
+            low = []
+          }
+        }
+        return rows
+      })
+    },
+  }),
+}
+
+const byValue = (a: Event, b: Event): number => b.v - a.v || (a.id < b.id ? -1 : 1)
+const byTime = (a: Event, b: Event): number => a.atMs - b.atMs
+
+export const rowText = (row: readonly unknown[]): string =>
+  JSON.stringify(row, (_key, value) => (typeof value === 'bigint' ? Number(value) : value))

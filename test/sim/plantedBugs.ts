@@ -1,0 +1,143 @@
+// Bugs to plant into the product while it is loaded, to see that the simulator finds each. The sources on the disk stay as they are: a loader
+// hook changes the text of one module. `seed` found it last time; when the product changes, others may (see plantedBugs.test.ts).
+import assert from 'node:assert/strict'
+import { registerHooks } from 'node:module'
+
+export interface PlantedBug {
+  what: string
+  /** Below `src`. */
+  file: string
+  find: string
+  replace: string
+  seed: number
+}
+
+export const plantedBugs: Record<string, PlantedBug> = {
+  'skip-fsync': {
+    what: 'appends are acknowledged without a sync',
+    file: 'log/partition.ts',
+    find: '        segment.sync()\n      } catch (error) {',
+    replace: '      } catch (error) {',
+    seed: 3,
+  },
+  'retry-fsync': {
+    what: 'a sync that failed is tried again, and what it should have written is acknowledged',
+    file: 'log/partition.ts',
+    find: '        segment.sync()\n      } catch (error) {',
+    replace: '        try { segment.sync() } catch { segment.sync() }\n      } catch (error) {',
+    seed: 7,
+  },
+  'publish-before-sync': {
+    what: 'readers are shown bytes that are not durable yet',
+    file: 'log/partition.ts',
+    find: '      this.unsynced.push(...group)\n',
+    replace:
+      '      this.unsynced.push(...group)\n      this.durableOffset = segment.nextOffset\n      this.durablePosition = segment.sizeBytes\n      this.publish(PARTITION_OPEN)\n',
+    seed: 4,
+  },
+  'drop-epoch-check': {
+    what: 'a producer that was replaced may still write',
+    file: 'log/producers.ts',
+    find: '    if (epoch < known.epoch) throw',
+    replace: '    if (false) throw',
+    seed: 1,
+  },
+  'no-dedup': {
+    what: 'a batch that is sent again is stored again',
+    file: 'log/producers.ts',
+    find: '    if (same) return same',
+    replace: '    if (same) return undefined',
+    seed: 2,
+  },
+  'forget-undo': {
+    what: 'a batch that could not be written counts as sent',
+    file: 'log/partition.ts',
+    find: '      undo(group)\n',
+    replace: '',
+    seed: 14,
+  },
+  'first-may-be-late': {
+    what: 'behind a first batch that was refused the next one is taken',
+    file: 'log/producers.ts',
+    find: '    if (producerId < 0 || this.byId.has(producerId)',
+    replace: '    if (producerId < 2 ** 60 || this.byId.has(producerId)',
+    seed: 49,
+  },
+  'keep-failed-bytes': {
+    what: 'what a failed sync did not confirm is refused, and stays in the log',
+    file: 'log/partition.ts',
+    find: '    const { active, durablePosition } = this\n',
+    replace: '    const { active } = this\n    const durablePosition = active.sizeBytes\n',
+    seed: 4,
+  },
+  'wrong-truncation': {
+    what: 'a torn tail is not cut off on start',
+    file: 'log/segment.ts',
+    find: '      if (index.sizeBytes < fileBytes) disk.truncate(file, index.sizeBytes)\n',
+    replace: '      if (index.sizeBytes < fileBytes) disk.truncate(file, Math.max(0, index.sizeBytes - 1))\n',
+    seed: 32,
+  },
+  'lose-folder-sync': {
+    what: 'a file that replaces another is renamed without a sync of its folder',
+    file: 'log/checkedFile.ts',
+    find: '  disk.syncFolder(folder)\n',
+    replace: '',
+    seed: 1,
+  },
+  'half-removed-topic': {
+    what: 'a topic that is removed keeps what says that it is one',
+    file: 'log/store.ts',
+    find: '    for (const name of names) if (!isPartition(name)) this.disk.unlink(',
+    replace: '    for (const name of names) if (name === undefined) this.disk.unlink(',
+    seed: 1,
+  },
+  'leak-handle': {
+    what: 'a log file stays open when its index cannot be opened',
+    file: 'log/segment.ts',
+    find: '      ignoreFailure(() => disk.close(file))\n      throw error',
+    replace: '      throw error',
+    seed: 9,
+  },
+  'commit-early': {
+    what: 'a committed offset is shown and answered before it is durable',
+    file: 'kafka/groups/offsets.ts',
+    find: '        const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)',
+    replace: '        const first = 0\n        this.log.appendRecords(OFFSETS_TOPIC, 0, records).catch(() => {})',
+    seed: 445,
+  },
+  'forget-column': {
+    what: 'the checkpoint of a session does not have where it began',
+    file: 'engine/operators/sessionWindows.ts',
+    find: '.map(({ slot, owner, start, end }) => ({ slot, owner, start, end }))',
+    replace: '.map(({ slot, owner, end }) => ({ slot, owner, start: end, end }))',
+    seed: 12,
+  },
+  'older-offset': {
+    what: 'after a restore a source goes on one record too early',
+    file: 'engine/source.ts',
+    find: 'positions: [...this.positions], turn }',
+    replace: 'positions: this.positions.map((offset) => Math.max(0, offset - 1)), turn }',
+    seed: 3,
+  },
+  'forget-watermarks': {
+    what: 'the checkpoint of a source does not have the watermarks of its partitions',
+    file: 'engine/watermark.ts',
+    find: 'return { currentMs: this.currentMs, partitions: this.partitions }',
+    replace: 'return { currentMs: this.currentMs, partitions: new Map() }',
+    seed: 4,
+  },
+}
+
+/** From now on the module is loaded with the bug. Once in a thread, before the product is loaded. */
+export function plant(name: string): void {
+  const { file, find, replace } = plantedBugs[name]
+  registerHooks({
+    load(url, context, nextLoad) {
+      const loaded = nextLoad(url, context)
+      if (!url.endsWith(`/src/${file}`)) return loaded
+      const source = String(loaded.source)
+      assert.ok(source.includes(find), `the bug "${name}" has no place in ${file} any more`)
+      return { ...loaded, source: source.replace(find, () => replace) }
+    },
+  })
+}

@@ -1,0 +1,146 @@
+// The log as the rest of the process sees it, in one thread: what `log.ts` and the writer thread are in the product, over the real LogStore.
+// What is appended waits for the next group commit, which is an event of the world.
+
+import {
+  type AppendOptions,
+  type AppendResult,
+  BatchBuilder,
+  encodeHeaders,
+  type LocalLog,
+  type LogStats,
+  logErrors,
+  noHeaders,
+  type ProducerInfo,
+  type RecordInput,
+  type TopicConfig,
+  type TopicDescriptor,
+  type TopicInfo,
+} from '../../src/log/index.ts'
+import { Append, type Partition } from '../../src/log/partition.ts'
+import type { LogStore, StoredTopic } from '../../src/log/store.ts'
+
+interface Waiting {
+  target: Partition
+  /** Its number in the topic. */
+  partition: number
+  append: Append
+  resolve(result: AppendResult): void
+  reject(error: Error): void
+}
+
+export interface SimLogOptions {
+  store: LogStore
+  folder: string
+  /** Wall clock of the machine: it may jump. */
+  clock: () => number
+  newId: () => string
+  /** Plans the next group commit. */
+  planCommit: (commit: () => void) => void
+}
+
+export class SimLog implements LocalLog {
+  readonly folder: string
+  readonly store: LogStore
+  pendingBytes = 0
+  /** Set when the process is dead: nothing is answered any more. */
+  isDead = false
+  private readonly options: SimLogOptions
+  private waiting: Waiting[] = []
+
+  constructor(options: SimLogOptions) {
+    this.options = options
+    this.store = options.store
+    this.folder = options.folder
+  }
+
+  async createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
+    return infoOf(this.store.createTopic(name, this.options.newId(), config, this.options.clock()))
+  }
+  async deleteTopic(name: string): Promise<void> {
+    this.store.deleteTopic(name)
+  }
+  async alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
+    return infoOf(this.store.alterTopic(name, config, this.options.clock()))
+  }
+  topics(): TopicInfo[] {
+    return [...this.store.topics.values()].map(infoOf)
+  }
+  topic(name: string): TopicInfo | undefined {
+    const topic = this.store.topics.get(name)
+    return topic && infoOf(topic)
+  }
+
+  append(topic: string, partition: number, batch: Uint8Array, { isForeign = false }: AppendOptions = {}): Promise<AppendResult> {
+    return new Promise((resolve, reject) => {
+      const target = this.store.topics.get(topic)?.partitions[partition]
+      if (!target) throw logErrors('LOG_TOPIC_NOT_FOUND', { topic })
+      if (this.waiting.length === 0) this.options.planCommit(() => this.commit())
+      this.pendingBytes += batch.length
+      this.waiting.push({ target, partition, append: new Append(batch.slice(), isForeign), resolve, reject })
+    })
+  }
+
+  appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult> {
+    const builder = new BatchBuilder(4096)
+    for (const { key, value, headers, timestampMs } of records) {
+      const template = headers && headers.length > 0 ? encodeHeaders(headers) : noHeaders
+      builder.appendRecord(key, value, 0, value?.length ?? 0, template, timestampMs)
+    }
+    return this.append(topic, partition, builder.finish())
+  }
+
+  descriptor(name: string): TopicDescriptor {
+    const topic = this.store.topic(name)
+    const partitions = topic.partitions.map(({ folder, state }, partition) => ({ partition, folder, state: state.shared }))
+    return { topic: name, id: topic.id, partitions }
+  }
+
+  async deleteRecords(topic: string, partition: number, beforeOffset: number): Promise<number> {
+    return this.store.deleteRecords(topic, partition, beforeOffset)
+  }
+  async enforceRetention(): Promise<number> {
+    return this.store.enforceRetention(this.options.clock())
+  }
+  async describeProducers(topic: string, partition: number): Promise<ProducerInfo[]> {
+    return this.store.topic(topic).partitions[partition].describeProducers()
+  }
+  async refresh(): Promise<void> {}
+  async compact(): Promise<number> {
+    return 0
+  }
+  readMessages(): never {
+    throw new Error('people do not look into a simulation')
+  }
+  stats(): LogStats {
+    const sync = { syncCount: 0, syncMsP50: 0, syncMsP99: 0 }
+    return { pendingBytes: this.pendingBytes, appendedBytes: 0, appendedRecords: 0, sizeBytes: 0, ...sync, cutBytes: 0, recovery: [] }
+  }
+  async close(): Promise<void> {
+    this.commit()
+    this.store.close()
+  }
+
+  private commit(): void {
+    const group = this.waiting
+    this.waiting = []
+    if (this.isDead || group.length === 0) return
+    const routed = group.map(({ target, append }) => ({ partition: target, append }))
+    this.store.commit(routed, this.options.clock())
+    if (this.isDead) return
+    for (const { append, partition, resolve, reject } of group) {
+      this.pendingBytes -= append.bytes.length
+      if (append.error) reject(append.error)
+      else resolve({ partition, first: append.first, last: append.last })
+    }
+  }
+}
+
+const infoOf = ({ name, id, config, partitions }: StoredTopic): TopicInfo => ({
+  name,
+  id,
+  config,
+  partitions: partitions.map((one, partition) => {
+    const { startOffset, endOffset, lastStableOffset, sizeBytes } = one.state.read()
+    return { partition, startOffset, endOffset, lastStableOffset, sizeBytes }
+  }),
+})
