@@ -147,7 +147,7 @@ test('a power cut at every call of a workload: what was acknowledged is there, n
     }
     const history = runWorkload(disk)
     disk.before = () => {}
-    for (const keep of [0, 1, 0.9, 0.5]) {
+    for (const keep of [0, 1, 0.9, 0.8, 0.7, 0.5, 0.5, 0.3, 0.1]) {
       checkAfterCrash(disk.crashed({ keep, random: seededRandom(cutAt) }), history, `cut at call ${cutAt}, keep ${keep}`)
     }
   }
