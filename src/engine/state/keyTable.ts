@@ -337,13 +337,19 @@ export class KeyTable {
   static restore(types: readonly SqlType[], { count, columns }: KeyTableSnapshot): KeyTable {
     const table = new KeyTable(types, count)
     if (types.length === 0) table.count = count
-    else
-      table.lookup(
-        columns.map(({ column }) => column),
-        count,
-        new Int32Array(count),
-      )
+    else {
+      const saved = columns.map(({ column }) => column)
+      table.append(saved, count)
+      table.index(saved)
+    }
     return table
+  }
+
+  /** Makes the look-up find what was only stored: keys that are all different, so nothing is compared. */
+  private index(columns: readonly Column[]): void {
+    const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, this.count))
+    const signature = this.stores.map(({ form }, i) => form + (inputs[i].nulls === undefined ? '' : '?')).join()
+    indexKernel(signature)(this.slots, inputs, this.count)
   }
 }
 
@@ -449,6 +455,27 @@ function equalValueSource(form: string, k: number): string {
         if (same) same = v${k}.getInt32(last, true) === tv${k}.getInt32(last + shift, true)
       } else for (let at = s${k}; at < e${k}; at++, to++) if (b${k}[at] !== tb${k}[to]) { same = false; break }`
   }
+}
+
+/** Puts rows 0 … rowCount-1, whose keys are all different, into slots as groups of the same numbers. */
+function indexKernel(signature: string): (slots: Int32Array, inputs: KeyInput[], rowCount: number) => void {
+  return compileKernel(`index ${signature}`, ['slots', 'inputs', 'rowCount'], () => {
+    const forms = signature.split(',')
+    const each = (source: (form: string, k: number) => string) => forms.map(source).join('\n')
+    return `
+    ${each(inputSource)}
+    const mask = (slots.length >> 1) - 1
+    for (let row = 0; row < rowCount; row++) {
+      ${each(loadSource)}
+      let h = 0x2545f491
+      ${each(hashSource)}
+      h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35); h ^= h >>> 16
+      let slot = h & mask
+      while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & mask
+      slots[2 * slot] = h
+      slots[2 * slot + 1] = row + 1
+    }`
+  })
 }
 
 /**
