@@ -207,6 +207,8 @@ export class SourceInput {
         if (this.spec.slice && this.positions[partition] >= this.stopOffsets[partition]) continue
         const chunk = this.readers[partition].read(READ_BYTES)
         if (chunk) this.pending = { ...chunk, partition, at: chunk.start }
+        // Offsets that compaction took at the end of a partition are read too: a bounded read would wait for them.
+        else this.positions[partition] = Math.max(this.positions[partition], this.readers[partition].nextOffset)
       }
       if (!this.pending) return undefined
     }
