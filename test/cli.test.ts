@@ -48,6 +48,7 @@ test('sql: results for people and for programs, errors under their line', { time
     (await millrace(t, 'sql', 'EXPLAIN SELECT page, COUNT(*) AS n FROM events GROUP BY page', ...at)).stdout,
     /groupAggregate.*\n└ /,
   )
+  assert.match((await millrace(t, 'sql', 'EXPLAIN INSERT INTO events SELECT * FROM events', ...at)).stdout, /^events \(exactly once\) <- /)
 
   const column = await millrace(t, 'sql', 'SELECT id,\n  pgae\nFROM events', ...at)
   assert.equal(column.code, 1)
@@ -225,7 +226,7 @@ test('doctor and token', { timeout: 120_000 }, async (t) => {
     problems.some(([detail, next]) => detail.startsWith('pipelines/wrong.sql:1:25: column "pgae"') && next === 'Did you mean "page"?'),
     doctor.stdout,
   )
-  assert.match((await millrace(t, 'doctor', folder, '--port', '0', ...data)).stdout, /✓ disk sync .*p99/)
+  assert.match((await millrace(t, 'doctor', folder, '--port', '0', ...data)).stdout, / disk sync +fdatasync p50 .*p99/)
 
   const [made] = (await millrace(t, 'token', 'create', '--role', 'reader', '--name', 'x', '--json', ...data)).json<{
     token: string

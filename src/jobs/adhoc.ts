@@ -37,7 +37,9 @@ export function prepareAdhoc(manager: JobManager, sql: string, tableRows: (table
     case 'text':
       return { kind: 'text', columns: bound.columns, rows: bound.rows }
     case 'explain': {
-      const rows = bound.plans.map(({ target, query }) => [`${target === undefined ? '' : `${target} <- `}${explainPlan(query)}`])
+      const rows = bound.plans.map(({ target, query }) => [
+        `${target === undefined ? '' : `${target} (${manager.guaranteeOf(target)}) <- `}${explainPlan(query)}`,
+      ])
       return { kind: 'text', columns: ['plan'], rows }
     }
     default:

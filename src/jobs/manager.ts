@@ -713,6 +713,16 @@ export class JobManager {
     }
   }
 
+  /** What a sink promises after a crash; see docs/exactly-once.md. */
+  guaranteeOf(target: string): 'exactly once' | 'at least once' | 'keeps nothing' {
+    const entry = this.catalog.get(target)
+    if (entry?.kind !== 'table') return 'exactly once'
+    const { connector } = entry.table.options
+    if (connector === 'blackhole') return 'keeps nothing'
+    const isTransaction = this.options.transactions !== undefined && isExactlyOnceTopic(entry.table)
+    return isTransaction || connector === 'filesystem' ? 'exactly once' : 'at least once'
+  }
+
   declaredTopics(): string[] {
     return [...new Set((this.project?.tables ?? []).filter(isTopicTable).map(topicOf))]
   }
