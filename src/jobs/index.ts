@@ -2,7 +2,7 @@
 export { type AdhocStatement, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
 export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'
-export { type ApplyReport, JobManager, type LiveTables, type QueryCheckpoints, type QueryInsight, topicOf } from './manager.ts'
+export { type ApplyReport, JobManager, type LiveTables, type QueryCheckpoints, type QueryInsight } from './manager.ts'
 export {
   bindProject,
   type FileError,
@@ -16,3 +16,4 @@ export {
 export { recordShapeOf } from './recordShape.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'
 export { type SavepointInfo, savepointInfo } from './savedStates.ts'
+export { topicOf } from './tables.ts'

@@ -7,10 +7,11 @@
 //   3. A query that fails keeps its last rows readable, its error is shown, and nothing else stops.
 //   4. A worker that dies is replaced; its queries go on from their checkpoint, with a growing pause.
 //   5. Queries of a file that start together from the same checkpoint, or all anew, are one job: they read their topics together.
-import { resolve } from 'node:path'
+//
+// Longer than other files because each part of a query's life touches the same table of what runs: start, output, failure, restart, stop.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { type ErrorBody, makeFolders, reviveError, type StreamError, toStreamError } from '../base/index.ts'
+import { type ErrorBody, reviveError, type StreamError, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
 import type {
   CheckpointStore,
@@ -25,16 +26,17 @@ import type {
   SinkSpec,
   SourceSpec,
 } from '../engine/index.ts'
-import { engineErrors, finishFiles, nextFileNumber, planSignature, removeUnfinished } from '../engine/index.ts'
+import { engineErrors, planSignature } from '../engine/index.ts'
 import type { Log, Transactions } from '../log/index.ts'
-import { Catalog, durationMs, inputsOf, type Plan, type TableDef } from '../sql/index.ts'
+import { Catalog, durationMs, type Plan, type TableDef } from '../sql/index.ts'
 import { type CheckpointRecord, type CheckpointSettings, Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
 import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
-import { sinkParts, sourceParts } from './recordShape.ts'
+import { sinkParts } from './recordShape.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
 import { persistently, type SinkCommitter, ViewCommitter, WorkerCommitter } from './sinkCommitters.ts'
+import { declareTopic, filesSink, isExactlyOnceTopic, isTopicTable, lateTopicsOf, scannedTables, sourceSpecs, topicOf } from './tables.ts'
 import { recoverTransactions, TransactionCommitter } from './transactionCommitter.ts'
 import { EngineWorkers } from './workers.ts'
 
@@ -123,9 +125,6 @@ const CHECKPOINT_INTERVAL_MS = 10_000
 const CHECKPOINT_INTERVAL_OUTPUT_MS = 1_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
 const CHECKPOINTS_RETAINED = 3
-const connectors = ['kafka', 'upsert-kafka', 'print', 'blackhole', 'filesystem']
-/** Flink's default of 'sink.rolling-policy.file-size'. */
-const FILE_BYTES_MAX = 128 * 1024 * 1024
 
 export interface QueryCheckpoints {
   query: string
@@ -224,7 +223,7 @@ export class JobManager {
 
   private async applyAlone(project: Project): Promise<ApplyReport> {
     const report: ApplyReport = { started: [], kept: [], stopped: [], errors: [...project.errors], restored: [], notices: [] }
-    for (const table of project.tables) await this.guarded(project, report, table.name, () => this.declareTopic(table))
+    for (const table of project.tables) await this.guarded(project, report, table.name, () => declareTopic(this.options.log, table))
     for (const [id, { query, jobId }] of [...this.running]) {
       const fate = fateOf(query, project)
       if (fate === 'kept') {
@@ -245,7 +244,7 @@ export class JobManager {
       for (const query of queries)
         await this.guarded(project, report, query.id, async () => {
           // What cannot be read stops this query alone.
-          this.sourcesOf([query.plan])
+          sourceSpecs(this.options.log, [query.plan])
           const from = this.goesOnFrom(query, saved.get(query.id), report)
           const key = from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''
           const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map() }
@@ -319,7 +318,10 @@ export class JobManager {
     this.workers.start({
       id: jobId,
       queries: specs,
-      sources: this.sourcesOf(specs.map(({ plan }) => plan)),
+      sources: sourceSpecs(
+        this.options.log,
+        specs.map(({ plan }) => plan),
+      ),
       timeZone: this.timeZone,
       ...(restore && { restore }),
     })
@@ -437,7 +439,7 @@ export class JobManager {
     const { connector = 'kafka' } = table.options
     if (connector === 'blackhole') return { kind: 'blackhole' }
     if (connector === 'print') return { kind: 'collect' }
-    if (connector === 'filesystem') return this.filesOf(id, plan, table, saved, report)
+    if (connector === 'filesystem') return filesSink({ ...this.options, id, plan, table, saved, report })
     const upsert = connector === 'upsert-kafka'
     if (!upsert && plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector })
     if (upsert && !table.primaryKey) throw jobErrors('SINK_KEY_MISSING', { table: table.name })
@@ -455,54 +457,6 @@ export class JobManager {
       partitionCount: this.options.log.topic(topic)!.partitions.length,
       ...sinkParts(table),
     }
-  }
-
-  /** Makes the folder ready: what a durable checkpoint has is finished, all else that the query had begun is removed. */
-  private filesOf(id: string, plan: Plan, table: TableDef, saved: SavedQuery | undefined, report: ApplyReport): SinkSpec {
-    const fail = (reason: string) => jobErrors('FILES_OPTION', { table: table.name, reason })
-    const { path, format = 'json' } = table.options
-    if (!path) throw fail("it has no 'path'")
-    if (format !== 'json' && format !== 'csv') throw fail(`the format "${format}" cannot be written`)
-    if (table.partitionedBy.length > 0) throw fail('PARTITIONED BY is not supported')
-    if (plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector: 'filesystem' })
-    const folder = resolve(this.options.projectFolder, path.replace(/^file:\/\//, ''))
-    const { disk } = this.options.store
-    makeFolders(folder)
-    const gone = saved?.state.sink.kind === 'files' ? finishFiles(disk, saved.state.sink) : []
-    if (gone.length > 0) report.notices.push(`${id}: files that its checkpoint has are gone from ${folder}: ${gone.join(', ')}`)
-    removeUnfinished(disk, folder, id)
-    const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
-    const fileBytesMax = memoryBytes(table.options['sink.rolling-policy.file-size']) ?? FILE_BYTES_MAX
-    return { kind: 'files', folder, format, fields, options: table.options, fileBytesMax, firstFile: nextFileNumber(disk, folder, id) }
-  }
-
-  private sourcesOf(plans: Plan[]): SourceSpec[] {
-    const tables = new Map<string, TableDef>()
-    for (const plan of plans) for (const table of scannedTables(plan)) tables.set(table.name, table)
-    return [...tables.values()].map((table) => {
-      if (table.options.connector === 'filesystem') throw jobErrors('FILES_OPTION', { table: table.name, reason: 'it cannot be read yet' })
-      const topic = topicOf(table)
-      return {
-        table: table.name,
-        topic,
-        descriptor: this.options.log.descriptor(topic),
-        ...sourceParts(table),
-        onError: table.options['millrace.on-error'] === 'fail' ? 'fail' : 'dead-letter',
-        startup: table.options['scan.startup.mode'] === 'latest-offset' ? 'latest-offset' : 'earliest-offset',
-        isolation: table.options['properties.isolation.level'] === 'read_uncommitted' ? 'read_uncommitted' : 'read_committed',
-      }
-    })
-  }
-
-  /** Creates a table's topic where it does not exist yet. */
-  private async declareTopic(table: TableDef): Promise<void> {
-    const { connector = 'kafka' } = table.options
-    if (!connectors.includes(connector)) throw engineErrors('CONNECTOR_UNKNOWN', { connector, table: table.name })
-    if (connector !== 'kafka' && connector !== 'upsert-kafka') return
-    const topic = topicOf(table)
-    if (this.options.log.topic(topic)) return
-    const partitionCount = Number(table.options['millrace.partitions'] ?? 1)
-    await this.options.log.createTopic(topic, { partitionCount, ...(connector === 'upsert-kafka' && { 'cleanup.policy': 'compact' }) })
   }
 
   private onMessage(message: FromWorker): void | Promise<void> {
@@ -589,7 +543,7 @@ export class JobManager {
   runAdhoc(plan: Plan, options: AdhocOptions): () => void {
     const jobId = `${ADHOC}${++this.jobCount}`
     const { startup, slices } = options
-    const sources = this.sourcesOf([plan]).map((source) => ({
+    const sources = sourceSpecs(this.options.log, [plan]).map((source) => ({
       ...source,
       startup: startup ?? source.startup,
       slice: slices?.get(source.topic),
@@ -627,7 +581,7 @@ export class JobManager {
 
   /** Topics that plans read, each once. */
   topicsOf(plans: Plan[]): string[] {
-    return [...new Set(this.sourcesOf(plans).map(({ topic }) => topic))]
+    return [...new Set(sourceSpecs(this.options.log, plans).map(({ topic }) => topic))]
   }
 
   get files(): SqlFile[] {
@@ -811,40 +765,4 @@ function fateOf(query: ProjectQuery, project: Project): 'kept' | 'changed' | 'go
   const next = project.queries.find((candidate) => candidate.id === query.id)
   if (next) return isDeepStrictEqual([next.plan, next.target], [query.plan, query.target]) ? 'kept' : 'changed'
   return project.errors.some(({ file }) => file === query.file) ? 'kept' : 'gone'
-}
-
-const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].includes(table.options.connector ?? 'kafka')
-/** Flink's option; unlike Flink's, the default is the stronger one. @throws StreamError SINK_GUARANTEE_UNKNOWN */
-function isExactlyOnceTopic(table: TableDef): boolean {
-  if (!isTopicTable(table)) return false
-  const guarantee = table.options['sink.delivery-guarantee'] ?? 'exactly-once'
-  if (guarantee !== 'exactly-once' && guarantee !== 'at-least-once')
-    throw jobErrors('SINK_GUARANTEE_UNKNOWN', { table: table.name, guarantee })
-  return guarantee === 'exactly-once'
-}
-/** A size as Flink's options have it, such as '128MB'. */
-function memoryBytes(text: string | undefined): number | undefined {
-  const match = text === undefined ? null : /^\s*(\d+)\s*(b|bytes|k|kb|m|mb|g|gb)?\s*$/i.exec(text)
-  if (match === null) return undefined
-  return Number(match[1]) * 1024 ** ['b', 'k', 'm', 'g'].indexOf((match[2] ?? 'b')[0].toLowerCase())
-}
-export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
-
-const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))
-
-const LATE_TOPIC = 'millrace.late-rows.topic'
-
-/** Where late rows of a query go, by source table: what its materialized table says, else what each source says. */
-function lateTopicsOf({ plan, target }: ProjectQuery): Record<string, string> | undefined {
-  const own = target.kind === 'materializedTable' ? target.table.options[LATE_TOPIC] : undefined
-  const tables = scannedTables(plan)
-  const topics: Record<string, string> = {}
-  for (const table of tables) {
-    const topic = own ?? table.options[LATE_TOPIC]
-    if (!topic) continue
-    const reader = tables.find((source) => topicOf(source) === topic)
-    if (reader) throw jobErrors('LATE_TOPIC_READ', { topic, table: reader.name })
-    topics[table.name] = topic
-  }
-  return Object.keys(topics).length > 0 ? topics : undefined
 }

@@ -17,6 +17,7 @@ import {
   applyStatement,
   bindStatement,
   type Catalog,
+  type CatalogEntry,
   type CompletionCatalog,
   completions,
   explainPlan,
@@ -244,24 +245,27 @@ function tablesOf({ catalog, topicOf }: Workspace): CatalogTable[] {
   return all.names().flatMap((name) => {
     const entry = all.get(name)
     if (entry === undefined) return []
-    const fields = entry.kind === 'view' ? entry.view.fields : entry.kind === 'table' ? entry.table.columns : entry.table.fields
+    const fields = fieldsOf(entry)
     const topic = entry.kind === 'table' ? topicOf(name) : undefined
     return [{ name, kind: entry.kind, ...(topic !== undefined && { topic }), columns: columnsOf(fields) }]
   })
 }
 
+function fieldsOf(entry: CatalogEntry): readonly Field[] {
+  switch (entry.kind) {
+    case 'view':
+      return entry.view.fields
+    case 'table':
+      return entry.table.columns
+    default:
+      return entry.table.fields
+  }
+}
+
 const completionCatalog = (catalog: Catalog): CompletionCatalog => ({
   tables: catalog.names().map((name) => {
     const entry = catalog.get(name)
-    const fields =
-      entry === undefined
-        ? []
-        : entry.kind === 'view'
-          ? entry.view.fields
-          : entry.kind === 'table'
-            ? entry.table.columns
-            : entry.table.fields
-    return { name, columns: fields.map((field) => field.name) }
+    return { name, columns: entry ? fieldsOf(entry).map((field) => field.name) : [] }
   }),
   functions: functionNames(catalog),
 })

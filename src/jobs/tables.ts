@@ -1,0 +1,111 @@
+// What a table's options mean for who runs queries: its topic, how it is read and written, what its sink promises, where late rows go.
+import { resolve } from 'node:path'
+import { makeFolders } from '../base/index.ts'
+import type { CheckpointStore, SinkSpec, SourceSpec } from '../engine/index.ts'
+import { engineErrors, finishFiles, nextFileNumber, removeUnfinished } from '../engine/index.ts'
+import type { Log } from '../log/index.ts'
+import { inputsOf, type Plan, type TableDef } from '../sql/index.ts'
+import { jobErrors } from './errors.ts'
+import type { ApplyReport } from './manager.ts'
+import type { ProjectQuery } from './project.ts'
+import { sourceParts } from './recordShape.ts'
+import type { SavedQuery } from './savedStates.ts'
+
+const connectors = ['kafka', 'upsert-kafka', 'print', 'blackhole', 'filesystem']
+/** Flink's default of 'sink.rolling-policy.file-size'. */
+const FILE_BYTES_MAX = 128 * 1024 * 1024
+
+export const isTopicTable = (table: TableDef): boolean => ['kafka', 'upsert-kafka'].includes(table.options.connector ?? 'kafka')
+/** Flink's option; unlike Flink's, the default is the stronger one. @throws StreamError SINK_GUARANTEE_UNKNOWN */
+export function isExactlyOnceTopic(table: TableDef): boolean {
+  if (!isTopicTable(table)) return false
+  const guarantee = table.options['sink.delivery-guarantee'] ?? 'exactly-once'
+  if (guarantee !== 'exactly-once' && guarantee !== 'at-least-once')
+    throw jobErrors('SINK_GUARANTEE_UNKNOWN', { table: table.name, guarantee })
+  return guarantee === 'exactly-once'
+}
+/** A size as Flink's options have it, such as '128MB'. */
+function memoryBytes(text: string | undefined): number | undefined {
+  const match = text === undefined ? null : /^\s*(\d+)\s*(b|bytes|k|kb|m|mb|g|gb)?\s*$/i.exec(text)
+  if (match === null) return undefined
+  return Number(match[1]) * 1024 ** ['b', 'k', 'm', 'g'].indexOf((match[2] ?? 'b')[0].toLowerCase())
+}
+export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
+
+export const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))
+
+const LATE_TOPIC = 'millrace.late-rows.topic'
+
+/** Where late rows of a query go, by source table: what its materialized table says, else what each source says. */
+export function lateTopicsOf({ plan, target }: ProjectQuery): Record<string, string> | undefined {
+  const own = target.kind === 'materializedTable' ? target.table.options[LATE_TOPIC] : undefined
+  const tables = scannedTables(plan)
+  const topics: Record<string, string> = {}
+  for (const table of tables) {
+    const topic = own ?? table.options[LATE_TOPIC]
+    if (!topic) continue
+    const reader = tables.find((source) => topicOf(source) === topic)
+    if (reader) throw jobErrors('LATE_TOPIC_READ', { topic, table: reader.name })
+    topics[table.name] = topic
+  }
+  return Object.keys(topics).length > 0 ? topics : undefined
+}
+
+/** How each table that plans scan is read. @throws StreamError FILES_OPTION and those of formats */
+export function sourceSpecs(log: Log, plans: Plan[]): SourceSpec[] {
+  const tables = new Map<string, TableDef>()
+  for (const plan of plans) for (const table of scannedTables(plan)) tables.set(table.name, table)
+  return [...tables.values()].map((table) => {
+    if (table.options.connector === 'filesystem') throw jobErrors('FILES_OPTION', { table: table.name, reason: 'it cannot be read yet' })
+    const topic = topicOf(table)
+    return {
+      table: table.name,
+      topic,
+      descriptor: log.descriptor(topic),
+      ...sourceParts(table),
+      onError: table.options['millrace.on-error'] === 'fail' ? 'fail' : 'dead-letter',
+      startup: table.options['scan.startup.mode'] === 'latest-offset' ? 'latest-offset' : 'earliest-offset',
+      isolation: table.options['properties.isolation.level'] === 'read_uncommitted' ? 'read_uncommitted' : 'read_committed',
+    }
+  })
+}
+
+/** Creates a table's topic where it does not exist yet. */
+export async function declareTopic(log: Log, table: TableDef): Promise<void> {
+  const { connector = 'kafka' } = table.options
+  if (!connectors.includes(connector)) throw engineErrors('CONNECTOR_UNKNOWN', { connector, table: table.name })
+  if (connector !== 'kafka' && connector !== 'upsert-kafka') return
+  const topic = topicOf(table)
+  if (log.topic(topic)) return
+  const partitionCount = Number(table.options['millrace.partitions'] ?? 1)
+  await log.createTopic(topic, { partitionCount, ...(connector === 'upsert-kafka' && { 'cleanup.policy': 'compact' }) })
+}
+
+interface FilesSinkOptions {
+  id: string
+  plan: Plan
+  table: TableDef
+  saved: SavedQuery | undefined
+  report: ApplyReport
+  projectFolder: string
+  store: CheckpointStore
+}
+
+/** Makes the folder ready: what a durable checkpoint has is finished, all else that the query had begun is removed. */
+export function filesSink({ id, plan, table, saved, report, projectFolder, store }: FilesSinkOptions): SinkSpec {
+  const fail = (reason: string) => jobErrors('FILES_OPTION', { table: table.name, reason })
+  const { path, format = 'json' } = table.options
+  if (!path) throw fail("it has no 'path'")
+  if (format !== 'json' && format !== 'csv') throw fail(`the format "${format}" cannot be written`)
+  if (table.partitionedBy.length > 0) throw fail('PARTITIONED BY is not supported')
+  if (plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector: 'filesystem' })
+  const folder = resolve(projectFolder, path.replace(/^file:\/\//, ''))
+  const { disk } = store
+  makeFolders(folder)
+  const gone = saved?.state.sink.kind === 'files' ? finishFiles(disk, saved.state.sink) : []
+  if (gone.length > 0) report.notices.push(`${id}: files that its checkpoint has are gone from ${folder}: ${gone.join(', ')}`)
+  removeUnfinished(disk, folder, id)
+  const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
+  const fileBytesMax = memoryBytes(table.options['sink.rolling-policy.file-size']) ?? FILE_BYTES_MAX
+  return { kind: 'files', folder, format, fields, options: table.options, fileBytesMax, firstFile: nextFileNumber(disk, folder, id) }
+}
