@@ -187,10 +187,11 @@ export class Server {
   }
 }
 
-/** `millrace start` (or dev) with a free port, ready. */
+/** `millrace start` (or dev) with a free port, ready. It takes Kafka's usual port only where a test says so: tests run beside each other. */
 export async function startServer(t: TestContext, folder: string, args: string[] = [], command = 'start'): Promise<Server> {
   const data = args.includes('--data') ? [] : ['--data', join(folder, 'data')]
-  const running = run(t, [command, folder, '--port', '0', '--workers', '1', '--json', ...data, ...args])
+  const kafka = args.includes('--kafka-port') ? [] : ['--kafka-port', 'none']
+  const running = run(t, [command, folder, '--port', '0', '--workers', '1', '--json', ...data, ...kafka, ...args])
   return new Server(running, await running.firstLine<Ready>())
 }
 
