@@ -84,6 +84,7 @@ before(async () => {
     queries: () => [],
     inspectQuery: async () => undefined,
     checkpoints: noCheckpoints,
+    history: { ofQuery: async () => undefined, fileOf: async () => undefined },
     health: () => ({ ready: true, live: true, version: '0', uptimeSeconds: 0, parts: {} }),
     stats,
     diffScript: () => assert.fail('no comparison here'),

@@ -76,6 +76,13 @@ export const appErrors = defineErrors({
     message: (p) => `results still change after ${p.seconds} s; queries are ${p.behind} records behind`,
     hint: () => 'A query on processing time has no end: leave it out. Else send fewer events: --max 5000.',
   }),
+  VERSION_UNKNOWN: spec<{ query: string; version: string; known: number[] }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) => `no version "${p.version}" of "${p.query}" is known`,
+    hint: (p) => `Known: ${p.known.join(', ')}; \`millrace history ${p.query}\` says what ran when.`,
+  }),
   CRASH_TEST_RUNNING: spec<Record<string, never>>({
     kind: 'user',
     httpStatus: 409,

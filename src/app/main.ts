@@ -164,6 +164,40 @@ program
     ),
   )
 
+program
+  .command('history')
+  .description('texts that a query has had, its starts and where they went on from, its failures')
+  .argument('<query>', 'a query, or the table that it writes to; also one that does not run any more')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText('after', examples('millrace history totals\nmillrace history totals --json | jq .versions[0].sql'))
+  .action(
+    guarded(async (query: string, flags: TargetFlags) =>
+      (await import('./commands/history.ts')).printHistory(target(flags), query, flags.json ?? false),
+    ),
+  )
+
+program
+  .command('rollback')
+  .description('puts the file in place in which a query had an earlier version, and takes it up')
+  .argument('<query>', 'a query, or the table that it writes to')
+  .requiredOption('--to <version>', 'as `millrace history` lists them')
+  .option('--dry-run', 'say what would start, stay and stop, and change nothing')
+  .addOption(url())
+  .addOption(token())
+  .addOption(json())
+  .addHelpText('after', examples('millrace rollback totals --to 3 --dry-run\nmillrace rollback totals --to 3'))
+  .action(
+    guarded(async (query: string, flags: TargetFlags & { to: string; dryRun?: boolean }) =>
+      (await import('./commands/history.ts')).rollBack(target(flags), query, {
+        to: flags.to,
+        dryRun: flags.dryRun ?? false,
+        json: flags.json ?? false,
+      }),
+    ),
+  )
+
 const verify = program.command('verify').description('checks of a project that take their time')
 verify
   .command('exactly-once')

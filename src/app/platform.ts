@@ -36,6 +36,7 @@ import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
 import type { Config } from './config.ts'
 import { DeadLetters } from './deadLetters.ts'
+import { History } from './history.ts'
 import { LateRowTopics } from './lateRows.ts'
 import { logOf } from './logOf.ts'
 import { projectFiles } from './projectFiles.ts'
@@ -106,6 +107,8 @@ export async function startPlatform(
     const deadLetters = new DeadLetters(log, logger)
     let isClosed = false
     const lateRows = new LateRowTopics(log, logger, () => isClosed)
+    const history = new History(log, logger, Date.now)
+    closers.push(() => history.close())
     const totals = { accepted: 0, rejected: 0 }
     const jobs = new JobManager({
       log,
@@ -125,7 +128,11 @@ export async function startPlatform(
       latePosition: (topic) => lateRows.position(topic),
       onPrint: (table, batch, fields) => print(table, batch, fields),
       onCheckpointFailed: (job, error) => logger.error({ job, error: error.toJSON() }, `checkpoint of ${job}: ${error.message}`),
-      onQueryFailed: (query, error) => logger.error({ query, error }, `query ${query} failed: ${error.message}`),
+      onApplied: (report, applied) => history.applied(report, applied),
+      onQueryFailed: (query, error) => {
+        logger.error({ query, error }, `query ${query} failed: ${error.message}`)
+        history.failed(query, error)
+      },
     })
     closers.push(() => jobs.close())
     const stats = new StatsCollector({
@@ -177,6 +184,7 @@ export async function startPlatform(
         deleteSavepoint: async (name) => store.deleteSavepoint(name),
         atNextCheckpoint: (table, read) => jobs.atNextCheckpoint(table, read),
       },
+      history,
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
       stats,
       version,

@@ -79,6 +79,8 @@ export interface ManagerOptions {
   latePosition(topic: string): Promise<number>
   onPrint(table: string, batch: Batch, fields: Field[]): void
   onQueryFailed(query: string, error: ErrorBody): void
+  /** What runs is what the project says now. */
+  onApplied(report: ApplyReport, project: Project): void
   onCheckpointFailed(job: string, error: StreamError): void
   now(): number
 }
@@ -258,6 +260,7 @@ export class JobManager {
       for (const group of groups.values()) this.startJob(file.name, group)
     }
     for (const problem of this.saved.problems()) report.notices.push(problem.message)
+    this.options.onApplied(report, project)
     return report
   }
 

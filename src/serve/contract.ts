@@ -605,6 +605,25 @@ export interface QueryCheckpoints {
     error?: ApiError['error']
   }[]
 }
+/** One text that a query has had. */
+export interface QueryVersion {
+  version: number
+  atMs: number
+  file: string
+  sql: string
+  isCurrent: boolean
+}
+/** GET /v1/queries/{id}/history */
+export interface QueryHistory {
+  query: string
+  /** Newest first, as are the events. */
+  versions: QueryVersion[]
+  events: (
+    | { kind: 'started'; atMs: number; version: number; checkpointId?: number }
+    | { kind: 'stopped'; atMs: number }
+    | { kind: 'failed'; atMs: number; error: ApiError['error'] }
+  )[]
+}
 /** GET /v1/savepoints */
 export interface SavepointInfo {
   name: string

@@ -11,7 +11,7 @@ import type {
 } from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
-import type { CheckResponse, ColumnInfo, CrashTest, Health, QuerySummary } from './contract.ts'
+import type { CheckResponse, ColumnInfo, CrashTest, Health, QueryHistory, QuerySummary } from './contract.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
 import type { KafkaUsers } from './kafkaUsers.ts'
 import type { RunSql } from './sql.ts'
@@ -46,6 +46,12 @@ export interface ServeDeps {
   /** Writes a line to the process's log that is there whatever the log's level is. */
   audit(line: Record<string, unknown>): void
   checkpoints: CheckpointsApi
+  /** Also of queries that do not run any more. */
+  history: {
+    /** By the id of a query, or the table that it writes to. */
+    ofQuery(name: string): Promise<QueryHistory | undefined>
+    fileOf(query: string, version: number): Promise<{ file: string; text: string } | undefined>
+  }
   health(): Health
   stats: StatsCollector
   runSql: RunSql

@@ -24,6 +24,12 @@ export const serveErrors = defineErrors({
     message: () => 'there is no Kafka port here',
     hint: () => 'Start with --kafka-port 9092.',
   }),
+  SERVE_VERSION_NOT_FOUND: spec<{ query: string; version: number }>({
+    ...user,
+    httpStatus: 404,
+    message: (p) => `no version ${p.version} of "${p.query}" is known`,
+    hint: (p) => `GET /v1/queries/${p.query}/history lists those that are.`,
+  }),
   SERVE_QUERY_NOT_FOUND: spec<{ query: string; nearest?: string; project?: string }>({
     ...user,
     httpStatus: 404,

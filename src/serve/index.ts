@@ -4,6 +4,7 @@ import { registerCheckpoints } from './checkpoints.ts'
 import type { ServeDeps } from './deps.ts'
 import { registerDiff } from './diff.ts'
 import { registerGroups } from './groups.ts'
+import { registerHistory } from './history.ts'
 import { registerKafkaUsers } from './kafkaUsers.ts'
 import { registerLetters } from './letters.ts'
 import { registerMessages } from './messages.ts'
@@ -34,6 +35,7 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerMessages(app, deps, sockets)
   registerStatistics(app, deps)
   registerLetters(app, deps)
+  registerHistory(app, deps)
   registerGroups(app, deps)
   registerKafkaUsers(app, deps)
   registerStatus(app, deps, sockets)

@@ -75,6 +75,7 @@ before(async () => {
     audit: () => {},
     inspectQuery: async () => undefined,
     checkpoints: noCheckpoints,
+    history: { ofQuery: async () => undefined, fileOf: async () => undefined },
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
     stats,
     diffScript: () => assert.fail('no comparison here'),

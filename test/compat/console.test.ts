@@ -18,6 +18,8 @@ const views: { name: string; path: string; shows: string }[] = [
   { name: 'query-state', path: '/queries/totals_5min?tab=state', shows: '.list td' },
   { name: 'query-checkpoints', path: '/queries/totals_5min?tab=checkpoints', shows: '.savepoint-form' },
   { name: 'query-sql', path: '/queries/totals_5min?tab=sql', shows: '.code.sql' },
+  { name: 'query-history', path: '/queries/totals_5min?tab=history', shows: '.list td' },
+  { name: 'query-versions', path: '/queries/totals_5min?tab=versions', shows: '.version-difference' },
   { name: 'sql', path: '/sql', shows: '.cm-line' },
 ]
 

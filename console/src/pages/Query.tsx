@@ -11,8 +11,10 @@ import { Empty, Failure, Segmented, SkeletonRows, Sql, Waiting } from '../ui/par
 import { formatWatermark, QueryState, useLiveQueries } from './Queries.tsx'
 import { Checkpoints } from './query/Checkpoints.tsx'
 import { LateRows, State, Watermarks, Windows } from './query/Facts.tsx'
+import { History } from './query/History.tsx'
 import { Why } from './query/Why.tsx'
 
+const Versions = lazy(async () => ({ default: (await import('./query/Versions.tsx')).Versions }))
 const Graph = lazy(async () => ({ default: (await import('./query/Graph.tsx')).Graph }))
 
 export function Query() {
@@ -76,9 +78,11 @@ const tabLabels: Record<QueryTab, string> = {
   state: 'State',
   late: 'Late rows',
   checkpoints: 'Checkpoints',
+  history: 'History',
+  versions: 'Versions',
   sql: 'SQL',
 }
-const shownBy: Record<Exclude<QueryTab, 'sql' | 'checkpoints'>, (why: QueryWhy) => ReactNode> = {
+const shownBy: Record<Exclude<QueryTab, 'sql' | 'checkpoints' | 'history' | 'versions'>, (why: QueryWhy) => ReactNode> = {
   why: (why) => <Why why={why} />,
   graph: (why) => (
     <Suspense fallback={<SkeletonRows />}>
@@ -111,6 +115,12 @@ function Tabs({ query }: { query: QuerySummary }) {
           <Sql sql={query.sql} />
         ) : tab === 'checkpoints' ? (
           <Checkpoints id={query.id} />
+        ) : tab === 'history' ? (
+          <History id={query.id} />
+        ) : tab === 'versions' ? (
+          <Suspense fallback={<SkeletonRows />}>
+            <Versions id={query.id} />
+          </Suspense>
         ) : why ? (
           shownBy[tab](why)
         ) : (

@@ -180,8 +180,18 @@ export interface SegmentedProps<T extends string> {
 /** One of a few: radio buttons that look like one control. */
 export function Segmented<T extends string>({ label, value, options, onChange }: SegmentedProps<T>) {
   const name = useId()
+  const field = useRef<HTMLFieldSetElement>(null)
+  // On a phone the strip is wider than the screen: what is chosen is seen.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another value is another element that is checked
+  useEffect(() => {
+    const strip = field.current
+    const chosen = strip?.querySelector<HTMLElement>('label:has(:checked)')
+    if (!strip || !chosen) return
+    const [outer, inner] = [strip.getBoundingClientRect(), chosen.getBoundingClientRect()]
+    strip.scrollLeft += inner.left + inner.width / 2 - (outer.left + outer.width / 2)
+  }, [value])
   return (
-    <fieldset className="segmented">
+    <fieldset className="segmented" ref={field}>
       <legend className="visually-hidden">{label}</legend>
       {options.map(({ value: option, label: text, icon: Icon }) => (
         <label key={option} title={Icon ? text : undefined}>

@@ -63,10 +63,17 @@ function queryText(diff: QueryDiff): string {
 }
 
 /** Puts a file in the place of the project's, and says what started, stayed and stopped. */
-export async function promoteFile(target: Target, path: string, { dryRun, json }: { dryRun: boolean; json: boolean }): Promise<void> {
-  const name = basename(path)
+export const promoteFile = (target: Target, path: string, options: { dryRun: boolean; json: boolean }): Promise<void> =>
+  putFile(target, basename(path), readFileSync(path, 'utf8'), options)
+
+export async function putFile(
+  target: Target,
+  name: string,
+  text: string,
+  { dryRun, json }: { dryRun: boolean; json: boolean },
+): Promise<void> {
   const known = (await getJson<ProjectFile[]>(target, '/v1/project/files')).find((file) => file.name === name)
-  const body = JSON.stringify({ text: readFileSync(path, 'utf8'), version: known?.version ?? null })
+  const body = JSON.stringify({ text, version: known?.version ?? null })
   const answer = await call(target, `/v1/project/files/${encodeURIComponent(name)}${dryRun ? '?dryRun=true' : ''}`, {
     method: 'PUT',
     body,

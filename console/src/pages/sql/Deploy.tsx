@@ -166,7 +166,7 @@ const spans = [
 const ROWS_SHOWN = 5
 
 /** The new text beside what runs, over the same records. */
-function Comparison({ name, text }: { name: string; text: string }) {
+export function Comparison({ name, text }: { name: string; text: string }) {
   const [since, setSince] = useState('1h')
   const compare = useMutation({
     mutationFn: () => apiSend<ScriptDiff>('POST', '/v1/queries/diff', { file: name, sql: text, since, numbers: 'string' }),

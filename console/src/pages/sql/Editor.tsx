@@ -3,15 +3,14 @@
 // The editor owns its text; `text` sets it only when its identity (`document`) changes, so typing never goes round through React.
 import { autocompletion, type Completion, type CompletionContext, closeBrackets, completionKeymap } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands'
-import { StandardSQL, sql } from '@codemirror/lang-sql'
-import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
+import { bracketMatching, indentOnInput } from '@codemirror/language'
 import { type Diagnostic, linter, lintKeymap } from '@codemirror/lint'
 import { Prec } from '@codemirror/state'
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers, placeholder } from '@codemirror/view'
-import { tags } from '@lezer/highlight'
 import { useEffect, useImperativeHandle, useRef } from 'react'
 import type { SqlCheck, SqlCompletion } from '../../../../src/serve/contract.ts'
 import { apiSend } from '../../api/client.ts'
+import { sqlLook } from './codemirror.ts'
 
 const CHECK_PAUSE_MS = 350
 
@@ -30,27 +29,6 @@ export interface EditorProps {
   onCheck: (check: SqlCheck | undefined) => void
   onRun: () => void
 }
-
-const theme = EditorView.theme({
-  '&': { height: '100%', backgroundColor: 'var(--panel)', color: 'var(--text)', fontSize: '13px' },
-  '&.cm-focused': { outline: 'none' },
-  '.cm-scroller': { fontFamily: 'var(--mono)', lineHeight: '1.55' },
-  '.cm-content': { caretColor: 'var(--text)', padding: '10px 0' },
-  '.cm-cursor': { borderLeftColor: 'var(--text)' },
-  '.cm-gutters': { backgroundColor: 'var(--sunken)', color: 'var(--muted)', borderRight: '1px solid var(--line)' },
-  '.cm-activeLine': { backgroundColor: 'color-mix(in srgb, var(--accent-soft) 40%, transparent)' },
-  '&.cm-focused .cm-selectionBackground, .cm-selectionBackground': { backgroundColor: 'var(--accent-soft) !important' },
-  '.cm-tooltip': { backgroundColor: 'var(--panel)', color: 'var(--text)', border: '1px solid var(--line-strong)', borderRadius: '5px' },
-  '.cm-tooltip-autocomplete ul li[aria-selected]': { backgroundColor: 'var(--accent-soft)', color: 'var(--text)' },
-  '.cm-diagnostic-error': { borderLeft: '3px solid var(--bad)' },
-  '.cm-completionDetail': { color: 'var(--muted)', fontStyle: 'normal', marginLeft: '1em' },
-})
-const highlighting = HighlightStyle.define([
-  { tag: tags.keyword, color: 'var(--accent)', fontWeight: '600' },
-  { tag: [tags.string, tags.number, tags.bool, tags.null], color: 'var(--warn)' },
-  { tag: tags.comment, color: 'var(--muted)', fontStyle: 'italic' },
-  { tag: tags.typeName, color: 'var(--event)' },
-])
 
 /** The parser of the server offers what it would take; a word of one letter more than nothing is enough to ask. */
 async function complete(context: CompletionContext) {
@@ -98,14 +76,11 @@ export function Editor({ ref, document, onChange, onCheck, onRun }: EditorProps)
         indentOnInput(),
         bracketMatching(),
         closeBrackets(),
-        sql({ dialect: StandardSQL, upperCaseKeywords: true }),
-        syntaxHighlighting(highlighting),
         autocompletion({ override: [complete], maxRenderedOptions: 60 }),
         linter(lint, { delay: CHECK_PAUSE_MS }),
         placeholder('SELECT … FROM …    Ctrl-Enter runs it'),
-        EditorView.lineWrapping,
         EditorView.contentAttributes.of({ 'aria-label': 'SQL' }),
-        theme,
+        sqlLook,
         Prec.highest(
           keymap.of([
             {

@@ -1,0 +1,75 @@
+// /v1/queries/:id/history: texts that a query has had, when it started and from where, and why it failed.
+import { type Static, Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { nearestName } from '../base/index.ts'
+import type * as contract from './contract.ts'
+import type { ServeDeps } from './deps.ts'
+import { serveErrors } from './errors.ts'
+import { count, ErrorInfo, NoQuery, optional, QueryParams, same } from './schemas.ts'
+
+const atMs = Type.Number({ description: 'Epoch ms.' })
+const version = Type.Integer({ minimum: 1, description: 'Counted for each query.' })
+const QueryVersion = Type.Object({
+  version,
+  atMs,
+  file: Type.String({ description: 'Of the project, without its folder.' }),
+  sql: Type.String({ description: "The query's own statement." }),
+  isCurrent: Type.Boolean({ description: 'It runs, or would if it had not failed.' }),
+})
+const History = Type.Object({
+  query: Type.String(),
+  versions: Type.Array(QueryVersion, { description: 'Newest first, at most 50.' }),
+  events: Type.Array(
+    Type.Union([
+      Type.Object({
+        kind: Type.Literal('started'),
+        atMs,
+        version,
+        checkpointId: optional(count('From which it went on; without one it began at the start of its topics.')),
+      }),
+      Type.Object({ kind: Type.Literal('stopped'), atMs }),
+      Type.Object({ kind: Type.Literal('failed'), atMs, error: ErrorInfo }),
+    ]),
+    { description: 'Newest first, at most 200.' },
+  ),
+})
+const VersionParams = Type.Object({ ...QueryParams.properties, version })
+const File = Type.Object({ file: Type.String(), text: Type.String() })
+
+same<Static<typeof History>, contract.QueryHistory>(true)
+
+export function registerHistory(app: FastifyInstance, { history, queries }: Pick<ServeDeps, 'history' | 'queries'>): void {
+  app.get<{ Params: Static<typeof QueryParams> }>(
+    '/v1/queries/:id/history',
+    {
+      schema: {
+        summary: 'Texts that a query has had, its starts and its failures; also of one that does not run any more.',
+        params: QueryParams,
+        querystring: NoQuery,
+        response: { 200: History },
+      },
+    },
+    async ({ params: { id } }) => {
+      const found = await history.ofQuery(id)
+      if (found) return found
+      const ids = queries().map((query) => query.id)
+      throw serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest: nearestName(id, ids), project: undefined })
+    },
+  )
+  app.get<{ Params: Static<typeof VersionParams> }>(
+    '/v1/queries/:id/history/:version',
+    {
+      schema: {
+        summary: 'The whole file as it was with a version of a query: deploy it again to go back.',
+        params: VersionParams,
+        querystring: NoQuery,
+        response: { 200: File },
+      },
+    },
+    async ({ params: { id, version } }) => {
+      const found = await history.fileOf(id, version)
+      if (found) return found
+      throw serveErrors('SERVE_VERSION_NOT_FOUND', { query: id, version })
+    },
+  )
+}

@@ -1,0 +1,83 @@
+// millrace history and rollback on the real process: what ran when is known over a restart, and one can go back.
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { QueryHistory } from '../src/serve/contract.ts'
+import { makeProject, run, startServer, until, untilRows } from './harness.ts'
+
+const source = `CREATE TABLE orders (customer STRING NOT NULL, amount INT)
+  WITH ('connector' = 'kafka', 'topic' = 'orders', 'format' = 'json', 'millrace.on-error' = 'fail');`
+const totals = (amount: string) =>
+  `CREATE MATERIALIZED TABLE totals (PRIMARY KEY (customer) NOT ENFORCED) AS SELECT customer, ${amount} AS total FROM orders GROUP BY customer;`
+
+test('versions, starts and failures over a restart, and the way back', { timeout: 120_000 }, async (t) => {
+  const folder = makeProject(t, { 'pipelines/orders.sql': source, 'pipelines/totals.sql': totals('SUM(amount)') })
+  let server = await startServer(t, folder)
+  const millrace = async (...args: string[]) => {
+    const running = run(t, [...args, '--url', server.ready.url])
+    const { code } = await running.exited
+    return { code, stdout: running.stdout, stderr: running.stderr }
+  }
+  const history = async (query = 'totals') => JSON.parse((await millrace('history', query, '--json')).stdout) as QueryHistory
+  assert.equal((await server.post('orders', '{"customer":"a","amount":1}\n{"customer":"a","amount":2}')).status, 202)
+  await untilRows(server, 'totals', [['a', 3]])
+  const first = await history()
+  assert.deepEqual(
+    first.versions.map(({ version, file, isCurrent }) => ({ version, file, isCurrent })),
+    [{ version: 1, file: 'totals.sql', isCurrent: true }],
+  )
+  assert.deepEqual(
+    first.events.map(({ kind }) => kind),
+    ['started'],
+  )
+
+  writeFileSync(join(folder, 'totals.sql'), totals('SUM(2 * amount)'))
+  const promoted = await millrace('promote', join(folder, 'totals.sql'))
+  assert.equal(promoted.code, 0, promoted.stderr)
+  await untilRows(server, 'totals', [['a', 6]])
+  await server.running.kill('SIGTERM')
+  server = await startServer(t, folder)
+  await untilRows(server, 'totals', [['a', 6]])
+  const second = await history()
+  assert.deepEqual(
+    second.versions.map(({ version, isCurrent }) => [version, isCurrent]),
+    [
+      [2, true],
+      [1, false],
+    ],
+  )
+  assert.match(second.versions[0].sql, /SUM\(2 \* amount\)/)
+  const [restarted] = second.events
+  assert.ok(restarted.kind === 'started' && restarted.version === 2 && restarted.checkpointId !== undefined, JSON.stringify(restarted))
+
+  const text = await millrace('history', 'totals')
+  assert.match(text.stdout, /Next: millrace rollback totals --to 1 --dry-run/)
+  const dry = await millrace('rollback', 'totals', '--to', '1', '--dry-run')
+  assert.match(dry.stdout, /would start anew: totals/)
+  assert.equal(readFileSync(join(folder, 'pipelines/totals.sql'), 'utf8'), totals('SUM(2 * amount)'))
+  const unknown = await millrace('rollback', 'totals', '--to', '7')
+  assert.equal(unknown.code, 1)
+  assert.match(unknown.stderr, /VERSION_UNKNOWN/)
+  const back = await millrace('rollback', 'totals', '--to', '1')
+  assert.equal(back.code, 0, back.stderr)
+  assert.match(back.stdout, /Undo: millrace rollback totals --to 2/)
+  await untilRows(server, 'totals', [['a', 3]])
+  assert.deepEqual(
+    (await history()).versions.map(({ version, isCurrent }) => [version, isCurrent]),
+    [
+      [3, true],
+      [2, false],
+      [1, false],
+    ],
+  )
+
+  // A record that stops the query: its reason is kept.
+  assert.equal((await server.post('orders', '{"customer":"a","amount":2147483647}')).status, 202)
+  writeFileSync(join(folder, 'totals.sql'), totals('SUM(amount / (amount - 2147483647))'))
+  await millrace('promote', join(folder, 'totals.sql'))
+  let failure: QueryHistory['events'][number] | undefined
+  await until(async () => (failure = (await history()).events.find(({ kind }) => kind === 'failed')), 'no failure in the history')
+  assert.ok(failure?.kind === 'failed' && failure.error.code !== '' && failure.error.hint !== '', JSON.stringify(failure))
+  assert.equal((await millrace('history', 'nothing')).code, 1)
+})
