@@ -3,11 +3,13 @@
 // Invariants
 //   1. Every column of a batch has `rowCount` rows; arrays may be longer, never shorter.
 //   2. `nulls` is absent or has one byte for each row, 1 where the value is NULL; the data at a NULL row is meaningless.
-//   3. A batch is never changed after it has been handed on: operators share columns freely.
+//   3. A batch is not changed while it is handed on: operators share columns freely. Its memory is used again once the call that handed
+//      it on has returned (memory.ts): who keeps rows copies them.
 //   4. `kinds` is absent where every row is an insert.
 //   5. `watermarksBefore` (epoch ms) is the watermark in force when each row arrived: lateness is decided row by row,
 //      so how rows are cut into batches changes nothing. It never decreases. Absent means -Infinity for all rows.
 //      `watermarkAfter` is the watermark after the last row, also of rows that a filter removed.
+import { type Arrays, newArrays } from './memory.ts'
 import type { Field, SqlType } from './types.ts'
 import { laneOf } from './types.ts'
 
@@ -154,33 +156,33 @@ export function batchOf(fields: readonly Field[], rows: readonly unknown[][], op
   }
 }
 
-/** The rows at `indices[0 … count)` of a column, in that order; without `nulls` if none of them is NULL. */
-export function gather(column: Column, indices: Int32Array | Uint32Array, count: number): Column {
-  const nulls = column.nulls && gatherNulls(column.nulls, indices, count)
+/** The rows at `indices[0 … count)` of a column, in that order; without `nulls` if none of them is NULL. In memory of their own unless other is given. */
+export function gather(column: Column, indices: Int32Array | Uint32Array, count: number, arrays: Arrays = newArrays): Column {
+  const nulls = column.nulls && gatherNulls(column.nulls, indices, count, arrays)
   switch (column.lane) {
     case 'u8': {
-      const data = new Uint8Array(count)
+      const data = arrays.u8(count)
       for (let i = 0; i < count; i++) data[i] = column.data[indices[i]]
       return { lane: 'u8', data, nulls }
     }
     case 'i32': {
-      const data = new Int32Array(count)
+      const data = arrays.i32(count)
       for (let i = 0; i < count; i++) data[i] = column.data[indices[i]]
       return { lane: 'i32', data, nulls }
     }
     case 'i64': {
-      const data = new BigInt64Array(count)
+      const data = arrays.i64(count)
       for (let i = 0; i < count; i++) data[i] = column.data[indices[i]]
       return { lane: 'i64', data, nulls }
     }
     case 'f64': {
-      const data = new Float64Array(count)
+      const data = arrays.f64(count)
       for (let i = 0; i < count; i++) data[i] = column.data[indices[i]]
       return { lane: 'f64', data, nulls }
     }
     case 'utf8': {
-      const starts = new Int32Array(count)
-      const ends = new Int32Array(count)
+      const starts = arrays.i32(count)
+      const ends = arrays.i32(count)
       for (let i = 0; i < count; i++) {
         starts[i] = column.starts[indices[i]]
         ends[i] = column.ends[indices[i]]
@@ -196,21 +198,26 @@ export function gather(column: Column, indices: Int32Array | Uint32Array, count:
 }
 
 /** As `gather`, of columns that may share a bitmap: that is gathered once. */
-export function gatherAll(columns: readonly Column[], indices: Int32Array | Uint32Array, count: number): Column[] {
+export function gatherAll(
+  columns: readonly Column[],
+  indices: Int32Array | Uint32Array,
+  count: number,
+  arrays: Arrays = newArrays,
+): Column[] {
   const known = new Map<Uint8Array, Uint8Array | undefined>()
   return columns.map((column) => {
     const { nulls } = column
-    if (nulls === undefined) return gather(column, indices, count)
-    if (!known.has(nulls)) known.set(nulls, gatherNulls(nulls, indices, count))
-    return { ...gather({ ...column, nulls: undefined }, indices, count), nulls: known.get(nulls) }
+    if (nulls === undefined) return gather(column, indices, count, arrays)
+    if (!known.has(nulls)) known.set(nulls, gatherNulls(nulls, indices, count, arrays))
+    return { ...gather({ ...column, nulls: undefined }, indices, count, arrays), nulls: known.get(nulls) }
   })
 }
 
-function gatherNulls(nulls: Uint8Array, indices: Int32Array | Uint32Array, count: number): Uint8Array | undefined {
+function gatherNulls(nulls: Uint8Array, indices: Int32Array | Uint32Array, count: number, arrays: Arrays): Uint8Array | undefined {
   let first = 0
   while (first < count && nulls[indices[first]] === 0) first++
   if (first === count) return undefined
-  const taken = new Uint8Array(count)
-  for (let i = first; i < count; i++) taken[i] = nulls[indices[i]]
+  const taken = arrays.u8(count)
+  for (let i = 0; i < count; i++) taken[i] = nulls[indices[i]]
   return taken
 }

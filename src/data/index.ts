@@ -1,3 +1,4 @@
 // The data itself: SQL types, schemas, columnar batches and change kinds +I -U +U -D. No I/O, no SQL text.
 export * from './batch.ts'
+export * from './memory.ts'
 export * from './types.ts'

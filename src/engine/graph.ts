@@ -8,13 +8,14 @@
 //   2. What a node emits while its own watermark is W carries W as the watermark that its rows see, unless it says more exactly.
 //   3. Everything is synchronous: when `push` returns, all consequences of the batch have reached the sinks.
 //   4. `snapshot` between two pushes, restored into a graph of the same plan, continues as if nothing had happened.
-//   5. Nodes are found in a snapshot by their signature: what they compute, over what. Names of columns and the rest of the plan do not count,
+//   5. A batch lives until the call that handed it on returns: its memory is used again, and nothing waits in a queue.
+//   6. Nodes are found in a snapshot by their signature: what they compute, over what. Names of columns and the rest of the plan do not count,
 //      so a query that was changed above an operator finds that operator's state.
 import { createHash } from 'node:crypto'
-import { type Batch, batchOf, type Field } from '../data/index.ts'
+import { type Batch, BatchMemory, batchOf, type Field } from '../data/index.ts'
 import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
-import { type Distribution, distributionOf, ExchangeOperator, exchangesOf, type Links, type Peers } from './exchange/index.ts'
+import { type Distribution, distributionOf, ExchangeOperator, exchangesOf, type Links, limited, type Peers } from './exchange/index.ts'
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { buildOperator } from './operators/index.ts'
@@ -117,8 +118,11 @@ class Node {
   /** Names the node in checkpoints: `planSignature`, with a number where several are equal and not shared. */
   signature = ''
 
-  constructor(id: number, plan: Plan, inputs: Node[]) {
+  private readonly memory: BatchMemory
+
+  constructor(id: number, plan: Plan, inputs: Node[], memory: BatchMemory) {
     this.id = id
+    this.memory = memory
     this.plan = plan
     this.inputs = inputs
     inputs.forEach((input, index) => {
@@ -131,10 +135,12 @@ class Node {
     if (batch.rowCount === 0) return
     this.rowsOut += batch.rowCount
     this.samples.take(batch)
+    const mark = this.memory.mark()
     let out = batch
     if (batch.watermarksBefore === undefined && this.forwardedMs !== -Infinity)
-      out = { ...batch, watermarksBefore: new Float64Array(batch.rowCount).fill(this.forwardedMs) }
+      out = { ...batch, watermarksBefore: this.memory.f64(batch.rowCount).fill(this.forwardedMs, 0, batch.rowCount) }
     for (const { node, input } of this.outputs) node.deliver(out, input)
+    this.memory.release(mark)
   }
 
   deliver(batch: Batch, input: number): void {
@@ -142,7 +148,9 @@ class Node {
     const before = behindMs
     const startedMs = performance.now()
     behindMs = 0
+    const mark = this.memory.mark()
     this.operator.process(this.inputs.length > 1 ? this.clamped(batch, input) : batch, input)
+    this.memory.release(mark)
     this.took(startedMs, before)
   }
 
@@ -184,7 +192,7 @@ class Node {
     for (let i = 0; i < this.inputWatermarks.length; i++)
       if (i !== input && this.inputWatermarks[i] < limit) limit = this.inputWatermarks[i]
     if (batch.rowCount === 0 || before[batch.rowCount - 1] <= limit) return batch
-    return { ...batch, watermarksBefore: before.slice(0, batch.rowCount).map((ms) => Math.min(ms, limit)) }
+    return { ...batch, watermarksBefore: limited(before, batch.rowCount, limit, this.memory) }
   }
 }
 
@@ -227,13 +235,17 @@ const VALUES_BATCH_ROWS = 4096
 class CalcOperator implements Operator {
   private readonly run: ReturnType<typeof compileCalc>
   private readonly context: OperatorContext
-  constructor(plan: Plan & { node: 'calc' }, context: OperatorContext, timeZone: string) {
+  private readonly memory: BatchMemory
+  constructor(plan: Plan & { node: 'calc' }, context: OperatorContext, timeZone: string, memory: BatchMemory) {
     this.run = compileCalc(plan, plan.input.fields, { timeZone })
     this.context = context
+    this.memory = memory
   }
   process(batch: Batch): void {
-    const out = this.run(batch, (row, error) => this.context.rowFailed(batch, row, error))
+    const mark = this.memory.mark()
+    const out = this.run(batch, (row, error) => this.context.rowFailed(batch, row, error), this.memory)
     if (out) this.context.emit(out)
+    this.memory.release(mark)
   }
   advance(): void {}
 }
@@ -276,6 +288,8 @@ export class Graph {
   private readonly exchanges: ExchangeOperator[] = []
   private readonly plan: Plan
   private readonly options: GraphOptions
+  /** Of batches on their way. */
+  private readonly memory = new BatchMemory()
   /** Partition of the batch being pushed: watermarks are kept for each. */
   private partition = 0
 
@@ -283,7 +297,7 @@ export class Graph {
     this.plan = plan
     this.options = options
     const root = this.build(plan)
-    const sink = new Node(this.nodes.length, plan, [root])
+    const sink = new Node(this.nodes.length, plan, [root], this.memory)
     sink.operator = { process: (batch) => options.sink(batch), advance: () => {} }
   }
 
@@ -325,10 +339,10 @@ export class Graph {
       const key = stableText(['exchange', input.id, distribution])
       const known = this.shared.get(key)
       if (known !== undefined) return known
-      const node = new ExchangeNode(this.nodes.length, input.plan, [input])
+      const node = new ExchangeNode(this.nodes.length, input.plan, [input], this.memory)
       node.signature = `exchange-${this.exchanges.length}`
       this.nodes.push(node)
-      node.operator = new ExchangeOperator(this.exchanges.length, input.plan.fields, distribution, peers, {
+      node.operator = new ExchangeOperator(this.exchanges.length, input.plan.fields, distribution, peers, this.memory, {
         emit: (batch) => node.emit(batch),
         forward: (watermarkMs) => node.forward(watermarkMs),
       })
@@ -340,7 +354,7 @@ export class Graph {
   }
 
   private buildNode(plan: Plan, inputs: Node[]): Node {
-    const node = new (plan.node === 'watermark' ? WatermarkNode : Node)(this.nodes.length, plan, inputs)
+    const node = new (plan.node === 'watermark' ? WatermarkNode : Node)(this.nodes.length, plan, inputs, this.memory)
     const signature = planSignature(plan)
     const equalCount = this.nodes.filter((other) => other.signature.startsWith(signature)).length
     node.signature = equalCount === 0 ? signature : `${signature}-${equalCount + 1}`
@@ -374,10 +388,10 @@ export class Graph {
         node.operator = new EntryOperator(context)
         break
       case 'calc':
-        node.operator = new CalcOperator(plan, context, this.options.timeZone)
+        node.operator = new CalcOperator(plan, context, this.options.timeZone, this.memory)
         break
       case 'watermark':
-        node.operator = new WatermarkOperator(plan, context, () => this.partition)
+        node.operator = new WatermarkOperator(plan, context, () => this.partition, this.memory)
         break
       default:
         node.operator = buildOperator(plan, context, this.options.timeZone)
@@ -404,7 +418,7 @@ export class Graph {
 
   /** Works on the next message of another subtask; false if none has come. */
   receive(): boolean {
-    return this.options.peers?.receive(this.exchanges) ?? false
+    return this.options.peers?.receive(this.exchanges, this.memory) ?? false
   }
 
   /** After `finish`: works on what other subtasks send until all have ended. Blocks the thread. */

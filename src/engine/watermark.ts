@@ -5,7 +5,7 @@
 //   2. The source's watermark is the minimum over its partitions and never falls. A partition that has sent nothing holds it at
 //      -Infinity, unless it is idle: no row for `idleTimeoutMs` of processing time. An idle one counts again with its next row.
 //   3. A row without event time goes to `rowFailed`, not further.
-import { type Batch, type Column, gather } from '../data/index.ts'
+import { type Arrays, type Batch, type BatchMemory, type Column, gather } from '../data/index.ts'
 import type { Plan } from '../sql/index.ts'
 import { engineErrors } from './errors.ts'
 import { compileScalar } from './expressions/index.ts'
@@ -24,16 +24,18 @@ export interface WatermarkStatus {
 
 export class WatermarkOperator implements Operator {
   private readonly partitions = new Map<number, Partition>()
-  private readonly evaluate: (batch: Batch) => Column
+  private readonly evaluate: (batch: Batch, arrays: Arrays) => Column
   private readonly plan: Plan & { node: 'watermark' }
   private readonly context: OperatorContext
   private readonly partitionOf: () => number
+  private readonly memory: BatchMemory
   currentMs = -Infinity
 
-  constructor(plan: Plan & { node: 'watermark' }, context: OperatorContext, partitionOf: () => number) {
+  constructor(plan: Plan & { node: 'watermark' }, context: OperatorContext, partitionOf: () => number, memory: BatchMemory) {
     this.plan = plan
     this.context = context
     this.partitionOf = partitionOf
+    this.memory = memory
     this.evaluate = compileScalar(plan.expression, plan.input.fields)
   }
 
@@ -51,10 +53,12 @@ export class WatermarkOperator implements Operator {
     partition.idle = false
     partition.lastRowMs = batch.processingTimeMs
     const limit = this.lowestExcept(partition)
-    const column = this.evaluate(batch)
+    const { memory } = this
+    const mark = memory.mark()
+    const column = this.evaluate(batch, memory)
     const timesMs =
       column.lane === 'any' ? column.data.map((ns) => Number((ns as bigint) / 1_000_000n)) : (column as { data: Float64Array }).data
-    const watermarksBefore = new Float64Array(batch.rowCount)
+    const watermarksBefore = memory.f64(batch.rowCount)
     let own = partition.watermarkMs
     let current = this.currentMs
     for (let row = 0; row < batch.rowCount; row++) {
@@ -68,6 +72,7 @@ export class WatermarkOperator implements Operator {
     partition.watermarkMs = own
     this.currentMs = current
     this.context.emit({ ...batch, watermarksBefore, watermarkAfter: current })
+    memory.release(mark)
   }
 
   advance(): void {

@@ -7,7 +7,7 @@
 //   2. A decoded batch equals the rows that were encoded, with the watermark that each saw. Text that came as JS strings is UTF-8 afterwards.
 //   2 is held by codec.property.test.ts.
 import { deserialize, serialize } from 'node:v8'
-import { type Batch, type Column, type Field, isTextKind } from '../../data/index.ts'
+import { type Arrays, type Batch, type Column, type Field, isTextKind, newArrays } from '../../data/index.ts'
 import { copyBytes, halves, viewOf, writeText } from '../state/columns.ts'
 
 const BATCH = 0
@@ -213,8 +213,8 @@ function nullsOfTexts({ data, nulls }: Column & { lane: 'any' }, rows: Int32Arra
   return found
 }
 
-/** What a message says; the columns of a batch are views of it. */
-export function decodeMessage(buffer: ArrayBuffer, fieldsOf: (edge: number) => readonly Field[]): Decoded {
+/** What the message at the beginning of a buffer says; the columns of a batch are views of it, or memory of `arrays`. */
+export function decodeMessage(buffer: ArrayBuffer, fieldsOf: (edge: number) => readonly Field[], arrays: Arrays = newArrays): Decoded {
   const ints = new Int32Array(buffer)
   const doubles = new Float64Array(buffer)
   const [, kind, edge, rowCount] = ints
@@ -224,7 +224,7 @@ export function decodeMessage(buffer: ArrayBuffer, fieldsOf: (edge: number) => r
   at += 8
   let watermarksBefore: Float64Array | undefined
   if (runs > 0) {
-    watermarksBefore = new Float64Array(rowCount).fill(-Infinity, 0, ints[at >> 2])
+    watermarksBefore = arrays.f64(rowCount).fill(-Infinity, 0, ints[at >> 2])
     for (let run = 0; run < runs; run++, at += 16) {
       const end = run + 1 < runs ? ints[(at + 16) >> 2] : rowCount
       watermarksBefore.fill(doubles[(at >> 3) + 1], ints[at >> 2], end)
@@ -266,7 +266,8 @@ export function decodeMessage(buffer: ArrayBuffer, fieldsOf: (edge: number) => r
         at = aligned(at + 4 * rowCount)
         const bytes = new Uint8Array(buffer, at, size)
         at = aligned(at + size)
-        const starts = new Int32Array(rowCount)
+        const starts = arrays.i32(rowCount)
+        starts[0] = 0
         for (let i = 1; i < rowCount; i++) starts[i] = ends[i - 1]
         return { lane, bytes, starts, ends, nulls }
       }

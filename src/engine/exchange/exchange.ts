@@ -8,7 +8,7 @@
 //   2. The watermark that comes out is the minimum over all subtasks. A row sees its own subtask's watermark, but no more than the
 //      slowest other one has reached: no row is late that was in time where it came from.
 //   2 makes the result of an event-time query independent of how subtasks interleave.
-import { type Batch, type Field, gather } from '../../data/index.ts'
+import { type Batch, type BatchMemory, type Column, type Field, gather, gatherAll } from '../../data/index.ts'
 import type { Operator } from '../operator.ts'
 import type { Distribution } from './distribution.ts'
 import { partitionRows } from './partition.ts'
@@ -19,6 +19,7 @@ export class ExchangeOperator implements Operator {
   readonly fields: readonly Field[]
   readonly distribution: Distribution
   private readonly peers: Peers
+  private readonly memory: BatchMemory
   private readonly emit: (batch: Batch) => void
   private readonly forward: (watermarkMs: number) => void
   /** What each subtask has said last. */
@@ -32,26 +33,29 @@ export class ExchangeOperator implements Operator {
     fields: readonly Field[],
     distribution: Distribution,
     peers: Peers,
+    memory: BatchMemory,
     out: { emit(batch: Batch): void; forward(watermarkMs: number): void },
   ) {
     this.edge = edge
     this.fields = fields
     this.distribution = distribution
     this.peers = peers
+    this.memory = memory
     this.emit = out.emit
     this.forward = out.forward
     this.watermarks = new Float64Array(peers.parallelism).fill(-Infinity)
   }
 
   process(batch: Batch): void {
-    const { peers, edge, fields } = this
+    const { peers, edge, fields, memory } = this
+    const mark = memory.mark()
     const { parallelism, subtask } = peers
     const { rowCount } = batch
     const counts = this.countTargets(batch)
     const ends = new Int32Array(parallelism)
     for (let target = 1; target < parallelism; target++) ends[target] = ends[target - 1] + counts[target - 1]
     const firsts = ends.slice()
-    const rows = new Int32Array(rowCount)
+    const rows = memory.i32(rowCount)
     const { targets } = this
     for (let row = 0; row < rowCount; row++) rows[ends[targets[row]]++] = row
     for (let target = 0; target < parallelism; target++)
@@ -59,7 +63,8 @@ export class ExchangeOperator implements Operator {
         peers.sendBatch(target, edge, batch, fields, rows.subarray(firsts[target], ends[target]), counts[target])
     const own = counts[subtask]
     if (own === rowCount) this.receive(subtask, batch)
-    else if (own > 0) this.receive(subtask, rowsOf(batch, rows.subarray(firsts[subtask], ends[subtask]), own))
+    else if (own > 0) this.receive(subtask, rowsOf(batch, rows.subarray(firsts[subtask], ends[subtask]), own, memory))
+    memory.release(mark)
   }
 
   /** Number of rows for each subtask; `targets` says which those are. */
@@ -102,8 +107,10 @@ export class ExchangeOperator implements Operator {
     }
     const last = before[batch.rowCount - 1]
     const limit = this.lowest(from)
-    const watermarksBefore = last <= limit ? before : before.slice(0, batch.rowCount).map((ms) => Math.min(ms, limit))
+    const mark = this.memory.mark()
+    const watermarksBefore = last <= limit ? before : limited(before, batch.rowCount, limit, this.memory)
     this.emit({ ...batch, watermarksBefore, processingTimeMs })
+    this.memory.release(mark)
     // Its own watermark follows, but rows of others may come first: they see no less.
     this.receiveWatermark(from, last)
   }
@@ -138,13 +145,21 @@ export class ExchangeOperator implements Operator {
   }
 }
 
-function rowsOf(batch: Batch, rows: Int32Array, count: number): Batch {
+function rowsOf(batch: Batch, rows: Int32Array, count: number, memory: BatchMemory): Batch {
   const { kinds, watermarksBefore } = batch
+  const taken = <C extends Column>(column: C): C => gather(column, rows, count, memory) as C
   return {
     ...batch,
     rowCount: count,
-    columns: batch.columns.map((column) => gather(column, rows, count)),
-    kinds: kinds && Uint8Array.from(rows, (row) => kinds[row]),
-    watermarksBefore: watermarksBefore && Float64Array.from(rows, (row) => watermarksBefore[row]),
+    columns: gatherAll(batch.columns, rows, count, memory),
+    kinds: kinds && taken({ lane: 'u8', data: kinds }).data,
+    watermarksBefore: watermarksBefore && taken({ lane: 'f64', data: watermarksBefore }).data,
   }
+}
+
+/** Watermarks that rows may see, none above `limitMs`. */
+export function limited(watermarksBefore: Float64Array, rowCount: number, limitMs: number, memory: BatchMemory): Float64Array {
+  const result = memory.f64(rowCount)
+  for (let row = 0; row < rowCount; row++) result[row] = Math.min(watermarksBefore[row], limitMs)
+  return result
 }

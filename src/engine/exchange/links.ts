@@ -6,13 +6,19 @@
 //   1. Messages of one pair arrive whole and in order; a message may be larger than its ring.
 //   2. A ring holds no more than `ringBytes`: who writes to a full one waits until the reader has taken something (back-pressure).
 //   3. Who waits empties its own rings into its inbox, so two that write to one another never wait for each other forever.
-//   4. What `take` gives is memory of its own, never written to again.
+//   4. What `take` gives is its taker's until it gives it back.
 //   1 to 3 are held by links.test.ts.
 //
 // Why not messages of worker threads: each costs a clone and a turn of the event loop, and nothing bounds how many are under way.
 
+import { released } from '../../data/index.ts'
+
 /** Message lengths are multiples of this, and so are positions: typed arrays can be laid over a message. */
 const ALIGN = 8
+/** Memory of messages that were worked on is kept for others: this much of it, and none that is larger than a ring usually is. */
+const SPARE_COUNT_MAX = 16
+const SPARE_BYTES_MAX = 1 << 20
+const SPARE_BYTES_MIN = 1 << 10
 const HEADER_WORDS = 4
 /** Words of a ring's header: bytes written and read since the start, modulo 2^32. */
 const WRITTEN = 0
@@ -43,6 +49,33 @@ export function shareLinks(parallelism: number, ringBytes = 1 << 22): SharedLink
   }
 }
 
+/** Memory for messages. */
+class Spares {
+  private readonly free: ArrayBuffer[] = []
+
+  take(size: number): ArrayBuffer {
+    for (let i = this.free.length - 1; i >= 0; i--) {
+      const buffer = this.free[i]
+      if (buffer.byteLength < size) continue
+      this.free[i] = this.free[this.free.length - 1]
+      this.free.pop()
+      return buffer
+    }
+    if (size > SPARE_BYTES_MAX) return new ArrayBuffer(size)
+    let length = SPARE_BYTES_MIN
+    while (length < size) length *= 2
+    return new ArrayBuffer(length)
+  }
+
+  give(buffer: ArrayBuffer): void {
+    released(new Uint8Array(buffer))
+    if (buffer.byteLength > SPARE_BYTES_MAX) return
+    // Small ones make room for large ones, which fit all.
+    if (this.free.length === SPARE_COUNT_MAX) this.free.shift()
+    this.free.push(buffer)
+  }
+}
+
 class Ring {
   private readonly header: Int32Array
   private readonly bytes: Uint8Array
@@ -50,8 +83,10 @@ class Ring {
   /** The message that is arriving. */
   private arriving: Uint8Array<ArrayBuffer> | undefined
   private arrived = 0
+  private readonly spares: Spares
 
-  constructor(shared: SharedArrayBuffer) {
+  constructor(shared: SharedArrayBuffer, spares: Spares) {
+    this.spares = spares
     this.header = new Int32Array(shared, 0, HEADER_WORDS)
     this.bytes = new Uint8Array(shared, 4 * HEADER_WORDS)
     this.mask = this.bytes.length - 1
@@ -80,7 +115,8 @@ class Ring {
     // The first word of a message is its length; a message is written in pieces of whole words.
     if (this.arriving === undefined) {
       const { bytes } = this
-      this.arriving = new Uint8Array((bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0)
+      const size = (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0
+      this.arriving = new Uint8Array(this.spares.take(size), 0, size)
       this.arrived = 0
     }
     const { arriving } = this
@@ -98,6 +134,7 @@ class Ring {
 
 export interface Message {
   from: number
+  /** The message is its beginning; its first word is the message's length. */
   buffer: ArrayBuffer
 }
 
@@ -111,6 +148,7 @@ export class Links {
   private readonly bells: Int32Array
   private readonly out: (Ring | undefined)[]
   private readonly in: (Ring | undefined)[]
+  private readonly spares = new Spares()
   private inbox: Message[] = []
   private inboxAt = 0
 
@@ -119,8 +157,8 @@ export class Links {
     this.parallelism = parallelism
     this.bells = new Int32Array(bells)
     const peers = Array.from({ length: parallelism }, (_, peer) => peer)
-    this.out = peers.map((peer) => (peer === subtask ? undefined : new Ring(rings[subtask * parallelism + peer])))
-    this.in = peers.map((peer) => (peer === subtask ? undefined : new Ring(rings[peer * parallelism + subtask])))
+    this.out = peers.map((peer) => (peer === subtask ? undefined : new Ring(rings[subtask * parallelism + peer], this.spares)))
+    this.in = peers.map((peer) => (peer === subtask ? undefined : new Ring(rings[peer * parallelism + subtask], this.spares)))
   }
 
   /**
@@ -146,6 +184,11 @@ export class Links {
       this.drain()
     }
     return this.inboxAt < this.inbox.length ? this.inbox[this.inboxAt++] : undefined
+  }
+
+  /** A message that was taken is not needed any more: its memory is used again. */
+  giveBack({ buffer }: Message): void {
+    this.spares.give(buffer)
   }
 
   /** Moves what has arrived to the inbox; false if nothing had. */

@@ -1,5 +1,5 @@
 // What a subtask's graph knows of the others: how many there are, and how to send them rows and watermarks.
-import type { Batch, Field } from '../../data/index.ts'
+import type { Batch, BatchMemory, Field } from '../../data/index.ts'
 import { decodeMessage, MessageEncoder } from './codec.ts'
 import type { ExchangeOperator } from './exchange.ts'
 import type { Links } from './links.ts'
@@ -31,13 +31,16 @@ export class Peers {
   }
 
   /** Hands the next message that has come to its exchange; false if there is none. */
-  receive(exchanges: readonly ExchangeOperator[]): boolean {
+  receive(exchanges: readonly ExchangeOperator[], memory: BatchMemory): boolean {
     const message = this.links.take()
     if (message === undefined) return false
-    const decoded = decodeMessage(message.buffer, (edge) => exchanges[edge].fields)
+    const mark = memory.mark()
+    const decoded = decodeMessage(message.buffer, (edge) => exchanges[edge].fields, memory)
     const exchange = exchanges[decoded.edge]
     if (decoded.kind === 'batch') exchange.receive(message.from, decoded.batch)
     else exchange.receiveWatermark(message.from, decoded.watermarkMs)
+    memory.release(mark)
+    this.links.giveBack(message)
     return true
   }
 }

@@ -7,7 +7,10 @@ const { shared, subtask, sizes } = workerData as { shared: SharedLinks; subtask:
 const links = new Links(shared, subtask)
 const received: Received[] = Array.from({ length: shared.parallelism }, () => ({ count: 0 }))
 const takeAll = (): void => {
-  for (let message = links.take(); message !== undefined; message = links.take()) verified(message, received[message.from])
+  for (let message = links.take(); message !== undefined; message = links.take()) {
+    verified(message, received[message.from])
+    links.giveBack(message)
+  }
 }
 for (const [i, size] of sizes.entries()) {
   for (let to = 0; to < shared.parallelism; to++) if (to !== subtask) links.write(to, makeMessage(subtask, i, size), size)

@@ -14,7 +14,8 @@ export function makeMessage(from: number, number: number, size: number): Uint8Ar
 
 /** Counts the message. @throws Error where it is not the sender's next one, whole */
 export function verified({ from, buffer }: Message, received: Received): void {
-  const expected = makeMessage(from, received.count, buffer.byteLength)
-  if (Buffer.compare(new Uint8Array(buffer), expected) !== 0) throw new Error(`message ${received.count} of ${from} is damaged`)
+  const size = new Int32Array(buffer)[0]
+  const expected = makeMessage(from, received.count, size)
+  if (Buffer.compare(new Uint8Array(buffer, 0, size), expected) !== 0) throw new Error(`message ${received.count} of ${from} is damaged`)
   received.count++
 }

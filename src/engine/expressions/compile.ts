@@ -6,8 +6,8 @@
 //   1. Kernels are made for the lanes of a batch's columns and for which of them hold NULLs, when such a batch first comes.
 //   2. A row whose expression throws is reported and left out; the rows around it are as if it were not there.
 //   3. Without a filter and without such rows a projected column is shared with the input, never copied.
-import type { Batch, Column, Field, SqlType } from '../../data/index.ts'
-import { gatherAll, laneOf } from '../../data/index.ts'
+import type { Arrays, Batch, Column, Field, SqlType } from '../../data/index.ts'
+import { gather, gatherAll, laneOf, newArrays } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
 import { castOf } from './casts.ts'
 import type { ColumnShape, FilterKernel, Output, ProjectKernel } from './codegen.ts'
@@ -23,7 +23,8 @@ export interface CompileOptions {
   random?: () => number
 }
 export type RowError = (row: number, error: Error) => void
-export type Calc = (batch: Batch, onError: RowError) => Batch | undefined
+/** `arrays` is where the memory of the result comes from; its own unless given. */
+export type Calc = (batch: Batch, onError: RowError, arrays?: Arrays) => Batch | undefined
 
 interface Kernels {
   filter: FilterKernel | undefined
@@ -77,26 +78,26 @@ function makeProject(
 }
 
 /** How computed values of a type are stored: text as JS strings, decimals of any type in 64 bits where they are sure to fit. */
-function makeOutput(type: SqlType, rowCount: number, narrow = false): Output & { lane: Column['lane'] } {
-  const nulls = new Uint8Array(rowCount)
+function makeOutput(type: SqlType, rowCount: number, arrays: Arrays, narrow = false): Output & { lane: Column['lane'] } {
+  const nulls = arrays.u8(rowCount)
   switch (narrow ? 'i64' : laneOf(type)) {
     case 'u8':
-      return { lane: 'u8', data: new Uint8Array(rowCount), nulls, hasNulls: false }
+      return { lane: 'u8', data: arrays.u8(rowCount), nulls, hasNulls: false }
     case 'i32':
-      return { lane: 'i32', data: new Int32Array(rowCount), nulls, hasNulls: false }
+      return { lane: 'i32', data: arrays.i32(rowCount), nulls, hasNulls: false }
     case 'i64':
-      return { lane: 'i64', data: new BigInt64Array(rowCount), nulls, hasNulls: false }
+      return { lane: 'i64', data: arrays.i64(rowCount), nulls, hasNulls: false }
     case 'f64':
-      return { lane: 'f64', data: new Float64Array(rowCount), nulls, hasNulls: false }
+      return { lane: 'f64', data: arrays.f64(rowCount), nulls, hasNulls: false }
     default:
       return { lane: 'any', data: new Array(rowCount), nulls, hasNulls: false }
   }
 }
 /** Parts of the texts of a column, in its bytes. */
-function makeSlices(column: Column, rowCount: number): Output & { lane: Column['lane'] } {
-  const limits = { starts: new Int32Array(rowCount), ends: new Int32Array(rowCount) }
+function makeSlices(column: Column, rowCount: number, arrays: Arrays): Output & { lane: Column['lane'] } {
+  const limits = { starts: arrays.i32(rowCount), ends: arrays.i32(rowCount) }
   const data = (column as Column & { lane: 'utf8' }).bytes
-  return { lane: 'utf8', data, ...limits, nulls: new Uint8Array(rowCount), hasNulls: false }
+  return { lane: 'utf8', data, ...limits, nulls: arrays.u8(rowCount), hasNulls: false }
 }
 function finished({ lane, data, starts, ends, nulls: all, hasNulls }: Output & { lane: Column['lane'] }): Column {
   const nulls = hasNulls ? all : undefined
@@ -145,19 +146,21 @@ export function compileCalc(
     return kernels
   }
 
-  return (batch, onError) => {
+  return (batch, onError, arrays = newArrays) => {
     const kernels = kernelsFor(batch)
     let selection: Int32Array | undefined
     let count = batch.rowCount
     if (kernels.filter !== undefined) {
-      selection = new Int32Array(count)
+      selection = arrays.i32(count)
       count = kernels.filter(batch, selection, count, (row, error) => onError(row, asError(error)))
       // Nothing is moved where every row stays, as the projection needs the selection only then.
       if (count === 0) return undefined
     }
     const outputs = computed.map((expr, i) => {
       const sliced = kernels.slices[i]
-      return sliced === undefined ? makeOutput(expr.type, count, kernels.narrow[i]) : makeSlices(batch.columns[sliced], count)
+      return sliced === undefined
+        ? makeOutput(expr.type, count, arrays, kernels.narrow[i])
+        : makeSlices(batch.columns[sliced], count, arrays)
     })
     if (kernels.project !== undefined) {
       const failed = new Set<number>()
@@ -181,14 +184,16 @@ export function compileCalc(
     let next = 0
     const { projections } = node
     const passed = projections.flatMap((expr) => (expr.kind === 'column' ? [batch.columns[expr.index]] : []))
-    const kept = selection === undefined || count === batch.rowCount ? passed : gatherAll(passed, selection, count)
+    const rows = count === batch.rowCount ? undefined : selection
+    const kept = rows === undefined ? passed : gatherAll(passed, rows, count, arrays)
+    const taken = <C extends Column>(column: C): C => (rows === undefined ? column : (gather(column, rows, count, arrays) as C))
     let nextKept = 0
     const columns = projections.map((expr) => (expr.kind === 'column' ? kept[nextKept++] : finished(outputs[next++])))
     return {
       rowCount: count,
       columns,
-      kinds: batch.kinds && pickedArray(batch.kinds, selection, count, batch.rowCount),
-      watermarksBefore: batch.watermarksBefore && pickedArray(batch.watermarksBefore, selection, count, batch.rowCount),
+      kinds: batch.kinds && taken({ lane: 'u8', data: batch.kinds }).data,
+      watermarksBefore: batch.watermarksBefore && taken({ lane: 'f64', data: batch.watermarksBefore }).data,
       watermarkAfter: batch.watermarkAfter,
       processingTimeMs: batch.processingTimeMs,
     }
@@ -202,25 +207,22 @@ function withoutFailed(selection: Int32Array | undefined, count: number, failed:
   return kept
 }
 
-function pickedArray<T extends Uint8Array | Float64Array>(array: T, selection: Int32Array | undefined, count: number, rowCount: number): T {
-  if (selection === undefined || count === rowCount) return array
-  const result = new (array.constructor as new (length: number) => T)(count)
-  for (let i = 0; i < count; i++) result[i] = array[selection[i]]
-  return result
-}
-
 /**
  * One expression over all rows of a batch.
  *
  * @returns a function that throws what the first failing row throws
  */
-export function compileScalar(expr: Expr, inputFields: readonly Field[], options: CompileOptions = {}): (batch: Batch) => Column {
+export function compileScalar(
+  expr: Expr,
+  inputFields: readonly Field[],
+  options: CompileOptions = {},
+): (batch: Batch, arrays?: Arrays) => Column {
   if (expr.kind === 'column') return (batch) => batch.columns[expr.index]
   const calc = compileCalc({ projections: [expr] }, inputFields, options)
   const fail: RowError = (_, error) => {
     throw error
   }
-  return (batch) => calc(batch, fail)?.columns[0] ?? finished(makeOutput(expr.type, 0))
+  return (batch, arrays) => calc(batch, fail, arrays)?.columns[0] ?? finished(makeOutput(expr.type, 0, newArrays))
 }
 
 /** What differs from row to row or from batch to batch though it reads no column. */
@@ -247,7 +249,7 @@ function constantOf(expr: Extract<Expr, { kind: 'call' }>, options: CompileOptio
     return arg.value === null ? null : castOf(arg.type, expr.type, expr.fn === 'TRY_CAST', options.timeZone ?? 'UTC').fn(arg.value as never)
   }
   const { kernel } = makeProject([expr], false, [], { ...fullOptions(options), narrow: false })
-  const output = makeOutput(expr.type, 1)
+  const output = makeOutput(expr.type, 1, newArrays)
   const fail = (_: number, error: Error) => {
     throw error
   }

@@ -1,5 +1,5 @@
 // Join conditions over pairs of rows, evaluated in bulk by the compiled calc.
-import { type Batch, type Column, type Field, t } from '../../data/index.ts'
+import { type Batch, BatchMemory, type Column, type Field, t } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
 import { compileCalc } from '../expressions/index.ts'
 import { ordinals } from './emission.ts'
@@ -23,6 +23,7 @@ export function compileCondition(
   const ordinalField: Field = { name: 'ordinal', type: t.int(false) }
   const projections: Expr[] = [{ kind: 'column', index: fields.length, type: ordinalField.type }]
   const run = compileCalc({ predicate: expression, projections }, [...fields, ordinalField], { timeZone })
+  const memory = new BatchMemory()
   return (columns, pairCount, processingTimeMs) => {
     const passed = new Uint8Array(pairCount)
     const pairs: Batch = {
@@ -31,11 +32,12 @@ export function compileCondition(
       watermarkAfter: -Infinity,
       processingTimeMs,
     }
-    const out = run(pairs, (row, error) => onError(pairs, row, error))
+    const out = run(pairs, (row, error) => onError(pairs, row, error), memory)
     if (out !== undefined) {
       const { data } = out.columns[0] as Column & { lane: 'i32' }
       for (let i = 0; i < out.rowCount; i++) passed[data[i]] = 1
     }
+    memory.release(0)
     return passed
   }
 }
