@@ -1,6 +1,6 @@
 // Rows per second of CPU time through stateful operators alone: other work on the machine matters little. Run by hand: `npm run bench`'s Node, this file, a filter.
 import { cpus } from 'node:os'
-import { type Batch, type Column, type Field, t } from '../src/data/index.ts'
+import { type Batch, BatchMemory, type Column, type Field, t } from '../src/data/index.ts'
 import { buildOperator } from '../src/engine/operators/index.ts'
 import type { AggregateCall, Plan, PlanWindow } from '../src/sql/index.ts'
 
@@ -110,7 +110,9 @@ function run(name: string, plan: Plan, batches: Batch[], rightOf?: (index: numbe
   let outRows = 0
   for (let pass = 0; pass < 5; pass++) {
     outRows = 0
+    const memory = new BatchMemory()
     const operator = buildOperator(plan, {
+      memory,
       emit: (batch) => {
         outRows += batch.rowCount
       },
@@ -125,6 +127,7 @@ function run(name: string, plan: Plan, batches: Batch[], rightOf?: (index: numbe
       const right = rightOf?.(index)
       if (right !== undefined) operator.process(right, 1)
       operator.process(batch, 0)
+      memory.release(0)
       operator.advance(batch.watermarkAfter)
     }
     operator.advance(Infinity)

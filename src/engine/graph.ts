@@ -364,6 +364,7 @@ export class Graph {
     const tables = tablesOf(plan)
     const context: OperatorContext = {
       emit: (batch) => node.emit(batch),
+      memory: this.memory,
       count: (counter, n = 1) => hooks.count(counter, n),
       late: (batch, rows, shape = fields[0]) => {
         const lateness = latenessOf(plan, batch, rows, fields.indexOf(shape), node.watermarkMs)

@@ -48,8 +48,8 @@ function conjuncts(expr: Expr | undefined): Expr[] {
   return parts.filter((part) => !(part.kind === 'literal' && part.value === true))
 }
 
-/** Columns that expressions read. */
-function columnsOf(exprs: readonly Expr[]): number[] {
+/** Columns that expressions read, ascending. */
+export function columnsOf(exprs: readonly Expr[]): number[] {
   const found = new Set<number>()
   const open = [...exprs]
   while (open.length > 0) {

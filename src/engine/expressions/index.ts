@@ -1,6 +1,6 @@
 // Scalar expressions: compiled to kernels over columnar batches, and what each function computes.
 export type { Calc, CompileOptions, RowError } from './compile.ts'
-export { compileCalc, compileScalar, evaluateConstant } from './compile.ts'
+export { columnsOf, compileCalc, compileScalar, evaluateConstant } from './compile.ts'
 export { expressionErrors } from './errors.ts'
 export type { UserAggregate, UserFunctionRef } from './userFunctions.ts'
 export { loadUserFunctions, loadUserFunctionsNow, userAggregate, userFunctionsOf } from './userFunctions.ts'

@@ -1,11 +1,15 @@
 // Join conditions over pairs of rows, evaluated in bulk by the compiled calc.
 import { type Batch, BatchMemory, type Column, type Field, t } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
-import { compileCalc } from '../expressions/index.ts'
+import { columnsOf, compileCalc } from '../expressions/index.ts'
 import { ordinals } from './emission.ts'
 
 /** Which of the pairs satisfy the condition: 1 for TRUE; FALSE, NULL and failed ones are 0. */
-export type Condition = (columns: Column[], pairCount: number, processingTimeMs: number) => Uint8Array
+export interface Condition {
+  (columns: Column[], pairCount: number, processingTimeMs: number): Uint8Array
+  /** The columns that it looks at, ascending: others may hold anything. */
+  reads: readonly number[]
+}
 
 /**
  * Compiles a condition over the columns of left and right side by side.
@@ -24,7 +28,7 @@ export function compileCondition(
   const projections: Expr[] = [{ kind: 'column', index: fields.length, type: ordinalField.type }]
   const run = compileCalc({ predicate: expression, projections }, [...fields, ordinalField], { timeZone })
   const memory = new BatchMemory()
-  return (columns, pairCount, processingTimeMs) => {
+  const condition: Condition = (columns, pairCount, processingTimeMs) => {
     const passed = new Uint8Array(pairCount)
     const pairs: Batch = {
       rowCount: pairCount,
@@ -40,4 +44,6 @@ export function compileCondition(
     memory.release(0)
     return passed
   }
+  condition.reads = columnsOf([expression])
+  return condition
 }

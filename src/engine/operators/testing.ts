@@ -1,8 +1,11 @@
 // Plays a history of rows and watermarks through an operator, cut into batches and restored as a test asks. For tests alone.
-import { type Batch, batchOf, type ChangeKind, changeKindTexts, type Field, rowAt } from '../../data/index.ts'
+import { type Batch, BatchMemory, batchOf, type ChangeKind, changeKindTexts, type Field, rowAt, spoilReleased } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import type { Operator } from '../operator.ts'
 import { buildOperator } from './index.ts'
+
+// Rows that an operator keeps without copying them come out wrong.
+spoilReleased(true)
 
 /** A row of an input, or a watermark on it. Rows enter input 0 unless told otherwise. */
 export type Step = { row: unknown[]; kind?: ChangeKind; input?: number } | { watermarkMs: number; input?: number } | { tickMs: number }
@@ -63,9 +66,11 @@ export function play(plan: Plan, inputs: Field[][], history: readonly Step[], op
       left.set(text, (left.get(text) ?? 0) + (kind % 2 === 0 ? 1 : -1))
     }
   }
+  const memory = new BatchMemory()
   const make = (): Operator =>
     buildOperator(plan, {
       emit: take,
+      memory,
       count: () => {},
       late: (batch, rows) => played.late.push(...rows.map((row) => rowAt(batch, row))),
       rowFailed: (batch, row) => played.failed.push(rowAt(batch, row)),
@@ -91,6 +96,7 @@ export function play(plan: Plan, inputs: Field[][], history: readonly Step[], op
         processingTimeMs: nowMs,
       })
       operator.process(batch, input)
+      memory.release(0)
       rows = []
       kinds = []
       before = []

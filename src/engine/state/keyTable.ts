@@ -12,6 +12,7 @@
 import type { Column, SqlType } from '../../data/index.ts'
 import { compileKernel } from './codegen.ts'
 import { copyBytes, halves, type KeyForm, type KeyInput, keepsValues, keyFormOf, keyInput, viewOf } from './columns.ts'
+import { grown } from './growing.ts'
 
 /** The stored values of one key column, indexed by group. */
 class KeyStore {
@@ -19,8 +20,8 @@ class KeyStore {
   readonly form: KeyForm
   data: Uint8Array | Int32Array | BigInt64Array | Float64Array | undefined
   words: Int32Array | Uint8Array = new Int32Array(0)
-  bytes = new Uint8Array(0)
-  view = new DataView(this.bytes.buffer)
+  bytes: Uint8Array = new Uint8Array(0)
+  view = viewOf(this.bytes)
   /** offsets[g] … offsets[g + 1] are the bytes of group g. */
   offsets = new Int32Array(1)
   values: unknown[] | undefined
@@ -30,7 +31,7 @@ class KeyStore {
   constructor(type: SqlType, capacity: number) {
     this.type = type
     this.form = keyFormOf(type)
-    this.nulls = new Uint8Array(capacity)
+    this.nulls = new Uint8Array(0)
     if (keepsValues(type)) this.values = []
     if (this.form === 'bytes') this.setBytes(new Uint8Array(capacity * 8))
     this.resize(capacity)
@@ -60,32 +61,21 @@ class KeyStore {
           size += ends[row] - starts[row]
           this.offsets[first + i + 1] = size
         }
-        this.reserveBytes(this.offsets[first], size)
+        this.reserveBytes(size)
         copyTexts(input, this, first, rows, count)
       }
     }
   }
 
-  private reserveBytes(used: number, size: number): void {
-    if (size <= this.bytes.length) return
-    const larger = new Uint8Array(Math.max(this.bytes.length * 2, size, 64))
-    larger.set(this.bytes.subarray(0, used))
-    this.setBytes(larger)
+  private reserveBytes(size: number): void {
+    if (size > this.bytes.length) this.setBytes(grown(this.bytes, Math.max(this.bytes.length * 2, size, 64)))
   }
 
+  /** Makes room for groups below `capacity`, which is more than there was room for. */
   resize(capacity: number): void {
-    const nulls = new Uint8Array(capacity)
-    nulls.set(this.nulls.subarray(0, Math.min(capacity, this.nulls.length)))
-    this.nulls = nulls
-    if (this.form === 'bytes') {
-      const offsets = new Int32Array(capacity + 1)
-      offsets.set(this.offsets.subarray(0, Math.min(capacity + 1, this.offsets.length)))
-      this.offsets = offsets
-      return
-    }
-    const data = newData(this.form, capacity)
-    if (this.data !== undefined) data.set(this.data.subarray(0, Math.min(capacity, this.data.length)) as never)
-    this.setData(data)
+    this.nulls = grown(this.nulls, capacity)
+    if (this.form === 'bytes') this.offsets = grown(this.offsets, capacity + 1)
+    else this.setData(this.data === undefined ? newData(this.form, capacity) : grown(this.data, capacity))
   }
 
   setData(data: Uint8Array | Int32Array | BigInt64Array | Float64Array): void {
@@ -93,7 +83,7 @@ class KeyStore {
     this.words = data instanceof BigInt64Array || data instanceof Float64Array ? halves(data) : data
   }
 
-  setBytes(bytes: Uint8Array<ArrayBuffer>): void {
+  setBytes(bytes: Uint8Array): void {
     this.bytes = bytes
     this.view = viewOf(bytes)
   }
@@ -117,11 +107,7 @@ class KeyStore {
       default: {
         const start = this.offsets[group]
         const size = isNull ? 0 : input.ends[row] - input.starts[row]
-        if (start + size > this.bytes.length) {
-          const larger = new Uint8Array(Math.max(this.bytes.length * 2, start + size, 64))
-          larger.set(this.bytes.subarray(0, start))
-          this.setBytes(larger)
-        }
+        this.reserveBytes(start + size)
         if (!isNull) copyBytes(input.bytes, input.view, input.starts[row], input.ends[row], this.bytes, this.view, start)
         this.offsets[group + 1] = start + size
         if (this.values !== undefined) this.values[group] = isNull ? null : (input.column as Column & { lane: 'any' }).data[row]
@@ -210,14 +196,15 @@ export interface KeyTableSnapshot {
   lineage: number
 }
 let lineages = 0
+const noSlots = new Int32Array(0)
 
 type Lookup = (table: KeyTable, inputs: KeyInput[], rowCount: number, out: Int32Array, rows: Int32Array | undefined) => void
 
 export class KeyTable {
   count = 0
   readonly types: readonly SqlType[]
-  /** Public for the generated look-up alone. */
-  slots: Int32Array
+  /** Public for the generated look-up alone. None until the first look-up: rows that are only appended need none. */
+  slots = noSlots
   stores: KeyStore[]
   private capacity: number
   private readonly lineage = ++lineages
@@ -227,7 +214,6 @@ export class KeyTable {
     this.types = types
     this.capacity = 16
     while (this.capacity < expected) this.capacity *= 2
-    this.slots = new Int32Array(this.capacity * 4)
     this.stores = types.map((type) => new KeyStore(type, this.capacity))
   }
 
@@ -273,6 +259,7 @@ export class KeyTable {
   }
 
   private run(columns: readonly Column[], rowCount: number, out: Int32Array, rows: Int32Array | undefined, inserts: boolean): void {
+    if (this.slots.length === 0) this.slots = new Int32Array(this.capacity * 4)
     const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, rowCount, rows))
     const signature = this.stores.map((store, i) => store.form + (store.hasNulls || inputs[i].nulls !== undefined ? '?' : '')).join()
     inputs.forEach((input, i) => {
@@ -294,6 +281,7 @@ export class KeyTable {
     this.capacity *= 2
     for (const store of this.stores) store.resize(this.capacity)
     const old = this.slots
+    if (old.length === 0) return
     this.slots = new Int32Array(this.capacity * 4)
     for (let i = 0; i < old.length; i += 2) if (old[i + 1] !== 0) place(this.slots, old[i], old[i + 1] - 1)
   }
@@ -347,6 +335,7 @@ export class KeyTable {
 
   /** Makes the look-up find what was only stored: keys that are all different, so nothing is compared. */
   private index(columns: readonly Column[]): void {
+    this.slots = new Int32Array(this.capacity * 4)
     const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, this.count))
     const signature = this.stores.map(({ form }, i) => form + (inputs[i].nulls === undefined ? '' : '?')).join()
     indexKernel(signature)(this.slots, inputs, this.count)

@@ -7,14 +7,14 @@
 //   2. A row of an outer, SEMI or ANTI side knows how many partners it has: its padded (or own) row goes and comes as that leaves and reaches 0.
 //   3. A row with a NULL key has no partners and is not kept, unless the key is null-safe or the join null-aware (NOT IN).
 //   1 and 2 are held by joins.property.test.ts.
-import { type Batch, type Column, DELETE, gather, INSERT, isRetraction, type SqlType, valueAt } from '../../../data/index.ts'
+import { type Batch, type Column, DELETE, gather, gatherAll, INSERT, isRetraction, type SqlType, valueAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { type JoinSideStatus, type Operator, type OperatorContext, type OperatorStatus, SAMPLES_MAX } from '../../operator.ts'
 import { canonicalText } from '../../state/columns.ts'
 import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { batchRowCountMax, gatherOrNull } from '../emission.ts'
-import { JoinSide, type SideSnapshot } from './side.ts'
+import { JoinSide, Pairs, type SideOptions, type SideSnapshot } from './side.ts'
 
 type JoinPlan = Plan & { node: 'join' }
 
@@ -26,6 +26,9 @@ interface Snapshot {
 
 /** More candidate pairs than this are judged in several steps. */
 const pairCountMax = 16_384
+
+/** Stands for a column that nobody looks at. */
+const unread: Column = { lane: 'u8', data: new Uint8Array(0) }
 
 /** Rows to emit: row of the batch or entry of the other side, -1 for NULLs. */
 class Output {
@@ -65,27 +68,39 @@ export class RegularJoinOperator implements Operator {
   private sides: [JoinSide, JoinSide]
   /** Null-aware joins keep rows with NULL keys in a list of their own: its key, a group that no key has. */
   private nullKeyGroup = -1
+  /** An inner join of sides that only grow: the pairs of a batch are the rows that leave. */
+  private readonly isPlain: boolean
+  private readonly pairs = new Pairs()
+  /** All columns of the pairs that the condition judges, which has got only those that it looks at. */
+  private judged: () => Column[] = () => []
 
   constructor(plan: JoinPlan, context: OperatorContext, timeZone: string) {
     this.plan = plan
     this.context = context
     this.condition = compileCondition(plan.condition, [...plan.left.fields, ...plan.right.fields], timeZone, (pairs, row, error) =>
-      context.rowFailed(pairs, row, error, context.inputFields.flat()),
+      context.rowFailed({ ...pairs, columns: this.judged() }, row, error, context.inputFields.flat()),
     )
     this.types = [plan.left.fields.map(({ type }) => type), plan.right.fields.map(({ type }) => type)]
     this.keyColumns = [plan.leftKeys, plan.rightKeys]
     this.retracts = [plan.left.changelog !== 'append', plan.right.changelog !== 'append']
     this.keys = new KeyTable(this.keyTypes)
-    this.sides = [0, 1].map((i) => new JoinSide(this.types[i], this.retracts[i], plan.ttlMs?.[i])) as [JoinSide, JoinSide]
+    this.sides = [new JoinSide(this.sideOptions(0)), new JoinSide(this.sideOptions(1))]
+    this.isPlain = plan.kind === 'INNER' && !plan.nullAware && this.sides.every(({ onlyGrows }) => onlyGrows)
   }
 
   private get keyTypes(): SqlType[] {
-    // The last key marks the rows with NULL keys of a null-aware join.
-    return [...this.plan.leftKeys.map((key) => this.types[0][key]), { kind: 'BOOLEAN', nullable: false }]
+    const types = this.plan.leftKeys.map((key) => this.types[0][key])
+    // The last key marks the rows with NULL keys.
+    return this.plan.nullAware ? [...types, { kind: 'BOOLEAN', nullable: false }] : types
   }
 
-  private sideOptions(input: number) {
-    return { types: this.types[input], retracts: this.retracts[input], ttlMs: this.plan.ttlMs?.[input] }
+  private sideOptions(input: number): SideOptions {
+    return {
+      types: this.types[input],
+      retracts: this.retracts[input],
+      ttlMs: this.plan.ttlMs?.[input],
+      countsPartners: this.isOuter(input) || (this.isHalf && input === 0),
+    }
   }
 
   /** Whether rows of this input are padded with NULLs when they have no partner. */
@@ -101,11 +116,15 @@ export class RegularJoinOperator implements Operator {
     const { rowCount } = batch
     if (rowCount === 0) return
     const groups = this.groupsOf(batch, input)
-    const entryOf = this.entriesOf(batch, input, groups)
     for (const side of this.sides) {
       side.reserveKeys(this.keys.count)
       side.nowMs = batch.processingTimeMs
     }
+    if (this.isPlain) {
+      this.processPlain(batch, input, groups)
+      return
+    }
+    const entryOf = this.entriesOf(batch, input, groups)
     const output = new Output()
     let row = 0
     while (row < rowCount) {
@@ -125,6 +144,64 @@ export class RegularJoinOperator implements Operator {
     if (this.sides[input].isMostlyDead) this.compact()
   }
 
+  private processPlain(batch: Batch, input: number, groups: Int32Array): void {
+    const { rowCount } = batch
+    const { pairs } = this
+    const other = this.sides[1 - input]
+    for (let row = 0; row < rowCount; ) {
+      pairs.count = 0
+      row = other.pair(groups, row, rowCount, pairCountMax, pairs)
+      const passed = this.judge(batch, input, pairs.rows, pairs.entries, pairs.count)
+      if (passed !== undefined) pairs.keep(passed)
+      for (let from = 0; from < pairs.count; from += batchRowCountMax) {
+        const count = Math.min(batchRowCountMax, pairs.count - from)
+        this.context.emit({
+          rowCount: count,
+          columns: this.pairColumns(
+            batch,
+            input,
+            pairs.rows.subarray(from, from + count),
+            pairs.entries.subarray(from, from + count),
+            count,
+          ),
+          watermarkAfter: batch.watermarkAfter,
+          processingTimeMs: batch.processingTimeMs,
+        })
+      }
+    }
+    const kept = this.context.memory.i32(rowCount)
+    let count = 0
+    for (let row = 0; row < rowCount; row++) if (groups[row] >= 0) kept[count++] = row
+    this.sides[input].addAll(batch.columns, groups, kept, count)
+  }
+
+  /** Rows of the batch beside entries of the other side, the left one first; only the columns of `wanted`, if that is given. */
+  private pairColumns(
+    batch: Batch,
+    input: number,
+    rows: Int32Array,
+    entries: Int32Array,
+    count: number,
+    wanted?: readonly number[],
+  ): Column[] {
+    const { memory } = this.context
+    const other = this.sides[1 - input].columns()
+    const [left, right] = input === 0 ? [batch.columns, other] : [other, batch.columns]
+    const [leftRows, rightRows] = input === 0 ? [rows, entries] : [entries, rows]
+    if (wanted === undefined) return [...gatherAll(left, leftRows, count, memory), ...gatherAll(right, rightRows, count, memory)]
+    const columns = new Array<Column>(left.length + right.length).fill(unread)
+    for (const at of wanted)
+      columns[at] = at < left.length ? gather(left[at], leftRows, count, memory) : gather(right[at - left.length], rightRows, count, memory)
+    return columns
+  }
+
+  /** Which pairs satisfy the condition; undefined if there is none, or no pair. */
+  private judge(batch: Batch, input: number, rows: Int32Array, entries: Int32Array, count: number): Uint8Array | undefined {
+    if (this.condition === undefined || count === 0) return undefined
+    this.judged = () => this.pairColumns(batch, input, rows, entries, count)
+    return this.condition(this.pairColumns(batch, input, rows, entries, count, this.condition.reads), count, batch.processingTimeMs)
+  }
+
   /** Entry of each row that is kept, -1 for others. */
   private entriesOf(batch: Batch, input: number, groups: Int32Array): Int32Array {
     const kept = new Int32Array(batch.rowCount)
@@ -141,9 +218,9 @@ export class RegularJoinOperator implements Operator {
   private groupsOf(batch: Batch, input: number): Int32Array {
     const { rowCount } = batch
     const keyColumns = this.keyColumns[input].map((key) => batch.columns[key])
-    const groups = new Int32Array(rowCount)
-    const marks: Column = { lane: 'u8', data: new Uint8Array(rowCount) }
-    this.keys.lookup([...keyColumns, marks], rowCount, groups)
+    const groups = this.context.memory.i32(rowCount)
+    const marks: Column[] = this.plan.nullAware ? [{ lane: 'u8', data: new Uint8Array(rowCount) }] : []
+    this.keys.lookup([...keyColumns, ...marks], rowCount, groups)
     keyColumns.forEach(({ nulls }, i) => {
       if (nulls === undefined || this.plan.nullSafe?.[i]) return
       for (let row = 0; row < rowCount; row++) if (nulls[row] === 1) groups[row] = this.plan.nullAware ? this.groupOfNullKeys() : -1
@@ -194,10 +271,7 @@ export class RegularJoinOperator implements Operator {
     if (this.condition === undefined || candidates.length === 0) return undefined
     const rows = new Int32Array(candidates.length)
     for (let i = 0, at = 0; i < ends.length; i++) for (; at < ends[i]; at++) rows[at] = first + i
-    const own = batch.columns.map((column) => gather(column, rows, rows.length))
-    const others = Int32Array.from(candidates)
-    const theirs = this.sides[1 - input].columns().map((column) => gather(column, others, others.length))
-    return this.condition(input === 0 ? [...own, ...theirs] : [...theirs, ...own], rows.length, batch.processingTimeMs)
+    return this.judge(batch, input, rows, Int32Array.from(candidates), candidates.length)
   }
 
   /** One row with its partners, `partners[from … to)`. */
@@ -273,6 +347,7 @@ export class RegularJoinOperator implements Operator {
     const sides = this.sides.map((side) => side.snapshot()) as [SideSnapshot, SideSnapshot]
     const keep = new Uint8Array(this.keys.count)
     for (const { groups } of sides) for (const group of groups) keep[group] = 1
+    if (!keep.includes(0)) return { keys: this.keys.snapshot(), sides, nullKeyGroup: this.nullKeyGroup }
     const { table, newIndex } = this.keys.compacted(keep)
     for (const side of sides) side.groups = side.groups.map((group) => newIndex[group])
     return { keys: table.snapshot(), sides, nullKeyGroup: this.nullKeyGroup === -1 ? -1 : newIndex[this.nullKeyGroup] }

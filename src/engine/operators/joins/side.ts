@@ -1,16 +1,14 @@
 // One side of a regular join: its rows by join key, with how often each is there and how many partners it has.
 import type { Batch, Column, SqlType } from '../../../data/index.ts'
 import { Expiry } from '../../state/expiry.ts'
+import { grown } from '../../state/growing.ts'
 import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
 
 /** Growable Int32Array. */
 class Ints {
   data = new Int32Array(16)
   reserve(length: number): void {
-    if (length <= this.data.length) return
-    const larger = new Int32Array(Math.max(length, this.data.length * 2))
-    larger.set(this.data)
-    this.data = larger
+    if (length > this.data.length) this.data = grown(this.data, Math.max(length, this.data.length * 2))
   }
 }
 
@@ -22,13 +20,23 @@ export interface SideSnapshot {
   writtenMs?: Float64Array
 }
 
+export interface SideOptions {
+  types: SqlType[]
+  /** Rows may be taken away. */
+  retracts: boolean
+  ttlMs?: number
+  /** Rows know how many partners they have. */
+  countsPartners: boolean
+}
+
 /**
  * Rows of one side. Equal rows are one entry with a count, if rows may be taken away; else each row is an entry.
  * Entries of a key form a list in order of arrival; entries whose count is 0 leave their list when it is next walked.
  */
 export class JoinSide {
-  readonly types: SqlType[]
-  private readonly retracts: boolean
+  readonly options: SideOptions
+  /** No row ever leaves: all of them are there once, and in their list. */
+  readonly onlyGrows: boolean
   rows: KeyTable
   /** By entry. */
   private readonly counts = new Ints()
@@ -44,10 +52,11 @@ export class JoinSide {
   /** Set before each batch: rows whose time is over are as if they were not there. */
   nowMs = Number.NEGATIVE_INFINITY
 
-  constructor(types: SqlType[], retracts: boolean, ttlMs = 0) {
-    this.types = types
+  constructor(options: SideOptions) {
+    const { types, retracts, ttlMs = 0 } = options
+    this.options = options
     this.expiry = ttlMs > 0 ? new Expiry(ttlMs) : undefined
-    this.retracts = retracts
+    this.onlyGrows = !retracts && this.expiry === undefined
     this.rows = new KeyTable(types)
   }
 
@@ -59,18 +68,67 @@ export class JoinSide {
   /** Entries of the rows at `rows`: existing ones where the side retracts, new ones (with count 0) else. */
   entriesOf(batch: Batch, rows: Int32Array): Int32Array {
     const entries = new Int32Array(rows.length)
-    if (this.retracts) this.rows.lookup(batch.columns, rows.length, entries, rows)
+    if (this.options.retracts) this.rows.lookup(batch.columns, rows.length, entries, rows)
     else {
       const first = this.rows.append(batch.columns, rows.length, rows)
       for (let i = 0; i < entries.length; i++) entries[i] = first + i
     }
-    for (const ints of [this.counts, this.matches, this.groups, this.next, this.linked]) ints.reserve(this.rows.count)
-    this.expiry?.reserve(this.rows.count)
+    this.reserve()
     return entries
+  }
+
+  private reserve(): void {
+    const { count } = this.rows
+    this.groups.reserve(count)
+    this.next.reserve(count)
+    if (this.options.countsPartners) this.matches.reserve(count)
+    if (this.onlyGrows) return
+    this.counts.reserve(count)
+    this.linked.reserve(count)
+    this.expiry?.reserve(count)
+  }
+
+  /** Adds the rows `rows[0 … count)` with the keys `groups[row]` to a side that only grows and counts no partners. */
+  addAll(columns: readonly Column[], groups: Int32Array, rows: Int32Array, count: number): void {
+    const first = this.rows.append(columns, count, rows)
+    this.reserve()
+    const { data: ownGroups } = this.groups
+    const { data: next } = this.next
+    const { data: heads } = this.heads
+    const { data: tails } = this.tails
+    for (let i = 0; i < count; i++) {
+      const entry = first + i
+      const group = groups[rows[i]]
+      ownGroups[entry] = group
+      next[entry] = 0
+      const tail = tails[group]
+      if (tail === 0) heads[group] = entry + 1
+      else next[tail - 1] = entry + 1
+      tails[group] = entry + 1
+    }
+    this.liveCount += count
+  }
+
+  /**
+   * Pairs of rows from … rowCount-1 with the entries of their keys `groups[row]`, -1 for none; of a side that only grows.
+   *
+   * @returns the first row that was not looked at, once there are `pairCountMax` pairs
+   */
+  pair(groups: Int32Array, from: number, rowCount: number, pairCountMax: number, pairs: Pairs): number {
+    const { data: next } = this.next
+    const { data: heads } = this.heads
+    let row = from
+    for (; row < rowCount && pairs.count < pairCountMax; row++) {
+      const group = groups[row]
+      if (group < 0) continue
+      for (let at = heads[group]; at !== 0; at = next[at - 1]) pairs.put(row, at - 1)
+    }
+    return row
   }
 
   /** How often the row is there now. */
   private live(entry: number): number {
+    if (this.onlyGrows) return 1
     if (this.counts.data[entry] > 0 && this.expiry?.isOver(entry, this.nowMs)) {
       this.counts.data[entry] = 0
       this.liveCount--
@@ -80,13 +138,16 @@ export class JoinSide {
 
   /** Adds a row, with the number of partners it found. */
   add(entry: number, group: number, matchCount: number): void {
-    if (this.live(entry) === 0) this.liveCount++
-    this.counts.data[entry]++
-    this.expiry?.write(entry, this.nowMs)
-    this.matches.data[entry] = matchCount
+    if (this.options.countsPartners) this.matches.data[entry] = matchCount
     this.groups.data[entry] = group
-    if (this.linked.data[entry] === 1) return
-    this.linked.data[entry] = 1
+    if (this.onlyGrows) this.liveCount++
+    else {
+      if (this.live(entry) === 0) this.liveCount++
+      this.counts.data[entry]++
+      this.expiry?.write(entry, this.nowMs)
+      if (this.linked.data[entry] === 1) return
+      this.linked.data[entry] = 1
+    }
     this.next.data[entry] = 0
     const tail = this.tails.data[group]
     if (tail === 0) this.heads.data[group] = entry + 1
@@ -96,16 +157,13 @@ export class JoinSide {
 
   /** Takes one such row away; false if there is none. */
   remove(entry: number): boolean {
-    if (this.live(entry) === 0) return false
+    if (this.onlyGrows || this.live(entry) === 0) return false
     if (--this.counts.data[entry] === 0) this.liveCount--
     return true
   }
 
   countOf(entry: number): number {
     return this.live(entry)
-  }
-  matchesOf(entry: number): number {
-    return this.matches.data[entry]
   }
   changeMatches(entry: number, by: number): number {
     return (this.matches.data[entry] += by)
@@ -148,7 +206,7 @@ export class JoinSide {
   }
 
   columns(): Column[] {
-    return this.types.map((_, i) => this.rows.column(i))
+    return this.options.types.map((_, i) => this.rows.column(i))
   }
 
   get isMostlyDead(): boolean {
@@ -159,27 +217,27 @@ export class JoinSide {
     return this.liveCount
   }
   get byteSize(): number {
-    return this.rows.byteSize + 5 * 4 * this.counts.data.length
+    const lists = [this.counts, this.matches, this.groups, this.next, this.linked, this.heads, this.tails]
+    return lists.reduce((sum, { data }) => sum + data.byteLength, this.rows.byteSize)
   }
 
   snapshot(): SideSnapshot {
+    const { count } = this.rows
+    if (this.onlyGrows) {
+      const matches = this.options.countsPartners ? this.matches.data.subarray(0, count) : new Int32Array(count)
+      return { rows: this.rows.snapshot(), groups: this.groups.data.subarray(0, count), counts: new Int32Array(count).fill(1), matches }
+    }
     const live = Int32Array.from(this.all())
-    const rows = new KeyTable(this.types, live.length)
+    const rows = new KeyTable(this.options.types, live.length)
     rows.append(this.columns(), live.length, live)
     const pick = (ints: Ints) => Int32Array.from(live, (entry) => ints.data[entry])
     const snapshot = { rows: rows.snapshot(), groups: pick(this.groups), counts: pick(this.counts), matches: pick(this.matches) }
-    const writtenMs = this.expiry?.snapshot(this.rows.count)
+    const writtenMs = this.expiry?.snapshot(count)
     return writtenMs ? { ...snapshot, writtenMs: Float64Array.from(live, (entry) => writtenMs[entry]) } : snapshot
   }
 
-  /** @param newGroup  where the groups of the snapshot are now */
-  static restore(
-    { types, retracts, ttlMs }: { types: SqlType[]; retracts: boolean; ttlMs?: number },
-    snapshot: SideSnapshot,
-    groupCount: number,
-    newGroup?: Int32Array,
-  ): JoinSide {
-    const side = new JoinSide(types, retracts, ttlMs)
+  static restore(options: SideOptions, snapshot: SideSnapshot, groupCount: number): JoinSide {
+    const side = new JoinSide(options)
     side.reserveKeys(groupCount)
     const { count, columns } = snapshot.rows
     const batch = { columns: columns.map(({ column }) => column) } as Batch
@@ -188,11 +246,38 @@ export class JoinSide {
       Int32Array.from({ length: count }, (_, i) => i),
     )
     for (let i = 0; i < count; i++) {
-      const group = newGroup === undefined ? snapshot.groups[i] : newGroup[snapshot.groups[i]]
-      side.add(entries[i], group, snapshot.matches[i])
-      side.counts.data[entries[i]] = snapshot.counts[i]
+      side.add(entries[i], snapshot.groups[i], snapshot.matches[i])
+      if (!side.onlyGrows) side.counts.data[entries[i]] = snapshot.counts[i]
       if (snapshot.writtenMs) side.expiry?.write(entries[i], snapshot.writtenMs[i])
     }
     return side
+  }
+}
+
+/** Pairs of a row of a batch and an entry of a side. */
+export class Pairs {
+  count = 0
+  rows = new Int32Array(1024)
+  entries = new Int32Array(1024)
+
+  put(row: number, entry: number): void {
+    if (this.count === this.rows.length) {
+      this.rows = grown(this.rows, this.count * 2)
+      this.entries = grown(this.entries, this.count * 2)
+    }
+    this.rows[this.count] = row
+    this.entries[this.count++] = entry
+  }
+
+  /** Leaves those that are marked 1. */
+  keep(marks: Uint8Array): void {
+    const { rows, entries, count } = this
+    let kept = 0
+    for (let i = 0; i < count; i++) {
+      if (marks[i] === 0) continue
+      rows[kept] = rows[i]
+      entries[kept++] = entries[i]
+    }
+    this.count = kept
   }
 }
