@@ -6,9 +6,11 @@
 //   1. Every section begins at a multiple of 8 bytes: decoded columns are views of the message, not copies.
 //   2. A decoded batch equals the rows that were encoded, with the watermark that each saw. Text that came as JS strings is UTF-8 afterwards.
 //   2 is held by codec.property.test.ts.
+
 import { deserialize, serialize } from 'node:v8'
+import { copyBytes, viewOf } from '../../base/index.ts'
 import { type Arrays, type Batch, type Column, type Field, isTextKind, newArrays } from '../../data/index.ts'
-import { copyBytes, halves, viewOf, writeText } from '../state/columns.ts'
+import { halves, writeText } from '../state/columns.ts'
 
 const BATCH = 0
 const WATERMARK = 1

@@ -1,4 +1,5 @@
 // Columns in the two forms that hash tables read: fixed-width values as 32-bit words, and everything else as bytes.
+import { viewOf } from '../../base/index.ts'
 import type { Column, SqlType } from '../../data/index.ts'
 import { isTextKind, laneOf } from '../../data/index.ts'
 
@@ -81,43 +82,6 @@ export function keyInput(column: Column, type: SqlType, scratchIndex: number, ro
   input.view = viewOf(input.bytes)
   return input
 }
-
-/** From here on a native copy is faster than a loop. */
-const NATIVE_COPY_BYTES = 256
-
-/**
- * Copies `from[start … end)` to `to` at `at`, eight bytes at a time: four times as fast as byte by byte. Returns the end.
- *
- * @param fromView  of all of `from`, as `toView` of all of `to`
- */
-export function copyBytes(
-  from: Uint8Array,
-  fromView: DataView,
-  start: number,
-  end: number,
-  to: Uint8Array,
-  toView: DataView,
-  at: number,
-): number {
-  const size = end - start
-  const shift = at - start
-  if (size >= NATIVE_COPY_BYTES) {
-    to.set(from.subarray(start, end), at)
-  } else if (size >= 8) {
-    // The last eight overlap with those before.
-    const last = end - 8
-    for (let i = start; i < last; i += 8) toView.setBigInt64(i + shift, fromView.getBigInt64(i))
-    toView.setBigInt64(last + shift, fromView.getBigInt64(last))
-  } else if (size >= 4) {
-    toView.setInt32(at, fromView.getInt32(start))
-    toView.setInt32(end - 4 + shift, fromView.getInt32(end - 4))
-  } else {
-    for (let i = start; i < end; i++) to[i + shift] = from[i]
-  }
-  return at + size
-}
-export const viewOf = <B extends ArrayBufferLike>({ buffer, byteOffset, byteLength }: Uint8Array<B>): DataView<B> =>
-  new DataView(buffer, byteOffset, byteLength)
 
 const encoder = new TextEncoder()
 /** Valid until the next input with the same scratch index is prepared; tables copy what they keep. */

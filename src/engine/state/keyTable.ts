@@ -9,9 +9,10 @@
 //   3. Stored bytes are only appended to and stored values never change: columns handed out stay valid while the table grows.
 //   4. At most half of the slots are taken.
 //   2 is held by keyTable.test.ts against a Map.
+import { copyBytes, viewOf } from '../../base/index.ts'
 import type { Column, SqlType } from '../../data/index.ts'
 import { compileKernel } from './codegen.ts'
-import { copyBytes, halves, type KeyForm, type KeyInput, keepsValues, keyFormOf, keyInput, viewOf } from './columns.ts'
+import { halves, type KeyForm, type KeyInput, keepsValues, keyFormOf, keyInput } from './columns.ts'
 import { grown } from './growing.ts'
 
 /** The stored values of one key column, indexed by group. */
