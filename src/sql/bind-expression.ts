@@ -1,6 +1,5 @@
 // Expressions: from the tree as written to typed calls over ordinals.
 
-import { nearestName } from '../base/index.ts'
 import { t } from '../data/index.ts'
 import { aggregateFunctionNames, isAggregateFunction, isRankingFunction } from './aggregates.ts'
 import type { BinaryOperator, Expression, FunctionCall, JsonBehaviour, JsonOptions, QualifiedName, Span, UnaryOperator } from './ast.ts'
@@ -10,7 +9,7 @@ import type { Env, SubqueryNode } from './bind-scope.ts'
 import { bindColumn, fieldsOf } from './bind-scope.ts'
 import { sqlErrors } from './errors.ts'
 import { literalExpr } from './expr.ts'
-import { castExpr, isScalarFunction, resolveCall, scalarFunctionNames } from './functions/index.ts'
+import { castExpr, isScalarFunction, meantFunction, resolveCall, scalarFunctionNames } from './functions/index.ts'
 import type { Expr } from './plan.ts'
 
 export const BINARY: Record<BinaryOperator, string> = {
@@ -45,8 +44,8 @@ const UNARY: Record<UnaryOperator, string> = {
   'IS UNKNOWN': 'IS_UNKNOWN',
   'IS NOT UNKNOWN': 'IS_NOT_UNKNOWN',
 }
-/** SIMILAR TO is a word of its own in the text, RLIKE another name of REGEXP. */
-const LIKE = { LIKE: 'LIKE', 'SIMILAR TO': 'SIMILAR', RLIKE: 'REGEXP' } as const
+/** SIMILAR TO is a word of its own in the text; RLIKE is read, and is no function of Flink's. */
+const LIKE = { LIKE: 'LIKE', 'SIMILAR TO': 'SIMILAR', RLIKE: 'RLIKE' } as const
 
 /**
  * Binds one expression.
@@ -182,7 +181,7 @@ function bindCall(node: FunctionCall & { span: Span }, env: Env): Expr {
         node.span,
       )
     refuseUserFunction(node, env.context)
-    const nearest = nearestName(name, [...scalarFunctionNames(), ...aggregateFunctionNames(), ...env.context.catalog.functionNames()])
+    const nearest = meantFunction(name, [...scalarFunctionNames(), ...aggregateFunctionNames(), ...env.context.catalog.functionNames()])
     throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest, span: node.name.span })
   }
   const options: Record<string, unknown> = {}

@@ -31,7 +31,7 @@ export function bindLiteral(value: LiteralValue, span: Span): Expr {
     case 'number':
       return numberLiteral(value.text, span)
     case 'string':
-      return literalExpr(value.value, t.char([...value.value].length, false))
+      return literalExpr(value.value, t.char(value.value.length, false))
     case 'binary':
       return literalExpr(value.value, { kind: 'BINARY', length: value.value.length, nullable: false })
     case 'date':

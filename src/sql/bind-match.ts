@@ -49,8 +49,18 @@ class Matcher {
     if (spec.rowsPerMatch === 'ALL')
       throw refuse('ALL ROWS PER MATCH is not supported', 'Write ONE ROW PER MATCH, with MEASURES.', spec.span)
     this.pattern = this.steps(spec.pattern)
+    this.pattern.forEach(({ min, variable }, i) => {
+      const before = this.pattern[i - 1]
+      if (min > 0 || !before?.greedy) return
+      const [name, other] = [this.variables[variable], this.variables[before.variable]]
+      throw refuse(
+        `${name} may be empty after the greedy ${other}`,
+        `Make ${other} reluctant with a ? behind its quantifier, or ${name} at least one row.`,
+        spec.pattern.span,
+      )
+    })
     const last = this.pattern.at(-1)!
-    if (last.greedy && last.max !== last.min) {
+    if (last.greedy) {
       throw refuse(
         'the last variable of the pattern is greedy',
         'End the pattern with a plain variable, or with a reluctant quantifier such as +?.',
@@ -111,11 +121,16 @@ class Matcher {
       case 'sequence':
         return pattern.items.flatMap((item) => this.steps(item))
       case 'variable':
-        return [{ variable: this.newVariable(pattern.name), min: 1, max: 1, greedy: true }]
+        return [{ variable: this.newVariable(pattern.name), min: 1, max: 1, greedy: false }]
       case 'quantified': {
         if (pattern.item.type !== 'variable')
           throw refuse('a quantifier on a group is not supported', 'Put quantifiers on single variables: a+ b+.', pattern.span)
-        const { min, max, greedy } = pattern
+        const { min, max } = pattern
+        const isOptional = min === 0 && max === 1
+        if (min === 0 && max !== undefined && !isOptional)
+          throw refuse(`{0,${max}} is not supported`, `Write * or ?, or {1,${max}} in a second MATCH_RECOGNIZE.`, pattern.span)
+        if (isOptional && !pattern.greedy) throw refuse('the reluctant ?? is not supported', 'Write ?: both ways are tried.', pattern.span)
+        const greedy = pattern.greedy && !isOptional && min !== max
         return [{ variable: this.newVariable(pattern.item.name), min, ...(max !== undefined && { max }), greedy }]
       }
       case 'alternation':
@@ -163,7 +178,17 @@ class Matcher {
   private afterMatch(): MatchPlan['afterMatch'] {
     const { afterMatch } = this.spec
     if (afterMatch === undefined) return { kind: 'NO SKIP' }
-    return 'variable' in afterMatch ? { kind: afterMatch.kind, variable: this.variable(afterMatch.variable) } : { kind: afterMatch.kind }
+    if (!('variable' in afterMatch)) return { kind: afterMatch.kind }
+    const variable = this.variable(afterMatch.variable)
+    const [first] = this.pattern
+    const isFirstRow = first.variable === variable && first.min > 0 && (afterMatch.kind === 'FIRST' || first.max === 1)
+    if (isFirstRow)
+      throw refuse(
+        `AFTER MATCH SKIP TO ${afterMatch.variable.name} goes back to the first row of the match`,
+        'Write AFTER MATCH SKIP TO NEXT ROW, or name a variable that comes later.',
+        afterMatch.variable.span,
+      )
+    return { kind: afterMatch.kind, variable }
   }
 
   // ---- columns

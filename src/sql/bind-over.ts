@@ -64,7 +64,7 @@ export function bindOver(stage: Stage, query: SelectQuery): Stage {
   }
   const partitionKeys = window.partitionBy.map(columnOf)
   const orderBy = window.orderBy.map(({ expr, key }): SortKey => ({ ...key, column: columnOf(expr) }))
-  const aggregates = bound.map(({ call }) => overAggregate(call, env, columnOf))
+  const aggregates = bound.map(({ call, spec: own }) => overAggregate(call, own, env, columnOf))
   const names = exprs.map((_, i) => base.fields[i]?.name ?? `$f${i}`)
   const input = exprs.length === base.fields.length ? base : project(base, exprs, names)
   const isTime = orderBy.length === 1 && input.fields[orderBy[0].column].timeAttribute !== undefined
@@ -157,7 +157,7 @@ function precedingOf(
   return value.value as number
 }
 
-function overAggregate(call: CallNode, env: Env, columnOf: (expr: Expr) => number): AggregateCall {
+function overAggregate(call: CallNode, spec: WindowSpec, env: Env, columnOf: (expr: Expr) => number): AggregateCall {
   const fn = functionName(call)
   const { span } = call
   if (call.filter)
@@ -166,7 +166,9 @@ function overAggregate(call: CallNode, env: Env, columnOf: (expr: Expr) => numbe
       instead: `Write ${fn}(CASE WHEN … THEN … END) OVER (…).`,
       span: call.filter.span,
     })
-  if (isAggregateCall(call, env.context)) return bindAggregateCall(call, { env, columnOf, isNeverEmpty: true })
+  // Flink takes a frame that begins a number of rows before for one that may be empty: its results can be NULL.
+  const isNeverEmpty = spec.frame?.start.kind !== 'PRECEDING'
+  if (isAggregateCall(call, env.context)) return bindAggregateCall(call, { env, columnOf, isNeverEmpty })
   if (!isRankingFunction(fn)) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: `${fn} … OVER`, span: call.name.span })
   if (fn === 'LEAD') {
     throw sqlErrors('SQL_OVER_UNSUPPORTED', {

@@ -3,7 +3,7 @@
 import { columnsOfPlan, project, withoutTime } from './bind-plan.ts'
 import { sqlErrors } from './errors.ts'
 import { andAll, columnExpr, columnsOf, conjuncts, isCall, mapColumns } from './expr.ts'
-import { sameType } from './functions/index.ts'
+import { resolveCall, sameType } from './functions/index.ts'
 import { annotateNode, uniqueKeysOf } from './optimize-traits.ts'
 import { windowJoinKeys } from './optimize-windows.ts'
 import type { Expr, Plan } from './plan.ts'
@@ -92,9 +92,23 @@ function restored<J extends Node<'join' | 'intervalJoin' | 'windowJoin' | 'tempo
   )
 }
 
+/** NOT IN as a plain anti join: a NULL on either side may be equal to anything. */
+function withNullsCompared({ nullAware: _, ...join }: Node<'join'>): Node<'join'> {
+  const pairs = join.leftKeys.map((key, i) => {
+    const a = columnExpr(key, join.left.fields[key].type)
+    const b = columnExpr(join.left.fields.length + join.rightKeys[i], join.right.fields[join.rightKeys[i]].type)
+    const isNull = [a, b].filter(({ type }) => type.nullable).map((side) => resolveCall('IS_NULL', [side]))
+    return isNull.reduce((any, one) => resolveCall('OR', [any, one]), resolveCall('EQUALS', [a, b]))
+  })
+  return { ...join, leftKeys: [], rightKeys: [], condition: andAll([...conjuncts(join.condition), ...pairs]) }
+}
+
 /** What a condition makes of a join. */
 export function physicalJoin(join: Node<'join'>): Plan {
-  if (join.nullAware) return annotateNode({ ...join, fields: join.fields.map(withoutTime) })
+  if (join.nullAware)
+    return windowJoinKeys(join) === undefined
+      ? annotateNode({ ...join, fields: join.fields.map(withoutTime) })
+      : physicalJoin(withNullsCompared(join))
   const parts = conjuncts(join.condition)
   const { left, right, kind } = join
   const at = join.span && { span: join.span }

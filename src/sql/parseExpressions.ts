@@ -1,5 +1,6 @@
 // Expressions, by precedence climbing. The order of precedence is Calcite's, loosest first:
 // OR, AND, NOT, IS …, comparisons, BETWEEN/IN/LIKE/OVERLAPS, + -, * / % ||, sign, and then [ ] and '.'.
+import { t } from '../data/index.ts'
 import type { BinaryOperator, Expression, Identifier, LiteralValue, OrderItem, TimeUnit, UnaryOperator } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import { sqlErrors } from './errors.ts'
@@ -292,6 +293,7 @@ function wordPrimary(p: Cursor): Expression {
     case 'TIME':
     case 'TIMESTAMP':
       if (following.kind === 'string') return timeLiteral(p)
+      if (key === 'TIMESTAMP' && following.key === 'WITH') return zonedTimestampLiteral(p)
       break
     case 'INTERVAL':
       return intervalLiteral(p)
@@ -462,6 +464,26 @@ function timeLiteral(p: Cursor): Expression {
   const { form, example } = timeForms[key]!
   if (!form.test(text)) throw invalid(p, start, `${key} literal`, `Write it like ${example}.`)
   return literal(p, start, { kind: key.toLowerCase() as 'date' | 'time' | 'timestamp', text })
+}
+
+/** TIMESTAMP WITH LOCAL TIME ZONE '…': the session's local time of an instant. */
+function zonedTimestampLiteral(p: Cursor): Expression {
+  const { start } = p.token
+  const word = p.next()
+  if (!p.acceptAll('WITH', 'LOCAL', 'TIME', 'ZONE'))
+    throw p.notSupported('TIMESTAMP WITH TIME ZONE', 'Use TIMESTAMP_LTZ, a point in time shown in the session’s time zone.')
+  if (p.token.kind !== 'string') throw p.fail("a time like '2026-01-31 12:30:00.123'")
+  const operand = timestampText(p, word.start)
+  const span = p.from(start)
+  const digits = operand.type === 'literal' && operand.value.kind === 'timestamp' ? (operand.value.text.split('.')[1] ?? '').length : 0
+  return { type: 'cast', operand, target: { type: t.timestampLtz(digits), span }, safe: false, span }
+}
+
+function timestampText(p: Cursor, start: number): Expression {
+  const text = p.string()
+  const { form, example } = timeForms.TIMESTAMP
+  if (!form.test(text)) throw invalid(p, start, 'TIMESTAMP literal', `Write it like ${example}.`)
+  return literal(p, start, { kind: 'timestamp', text })
 }
 
 const intervalWords = ['YEAR', 'MONTH', 'DAY', 'HOUR', 'MINUTE', 'SECOND']

@@ -99,9 +99,14 @@ export interface Zone {
   offsetMs: (epochMs: number) => number
   /** The instant of a local time; in a gap after it, in an overlap the first of the two. */
   toUtc: (localMs: number) => number
+  /** As `toUtc`, but in an overlap the second: what java.util.Calendar takes, so SimpleDateFormat. */
+  toUtcLater: (localMs: number) => number
 }
 const zones = new Map<string, Zone>()
-const fixed = (offsetMs: number): Zone => ({ offsetMs: () => offsetMs, toUtc: (localMs) => localMs - offsetMs })
+const fixed = (offsetMs: number): Zone => {
+  const toUtc = (localMs: number) => localMs - offsetMs
+  return { offsetMs: () => offsetMs, toUtc, toUtcLater: toUtc }
+}
 
 /** @throws StreamError EXPRESSION_ARGUMENT_INVALID for an unknown zone */
 export function zoneOf(name: string): Zone {
@@ -156,7 +161,11 @@ function makeZone(name: string): Zone {
     if (offsetMs(localMs - before) === before) return localMs - before
     return offsetMs(localMs - after) === after ? localMs - after : localMs - before
   }
-  return { offsetMs, toUtc }
+  const toUtcLater = (localMs: number): number => {
+    const after = offsetMs(localMs + DAY_MS)
+    return offsetMs(localMs - after) === after ? localMs - after : toUtc(localMs)
+  }
+  return { offsetMs, toUtc, toUtcLater }
 }
 
 function offsetAt(format: Intl.DateTimeFormat, epochMs: number): number {

@@ -299,6 +299,7 @@ function toDatetime(from: SqlType, to: SqlType, timeZone: string): Convert {
   const local = localNsOf(from, to.kind === 'TIMESTAMP_LTZ' ? 'UTC' : timeZone)
   switch (to.kind) {
     case 'DATE':
+      if (from.kind === 'TIMESTAMP_LTZ') return (value) => Math.floor(floorNsToMs(local(value)) / DAY_MS)
       return (value) => Math.trunc(floorNsToMs(local(value)) / DAY_MS) + 0
     case 'TIME':
       return (value) => floorMod(floorNsToMs(local(value)), DAY_MS)

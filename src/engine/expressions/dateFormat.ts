@@ -5,14 +5,17 @@ import {
 import { expressionErrors, shown } from './errors.ts'
 
 const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December']
+const ORDINALS = ['1st', '2nd', '3rd', '4th']
 const WEEKDAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
 
 /** `section`: where what is optional begins and ends. */
 type Token = { letter: string; count: number } | { text: string } | { section: '[' | ']' }
-const LETTERS = 'GyuYQqMLwWdDFEecaHhkKmsSAnNzZXxVO'
+/** strict: DateTimeFormatter's SMART style, all of the text. lenient: SimpleDateFormat, what follows is ignored and values roll over. */
+export type DateStyle = 'strict' | 'lenient'
+const LETTERS: Record<DateStyle, string> = { strict: 'GyuYQqMLwWdDFEecaHhkKmsSAnNzZXxVO', lenient: 'GyYMLwWDdFEuaHkKhmsSzZX' }
 
 /** @throws StreamError EXPRESSION_ARGUMENT_INVALID for a letter that means nothing */
-function tokensOf(pattern: string): Token[] {
+function tokensOf(pattern: string, style: DateStyle): Token[] {
   const tokens: Token[] = []
   const addText = (text: string) => {
     const last = tokens[tokens.length - 1]
@@ -36,21 +39,22 @@ function tokensOf(pattern: string): Token[] {
       addText(text)
       i++
     } else if (/[A-Za-z]/.test(unit)) {
-      if (!LETTERS.includes(unit)) throw invalid(pattern, `the letter ${unit} is not known`)
+      if (!LETTERS[style].includes(unit)) throw invalid(pattern, `the letter ${unit} is not known`)
       let count = 1
       while (pattern[i + count] === unit) count++
       tokens.push({ letter: unit, count })
       i += count
     } else {
-      if (unit === '[' || unit === ']') tokens.push({ section: unit })
+      if (style === 'strict' && (unit === '[' || unit === ']')) tokens.push({ section: unit })
       else addText(unit)
       i++
     }
   }
   const depths = tokens.flatMap((token) => ('section' in token ? [token.section === '[' ? 1 : -1] : []))
   let depth = 0
-  for (const step of depths) if ((depth += step) < 0) break
-  if (depth !== 0) throw invalid(pattern, 'a bracket has no partner')
+  for (const step of depths) if ((depth += step) < 0) throw invalid(pattern, 'a bracket has no partner')
+  // What is optional may go on to the end.
+  for (; depth > 0; depth--) tokens.push({ section: ']' })
   return tokens
 }
 const invalid = (pattern: string, reason: string) =>
@@ -78,7 +82,7 @@ const offsetText = (offsetMs: number, colon: string, zero: string): string => {
   return `${offsetMs < 0 ? '-' : '+'}${padded(Math.floor(size / HOUR_MS), 2)}${colon}${padded(Math.floor(size / MINUTE_MS) % 60, 2)}`
 }
 
-function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } {
+function partOf(token: Token, zoneName: string, style: DateStyle): { part: Part; unitMs: number } {
   if ('text' in token) return { part: () => token.text, unitMs: DAY_MS }
   // What is optional is always there to be written.
   if ('section' in token) return { part: () => '', unitMs: DAY_MS }
@@ -94,6 +98,8 @@ function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } 
   switch (letter) {
     case 'y':
     case 'u':
+      // SimpleDateFormat counts the days from Monday with it.
+      if (letter === 'u' && style === 'lenient') return ofDay(({ days }) => padded(((weekdayOf(days) + 6) % 7) + 1, count))
       return ofDay(({ days }) => {
         const { year } = civilOf(days)
         return count === 2 ? padded(floorMod(year, 100), 2) : padded(year, count)
@@ -105,7 +111,10 @@ function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } 
         return count <= 2 ? padded(month, count) : name(MONTHS[month - 1], count)
       })
     case 'G':
-      return ofDay(({ days }) => (civilOf(days).year > 0 ? 'AD' : 'BC'))
+      return ofDay(({ days }) => {
+        const [short, long] = civilOf(days).year > 0 ? ['AD', 'Anno Domini'] : ['BC', 'Before Christ']
+        return style === 'lenient' || count < 4 ? short : count === 4 ? long : short[0]
+      })
     case 'Y':
       return ofDay(({ days }) => {
         const { year } = weekOf(days)
@@ -122,7 +131,11 @@ function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } 
       return ofDay(({ days }) => padded(((civilOf(days).day - 1) % 7) + 1, count))
     case 'Q':
     case 'q':
-      return ofDay(({ days }) => padded(Math.ceil(civilOf(days).month / 3), count))
+      return ofDay(({ days }) => {
+        const quarter = Math.ceil(civilOf(days).month / 3)
+        if (count === 3) return `Q${quarter}`
+        return count === 4 ? `${ORDINALS[quarter - 1]} quarter` : padded(quarter, count === 5 ? 1 : count)
+      })
     case 'd':
       return ofDay(({ days }) => padded(civilOf(days).day, count))
     case 'D':
@@ -131,7 +144,7 @@ function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } 
       return ofDay(({ days }) => name(WEEKDAYS[weekdayOf(days)], Math.max(count, 3)))
     case 'e':
     case 'c':
-      return ofDay(({ days }) => padded(weekdayOf(days) + 1, count))
+      return ofDay(({ days }) => (count > 2 ? name(WEEKDAYS[weekdayOf(days)], count) : padded(weekdayOf(days) + 1, count)))
     case 'H':
       return ofTime(HOUR_MS, 24)
     case 'k':
@@ -147,6 +160,7 @@ function partOf(token: Token, zoneName: string): { part: Part; unitMs: number } 
     case 's':
       return ofTime(SECOND_MS, 60)
     case 'S':
+      if (style === 'lenient') return { part: ({ timeMs }) => padded(timeMs % 1000, count), unitMs: 0 }
       return { part: ({ timeMs, ns }) => fraction(timeMs, ns).padEnd(count, '0').slice(0, count), unitMs: 0 }
     case 'A':
       return { part: ({ timeMs }) => padded(timeMs, count), unitMs: 0 }
@@ -182,8 +196,12 @@ const REMEMBERED_MAX = 4096
  *
  * @returns (local epoch ms, ns within the millisecond, the zone's offset) to text
  */
-export function dateFormatter(pattern: string, zoneName: string): (localMs: number, ns?: number, offsetMs?: number) => string {
-  const parts = tokensOf(pattern).map((token) => partOf(token, zoneName))
+export function dateFormatter(
+  pattern: string,
+  zoneName: string,
+  style: DateStyle = 'strict',
+): (localMs: number, ns?: number, offsetMs?: number) => string {
+  const parts = tokensOf(pattern, style).map((token) => partOf(token, zoneName, style))
   const unitMs = Math.min(...parts.map((part) => part.unitMs), DAY_MS)
   const write = (localMs: number, ns: number, offsetMs: number): string => {
     const days = Math.floor(localMs / DAY_MS)
@@ -228,10 +246,7 @@ interface Parsed {
   offsetMs?: number
 }
 
-/** strict: DateTimeFormatter's SMART style, all of the text. lenient: SimpleDateFormat, what follows is ignored and values roll over. */
-export type ParseStyle = 'strict' | 'lenient'
-
-function groupOf(token: Token, next: Token | undefined, style: ParseStyle): string {
+function groupOf(token: Token, next: Token | undefined, style: DateStyle): string {
   if ('section' in token) return token.section === '[' ? '(?:' : ')?'
   if ('text' in token) return `(${token.text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')})`
   const { letter, count } = token
@@ -257,6 +272,7 @@ function groupOf(token: Token, next: Token | undefined, style: ParseStyle): stri
     default:
       break
   }
+  if (letter === 'u' && style === 'lenient') return '(\\d+)'
   if (style === 'lenient') return adjacent ? `(\\d{${count}})` : letter === 'y' || letter === 'u' ? '(-?\\d+)' : '(\\d+)'
   if (letter === 'y' || letter === 'u') return count === 2 ? '(\\d{2})' : adjacent ? `(\\d{${Math.max(count, 4)}})` : '(\\d{4,9})'
   if (count === 1) return letter === 'D' || letter === 'n' ? '(\\d+)' : '(\\d{1,2})'
@@ -319,8 +335,8 @@ function read(parsed: Parsed, letter: string, count: number, text: string): void
  *
  * @returns text to local ns since 1970 (UTC ns where the text has an offset and a zone is given); undefined where it does not fit
  */
-export function dateParser(pattern: string, style: ParseStyle): (text: string, zone?: Zone) => bigint | undefined {
-  const tokens = tokensOf(pattern)
+export function dateParser(pattern: string, style: DateStyle): (text: string, zone?: Zone) => bigint | undefined {
+  const tokens = tokensOf(pattern, style)
   const source = tokens.map((token, index) => groupOf(token, tokens[index + 1], style)).join('')
   const groups = tokens.filter((token) => !('section' in token))
   const expression = new RegExp(style === 'strict' ? `^${source}$` : `^\\s*${source}`)
@@ -333,12 +349,13 @@ export function dateParser(pattern: string, style: ParseStyle): (text: string, z
     const localNs = resolve(parsed, style)
     if (localNs === undefined || zone === undefined) return localNs
     const localMs = Number(localNs / 1_000_000n)
-    const shiftMs = parsed.offsetMs === undefined ? zone.toUtc(localMs) - localMs : -parsed.offsetMs
+    const toUtc = style === 'lenient' ? zone.toUtcLater : zone.toUtc
+    const shiftMs = parsed.offsetMs === undefined ? toUtc(localMs) - localMs : -parsed.offsetMs
     return localNs + BigInt(shiftMs) * 1_000_000n
   }
 }
 
-function resolve(parsed: Parsed, style: ParseStyle): bigint | undefined {
+function resolve(parsed: Parsed, style: DateStyle): bigint | undefined {
   const { year, month, minute, second } = parsed
   const hour = parsed.hour12 === undefined ? parsed.hour : parsed.hour12 + (parsed.pm ? 12 : 0)
   let days: number

@@ -125,12 +125,10 @@ const urlEncode = (text: string): string =>
     .replace(/[!'()~]/g, (unit) => `%${unit.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll('%20', '+')
 
+/** Null where a percent sign has no two digits; bytes that are no UTF-8 become replacement characters. */
 function urlDecode(text: string): string | null {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '))
-  } catch {
-    return null
-  }
+  if (/%(?![0-9a-fA-F]{2})/.test(text)) return null
+  return text.replaceAll('+', ' ').replace(/(?:%[0-9a-fA-F]{2})+/g, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'))
 }
 
 export const encodingFunctions: FunctionTable = {

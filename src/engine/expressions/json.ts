@@ -116,10 +116,11 @@ function jsonValue({ options, literals, type }: CallContext): RowFunction {
     const path = pathOf(pathText)
     const found = find(text, path)
     if ('error' in found) return fallback('JSON_VALUE', onError, args, found.error)
-    // In lax mode an object or array is as good as nothing.
-    if ('missing' in found || found.value === null || (!path.strict && !isScalar(found.value))) {
+    // In lax mode an object or array is as good as nothing, and so is null; in strict mode these are errors.
+    if ('missing' in found || (!path.strict && (found.value === null || !isScalar(found.value)))) {
       return fallback('JSON_VALUE', onEmpty, args, 'the path gives nothing')
     }
+    if (found.value === null) return fallback('JSON_VALUE', onError, args, 'the path gives null')
     if (!isScalar(found.value)) return fallback('JSON_VALUE', onError, args, 'the path gives an object or array')
     const value = returned(found.value, type)
     return value === undefined ? fallback('JSON_VALUE', onError, args, 'the value does not fit the type of RETURNING') : value
@@ -141,7 +142,8 @@ function jsonQuery({ options, literals, type }: CallContext): RowFunction {
     const path = pathOf(pathText)
     const found = find(text, path)
     if ('error' in found) return otherwise(onError, found.error)
-    if ('missing' in found || found.value === null) return otherwise(onEmpty, 'the path gives nothing')
+    if ('missing' in found) return otherwise(onEmpty, 'the path gives nothing')
+    if (found.value === null) return otherwise(path.strict ? onError : onEmpty, 'the path gives null')
     const wrapped = wrapper === 'UNCONDITIONAL' || (wrapper === 'CONDITIONAL' && !Array.isArray(found.value)) ? [found.value] : found.value
     if (isScalar(wrapped) || (type.kind === 'ARRAY' && !Array.isArray(wrapped))) {
       return path.strict ? otherwise(onError, 'the path gives a scalar') : otherwise(onEmpty, 'the path gives a scalar')

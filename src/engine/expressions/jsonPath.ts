@@ -43,7 +43,10 @@ export interface JsonPath {
 /** @throws StreamError EXPRESSION_ARGUMENT_INVALID */
 export function parseJsonPath(text: string): JsonPath {
   const match = /^\s*(?:(strict|lax)\s+)?(.*)$/is.exec(text)!
-  const parser = new PathParser(match[2].trim(), text)
+  const written = match[2].trim()
+  // A path without its root begins there.
+  const rooted = /^[\p{L}_]/u.test(written) ? `$.${written}` : written.startsWith('[') ? `$${written}` : written
+  const parser = new PathParser(rooted, text)
   const steps = parser.path()
   const single = steps.every(
     ({ selector, deep }) =>

@@ -36,6 +36,7 @@ function itemsOf(format: string): Item[] | undefined {
     addText(format.slice(end, match.index))
     end = match.index + whole.length
     if (
+      (digits !== undefined && 'doxXcCn%'.includes(conversion)) ||
       Number(width ?? 0) > WIDTH_MAX ||
       Number(digits ?? 0) > WIDTH_MAX ||
       (/[-0]/.test(flags) && width === undefined) ||
@@ -136,7 +137,8 @@ export function printf({ argTypes, literals, timeZone }: CallContext): RowFuncti
         if (item.argument >= args.length) return null
         part = converted(args[item.argument], argTypes[item.argument + 1], item, texts[item.argument + 1])
         if (part === undefined) return null
-        if (item.digits !== undefined && 'sSbB'.includes(item.conversion)) part = part.slice(0, item.digits)
+        const isText = 'sSbB'.includes(item.conversion) || args[item.argument] === null
+        if (item.digits !== undefined && isText) part = part.slice(0, item.digits)
         if (item.conversion !== item.conversion.toLowerCase()) part = part.toUpperCase()
       }
       result += item.flags.includes('-') ? part.padEnd(item.width) : part.padStart(item.width)

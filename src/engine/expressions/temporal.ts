@@ -125,7 +125,10 @@ function floorDays(days: number, unit: string, up: boolean): number {
   const index = (year - firstYear) * 12 + month - 1
   const start = Math.floor(index / months) * months + firstYear * 12
   const floored = daysOf(Math.floor(start / 12), floorMod(start, 12) + 1, 1)
-  return up && floored < days ? addMonths(floored, months) : floored
+  if (!up) return floored
+  // As Flink: the first day of a quarter, but of the year's first, and of a decade and more is not its own ceiling.
+  const isPushed = unit === 'QUARTER' ? month > 1 : months > 12
+  return floored < days || isPushed ? addMonths(floored, months) : floored
 }
 
 function floorTo(up: boolean): (context: CallContext) => RowFunction {
@@ -253,10 +256,8 @@ function dateFormat({ argTypes: [type], literals, timeZone }: CallContext): RowF
   const formatter = madeFrom(literals[1], (pattern) => dateFormatter(pattern, type.kind === 'TIMESTAMP_LTZ' ? timeZone : 'UTC'))
   if (type.kind === 'CHAR' || type.kind === 'VARCHAR') {
     return (text: string, pattern: string) => {
-      const localNs = parseTimestampNs(text) ?? parseTimestampRollingNs(text)
-      if (localNs === undefined) return null
-      const ms = floorNsToMs(localNs)
-      return formatter(pattern)(ms, Number(localNs - BigInt(ms) * NS_PER_MS))
+      const localNs = dateParserDefault(text)
+      return localNs === undefined ? null : formatter(pattern)(floorNsToMs(localNs))
     }
   }
   // The usual case makes no object for a row.
@@ -298,6 +299,8 @@ function toTimestampLtz({ argTypes: [type], literals }: CallContext): RowFunctio
   }
 }
 const TIME_MS_MAX = 253_402_300_799_999
+/** Beyond it time zones have no offsets. */
+const DATE_MS_MAX = 8.64e15
 
 function toDate({ argTypes, literals }: CallContext): RowFunction {
   if (argTypes.length === 1) return (text: string) => parseDate(text) ?? null
@@ -320,10 +323,11 @@ function unixTimestamp({ literals, timeZone }: CallContext): RowFunction {
 
 function fromUnixtime({ literals, timeZone }: CallContext): RowFunction {
   const zone = zoneOf(timeZone)
-  const formatter = madeFrom(literals[1], (pattern) => dateFormatter(pattern, timeZone))
+  const formatter = madeFrom(literals[1], (pattern) => dateFormatter(pattern, timeZone, 'lenient'))
   return (seconds: bigint, pattern = DEFAULT_FORMAT) => {
-    const ms = Number(seconds) * SECOND_MS
-    if (Math.abs(ms) > TIME_MS_MAX) return null
+    // Beyond the range of 64 bits the milliseconds wrap.
+    const ms = Number(BigInt.asIntN(64, seconds * 1000n))
+    if (Math.abs(ms) > DATE_MS_MAX) return null
     const offsetMs = zone.offsetMs(ms)
     return formatter(pattern)(ms + offsetMs, 0, offsetMs)
   }

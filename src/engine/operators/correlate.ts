@@ -112,7 +112,7 @@ export class CorrelateOperator implements Operator {
   advance(): void {}
 }
 
-/** Elements of a collection as rows of its columns. Elements that are ROWs are spread; a NULL among them is a row of NULLs. */
+/** Elements of a collection as rows of its columns. Elements that are ROWs are spread; a NULL among them is no row. */
 function elementsOf(value: unknown, type: SqlType): unknown[][] {
   if (value === null || value === undefined) return []
   if (type.kind === 'MAP') return Array.from(value as Map<unknown, unknown>, ([key, entry]) => [key, entry])
@@ -123,5 +123,5 @@ function elementsOf(value: unknown, type: SqlType): unknown[][] {
       ? (value as unknown[])
       : Array.from(value as Map<unknown, number>).flatMap(([one, count]) => new Array<unknown>(count).fill(one))
   if (element.kind !== 'ROW') return elements.map((one) => [one])
-  return elements.map((one) => (one as unknown[] | null) ?? element.fields.map(() => null))
+  return elements.filter((one) => one !== null) as unknown[][]
 }

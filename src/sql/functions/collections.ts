@@ -61,7 +61,7 @@ export const collectionSpecs: AnySpec[] = [
       return call('CARDINALITY', args, t.int(args[0].type.nullable), info)
     },
   },
-  fn('ELEMENT', overload(p.array), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short
+  fn('ELEMENT', overload(p.array), ([array]) => withNullable(elementOf(array.type), elementOf(array.type).nullable || array.type.nullable)), // biome-ignore format: short
   withElement('ARRAY_CONTAINS', (array) => t.boolean(array.type.nullable)),
   withElement('ARRAY_POSITION', (array, element) => t.int(array.type.nullable || element.type.nullable)),
   withElement('ARRAY_REMOVE', (array) => array.type),

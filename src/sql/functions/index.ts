@@ -42,12 +42,39 @@ const specs = new Map<string, AnySpec>([...operatorSpecs, ...namedSpecs].map((sp
 const aliases: Record<string, string> = {
   CEILING: 'CEIL',
   CHARACTER_LENGTH: 'CHAR_LENGTH',
-  LENGTH: 'CHAR_LENGTH',
   SUBSTR: 'SUBSTRING',
   TRANSLATE3: 'TRANSLATE',
+}
+/** What other databases call it, and what it is in Flink. */
+const elsewhere: Record<string, string> = {
+  LENGTH: 'CHAR_LENGTH',
+  LEN: 'CHAR_LENGTH',
   POW: 'POWER',
   RLIKE: 'REGEXP',
+  REGEXP_LIKE: 'REGEXP',
+  NVL: 'COALESCE',
+  ISNULL: 'COALESCE',
+  IIF: 'IF',
+  LCASE: 'LOWER',
+  UCASE: 'UPPER',
+  CHARINDEX: 'LOCATE',
+  STRPOS: 'LOCATE',
+  STRING_AGG: 'LISTAGG',
+  GROUP_CONCAT: 'LISTAGG',
+  STRING_TO_ARRAY: 'SPLIT',
+  DATEDIFF: 'TIMESTAMPDIFF(unit, from, to)',
+  DATE_DIFF: 'TIMESTAMPDIFF(unit, from, to)',
+  DATEADD: 'TIMESTAMPADD(unit, count, time)',
+  DATE_ADD: 'TIMESTAMPADD(unit, count, time)',
+  DATE_SUB: 'TIMESTAMPADD(unit, -count, time)',
+  DATE_TRUNC: 'FLOOR(time TO unit)',
+  DATE_PART: 'EXTRACT(unit FROM time)',
+  TO_CHAR: 'DATE_FORMAT',
+  MEDIAN: 'PERCENTILE(value, 0.5)',
 }
+/** The name that is meant by one that does not exist. */
+export const meantFunction = (name: string, names: Iterable<string> = scalarFunctionNames()): string | undefined =>
+  elsewhere[name.toUpperCase()] ?? nearestName(name, names)
 const operatorAliases: Record<string, string> = {
   '||': 'CONCAT_OPERATOR',
   '+': 'PLUS',
@@ -83,8 +110,7 @@ export function resolveCall(name: string, args: Expr[], info: CallInfo = {}): Ex
     return { kind: 'call', fn: 'NOT', args: [positive], type: t.boolean(false) }
   }
   const spec = specs.get(plain)
-  if (spec === undefined)
-    throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest: nearestName(plain, scalarFunctionNames()), span: info.span })
+  if (spec === undefined) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest: meantFunction(plain), span: info.span })
   refuseBareNull(plain, args, info)
   return 'resolve' in spec ? spec.resolve(args, info) : resolveSpec(spec, args, info)
 }

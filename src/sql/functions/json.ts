@@ -5,7 +5,7 @@
 import type { SqlType } from '../../data/index.ts'
 import { isTextKind, t } from '../../data/index.ts'
 import type { Expr } from '../plan.ts'
-import { coerce } from './casts.ts'
+import { castExpr, coerce } from './casts.ts'
 import type { AnySpec, CallInfo } from './signature.ts'
 import { badArguments, call, fn, forceNullable, ifArgs, never, overload, p, resolveSpec } from './signature.ts'
 import { isIntervalKind } from './typing.ts'
@@ -50,12 +50,19 @@ function resolveJsonValue(args: Expr[], info: CallInfo): Expr {
   for (const key of ['onEmpty', 'onError']) {
     const behaviour = options[key] as Behaviour | undefined
     if (behaviour?.kind !== 'DEFAULT' || behaviour.value === undefined) continue
-    const value = coerce(behaviour.value, returning)
+    const asText = isTextKind(returning.kind) && !isTextKind(behaviour.value.type.kind)
+    const value = asText ? jsonText(behaviour.value) : coerce(behaviour.value, returning)
     if (value === undefined) throw badArguments('JSON_VALUE', [behaviour.value], info, 'a DEFAULT of the type of RETURNING')
     options[key] = { kind: 'DEFAULT', argument: all.length }
     all.push(value)
   }
   return call('JSON_VALUE', all, { ...returning, nullable: true }, { ...info, options })
+}
+
+/** A default of another type as text, as JSON writes it. */
+function jsonText(expr: Expr): Expr {
+  const text = castExpr(expr, t.string(), false)
+  return expr.type.kind === 'BOOLEAN' ? call('LOWER', [text], text.type, {}) : text
 }
 
 function resolveJsonQuery(args: Expr[], info: CallInfo): Expr {

@@ -40,6 +40,6 @@ export const mathSpecs: AnySpec[] = [
   fn('RAND_INTEGER', withOptional(1, p.int, p.int), never(t.int())),
   fn('UUID', overload(), never(t.char(36))),
   fn('BIN', overload(p.bigint), ifArgs(t.string())),
-  fn('HEX', [overload(p.bigint), overload(p.text), overload(p.bytes)], ifArgs(t.string())),
+  fn('HEX', [overload(p.bigint), overload(p.text)], ifArgs(t.string())),
   fn('UNHEX', overload(p.text), forceNullable(t.bytes())),
 ]

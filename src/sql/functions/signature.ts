@@ -71,6 +71,13 @@ export const p = {
     t.int(),
     () => t.int(),
   ),
+  /** Any exact number, brought to BIGINT: its fraction is cut off. */
+  exactBigint: param(
+    'NUMERIC',
+    (type) => isNumericKind(type.kind) && !isApproximateKind(type.kind),
+    t.bigint(),
+    () => t.bigint(),
+  ),
   /** Any integer, brought to BIGINT. */
   bigint: param(
     'INTEGER',

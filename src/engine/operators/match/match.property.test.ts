@@ -68,20 +68,22 @@ function planOf(pattern: MatchStep[], afterMatch: MatchPlan['afterMatch'], withi
 const stepArb = (variable: number) =>
   fc
     .constantFrom<Omit<MatchStep, 'variable'>>(
-      { min: 1, max: 1, greedy: true },
-      { min: 0, max: 1, greedy: true },
+      { min: 1, max: 1, greedy: false },
+      { min: 0, max: 1, greedy: false },
       { min: 0, greedy: true },
       { min: 1, greedy: true },
       { min: 0, greedy: false },
       { min: 1, greedy: false },
       { min: 1, max: 2, greedy: false },
-      { min: 2, max: 2, greedy: true },
+      { min: 1, max: 2, greedy: true },
+      { min: 2, max: 3, greedy: true },
+      { min: 2, max: 2, greedy: false },
     )
     .map((step): MatchStep => ({ variable, ...step }))
 const patternArb = fc.tuple(
-  fc.constant<MatchStep>({ variable: 0, min: 1, max: 1, greedy: true }),
+  fc.constant<MatchStep>({ variable: 0, min: 1, max: 1, greedy: false }),
   stepArb(1),
-  fc.constantFrom<MatchStep>({ variable: 2, min: 1, max: 1, greedy: true }, { variable: 2, min: 1, greedy: false }),
+  fc.constantFrom<MatchStep>({ variable: 2, min: 1, max: 1, greedy: false }, { variable: 2, min: 1, greedy: false }),
 )
 const histories = fc
   .array(
@@ -111,13 +113,13 @@ function layings(rows: Row[], start: number, pattern: MatchStep[], withinMs: num
     const { variable, min, max = Infinity, greedy } = pattern[step]
     const row = rows[at]
     const inTime = row !== undefined && row[0] - rows[start][0] < withinMs
-    const takes = inTime && counts[variable] < max && (row[2] & bits[variable]) !== 0
-    if (takes) {
+    const fits = inTime && (row[2] & bits[variable]) !== 0
+    if (fits && counts[variable] < max) {
       const next = counts.map((count, i) => (i === variable ? count + 1 : count))
       if (step === pattern.length - 1 && next[variable] >= min) found.push(next)
       lay(at + 1, step, next)
     }
-    if (step + 1 < pattern.length && row !== undefined && counts[variable] >= min && !(takes && greedy)) lay(at, step + 1, counts)
+    if (step + 1 < pattern.length && row !== undefined && counts[variable] >= min && !(fits && greedy)) lay(at, step + 1, counts)
   }
   lay(start, 0, [0, 0, 0])
   return found

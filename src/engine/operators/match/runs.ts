@@ -1,7 +1,7 @@
 // The matches of one partition that have begun, and which of them are given out.
 //
 // Flink's CEP, not the SQL standard: rows are strictly contiguous; a greedy loop takes every row that fits and never gives one back;
-// a reluctant loop tries both, to go on and to leave. A match is held back while one that began earlier may still become a match,
+// also one that is full: what it would take is not for the next variable. A reluctant loop tries both, to go on and to leave. A match is held back while one that began earlier may still become a match,
 // unless matches may overlap (NO SKIP).
 import type { MatchPlan } from '../../../sql/index.ts'
 import type { Row } from '../rows.ts'
@@ -71,8 +71,8 @@ export class Matcher {
     const takes: { step: number; count: number }[] = []
     for (let step = run.step, count = run.count; step < pattern.length; step++, count = 0) {
       const { variable, min, max = Infinity, greedy } = pattern[step]
-      const fits = count < max && this.expressions.fits(variable, run.taken, row)
-      if (fits) takes.push({ step, count: count + 1 })
+      const fits = (greedy || count < max) && this.expressions.fits(variable, run.taken, row)
+      if (fits && count < max) takes.push({ step, count: count + 1 })
       if (count < min || (fits && greedy)) break
     }
     return takes.map(({ step, count }, i) => {
