@@ -1,26 +1,30 @@
 // npm run golden -- FILES: runs golden files and folders in every mode. Exit code 1 if any differs, 2 if a file cannot be read.
-import { globSync, statSync, writeFileSync } from 'node:fs'
+import { globSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { parseBytes } from '../src/base/index.ts'
 import { spoilReleased } from '../src/data/index.ts'
 import { type GoldenOutcome, runGoldenFile, updatedGoldenFile } from '../src/engine/golden/index.ts'
 
-const help = `Usage: npm run golden -- [--update] [--json] [FILE or FOLDER ...]
+const help = `Usage: npm run golden -- [--update] [--json] [--memory SIZE] [FILE or FOLDER ...]
 
 Runs golden files (SQL in, rows out): as written, with a crash before every row, and in three seeded batchings.
 Without arguments it runs test/golden.
 
-  --update   rewrite what follows "--- expect" with today's result
-  --json     print one JSON object per file instead of text
+  --update        rewrite what follows "--- expect" with today's result
+  --json          print one JSON object per file instead of text
+  --memory SIZE   state may have so much memory (0, 512, 4kb, 1mb), the rest is on the disk: rows must be the same
 
 Examples
   npm run golden
   npm run golden -- test/golden/window
+  npm run golden -- --memory 0 test/golden/join
   npm run golden -- --update my-case.test`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { update: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  options: { update: { type: 'boolean' }, json: { type: 'boolean' }, memory: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
 })
 if (values.help) {
   console.log(help)
@@ -44,6 +48,11 @@ const files = (positionals.length > 0 ? positionals : [join(root, 'test/golden')
   }
 })
 
+const memory =
+  values.memory === undefined ? undefined : { bytes: parseBytes(values.memory), folder: mkdtempSync(join(tmpdir(), 'millrace-golden-')) }
+process.on('exit', () => {
+  if (memory) rmSync(memory.folder, { recursive: true, force: true })
+})
 // Rows that an operator keeps without copying them come out wrong.
 spoilReleased(true)
 
@@ -53,7 +62,7 @@ for (const path of files) {
   let outcome: GoldenOutcome
   try {
     if (values.update) writeFileSync(path, updatedGoldenFile(path))
-    outcome = runGoldenFile(path)
+    outcome = runGoldenFile(path, memory)
   } catch (error) {
     console.error(`${relative(from, path)}: ${(error as Error).message}`)
     unreadable++

@@ -19,6 +19,7 @@ import { type Distribution, distributionOf, ExchangeOperator, exchangesOf, type 
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { buildOperator } from './operators/index.ts'
+import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
 import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
 
 /** What the graph asks of its surroundings. Batches given to `late` and `rowFailed` have the fields given beside them. */
@@ -88,6 +89,8 @@ export interface GraphOptions {
   hooks: GraphHooks
   /** Receives the rows of the plan's root. */
   sink: (batch: Batch) => void
+  /** Operators may move state to the disk. */
+  spill?: SpillOptions
   /** Where this graph is one of several that run a query together. */
   peers?: Peers
 }
@@ -175,7 +178,7 @@ class Node {
     behindMs = 0
     this.operator.advance(watermarkMs)
     this.took(startedMs, before)
-    this.forward(watermarkMs)
+    if (!this.operator.forwardsWatermark) this.forward(watermarkMs)
   }
 
   forward(watermarkMs: number): void {
@@ -395,10 +398,21 @@ export class Graph {
         node.operator = new WatermarkOperator(plan, context, () => this.partition, this.memory)
         break
       default:
-        node.operator = buildOperator(plan, context, this.options.timeZone)
+        node.operator = this.buildOperator(plan, context, (watermarkMs) => node.forward(watermarkMs))
     }
     if (inputs.length === 0 && plan.node !== 'scan') node.inputWatermarks.push(-Infinity)
     return node
+  }
+
+  private buildOperator(plan: Plan, context: OperatorContext, forward: (watermarkMs: number) => void): Operator {
+    const { spill, timeZone } = this.options
+    const build = (of: OperatorContext) => buildOperator(plan, of, timeZone)
+    return spill === undefined ? build(context) : SpillingOperator.around(plan, context, { ...spill, build, forward })
+  }
+
+  /** Nothing comes any more: what it holds is given back to the budget. */
+  close(): void {
+    for (const { operator } of this.nodes) operator.close?.()
   }
 
   /** Emits what needs no input (VALUES), in the first subtask. Not called after a restore. */

@@ -7,6 +7,7 @@
 //   1. A query that fails is taken out, with its reason told; the others go on.
 //   2. `step` does a bounded amount of work and never waits.
 //   3. `checkpoint` between two steps has everything that the steps before have done, and nothing else: what they put out has left before it.
+import { threadId } from 'node:worker_threads'
 import { type StreamError, toStreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, gather, valueAt } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
@@ -22,6 +23,9 @@ import { Graph, type NodeSnapshot } from './graph.ts'
 import type { DeadLetter, JobSpec, LateRecord, QueryInspection, QuerySpec, QueryStatus, SourceStatus } from './protocol.ts'
 import { openSink, type Sink, type SinkPort } from './sinks.ts'
 import { SourceInput } from './source.ts'
+import type { Memory } from './spill/memory.ts'
+import { SpillFiles } from './spill/spillFiles.ts'
+import type { SpillOptions } from './spill/spillingOperator.ts'
 
 const encoder = new TextEncoder()
 
@@ -38,11 +42,15 @@ export interface RestoredQuery {
   nodes: NodeSnapshot[]
   /** State that fits nowhere may be dropped. */
   allowsDropped: boolean
+  /** What is not read yet is not needed any more. */
+  close?(): void
 }
 
 export interface JobOptions {
   /** Where the topics' files are. */
   disk?: Disk
+  /** How much state may be in memory, and where the rest goes; without it all is in memory. */
+  spill?: { memory: Memory; folder: string; keyGroups?: number }
   /** State of a query, if it goes on from a checkpoint. Called once for each. */
   load?: (queryId: string) => RestoredQuery | undefined
   /** Parts that the checkpoint has from which the job goes on, if its next one is written beside that. */
@@ -91,11 +99,18 @@ export class Job {
   hasChanged = true
   private turn = 0
   private nowMs: number
+  private readonly spill: SpillOptions | undefined
   /** Newest arrival among the records behind what is being emitted. */
   private originMs: number | undefined
 
   /** @throws StreamError CHECKPOINT_DAMAGED of `load` */
-  constructor(spec: JobSpec, port: JobPort, nowMs: number, { disk = realDisk, load = () => undefined, knownParts = [] }: JobOptions = {}) {
+  constructor(
+    spec: JobSpec,
+    port: JobPort,
+    nowMs: number,
+    { disk = realDisk, load = () => undefined, knownParts = [], spill }: JobOptions = {},
+  ) {
+    this.spill = spill && { ...spill, files: new SpillFiles(disk, spill.folder, `${spec.id}-${threadId}`) }
     this.spec = spec
     this.port = port
     this.nowMs = nowMs
@@ -106,6 +121,7 @@ export class Job {
     for (const query of [...this.queries.values()]) {
       const restored = load(query.spec.id)
       if (restored) this.guarded(query, () => inputs.push(...restoreQuery(query, restored)))
+      restored?.close?.()
     }
     this.openInputs(inputs)
     for (const query of [...this.queries.values()]) {
@@ -130,6 +146,7 @@ export class Job {
       }
       query.graph = new Graph(spec.plan, {
         timeZone: this.spec.timeZone,
+        spill: this.spill,
         sink: (batch) => {
           query.rowsOut += batch.rowCount
           query.lastOutMs = this.nowMs
@@ -242,6 +259,7 @@ export class Job {
     const updates: PartUpdate[] = []
     const queries: QueryState[] = []
     this.hasChanged = false
+    this.spill?.files.hold()
     for (const query of this.queries.values()) if (!query.error) this.guarded(query, () => query.sink.flush(undefined))
     this.sendAside()
     for (const query of this.queries.values()) {
@@ -284,6 +302,7 @@ export class Job {
   /** The checkpoint that was taken last is durable, or it failed. */
   settle(isDurable: boolean): void {
     this.tracker.settle(isDurable)
+    this.spill?.files.settle()
     for (const query of this.queries.values()) query.sink.settle?.(isDurable)
     if (!isDurable) this.hasChanged = true
   }
@@ -298,6 +317,7 @@ export class Job {
   }
 
   removeQuery(queryId: string): void {
+    this.queries.get(queryId)?.graph.close()
     this.queries.delete(queryId)
     for (const entry of [...this.inputs]) {
       entry.taps = entry.taps.filter(({ query }) => query.spec.id !== queryId)
@@ -309,6 +329,8 @@ export class Job {
 
   close(): void {
     for (const { input } of this.inputs) input.close()
+    for (const { graph } of this.queries.values()) graph.close()
+    this.spill?.files.close()
   }
 
   status(): QueryStatus[] {
@@ -369,6 +391,7 @@ export class Job {
   private fail(query: RunningQuery, error: StreamError): void {
     if (query.error) return
     query.error = error
+    query.graph.close()
     this.port.failed(query.spec.id, error)
   }
 

@@ -5,9 +5,15 @@
 //   advance(watermarkMs)    the operator's watermark (minimum over its inputs) has grown; `Infinity` at the end of bounded input
 //   tick(nowMs)             processing time has passed; only operators on processing time need it
 // Output goes to `emit`, at any time within these calls. The runtime forwards the watermark to the next operator after `advance` returns.
-import type { Arrays, Batch, Field } from '../data/index.ts'
+import type { Arrays, Batch, Column, Field, SqlType } from '../data/index.ts'
 
 export type Emit = (batch: Batch) => void
+
+/** Sends keys to parts by their hash: equal keys, of whatever operator, to the same. */
+export interface Division {
+  /** For each part its rows of these key columns, ascending. */
+  rows(columns: readonly Column[], types: readonly SqlType[], count: number): (part: number) => Int32Array
+}
 
 export interface Operator {
   process(batch: Batch, input: number): void
@@ -17,6 +23,17 @@ export interface Operator {
   snapshot?(): unknown
   /** Called once, before anything else, with what `snapshot` gave. */
   restore?(state: unknown): void
+  /**
+   * Its state in parts by key, each as `snapshot` would give it for the rows of these keys; made when asked for, and good until the next
+   * call. The operator itself is not used any more afterwards. Absent: its state cannot leave memory, nor be shared out.
+   */
+  divide?(division: Division): (part: number) => unknown
+  /** No `advance` or `tick` to an earlier time has anything to do: event time or processing time, as its windows go by. */
+  nextDueMs?(): number
+  /** It tells the next operators itself how far event time has come, later than `advance`. */
+  readonly forwardsWatermark?: boolean
+  /** Nothing comes any more. */
+  close?(): void
   /** When will something happen without further rows: shown by `why`. */
   describe?(): OperatorStatus
   /** Joins: left and right. It may walk all state: called only when somebody asks `why`. */
@@ -37,6 +54,8 @@ export const SAMPLES_MAX = 3
 export interface OperatorStatus {
   stateRows?: number
   stateBytes?: number
+  /** Of these rows' state, what is on the disk. */
+  spilledBytes?: number
   /** Open windows, soonest first: limits as the window's zone shows them, groups or rows held, and the watermark (or processing time) that closes it. */
   openWindows?: { startMs: number; endMs: number; rows: number; firesAtMs: number }[]
 }

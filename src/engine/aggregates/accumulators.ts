@@ -110,6 +110,14 @@ export class Accumulators {
     return this.cells.floats[group * this.layout.stride + this.layout.rowCountAt]
   }
 
+  /** A snapshot of these groups alone, in their order, with memory of its own. */
+  pick(groups: Int32Array): AccumulatorsSnapshot {
+    const picked = new Accumulators(this.layout, groups.length)
+    picked.reserve(groups.length)
+    picked.merge(this, groups, Int32Array.from(groups.keys()), groups.length)
+    return picked.snapshot(groups.length)
+  }
+
   /** Forgets what a group has accumulated. */
   reset(group: number): void {
     const { stride } = this.layout

@@ -18,10 +18,12 @@ export function restoreOptions(restore: JobRestore, disk: Disk = realDisk): JobO
       const state = restore.queries.includes(queryId) ? manifest.queries.find(({ id }) => id === queryId) : undefined
       if (!state) return undefined
       const reader = store.openParts(restore.folder, manifest)
+      const close = () => reader.close()
       try {
-        return { state, nodes: readNodes(state, reader), allowsDropped: restore.allowsDropped.includes(queryId) }
-      } finally {
-        reader.close()
+        return { state, nodes: readNodes(state, reader), allowsDropped: restore.allowsDropped.includes(queryId), close }
+      } catch (error) {
+        close()
+        throw error
       }
     },
   }

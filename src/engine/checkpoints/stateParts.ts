@@ -26,6 +26,29 @@ export interface StatePart {
   bytes: Uint8Array
   /** Parts with the same number hold memory to which is only appended: what was there before has not changed. */
   lineage?: number
+  /** Where the bytes are, if not in `bytes`: in a file that does not change. */
+  stored?: { path: string; position: number; sizeBytes: number; checksums: Uint32Array }
+}
+
+/** State whose bytes are in a file: a checkpoint takes them from there. */
+export class StoredState {
+  readonly path: string
+  /** `checksums`: two for each chunk, as in `PartUpdate`. */
+  readonly parts: readonly { name: string; type: StatePart['type']; sizeBytes: number; position: number; checksums: Uint32Array }[]
+
+  constructor(path: string, parts: StoredState['parts']) {
+    this.path = path
+    this.parts = parts
+  }
+  get sizeBytes(): number {
+    return this.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  }
+}
+
+/** What a `StoredState` has become in a checkpoint: read part by part, when somebody asks. */
+export interface UnreadState {
+  parts: { name: string; type: StatePart['type'] }[]
+  read(name: string): Uint8Array
 }
 
 /** Smaller ones are written with the rest. */
@@ -35,6 +58,8 @@ const LIST_LENGTH_MAX = 4096
 const DEPTH_MAX = 12
 /** No state of an operator has such a key. */
 const MARK = '\u0000part'
+const STORED_MARK = '\u0000stored'
+const NO_BYTES = new Uint8Array(0)
 
 export function splitState(state: unknown): StatePart[] {
   const parts: StatePart[] = []
@@ -48,6 +73,11 @@ export function splitState(state: unknown): StatePart[] {
       if (value.byteLength < PART_BYTES_MIN) return (value as Uint8Array).slice()
       parts.push({ name: path, type, bytes, lineage })
       return { [MARK]: path }
+    }
+    if (value instanceof StoredState) {
+      for (const { name, type, ...stored } of value.parts)
+        parts.push({ name: `${path}/${name}`, type, bytes: NO_BYTES, stored: { path: value.path, ...stored } })
+      return { [STORED_MARK]: path, parts: value.parts.map(({ name, type }) => ({ name, type })) }
     }
     if (Array.isArray(value)) {
       if (value.length > LIST_LENGTH_MAX) return value
@@ -77,6 +107,11 @@ export function joinParts(parts: readonly { name: string; type: StatePart['type'
     if (typeof value !== 'object' || value === null) return value
     if (Array.isArray(value)) return value.length > LIST_LENGTH_MAX ? value : value.map(walk)
     if (Object.getPrototypeOf(value) !== Object.prototype) return value
+    const stored = (value as Record<string, unknown>)[STORED_MARK]
+    if (typeof stored === 'string') {
+      const { parts } = value as unknown as UnreadState
+      return { parts, read: (name) => read(`${stored}/${name}`) } satisfies UnreadState
+    }
     const name = (value as Record<string, unknown>)[MARK]
     if (typeof name !== 'string') return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, walk(element)]))
     const bytes = read(name)

@@ -23,6 +23,8 @@ export interface PartUpdate {
   /** Chunks that are new, ascending, and their bytes one behind the other. */
   freshIndexes: number[]
   fresh: Uint8Array
+  /** Where the bytes of the whole part are, if not in `fresh`: in a file that stays until the checkpoint has settled. */
+  source?: { path: string; position: number }
 }
 
 const crc32: (bytes: Uint8Array) => number = (() => {
@@ -34,6 +36,12 @@ const crc32: (bytes: Uint8Array) => number = (() => {
 })()
 
 export const checksumsOf = (bytes: Uint8Array): [crc32c: number, crc32: number] => [crc32c(bytes), crc32(bytes)]
+/** Two for each chunk. */
+export function chunksChecksums(bytes: Uint8Array): Uint32Array {
+  const checksums = new Uint32Array(chunkCountOf(bytes.length) * 2)
+  for (let i = 0; 2 * i < checksums.length; i++) checksums.set(checksumsOf(bytes.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES)), 2 * i)
+  return checksums
+}
 export const chunkCountOf = (sizeBytes: number): number => Math.ceil(sizeBytes / CHUNK_BYTES)
 
 interface Known {
@@ -51,8 +59,10 @@ export class StateTracker {
     for (const { key, sizeBytes, checksums } of parts) this.known.set(key, { sizeBytes, checksums })
   }
 
-  update(key: string, { type, bytes, lineage }: Omit<StatePart, 'name'>): PartUpdate {
+  update(key: string, part: Omit<StatePart, 'name'>): PartUpdate {
+    const { type, bytes, lineage } = part
     const before = this.known.get(key)
+    if (part.stored) return this.updateStored(key, type, part.stored, before)
     const chunkCount = chunkCountOf(bytes.length)
     const checksums = new Uint32Array(chunkCount * 2)
     const stableBytes = lineage !== undefined && before?.lineage === lineage ? before.sizeBytes : 0
@@ -75,6 +85,26 @@ export class StateTracker {
     }
     this.next.set(key, { sizeBytes: bytes.length, checksums, lineage })
     return { key, type, sizeBytes: bytes.length, checksums, freshIndexes, fresh: copyChunks(bytes, freshIndexes) }
+  }
+
+  /** Its checksums are known: nothing is read. */
+  private updateStored(
+    key: string,
+    type: StatePart['type'],
+    { path, position, sizeBytes, checksums }: NonNullable<StatePart['stored']>,
+    before: Known | undefined,
+  ): PartUpdate {
+    const freshIndexes: number[] = []
+    for (let i = 0; 2 * i < checksums.length; i++) {
+      const isSame =
+        before !== undefined &&
+        Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES) === Math.min(CHUNK_BYTES, before.sizeBytes - i * CHUNK_BYTES) &&
+        checksums[2 * i] === before.checksums[2 * i] &&
+        checksums[2 * i + 1] === before.checksums[2 * i + 1]
+      if (!isSame) freshIndexes.push(i)
+    }
+    this.next.set(key, { sizeBytes, checksums })
+    return { key, type, sizeBytes, checksums, freshIndexes, fresh: new Uint8Array(0), source: { path, position } }
   }
 
   /** The checkpoint of the updates since the last call is durable, or it failed. */

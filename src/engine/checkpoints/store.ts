@@ -209,11 +209,12 @@ export class CheckpointStore {
     const parts: Record<string, StoredPart> = {}
     const updated = new Map(updates.map((update) => [update.key, update]))
     const reader = base && this.openParts(folder, base)
+    const sources = new SourceFiles(this.disk)
     try {
       for (const key of queries.flatMap(partKeysOf)) {
         const update = updated.get(key)
         const before = base?.parts[key]
-        if (update) parts[key] = merge(update, before, out)
+        if (update) parts[key] = merge(update, before, out, sources)
         else {
           assert(before, `part ${key} is neither new nor in the checkpoint before`)
           parts[key] = before
@@ -223,6 +224,7 @@ export class CheckpointStore {
       out.finish()
     } finally {
       out.close()
+      sources.close()
       reader?.close()
     }
     const dataBytes: Record<string, number> = {}
@@ -338,8 +340,8 @@ export class CheckpointStore {
 }
 
 /** The part with its new chunks in the new file and the others where they are. */
-function merge(update: PartUpdate, before: StoredPart | undefined, out: DataWriter): StoredPart {
-  const { type, sizeBytes, checksums, freshIndexes, fresh } = update
+function merge(update: PartUpdate, before: StoredPart | undefined, out: DataWriter, sources: SourceFiles): StoredPart {
+  const { type, sizeBytes, checksums, freshIndexes, fresh, source } = update
   const chunkCount = chunkCountOf(sizeBytes)
   const chunks: number[] = []
   for (let i = 0, next = 0, at = 0; i < chunkCount; i++) {
@@ -347,7 +349,7 @@ function merge(update: PartUpdate, before: StoredPart | undefined, out: DataWrit
     if (freshIndexes[next] === i) {
       next++
       const size = Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES)
-      chunks.push(out.id, out.add(fresh.subarray(at, at + size)), a, b)
+      chunks.push(out.id, out.add(source ? sources.read(source, i, size, a, b) : fresh.subarray(at, at + size)), a, b)
       at += size
       continue
     }
@@ -357,6 +359,36 @@ function merge(update: PartUpdate, before: StoredPart | undefined, out: DataWrit
     chunks.push(known[from], known[from + 1], a, b)
   }
   return { type, sizeBytes, chunks }
+}
+
+/** Files of state that is on the disk already: what a checkpoint takes from them is checked like all that is read. */
+class SourceFiles {
+  private readonly disk: Disk
+  private readonly files = new Map<string, number>()
+
+  constructor(disk: Disk) {
+    this.disk = disk
+  }
+
+  read({ path, position }: { path: string; position: number }, index: number, size: number, a: number, b: number): Uint8Array {
+    let file = this.files.get(path)
+    if (file === undefined) {
+      // Parts of one file come one after another.
+      this.close()
+      this.files.set(path, (file = this.disk.open(path, 'read')))
+    }
+    const bytes = new Uint8Array(size)
+    const count = this.disk.read(file, bytes, 0, size, position + index * CHUNK_BYTES)
+    const [actualA, actualB] = checksumsOf(bytes)
+    if (count < size || actualA !== a || actualB !== b)
+      throw new Error(`the checksum of ${path} at ${position + index * CHUNK_BYTES} is wrong`)
+    return bytes
+  }
+
+  close(): void {
+    for (const file of this.files.values()) this.disk.close(file)
+    this.files.clear()
+  }
 }
 
 /** A data file on its way: made with the first byte. */

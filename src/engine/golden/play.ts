@@ -4,10 +4,13 @@
 // the rows that are left must be the same.
 import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
-import { joinParts, splitState } from '../checkpoints/stateParts.ts'
+import { realDisk } from '../../log/index.ts'
+import { joinParts, type StatePart, splitState } from '../checkpoints/stateParts.ts'
 import { engineErrors } from '../errors.ts'
 import { formatValue, loadUserFunctionsNow, userFunctionsOf } from '../expressions/index.ts'
 import { Graph, type GraphHooks } from '../graph.ts'
+import { Memory } from '../spill/memory.ts'
+import { SpillFiles } from '../spill/spillFiles.ts'
 import type { GoldenFile, InputStep } from './file.ts'
 import { planOf } from './plan.ts'
 
@@ -24,6 +27,8 @@ export interface PlayResult {
   fields: Field[]
   /** How many restores started from a checkpoint with at least one row before it. */
   restoreCount: number
+  /** State that was on the disk at the end. */
+  spilledBytes: number
 }
 
 const encoder = new TextEncoder()
@@ -55,7 +60,17 @@ function* schedule(file: GoldenFile, mode: PlayMode): Generator<Feed> {
   }
 }
 
-export function play(file: GoldenFile, mode: PlayMode): PlayResult {
+/** In play, state may have so much memory; the rest goes to files of a folder, which exists. */
+export interface PlayMemory {
+  bytes: number
+  folder: string
+}
+
+/** State divides into so few parts that golden files, which have few rows, put several keys into each. */
+const KEY_GROUPS = 3
+let playCount = 0
+
+export function play(file: GoldenFile, mode: PlayMode, memory?: PlayMemory): PlayResult {
   const { plan, key } = planOf(file)
   loadUserFunctionsNow(userFunctionsOf(plan))
   const result: PlayResult = {
@@ -67,6 +82,7 @@ export function play(file: GoldenFile, mode: PlayMode): PlayResult {
     lateFields: [],
     fields: plan.fields,
     restoreCount: 0,
+    spilledBytes: 0,
   }
   const sink = (batch: Batch) => {
     for (let row = 0; row < batch.rowCount; row++) {
@@ -86,7 +102,12 @@ export function play(file: GoldenFile, mode: PlayMode): PlayResult {
       throw 'code' in error ? error : engineErrors('ROW_FAILED', { reason: error.message }, { cause: error })
     },
   }
-  const make = () => new Graph(plan, { timeZone: 'UTC', hooks, sink })
+  let files: SpillFiles | undefined
+  const make = () => {
+    files = memory && new SpillFiles(realDisk, memory.folder, `play-${++playCount}`)
+    const spill = memory && files && { memory: new Memory(Memory.budget(memory.bytes, 1)), files, keyGroups: KEY_GROUPS }
+    return new Graph(plan, { timeZone: 'UTC', hooks, sink, spill })
+  }
   let graph = make()
   graph.start(PROCESSING_TIME_MS)
   const decoders = new Map<string, JsonDecoder>()
@@ -96,12 +117,15 @@ export function play(file: GoldenFile, mode: PlayMode): PlayResult {
   const crash = () => {
     // As a checkpoint keeps it: in parts, and by their bytes.
     const saved = graph.snapshot().map((node) => {
-      const parts = splitState(node.state).map((part) => ({ ...part, bytes: part.bytes.slice() }))
-      return { ...node, state: node.state && joinParts(parts, (name) => parts.find((part) => part.name === name)!.bytes) }
+      const parts = splitState(node.state).map((part) => ({ ...part, bytes: part.stored ? bytesOf(part.stored) : part.bytes.slice() }))
+      const inputWatermarks = node.inputWatermarks.slice()
+      return { ...node, inputWatermarks, state: node.state && joinParts(parts, (name) => parts.find((part) => part.name === name)!.bytes) }
     })
+    const before = files
     graph = make()
-    const { dropped, missing } = graph.restore(structuredClone(saved))
+    const { dropped, missing } = graph.restore(saved)
     if (dropped.length > 0 || missing.length > 0) throw new Error(`not restored: ${[...dropped, ...missing].join('; ')}`)
+    before?.close()
     if (rowCount > 0) result.restoreCount++
   }
   const pushRows = (input: number, steps: InputStep[]) => {
@@ -154,8 +178,18 @@ export function play(file: GoldenFile, mode: PlayMode): PlayResult {
   }
   if (mode.kind === 'crash-before-every-row') crash()
   graph.finish()
+  result.spilledBytes = graph.status().reduce((sum, { operator }) => sum + (operator?.spilledBytes ?? 0), 0)
+  files?.close()
   result.rows = key ? lastOfKeys(result.changes, key) : remaining(result.changes)
   return result
+}
+
+function bytesOf({ path, position, sizeBytes }: NonNullable<StatePart['stored']>): Uint8Array {
+  const bytes = new Uint8Array(sizeBytes)
+  const file = realDisk.open(path, 'read')
+  realDisk.read(file, bytes, 0, sizeBytes, position)
+  realDisk.close(file)
+  return bytes
 }
 
 /** What a live table holds when the changelog has been applied: the last row of each key. */

@@ -1,7 +1,7 @@
 // Operators on changelogs: upserts made whole, INTERSECT and EXCEPT.
 import { type Batch, DELETE, gather, INSERT, isRetraction, rowAt, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { KeyedStates, type Row, RowOutput, sameRow } from './rows.ts'
 
@@ -55,6 +55,15 @@ export class NormalizeOperator implements Operator {
     this.keys.restore(state)
     this.liveCount = this.keys.states.length
   }
+  divide(division: Division): (part: number) => unknown {
+    const dividedKeys = this.keys.divide(division)
+    return (part) => dividedKeys(part).saved
+  }
+
+  nextDueMs(): number {
+    return Infinity
+  }
+
   describe(): OperatorStatus {
     return { stateRows: this.liveCount, stateBytes: this.keys.table.byteSize + this.liveCount * 64 * this.keys.types.length }
   }
@@ -135,6 +144,23 @@ export class SetOperationOperator implements Operator {
     this.rows = KeyTable.restore(this.types, rows)
     this.counts = counts
   }
+  divide(division: Division): (part: number) => unknown {
+    const { rows, counts, types } = this
+    const idsOf = division.rows(
+      types.map((_, i) => rows.column(i)),
+      types,
+      rows.count,
+    )
+    return (part) => {
+      const ids = idsOf(part)
+      return { rows: rows.pick(ids), counts: counts.map((ofSide) => Array.from(ids, (id) => ofSide[id])) }
+    }
+  }
+
+  nextDueMs(): number {
+    return Infinity
+  }
+
   describe(): OperatorStatus {
     return { stateRows: this.rows.count, stateBytes: this.rows.byteSize + this.rows.count * 16 }
   }

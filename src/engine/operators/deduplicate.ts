@@ -8,7 +8,7 @@ import { type Batch, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, timeAt } from './rows.ts'
 
 type DeduplicatePlan = Plan & { node: 'deduplicate' }
@@ -105,6 +105,16 @@ export class DeduplicateOperator implements Operator {
     this.watermarkMs = watermarkMs
     this.keys.restore(keys, (kept) => ({ ...(kept as Kept) }))
     for (const kept of this.keys.states) if (kept !== undefined && !kept.isOut) heapPush(this.due, { atMs: kept.time, kept }, soonest)
+  }
+
+  divide(division: Division): (part: number) => unknown {
+    const { watermarkMs } = this
+    const ofPart = this.keys.divide(division)
+    return (part) => ({ watermarkMs, keys: ofPart(part).saved })
+  }
+
+  nextDueMs(): number {
+    return this.due[0]?.atMs ?? Infinity
   }
 
   describe(): OperatorStatus {

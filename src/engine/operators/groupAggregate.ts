@@ -13,7 +13,7 @@
 import { type Batch, type Column, DELETE, gather, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText, halves } from '../state/columns.ts'
 import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
@@ -220,6 +220,24 @@ export class GroupAggregateOperator implements Operator {
     if (expiry) this.expiry?.restore(expiry)
     for (let group = 0; group < this.table.count; group++)
       if (!this.layout.retracts || this.accumulators.rowCountOf(group) > 0) this.liveCount++
+  }
+
+  divide(division: Division): (part: number) => Snapshot {
+    const { table, accumulators } = this
+    const groupsOf = division.rows(
+      this.keyTypes.map((_, k) => table.column(k)),
+      this.keyTypes,
+      table.count,
+    )
+    return (part) => {
+      const groups = groupsOf(part)
+      const expiry = this.expiry?.pick(groups)
+      return { table: table.pick(groups), accumulators: accumulators.pick(groups), ...(expiry && { expiry }) }
+    }
+  }
+
+  nextDueMs(): number {
+    return Infinity
   }
 
   describe(): OperatorStatus {

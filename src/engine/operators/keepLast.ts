@@ -8,7 +8,7 @@
 import { type Batch, type Column, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { RowStore } from '../state/rowStore.ts'
@@ -164,6 +164,31 @@ export class KeepLastOperator implements Operator {
     this.reserve(keys.count)
     this.entries.set(entries)
     this.times.set(times)
+  }
+
+  divide(division: Division): (part: number) => Snapshot {
+    const { keys, rows, entries, times, keyTypes } = this
+    const keysOf = division.rows(
+      keyTypes.map((_, k) => keys.column(k)),
+      keyTypes,
+      keys.count,
+    )
+    return (part) => {
+      const own = keysOf(part)
+      const kept = Int32Array.from(own, (key) => entries[key]).filter((entry) => entry >= 0)
+      let next = 0
+      return {
+        keys: keys.pick(own),
+        rows: rows.pick(kept),
+        entries: Int32Array.from(own, (key) => (entries[key] >= 0 ? next++ : -1)),
+        times: Float64Array.from(own, (key) => times[key]),
+        ...(this.expiry && { expiry: this.expiry.pick(own) }),
+      }
+    }
+  }
+
+  nextDueMs(): number {
+    return Infinity
   }
 
   describe(): OperatorStatus {

@@ -13,9 +13,9 @@ import type { Plan } from '../../sql/index.ts'
 import type { AccumulatorsSnapshot } from '../aggregates/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { FrameAggregates, type FrameStep } from './overRows.ts'
-import { isNullAt, KeyedStates, type Row, RowOutput, timeAt } from './rows.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, timeAt, waitingOf } from './rows.ts'
 
 interface Waiting {
   key: number
@@ -166,6 +166,19 @@ export class OverOperator implements Operator {
     Object.assign(this, rest)
     this.keys.restore(keys)
     this.frames.restore(frames)
+  }
+
+  divide(division: Division): (part: number) => unknown {
+    const { waiting, arrivals, watermarkMs, frames } = this
+    const ofPart = this.keys.divide(division)
+    return (part) => {
+      const { keys, saved } = ofPart(part)
+      return { waiting: waitingOf(waiting, keys, leavesFirst), arrivals, watermarkMs, keys: saved, frames: frames.pick(keys) }
+    }
+  }
+
+  nextDueMs(): number {
+    return this.waiting[0]?.time ?? Infinity
   }
 
   describe(): OperatorStatus {

@@ -98,6 +98,9 @@ export class FrameAggregates {
     this.accumulators.reserve(keyCount)
     return this.accumulators.snapshot(keyCount)
   }
+  pick(keys: Int32Array): AccumulatorsSnapshot {
+    return this.accumulators.pick(keys)
+  }
   restore(state: AccumulatorsSnapshot): void {
     this.accumulators = Accumulators.restore(this.layout, state)
   }

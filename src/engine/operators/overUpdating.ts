@@ -4,7 +4,7 @@
 // A key that a batch touches is worked through anew: the cost is that of all its rows.
 import { type Batch, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { FrameAggregates, type FrameStep } from './overRows.ts'
 import { emitDifference, KeyedStates, type Row, RowOutput, rowOrder, sameRow, sortedIndex } from './rows.ts'
 
@@ -94,6 +94,15 @@ export class UpdatingOverOperator implements Operator {
     this.keys.restore(state)
     this.liveCount = this.keys.states.length
   }
+  divide(division: Division): (part: number) => unknown {
+    const dividedKeys = this.keys.divide(division)
+    return (part) => dividedKeys(part).saved
+  }
+
+  nextDueMs(): number {
+    return Infinity
+  }
+
   describe(): OperatorStatus {
     let stateRows = 0
     for (const state of this.keys.states) stateRows += state?.rows.length ?? 0

@@ -2,7 +2,7 @@
 import { type Batch, batchOf, type Column, DELETE, type Field, INSERT, laneOf, type SqlType } from '../../data/index.ts'
 import type { SortKey } from '../../sql/index.ts'
 import { compareValues } from '../aggregates/index.ts'
-import type { OperatorContext } from '../operator.ts'
+import type { Division, OperatorContext } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { KeyTable } from '../state/keyTable.ts'
 import { batchRowCountMax } from './emission.ts'
@@ -150,11 +150,35 @@ export class KeyedStates<S> {
     return { table: this.table.snapshot(), states: this.states.map((state) => of(state as S)) }
   }
 
+  /** For each part its keys, and what `snapshot` would give for these alone. */
+  divide(division: Division, of: (state: S) => unknown = (state) => state) {
+    this.forgetDead()
+    const { table, states } = this
+    const keysOf = division.rows(
+      this.types.map((_, k) => table.column(k)),
+      this.types,
+      table.count,
+    )
+    return (part: number) => {
+      const keys = keysOf(part)
+      return { keys, saved: { table: table.pick(keys), states: Array.from(keys, (key) => of(states[key] as S)) } }
+    }
+  }
+
   restore(saved: unknown, of: (state: unknown) => S = (state) => state as S): void {
     const { table, states } = saved as { table: Parameters<typeof KeyTable.restore>[1]; states: unknown[] }
     this.table = KeyTable.restore(this.types, table)
     this.states = states.map(of)
   }
+}
+
+/** What waits for these keys alone, each with its key's place among them; sorted, so it is a heap. */
+export function waitingOf<W extends { key: number }>(waiting: readonly W[], keys: Int32Array, leavesFirst: (a: W, b: W) => boolean): W[] {
+  const places = new Map(Array.from(keys, (key, place) => [key, place]))
+  return waiting
+    .filter(({ key }) => places.has(key))
+    .map((one) => ({ ...one, key: places.get(one.key) as number }))
+    .sort((a, b) => (leavesFirst(a, b) ? -1 : 1))
 }
 
 /** Order of rows by sort keys; 0 for ties. */

@@ -3,7 +3,7 @@ import { type Batch, type Column, ColumnBuilder, gather, INSERT, isRetraction, t
 import type { Plan } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { batchSeeing, constantTimes, ordinals } from './emission.ts'
 import { type ClosedSessions, type SessionPayload, SessionWindows } from './sessionWindows.ts'
@@ -88,6 +88,13 @@ abstract class SessionOperator implements Operator {
     this.windows.restore(state)
   }
 
+  divide(division: Division): (part: number) => unknown {
+    return this.windows.divide(division)
+  }
+  nextDueMs(): number {
+    return this.windows.nextDueMs()
+  }
+
   describe(): OperatorStatus {
     const openWindows = this.windows.openSessions
       .slice(0, 100)
@@ -118,6 +125,9 @@ class AccumulatorPayload implements SessionPayload {
     fresh.reserve(kept.length)
     fresh.merge(this.accumulators, kept, ordinals(kept.length), kept.length)
     this.accumulators = fresh
+  }
+  pick(slots: Int32Array): AccumulatorsSnapshot {
+    return this.accumulators.pick(slots)
   }
   snapshot(slotCount: number): AccumulatorsSnapshot {
     return this.accumulators.snapshot(slotCount)
@@ -188,6 +198,9 @@ class RowPayload implements SessionPayload {
   }
   compact(kept: Int32Array): void {
     this.rows = Array.from(kept, (slot) => this.rows[slot])
+  }
+  pick(slots: Int32Array): unknown {
+    return Array.from(slots, (slot) => this.rows[slot])
   }
   snapshot(): unknown {
     return this.rows

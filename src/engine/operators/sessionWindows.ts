@@ -11,6 +11,7 @@
 //   1 to 3 are held by sessionWindows.property.test.ts.
 import type { Batch, Column, SqlType } from '../../data/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
+import type { Division } from '../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import type { WindowShape } from './windows.ts'
 
@@ -22,6 +23,8 @@ export interface SessionPayload {
   /** Slot `kept[i]` becomes slot i, others are forgotten. */
   compact(kept: Int32Array): void
   snapshot(slotCount: number): unknown
+  /** A snapshot of these slots alone, in their order. */
+  pick(slots: Int32Array): unknown
   restore(state: unknown): void
 }
 
@@ -244,6 +247,33 @@ export class SessionWindows {
       slotCount: this.slotCount,
       payload: this.payload.snapshot(this.slotCount),
     }
+  }
+
+  divide(division: Division): (part: number) => Snapshot {
+    this.compact()
+    const { watermarkMs, table, byOwner, payload, keyTypes } = this
+    const ownersOf = division.rows(
+      keyTypes.map((_, k) => table.column(k)),
+      keyTypes,
+      table.count,
+    )
+    return (part) => {
+      const owners = ownersOf(part)
+      const own = Array.from(owners).flatMap((owner, at) => byOwner[owner].map(({ slot, start, end }) => ({ slot, owner: at, start, end })))
+      own.sort((a, b) => a.slot - b.slot)
+      return {
+        watermarkMs,
+        table: table.pick(owners),
+        sessions: own.map((session, slot) => ({ ...session, slot })),
+        slotCount: own.length,
+        payload: payload.pick(Int32Array.from(own, ({ slot }) => slot)),
+      }
+    }
+  }
+
+  /** When the first session closes; it may have grown since. */
+  nextDueMs(): number {
+    return this.heap.length === 0 ? Infinity : this.shape.firesAt(this.heap[0].end)
   }
 
   restore(state: unknown): void {

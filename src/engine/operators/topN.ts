@@ -7,7 +7,7 @@
 //   1 is held by rank.property.test.ts.
 import { type Batch, DELETE, INSERT, isRetraction, rowAt, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan, SortKey } from '../../sql/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { emitDifference, KeyedStates, type Row, RowOutput, rowOrder, sameRow, sortedIndex } from './rows.ts'
 
 export interface TopNSpec {
@@ -100,6 +100,15 @@ export class TopNOperator implements Operator {
   restore(state: unknown): void {
     this.partitions.restore(state, (rows) => (rows as Row[]).slice())
     this.liveCount = this.partitions.states.length
+  }
+
+  divide(division: Division): (part: number) => unknown {
+    const dividedKeys = this.partitions.divide(division)
+    return (part) => dividedKeys(part).saved
+  }
+
+  nextDueMs(): number {
+    return Infinity
   }
 
   describe(): OperatorStatus {

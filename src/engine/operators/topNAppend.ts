@@ -6,7 +6,7 @@
 //   3. Rows that fell out give up their memory when they are the majority.
 //   1 is held by rank.property.test.ts.
 import { type Batch, type Column, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import type { KeyTableSnapshot } from '../state/keyTable.ts'
 import { RowStore } from '../state/rowStore.ts'
 import { type EntryOrder, EntryOutput, entryOrder, sameEntries } from './columnRows.ts'
@@ -160,6 +160,24 @@ export class AppendTopNOperator implements Operator {
     this.partitions.restore(partitions, (saved) => ({ rows: (saved as number[]).slice(), before: undefined }))
     this.rows = new RowStore(this.rowTypes, rows)
     this.liveCount = rows.count
+  }
+
+  divide(division: Division): (part: number) => Snapshot {
+    const { rows } = this
+    const ofPart = this.partitions.divide(division, (partition) => partition.rows)
+    return (part) => {
+      const { table, states } = ofPart(part).saved
+      const lists = states as number[][]
+      let next = 0
+      return {
+        partitions: { table, states: lists.map((list) => list.map(() => next++)) },
+        rows: rows.pick(Int32Array.from(lists.flat())),
+      }
+    }
+  }
+
+  nextDueMs(): number {
+    return Infinity
   }
 
   describe(): OperatorStatus {

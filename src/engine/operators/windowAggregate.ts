@@ -17,7 +17,7 @@ import { type Batch, type Column, t } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { batchSeeing, constantTimes, eachGroupChunk, ordinals } from './emission.ts'
 import { WindowShape } from './windows.ts'
@@ -316,8 +316,39 @@ export class WindowAggregateOperator implements Operator {
     for (const end of pendingEnds) this.addPending(end)
   }
 
+  divide(division: Division): (part: number) => Snapshot {
+    const { watermarkMs, seenMs, processingTimeMs, pendingEnds } = this
+    const keyTypes = this.keyTypes.slice(0, this.plan.keys.length)
+    const slices = Array.from(this.slices.values(), (slice) => ({
+      ...slice,
+      groupsOf: division.rows(
+        keyTypes.map((_, k) => slice.table.column(k)),
+        keyTypes,
+        slice.table.count,
+      ),
+    }))
+    return (part) => {
+      const own = slices.map(({ groupsOf, ...slice }) => ({ ...slice, groups: groupsOf(part) })).filter(({ groups }) => groups.length > 0)
+      return {
+        watermarkMs,
+        seenMs,
+        processingTimeMs,
+        pendingEnds: pendingEnds.filter((end) => own.some(({ id }) => this.firstEnd(id) <= end && end <= this.lastEnd(id))),
+        slices: own.map(({ id, table, accumulators, groups }) => ({
+          id,
+          table: table.pick(groups),
+          accumulators: accumulators.pick(groups),
+        })),
+      }
+    }
+  }
+
+  nextDueMs(): number {
+    return this.nextFireMs
+  }
+
   describe(): OperatorStatus {
-    const status: Required<OperatorStatus> = { stateRows: 0, stateBytes: 0, openWindows: [] }
+    const status: Required<Omit<OperatorStatus, 'spilledBytes'>> = { stateRows: 0, stateBytes: 0, openWindows: [] }
     for (const { table, accumulators } of this.slices.values()) {
       status.stateRows += table.count
       status.stateBytes += table.byteSize + accumulators.byteSize

@@ -4,9 +4,9 @@
 //   1. A window leaves once, when the watermark reaches its last ms, and is forgotten; windows leave in order of their end.
 //   2. A row whose window was closed for the watermark it saw is late. Output is append-only.
 //   Both are held by rank.property.test.ts.
-import { type Batch, INSERT, isRetraction, rowAt } from '../../data/index.ts'
+import { type Batch, batchOf, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { isNullAt, type Row, RowOutput, rowOrder, sameRow, sortedIndex, timeAt } from './rows.ts'
 
@@ -93,6 +93,36 @@ export class WindowTopNOperator implements Operator {
   }
   restore(state: unknown): void {
     Object.assign(this, state)
+  }
+
+  divide(division: Division): (part: number) => unknown {
+    const { watermarkMs } = this
+    const { partitionKeys, input } = this.plan
+    const keyFields = partitionKeys.map((column) => input.fields[column])
+    const windows = Array.from(this.windows, ([id, { start, end, partitions }]) => {
+      const lists = [...partitions].filter(([, rows]) => rows.length > 0)
+      const keys = batchOf(
+        keyFields,
+        lists.map(([, [row]]) => partitionKeys.map((column) => row[column])),
+      )
+      const types = keyFields.map(({ type }) => type)
+      return { id, start, end, lists, listsOf: division.rows(keys.columns, types, lists.length) }
+    })
+    return (part) => ({
+      watermarkMs,
+      windows: new Map(
+        windows.flatMap(({ id, start, end, lists, listsOf }) => {
+          const own = Array.from(listsOf(part), (at) => lists[at])
+          return own.length === 0 ? [] : [[id, { start, end, partitions: new Map(own) }]]
+        }),
+      ),
+    })
+  }
+
+  nextDueMs(): number {
+    let dueMs = Infinity
+    for (const { end } of this.windows.values()) dueMs = Math.min(dueMs, end - 1)
+    return dueMs
   }
 
   describe(): OperatorStatus {

@@ -44,6 +44,10 @@ export class Expiry {
     this.writtenMs = moved
   }
 
+  pick(entries: Int32Array): ExpirySnapshot {
+    return Float64Array.from(entries, (entry) => this.writtenMs[entry])
+  }
+
   snapshot(count: number): ExpirySnapshot {
     this.reserve(count)
     return this.writtenMs.slice(0, count)

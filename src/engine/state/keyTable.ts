@@ -319,6 +319,15 @@ export class KeyTable {
     return { table, newIndex }
   }
 
+  /** A snapshot of these groups alone, in their order, with memory of its own. */
+  pick(groups: Int32Array): KeyTableSnapshot {
+    return pickRows(
+      this.types,
+      this.stores.map((store) => store.range(0, this.count)),
+      groups,
+    )
+  }
+
   snapshot(): KeyTableSnapshot {
     return { count: this.count, columns: this.stores.map((store) => ({ column: store.saved(this.count) })), lineage: this.lineage }
   }
@@ -339,8 +348,17 @@ export class KeyTable {
     this.slots = new Int32Array(this.capacity * 4)
     const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, this.count))
     const signature = this.stores.map(({ form }, i) => form + (inputs[i].nulls === undefined ? '' : '?')).join()
-    indexKernel(signature)(this.slots, inputs, this.count)
+    const hashes = new Int32Array(this.count)
+    hashKernel(signature)(inputs, this.count, hashes)
+    fillSlots(this.slots, hashes)
   }
+}
+
+/** Rows of columns as a table that stores them has them in its snapshot. */
+export function pickRows(types: readonly SqlType[], columns: readonly Column[], rows: Int32Array): KeyTableSnapshot {
+  const table = new KeyTable(types, rows.length)
+  table.append(columns, rows.length, rows)
+  return table.snapshot()
 }
 
 let zeros = new Uint8Array(1 << 13)
@@ -447,25 +465,54 @@ function equalValueSource(form: string, k: number): string {
   }
 }
 
-/** Puts rows 0 … rowCount-1, whose keys are all different, into slots as groups of the same numbers. */
-function indexKernel(signature: string): (slots: Int32Array, inputs: KeyInput[], rowCount: number) => void {
-  return compileKernel(`index ${signature}`, ['slots', 'inputs', 'rowCount'], () => {
+/** Hashes of rows 0 … rowCount-1. */
+function hashKernel(signature: string): (inputs: KeyInput[], rowCount: number, hashes: Int32Array) => void {
+  return compileKernel(`hash ${signature}`, ['inputs', 'rowCount', 'hashes'], () => {
     const forms = signature.split(',')
     const each = (source: (form: string, k: number) => string) => forms.map(source).join('\n')
     return `
     ${each(inputSource)}
-    const mask = (slots.length >> 1) - 1
     for (let row = 0; row < rowCount; row++) {
       ${each(loadSource)}
       let h = 0x2545f491
       ${each(hashSource)}
       h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35); h ^= h >>> 16
-      let slot = h & mask
-      while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & mask
-      slots[2 * slot] = h
-      slots[2 * slot + 1] = row + 1
+      hashes[row] = h
     }`
   })
+}
+
+/** So many slots (a MB of them) are filled at a time: they stay in the processor's cache. */
+const SLOTS_AT_ONCE_BITS = 17
+
+/**
+ * Puts groups 0 … hashes.length-1, whose keys are all different, into slots, a range of them after the other: one by one, in a table that is
+ * larger than the cache, each would wait for memory.
+ */
+function fillSlots(slots: Int32Array, hashes: Int32Array): void {
+  const mask = (slots.length >> 1) - 1
+  const rangeCount = Math.max(1, (mask + 1) >>> SLOTS_AT_ONCE_BITS)
+  if (rangeCount === 1) {
+    for (let group = 0; group < hashes.length; group++) place(slots, hashes[group], group)
+    return
+  }
+  const next = new Int32Array(rangeCount + 1)
+  for (let group = 0; group < hashes.length; group++) next[((hashes[group] & mask) >>> SLOTS_AT_ONCE_BITS) + 1]++
+  for (let range = 0; range < rangeCount; range++) next[range + 1] += next[range]
+  const groups = new Int32Array(hashes.length)
+  const ordered = new Int32Array(hashes.length)
+  for (let group = 0; group < hashes.length; group++) {
+    const hash = hashes[group]
+    const at = next[(hash & mask) >>> SLOTS_AT_ONCE_BITS]++
+    groups[at] = group
+    ordered[at] = hash
+  }
+  for (let i = 0; i < ordered.length; i++) {
+    let slot = ordered[i] & mask
+    while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & mask
+    slots[2 * slot] = ordered[i]
+    slots[2 * slot + 1] = groups[i] + 1
+  }
 }
 
 /**

@@ -43,6 +43,10 @@ export class RowStore {
     this.table = table
   }
 
+  pick(entries: Int32Array): KeyTableSnapshot {
+    return this.table.pick(entries)
+  }
+
   snapshot(): KeyTableSnapshot {
     return this.table.snapshot()
   }

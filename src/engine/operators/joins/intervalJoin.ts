@@ -9,7 +9,7 @@ import { type Batch, rowAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
-import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import type { Division, JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
 import { judge, nullsFor, Unmatched } from './pairs.ts'
@@ -190,6 +190,16 @@ export class IntervalJoinOperator implements Operator {
 
   joinSides(): JoinSideStatus[] {
     return this.expiries.map((kept, input) => ({ rows: kept.length, ...this.unmatched[input].status() }))
+  }
+
+  divide(division: Division): (part: number) => unknown {
+    const { watermarkMs } = this
+    const sides = this.keys.map((keyed) => keyed.divide(division))
+    return (part) => ({ watermarkMs, sides: sides.map((ofPart) => ofPart(part).saved) })
+  }
+
+  nextDueMs(): number {
+    return Math.min(...this.expiries.map((heap) => heap[0]?.atMs ?? Infinity))
   }
 
   describe(): OperatorStatus {

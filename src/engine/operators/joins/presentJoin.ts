@@ -6,7 +6,14 @@
 //      the majority.
 import { type Batch, type Column, gather, INSERT, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
-import { type JoinSideStatus, type Operator, type OperatorContext, type OperatorStatus, SAMPLES_MAX } from '../../operator.ts'
+import {
+  type Division,
+  type JoinSideStatus,
+  type Operator,
+  type OperatorContext,
+  type OperatorStatus,
+  SAMPLES_MAX,
+} from '../../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
 import { RowStore } from '../../state/rowStore.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
@@ -159,6 +166,25 @@ export class PresentJoinOperator implements Operator {
       { rows: 0, ...this.unmatched.status() },
       { rows: this.keys.count, unmatched: 0, samples: [] },
     ]
+  }
+
+  divide(division: Division): (part: number) => Snapshot {
+    this.compact()
+    const { keys, rows, entries, keyTypes } = this
+    const keysOf = division.rows(
+      keyTypes.map((_, k) => keys.column(k)),
+      keyTypes,
+      keys.count,
+    )
+    return (part) => {
+      const own = keysOf(part)
+      const kept = Int32Array.from(own, (key) => entries[key])
+      return { keys: keys.pick(own), rows: rows.pick(kept), entries: Int32Array.from(own.keys()) }
+    }
+  }
+
+  nextDueMs(): number {
+    return Infinity
   }
 
   describe(): OperatorStatus {

@@ -9,12 +9,19 @@
 //   1 and 2 are held by joins.property.test.ts.
 import { type Batch, type Column, DELETE, gather, gatherAll, INSERT, isRetraction, type SqlType, valueAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
-import { type JoinSideStatus, type Operator, type OperatorContext, type OperatorStatus, SAMPLES_MAX } from '../../operator.ts'
+import {
+  type Division,
+  type JoinSideStatus,
+  type Operator,
+  type OperatorContext,
+  type OperatorStatus,
+  SAMPLES_MAX,
+} from '../../operator.ts'
 import { canonicalText } from '../../state/columns.ts'
-import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
+import { KeyTable, type KeyTableSnapshot, pickRows } from '../../state/keyTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { batchRowCountMax, gatherOrNull } from '../emission.ts'
-import { JoinSide, Pairs, type SideOptions, type SideSnapshot } from './side.ts'
+import { JoinSide, Pairs, pickSide, type SideOptions, type SideSnapshot } from './side.ts'
 
 type JoinPlan = Plan & { node: 'join' }
 
@@ -373,6 +380,29 @@ export class RegularJoinOperator implements Operator {
       }
       return { rows: side.rowCount, unmatched, samples }
     })
+  }
+
+  divide(division: Division): (part: number) => Snapshot {
+    const { keys, sides } = this.snapshot()
+    const keyColumns = keys.columns.map(({ column }) => column)
+    const keyTypes = this.keyTypes.slice(0, -1)
+    const groupsOf = division.rows(keyColumns.slice(0, -1), keyTypes, keys.count)
+    return (part) => {
+      const groups = groupsOf(part)
+      const places = new Int32Array(keys.count).fill(-1)
+      groups.forEach((group, place) => {
+        places[group] = place
+      })
+      return {
+        keys: pickRows(this.keyTypes, keyColumns, groups),
+        sides: sides.map((side, input) => pickSide(side, this.types[input], places)) as [SideSnapshot, SideSnapshot],
+        nullKeyGroup: -1,
+      }
+    }
+  }
+
+  nextDueMs(): number {
+    return Infinity
   }
 
   describe(): OperatorStatus {

@@ -2,7 +2,7 @@
 import type { Batch, Column, SqlType } from '../../../data/index.ts'
 import { Expiry } from '../../state/expiry.ts'
 import { grown } from '../../state/growing.ts'
-import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
+import { KeyTable, type KeyTableSnapshot, pickRows } from '../../state/keyTable.ts'
 
 /** Growable Int32Array. */
 class Ints {
@@ -27,6 +27,19 @@ export interface SideOptions {
   ttlMs?: number
   /** Rows know how many partners they have. */
   countsPartners: boolean
+}
+
+/** A snapshot of the rows whose group has a place in a table of some groups; -1 for those of others. */
+export function pickSide({ rows, groups, counts, matches, writtenMs }: SideSnapshot, types: SqlType[], places: Int32Array): SideSnapshot {
+  const own = Int32Array.from(groups.keys()).filter((entry) => places[groups[entry]] >= 0)
+  const columns = rows.columns.map(({ column }) => column)
+  return {
+    rows: pickRows(types, columns, own),
+    groups: Int32Array.from(own, (entry) => places[groups[entry]]),
+    counts: Int32Array.from(own, (entry) => counts[entry]),
+    matches: Int32Array.from(own, (entry) => matches[entry]),
+    ...(writtenMs && { writtenMs: Float64Array.from(own, (entry) => writtenMs[entry]) }),
+  }
 }
 
 /**

@@ -6,11 +6,11 @@
 // Invariants
 //   1. Each left row is given out (or found without partner) once; output is append-only.
 //   2. Of the versions of a key before the watermark only the latest is kept.
-import { type Batch, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
+import { type Batch, batchOf, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
-import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import type { Division, JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
 import { judge, nullsFor, Unmatched } from './pairs.ts'
@@ -172,6 +172,27 @@ export class TemporalJoinOperator implements Operator {
 
   private get versionCount(): number {
     return this.versions.states.reduce((sum, list) => sum + (list?.length ?? 0), 0)
+  }
+
+  divide(division: Division): (part: number) => unknown {
+    const { waiting, arrivals, watermarkMs } = this
+    const { leftKeys, left } = this.plan
+    const keyFields = leftKeys.map((key) => left.fields[key])
+    const keys = batchOf(
+      keyFields,
+      waiting.map(({ row }) => leftKeys.map((key) => row[key])),
+    )
+    const types = keyFields.map(({ type }) => type)
+    const waitingAt = division.rows(keys.columns, types, waiting.length)
+    const ofPart = this.versions.divide(division)
+    return (part) => {
+      const own = Array.from(waitingAt(part), (at) => waiting[at]).sort((a, b) => (first(a, b) ? -1 : 1))
+      return { waiting: own, arrivals, watermarkMs, versions: ofPart(part).saved }
+    }
+  }
+
+  nextDueMs(): number {
+    return this.waiting[0]?.time ?? Infinity
   }
 
   describe(): OperatorStatus {

@@ -9,7 +9,14 @@
 //   1 to 3 are held by joins.property.test.ts.
 import { type Batch, type Column, gather, rowAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
-import { type JoinSideStatus, type Operator, type OperatorContext, type OperatorStatus, SAMPLES_MAX } from '../../operator.ts'
+import {
+  type Division,
+  type JoinSideStatus,
+  type Operator,
+  type OperatorContext,
+  type OperatorStatus,
+  SAMPLES_MAX,
+} from '../../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
 import { RowStore } from '../../state/rowStore.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
@@ -232,6 +239,36 @@ export class WindowJoinOperator implements Operator {
       for (const { sides } of this.windows.values()) rows += sides[input].count
       return { rows, ...unmatched.status() }
     })
+  }
+
+  divide(division: Division): (part: number) => Snapshot {
+    const { watermarkMs } = this
+    const { leftKeys, rightKeys, left, right } = this.plan
+    const windows = Array.from(this.windows.values(), ({ start, end, sides }) => {
+      const rowsOf = sides.map((side, input) => {
+        const keys = input === 0 ? leftKeys : rightKeys
+        const columns = side.columns()
+        const types = keys.map((key) => (input === 0 ? left : right).fields[key].type)
+        return division.rows(
+          keys.map((key) => columns[key]),
+          types,
+          side.count,
+        )
+      })
+      return { start, end, sides, rowsOf }
+    })
+    return (part) => ({
+      watermarkMs,
+      windows: windows
+        .map(({ start, end, sides, rowsOf }) => ({ start, end, sides: sides.map((side, input) => side.pick(rowsOf[input](part))) }))
+        .filter(({ sides }) => sides.some(({ count }) => count > 0)),
+    })
+  }
+
+  nextDueMs(): number {
+    let dueMs = Infinity
+    for (const { end } of this.windows.values()) dueMs = Math.min(dueMs, end - 1)
+    return dueMs
   }
 
   describe(): OperatorStatus {

@@ -8,8 +8,8 @@ import { type Batch, rowAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
-import { isNullAt, KeyedStates, type Row, RowOutput, rowOrder, timeAt } from '../rows.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, rowOrder, timeAt, waitingOf } from '../rows.ts'
 import { Matcher, newRuns, type RunsState } from './runs.ts'
 import { compileMatch, type MatchExpressions, type Taken } from './values.ts'
 
@@ -122,6 +122,19 @@ export class MatchOperator implements Operator {
     const { keys, ...rest } = state as { keys: unknown }
     Object.assign(this, rest)
     this.keys.restore(keys)
+  }
+
+  divide(division: Division): (part: number) => unknown {
+    const { waiting, arrivals, watermarkMs, nextExpiryMs } = this
+    const ofPart = this.keys.divide(division)
+    return (part) => {
+      const { keys, saved } = ofPart(part)
+      return { waiting: waitingOf(waiting, keys, this.leavesFirst), arrivals, watermarkMs, nextExpiryMs, keys: saved }
+    }
+  }
+
+  nextDueMs(): number {
+    return Math.min(this.waiting[0]?.time ?? Infinity, this.nextExpiryMs)
   }
 
   describe(): OperatorStatus {

@@ -1,0 +1,368 @@
+// An operator whose state may be larger than memory.
+//
+// fits:      rows --> the operator                                                      nothing between but a count of rows
+// does not:  rows --> wait --> many enough --> key group by key group: state is fetched, rows, watermark, state goes back
+//
+// The state is divided once, by key group, into operators of the same kind, of which some are in memory and the others on the disk. That is
+// what parallel subtasks are (exchange/): so what they give together is what the one gave. Chosen by measurement over pages of state with a
+// cache: with keys at random every row needs another page, some 10 µs each; fetching a whole key group for all rows that wait for it costs
+// less than 1 µs a row, and no operator knows of it. `docs/state.md` has the figures.
+//
+// Invariants
+//   1. Rows of a key are worked through in the order in which they came, each with the watermark that it saw.
+//   2. The watermark goes on only when all that waited for it has been worked through, and no row that is given out sees a later one.
+//   3. After each call it holds what it is allowed to, or one key group alone if that is more.
+//   4. Snapshots have what waits and, of each key group, the file with its state: a checkpoint takes the bytes from there.
+//   1, 2 and 4 are held by spill.property.test.ts, with a restore at any step.
+import type { Batch } from '../../data/index.ts'
+import { gatherAll } from '../../data/index.ts'
+import type { Plan } from '../../sql/index.ts'
+import { KEY_GROUP_COUNT } from '../checkpoints/manifest.ts'
+import type { StoredState, UnreadState } from '../checkpoints/stateParts.ts'
+import { partitionRows } from '../exchange/partition.ts'
+import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { DividedRows, divisionInto, divisionKeysOf } from './division.ts'
+import type { Account, Memory } from './memory.ts'
+import type { SpillFiles } from './spillFiles.ts'
+import { type Run, type RunSnapshot, WaitingRows } from './waitingRows.ts'
+
+export interface SpillOptions {
+  memory: Memory
+  files: SpillFiles
+  /** For tests: into how many parts state is divided. */
+  keyGroups?: number
+}
+
+export interface SpillingOptions extends SpillOptions {
+  build(context: OperatorContext): Operator
+  /** Tells the next operators how far event time has come. */
+  forward(watermarkMs: number): void
+}
+
+/** One part of the state. */
+interface KeyGroup {
+  /** In memory. */
+  operator: Operator | undefined
+  /** On the disk: what `operator` was when it was written. */
+  stored: StoredState | undefined
+  /** `operator` has changed since. */
+  isDirty: boolean
+  /** Event time that it has been told of. */
+  watermarkMs: number
+  dueMs: number
+  status: OperatorStatus
+}
+
+interface DividedSnapshot {
+  keyGroups: { id: number; state: StoredState | UnreadState; watermarkMs: number; dueMs: number; status: OperatorStatus }[]
+  waiting: RunSnapshot[]
+  watermarkMs: number
+  pendingMs: number
+}
+
+/** Rows wait in no more memory than this, or a quarter of what the operator may hold. */
+const WAITING_BYTES_MAX = 64 * 1024 * 1024
+/** Rows for state on the disk wait so long at most, while others come. */
+const WAITING_MS_MAX = 1_000
+/** After so many rows an operator looks how large it is, or after as many as an eighth of what it holds. */
+const MEASURED_ROWS_MAX = 65_536
+const ROW_BYTES_MIN = 16
+
+export class SpillingOperator implements Operator {
+  private readonly plan: Plan
+  private readonly build: () => Operator
+  private readonly forward: (watermarkMs: number) => void
+  private readonly files: SpillFiles
+  private readonly account: Account
+  private readonly keys: number[][]
+  private readonly context: OperatorContext
+  private readonly groupCount: number
+  /** While all of the state is in memory. */
+  private whole: Operator | undefined
+  private rowsUntilMeasured = MEASURED_ROWS_MAX
+  private groups: KeyGroup[] = []
+  private readonly waiting: WaitingRows
+  /** Event time that has gone on, and that which is to. */
+  private watermarkMs = -Infinity
+  private pendingMs = -Infinity
+  private nowMs = -Infinity
+  /** Since when something waits. */
+  private waitingSinceMs: number | undefined
+  /** Key groups are fetched upwards and downwards in turn: those that came last are still there. */
+  private isUpwards = true
+
+  private constructor(plan: Plan, keys: number[][], context: OperatorContext, options: SpillingOptions) {
+    this.plan = plan
+    this.keys = keys
+    this.context = context
+    this.build = () => options.build({ ...context, emit: (batch) => this.emit(batch) })
+    this.whole = this.build()
+    this.forward = options.forward
+    this.files = options.files
+    this.account = options.memory.account()
+    this.groupCount = options.keyGroups ?? KEY_GROUP_COUNT
+    this.waiting = new WaitingRows(context.inputFields.map((fields) => fields.map(({ type }) => type)))
+    this.planMeasuring(0)
+  }
+
+  /** The operator of a plan's node, able to spill if its state divides by key. */
+  static around(plan: Plan, context: OperatorContext, options: SpillingOptions): Operator {
+    const keys = divisionKeysOf(plan)
+    if (keys === undefined) return options.build(context)
+    const spilling = new SpillingOperator(plan, keys, context, options)
+    if (spilling.whole?.divide !== undefined) return spilling
+    spilling.close()
+    return options.build(context)
+  }
+
+  /** What a key group gives out sees no event time that others have not reached. */
+  private emit(batch: Batch): void {
+    if (this.whole !== undefined) this.context.emit(batch)
+    else this.context.emit({ ...batch, watermarksBefore: undefined, watermarkAfter: this.watermarkMs })
+  }
+
+  process(batch: Batch, input: number): void {
+    if (this.whole !== undefined) {
+      this.whole.process(batch, input)
+      this.rowsUntilMeasured -= batch.rowCount
+      if (this.rowsUntilMeasured <= 0) this.measureWhole()
+      return
+    }
+    if (batch.rowCount === 0) return
+    this.waiting.add(batch, input)
+    this.waitingSinceMs ??= this.nowMs
+    this.measure()
+    if (this.waiting.byteSize >= Math.min(WAITING_BYTES_MAX, this.account.allowedBytes / 4)) this.work()
+  }
+
+  advance(watermarkMs: number): void {
+    if (this.whole !== undefined) {
+      this.whole.advance(watermarkMs)
+      this.watermarkMs = this.pendingMs = watermarkMs
+      return
+    }
+    this.pendingMs = Math.max(this.pendingMs, watermarkMs)
+    this.waitingSinceMs ??= this.nowMs
+    if (watermarkMs === Infinity) this.work()
+  }
+
+  get forwardsWatermark(): boolean {
+    return this.whole === undefined
+  }
+
+  tick(nowMs: number): void {
+    this.nowMs = nowMs
+    if (this.whole !== undefined) {
+      this.whole.tick?.(nowMs)
+      // Others may need what it holds, though it gets no rows.
+      if (this.account.bytes > this.account.allowedBytes) this.measureWhole()
+      return
+    }
+    const isDue = this.isProcessingTime && this.groups.some(({ dueMs }) => dueMs <= nowMs)
+    const waits = this.waitingSinceMs !== undefined
+    const isIn = this.groups.every(({ operator, stored }) => operator !== undefined || stored === undefined)
+    if (isDue || (waits && (isIn || nowMs - (this.waitingSinceMs as number) >= WAITING_MS_MAX))) this.work()
+  }
+
+  private get isProcessingTime(): boolean {
+    return 'window' in this.plan && this.plan.window.timeAttribute === 'processing'
+  }
+
+  private planMeasuring(stateRows: number): void {
+    const roomRows = Math.ceil((this.account.allowedBytes - this.account.bytes) / (ROW_BYTES_MIN * 16))
+    this.rowsUntilMeasured = Math.max(1, Math.min(Math.max(MEASURED_ROWS_MAX, stateRows >> 3), roomRows))
+  }
+
+  private measureWhole(): void {
+    const { stateBytes = 0, stateRows = 0 } = (this.whole as Operator).describe?.() ?? {}
+    this.account.set(stateBytes, 0)
+    if (stateBytes > this.account.allowedBytes) this.divideWhole()
+    else this.planMeasuring(stateRows)
+  }
+
+  /** From now on the state is in parts, all on the disk to begin with. */
+  private divideWhole(): void {
+    const whole = this.whole as Operator
+    const status = whole.describe?.() ?? {}
+    const dueMs = whole.nextDueMs?.() ?? -Infinity
+    const partOf = whole.divide!(divisionInto(this.groupCount))
+    this.groups = Array.from({ length: this.groupCount }, (_, id) => {
+      const stored = this.files.write(partOf(id))
+      const share = {
+        stateRows: Math.ceil((status.stateRows ?? 0) / this.groupCount),
+        stateBytes: 0,
+        openWindows: id === 0 ? status.openWindows : undefined,
+      }
+      return { operator: undefined, stored, isDirty: false, watermarkMs: this.watermarkMs, dueMs, status: share }
+    })
+    this.whole = undefined
+    this.measure()
+  }
+
+  /** Everything that waits is worked through, and the watermark goes on. */
+  private work(): void {
+    const runs = this.waiting.take().map((run) => this.divided(run))
+    this.waitingSinceMs = undefined
+    const { pendingMs } = this
+    const clockMs = this.isProcessingTime ? this.nowMs : pendingMs
+    for (let step = 0; step < this.groupCount; step++) {
+      const id = this.isUpwards ? step : this.groupCount - 1 - step
+      const group = this.groups[id]
+      const parts = runs.map(({ rows }) => rows.of(id))
+      const hasRows = parts.some(({ length }) => length > 0)
+      if (!hasRows && clockMs < group.dueMs) continue
+      const operator = this.fetch(group)
+      runs.forEach(({ run, columns }, i) => {
+        const rows = parts[i]
+        if (rows.length > 0) operator.process(run.batch(gatherAll(columns, rows, rows.length), rows), run.input)
+      })
+      if (pendingMs > group.watermarkMs) operator.advance(pendingMs)
+      if (this.isProcessingTime) operator.tick?.(this.nowMs)
+      group.watermarkMs = pendingMs
+      this.note(group)
+      this.makeRoom(id)
+    }
+    this.isUpwards = !this.isUpwards
+    this.measure()
+    this.watermarkMs = pendingMs
+    this.forward(pendingMs)
+  }
+
+  private divided(run: Run): { run: Run; columns: ReturnType<Run['columns']>; rows: DividedRows } {
+    const columns = run.columns()
+    const keys = this.keys[run.input]
+    const types = keys.map((key) => this.context.inputFields[run.input][key].type)
+    const targets = new Uint8Array(run.count)
+    partitionRows(
+      keys.map((key) => columns[key]),
+      types,
+      run.count,
+      this.groupCount,
+      targets,
+    )
+    return { run, columns, rows: new DividedRows(targets, run.count, this.groupCount) }
+  }
+
+  private fetch(group: KeyGroup): Operator {
+    if (group.operator === undefined) {
+      const operator = this.build()
+      if (group.stored) operator.restore?.(this.files.read(group.stored))
+      group.operator = operator
+    }
+    // It was not due for what has come since: nothing is given out, but it knows what is late.
+    if (this.watermarkMs > group.watermarkMs) group.operator.advance(this.watermarkMs)
+    return group.operator
+  }
+
+  /** After a change. */
+  private note(group: KeyGroup): void {
+    const operator = group.operator as Operator
+    group.isDirty = true
+    group.status = operator.describe?.() ?? {}
+    group.dueMs = operator.nextDueMs?.() ?? -Infinity
+    this.measure()
+  }
+
+  private measure(): void {
+    let bytes = this.waiting.byteSize
+    let spilledBytes = 0
+    for (const { operator, stored, status } of this.groups) {
+      if (operator) bytes += status.stateBytes ?? 0
+      else if (stored) spilledBytes += stored.sizeBytes
+    }
+    this.account.set(bytes, spilledBytes)
+  }
+
+  /** Moves out what is needed last, until it holds no more than it may. */
+  private makeRoom(present: number): void {
+    while (this.account.bytes > this.account.allowedBytes) {
+      const id = this.lastNeeded(present)
+      if (id === -1) return
+      const group = this.groups[id]
+      this.write(group)
+      group.operator = undefined
+      this.measure()
+    }
+  }
+
+  /** Those that have had their turn come again when the direction has changed, the first of them last. */
+  private lastNeeded(present: number): number {
+    const ids = this.isUpwards ? [...this.groups.keys()] : [...this.groups.keys()].reverse()
+    const isPast = (id: number) => (this.isUpwards ? id < present : id > present)
+    const isIn = (id: number) => this.groups[id].operator !== undefined
+    return ids.find((id) => isPast(id) && isIn(id)) ?? ids.findLast((id) => id !== present && isIn(id)) ?? (isIn(present) ? present : -1)
+  }
+
+  private write(group: KeyGroup): void {
+    if (!group.isDirty || group.operator === undefined) return
+    const { stored } = group
+    group.stored = this.files.write(group.operator.snapshot?.())
+    group.isDirty = false
+    if (stored) this.files.release(stored)
+  }
+
+  snapshot(): unknown {
+    if (this.whole !== undefined) return this.whole.snapshot?.()
+    for (const group of this.groups) this.write(group)
+    const keyGroups = this.groups.flatMap(({ stored, watermarkMs, dueMs, status }, id) =>
+      stored ? [{ id, state: stored, watermarkMs, dueMs, status }] : [],
+    )
+    const { watermarkMs, pendingMs } = this
+    return { keyGroups, waiting: this.waiting.snapshot(), watermarkMs, pendingMs } satisfies DividedSnapshot
+  }
+
+  restore(state: unknown): void {
+    if (!isDivided(state)) {
+      this.whole?.restore?.(state)
+      this.rowsUntilMeasured = 0
+      return
+    }
+    this.whole = undefined
+    const { keyGroups, waiting, watermarkMs, pendingMs } = state
+    Object.assign(this, { watermarkMs, pendingMs, waitingSinceMs: this.nowMs })
+    this.waiting.restore(waiting)
+    const saved = new Map(keyGroups.map((group) => [group.id, group]))
+    this.groups = Array.from({ length: this.groupCount }, (_, id) => {
+      const group = saved.get(id)
+      if (!group) return { operator: undefined, stored: undefined, isDirty: false, watermarkMs: -Infinity, dueMs: Infinity, status: {} }
+      const { watermarkMs, dueMs, status } = group
+      return { operator: undefined, stored: this.files.copy(group.state as UnreadState), isDirty: false, watermarkMs, dueMs, status }
+    })
+    this.measure()
+  }
+
+  describe(): OperatorStatus {
+    if (this.whole !== undefined) return this.whole.describe?.() ?? {}
+    let stateRows = 0
+    const windows = new Map<string, NonNullable<OperatorStatus['openWindows']>[number]>()
+    for (const { status } of this.groups) {
+      stateRows += status.stateRows ?? 0
+      for (const window of status.openWindows ?? []) {
+        const id = `${window.startMs} ${window.endMs}`
+        const known = windows.get(id)
+        windows.set(id, known ? { ...known, rows: known.rows + window.rows } : window)
+      }
+    }
+    const openWindows = [...windows.values()].sort((a, b) => a.endMs - b.endMs).slice(0, 100)
+    const { bytes: stateBytes, spilledBytes } = this.account
+    return { stateRows, stateBytes, spilledBytes, ...(openWindows.length > 0 && { openWindows }) }
+  }
+
+  /** Of a divided join only what is in memory. */
+  joinSides(): JoinSideStatus[] {
+    const operators = this.whole !== undefined ? [this.whole] : this.groups.flatMap(({ operator }) => operator ?? [])
+    const sides = operators.map((operator) => operator.joinSides?.() ?? [])
+    return (sides[0] ?? []).map((_, input) => ({
+      rows: sides.reduce((sum, of) => sum + of[input].rows, 0),
+      unmatched: sides.reduce((sum, of) => sum + of[input].unmatched, 0),
+      samples: sides.flatMap((of) => of[input].samples).slice(0, 3),
+    }))
+  }
+
+  close(): void {
+    this.account.close()
+  }
+}
+
+const isDivided = (state: unknown): state is DividedSnapshot =>
+  typeof state === 'object' && state !== null && 'keyGroups' in state && 'waiting' in state
