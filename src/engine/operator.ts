@@ -5,7 +5,7 @@
 //   advance(watermarkMs)    the operator's watermark (minimum over its inputs) has grown; `Infinity` at the end of bounded input
 //   tick(nowMs)             processing time has passed; only operators on processing time need it
 // Output goes to `emit`, at any time within these calls. The runtime forwards the watermark to the next operator after `advance` returns.
-import type { Arrays, Batch, Column, Field, SqlType } from '../data/index.ts'
+import type { Batch, BatchMemory, Column, Field, SqlType } from '../data/index.ts'
 
 export type Emit = (batch: Batch) => void
 
@@ -64,7 +64,7 @@ export interface OperatorStatus {
 export interface OperatorContext {
   emit: Emit
   /** For batches and notes that live no longer than the call of `process` in work. */
-  memory: Arrays
+  memory: BatchMemory
   count(counter: string, n?: number): void
   /** A row that is dropped for being late: counted, sampled and, if asked, routed. `rows` are ordinals into `batch`, whose columns are `fields`, or those of the first input. */
   late(batch: Batch, rows: number[], fields?: Field[]): void

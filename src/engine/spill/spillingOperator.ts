@@ -212,9 +212,11 @@ export class SpillingOperator implements Operator {
       const hasRows = parts.some(({ length }) => length > 0)
       if (!hasRows && clockMs < group.dueMs) continue
       const operator = this.fetch(group)
+      const mark = this.context.memory.mark()
       runs.forEach(({ run, columns }, i) => {
         const rows = parts[i]
         if (rows.length > 0) operator.process(run.batch(gatherAll(columns, rows, rows.length), rows), run.input)
+        this.context.memory.release(mark)
       })
       if (pendingMs > group.watermarkMs) operator.advance(pendingMs)
       if (this.isProcessingTime) operator.tick?.(this.nowMs)

@@ -385,8 +385,7 @@ export class RegularJoinOperator implements Operator {
   divide(division: Division): (part: number) => Snapshot {
     const { keys, sides } = this.snapshot()
     const keyColumns = keys.columns.map(({ column }) => column)
-    const keyTypes = this.keyTypes.slice(0, -1)
-    const groupsOf = division.rows(keyColumns.slice(0, -1), keyTypes, keys.count)
+    const groupsOf = division.rows(keyColumns, this.keyTypes, keys.count)
     return (part) => {
       const groups = groupsOf(part)
       const places = new Int32Array(keys.count).fill(-1)

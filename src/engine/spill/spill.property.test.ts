@@ -1,0 +1,245 @@
+// State on the disk changes no result: of any query, in any batches, restored at any step; and what comes back changed is not used.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { type Batch, batchOf, isRetraction, rowAt } from '../../data/index.ts'
+import { FakeDisk } from '../../log/fakeDisk.ts'
+import { bindScript, Catalog, type Plan, readLeaves } from '../../sql/index.ts'
+import { joinParts, splitState } from '../checkpoints/stateParts.ts'
+import { Graph } from '../graph.ts'
+import { Memory } from './memory.ts'
+import { removeSpilled, SpillFiles } from './spillFiles.ts'
+
+const tables = `
+CREATE TABLE a (k BIGINT, g STRING, v BIGINT, rt TIMESTAMP(3), WATERMARK FOR rt AS rt - INTERVAL '0.005' SECOND) WITH ('connector' = 'nexmark');
+CREATE TABLE b (k BIGINT, g STRING, v BIGINT, rt TIMESTAMP(3), WATERMARK FOR rt AS rt - INTERVAL '0.005' SECOND) WITH ('connector' = 'nexmark');`
+const hop = "TABLE(HOP(TABLE a, DESCRIPTOR(rt), INTERVAL '0.010' SECOND, INTERVAL '0.030' SECOND))"
+const tumble = (table: string) => `TABLE(TUMBLE(TABLE ${table}, DESCRIPTOR(rt), INTERVAL '0.020' SECOND))`
+const queries = [
+  `SELECT g, window_start, COUNT(*), SUM(v), COUNT(DISTINCT v) FROM ${hop} GROUP BY g, window_start, window_end`,
+  "SELECT g, SESSION_START(rt, INTERVAL '0.010' SECOND), COUNT(*) FROM a GROUP BY g, SESSION(rt, INTERVAL '0.010' SECOND)",
+  'SELECT g, COUNT(*), COUNT(DISTINCT v), MAX(v), LISTAGG(CAST(v AS STRING)) FROM a GROUP BY g',
+  'SELECT n, COUNT(*) FROM (SELECT k, COUNT(*) AS n FROM a GROUP BY k) GROUP BY n',
+  'SELECT DISTINCT k, g FROM a',
+  'SELECT * FROM (SELECT k, v, rt, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC, rt) AS r FROM a) WHERE r <= 2',
+  'SELECT k, g, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY rt DESC) AS r FROM a) WHERE r = 1',
+  'SELECT k, g, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY rt) AS r FROM a) WHERE r = 1',
+  'SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY rt ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) FROM a',
+  `SELECT k, window_start, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k, window_start, window_end ORDER BY v, g, rt) AS r
+     FROM ${tumble('a')}) WHERE r <= 2`,
+  'SELECT x.k, x.v, y.v FROM a x LEFT JOIN b y ON x.k = y.k AND x.v <= y.v',
+  'SELECT k, v FROM a WHERE k IN (SELECT k FROM b)',
+  "SELECT x.k, x.v, y.v FROM a x FULL JOIN b y ON x.k = y.k AND y.rt BETWEEN x.rt - INTERVAL '0.010' SECOND AND x.rt + INTERVAL '0.010' SECOND",
+  `SELECT x.k, x.v, y.v FROM (SELECT * FROM ${tumble('a')}) x LEFT JOIN (SELECT * FROM ${tumble('b')}) y
+     ON x.k = y.k AND x.window_start = y.window_start AND x.window_end = y.window_end`,
+  '(SELECT k, v FROM a) EXCEPT ALL (SELECT k, v FROM b)',
+]
+const plans = queries.map((sql): Plan => {
+  const bound = bindScript(`${tables}${sql}`, new Catalog()).at(-1)
+  assert.ok(bound?.type === 'query')
+  return readLeaves(bound.query)
+})
+
+type Row = unknown[]
+class Result {
+  readonly counts = new Map<string, number>()
+  add(batch: Batch): void {
+    for (let row = 0; row < batch.rowCount; row++) {
+      const text = rowAt(batch, row).map(String).join('|')
+      const count = (this.counts.get(text) ?? 0) + (isRetraction(batch.kinds?.[row] ?? 0) ? -1 : 1)
+      if (count === 0) this.counts.delete(text)
+      else this.counts.set(text, count)
+    }
+  }
+}
+
+function makeGraph(plan: Plan, result: Result, disk?: FakeDisk, limitBytes = 0, prefix = 'x'): Graph {
+  const fail = () => {
+    throw new Error('no row may be late or fail')
+  }
+  const files = disk && new SpillFiles(disk, '/data/spill', prefix)
+  return new Graph(plan, {
+    timeZone: 'UTC',
+    sink: (batch) => result.add(batch),
+    spill: files && { memory: new Memory(Memory.budget(limitBytes, 1)), files, keyGroups: 4 },
+    hooks: { count: () => {}, late: fail, rowFailed: fail },
+  })
+}
+function push(graph: Graph, table: string, rows: Row[], nowMs: number): void {
+  graph.sources.forEach(({ fields, columns, table: { name } }, source) => {
+    if (name !== table) return
+    const picked = rows.map((row) => columns.map((column) => row[column]))
+    graph.push(source, 0, batchOf(fields, picked, { processingTimeMs: nowMs }))
+  })
+}
+const newDisk = () => {
+  const disk = new FakeDisk()
+  disk.makeFolder('/data')
+  return disk
+}
+
+/** State as a checkpoint keeps it: in parts, by their bytes. */
+function saved(graph: Graph, disk: FakeDisk) {
+  return graph.snapshot().map((node) => {
+    const bytes = new Map(
+      splitState(node.state).map((part) => {
+        if (!part.stored) return [part.name, { ...part, bytes: part.bytes.slice() }]
+        const { path, position, sizeBytes } = part.stored
+        const content = new Uint8Array(sizeBytes)
+        const file = disk.open(path, 'read')
+        assert.equal(disk.read(file, content, 0, sizeBytes, position), sizeBytes)
+        disk.close(file)
+        return [part.name, { ...part, bytes: content }]
+      }),
+    )
+    const state = node.state === undefined ? undefined : joinParts([...bytes.values()], (name) => bytes.get(name)!.bytes)
+    return { ...node, inputWatermarks: node.inputWatermarks.slice(), state }
+  })
+}
+
+/** Rows in order of time, back by no more than the watermark's delay, each for one of the tables. */
+const rowsOf = fc
+  .array(
+    fc.tuple(
+      fc.constantFrom('a', 'b'),
+      fc.constantFrom(null, 1n, 2n, 3n, 4n, 5n),
+      fc.constantFrom(null, '', 'x', 'y', 'z'.repeat(20)),
+      fc.constantFrom(0n, 1n, 2n, 1n << 40n),
+      fc.nat(7),
+    ),
+    { maxLength: 60 },
+  )
+  .map((rows) => {
+    let nowMs = 0
+    return rows.map(([table, k, g, v, step]) => ({ table, row: [k, g, v, (nowMs += step)] as Row }))
+  })
+
+interface Case {
+  rows: { table: string; row: Row }[]
+  /** How many rows each step brings, and whether time passes, or all is restored, after it. */
+  steps: { size: number; after: 'nothing' | 'tick' | 'restore' }[]
+  limitBytes: number
+}
+const cases: fc.Arbitrary<Case> = fc.record({
+  rows: rowsOf,
+  steps: fc.array(fc.record({ size: fc.integer({ min: 1, max: 9 }), after: fc.constantFrom('nothing', 'nothing', 'tick', 'restore') }), {
+    maxLength: 30,
+  }),
+  limitBytes: fc.constantFrom(0, 2_000, 8_000, 1e9),
+})
+
+function play(plan: Plan, { rows, steps, limitBytes }: Case, disk: FakeDisk | undefined): { result: Result; spilledBytes: number } {
+  const result = new Result()
+  let graphs = 0
+  let graph = makeGraph(plan, result, disk, limitBytes)
+  let at = 0
+  let nowMs = 0
+  for (const { size, after } of [...steps, { size: rows.length, after: 'nothing' }]) {
+    for (const { table, row } of rows.slice(at, (at += size))) push(graph, table, [row], nowMs)
+    if (after === 'tick') graph.tick((nowMs += 700))
+    if (after === 'restore' && disk) {
+      const before = saved(graph, disk)
+      graph.close()
+      graph = makeGraph(plan, result, disk, limitBytes, `x${++graphs}`)
+      graph.restore(before)
+    }
+  }
+  const spilledBytes = graph.status().reduce((sum, { operator }) => sum + (operator?.spilledBytes ?? 0), 0)
+  graph.finish()
+  graph.close()
+  return { result, spilledBytes }
+}
+
+test('with state on the disk as in memory, restored at any step', () => {
+  const spilled = new Map<string, number>()
+  fc.assert(
+    fc.property(cases, (one) => {
+      for (const [i, plan] of plans.entries()) {
+        const alone = play(plan, { ...one, steps: [] }, undefined)
+        const { result, spilledBytes } = play(plan, one, newDisk())
+        if (spilledBytes > 0) spilled.set(queries[i], (spilled.get(queries[i]) ?? 0) + 1)
+        assert.deepEqual(new Map([...result.counts].sort()), new Map([...alone.result.counts].sort()), queries[i])
+      }
+    }),
+    { numRuns: 40 },
+  )
+  // The test is one of spilling only if each query did.
+  assert.deepEqual(
+    queries.filter((sql) => !spilled.has(sql)),
+    [],
+  )
+})
+
+const someRows = Array.from({ length: 40 }, (_, i) => ({ table: 'a', row: [BigInt(i % 11), `g${i % 7}`, BigInt(i), i] as Row }))
+
+function pushAll(graph: Graph, rows: typeof someRows): void {
+  for (const { table, row } of rows) push(graph, table, [row], 0)
+}
+
+test('a flipped bit is noticed: SPILL_DAMAGED, and nothing of the state is used', () => {
+  const disk = newDisk()
+  const graph = makeGraph(plans[2], new Result(), disk)
+  pushAll(graph, someRows)
+  for (const file of disk.list('/data/spill')) flip(disk, `/data/spill/${file}`)
+  assert.throws(
+    () => pushAll(graph, someRows),
+    (error: { code?: string }) => error.code === 'SPILL_DAMAGED',
+  )
+})
+
+function flip(disk: FakeDisk, path: string): void {
+  const file = disk.open(path, 'create')
+  const byte = new Uint8Array(1)
+  const position = Math.floor(disk.size(file) / 2)
+  disk.read(file, byte, 0, 1, position)
+  byte[0] ^= 4
+  disk.write(file, [byte], position)
+  disk.close(file)
+}
+
+test('a full disk is SPILL_FAILED and leaves no half of a file behind', () => {
+  const disk = newDisk()
+  const graph = makeGraph(plans[2], new Result(), disk)
+  pushAll(graph, someRows.slice(0, 20))
+  const before = disk.list('/data/spill').length
+  const { write } = disk
+  disk.write = () => {
+    throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  }
+  assert.throws(
+    () => pushAll(graph, someRows),
+    (error: { code?: string; message: string }) => error.code === 'SPILL_FAILED' && /no space left/.test(error.message),
+  )
+  disk.write = write
+  assert.ok(disk.list('/data/spill').length <= before)
+})
+
+test('what another process has left is removed at the start, and a query that ends leaves nothing', () => {
+  const disk = newDisk()
+  const graph = makeGraph(plans[2], new Result(), disk)
+  pushAll(graph, someRows)
+  assert.ok(disk.list('/data/spill').length > 0)
+  removeSpilled(disk, '/data/spill')
+  assert.deepEqual(disk.list('/data/spill'), [])
+  removeSpilled(disk, '/data/none')
+})
+
+test('one budget: who holds more than its fair share gives it up, others stay', () => {
+  const memory = new Memory(Memory.budget(1_000, 2), 0)
+  const other = new Memory(memory.shared, 1)
+  const large = memory.account()
+  const small = other.account()
+  large.set(800, 0)
+  small.set(100, 0)
+  assert.equal(large.allowedBytes, 900)
+  small.set(300, 0)
+  assert.equal(large.allowedBytes, 700)
+  assert.equal(small.allowedBytes, 500)
+  memory.otherBytes = 400
+  assert.equal(small.allowedBytes, 300)
+  large.set(300, 500)
+  assert.deepEqual(memory.use, { limitBytes: 1_000, stateBytes: 600, spilledBytes: 500, otherBytes: 400 })
+  memory.clear(1)
+  large.close()
+  assert.deepEqual(memory.use, { limitBytes: 1_000, stateBytes: 0, spilledBytes: 0, otherBytes: 400 })
+})
