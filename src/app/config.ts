@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { ClusterOptions } from '../log/index.ts'
+import type { BackupSchedule } from './backup/backups.ts'
 import { appErrors } from './errors.ts'
 
 /** What a project's `millrace.config.ts` may export by default: `export default defineConfig({ … })`. */
@@ -30,6 +31,8 @@ export interface MillraceConfig {
   allowedHosts?: string[]
   /** Further web origins that may call it. */
   allowedOrigins?: string[]
+  /** Where backups of the data folder go, and how often one is taken: see docs/backup.md. */
+  backup?: BackupSchedule
 }
 export const defineConfig = (config: MillraceConfig): MillraceConfig => config
 
@@ -46,7 +49,8 @@ export interface Flags {
   insecure?: boolean
   json?: boolean
 }
-export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls'>> & {
+export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls' | 'backup'>> & {
+  backup: BackupSchedule | undefined
   kafka: ClusterOptions | undefined
   kafkaTls: { certFile: string; keyFile: string } | undefined
   folder: string
@@ -127,6 +131,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     timeZone: file.timeZone ?? 'UTC',
     allowedHosts: file.allowedHosts ?? [],
     allowedOrigins: file.allowedOrigins ?? [],
+    backup: file.backup && { ...file.backup, folder: resolve(root, file.backup.folder) },
     insecure: flags.insecure ?? false,
     json: flags.json ?? false,
     fault: env.MILLRACE_FAULT,

@@ -1,5 +1,6 @@
 // The log that a configuration asks for: our own files, or a real Kafka.
 import { type LocalLog, type Log, lockFolder, openKafkaLog, openLog } from '../log/index.ts'
+import { finishRestore, isRestoreCutOff } from './backup/restore.ts'
 import type { Config } from './config.ts'
 import { appErrors } from './errors.ts'
 
@@ -15,6 +16,7 @@ export interface OpenedLog {
  * @throws       DATA_FOLDER_LOCKED, LOG_REMOTE_UNAVAILABLE, OPTION_INVALID and others of the log
  */
 export async function logOf({ kafka, dataFolder, durability, isKafkaPortGiven, kafkaPort }: Config, fresh: boolean): Promise<OpenedLog> {
+  completeRestore(dataFolder)
   if (!kafka) {
     const local = await openLog({ folder: dataFolder, durability })
     if (fresh) for (const { name } of local.topics()) await local.deleteTopic(name)
@@ -37,5 +39,16 @@ export async function logOf({ kafka, dataFolder, durability, isKafkaPortGiven, k
   } catch (error) {
     unlock()
     throw error
+  }
+}
+
+/** A restore that was killed behind its point of no return is completed before anybody looks. */
+function completeRestore(dataFolder: string): void {
+  if (!isRestoreCutOff(dataFolder)) return
+  const unlock = lockFolder(dataFolder)
+  try {
+    finishRestore(dataFolder)
+  } finally {
+    unlock()
   }
 }

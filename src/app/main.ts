@@ -1,6 +1,7 @@
 // The command `millrace`. Each command loads what it needs and no more: --help answers at once.
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
+import { addBackupCommands } from './backupCommands.ts'
 import { examples, guarded, interrupted, json, type TargetFlags, target, token, url } from './commandParts.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
 import type { StateOptions } from './commands/state.ts'
@@ -327,6 +328,8 @@ savepoints
       (await import('./commands/savepoint.ts')).deleteSavepoint(target(flags), name, flags.json ?? false),
     ),
   )
+
+addBackupCommands(program)
 
 program
   .command('doctor')

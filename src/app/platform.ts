@@ -34,6 +34,7 @@ import { type LocalLog, type Log, openTransactions } from '../log/index.ts'
 import { type ColumnInfo, type Health, registerServe, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
+import { Backups } from './backup/backups.ts'
 import type { Config } from './config.ts'
 import { DeadLetters } from './deadLetters.ts'
 import { History } from './history.ts'
@@ -159,6 +160,13 @@ export async function startPlatform(
     let kafka: KafkaPort = {}
     const crashTests = new CrashTests(config.folder, log)
     closers.push(() => crashTests.close())
+    const backups = new Backups({
+      dataFolder: config.dataFolder,
+      log: local,
+      schedule: config.backup,
+      onFailed: (error) => logger.error({ error: error.toJSON() }, `backup: ${error.message}`),
+    })
+    closers.push(() => backups.close())
     const ingest = await registerIngest(http.app, {
       log,
       topicSchema: (topic) => schemaOf(jobs.tableOfTopic(topic)),
@@ -185,6 +193,7 @@ export async function startPlatform(
         atNextCheckpoint: (table, read) => jobs.atNextCheckpoint(table, read),
       },
       history,
+      ...(local && { backups }),
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
       stats,
       version,

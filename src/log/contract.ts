@@ -2,6 +2,7 @@
 // real Kafka (`openKafkaLog`). log/contractSuite.ts holds what both must do.
 //
 // A record's bytes are those of Kafka's record batch v2, on disk and everywhere else.
+import type { PinnedLog } from './pin.ts'
 
 export interface TopicConfig {
   partitionCount: number
@@ -97,8 +98,11 @@ export interface RecoveryReport {
   topic: string
   partition: number
   path: string
-  /** `cut`: a torn tail was taken off. `damaged`: records that were acknowledged cannot be read. */
-  kind: 'cut' | 'damaged'
+  /**
+   * `cut`: a torn tail was taken off. `damaged`: records that were acknowledged cannot be read. `mended`: metadata was made again from its
+   * copy; partition -1.
+   */
+  kind: 'cut' | 'damaged' | 'mended'
   cutBytes: number
   /** Where the good bytes end, and the first offset behind them. */
   position: number
@@ -262,4 +266,6 @@ export interface LocalLog extends Log {
   readonly folder: string
   /** The idempotent and transactional producers that a partition knows. @throws LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND */
   describeProducers(topic: string, partition: number): Promise<ProducerInfo[]>
+  /** Hard links of all files of the log, as they are at one moment, in a folder of the same disk: for backups. See pin.ts. */
+  pin(folder: string): Promise<PinnedLog>
 }

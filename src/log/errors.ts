@@ -86,14 +86,16 @@ const specs = {
     httpStatus: 500,
     retry: 'never',
     message: (p) => `${p.path} is damaged at byte ${p.position} (offsets ${p.firstOffset} to ${p.nextOffset - 1}): ${p.reason}`,
-    hint: (p) => `Restore the file from a backup, or go on reading at offset ${p.nextOffset}.`,
+    hint: (p) =>
+      `Other partitions go on, and so does this one from offset ${p.nextOffset}. \`millrace doctor --repair\` says what is lost, and mends it or takes it from a backup.`,
   }),
   LOG_METADATA_DAMAGED: spec<{ path: string; reason: string }>({
     kind: 'external',
     httpStatus: 500,
     retry: 'never',
     message: (p) => `topic metadata ${p.path} is damaged: ${p.reason}`,
-    hint: () => "Restore the file from a backup, or move the topic's folder out of the data folder.",
+    hint: () =>
+      "`millrace doctor --repair --from-backup FOLDER` takes it from a backup; or move the topic's folder out of the data folder.",
   }),
   LOG_OVERLOADED: spec<{ pendingBytes: number; limitBytes: number }>({
     kind: 'external',

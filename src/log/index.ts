@@ -9,6 +9,7 @@ export { crc32c } from './crc32c.ts'
 export { type Disk, ensureFolder, errorCodeOf, type FileHandle, realDisk } from './disk.ts'
 export { logErrors } from './errors.ts'
 export { lockFolder } from './folderLock.ts'
+export { type DamagedRange, inspectLog, inspectSegment, type SpareBytes } from './inspect.ts'
 export { openLog } from './log.ts'
 export { readMarker } from './marker.ts'
 
@@ -19,6 +20,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
 
 export { openReader, readToEnd } from './openReader.ts'
 export { murmur2, partitionOf } from './partitioner.ts'
+export { type PinnedFile, type PinnedPartition, pinFiles } from './pin.ts'
 export { type FilePartitionReader, openPartitionReader } from './reader.ts'
 export {
   BATCH_HEADER_BYTES,

@@ -32,6 +32,7 @@ import { logErrors, reviveLogError } from './errors.ts'
 import { lockFolder } from './folderLock.ts'
 import { logMetrics } from './logMetrics.ts'
 import { PartitionState } from './partitionState.ts'
+import type { PinnedLog } from './pin.ts'
 import { BATCH_HEADER_BYTES, BatchBuilder, encodeHeaders, noHeaders, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
 import type { CallName, Calls, FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
 
@@ -131,7 +132,7 @@ class WriterLog implements LocalLog {
     for (const topic of topics) this.remember(topic)
     for (const { kind, cutBytes } of recovery) {
       if (kind === 'cut') logMetrics.cutBytes.inc(cutBytes)
-      else logMetrics.damages.inc()
+      else if (kind === 'damaged') logMetrics.damages.inc()
     }
     worker.on('message', (message: FromWriter) => this.receive(message))
     worker.on('error', (error) => this.stop(error.message))
@@ -164,6 +165,10 @@ class WriterLog implements LocalLog {
   async describeProducers(name: string, partition: number): Promise<ProducerInfo[]> {
     this.checkPartition(this.find(name), partition)
     return this.call('describeProducers', name, partition)
+  }
+
+  async pin(folder: string): Promise<PinnedLog> {
+    return this.call('pin', folder)
   }
 
   topics(): TopicInfo[] {

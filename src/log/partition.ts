@@ -148,6 +148,12 @@ export class Partition {
     return this.durableOffset
   }
 
+  /** The file that grows, and how much of it is durable. */
+  get growing(): { name: string; durablePosition: number } | undefined {
+    const segment = this.active ?? this.failed
+    return segment && { name: `${segmentName(segment.baseOffset)}.log`, durablePosition: this.durablePosition }
+  }
+
   get range(): { startOffset: number; endOffset: number } {
     return { startOffset: this.startOffset, endOffset: this.durableOffset }
   }

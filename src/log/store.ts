@@ -11,10 +11,18 @@ import type { Durability, RecoveryReport, TopicConfig, TopicDescriptor } from '.
 import { type Disk, ensureFolder, errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, readError, writeError } from './errors.ts'
 import { type Append, Partition } from './partition.ts'
-import { checkTopicConfig, checkTopicName, defaultTopicConfig, readTopicMeta, type TopicMeta, writeTopicMeta } from './topicMeta.ts'
+import { type PinnedLog, type PinnedPartition, pinFiles } from './pin.ts'
+import {
+  checkTopicConfig,
+  checkTopicName,
+  defaultTopicConfig,
+  readTopicMeta,
+  TOPIC_FOLDER,
+  type TopicMeta,
+  writeTopicMeta,
+} from './topicMeta.ts'
 
 const DELETED_SUFFIX = '.deleted'
-const TOPIC_FOLDER = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 export interface StoreOptions {
   disk: Disk
@@ -199,6 +207,20 @@ export class LogStore {
     return [...this.topics.values()].find((topic) => topic.id === id)
   }
 
+  /** Pins all topics in a folder: see pin.ts. Between two commits, so that all partitions are of one moment. */
+  pin(target: string): PinnedLog {
+    const limits = new Map<string, number>()
+    const partitions: PinnedPartition[] = []
+    for (const topic of this.topics.values()) {
+      for (const [i, partition] of topic.partitions.entries()) {
+        partitions.push({ topic: topic.name, partition: i, ...partition.range })
+        const { name, durablePosition } = partition.growing ?? {}
+        if (name !== undefined) limits.set(`topics/${topic.id}/${i}/${name}`, durablePosition!)
+      }
+    }
+    return { files: pinFiles(this.options.folder, 'topics', target, limits), partitions }
+  }
+
   close(): void {
     for (const topic of this.topics.values()) for (const partition of topic.partitions) partition.close()
   }
@@ -210,9 +232,15 @@ export class LogStore {
     for (const name of disk.list(folder)) {
       const path = `${folder}/${name}`
       if (TOPIC_FOLDER.test(name)) {
-        const meta = readTopicMeta(disk, path)
-        if (meta === undefined) this.removeTopicFolder(path)
+        const found = readTopicMeta(disk, path)
+        if (found === undefined) this.removeTopicFolder(path)
         else {
+          const { meta, problem } = found
+          if (problem !== undefined) {
+            writeTopicMeta(disk, path, meta)
+            const about = { topic: meta.name, partition: -1, path, cutBytes: 0, position: 0, offset: 0 }
+            this.recovery.push({ ...about, kind: 'mended', reason: problem })
+          }
           // Its name may be of a creation that was cut off before it was durable; from here on it counts.
           disk.syncFolder(path)
           this.openTopic(meta, nowMs)

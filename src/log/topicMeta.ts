@@ -4,10 +4,12 @@
 //   1. `topic.json` is written after the partitions' folders and first segments are durable: a folder without it is a topic whose creation
 //      was cut off, and is removed on start.
 //   2. A topic is deleted by renaming its folder; on start the removal is finished.
+//   3. `topic.copy.json` has the same: a file that cannot be read is made again from the other one. After a crash between the two writes
+//      the copy may be the older one.
 
 import { checkedLine, readLine, replaceFile } from './checkedFile.ts'
 import type { TopicConfig } from './contract.ts'
-import type { Disk } from './disk.ts'
+import { type Disk, ignoreMissing } from './disk.ts'
 import { logErrors } from './errors.ts'
 
 export interface TopicMeta {
@@ -19,6 +21,8 @@ export interface TopicMeta {
 }
 
 const FILE = 'topic.json'
+const COPY = 'topic.copy.json'
+export const TOPIC_FOLDER = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const PARTITION_COUNT_MAX = 1024
 const INT32_MAX = 2 ** 31 - 1
 
@@ -95,14 +99,55 @@ export function checkTopicConfig(base: TopicConfig, changes: Partial<TopicConfig
   return config as unknown as TopicConfig
 }
 
-/** Writes the metadata so that after a crash either the old or the new is there, whole. */
+/** Writes the metadata so that after a crash either the old or the new is there, whole; then its copy. */
 export function writeTopicMeta(disk: Disk, folder: string, { name, id, config, startOffsets }: TopicMeta): void {
-  replaceFile(disk, folder, FILE, checkedLine({ name, id, config, startOffsets }))
+  for (const file of [FILE, COPY]) replaceFile(disk, folder, file, checkedLine({ name, id, config, startOffsets }))
 }
 
-/** The metadata in a topic's folder; undefined if there is none. @throws LOG_METADATA_DAMAGED */
-export function readTopicMeta(disk: Disk, folder: string): TopicMeta | undefined {
-  if (!disk.list(folder).includes(FILE)) return undefined
-  const meta = readLine<TopicMeta>(disk, `${folder}/${FILE}`)
-  return { ...meta, config: checkTopicConfig(defaultTopicConfig, meta.config) }
+/**
+ * The metadata in a topic's folder; undefined if there is none.
+ *
+ * @returns  `problem`: why it was the copy that was read, or why there is none
+ * @throws   LOG_METADATA_DAMAGED: neither can be used
+ */
+export function readTopicMeta(disk: Disk, folder: string): { meta: TopicMeta; problem?: string } | undefined {
+  const names = disk.list(folder)
+  const read = (file: string): TopicMeta => {
+    if (!names.includes(file)) throw logErrors('LOG_METADATA_DAMAGED', { path: `${folder}/${file}`, reason: 'it is missing' })
+    const meta = readLine<TopicMeta>(disk, `${folder}/${file}`)
+    return { ...meta, config: checkTopicConfig(defaultTopicConfig, meta.config) }
+  }
+  if (!names.includes(FILE) && !names.includes(COPY)) return undefined
+  try {
+    const meta = read(FILE)
+    try {
+      read(COPY)
+      return { meta }
+    } catch (error) {
+      return { meta, problem: (error as Error).message }
+    }
+  } catch (error) {
+    try {
+      return { meta: read(COPY), problem: (error as Error).message }
+    } catch {
+      throw error
+    }
+  }
+}
+
+/** Topics of a data folder whose metadata can be read, whether or not somebody runs on it. */
+export function listTopicMetas(disk: Disk, dataFolder: string): TopicMeta[] {
+  const metas: TopicMeta[] = []
+  ignoreMissing(() => {
+    for (const name of disk.list(`${dataFolder}/topics`)) {
+      if (!TOPIC_FOLDER.test(name)) continue
+      try {
+        const found = readTopicMeta(disk, `${dataFolder}/topics/${name}`)
+        if (found) metas.push(found.meta)
+      } catch {
+        // The start says so.
+      }
+    }
+  })
+  return metas
 }

@@ -2,6 +2,7 @@
 import type { ErrorBody } from '../base/index.ts'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
 import type { Durability, ProducerInfo, RecoveryReport, TopicConfig } from './contract.ts'
+import type { PinnedLog } from './pin.ts'
 
 export interface WriterOptions {
   folder: string
@@ -28,6 +29,7 @@ export interface Calls {
   nextCompaction: { args: [keysMax: number, skipped: ReadonlySet<string>]; result: CompactionJob | undefined }
   replaceSegments: { args: [id: string, partition: number, segment: CompactedSegment]; result: number | undefined }
   finishCompaction: { args: [id: string, partition: number, outcome: CompactionOutcome]; result: undefined }
+  pin: { args: [folder: string]; result: PinnedLog }
   close: { args: []; result: undefined }
 }
 export type CallName = keyof Calls

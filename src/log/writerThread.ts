@@ -145,6 +145,8 @@ class Writer {
         return store.replaceSegments(args[0], args[1], args[2])
       case 'finishCompaction':
         return store.finishCompaction(args[0], args[1], args[2])
+      case 'pin':
+        return store.pin(args[0])
       default:
         store.close()
     }

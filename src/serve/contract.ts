@@ -347,6 +347,33 @@ export interface Health {
   parts: Record<string, { state: 'ok' | 'starting' | 'degraded' | 'failed'; detail?: string }>
 }
 
+/** One backup in a folder of them. */
+export interface BackupInfo {
+  id: string
+  createdMs: number
+  sizeBytes: number
+  copiedBytes: number
+  files: number
+  damaged: string[]
+}
+export interface BackupRun {
+  state: 'running' | 'done' | 'failed'
+  folder: string
+  startedMs: number
+  doneBytes: number
+  totalBytes: number
+  backup?: BackupInfo
+  removed?: string[]
+  error?: { code: string; message: string; hint: string }
+}
+/** `GET /v1/backups`. */
+export interface BackupStatus {
+  folder?: string
+  everyMinutes?: number
+  run?: BackupRun
+  backups: BackupInfo[]
+}
+
 export interface LatencySummary {
   p50Ms: number
   p95Ms: number

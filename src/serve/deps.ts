@@ -11,7 +11,7 @@ import type {
 } from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
-import type { CheckResponse, ColumnInfo, CrashTest, Health, QueryHistory, QuerySummary } from './contract.ts'
+import type { BackupRun, BackupStatus, CheckResponse, ColumnInfo, CrashTest, Health, QueryHistory, QuerySummary } from './contract.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
 import type { KafkaUsers } from './kafkaUsers.ts'
 import type { RunSql } from './sql.ts'
@@ -52,6 +52,8 @@ export interface ServeDeps {
     ofQuery(name: string): Promise<QueryHistory | undefined>
     fileOf(query: string, version: number): Promise<{ file: string; text: string } | undefined>
   }
+  /** Of the data folder; undefined where there is none. */
+  backups?: { status(): BackupStatus; start(folder?: string, keep?: number): BackupRun }
   health(): Health
   stats: StatsCollector
   runSql: RunSql

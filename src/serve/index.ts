@@ -1,5 +1,6 @@
 // REST and WebSocket queries: tables, topics, figures, and the description of the API itself. `contract.ts` has the types.
 import type { FastifyInstance } from 'fastify'
+import { registerBackups } from './backups.ts'
 import { registerCheckpoints } from './checkpoints.ts'
 import type { ServeDeps } from './deps.ts'
 import { registerDiff } from './diff.ts'
@@ -40,6 +41,7 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerKafkaUsers(app, deps)
   registerStatus(app, deps, sockets)
   registerCheckpoints(app, deps)
+  registerBackups(app, deps)
   registerSql(app, deps.runSql)
   registerWorkspace(app, deps.workspace, sockets)
   registerDiff(app, deps)

@@ -104,6 +104,9 @@ export class SimLog implements LocalLog {
   async describeProducers(topic: string, partition: number): Promise<ProducerInfo[]> {
     return this.store.topic(topic).partitions[partition].describeProducers()
   }
+  async pin(): Promise<never> {
+    throw new Error('hard links are of the real disk alone')
+  }
   async refresh(): Promise<void> {}
   async compact(): Promise<number> {
     return 0
