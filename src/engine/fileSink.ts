@@ -5,7 +5,8 @@
 // Invariants
 //   1. A finished file never changes, and has the rows of checkpoints that are durable. Readers that skip names with a dot see nothing else.
 //   2. A pending file is in the checkpoint: after a crash it is finished (`finishFiles`), and whatever else the query has begun is removed.
-//   3. Numbers go up: no file has the name of an earlier one.
+//   3. Numbers go up: no file has the name of an earlier one that is there.
+//   4. Where a query goes back to an older checkpoint, the files of later ones are hidden (`setAside`): their rows come again.
 // Names and states are those of Flink's file sink; a file ends with its checkpoint, as Flink's bulk formats do, or when it is large.
 import { type Batch, INSERT } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
@@ -103,6 +104,23 @@ export function removeUnfinished(disk: Disk, folder: string, queryId: string): v
   const prefix = `.${prefixOf(queryId)}`
   for (const name of namesIn(disk, folder))
     if (name.startsWith(prefix) && name.endsWith(IN_PROGRESS) && /^\d+\./.test(name.slice(prefix.length))) disk.unlink(`${folder}/${name}`)
+}
+
+/**
+ * Before a query goes on from a checkpoint: hides finished files of later ones. There are such only where the newest checkpoint is not the one
+ * that is used: it is damaged, or a savepoint or a backup is. The rows of these files are written again. Returns their names.
+ */
+export function setAside(disk: Disk, folder: string, queryId: string, nextFile: number): string[] {
+  const prefix = prefixOf(queryId)
+  const names = namesIn(disk, folder)
+  const later = names.filter((name) => name.startsWith(prefix) && Number.parseInt(name.slice(prefix.length), 10) >= nextFile)
+  for (const name of later) {
+    let hidden = `.${name}.undone`
+    for (let n = 2; names.includes(hidden); n++) hidden = `.${name}~${n}.undone`
+    disk.rename(`${folder}/${name}`, `${folder}/${hidden}`)
+  }
+  if (later.length > 0) disk.syncFolder(folder)
+  return later
 }
 
 /** The number that a query's next file gets where no checkpoint knows: higher than that of any file there. */

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { makeFolders } from '../base/index.ts'
 import type { CheckpointStore, SinkSpec, SourceSpec } from '../engine/index.ts'
-import { engineErrors, finishFiles, nextFileNumber, removeUnfinished } from '../engine/index.ts'
+import { engineErrors, finishFiles, nextFileNumber, removeUnfinished, setAside } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
 import { inputsOf, type Plan, type TableDef } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
@@ -102,8 +102,14 @@ export function filesSink({ id, plan, table, saved, report, projectFolder, store
   const folder = resolve(projectFolder, path.replace(/^file:\/\//, ''))
   const { disk } = store
   makeFolders(folder)
-  const gone = saved?.state.sink.kind === 'files' ? finishFiles(disk, saved.state.sink) : []
+  const state = saved?.state.sink.kind === 'files' ? saved.state.sink : undefined
+  const gone = state ? finishFiles(disk, state) : []
   if (gone.length > 0) report.notices.push(`${id}: files that its checkpoint has are gone from ${folder}: ${gone.join(', ')}`)
+  const undone = state ? setAside(disk, folder, id, state.nextFile) : []
+  if (undone.length > 0)
+    report.notices.push(
+      `${id} goes back to an older checkpoint: its later files in ${folder} are hidden, their rows come again: ${undone.join(', ')}`,
+    )
   removeUnfinished(disk, folder, id)
   const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
   const fileBytesMax = memoryBytes(table.options['sink.rolling-policy.file-size']) ?? FILE_BYTES_MAX
