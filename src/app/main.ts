@@ -337,10 +337,22 @@ program
   .argument('[folder]', 'the project', '.')
   .option('--data <folder>', 'the data folder to look at')
   .option('--port <number>', 'the port to look at')
+  .option('--repair', 'look at every byte of the data folder: what is damaged, what of it is lost, and what would be done about it')
+  .option('--no-dry-run', 'with --repair: do it; nobody may run on the data folder')
+  .option('--from-backup <folder>', 'with --repair: take damaged files from the backups there, if their checksums fit')
   .addOption(json())
-  .addHelpText('after', examples('millrace doctor\nmillrace doctor shop --data /var/lib/millrace'))
+  .addHelpText(
+    'after',
+    `${examples('millrace doctor\nmillrace doctor shop --data /var/lib/millrace\nmillrace doctor --repair\nmillrace doctor --repair --from-backup /backups/shop --no-dry-run')}\n\nThe exit code is 1 if there is a problem that is left.`,
+  )
   .action(
-    guarded(async (folder: string, flags: Flags) => {
+    guarded(async (folder: string, flags: Flags & { repair?: boolean; dryRun: boolean; fromBackup?: string }) => {
+      if (flags.repair) {
+        const { repair } = await import('./commands/repair.ts')
+        const { dataFolder } = await loadConfig(folder, flags)
+        repair(dataFolder, { dryRun: flags.dryRun, json: flags.json ?? false, ...(flags.fromBackup && { fromBackup: flags.fromBackup }) })
+        return
+      }
       const { findingText, runDoctor } = await import('./commands/doctor.ts')
       const findings = await runDoctor(await loadConfig(folder, flags))
       for (const finding of findings) console.log(flags.json ? JSON.stringify(finding) : findingText(finding))

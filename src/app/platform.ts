@@ -128,6 +128,7 @@ export async function startPlatform(
       onLateRows: (query, run, topic, rows, fromOffset) => lateRows.keep(query, run, topic, rows, fromOffset),
       latePosition: (topic) => lateRows.position(topic),
       onPrint: (table, batch, fields) => print(table, batch, fields),
+      onCheckpointDamaged: (error) => logger.error({ error: error.toJSON() }, `${error.message}: an older one is used`),
       onCheckpointFailed: (job, error) => logger.error({ job, error: error.toJSON() }, `checkpoint of ${job}: ${error.message}`),
       onApplied: (report, applied) => history.applied(report, applied),
       onQueryFailed: (query, error) => {
@@ -307,14 +308,17 @@ async function openKafkaPort(config: Config, parts: { log: LocalLog; logger: Log
   try {
     return { server: await startKafka({ ...parts, host, port, insecure, tls, superUsers }) }
   } catch (error) {
-    // Only a port that is taken is no reason to stop.
-    if (isKafkaPortGiven || !isStreamError(error) || error.code !== 'KAFKA_PORT_IN_USE') throw error
-    return { error: toStreamError(error) }
+    if (!isStreamError(error)) throw error
+    // A port that is taken is no reason to stop. Nor are damaged users and rights, but nobody comes in by them.
+    const isBearable = (error.code === 'KAFKA_PORT_IN_USE' && !isKafkaPortGiven) || error.code === 'LOG_SEGMENT_DAMAGED'
+    if (!isBearable) throw error
+    return { error }
   }
 }
 
 function kafkaHealth({ server, error }: KafkaPort): Health['parts'][string] {
   if (server) return { state: 'ok', detail: `port ${server.port}` }
+  if (error?.code === 'LOG_SEGMENT_DAMAGED') return { state: 'degraded', detail: `none: ${error.message}. ${error.hint}` }
   return { state: 'ok', detail: error ? `none: ${error.message}` : 'off' }
 }
 
@@ -330,6 +334,7 @@ function healthOf({ isReady, startedMs, log, jobs, kafka }: HealthOptions): Heal
   const { pendingBytes, recovery } = log.stats()
   const damaged = recovery.filter(({ kind }) => kind === 'damaged')
   const fileErrors = jobs.errors
+  const passedOver = jobs.damagedCheckpoints()
   return {
     ready: isReady,
     live: true,
@@ -340,9 +345,13 @@ function healthOf({ isReady, startedMs, log, jobs, kafka }: HealthOptions): Heal
         damaged.length > 0
           ? {
               state: 'degraded',
-              detail: `${damaged.length} damaged segments: ${damaged.map(({ path, reason }) => `${path}: ${reason}`).join('; ')}`,
+              detail: `${damaged.length} damaged segments, \`millrace doctor --repair\` says what is lost: ${damaged.map(({ path, reason }) => `${path}: ${reason}`).join('; ')}`,
             }
           : { state: 'ok', detail: `${pendingBytes} bytes pending` },
+      checkpoints:
+        passedOver.length > 0
+          ? { state: 'degraded', detail: `older ones are used: ${passedOver.map(({ message }) => message).join('; ')}` }
+          : { state: 'ok' },
       engine:
         failed.length > 0
           ? { state: 'degraded', detail: failed.map(({ name, error }) => `${name}: ${error?.message ?? 'failed'}`).join('; ') }

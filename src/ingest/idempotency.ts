@@ -11,7 +11,7 @@
 //   2. The same key with another body is refused as long as the key is remembered.
 //   3. At most `idempotencyKeys` are remembered; the oldest finished ones go first, and that is counted.
 import { createHash } from 'node:crypto'
-import { type Disk, findHeader, indexBatch, type Log, openReader, RecordIndex, readRecords, readToEnd } from '../log/index.ts'
+import { type Disk, damageTeller, findHeader, indexBatch, type Log, openReader, RecordIndex, readRecords, readToEnd } from '../log/index.ts'
 import type { IngestLimits, OffsetRange } from './contract.ts'
 import { ingestMetrics } from './errors.ts'
 import { MARK_HEADER, type Part } from './intake.ts'
@@ -92,7 +92,8 @@ export class KeyStore {
     const oldestMs = this.now() - this.limits.idempotencyMs
     const reader = openReader(this.log.descriptor(IDEMPOTENCY_TOPIC), 0, 0, this.disk)
     try {
-      for await (const run of readToEnd(reader, this.log.topic(IDEMPOTENCY_TOPIC)!.partitions[0])) {
+      const range = this.log.topic(IDEMPOTENCY_TOPIC)!.partitions[0]
+      for await (const run of readToEnd(reader, range, undefined, damageTeller(this.log, IDEMPOTENCY_TOPIC, 0))) {
         for (const { value } of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
           const note = JSON.parse(Buffer.from(value ?? []).toString()) as Begin | End
           if (note.atMs >= oldestMs) this.recall(note)
@@ -202,7 +203,8 @@ export class KeyStore {
       const { startOffset, endOffset } = this.log.topic(topic)!.partitions[partition]
       // A partition that ends before `from` was deleted and made again: nothing of the request is in it.
       if (from > endOffset) return
-      for await (const run of readToEnd(reader, { startOffset: Math.max(from, startOffset), endOffset })) {
+      const range = { startOffset: Math.max(from, startOffset), endOffset }
+      for await (const run of readToEnd(reader, range, undefined, damageTeller(this.log, topic, partition))) {
         for (let at = run.start; at < run.end; ) {
           index.reset()
           at = indexBatch(run.bytes, at, index, run.fromOffset)

@@ -78,6 +78,8 @@ export interface ManagerOptions {
   /** Where a topic of late rows ends behind all that was handed over so far. */
   latePosition(topic: string): Promise<number>
   onPrint(table: string, batch: Batch, fields: Field[]): void
+  /** A checkpoint cannot be used: an older one is, if there is one. */
+  onCheckpointDamaged(error: StreamError): void
   onQueryFailed(query: string, error: ErrorBody): void
   /** What runs is what the project says now. */
   onApplied(report: ApplyReport, project: Project): void
@@ -178,7 +180,7 @@ export class JobManager {
   constructor(options: ManagerOptions) {
     this.options = options
     // First: where this throws no thread has been started.
-    this.saved = new SavedStates(options.store, options.log, options.savepoint)
+    this.saved = new SavedStates(options.store, options.log, options.savepoint, options.onCheckpointDamaged)
     this.workers = new EngineWorkers(options.workerCount, {
       message: (message) => this.onMessage(message),
       died: (jobs, reason) =>
@@ -262,6 +264,11 @@ export class JobManager {
     for (const problem of this.saved.problems()) report.notices.push(problem.message)
     this.options.onApplied(report, project)
     return report
+  }
+
+  /** Checkpoints that were passed over because they are damaged, and are still there. */
+  damagedCheckpoints(): StreamError[] {
+    return this.saved.problems()
   }
 
   /** The state from which a query goes on; undefined if it begins anew. @throws StreamError CHECKPOINT_DAMAGED */

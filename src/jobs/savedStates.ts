@@ -1,8 +1,15 @@
 // What checkpoints (or one savepoint) hold for the queries of a project: which one each goes on from, and whether it can.
 import { deserialize } from 'node:v8'
-import { nearestName, type StreamError, toStreamError } from '../base/index.ts'
+import { Counter } from 'prom-client'
+import { metrics, nearestName, type StreamError, toStreamError } from '../base/index.ts'
 import { type CheckpointStore, checkpointErrors, type Manifest, type QueryState } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
+
+const passedOver = new Counter({
+  name: 'millrace_checkpoints_passed_over_total',
+  help: 'Checkpoints that could not be used, so that an older one was.',
+  registers: [metrics],
+})
 
 /** A query in a checkpoint. */
 export interface SavedQuery {
@@ -19,9 +26,11 @@ export class SavedStates {
   private readonly savepoint: string | undefined
   /** Checkpoints that cannot be used, by path. */
   private readonly unusable = new Map<string, StreamError>()
+  private readonly onUnusable: (error: StreamError) => void
 
   /** @throws StreamError SAVEPOINT_NOT_FOUND */
-  constructor(store: CheckpointStore, log: Pick<Log, 'topic'>, savepoint?: string) {
+  constructor(store: CheckpointStore, log: Pick<Log, 'topic'>, savepoint?: string, onUnusable: (error: StreamError) => void = () => {}) {
+    this.onUnusable = onUnusable
     this.store = store
     this.log = log
     this.savepoint = savepoint
@@ -52,9 +61,9 @@ export class SavedStates {
         const manifest = this.store.read(folder, id)
         const reason = this.aheadOfLog(manifest)
         if (reason === undefined) return manifest
-        this.unusable.set(path, checkpointErrors('CHECKPOINT_DAMAGED', { path, reason }))
+        this.passOver(path, checkpointErrors('CHECKPOINT_DAMAGED', { path, reason }))
       } catch (error) {
-        this.unusable.set(path, toStreamError(error))
+        this.passOver(path, toStreamError(error))
       }
     }
     return undefined
@@ -103,12 +112,19 @@ export class SavedStates {
   }
 
   markUnusable({ folder, id }: { folder: string; id: number }, error: StreamError): void {
-    this.unusable.set(`${folder}/chk-${id}`, error)
+    this.passOver(`${folder}/chk-${id}`, error)
   }
 
-  /** Checkpoints that were passed over, for people. */
+  private passOver(path: string, error: StreamError): void {
+    this.unusable.set(path, error)
+    passedOver.inc()
+    this.onUnusable(error)
+  }
+
+  /** Checkpoints that were passed over, for people; those that are still there. */
   problems(): StreamError[] {
-    return [...this.unusable.values()]
+    const isThere = (path: string) => this.store.has(path)
+    return [...this.unusable].filter(([path]) => isThere(path)).map(([, error]) => error)
   }
 }
 

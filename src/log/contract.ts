@@ -257,6 +257,8 @@ export interface Log {
    */
   refresh(names?: readonly string[]): Promise<void>
   stats(): LogStats
+  /** Adds to `stats().recovery` what was found damaged after the start; where the log's files are not ours nobody asks. */
+  noteDamage?(report: RecoveryReport): void
   /** Writes what is pending, makes it durable, and lets the data folder go. */
   close(): Promise<void>
 }

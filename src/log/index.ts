@@ -18,7 +18,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   return (await import('./kafkaLog/kafkaLog.ts')).openKafkaLog(options)
 }
 
-export { openReader, readToEnd } from './openReader.ts'
+export { damageTeller, openReader, readPastDamage, readToEnd } from './openReader.ts'
 export { murmur2, partitionOf } from './partitioner.ts'
 export { type PinnedFile, type PinnedPartition, pinFiles } from './pin.ts'
 export { type FilePartitionReader, openPartitionReader } from './reader.ts'
@@ -36,6 +36,6 @@ export {
 } from './recordBatch.ts'
 export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'
 export { listPartitionSegments, type SegmentInfo } from './segments.ts'
-export { checkTopicConfig, checkTopicName, defaultTopicConfig } from './topicMeta.ts'
+export { checkTopicConfig, checkTopicName, damagedTopics, defaultTopicConfig } from './topicMeta.ts'
 export * from './transactions/contract.ts'
 export { openTransactions, TRANSACTION_TIMEOUT_MS_MAX, TRANSACTIONS_TOPIC } from './transactions/coordinator.ts'

@@ -264,6 +264,11 @@ class WriterLog implements LocalLog {
     }
   }
 
+  noteDamage(report: RecoveryReport): void {
+    this.recovery.push(report)
+    logMetrics.damages.inc()
+  }
+
   close(): Promise<void> {
     this.closing ??= this.shutDown()
     return this.closing

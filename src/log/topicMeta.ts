@@ -135,6 +135,22 @@ export function readTopicMeta(disk: Disk, folder: string): { meta: TopicMeta; pr
   }
 }
 
+/** Metadata in a data folder that cannot be read: paths below it. */
+export function damagedTopics(disk: Disk, dataFolder: string): { path: string; reason: string; hasCopy: boolean }[] {
+  const found: { path: string; reason: string; hasCopy: boolean }[] = []
+  for (const name of disk.list(`${dataFolder}/topics`)) {
+    if (!TOPIC_FOLDER.test(name)) continue
+    const path = `topics/${name}/${FILE}`
+    try {
+      const problem = readTopicMeta(disk, `${dataFolder}/topics/${name}`)?.problem
+      if (problem !== undefined) found.push({ path, reason: problem, hasCopy: true })
+    } catch (error) {
+      found.push({ path, reason: (error as Error).message, hasCopy: false })
+    }
+  }
+  return found
+}
+
 /** Topics of a data folder whose metadata can be read, whether or not somebody runs on it. */
 export function listTopicMetas(disk: Disk, dataFolder: string): TopicMeta[] {
   const metas: TopicMeta[] = []

@@ -78,6 +78,11 @@ export class CheckpointStore {
     return files.reduce((last, name) => Math.max(last, Number(/^(?:chk|data)-(\d+)/.exec(name)?.[1] ?? 0)), 0)
   }
 
+  /** Whether a manifest is there, damaged or not. */
+  has(path: string): boolean {
+    return this.exists(path.slice(0, path.lastIndexOf('/')), path)
+  }
+
   /** @throws CHECKPOINT_DAMAGED, CHECKPOINT_NOT_FOUND, CHECKPOINT_FORMAT */
   read(folder: string, id: number): Manifest {
     const path = `${folder}/${manifestName(id)}`

@@ -11,12 +11,14 @@ import {
   BatchBuilder,
   batchHeaderOf,
   type Disk,
+  damageTeller,
   type Log,
   noHeaders,
   openPartitionReader,
   type ProducerIdAndEpoch,
   type RecordInput,
   readMarker,
+  readPastDamage,
   readRecords,
   realDisk,
   TRANSACTIONAL_FLAG,
@@ -233,7 +235,8 @@ export class Offsets {
     const { startOffset } = topic.partitions[0]
     const reader = openPartitionReader(this.log.descriptor(OFFSETS_TOPIC), 0, startOffset, disk)
     try {
-      for (let run = reader.read(); run; run = reader.read()) {
+      const read = () => readPastDamage(reader, damageTeller(this.log, OFFSETS_TOPIC, 0))
+      for (let run = read(); run; run = read()) {
         for (let position = run.start; position < run.end; ) {
           const batch = run.bytes.subarray(position, run.end)
           const { isTransactional, isControl, producerId, sizeBytes } = batchHeaderOf(batch, 0)

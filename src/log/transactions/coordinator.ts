@@ -15,6 +15,7 @@ import { type Disk, realDisk } from '../disk.ts'
 import { logErrors } from '../errors.ts'
 import { logMetrics } from '../logMetrics.ts'
 import { makeMarker } from '../marker.ts'
+import { damageTeller, readPastDamage } from '../openReader.ts'
 import { openPartitionReader } from '../reader.ts'
 import { readRecords } from '../recordIndex.ts'
 import type {
@@ -65,6 +66,9 @@ export interface TransactionsOptions {
 }
 
 const opened = new WeakMap<Log, Coordinator>()
+
+/** Further than any ids that may have been given in what is damaged. */
+const PRODUCER_IDS_SKIPPED = 1_000_000_000
 
 /** The coordinator of a log, opened when first asked for: ends that a crash cut off are finished, timeouts run from then on. */
 export function openTransactions(log: Log, options: TransactionsOptions = {}): Transactions {
@@ -458,7 +462,14 @@ class Coordinator implements Transactions {
     if (!topic) return
     const reader = openPartitionReader(this.log.descriptor(TRANSACTIONS_TOPIC), 0, topic.partitions[0].startOffset, disk)
     try {
-      for (let run = reader.read(); run; run = reader.read()) {
+      const tell = damageTeller(this.log, TRANSACTIONS_TOPIC, 0)
+      let isDamaged = false
+      const read = () =>
+        readPastDamage(reader, (error) => {
+          isDamaged = true
+          tell(error)
+        })
+      for (let run = read(); run; run = read()) {
         for (const { key, value } of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
           const known = key === null ? undefined : decodeKey(key)
           if (known === 'producer ids') this.nextProducerId = this.producerIdsEnd = decodeProducerIds(value!)
@@ -475,6 +486,8 @@ class Coordinator implements Transactions {
           }
         }
       }
+      // Which ids were given is not known: none may be given twice.
+      if (isDamaged) this.nextProducerId = this.producerIdsEnd += PRODUCER_IDS_SKIPPED
     } finally {
       reader.close()
     }
