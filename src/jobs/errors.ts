@@ -108,6 +108,14 @@ export const jobErrors = defineErrors({
     message: (p) => `${p.count} epochs of output of "${p.query}" wait for a checkpoint that succeeds`,
     hint: () => 'Its checkpoints fail: `millrace state` and GET /v1/queries/{id}/checkpoints say why.',
   }),
+  STATE_DAMAGED: spec<{ query: string; reason: string }>({
+    kind: 'external',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `no checkpoint of "${p.query}" can be used: ${p.reason}`,
+    hint: () =>
+      '`millrace doctor --repair --from-backup FOLDER` may mend one; or start from a savepoint. With --allow-dropped-state the query begins at the start of its topics, and writes its output once more.',
+  }),
   FILES_OPTION: spec<{ table: string; reason: string }>({
     kind: 'user',
     httpStatus: 400,

@@ -271,9 +271,14 @@ export class JobManager {
     return this.saved.problems()
   }
 
-  /** The state from which a query goes on; undefined if it begins anew. @throws StreamError CHECKPOINT_DAMAGED */
+  /** The state from which a query goes on; undefined if it begins anew. @throws StreamError STATE_DAMAGED, CHECKPOINT_DAMAGED */
   private goesOnFrom({ id, plan, target }: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): SavedQuery | undefined {
-    if (!saved) return undefined
+    if (!saved) {
+      // A table's rows are a function of its topics; what was written elsewhere would be written there once more.
+      const damage = target.kind === 'insert' && !this.options.allowsDroppedState ? this.saved.damageOf(id) : undefined
+      if (damage) throw jobErrors('STATE_DAMAGED', { query: id, reason: damage.message }, { cause: damage })
+      return undefined
+    }
     const anew = (reason: string) => {
       report.notices.push(`${id} is computed anew from the beginning of its topics: ${reason}`)
       return undefined

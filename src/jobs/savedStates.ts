@@ -2,7 +2,7 @@
 import { deserialize } from 'node:v8'
 import { Counter } from 'prom-client'
 import { metrics, nearestName, type StreamError, toStreamError } from '../base/index.ts'
-import { type CheckpointStore, checkpointErrors, type Manifest, type QueryState } from '../engine/index.ts'
+import { type CheckpointStore, checkpointErrors, type Manifest, type QueryState, verifyCheckpoint } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
 
 const passedOver = new Counter({
@@ -28,7 +28,7 @@ export class SavedStates {
   private readonly unusable = new Map<string, StreamError>()
   private readonly onUnusable: (error: StreamError) => void
 
-  /** @throws StreamError SAVEPOINT_NOT_FOUND */
+  /** @throws StreamError SAVEPOINT_NOT_FOUND; CHECKPOINT_DAMAGED: of the savepoint */
   constructor(store: CheckpointStore, log: Pick<Log, 'topic'>, savepoint?: string, onUnusable: (error: StreamError) => void = () => {}) {
     this.onUnusable = onUnusable
     this.store = store
@@ -36,6 +36,14 @@ export class SavedStates {
     this.savepoint = savepoint
     if (savepoint !== undefined && !store.savepoints().includes(savepoint))
       throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name: savepoint, nearest: nearestName(savepoint, store.savepoints()) })
+    if (savepoint === undefined) return
+    // There is no older one: a query that began anew instead would write everything again.
+    const root = `${store.savepointsFolder}/${savepoint}`
+    for (const job of store.jobs(root)) {
+      const ids = store.ids(`${root}/${job}`)
+      if (ids.length === 0) throw checkpointErrors('CHECKPOINT_DAMAGED', { path: `${root}/${job}`, reason: 'it has no manifest' })
+      for (const id of ids) verifyCheckpoint(store, `${root}/${job}`, store.read(`${root}/${job}`, id))
+    }
   }
 
   /** The newest usable state of each query. */
@@ -119,6 +127,19 @@ export class SavedStates {
     this.unusable.set(path, error)
     passedOver.inc()
     this.onUnusable(error)
+  }
+
+  /** Why a query that is in no usable checkpoint may have been in one: the damage of one that had it, or of which nobody knows what it had. */
+  damageOf(query: string): StreamError | undefined {
+    const mayHave = (path: string): boolean => {
+      const at = path.lastIndexOf('/chk-')
+      try {
+        return this.store.read(path.slice(0, at), Number(path.slice(at + 5))).queries.some(({ id }) => id === query)
+      } catch {
+        return true
+      }
+    }
+    return [...this.unusable].find(([path]) => this.store.has(path) && mayHave(path))?.[1]
   }
 
   /** Checkpoints that were passed over, for people; those that are still there. */

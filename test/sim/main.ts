@@ -15,6 +15,7 @@ The same seed gives the same trace, byte for byte; its hash is printed.
   --seed N       one seed, with its trace
   --seeds N      so many seeds, from --from on (default 100)
   --from N       the first seed (default 1)
+  --bit-flips N  flips so many bits of data folders instead, one at a time, from --from on: each must be told or harmless
   --workers N    threads (default: one for each core)
   --quiet        with --seed: no trace
   --bug NAME     plants a bug into the product while it is loaded, to see that it is found: ${Object.keys(plantedBugs).join(', ')}
@@ -24,6 +25,7 @@ The same seed gives the same trace, byte for byte; its hash is printed.
 Examples
   npm run sim -- --seeds 300
   npm run sim -- --seed 4711
+  npm run sim -- --bit-flips 10000
   npm run sim -- --bug skip-fsync --seeds 1000 --until-found`
 
 interface Task {
@@ -50,6 +52,7 @@ async function main(): Promise<void> {
       seed: { type: 'string' },
       seeds: { type: 'string', default: '100' },
       from: { type: 'string', default: '1' },
+      'bit-flips': { type: 'string' },
       workers: { type: 'string', default: String(availableParallelism()) },
       bug: { type: 'string' },
       quiet: { type: 'boolean', default: false },
@@ -62,7 +65,7 @@ async function main(): Promise<void> {
     console.log(help)
     return
   }
-  const whole = (name: 'seed' | 'seeds' | 'from' | 'workers'): number => {
+  const whole = (name: 'seed' | 'seeds' | 'from' | 'workers' | 'bit-flips'): number => {
     const value = Number(flags[name])
     if (Number.isSafeInteger(value) && value >= 0) return value
     console.error(`--${name} wants a whole number, not "${flags[name]}"`)
@@ -72,8 +75,18 @@ async function main(): Promise<void> {
     console.error(`There is no bug "${flags.bug}". Known: ${Object.keys(plantedBugs).join(', ')}.`)
     process.exit(2)
   }
-  if (flags.seed !== undefined) await playOne(whole('seed'), flags)
+  if (flags['bit-flips'] !== undefined) await flip(whole('bit-flips'), whole('from'))
+  else if (flags.seed !== undefined) await playOne(whole('seed'), flags)
   else await playMany(whole('from'), whole('seeds'), Math.max(1, whole('workers')), flags)
+}
+
+async function flip(flips: number, seed: number): Promise<void> {
+  const { flipBits } = await import('./bitFlips.ts')
+  const startedMs = performance.now()
+  const report = await flipBits(flips, seed, (done) => {
+    if (process.stderr.isTTY && done % 50 === 0) process.stderr.write(`\r${done} of ${flips}`)
+  })
+  console.log(JSON.stringify({ ...report, seed, seconds: Math.round((performance.now() - startedMs) / 1_000) }))
 }
 
 async function playOne(seed: number, { bug, quiet, json }: { bug?: string; quiet: boolean; json: boolean }): Promise<void> {

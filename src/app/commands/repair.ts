@@ -144,7 +144,7 @@ function repairStates(dataFolder: string, store: CheckpointStore, spares: Spares
       const damaged = ids.flatMap((id) => ({ id, reason: problemOf(folder, id) })).filter(({ reason }) => reason !== undefined)
       for (const { id, reason = '' } of damaged) {
         const path = `${folder}/chk-${id}`
-        const isRestored = spares !== undefined && restoreState(dataFolder, store, folder, id, spares, dryRun)
+        const isRestored = spares !== undefined && restoreState(dataFolder, folder, id, spares, dryRun)
         const older = ids.toReversed().find((other) => other < id && !damaged.some((one) => one.id === other))
         const newer = ids.some((other) => other > id && !damaged.some((one) => one.id === other))
         const fallback = newer ? 'a newer one' : older !== undefined ? `checkpoint ${older}` : 'none: the queries begin anew'
@@ -157,7 +157,7 @@ function repairStates(dataFolder: string, store: CheckpointStore, spares: Spares
 }
 
 /** Takes the files of a checkpoint from the backups. Whether that makes it whole is tried in a folder of its own first. */
-function restoreState(dataFolder: string, store: CheckpointStore, folder: string, id: number, spares: Spares, dryRun: boolean): boolean {
+function restoreState(dataFolder: string, folder: string, id: number, spares: Spares, dryRun: boolean): boolean {
   const names = [`chk-${id}`]
   const sources = new Map<string, string>()
   const take = (name: string): boolean => {
