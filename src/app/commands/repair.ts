@@ -78,8 +78,9 @@ export function repair(dataFolder: string, { dryRun, fromBackup, json }: RepairO
     })
     progress.clear()
     report(dataFolder, files, ranges, { dryRun, json, readBytes, ...(fromBackup && { fromBackup }) })
-    const isLeft = files.some(({ remedy }) => remedy === 'left') || (dryRun && files.length + ranges.length > 0)
-    if (isLeft) process.exitCode = 1
+    // What the start does by itself is no problem that is left.
+    const isToDo = dryRun && (ranges.length > 0 || files.some(({ remedy }) => remedy === 'restored'))
+    if (isToDo || files.some(({ remedy }) => remedy === 'left')) process.exitCode = 1
   } finally {
     progress.clear()
     unlock()
