@@ -68,7 +68,7 @@ interface PieceOptions {
   disk: Disk
   /** So many bytes of the file count. */
   limitBytes?: number
-  /** The offset that a sealed segment must reach. */
+  /** The offset that a sealed segment must reach; absent for the one that grows. */
   endOffset?: number
   spare?: (position: number, endPosition: number) => Uint8Array | undefined
 }
@@ -109,19 +109,24 @@ function* piecesOf(folder: string, segment: SegmentFile, { disk, limitBytes, end
       fromMs = maxTimestampMs
     }
     // Of a sealed segment without a whole index, and of the end of the one that grows.
-    const reach = seal ? undefined : endOffset
-    if (seal || (reach === undefined && limitBytes === undefined)) return
+    if (seal) return
     const bytes = read(position, fileBytes)
-    yield* mend({
+    const mayHaveGaps = segment.nextOffset !== undefined
+    for (const piece of mend({
       bytes,
       position,
       endPosition: position + bytes.length,
       offset,
-      endOffset: reach,
-      mayHaveGaps: segment.nextOffset !== undefined,
+      endOffset,
+      mayHaveGaps,
       times: { fromMs },
       spare,
-    })
+    })) {
+      const { damage } = piece
+      // A torn end: nobody has confirmed it, and the start cuts it off.
+      const isTorn = damage && endOffset === undefined && limitBytes === undefined && damage.firstOffset === damage.nextOffset
+      yield isTorn ? { bytes: bytes.subarray(damage.position - position) } : piece
+    }
   } finally {
     disk.close(file)
   }
@@ -156,12 +161,24 @@ function* mend(stretch: Stretch): Generator<Piece> {
       : candidate.length === endPosition - position && crc32c(candidate) === crc)
   const healed = crc === undefined ? undefined : withOwnHeaders(bytes, offset)
   if (fits(healed)) return yield { bytes: healed, damage: { ...range, reason, remedy: 'healed' } }
-  // Without an index the end of a file that is too short is not known.
-  const spared = spare?.(position, crc === undefined ? Number.MAX_SAFE_INTEGER : endPosition)
+  // Without an index the end of a file that is too short is not known; of one that grows the backup has only the beginning.
+  const spared =
+    endOffset === undefined ? spliced(stretch, lost) : spare?.(position, crc === undefined ? Number.MAX_SAFE_INTEGER : endPosition)
   if (fits(spared)) return yield { bytes: spared, damage: { ...range, reason, remedy: 'restored' } }
   if (lost.length > 0) return yield* found
   // Every batch is whole for itself, and yet they are not those that were written.
   yield { bytes: emptyBatches(offset, endOffset ?? offset, times.toMs), damage: { ...range, reason, remedy: 'lost' } }
+}
+
+/** The bytes of a stretch, with those of the backup where it is damaged; undefined if the backup has not all of these. */
+function spliced({ bytes, position, spare }: Stretch, lost: readonly Piece[]): Uint8Array | undefined {
+  const copy = bytes.slice()
+  for (const { damage } of lost) {
+    const good = damage && spare?.(damage.position, damage.endPosition)
+    if (!good) return undefined
+    copy.set(good, damage.position - position)
+  }
+  return copy
 }
 
 function* walk({ bytes, position, offset, endOffset, mayHaveGaps, times }: Stretch): Generator<Piece> {
@@ -301,7 +318,14 @@ function inspectPartition(
         found.push({ ...place, path, ...damage })
       }
     })
-    if (isDamaged && repairs) replaceSegment(disk, folder, file, pieces(), isLast)
+    if (isDamaged && repairs)
+      writeSegment(
+        disk,
+        folder,
+        file,
+        [...pieces()].map(({ bytes }) => bytes),
+        true,
+      )
     onProgress?.({ bytes: sizeBytes })
     const reached = file.nextOffset ?? endOffset
     if (next === undefined || reached === undefined || reached >= next.baseOffset) continue
@@ -318,24 +342,6 @@ function inspectPartition(
 function coversExactly(bytes: Uint8Array, offset: number, endOffset: number): boolean {
   const stretch = { bytes, position: 0, endPosition: bytes.length, offset, endOffset, mayHaveGaps: false, times: {}, spare: undefined }
   return [...walk(stretch)].every(({ damage }) => !damage)
-}
-
-function replaceSegment(disk: Disk, folder: string, file: SegmentFile, pieces: Iterable<Piece>, isLast: boolean): void {
-  const path = logPath(folder, file)
-  const whole: Piece[] = [...pieces]
-  const buffers = whole.map(({ bytes }) => bytes)
-  if (isLast) {
-    // What the start has to look at stays behind what was mended.
-    const confirmed =
-      readIndex(disk, folder, file)
-        .chunks.filter(({ synced }) => synced)
-        .at(-1)?.endPosition ?? 0
-    const old = disk.open(path, 'read')
-    const tail = new Uint8Array(Math.max(0, disk.size(old) - confirmed))
-    buffers.push(tail.subarray(0, disk.read(old, tail, 0, tail.length, confirmed)))
-    disk.close(old)
-  }
-  writeSegment(disk, folder, file, buffers, true)
 }
 
 function writeSegment(disk: Disk, folder: string, file: SegmentFile, buffers: Uint8Array[], keepsOld = false): void {

@@ -115,8 +115,9 @@ export function removeBackups(folder: string, { keep, dryRun, json }: { keep: st
   const report = pruneBackups(resolve(folder), countOf('--keep', keep), dryRun)
   if (json) console.log(JSON.stringify({ ...report, dryRun }))
   else {
-    const verb = dryRun ? 'would be removed' : 'removed'
-    console.log(`${report.removed.length} backups ${verb}: ${report.removed.join(', ') || 'none'}; ${byteText(report.freedBytes)}.`)
+    console.log(
+      `${dryRun ? 'Would be removed' : 'Removed'}: ${report.removed.join(', ') || 'none'}, which frees ${byteText(report.freedBytes)}.`,
+    )
     console.log(`Kept: ${report.kept.join(', ') || 'none'}`)
   }
 }
