@@ -192,16 +192,28 @@ test('topics: names, settings, and what is damaged or half made', () => {
   store.close()
   assert.equal(openStore(disk).topic('a.b_c-D9').config['retention.ms'], 5)
 
-  const path = `/data/topics/${idOf(1)}/topic.json`
-  const good = disk.contentOf(path)
+  const paths = ['topic.json', 'topic.copy.json'].map((name) => `/data/topics/${idOf(1)}/${name}`)
+  const good = disk.contentOf(paths[0])
+  const damaged = (at: number) => good.map((byte, i) => (i === at ? byte ^ 4 : byte))
   for (let at = 0; at < good.length; at++) {
-    disk.overwrite(
-      path,
-      good.map((byte, i) => (i === at ? byte ^ 4 : byte)),
-    )
+    for (const path of paths) {
+      disk.overwrite(path, damaged(at))
+      const mended = openStore(disk)
+      assert.deepEqual(
+        mended.recovery.map(({ kind, topic }) => [kind, topic]),
+        [['mended', 'a.b_c-D9']],
+      )
+      mended.close()
+      assert.deepEqual(disk.contentOf(path), good)
+    }
+    for (const path of paths) disk.overwrite(path, damaged(at))
     assert.throws(() => openStore(disk), { code: 'LOG_METADATA_DAMAGED' })
+    for (const path of paths) disk.overwrite(path, good)
   }
-  disk.unlink(path)
+  disk.unlink(paths[0])
+  openStore(disk).close()
+  assert.deepEqual(disk.contentOf(paths[0]), good)
+  for (const path of paths) disk.unlink(path)
   assert.throws(() => openStore(disk), { code: 'LOG_METADATA_DAMAGED' }, 'a folder with records is not thrown away')
 })
 
