@@ -57,6 +57,8 @@ export interface RequestContext {
   /** Whether who is logged in may do an operation; the cluster, without a name. See security/acls.ts for the numbers. */
   may(operation: number, resourceType: number, name?: string): boolean
   sasl: SaslSession
+  /** Calls back once the answer was handed to the system whole, so that its bytes may be overwritten; never, if the connection ends before. */
+  afterAnswer(callback: () => void): void
   /** The connection ends once this request is answered. */
   endAfterAnswer(): void
 }

@@ -44,6 +44,7 @@ interface Request {
   frameBytes: number
   /** The connection ends when it is answered. */
   isLast: boolean
+  afterAnswer: (() => void) | undefined
   /** How long the client has to wait after it, ms. */
   throttleMs: number
 }
@@ -170,7 +171,7 @@ export class Connection {
     try {
       await previous
       const parts = await work
-      if (!this.isClosed) await this.send(parts)
+      if (!this.isClosed) await this.send(parts, request.afterAnswer)
       if (request.isLast) this.endAfterLogin()
       else if (request.throttleMs > 0) this.mute(request.throttleMs)
     } catch (error) {
@@ -234,6 +235,7 @@ export class Connection {
       isFallback,
       frameBytes: frame.length,
       isLast: false,
+      afterAnswer: undefined,
       throttleMs: 0,
       context: {
         version,
@@ -244,6 +246,9 @@ export class Connection {
         signal: this.abort.signal,
         may: (operation, type, name) => security.may(sasl.principal ?? ANONYMOUS, clientHost, operation, type, name),
         sasl,
+        afterAnswer: (callback) => {
+          request.afterAnswer = callback
+        },
         endAfterAnswer: () => {
           request.isLast = true
         },
@@ -320,14 +325,16 @@ export class Connection {
     return waitMs
   }
 
-  private async send(parts: Uint8Array[]): Promise<void> {
+  private async send(parts: Uint8Array[], afterAnswer: (() => void) | undefined): Promise<void> {
     if (parts.length === 0) return
     const { socket, broker } = this
     let sizeBytes = 0
     this.cork()
     for (const part of parts) {
       sizeBytes += part.length
-      socket.write(part)
+      // Writes end in their order, so the last one speaks for all.
+      const isLast = afterAnswer && part === parts.at(-1)
+      socket.write(part, isLast ? (error) => error || afterAnswer() : undefined)
     }
     if (!socket.writableNeedDrain || socket.destroyed) return
     broker.responseBytes += sizeBytes

@@ -12,6 +12,7 @@ import {
   type ReadResult,
   type TopicInfo,
 } from '../log/index.ts'
+import { BufferPool } from './bufferPool.ts'
 
 const READERS_MAX = 256
 const WATCH_MS = 1_000
@@ -23,6 +24,8 @@ interface ReadLimits {
 }
 interface PooledRead extends ReadResult {
   aborted: AbortedTransaction[]
+  /** To be called once nobody looks at the bytes any more: they are overwritten. Need not be called. */
+  release: () => void
 }
 
 export class ReaderPool {
@@ -31,6 +34,7 @@ export class ReaderPool {
   /** By topic id, partition and next offset; oldest first. */
   private readonly idle = new Map<string, FilePartitionReader>()
   private readonly watchers = new Map<string, Watcher>()
+  private readonly buffers = new BufferPool()
 
   constructor(log: Log, disk: Disk) {
     this.log = log
@@ -49,17 +53,26 @@ export class ReaderPool {
     const reader = this.idle.get(key) ?? openPartitionReader(this.log.descriptor(topic.name), partition, offset, this.disk)
     this.idle.delete(key)
     let run: PooledRead | undefined
+    const taken: Buffer[] = []
+    const allocate = (sizeBytes: number) => {
+      const buffer = this.buffers.take(sizeBytes)
+      taken.push(buffer)
+      return buffer
+    }
     try {
-      const found = reader.read(maxBytes, endOffset)
+      const found = reader.read(maxBytes, endOffset, allocate)
       if (found && found.end - found.start > atMost) reader.seek(offset)
       else if (found) {
         // Only who stops at the last stable offset asks for what was aborted before it.
         const aborted = endOffset === undefined ? [] : reader.abortedBetween(offset, Math.min(endOffset, found.nextOffset))
-        run = { ...found, aborted }
+        const release = () => this.buffers.give(found.bytes)
+        run = { ...found, aborted, release }
       }
     } catch (error) {
       reader.close()
       throw error
+    } finally {
+      for (const buffer of taken) if (buffer.buffer !== run?.bytes.buffer) this.buffers.give(buffer)
     }
     this.keep(keyOf(topic.id, partition, reader.nextOffset), reader)
     return run

@@ -2,7 +2,7 @@
 //
 // Invariants
 //   1. Only whole batches that are durable are returned, in order; a gap between them is one that compaction left. A buffer is new for each
-//      read and never touched again.
+//      read and never touched again, unless the caller brings its own.
 //   2. Bytes are checked before they are returned: a sealed segment by the checksums of its chunks, which cover every byte; the active
 //      one by each batch's CRC, and that offsets go on without a gap. What does not fit is LOG_SEGMENT_DAMAGED, and nothing of it is returned.
 //   3. With `read_committed` nothing at or behind the last stable offset is returned, and in what is returned the batches of aborted
@@ -92,6 +92,7 @@ export class FilePartitionReader implements PartitionReader {
   private limitOffset = 0
   private readonly isCommitted: boolean
   private readonly aborted: AbortedReader
+  private allocate: (sizeBytes: number) => Buffer = Buffer.allocUnsafeSlow
 
   constructor(topic: string, { folder, state }: PartitionDescriptor, fromOffset: number, disk: Disk, isolation: Isolation) {
     this.isCommitted = isolation === 'read_committed'
@@ -117,12 +118,18 @@ export class FilePartitionReader implements PartitionReader {
    * The next whole batches: up to `maxBytes`, but at least one. Undefined if there is nothing new.
    *
    * @param endOffset  batches that begin at or behind it are not returned
+   * @param allocate   gives a buffer of so many bytes to read into; it may be asked more than once
    * @throws LOG_OFFSET_OUT_OF_RANGE  also after retention took what was wanted
    * @throws LOG_SEGMENT_DAMAGED      its `nextOffset` is where one can go on with `seek`
    * @throws LOG_TOPIC_DELETED, LOG_READ_FAILED
    */
-  read(maxBytes = READ_BYTES_DEFAULT, endOffset = Number.POSITIVE_INFINITY): ReadResult | undefined {
+  read(
+    maxBytes = READ_BYTES_DEFAULT,
+    endOffset = Number.POSITIVE_INFINITY,
+    allocate: (sizeBytes: number) => Buffer = Buffer.allocUnsafeSlow,
+  ): ReadResult | undefined {
     maxBytes = Math.max(maxBytes, 1)
+    this.allocate = allocate
     for (;;) {
       const state = this.state.read()
       this.limitOffset = Math.min(endOffset, this.endOf(state))
@@ -449,7 +456,7 @@ export class FilePartitionReader implements PartitionReader {
 
   /** Bytes of the file; fewer where it ends too early. */
   private readBytes(segment: OpenSegment, from: number, to: number): Uint8Array {
-    const bytes = Buffer.allocUnsafeSlow(to - from)
+    const bytes = this.allocate(to - from)
     return bytes.subarray(0, this.disk.read(segment.file, bytes, 0, to - from, from))
   }
 

@@ -29,6 +29,8 @@ interface FetchedPartition {
   logStartOffset: number
   aborted: AbortedTransaction[]
   records: Uint8Array
+  /** Gives the records' buffer back. */
+  release?: () => void
 }
 const READ_COMMITTED = 1
 
@@ -38,6 +40,7 @@ export const fetchHandler = (broker: Broker) => {
     const session = sessions.open(request, context)
     if ('errorCode' in session) return { errorCode: session.errorCode, responses: [] }
     const fetched = await fetchWaiting(broker, session.wanted, request, context)
+    context.afterAnswer(() => releaseAll(fetched))
     const answered = session.select(fetched)
     const responses: { topic: string; topicId: string; partitions: object[] }[] = []
     for (const { wanted, errorCode, highWatermark, lastStableOffset, logStartOffset, aborted, records } of answered) {
@@ -83,8 +86,13 @@ async function fetchWaiting(
     const restMs = deadlineMs - performance.now()
     if (sizeBytes >= minBytes || restMs <= 0 || context.signal.aborted || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
     await waitForMore(broker, fetched, restMs, context.signal)
+    releaseAll(fetched)
     if (minBytes > 1) await pause(Math.min(GATHER_MS, Math.max(0, deadlineMs - performance.now())))
   }
+}
+
+function releaseAll(fetched: readonly FetchedPartition[]): void {
+  for (const { release } of fetched) release?.()
 }
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
@@ -122,6 +130,7 @@ function fetchOnce(
       const run = broker.readers.read(topic, one.partition, one.fetchOffset, { maxBytes: limitBytes, atMost, endOffset })
       if (run) {
         fetched.records = run.bytes.subarray(run.start, run.end)
+        fetched.release = run.release
         // What was made durable between the look at the offsets and the read.
         fetched.highWatermark = Math.max(info.endOffset, run.nextOffset)
         fetched.aborted = run.aborted
