@@ -215,8 +215,6 @@ export interface BrowsedRecord extends LogRecord {
 export interface AppendOptions {
   /** How many records the batch has; checked against its header. */
   recordCount?: number
-  /** The batch's ArrayBuffer is not the caller's to give away: copy the bytes instead of transferring them. */
-  copy?: boolean
   /** Somebody else made the batch: the writer looks at every record of it, so that no reader meets one that cannot be read. */
   isForeign?: boolean
 }
@@ -230,7 +228,7 @@ export interface Log {
   topics(): TopicInfo[]
   topic(name: string): TopicInfo | undefined
   /**
-   * Appends one batch. Its ArrayBuffer is transferred to the writer: the caller's view is empty afterwards (see `AppendOptions.copy`).
+   * Appends one batch. Its bytes are the log's until the promise is settled: the caller does not change them, nor append them a second time.
    *
    * @throws LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND, LOG_OVERLOADED, LOG_BATCH_INVALID, LOG_BATCH_CHECKSUM, LOG_BATCH_TOO_LARGE,
    *         LOG_DISK_FULL, LOG_WRITE_FAILED, LOG_SYNC_FAILED, LOG_PARTITION_FAILED, LOG_CLOSED, LOG_WRITER_STOPPED

@@ -2,13 +2,15 @@
 //
 // Invariants
 //   1. `pendingBytes` is what was handed over and not answered; above the limit an append is refused at once, so memory is bounded.
-//   2. What arrives goes to the writer at once, up to MESSAGES_IN_FLIGHT_MAX messages: when a sync ends, all that came meanwhile is one group.
-//      (Two messages, tried before, made groups of 1 and 3 batches out of a producer's five in flight: three syncs instead of two.)
+//   2. What arrives in one tick goes to the writer at its end (appendRing.ts), as far as the ring has room, and what is answered makes room for
+//      the next: when a sync ends, all that came meanwhile is one group.
 //   3. If the writer stops, every waiting and later append is refused with LOG_WRITER_STOPPED: none hangs.
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { realpathSync } from 'node:fs'
-import { isMarkedAsUntransferable, Worker } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
+import type { ErrorBody } from '../base/index.ts'
+import { RING_BATCH_BYTES_MAX, type RingAnswer, type RingAppend, RingPoster } from './appendRing.ts'
 import { browse } from './browse.ts'
 import { Cleaner } from './cleaner.ts'
 import type {
@@ -42,24 +44,13 @@ const defaultLimits: LogLimits = {
   compactionCheckMs: 15_000,
   compactionKeysMax: 2_000_000,
 }
-const MESSAGES_IN_FLIGHT_MAX = 64
 const SYNCS_KEPT = 1024
 
-interface Waiting {
-  topic: string
-  partition: number
-  sizeBytes: number
+interface Waiting extends RingAppend {
+  topicName: string
   recordCount: number
   resolve: (result: AppendResult) => void
   reject: (error: Error) => void
-}
-interface Queue {
-  waiting: Waiting[]
-  topicIds: string[]
-  partitions: number[]
-  batches: Uint8Array[]
-  foreign: boolean[]
-  transfer: Set<ArrayBuffer>
 }
 interface KnownTopic extends TopicHandle {
   views: PartitionState[]
@@ -75,7 +66,8 @@ export async function openLog(options: LogOptions): Promise<LocalLog> {
   try {
     const folder = realpathSync(options.folder)
     const clock = options.clock ?? Date.now
-    const workerData: WriterOptions = { folder, durability: options.durability ?? 'fsync', nowMs: clock() }
+    const ring = new RingPoster()
+    const workerData: WriterOptions = { folder, durability: options.durability ?? 'fsync', nowMs: clock(), ring: ring.shared }
     const worker = new Worker(new URL('./writerThread.ts', import.meta.url), { workerData, name: 'log-writer' })
     const [first] = (await once(worker, 'message')) as [FromWriter]
     if (first.kind === 'failed') {
@@ -83,7 +75,7 @@ export async function openLog(options: LogOptions): Promise<LocalLog> {
       throw reviveLogError(first.error)
     }
     if (first.kind !== 'ready') throw logErrors('LOG_WRITER_STOPPED', { reason: `it began with ${first.kind}` })
-    return new WriterLog(folder, clock, { ...defaultLimits, ...options.limits }, worker, unlock, first.topics, first.recovery)
+    return new WriterLog(folder, clock, { ...defaultLimits, ...options.limits }, worker, ring, unlock, first.topics, first.recovery)
   } catch (error) {
     unlock()
     throw error
@@ -96,14 +88,18 @@ class WriterLog implements LocalLog {
   private readonly clock: () => number
   private readonly limits: LogLimits
   private readonly worker: Worker
+  private readonly ring: RingPoster
   private readonly unlock: () => void
   private readonly recovery: RecoveryReport[]
   private readonly known = new Map<string, KnownTopic>()
   private readonly retentionTimer: NodeJS.Timeout
   private readonly cleaner: Cleaner
-  private queue = emptyQueue()
-  /** Append messages on their way, oldest first. */
-  private inFlight: Waiting[][] = []
+  /** Appends that are not in the ring yet, oldest first. */
+  private queue: Waiting[] = []
+  /** Appends in the ring, oldest first. */
+  private inFlight: Waiting[] = []
+  /** Of the next appends in the ring that failed, oldest first. */
+  private readonly errors: ErrorBody[] = []
   private readonly calls = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>()
   private lastCallId = 0
   private flushPlanned = false
@@ -119,6 +115,7 @@ class WriterLog implements LocalLog {
     clock: () => number,
     limits: LogLimits,
     worker: Worker,
+    ring: RingPoster,
     unlock: () => void,
     topics: TopicHandle[],
     recovery: RecoveryReport[],
@@ -127,6 +124,7 @@ class WriterLog implements LocalLog {
     this.clock = clock
     this.limits = limits
     this.worker = worker
+    this.ring = ring
     this.unlock = unlock
     this.recovery = recovery
     for (const topic of topics) this.remember(topic)
@@ -139,6 +137,7 @@ class WriterLog implements LocalLog {
     worker.on('exit', () => this.stop('it ended'))
     // The process may end while the log is idle; it stays while an append or a call waits for its answer.
     worker.unref()
+    void this.listen()
     this.retentionTimer = setInterval(() => this.enforceRetention().catch(() => {}), limits.retentionCheckMs)
     this.retentionTimer.unref()
     this.cleaner = new Cleaner((name, ...args) => this.call(name, ...args), limits)
@@ -200,15 +199,18 @@ class WriterLog implements LocalLog {
         const reason = `its header says ${recordCount} records, the caller ${options.recordCount}`
         throw logErrors('LOG_BATCH_INVALID', { position: RECORD_COUNT_AT, reason })
       }
-      const { queue } = this
-      // The same buffer cannot be transferred twice.
-      const bytes = ownedBytes(batch, options.copy === true || queue.transfer.has(batch.buffer as ArrayBuffer))
-      queue.waiting.push({ topic: topicName, partition, sizeBytes, recordCount, resolve, reject })
-      queue.topicIds.push(topic.id)
-      queue.partitions.push(partition)
-      queue.batches.push(bytes)
-      queue.foreign.push(options.isForeign === true)
-      queue.transfer.add(bytes.buffer)
+      const isForeign = options.isForeign === true
+      this.queue.push({
+        topic: topic.number,
+        partition,
+        batch,
+        isForeign,
+        nowMs: this.clock(),
+        topicName,
+        recordCount,
+        resolve,
+        reject,
+      })
       this.pendingBytes = pendingBytes
       this.planFlush()
     })
@@ -279,7 +281,6 @@ class WriterLog implements LocalLog {
     try {
       await this.cleaner.stop()
       if (!this.stopped) {
-        while (this.queue.waiting.length > 0) this.post()
         const ended = new Promise((resolve) => this.worker.once('exit', resolve))
         await this.send('close', [])
         this.worker.ref()
@@ -314,75 +315,111 @@ class WriterLog implements LocalLog {
   }
 
   private planFlush(): void {
-    if (this.flushPlanned || this.inFlight.length >= MESSAGES_IN_FLIGHT_MAX) return
+    if (this.flushPlanned) return
     this.flushPlanned = true
     queueMicrotask(() => {
       this.flushPlanned = false
-      if (this.queue.waiting.length > 0 && this.inFlight.length < MESSAGES_IN_FLIGHT_MAX && !this.stopped) this.post()
+      this.flush()
     })
   }
 
-  private post(): void {
-    const { waiting, topicIds, partitions, batches, foreign, transfer } = this.queue
-    this.queue = emptyQueue()
-    this.inFlight.push(waiting)
-    const message: ToWriter = { kind: 'append', nowMs: this.clock(), topicIds, partitions, batches, foreign }
-    this.worker.ref()
-    this.worker.postMessage(message, [...transfer])
+  /** Moves what has room into the ring and wakes the writer. */
+  private flush(): void {
+    if (this.stopped) return
+    const { inFlight, queue, ring, worker } = this
+    let posted = 0
+    for (const waiting of queue) {
+      if (!ring.put(waiting)) break
+      const { batch } = waiting
+      if (batch.length > RING_BATCH_BYTES_MAX) worker.postMessage({ kind: 'batch', bytes: batch } satisfies ToWriter)
+      inFlight.push(waiting)
+      posted++
+    }
+    if (posted === 0) return
+    queue.splice(0, posted)
+    worker.ref()
+    ring.signal()
   }
 
   private async call<N extends CallName>(name: N, ...args: Calls[N]['args']): Promise<Calls[N]['result']> {
     this.checkOpen()
-    // What was appended before the call is written before it.
-    if (this.queue.waiting.length > 0) this.post()
     return this.send(name, args)
   }
 
+  /** What was appended before the call is written before it. */
   private send<N extends CallName>(name: N, args: Calls[N]['args']): Promise<Calls[N]['result']> {
     const id = ++this.lastCallId
-    const message: ToWriter = { kind: 'call', nowMs: this.clock(), id, name, args }
+    this.flush()
+    // What does not fit into the ring is posted later, but with a number that is known.
+    const afterAppends = this.ring.postedCount + this.queue.length
+    const message: ToWriter = { kind: 'call', nowMs: this.clock(), afterAppends, id, name, args }
     return new Promise((resolve, reject) => {
       this.calls.set(id, { resolve: resolve as (result: unknown) => void, reject })
       this.worker.ref()
       this.worker.postMessage(message)
+      this.ring.signal()
     })
   }
 
   private receive(message: FromWriter): void {
-    if (message.kind === 'acks') this.acknowledge(message)
+    if (message.kind === 'errors') {
+      this.errors.push(...message.errors)
+      this.acknowledge()
+    }
     if (message.kind === 'reply') {
       const call = this.calls.get(message.id)
       this.calls.delete(message.id)
       if (message.error) call?.reject(reviveLogError(message.error))
       else call?.resolve(message.result)
     }
-    if (this.queue.waiting.length > 0) this.planFlush()
-    if (this.inFlight.length === 0 && this.calls.size === 0 && this.queue.waiting.length === 0) this.worker.unref()
+    this.rest()
   }
 
-  private acknowledge({ messageCount, offsets, errors, syncsMs }: FromWriter & { kind: 'acks' }): void {
-    for (const syncMs of syncsMs) {
+  private async listen(): Promise<void> {
+    while (!this.stopped) {
+      await this.ring.waitForAnswers()
+      this.acknowledge()
+      this.rest()
+    }
+  }
+
+  /** Lets the process end if nothing waits for the writer. */
+  private rest(): void {
+    if (this.inFlight.length === 0 && this.calls.size === 0 && this.queue.length === 0) this.worker.unref()
+  }
+
+  private acknowledge(): void {
+    this.ring.syncs((syncMs) => {
       this.syncsMs[this.syncCount++ % SYNCS_KEPT] = syncMs
       logMetrics.syncSeconds.observe(syncMs / 1000)
-    }
-    let i = 0
-    for (const waiting of this.inFlight.splice(0, messageCount).flat()) {
-      const [first, last, timeMs] = [offsets[i++], offsets[i++], offsets[i++]]
-      this.pendingBytes -= waiting.sizeBytes
-      if (Number.isNaN(first)) {
-        const error = reviveLogError(errors[last])
-        logMetrics.rejected.inc({ code: error.code })
-        waiting.reject(error)
-        continue
-      }
-      this.appendedBytes += waiting.sizeBytes
-      this.appendedRecords += waiting.recordCount
-      logMetrics.appendedBytes.inc({ topic: waiting.topic }, waiting.sizeBytes)
-      logMetrics.appendedRecords.inc({ topic: waiting.topic }, waiting.recordCount)
-      const { partition } = waiting
-      waiting.resolve(Number.isNaN(timeMs) ? { partition, first, last } : { partition, first, last, logAppendTimeMs: timeMs })
-    }
+    })
+    let count = 0
+    this.ring.answers((answer) => {
+      const isFailed = Number.isNaN(answer.first)
+      // Its message is on its way.
+      if (isFailed && this.errors.length === 0) return false
+      this.settle(this.inFlight[count++], answer, isFailed ? this.errors.shift() : undefined)
+      return true
+    })
+    this.inFlight.splice(0, count)
     logMetrics.pendingBytes.set(this.pendingBytes)
+    if (this.queue.length > 0) this.flush()
+  }
+
+  private settle(waiting: Waiting, { first, last, logAppendTimeMs }: RingAnswer, failure: ErrorBody | undefined): void {
+    const { partition, batch, topicName: topic } = waiting
+    this.pendingBytes -= batch.length
+    if (failure) {
+      const error = reviveLogError(failure)
+      logMetrics.rejected.inc({ code: error.code })
+      waiting.reject(error)
+      return
+    }
+    this.appendedBytes += batch.length
+    this.appendedRecords += waiting.recordCount
+    logMetrics.appendedBytes.inc({ topic }, batch.length)
+    logMetrics.appendedRecords.inc({ topic }, waiting.recordCount)
+    waiting.resolve(Number.isNaN(logAppendTimeMs) ? { partition, first, last } : { partition, first, last, logAppendTimeMs })
   }
 
   /** The writer is gone: nothing that waits may wait forever. */
@@ -391,27 +428,19 @@ class WriterLog implements LocalLog {
     const stopped = this.closing ? logErrors('LOG_CLOSED', { folder: this.folder }) : logErrors('LOG_WRITER_STOPPED', { reason })
     this.stopped = stopped
     clearInterval(this.retentionTimer)
-    for (const waiting of [...this.inFlight.flat(), ...this.queue.waiting]) waiting.reject(stopped)
+    for (const waiting of [...this.inFlight, ...this.queue]) waiting.reject(stopped)
     for (const call of this.calls.values()) call.reject(stopped)
     this.calls.clear()
     this.inFlight = []
-    this.queue = emptyQueue()
+    this.queue = []
     this.pendingBytes = 0
+    this.ring.wake()
   }
 }
-
-const emptyQueue = (): Queue => ({ waiting: [], topicIds: [], partitions: [], batches: [], foreign: [], transfer: new Set() })
 
 const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
 
 function partitionInfoOf(view: PartitionState, partition: number): PartitionInfo {
   const { startOffset, endOffset, lastStableOffset, sizeBytes } = view.read()
   return { partition, startOffset, endOffset, lastStableOffset, sizeBytes }
-}
-
-/** Bytes whose ArrayBuffer can be transferred: the caller's own, or a copy where it holds more than the batch or may not move. */
-function ownedBytes(batch: Uint8Array, copy: boolean): Uint8Array<ArrayBuffer> {
-  const { buffer } = batch
-  const isOwn = !copy && batch.byteOffset === 0 && buffer instanceof ArrayBuffer && !isMarkedAsUntransferable(buffer)
-  return isOwn ? new Uint8Array(buffer, 0, batch.length) : new Uint8Array(batch)
 }

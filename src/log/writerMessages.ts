@@ -1,4 +1,4 @@
-// What crosses the port between the log's main side and its writer thread.
+// What crosses the port between the log's main side and its writer thread, beside the appends in their ring (appendRing.ts).
 import type { ErrorBody } from '../base/index.ts'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
 import type { Durability, ProducerInfo, RecoveryReport, TopicConfig } from './contract.ts'
@@ -8,12 +8,15 @@ export interface WriterOptions {
   folder: string
   durability: Durability
   nowMs: number
+  ring: SharedArrayBuffer
 }
 
 /** A topic as the main side knows it; `states[i]` is partition i's shared memory. */
 export interface TopicHandle {
   name: string
   id: string
+  /** What the ring calls it. */
+  number: number
   config: TopicConfig
   folder: string
   states: SharedArrayBuffer[]
@@ -35,17 +38,14 @@ export interface Calls {
 export type CallName = keyof Calls
 
 export type ToWriter =
-  /** Item i: `batches[i]` goes to partition `partitions[i]` of topic `topicIds[i]`. */
-  | { kind: 'append'; nowMs: number; topicIds: string[]; partitions: number[]; batches: Uint8Array[]; foreign: boolean[] }
-  | { kind: 'call'; nowMs: number; id: number; name: CallName; args: unknown[] }
+  /** The batch of the next LARGE entry of the ring. */
+  | { kind: 'batch'; bytes: Uint8Array }
+  /** To be done after the first `afterAppends` entries of the ring. */
+  | { kind: 'call'; nowMs: number; afterAppends: number; id: number; name: CallName; args: unknown[] }
 
 export type FromWriter =
   | { kind: 'ready'; topics: TopicHandle[]; recovery: RecoveryReport[] }
   | { kind: 'failed'; error: ErrorBody }
-  /**
-   * Answers to the oldest `messageCount` append messages: three numbers an append, first and last offset and LogAppendTime (or NaN); where
-   * the first is NaN, the second is the place in `errors`.
-   * `syncsMs` has how long each of the disk's syncs took.
-   */
-  | { kind: 'acks'; messageCount: number; offsets: Float64Array; errors: ErrorBody[]; syncsMs: number[] }
+  /** Of the next entries that failed, in their order. */
+  | { kind: 'errors'; errors: ErrorBody[] }
   | { kind: 'reply'; id: number; result?: unknown; error?: ErrorBody }

@@ -1,11 +1,13 @@
-// The log's one writer thread: takes what has queued, writes and syncs it as one group, publishes, acknowledges all in one message.
+// The log's one writer thread: takes what has queued, writes and syncs it as one group, publishes, answers all at once.
 //
 // Invariants
-//   1. The sync runs here, synchronously: what arrives meanwhile queues at the port and is the next group. Nothing else decides a group's size.
-//   2. Messages are handled in their order: a call sees everything that was appended before it.
+//   1. The thread sleeps until it is signalled, and syncs synchronously: what arrives meanwhile waits in the ring and is the next group.
+//      Nothing else decides a group's size.
+//   2. Everything is done in the order of its posting: a call sees all that was appended before it.
 //   3. Every append is answered once, in order, with offsets or an error.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { toStreamError } from '../base/index.ts'
+import { type ErrorBody, toStreamError } from '../base/index.ts'
+import { RingWriter } from './appendRing.ts'
 import { type Disk, realDisk } from './disk.ts'
 import { logErrors } from './errors.ts'
 import { Append } from './partition.ts'
@@ -14,7 +16,7 @@ import type { FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerM
 
 const port = parentPort!
 const options = workerData as WriterOptions
-let syncsMs: number[] = []
+const ring = new RingWriter(options.ring)
 
 /** The real disk, with a clock on its syncs. */
 const timedDisk: Disk = {
@@ -22,19 +24,11 @@ const timedDisk: Disk = {
   sync(file) {
     const startMs = performance.now()
     realDisk.sync(file)
-    syncsMs.push(performance.now() - startMs)
+    ring.noteSync(performance.now() - startMs)
   },
 }
 
-const send = (message: FromWriter, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
-
-const handleOf = (topic: StoredTopic): TopicHandle => ({
-  name: topic.name,
-  id: topic.id,
-  config: topic.config,
-  folder: `${options.folder}/topics/${topic.id}`,
-  states: topic.partitions.map((partition) => partition.state.shared),
-})
+const send = (message: FromWriter) => port.postMessage(message)
 
 function start(): void {
   let store: LogStore
@@ -42,95 +36,122 @@ function start(): void {
     store = LogStore.open({ disk: timedDisk, folder: options.folder, durability: options.durability }, options.nowMs)
   } catch (error) {
     send({ kind: 'failed', error: toStreamError(error).toJSON() })
-    port.close()
     return
   }
   const writer = new Writer(store)
-  port.on('message', (message: ToWriter) => writer.drain(message))
-  send({ kind: 'ready', topics: [...store.topics.values()].map(handleOf), recovery: store.recovery })
+  send({ kind: 'ready', topics: [...store.topics.values()].map((topic) => writer.handleOf(topic)), recovery: store.recovery })
+  writer.run()
 }
+
+type Call = ToWriter & { kind: 'call' }
 
 class Writer {
   private readonly store: LogStore
-  private readonly topicsById = new Map<string, StoredTopic>()
+  /** By number. */
+  private readonly topics: StoredTopic[] = []
+  private readonly numbers = new Map<string, number>()
   private group: RoutedAppend[] = []
-  /** All appends of the waiting messages in order, also those that have no partition. */
+  /** All appends that were taken and are not answered, in order, also those that have no partition. */
   private appends: Append[] = []
-  private messageCount = 0
+  private readonly calls: Call[] = []
+  private readonly largeBatches: Uint8Array[] = []
   private nowMs = 0
+  private isClosed = false
 
   constructor(store: LogStore) {
     this.store = store
-    for (const topic of store.topics.values()) this.topicsById.set(topic.id, topic)
   }
 
-  /** Handles a message and all that have queued behind it. */
-  drain(first: ToWriter): void {
-    for (let message: ToWriter | undefined = first; message; message = receiveMessageOnPort(port)?.message) {
-      this.nowMs = message.nowMs
-      if (message.kind === 'append') this.collect(message)
-      else {
-        this.commit()
-        this.call(message)
-      }
+  handleOf(topic: StoredTopic): TopicHandle {
+    const { name, id, config } = topic
+    const number = this.numbers.get(id) ?? this.numbers.size
+    this.numbers.set(id, number)
+    this.topics[number] = topic
+    const states = topic.partitions.map((partition) => partition.state.shared)
+    return { name, id, number, config, folder: `${options.folder}/topics/${id}`, states }
+  }
+
+  /** Until the log is closed. */
+  run(): void {
+    while (!this.isClosed) {
+      ring.look()
+      this.drain()
+      if (!this.isClosed) ring.wait()
     }
-    this.commit()
+    port.close()
   }
 
-  private collect({ topicIds, partitions, batches, foreign }: ToWriter & { kind: 'append' }): void {
-    this.messageCount++
-    batches.forEach((bytes, i) => {
-      const append = new Append(bytes, foreign[i])
-      this.appends.push(append)
-      const topic = this.topicsById.get(topicIds[i])
-      const partition = topic?.partitions[partitions[i]]
-      if (partition) this.group.push({ partition, append })
-      else append.error = logErrors('LOG_TOPIC_DELETED', { topic: topic?.name ?? topicIds[i] })
-    })
+  private drain(): void {
+    this.receive()
+    for (;;) {
+      const call = this.calls[0]
+      const isTurn = () => call !== undefined && ring.takenCount >= call.afterAppends
+      while (!isTurn() && this.collect());
+      // Also where the call has to wait: the answers make room for what comes before it.
+      this.commit()
+      if (!isTurn()) return
+      this.calls.shift()
+      this.call(call)
+    }
+  }
+
+  private receive(): void {
+    for (let message: ToWriter | undefined; (message = receiveMessageOnPort(port)?.message); ) {
+      if (message.kind === 'batch') this.largeBatches.push(message.bytes)
+      else this.calls.push(message)
+    }
+  }
+
+  /** Takes the next entry into the group; false if there is none. */
+  private collect(): boolean {
+    const posted = ring.take()
+    if (!posted) return false
+    const { topic: number, partition: index, batch, isForeign, isLarge, nowMs } = posted
+    // It was sent before its entry was posted.
+    if (isLarge && this.largeBatches.length === 0) this.receive()
+    const append = new Append(isLarge ? this.largeBatches.shift()! : batch, isForeign)
+    this.nowMs = nowMs
+    this.appends.push(append)
+    const topic = this.topics[number]
+    const partition = topic.partitions[index]
+    if (partition) this.group.push({ partition, append })
+    else append.error = logErrors('LOG_TOPIC_DELETED', { topic: topic.name })
+    return true
   }
 
   private commit(): void {
-    const { appends, group, messageCount } = this
-    if (messageCount === 0) return
+    const { appends, group } = this
+    if (appends.length === 0) return
     this.appends = []
     this.group = []
-    this.messageCount = 0
     this.store.commit(group, this.nowMs)
-    const offsets = new Float64Array(appends.length * 3)
-    const errors = []
-    for (const [i, append] of appends.entries()) {
-      offsets[3 * i] = append.error ? Number.NaN : append.first
-      offsets[3 * i + 1] = append.error ? errors.push(append.error.toJSON()) - 1 : append.last
-      offsets[3 * i + 2] = append.logAppendTimeMs
-    }
-    send({ kind: 'acks', messageCount, offsets, errors, syncsMs }, [offsets.buffer])
-    syncsMs = []
+    const errors: ErrorBody[] = []
+    for (const { error } of appends) if (error) errors.push(error.toJSON())
+    if (errors.length > 0) send({ kind: 'errors', errors })
+    ring.answer(appends.map(({ error, first, last, logAppendTimeMs }) => ({ first: error ? Number.NaN : first, last, logAppendTimeMs })))
   }
 
-  private call({ id, name, args, nowMs }: ToWriter & { kind: 'call' }): void {
+  private call({ id, name, args, nowMs }: Call): void {
     try {
-      send({ kind: 'reply', id, result: this.run(name, args as never[], nowMs) })
+      send({ kind: 'reply', id, result: this.answerTo(name, args as never[], nowMs) })
     } catch (error) {
       send({ kind: 'reply', id, error: toStreamError(error).toJSON() })
     }
-    if (name === 'close') port.close()
+    if (name === 'close') this.isClosed = true
   }
 
-  private run(name: string, args: never[], nowMs: number): unknown {
+  private answerTo(name: string, args: never[], nowMs: number): unknown {
     const { store } = this
     switch (name) {
-      case 'createTopic': {
-        const topic = store.createTopic(args[0], args[1], args[2], nowMs)
-        this.topicsById.set(topic.id, topic)
-        return handleOf(topic)
-      }
+      case 'createTopic':
+        return this.handleOf(store.createTopic(args[0], args[1], args[2], nowMs))
       case 'alterTopic':
-        return handleOf(store.alterTopic(args[0], args[1], nowMs))
+        return this.handleOf(store.alterTopic(args[0], args[1], nowMs))
       case 'deleteTopic': {
         const topic = store.topic(args[0])
         store.deleteTopic(topic.name)
         // Its name stays for appends that are on their way.
-        this.topicsById.set(topic.id, { ...topic, partitions: [] })
+        this.topics[this.numbers.get(topic.id)!] = { ...topic, partitions: [] }
         return undefined
       }
       case 'deleteRecords':

@@ -84,7 +84,7 @@ async function produce(
         const ref = { transactionalId, producerId, producerEpoch }
         broker.transactions.verifyPartitions(ref, [{ topic: topic.name, partition: index }])
       }
-      const { first, logAppendTimeMs } = await broker.log.append(topic.name, index, batch, { copy: true, isForeign: true })
+      const { first, logAppendTimeMs } = await broker.log.append(topic.name, index, batch, { isForeign: true })
       return { index, baseOffset: first, logAppendTimeMs, logStartOffset: broker.log.topic(topic.name)?.partitions[index].startOffset ?? 0 }
     } finally {
       broker.appendGate.leave(batch.length)

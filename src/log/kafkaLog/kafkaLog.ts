@@ -176,7 +176,7 @@ class KafkaLog implements Log {
     this.pendingBytes += sizeBytes
     logMetrics.pendingBytes.set(this.pendingBytes)
     try {
-      const first = await sender.append(options.copy ? batch.slice() : batch)
+      const first = await sender.append(batch)
       const last = first + recordCount - 1
       const seen = state.read()
       if (last >= seen.endOffset) {
