@@ -15,6 +15,7 @@ import {
   TRANSACTIONS_TOPIC,
   type Transactions,
 } from '../log/index.ts'
+import { BufferPool } from './bufferPool.ts'
 import { ERROR, KafkaError } from './errors.ts'
 import { Gate, type KafkaLimits } from './limits.ts'
 import { ReaderPool } from './readerPool.ts'
@@ -98,6 +99,8 @@ export class Broker {
   readonly autoCreateTopics: boolean
   readonly now: () => number
   readonly clusterId: string
+  /** For what is received and what is sent. */
+  readonly buffers = new BufferPool()
   readonly readers: ReaderPool
   readonly appendGate: Gate
   /** Bytes of responses that clients have not taken yet. */
@@ -115,7 +118,7 @@ export class Broker {
     this.autoCreateTopics = autoCreateTopics
     this.now = now
     this.disk = disk
-    this.readers = new ReaderPool(log, disk)
+    this.readers = new ReaderPool(log, disk, this.buffers)
     this.appendGate = new Gate(limits.appendBytes)
     this.folder = ensureFolder(disk, log.folder, 'kafka')
     const meta = this.readMeta()

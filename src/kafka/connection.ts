@@ -5,7 +5,8 @@
 // Invariants
 //   1. Answers go out in the order of their requests. Requests run one after another, but pipelined ones (Produce) run beside each other,
 //      and begin in their order.
-//   2. A frame is collected only as its bytes arrive: a length alone allocates nothing, and one above the limit ends the connection.
+//   2. A frame is collected only as its bytes arrive (frameInput.ts): a length alone allocates nothing, and one above the limit ends the
+//      connection. Only Produce looks into the received bytes themselves, and is done with them when it is answered; others get a copy.
 //   3. While too many requests or bytes are in flight, or the client does not take its answers, nothing more is read from the socket.
 //   4. Nobody who has to log in is answered before, but for what a login needs; and nobody gets what the table of guards does not allow.
 //   5. Who used up a quota is answered, and not read from until the time is over.
@@ -14,6 +15,7 @@ import type { Socket } from 'node:net'
 import { isStreamError } from '../base/index.ts'
 import type { Broker, Handler, RequestContext } from './broker.ts'
 import { ERROR, KafkaError, kafkaErrors } from './errors.ts'
+import type { Frame, FrameInput } from './frameInput.ts'
 import { kafkaMetrics } from './limits.ts'
 import { fetchApi } from './messages/fetch.ts'
 import { assertEnd } from './schema.ts'
@@ -57,8 +59,7 @@ export class Connection {
   private readonly clientHost: string
   private readonly host: string
   private readonly port: number
-  private chunks: Buffer[] = []
-  private chunkBytes = 0
+  private readonly input: FrameInput
   private inFlight = 0
   private inFlightBytes = 0
   /** Of those in flight, the ones that must be alone. */
@@ -72,7 +73,9 @@ export class Connection {
   private isMuted = false
   private muteTimer: NodeJS.Timeout | undefined
 
-  constructor(broker: Broker, handlers: ReadonlyMap<number, Handler>, socket: Socket) {
+  /** @param input  what the socket reads into, if it tells `received` itself; a socket with `data` events is copied from */
+  constructor(broker: Broker, handlers: ReadonlyMap<number, Handler>, socket: Socket, input: FrameInput) {
+    this.input = input
     this.broker = broker
     this.handlers = handlers
     this.socket = socket
@@ -82,7 +85,6 @@ export class Connection {
     this.port = socket.localPort ?? 0
     socket.setNoDelay(true)
     socket.setTimeout(broker.limits.idleMs)
-    socket.on('data', (chunk: Buffer) => this.receive(chunk))
     socket.on('timeout', () => this.onIdle())
     socket.on('error', () => this.close())
     socket.on('end', () => this.close())
@@ -93,7 +95,6 @@ export class Connection {
   close(): void {
     if (this.isClosed) return
     this.isClosed = true
-    this.chunks = []
     clearTimeout(this.muteTimer)
     this.abort.abort()
     this.socket.destroy()
@@ -118,10 +119,21 @@ export class Connection {
     this.close()
   }
 
-  private receive(chunk: Buffer): void {
-    this.chunks.push(chunk)
-    this.chunkBytes += chunk.length
+  /** So many bytes were read into the input's room. */
+  received(sizeBytes: number): void {
+    this.input.received(sizeBytes)
     this.acceptAll()
+  }
+
+  /** For sockets that bring their bytes in buffers of their own. */
+  receive(chunk: Uint8Array): void {
+    for (let from = 0; from < chunk.length; ) {
+      const room = this.input.room()
+      const some = chunk.subarray(from, from + room.length)
+      room.set(some)
+      from += some.length
+      this.received(some.length)
+    }
   }
 
   private acceptAll(): void {
@@ -134,43 +146,43 @@ export class Connection {
   }
 
   /** The next whole frame without its length; undefined until it is there. */
-  private nextFrame(): Buffer | undefined {
-    if (this.chunkBytes < HEAD_BYTES || this.isMuted) return undefined
-    if (this.chunks[0].length < HEAD_BYTES) this.chunks = [Buffer.concat(this.chunks)]
-    const [first] = this.chunks
-    const sizeBytes = first.readInt32BE(0)
+  private nextFrame(): Frame | undefined {
+    const { input } = this
+    if (input.sizeBytes < HEAD_BYTES || this.isMuted) return undefined
+    const sizeBytes = input.int32(0)
+    const isProduce = input.int16(LENGTH_BYTES) === PRODUCE_KEY
     const { produceBytes, requestBytes, loginBytes } = this.broker.limits
-    const knownBytes = first.readInt16BE(LENGTH_BYTES) === PRODUCE_KEY ? produceBytes : requestBytes
-    const limitBytes = this.mustLogIn ? loginBytes : knownBytes
+    const limitBytes = this.mustLogIn ? loginBytes : isProduce ? produceBytes : requestBytes
     if (sizeBytes > limitBytes) throw kafkaErrors('KAFKA_REQUEST_TOO_LARGE', { sizeBytes, limitBytes })
     if (sizeBytes < HEAD_BYTES) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `a length of ${sizeBytes}` })
     const frameBytes = LENGTH_BYTES + sizeBytes
-    if (this.chunkBytes < frameBytes) return undefined
-    const all = this.chunks.length === 1 ? first : Buffer.concat(this.chunks)
-    const rest = all.subarray(frameBytes)
-    this.chunks = rest.length > 0 ? [rest] : []
-    this.chunkBytes = rest.length
-    return all.subarray(LENGTH_BYTES, frameBytes)
+    if (input.sizeBytes < frameBytes) return undefined
+    const frame = input.take(frameBytes, LENGTH_BYTES)
+    if (isProduce) return frame
+    const bytes = Buffer.from(frame.bytes)
+    frame.release()
+    return { bytes, release: () => {} }
   }
 
-  private accept(frame: Buffer): void {
-    const request = this.parse(frame)
+  private accept({ bytes, release }: Frame): void {
+    const request = this.parse(bytes)
     const { isPipelined, api } = request.handler
     kafkaMetrics.requests.inc({ api: api.name })
     this.inFlight++
-    this.inFlightBytes += frame.length
+    this.inFlightBytes += bytes.length
     if (!isPipelined) this.serialInFlight++
     const previous = this.tail
     const work = isPipelined && this.serialInFlight === 0 ? this.run(request) : previous.then(() => this.run(request))
     // Awaited in its turn; until then a failure is nobody's.
     work.catch(() => {})
-    this.tail = this.finish(previous, work, request)
+    this.tail = this.finish(previous, work, request, release)
   }
 
-  private async finish(previous: Promise<void>, work: Promise<Uint8Array[]>, request: Request): Promise<void> {
+  private async finish(previous: Promise<void>, work: Promise<Uint8Array[]>, request: Request, release: () => void): Promise<void> {
     try {
       await previous
       const parts = await work
+      release()
       if (!this.isClosed) await this.send(parts, request.afterAnswer)
       if (request.isLast) this.endAfterLogin()
       else if (request.throttleMs > 0) this.mute(request.throttleMs)

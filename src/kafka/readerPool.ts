@@ -12,7 +12,7 @@ import {
   type ReadResult,
   type TopicInfo,
 } from '../log/index.ts'
-import { BufferPool } from './bufferPool.ts'
+import type { BufferPool } from './bufferPool.ts'
 
 const READERS_MAX = 256
 const WATCH_MS = 1_000
@@ -34,9 +34,10 @@ export class ReaderPool {
   /** By topic id, partition and next offset; oldest first. */
   private readonly idle = new Map<string, FilePartitionReader>()
   private readonly watchers = new Map<string, Watcher>()
-  private readonly buffers = new BufferPool()
+  private readonly buffers: BufferPool
 
-  constructor(log: Log, disk: Disk) {
+  constructor(log: Log, disk: Disk, buffers: BufferPool) {
+    this.buffers = buffers
     this.log = log
     this.disk = disk
   }

@@ -1,13 +1,14 @@
 // The TCP server that Kafka clients connect to.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, isIP, type Socket } from 'node:net'
+import { createServer, isIP, Socket, type SocketConstructorOpts } from 'node:net'
 import { createServer as createTls, type Server as TlsServer } from 'node:tls'
 import type { TokenStore } from '../base/index.ts'
 import { type LocalLog, realDisk } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
 import { Connection } from './connection.ts'
 import { kafkaErrors } from './errors.ts'
+import { FrameInput } from './frameInput.ts'
 import { GroupAdmin } from './groups/admin.ts'
 import { Groups } from './groups/coordinator.ts'
 import { makeHandlers } from './handlers/index.ts'
@@ -65,13 +66,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   const groups = new Groups(broker)
   const handlers = makeHandlers(broker, groups)
   const connections = new Set<Connection>()
-  const accept = (socket: Socket) => {
-    if (connections.size >= limits.connections) {
-      kafkaMetrics.closed.inc({ code: 'CONNECTIONS' })
-      socket.destroy()
-      return
-    }
-    const connection = new Connection(broker, handlers, socket)
+  const keep = (connection: Connection, socket: Socket) => {
     connections.add(connection)
     kafkaMetrics.connections.set(connections.size)
     socket.once('close', () => {
@@ -79,7 +74,31 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
       kafkaMetrics.connections.set(connections.size)
     })
   }
-  const server = tls ? createTlsServer(tls, limits, accept) : createServer(accept)
+  const isFull = (socket: Socket): boolean => {
+    if (connections.size < limits.connections) return false
+    kafkaMetrics.closed.inc({ code: 'CONNECTIONS' })
+    socket.destroy()
+    return true
+  }
+  const accept = (accepted: Socket) => {
+    if (isFull(accepted)) return
+    const input = new FrameInput(broker.buffers)
+    const callback = (sizeBytes: number) => {
+      connection.received(sizeBytes)
+      return true
+    }
+    const socket = withOwnBuffers(accepted, { buffer: () => input.room(), callback })
+    const connection = new Connection(broker, handlers, socket, input)
+    keep(connection, socket)
+    socket.read(0)
+  }
+  const acceptTls = (socket: Socket) => {
+    if (isFull(socket)) return
+    const connection = new Connection(broker, handlers, socket, new FrameInput(broker.buffers))
+    socket.on('data', (chunk: Buffer) => connection.receive(chunk))
+    keep(connection, socket)
+  }
+  const server = tls ? createTlsServer(tls, limits, acceptTls) : createServer({ pauseOnConnect: true }, accept)
   server.on('tlsClientError', (error, socket) => {
     kafkaMetrics.closed.inc({ code: 'TLS' })
     logger.warn({ client: socket.remoteAddress, code: error.code }, 'a Kafka client did not get through the TLS handshake')
@@ -111,6 +130,19 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
 }
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/**
+ * The same connection as a socket that reads into the buffers it is given. Node offers that (`onread`) to sockets that connect, and has no way
+ * to ask a server for it; so the accepted socket, which has not begun to read, hands its handle over.
+ */
+function withOwnBuffers(accepted: Socket, onread: NonNullable<SocketConstructorOpts['onread']>): Socket {
+  const holder = accepted as unknown as { _handle: unknown }
+  const options = { handle: holder._handle, onread, manualStart: true } as SocketConstructorOpts
+  const socket = new Socket(options)
+  holder._handle = null
+  accepted.destroy()
+  return socket
+}
 
 function createTlsServer(
   { certFile, keyFile }: { certFile: string; keyFile: string },

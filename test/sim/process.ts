@@ -18,6 +18,7 @@ import { SavedStates } from '../../src/jobs/savedStates.ts'
 import { ViewCommitter } from '../../src/jobs/sinkCommitters.ts'
 import { Broker } from '../../src/kafka/broker.ts'
 import { Connection } from '../../src/kafka/connection.ts'
+import { FrameInput } from '../../src/kafka/frameInput.ts'
 import { Groups } from '../../src/kafka/groups/coordinator.ts'
 import { makeHandlers } from '../../src/kafka/handlers/index.ts'
 import { kafkaLimits } from '../../src/kafka/limits.ts'
@@ -196,7 +197,8 @@ export class SimProcess implements Endpoint {
     return (socket) => {
       this.sockets.add(socket)
       socket.once('close', () => this.sockets.delete(socket))
-      new Connection(this.broker, this.handlers, socket as never)
+      const connection = new Connection(this.broker, this.handlers, socket as never, new FrameInput(this.broker.buffers))
+      socket.on('data', (chunk) => connection.receive(chunk))
     }
   }
 
