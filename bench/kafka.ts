@@ -1,7 +1,10 @@
 // Millrace's Kafka port and a real Kafka, one after the other: Kafka's own perf tools and Java client, on this machine, in this run.
 //
-//   npm run bench -- kafka [--records 2000000] [--only millrace|kafka] [--frames 1000000] [--skip-fuzz] [--json]
+//   npm run bench -- kafka [--records 2000000] [--only millrace|kafka] [--parts produce,consume,transactions,latency,memory] [--sizes 100,1024]
+//                          [--codecs none,lz4] [--frames 1000000] [--skip-fuzz] [--json]
 //
+// Transactions: a producer that commits every 100 ms, as a sink of a stream processor would. What is consumed was produced first: without
+// `produce` there is no `consume`.
 // Millrace acknowledges when a record is on the disk (fdatasync); Kafka, as it comes, when it is in the page cache. Of each producer run the
 // steady part counts: its warm-up records do not. CPU is that of the broker's process, all threads. Needs test/compat/servers/kafka.sh setup.
 import { spawn } from 'node:child_process'
@@ -26,11 +29,20 @@ const { values: options } = parseArgs({
     records: { type: 'string', default: '2000000' },
     frames: { type: 'string', default: '1000000' },
     only: { type: 'string' },
+    parts: { type: 'string', default: 'produce,consume,transactions,latency,memory' },
+    sizes: { type: 'string', default: '100,1024' },
+    codecs: { type: 'string', default: 'none,lz4' },
     'skip-fuzz': { type: 'boolean' },
     json: { type: 'boolean' },
   },
 })
 const RECORDS = Number(options.records)
+const PARTS = new Set(options.parts.split(','))
+const SIZES_BYTES = options.sizes.split(',').map(Number)
+const CODECS = options.codecs.split(',')
+/** So many records of the sizes above 100 B as bytes make the same work. */
+const LARGE_FACTOR = 6
+const TRANSACTION_MS = 100
 const TOOL_MS_MAX = 600_000
 const TICKS_PER_SECOND = 100
 const LATENCY_RECORDS = 3_000
@@ -78,13 +90,20 @@ function cpuSeconds(pid: number): number {
 const residentMb = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? Number.NaN) / 1024
 
-async function produce({ bootstrap, pid }: Broker, topic: string, sizeBytes: number, count: number, codec: string): Promise<Figures> {
+async function produce(
+  { bootstrap, pid }: Broker,
+  topic: string,
+  sizeBytes: number,
+  count: number,
+  codec: string,
+  more: string[] = [],
+): Promise<Figures> {
   const before = cpuSeconds(pid)
   const warmup = Math.floor(count / 5)
   const settings = [`acks=all`, `compression.type=${codec}`]
   const text = await tool('ProducerPerformance', [
     ...['--bootstrap-server', bootstrap, '--topic', topic, '--num-records', `${count}`, '--warmup-records', `${warmup}`],
-    ...['--record-size', `${sizeBytes}`, '--throughput', '-1', '--command-property', ...settings],
+    ...['--record-size', `${sizeBytes}`, '--throughput', '-1', ...more, '--command-property', ...settings],
   ])
   // "N records sent, R records/sec (M MB/sec), A ms avg latency, X ms max latency, P ms 50th, Q ms 95th, S ms 99th, T ms 99.9th."
   const line = text.trim().split('\n').at(-1)!
@@ -124,7 +143,7 @@ async function open(bootstrap: string): Promise<Socket> {
 }
 
 /** Resident memory before, and at most while slow consumers leave 1 MiB answers unread, idle connections are there, and a producer goes on. */
-async function memory(broker: Broker, topic: string): Promise<Figures> {
+async function memory(broker: Broker): Promise<Figures> {
   const sockets: Socket[] = []
   const beforeMb = residentMb(broker.pid)
   let peakMb = beforeMb
@@ -139,7 +158,13 @@ async function memory(broker: Broker, topic: string): Promise<Figures> {
       const socket = await open(broker.bootstrap)
       socket.pause()
       const partition = { partition: 0, currentLeaderEpoch: -1, fetchOffset: 0, partitionMaxBytes: 1 << 20 }
-      const request = { maxWaitMs: 500, minBytes: 1, maxBytes: 50 << 20, isolationLevel: 0, topics: [{ topic, partitions: [partition] }] }
+      const request = {
+        maxWaitMs: 500,
+        minBytes: 1,
+        maxBytes: 50 << 20,
+        isolationLevel: 0,
+        topics: [{ topic: 'warm', partitions: [partition] }],
+      }
       for (let id = 0; id < 20; id++) for (const part of requestFrame(fetchApi, 11, id, request as never)) socket.write(part)
       sockets.push(socket)
     }
@@ -155,32 +180,32 @@ async function memory(broker: Broker, topic: string): Promise<Figures> {
 async function measure(broker: Broker): Promise<Record<string, Figures>> {
   const say = (text: string) => options.json || console.log(`  ${broker.name}: ${text}`)
   const results: Record<string, Figures> = {}
-  const small = RECORDS
-  const large = Math.round(RECORDS / 6)
-  await tool('TopicCommand', ['--bootstrap-server', broker.bootstrap, '--create', '--topic', 'beside', '--partitions', '1'])
-  await tool('TopicCommand', ['--bootstrap-server', broker.bootstrap, '--create', '--topic', 'latency', '--partitions', '1'])
-  await tool('TopicCommand', ['--bootstrap-server', broker.bootstrap, '--create', '--topic', 'warm', '--partitions', '1'])
-  await produce(broker, 'warm', 100, Math.min(small, 500_000), 'none')
-  await consume(broker, 'warm', Math.min(small, 500_000))
-  for (const [sizeBytes, count] of [
-    [100, small],
-    [1024, large],
-  ]) {
-    for (const codec of ['none', 'lz4']) {
-      const topic = `p${sizeBytes}-${codec}`
-      await tool('TopicCommand', ['--bootstrap-server', broker.bootstrap, '--create', '--topic', topic, '--partitions', '1'])
-      results[`produce ${sizeBytes} B ${codec}`] = await produce(broker, topic, sizeBytes, count, codec)
-      say(`produce ${sizeBytes} B ${codec}: ${text(results[`produce ${sizeBytes} B ${codec}`])}`)
-    }
-    for (const codec of ['none', 'lz4']) {
-      results[`consume ${sizeBytes} B ${codec}`] = await consume(broker, `p${sizeBytes}-${codec}`, count)
-      say(`consume ${sizeBytes} B ${codec}: ${text(results[`consume ${sizeBytes} B ${codec}`])}`)
-    }
+  const makeTopic = (topic: string) =>
+    tool('TopicCommand', ['--bootstrap-server', broker.bootstrap, '--create', '--topic', topic, '--partitions', '1'])
+  const note = (name: string, figures: Figures) => {
+    results[name] = figures
+    say(`${name}: ${text(figures)}`)
   }
-  results['end to end'] = await latency(broker)
-  say(`end to end: ${text(results['end to end'])}`)
-  results.memory = await memory(broker, 'p1024-none')
-  say(`memory: ${text(results.memory)}`)
+  for (const topic of ['beside', 'latency', 'warm']) await makeTopic(topic)
+  const warmCount = Math.min(RECORDS, 500_000)
+  await produce(broker, 'warm', 100, warmCount, 'none')
+  await consume(broker, 'warm', warmCount)
+  for (const sizeBytes of SIZES_BYTES) {
+    const count = sizeBytes > 100 ? Math.round(RECORDS / LARGE_FACTOR) : RECORDS
+    for (const codec of PARTS.has('produce') ? CODECS : []) {
+      await makeTopic(`p${sizeBytes}-${codec}`)
+      note(`produce ${sizeBytes} B ${codec}`, await produce(broker, `p${sizeBytes}-${codec}`, sizeBytes, count, codec))
+    }
+    for (const codec of PARTS.has('produce') && PARTS.has('consume') ? CODECS : []) {
+      note(`consume ${sizeBytes} B ${codec}`, await consume(broker, `p${sizeBytes}-${codec}`, count))
+    }
+    if (!PARTS.has('transactions')) continue
+    const more = ['--transactional-id', `bench-${sizeBytes}`, '--transaction-duration-ms', `${TRANSACTION_MS}`]
+    await makeTopic(`t${sizeBytes}`)
+    note(`transactions ${sizeBytes} B`, await produce(broker, `t${sizeBytes}`, sizeBytes, count, 'none', more))
+  }
+  if (PARTS.has('latency')) note('end to end', await latency(broker))
+  if (PARTS.has('memory')) note('memory', await memory(broker))
   return results
 }
 

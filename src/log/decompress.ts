@@ -10,16 +10,17 @@ import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
 /**
  * @param codec     1 gzip, 2 snappy, 3 lz4, 4 zstd
  * @param bytesMax  an output beyond it is an error
+ * @param spare     bytes to write to, if that helps: LZ4 and Snappy do, as far as they suffice
  * @throws          Error, with a text that says what is wrong
  */
-export function decompress(source: Uint8Array, codec: number, bytesMax: number): Uint8Array {
+export function decompress(source: Uint8Array, codec: number, bytesMax: number, spare?: Uint8Array): Uint8Array {
   switch (codec) {
     case 1:
       return gunzipSync(source, { maxOutputLength: bytesMax })
     case 2:
-      return snappy(source, bytesMax)
+      return snappy(source, new Output(source.length * 4, bytesMax, spare))
     case 3:
-      return lz4Frame(source, bytesMax)
+      return lz4Frame(source, new Output(source.length * 4, bytesMax, spare))
     default:
       return zstdDecompressSync(source, { maxOutputLength: bytesMax, params: { [constants.ZSTD_d_windowLogMax]: 27 } })
   }
@@ -28,12 +29,12 @@ export function decompress(source: Uint8Array, codec: number, bytesMax: number):
 /** Bytes that grow at the end, and copies of what was written before: all that both LZ4 and Snappy do. */
 class Output {
   at = 0
-  private bytes: Uint8Array
+  bytes: Uint8Array
   private readonly bytesMax: number
 
-  constructor(sizeBytes: number, bytesMax: number) {
+  constructor(sizeBytes: number, bytesMax: number, spare?: Uint8Array) {
     this.bytesMax = bytesMax
-    this.bytes = new Uint8Array(Math.min(sizeBytes, bytesMax))
+    this.bytes = spare && spare.length <= bytesMax ? spare : new Uint8Array(Math.min(sizeBytes, bytesMax))
   }
 
   literal(source: Uint8Array, start: number, size: number): void {
@@ -59,7 +60,8 @@ class Output {
     return this.bytes.subarray(0, this.at)
   }
 
-  private reserve(size: number): void {
+  /** Makes room for `size` more; `bytes` may be others afterwards. */
+  reserve(size: number): void {
     const need = this.at + size
     if (need <= this.bytes.length) return
     if (need > this.bytesMax) throw new Error(`more than ${this.bytesMax} bytes`)
@@ -71,8 +73,11 @@ class Output {
 
 const LZ4_MAGIC = 0x184d2204
 const LZ4_UNCOMPRESSED = 0x80000000
+const LZ4_REPEAT_BYTES_MIN = 4
+/** A loop is faster than a call up to so many bytes. */
+const COPY_BYTES_MAX = 64
 
-function lz4Frame(source: Uint8Array, bytesMax: number): Uint8Array {
+function lz4Frame(source: Uint8Array, out: Output): Uint8Array {
   const view = new DataView(source.buffer, source.byteOffset, source.length)
   if (source.length < 7 || view.getUint32(0, true) !== LZ4_MAGIC) throw new Error('no LZ4 frame')
   const flags = source[4]
@@ -80,7 +85,6 @@ function lz4Frame(source: Uint8Array, bytesMax: number): Uint8Array {
   if (flags & 1) throw new Error('an LZ4 dictionary')
   const blockChecksumBytes = flags & 0x10 ? 4 : 0
   let at = flags & 0x08 ? 15 : 7
-  const out = new Output(source.length * 4, bytesMax)
   for (;;) {
     if (at + 4 > source.length) throw new Error('an LZ4 frame is cut off')
     const word = view.getUint32(at, true)
@@ -89,40 +93,65 @@ function lz4Frame(source: Uint8Array, bytesMax: number): Uint8Array {
     const size = word & ~LZ4_UNCOMPRESSED
     if (size > source.length - at) throw new Error('an LZ4 block is cut off')
     if (word >= LZ4_UNCOMPRESSED) out.literal(source, at, size)
-    else lz4Block(source.subarray(at, at + size), out)
+    else lz4Block(source, at, at + size, out)
     at += size + blockChecksumBytes
   }
 }
 
-function lz4Block(source: Uint8Array, out: Output): void {
-  let at = 0
-  const long = (size: number): number => {
-    if (size < 15) return size
-    for (;;) {
-      if (at >= source.length) throw new Error('an LZ4 length is cut off')
-      const byte = source[at++]
-      size += byte
-      if (byte < 255) return size
+/** The hot one: every batch that a producer sent in LZ4 goes through it, byte by byte. So it keeps its state in variables, and calls nothing for a short copy. */
+function lz4Block(source: Uint8Array, start: number, end: number, out: Output): void {
+  let from = start
+  let { bytes, at } = out
+  while (from < end) {
+    const token = source[from++]
+    let size = token >> 4
+    if (size === 15) {
+      for (let byte = 255; byte === 255; size += byte) {
+        if (from >= end) throw new Error('an LZ4 length is cut off')
+        byte = source[from++]
+      }
     }
+    if (size > end - from) throw new Error('a literal is cut off')
+    if (at + size > bytes.length) {
+      out.at = at
+      out.reserve(size)
+      bytes = out.bytes
+    }
+    if (size > COPY_BYTES_MAX) {
+      bytes.set(source.subarray(from, from + size), at)
+      from += size
+      at += size
+    } else for (const literalEnd = from + size; from < literalEnd; ) bytes[at++] = source[from++]
+    if (from === end) break
+    if (from + 2 > end) throw new Error('an LZ4 distance is cut off')
+    const distance = source[from] | (source[from + 1] << 8)
+    from += 2
+    size = token & 15
+    if (size === 15) {
+      for (let byte = 255; byte === 255; size += byte) {
+        if (from >= end) throw new Error('an LZ4 length is cut off')
+        byte = source[from++]
+      }
+    }
+    size += LZ4_REPEAT_BYTES_MIN
+    if (distance < 1 || distance > at) throw new Error(`a copy from ${distance} bytes back, and there are ${at}`)
+    if (at + size > bytes.length) {
+      out.at = at
+      out.reserve(size)
+      bytes = out.bytes
+    }
+    if (distance >= size && size > COPY_BYTES_MAX) {
+      bytes.copyWithin(at, at - distance, at - distance + size)
+      at += size
+    } else for (const repeatEnd = at + size; at < repeatEnd; at++) bytes[at] = bytes[at - distance]
   }
-  while (at < source.length) {
-    const token = source[at++]
-    const literalBytes = long(token >> 4)
-    out.literal(source, at, literalBytes)
-    at += literalBytes
-    if (at === source.length) return
-    if (at + 2 > source.length) throw new Error('an LZ4 distance is cut off')
-    const distance = source[at] | (source[at + 1] << 8)
-    at += 2
-    out.copy(distance, long(token & 15) + 4)
-  }
+  out.at = at
 }
 
 const XERIAL_MAGIC = Uint8Array.of(0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0)
 const XERIAL_HEADER_BYTES = 16
 
-function snappy(source: Uint8Array, bytesMax: number): Uint8Array {
-  const out = new Output(source.length * 4, bytesMax)
+function snappy(source: Uint8Array, out: Output): Uint8Array {
   if (!XERIAL_MAGIC.every((byte, i) => source[i] === byte)) {
     snappyBlock(source, out)
     return out.finish()

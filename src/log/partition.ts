@@ -59,7 +59,7 @@ import {
 } from './segmentIndex.ts'
 
 /** For looking at foreign batches; what it points to is let go with the next one. */
-const scratch = new RecordIndex()
+const scratch = new RecordIndex(1024, true)
 /** So much may have to be read again on start to know the producers. */
 const SAVE_PRODUCERS_BYTES = 16 * 1024 * 1024
 

@@ -28,6 +28,8 @@ import {
 
 /** A compressed batch that grows beyond this is refused: a small request must not take the memory. */
 const DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024
+/** What a scratch index keeps for the records of compressed batches; larger ones get bytes of their own. */
+const SPARE_BYTES = 1024 * 1024
 /** length, attributes, timestamp, offset, key, value, header count: one byte each. */
 const RECORD_BYTES_MIN = 7
 
@@ -49,8 +51,12 @@ export class RecordIndex {
   timestampsMs: Float64Array
   /** (count) offsets in the log. */
   offsets: Float64Array
+  /** Where compressed records are written to, if they fit; undefined: each batch gets bytes of its own. */
+  spare: Uint8Array | undefined
 
-  constructor(capacity = 1024) {
+  /** @param isScratch  whether nobody looks at `bytes` any more once the next batch is indexed: then the same are used again */
+  constructor(capacity = 1024, isScratch = false) {
+    if (isScratch) this.spare = new Uint8Array(SPARE_BYTES)
     this.valueStarts = new Int32Array(capacity)
     this.valueEnds = new Int32Array(capacity)
     this.keyStarts = new Int32Array(capacity)
@@ -79,10 +85,11 @@ export class RecordIndex {
     grown.headersEnds.set(this.headersEnds)
     grown.timestampsMs.set(this.timestampsMs)
     grown.offsets.set(this.offsets)
-    const { count: had, bytes } = this
+    const { count: had, bytes, spare } = this
     Object.assign(this, grown)
     this.count = had
     this.bytes = bytes
+    this.spare = spare
   }
 }
 
@@ -110,7 +117,7 @@ export function indexBatch(bytes: Uint8Array, start: number, out: RecordIndex, f
     return end
   }
   if (out.count > 0) return start
-  const records = decompressRecords(bytes.subarray(start + BATCH_HEADER_BYTES, end), codec, start)
+  const records = decompressRecords(bytes.subarray(start + BATCH_HEADER_BYTES, end), codec, start, out.spare)
   out.bytes = records
   indexRecords(records, 0, records.length, bytes, start, out, fromOffset)
   return end
@@ -286,10 +293,10 @@ export function* readRecords(bytes: Uint8Array, start = 0, end = bytes.length, f
 
 const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
-function decompressRecords(records: Uint8Array, codec: number, position: number): Uint8Array {
+function decompressRecords(records: Uint8Array, codec: number, position: number, spare: Uint8Array | undefined): Uint8Array {
   if (codec >= codecNames.length) throw logErrors('LOG_COMPRESSION_UNSUPPORTED', { codec: `codec ${codec}` })
   try {
-    return decompress(records, codec, DECOMPRESSED_BYTES_MAX)
+    return decompress(records, codec, DECOMPRESSED_BYTES_MAX, spare)
   } catch (error) {
     throw invalid(position, `its ${codecNames[codec]} data cannot be read: ${(error as Error).message}`)
   }
