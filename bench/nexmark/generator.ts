@@ -2,13 +2,14 @@
 //
 // Invariants
 //   1. The same options give the same events, in whatever batches they are taken and whichever leaves are asked for: every value of
-//      every event is made, in one order of draws.
+//      every event is made and written, in one order of draws.
 //   2. Event ids start at 2; of 50 events the first (id divisible by 50) is a person, the next 3 are auctions, 46 are bids.
-//   3. A batch that was handed on is never written to again; columns that nobody asked for are made into memory of the generator's own.
+//   3. A batch holds until the next one is made: the memory of columns is used again.
 //   4. Event time never falls.
 // What leaves the distribution as it is but differs from the suite: the numbers come from a seeded generator, prices have 2^24 steps,
 // and event time starts at a constant.
 import type { Batch, Column } from '../../src/data/index.ts'
+import { mixed, priceOf, Random, spaced, stepped, steppedIf, underscored, uniform } from './random.ts'
 
 export interface NexmarkOptions {
   seed?: number
@@ -41,11 +42,20 @@ const ACTIVE_PEOPLE = 1000
 const IN_FLIGHT_AUCTIONS = 100
 const ID_LEAD = 10
 const CHANNELS = 10_000
+/** Of 50 events. */
+const EPOCH_EVENTS = 50
+const AUCTIONS_OF_EPOCH = 3
+/** What texts that are written letter by letter take at most. */
+const EMAIL_BYTES = 17
+const CARD_BYTES = 19
+const ITEM_BYTES = 20
+const DESCRIPTION_BYTES = 100
 const firstNames = 'Peter,Paul,Luke,John,Saul,Vicky,Kate,Julie,Sarah,Deiter,Walter'.split(',')
 const lastNames = 'Shultz,Abrams,Spencer,White,Bartels,Walton,Smith,Jones,Noris'.split(',')
 const cities = 'Phoenix,Los Angeles,San Francisco,Boise,Portland,Bend,Redmond,Seattle,Kent,Cheyenne'.split(',')
 const states = 'AZ,CA,ID,OR,WA,WY'.split(',')
 const hotChannels = ['Google', 'Facebook', 'Baidu', 'Apple']
+const HOT_CHANNELS = 4
 
 /** Texts that are chosen by number, one after the other in `bytes`. */
 class Texts {
@@ -60,55 +70,160 @@ class Texts {
   }
 }
 
-/** A column in the making. */
-interface Numbers {
-  data: Float64Array
-  words: Int32Array
-  longs: BigInt64Array
-}
-interface Slices {
-  starts: Int32Array
-  ends: Int32Array
-}
-
-/** 10^(6 u), u in 24 bits, as a product of two tables. */
-const highPowers = Float64Array.from({ length: 4096 }, (_, i) => 10 ** ((6 * i) / 4096) * 100)
-const lowPowers = Float64Array.from({ length: 4096 }, (_, i) => 10 ** ((6 * i) / (4096 * 4096)))
-
-// mulberry32: the state grows by STEP, a draw is its mix.
-const STEP = 0x6d2b79f5
-const PER_WORD = 2 ** -32
-function mixed(x: number): number {
-  let y = Math.imul(x ^ (x >>> 15), 1 | x)
-  y = (y + Math.imul(y ^ (y >>> 7), 61 | y)) ^ y
-  return y ^ (y >>> 14)
-}
-/** One of 13 characters is special, the others are letters. */
-const LETTERS = 13 * 26
-const lettersWith = (special: number): Uint8Array => Uint8Array.from({ length: LETTERS }, (_, i) => (i < 26 ? special : 97 + (i % 26)))
-const spaced = lettersWith(32)
-const underscored = lettersWith(95)
 /** A bid is 32 bytes without its payload, which brings it to 100, 20 % more or less: 54 to 81 bytes. */
 const BID_EXTRA_MIN = 54
 const BID_EXTRA_SPREAD = 28
+
+/** What all generators of a seed and number share: texts that are chosen by number, and where the sequence of draws goes on. */
+interface Tables {
+  /** Payloads are parts of it. */
+  extras: Uint8Array
+  channels: Texts
+  urls: Texts
+  word: number
+}
+const names = new Texts(firstNames.flatMap((first) => lastNames.map((last) => `${first} ${last}`)))
+const cityTexts = new Texts(cities)
+const stateTexts = new Texts(states)
+const tables = new Map<number, Tables>()
+
+function tablesOf(seed: number, index: number): Tables {
+  const word = Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)
+  let made = tables.get(word)
+  if (made === undefined) tables.set(word, (made = makeTables(new Random(word))))
+  return made
+}
+
+function makeTables(random: Random): Tables {
+  const extras = makeExtras(random)
+  const channels = new Texts([...hotChannels, ...Array.from({ length: CHANNELS }, (_, i) => `channel-${i}`)])
+  const urls = new Texts([
+    ...hotChannels.map(() => makeUrl(random)),
+    ...Array.from(
+      { length: CHANNELS },
+      (_, i) => makeUrl(random) + (random.nextInt(10) > 0 ? `&channel_id=${Math.abs(reversedBits(i))}` : ''),
+    ),
+  ])
+  return { extras, channels, urls, word: random.word }
+}
+
+/** Six characters of each word, a to z or, where the word is negative, H to a: as the suite's own. */
+function makeExtras(random: Random): Uint8Array {
+  const bytes = new Uint8Array(EXTRA_BYTES)
+  for (let at = 0; at < EXTRA_BYTES; ) {
+    let word = random.nextWord()
+    for (let i = 0; i < 6 && at < EXTRA_BYTES; i++) {
+      bytes[at++] = 97 + (word % 26)
+      word = (word / 26) | 0
+    }
+  }
+  return bytes
+}
+
+function makeUrl(random: Random): string {
+  const bytes = new Uint8Array(6)
+  const part = (): string => Buffer.from(bytes.subarray(0, random.text(bytes, 0, 5, underscored))).toString('latin1')
+  return `https://www.nexmark.com/${part()}/${part()}/${part()}/item.htm?query=1`
+}
+
+/** A column in the making: numbers, of which whole ones are written by their lower halves, or parts of texts. */
+class Numbers {
+  readonly data: Float64Array
+  readonly longs: BigInt64Array
+  readonly words: Int32Array
+  constructor(rows: number) {
+    this.data = new Float64Array(rows)
+    this.longs = new BigInt64Array(this.data.buffer)
+    this.words = new Int32Array(this.data.buffer)
+  }
+}
+class Slices {
+  readonly starts: Int32Array
+  readonly ends: Int32Array
+  constructor(rows: number) {
+    this.starts = new Int32Array(rows)
+    this.ends = new Int32Array(rows)
+  }
+  put(row: number, start: number, end: number): number {
+    this.starts[row] = start
+    this.ends[row] = end
+    return end - start
+  }
+  /** The text numbered `index`; returns its length. */
+  choose(row: number, { offsets }: Texts, index: number): number {
+    return this.put(row, offsets[index], offsets[index + 1])
+  }
+}
+
+/** Memory for the columns of a batch. */
+class Lanes {
+  readonly rows: number
+  readonly types: Int32Array
+  readonly noPerson: Uint8Array
+  readonly noAuction: Uint8Array
+  readonly noBid: Uint8Array
+  readonly person
+  readonly auction
+  readonly bid
+  /** Texts that are written letter by letter. */
+  readonly letters: Uint8Array
+  /** Types of the events of an epoch and of those behind it. */
+  private readonly typePattern: Int32Array
+
+  constructor(rows: number) {
+    const numbers = () => new Numbers(rows)
+    const slices = () => new Slices(rows)
+    this.rows = rows
+    this.typePattern = Int32Array.from({ length: rows + EPOCH_EVENTS }, (_, i) =>
+      Math.min(2, Math.ceil((i % EPOCH_EVENTS) / AUCTIONS_OF_EPOCH)),
+    )
+    this.types = new Int32Array(rows)
+    this.noPerson = new Uint8Array(rows)
+    this.noAuction = new Uint8Array(rows)
+    this.noBid = new Uint8Array(rows)
+    this.person = {
+      ...{ id: numbers(), name: slices(), emailAddress: slices(), creditCard: slices(), city: slices(), state: slices() },
+      ...{ dateTime: numbers(), extra: slices() },
+    }
+    this.auction = {
+      ...{ id: numbers(), itemName: slices(), description: slices(), initialBid: numbers(), reserve: numbers() },
+      ...{ dateTime: numbers(), expires: numbers(), seller: numbers(), category: numbers(), extra: slices() },
+    }
+    this.bid = {
+      ...{ auction: numbers(), bidder: numbers(), price: numbers(), channel: slices(), url: slices() },
+      ...{ dateTime: numbers(), extra: slices() },
+    }
+    this.letters = new Uint8Array((Math.floor(rows / 50) + 1) * (EMAIL_BYTES + CARD_BYTES + 3 * (ITEM_BYTES + DESCRIPTION_BYTES)) + 256)
+  }
+
+  /** What the events are, and which of their rows are NULL. @param rest  where in its epoch the first one is */
+  setTypes(rows: number, rest: number): void {
+    this.types.set(this.typePattern.subarray(rest, rest + rows))
+    const { types, noPerson, noAuction, noBid } = this
+    for (let row = 0; row < rows; row++) {
+      const type = types[row]
+      noPerson[row] = type === 0 ? 0 : 1
+      noAuction[row] = type === 1 ? 0 : 1
+      noBid[row] = type === 2 ? 0 : 1
+    }
+  }
+}
 
 export class NexmarkGenerator {
   /** Event number of the next event, from 0. */
   position = 0
   readonly count: number
-  private readonly state: Int32Array
   private readonly firstEventId: number
   private readonly delayUs: number
   private readonly baseTimeMs: number
-  private readonly extras: Uint8Array
-  private readonly names: Texts
-  private readonly cityTexts = new Texts(cities)
-  private readonly stateTexts = new Texts(states)
-  private readonly channels: Texts
-  private readonly urls: Texts
-  private readonly scratch = new Map<string, Numbers | Slices>()
-  private scratchArena = new Uint8Array(0)
-  private scratchRows = 0
+  private readonly tables: Tables
+  private readonly random: Random
+  private lanes = new Lanes(0)
+  /** Bytes of `lanes.letters` that are written. */
+  private lettersAt = 0
+  /** Time stands still for a run of events: it is computed again at the first that may be later. */
+  private timeMs = 0
+  private sameTimeUntil = -1
 
   constructor({ seed = 42, events, rate, baseTimeMs = DEFAULT_BASE_TIME_MS, parallelism = 1, index = 0 }: NexmarkOptions) {
     const share = Math.floor(events / parallelism)
@@ -116,90 +231,35 @@ export class NexmarkGenerator {
     this.firstEventId = 1 + index * share
     this.delayUs = (1e6 / rate) * parallelism
     this.baseTimeMs = baseTimeMs
-    this.state = Int32Array.of(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b))
-    this.extras = this.makeExtras()
-    this.names = new Texts(firstNames.flatMap((first) => lastNames.map((last) => `${first} ${last}`)))
-    this.channels = new Texts([...hotChannels, ...Array.from({ length: CHANNELS }, (_, i) => `channel-${i}`)])
-    this.urls = new Texts([
-      ...hotChannels.map(() => this.url()),
-      ...Array.from({ length: CHANNELS }, (_, i) => this.url() + (this.nextInt(10) > 0 ? `&channel_id=${Math.abs(reversedBits(i))}` : '')),
-    ])
+    this.tables = tablesOf(seed, index)
+    this.random = new Random(this.tables.word)
   }
 
-  private nextWord(): number {
-    this.state[0] += STEP
-    return mixed(this.state[0])
-  }
-  /** Uniform in [0, n). */
-  private nextInt(n: number): number {
-    return Math.floor((this.nextWord() >>> 0) * n * PER_WORD)
+  private timeOf(number: number): number {
+    return this.baseTimeMs + Math.floor(Math.floor(number * this.delayUs) / 1000)
   }
 
-  /** Six characters of each word, a to z or, where the word is negative, H to a: as the suite's own. */
-  private makeExtras(): Uint8Array {
-    const bytes = new Uint8Array(EXTRA_BYTES)
-    for (let at = 0; at < EXTRA_BYTES; ) {
-      let word = this.nextWord()
-      for (let i = 0; i < 6 && at < EXTRA_BYTES; i++) {
-        bytes[at++] = 97 + (word % 26)
-        word = (word / 26) | 0
-      }
-    }
-    return bytes
-  }
-
-  private url(): string {
-    const bytes = new Uint8Array(5)
-    const part = (): string => Buffer.from(bytes.subarray(0, this.writeText(bytes, 0, 5, underscored))).toString('latin1')
-    return `https://www.nexmark.com/${part()}/${part()}/${part()}/item.htm?query=1`
-  }
-
-  /** Up to `max` letters with a special character here and there, without spaces at both ends; returns the end. A word makes two letters. */
-  private writeText(bytes: Uint8Array, at: number, max: number, letters: Uint8Array): number {
-    let word = this.state[0]
-    let draw = mixed((word = (word + STEP) | 0))
-    const length = 3 + Math.floor((draw >>> 0) * (max - 3) * PER_WORD)
-    const start = at
-    let end = at
-    for (let i = 0; i < length; i++) {
-      if ((i & 1) === 0) draw = mixed((word = (word + STEP) | 0))
-      else draw >>>= 16
-      const byte = letters[((draw & 0xffff) * LETTERS) >>> 16]
-      if (byte === 32 && end === start) continue
-      bytes[end++] = byte
-    }
-    this.state[0] = word
-    while (end > start && bytes[end - 1] === 32) end--
-    return end
-  }
-
-  /** Log-uniform, 100 to 100,000,000. */
-  private price(): number {
-    const bits = this.nextWord() >>> 8
-    return Math.round(highPowers[bits >>> 12] * lowPowers[bits & 4095])
-  }
-
-  /** ms since the beginning. */
-  private timeMs(event: number): number {
-    return this.baseTimeMs + Math.floor(Math.floor(event * this.delayUs) / 1000)
+  /** Brings `timeMs` to the event numbered `number`. */
+  private turnTo(number: number): void {
+    this.timeMs = this.timeOf(number)
+    this.sameTimeUntil = Math.max(number + 1, Math.floor(((this.timeMs - this.baseTimeMs + 1) * 1000) / this.delayUs) - 1)
   }
 
   private activePerson(lastPerson: number): number {
     const active = Math.min(lastPerson + 1, ACTIVE_PEOPLE)
-    return lastPerson + 1 - active + this.nextInt(active + ID_LEAD)
+    return lastPerson + 1 - active + this.random.nextInt(active + ID_LEAD)
   }
 
-  /** Start of a payload that brings an event of `size` bytes to `average`, 20 % more or less, and its length: (start, length) in `found`. */
-  private readonly found = new Int32Array(2)
-  private extra(size: number, average: number): void {
+  /** A payload that brings an event of `size` bytes to `average`, 20 % more or less. */
+  private payload(into: Slices, row: number, size: number, average: number): void {
     const desired = average - size
     let length = 0
     if (desired > 0) {
       const delta = Math.round(desired * 0.2)
-      length = desired - delta + (delta > 0 ? this.nextInt(2 * delta) : 0)
+      length = desired - delta + (delta > 0 ? this.random.nextInt(2 * delta) : 0)
     }
-    this.found[0] = this.nextInt(EXTRA_BYTES - length)
-    this.found[1] = length
+    const start = this.random.nextInt(EXTRA_BYTES - length)
+    into.put(row, start, start + length)
   }
 
   /**
@@ -211,260 +271,180 @@ export class NexmarkGenerator {
   next(rowCount: number, leaves: readonly string[], processingTimeMs: number): Batch | undefined {
     const rows = Math.min(rowCount, this.count - this.position)
     if (rows <= 0) return undefined
-    if (rows > this.scratchRows) {
-      this.scratch.clear()
-      this.scratchRows = rows
-    }
-    const wanted = new Set(leaves)
-    const numbers = (leaf: string, isLong: boolean): Numbers => this.laneOf(leaf, wanted, rows, (length) => newNumbers(length, isLong))
-    const slices = (leaf: string): Slices =>
-      this.laneOf(leaf, wanted, rows, (length) => ({ starts: new Int32Array(length), ends: new Int32Array(length) }))
-    const types = new Int32Array(rows)
-    const nulls = [new Uint8Array(rows), new Uint8Array(rows), new Uint8Array(rows)]
-    const arena = this.arenaFor(wanted, rows)
-    const p = {
-      id: numbers('person.id', true).words,
-      name: slices('person.name'),
-      email: slices('person.emailAddress'),
-      card: slices('person.creditCard'),
-      city: slices('person.city'),
-      state: slices('person.state'),
-      time: numbers('person.dateTime', false).data,
-      extra: slices('person.extra'),
-    }
-    const a = {
-      id: numbers('auction.id', true).words,
-      item: slices('auction.itemName'),
-      description: slices('auction.description'),
-      initial: numbers('auction.initialBid', true).words,
-      reserve: numbers('auction.reserve', true).words,
-      time: numbers('auction.dateTime', false).data,
-      expires: numbers('auction.expires', false).data,
-      seller: numbers('auction.seller', true).words,
-      category: numbers('auction.category', true).words,
-      extra: slices('auction.extra'),
-    }
-    const b = {
-      auction: numbers('bid.auction', true).words,
-      bidder: numbers('bid.bidder', true).words,
-      price: numbers('bid.price', true).words,
-      channel: slices('bid.channel'),
-      url: slices('bid.url'),
-      time: numbers('bid.dateTime', false).data,
-      extra: slices('bid.extra'),
-    }
-    const { starts: channelStarts, ends: channelEnds } = b.channel
-    const { starts: urlStarts, ends: urlEnds } = b.url
-    const { starts: extraStarts, ends: extraEnds } = b.extra
-    const channelOffsets = this.channels.offsets
-    const urlOffsets = this.urls.offsets
-    let arenaAt = 0
-    let word = this.state[0]
-    // Time stands still for a run of events: it is computed again at the first that may be later.
-    let time = 0
-    let sameTimeUntil = -1
-    let number = this.position
-    let rest = (this.firstEventId + number) % 50
-    let epoch = (this.firstEventId + number - rest) / 50
-    const [noPerson, noAuction, noBid] = nulls
-    // Of each epoch, as bids see it.
-    let lastAuction = 0
-    let hotAuction = 0
-    let hotBidder = 0
-    let bidsOf = -1
-    for (let row = 0; row < rows; row++) {
-      number++
-      if (++rest === 50) {
-        rest = 0
-        epoch++
-      }
-      if (number >= sameTimeUntil) {
-        time = this.timeMs(number)
-        sameTimeUntil = Math.max(number + 1, Math.floor(((time - this.baseTimeMs + 1) * 1000) / this.delayUs) - 1)
-      }
-      if (rest > 3) {
-        types[row] = 2
-        noPerson[row] = noAuction[row] = 1
-        // The hot path: draws by hand, from a local copy of the state. Nine of ten events are bids.
-        let draw: number
-        if (bidsOf !== epoch) {
-          bidsOf = epoch
-          lastAuction = epoch * 3 + 2
-          hotAuction = lastAuction - (lastAuction % HOT_BATCH)
-          hotBidder = epoch - (epoch % HOT_BATCH) + 1
-        }
-        let auction = hotAuction
-        draw = mixed((word = (word + STEP) | 0))
-        if (draw >= 0) {
-          const first = Math.max(lastAuction - IN_FLIGHT_AUCTIONS, 0)
-          draw = mixed((word = (word + STEP) | 0))
-          auction = first + Math.floor((draw >>> 0) * (lastAuction - first + 1 + ID_LEAD) * PER_WORD)
-        }
-        b.auction[2 * row] = auction + FIRST_ID
-        let bidder = hotBidder
-        draw = mixed((word = (word + STEP) | 0))
-        if (draw >>> 30 === 0) {
-          const active = Math.min(epoch + 1, ACTIVE_PEOPLE)
-          draw = mixed((word = (word + STEP) | 0))
-          bidder = epoch + 1 - active + Math.floor((draw >>> 0) * (active + ID_LEAD) * PER_WORD)
-        }
-        // Twice: bidders are counted from 2000 in the suite's own generator, too.
-        b.bidder[2 * row] = bidder + 2 * FIRST_ID
-        draw = mixed((word = (word + STEP) | 0))
-        b.price[2 * row] = Math.round(highPowers[draw >>> 20] * lowPowers[(draw >>> 8) & 4095])
-        draw = mixed((word = (word + STEP) | 0))
-        let channel = (draw >>> 29) & 3
-        if (draw >= 0) {
-          draw = mixed((word = (word + STEP) | 0))
-          channel = hotChannels.length + Math.floor((draw >>> 0) * CHANNELS * PER_WORD)
-        }
-        channelStarts[row] = channelOffsets[channel]
-        channelEnds[row] = channelOffsets[channel + 1]
-        urlStarts[row] = urlOffsets[channel]
-        urlEnds[row] = urlOffsets[channel + 1]
-        b.time[row] = time
-        draw = mixed((word = (word + STEP) | 0))
-        const length = BID_EXTRA_MIN + Math.floor((draw >>> 0) * BID_EXTRA_SPREAD * PER_WORD)
-        draw = mixed((word = (word + STEP) | 0))
-        const start = Math.floor((draw >>> 0) * (EXTRA_BYTES - length) * PER_WORD)
-        extraStarts[row] = start
-        extraEnds[row] = start + length
-        continue
-      }
-      this.state[0] = word
-      if (rest === 0) {
-        types[row] = 0
-        noAuction[row] = noBid[row] = 1
-        p.id[2 * row] = epoch + FIRST_ID
-        const name = this.nextInt(firstNames.length) * lastNames.length + this.nextInt(lastNames.length)
-        let size = 8 + put(p.name, row, this.names.offsets, name)
-        p.email.starts[row] = arenaAt
-        arenaAt = this.writeText(arena, arenaAt, 7, spaced)
-        arena[arenaAt++] = 64
-        arenaAt = this.writeText(arena, arenaAt, 5, spaced)
-        arena[arenaAt++] = 46
-        arena[arenaAt++] = 99
-        arena[arenaAt++] = 111
-        arena[arenaAt++] = 109
-        p.email.ends[row] = arenaAt
-        size += arenaAt - p.email.starts[row]
-        p.card.starts[row] = arenaAt
-        for (let group = 0; group < 4; group++) {
-          const digits = this.nextInt(10_000)
-          if (group > 0) arena[arenaAt++] = 32
-          arena[arenaAt++] = 48 + Math.floor(digits / 1000)
-          arena[arenaAt++] = 48 + (Math.floor(digits / 100) % 10)
-          arena[arenaAt++] = 48 + (Math.floor(digits / 10) % 10)
-          arena[arenaAt++] = 48 + (digits % 10)
-        }
-        p.card.ends[row] = arenaAt
-        size += 19
-        size += put(p.city, row, this.cityTexts.offsets, this.nextInt(cities.length))
-        size += put(p.state, row, this.stateTexts.offsets, this.nextInt(states.length))
-        p.time[row] = time
-        this.extra(size, 200)
-        p.extra.starts[row] = this.found[0]
-        p.extra.ends[row] = this.found[0] + this.found[1]
+    if (rows > this.lanes.rows) this.lanes = new Lanes(rows)
+    this.lettersAt = 0
+    this.lanes.setTypes(rows, (this.firstEventId + this.position + 1) % EPOCH_EVENTS)
+    for (let row = 0; row < rows; ) {
+      const number = this.position + row + 1
+      const rest = (this.firstEventId + number) % EPOCH_EVENTS
+      const epoch = (this.firstEventId + number - rest) / EPOCH_EVENTS
+      if (rest > AUCTIONS_OF_EPOCH) {
+        const end = Math.min(rows, row + EPOCH_EVENTS - rest)
+        this.bids(row, end, number, epoch)
+        row = end
       } else {
-        types[row] = 1
-        noPerson[row] = noBid[row] = 1
-        a.id[2 * row] = epoch * 3 + rest - 1 + FIRST_ID
-        a.item.starts[row] = arenaAt
-        arenaAt = this.writeText(arena, arenaAt, 20, spaced)
-        a.item.ends[row] = arenaAt
-        const itemSize = arenaAt - a.item.starts[row]
-        a.description.starts[row] = arenaAt
-        arenaAt = this.writeText(arena, arenaAt, 100, spaced)
-        a.description.ends[row] = arenaAt
-        const initial = this.price()
-        a.initial[2 * row] = initial
-        a.reserve[2 * row] = initial + this.price()
-        a.time[row] = time
-        // Long enough for the bids on all auctions in flight.
-        const horizonMs = this.timeMs(number + Math.floor((IN_FLIGHT_AUCTIONS * 50) / 3)) - time
-        a.expires[row] = time + 1 + this.nextInt(Math.max(2 * horizonMs, 1))
-        const seller = this.nextInt(4) > 0 ? Math.floor(epoch / HOT_BATCH) * HOT_BATCH : this.activePerson(epoch)
-        a.seller[2 * row] = seller + FIRST_ID
-        a.category[2 * row] = 10 + this.nextInt(5)
-        this.extra(48 + itemSize + (a.description.ends[row] - a.description.starts[row]), 500)
-        a.extra.starts[row] = this.found[0]
-        a.extra.ends[row] = this.found[0] + this.found[1]
+        if (number >= this.sameTimeUntil) this.turnTo(number)
+        if (rest === 0) this.person(row, epoch)
+        else this.auction(row, number, epoch, rest)
+        row++
       }
-      word = this.state[0]
     }
-    this.state[0] = word
-    this.position = number
-    const columns = leaves.map((leaf) => this.column(leaf, types, nulls, arena))
-    // Next time these columns are made anew: this batch keeps them.
-    for (const leaf of leaves) this.scratch.delete(leaf)
-    return { rowCount: rows, columns, watermarkAfter: -Infinity, processingTimeMs }
+    this.position += rows
+    return { rowCount: rows, columns: leaves.map((leaf) => this.column(leaf)), watermarkAfter: -Infinity, processingTimeMs }
   }
 
-  private laneOf<L extends Numbers | Slices>(leaf: string, wanted: ReadonlySet<string>, rows: number, make: (length: number) => L): L {
-    let lane = this.scratch.get(leaf)
-    if (lane === undefined) {
-      lane = make(wanted.has(leaf) ? rows : this.scratchRows)
-      this.scratch.set(leaf, lane)
+  private person(row: number, epoch: number): void {
+    const { lanes, random } = this
+    const { person, letters } = lanes
+    person.id.words[2 * row] = epoch + FIRST_ID
+    const name = random.nextInt(firstNames.length) * lastNames.length + random.nextInt(lastNames.length)
+    let size = 8 + person.name.choose(row, names, name)
+    const emailAt = this.lettersAt
+    let at = random.text(letters, emailAt, 7, spaced)
+    letters[at++] = 64
+    at = random.text(letters, at, 5, spaced)
+    letters[at++] = 46
+    letters[at++] = 99
+    letters[at++] = 111
+    letters[at++] = 109
+    size += person.emailAddress.put(row, emailAt, at)
+    const cardAt = at
+    for (let group = 0; group < 4; group++) {
+      const digits = random.nextInt(10_000)
+      if (group > 0) letters[at++] = 32
+      letters[at++] = 48 + ((digits / 1000) | 0)
+      letters[at++] = 48 + (((digits / 100) | 0) % 10)
+      letters[at++] = 48 + (((digits / 10) | 0) % 10)
+      letters[at++] = 48 + (digits % 10)
     }
-    return lane as L
+    size += person.creditCard.put(row, cardAt, at)
+    this.lettersAt = at
+    size += person.city.choose(row, cityTexts, random.nextInt(cities.length))
+    size += person.state.choose(row, stateTexts, random.nextInt(states.length))
+    person.dateTime.data[row] = this.timeMs
+    this.payload(person.extra, row, size, 200)
   }
 
-  /** Memory for texts that are written letter by letter: kept only if one of their columns is handed on. */
-  private arenaFor(wanted: ReadonlySet<string>, rows: number): Uint8Array {
-    const size = (Math.floor(rows / 50) + 1) * (16 + 19 + 3 * 120) + 256
-    const isKept = ['person.emailAddress', 'person.creditCard', 'auction.itemName', 'auction.description'].some((leaf) => wanted.has(leaf))
-    if (isKept) return new Uint8Array(size)
-    if (this.scratchArena.length < size) this.scratchArena = new Uint8Array(size)
-    return this.scratchArena
+  private auction(row: number, number: number, epoch: number, rest: number): void {
+    const { lanes, random } = this
+    const { auction, letters } = lanes
+    auction.id.words[2 * row] = epoch * AUCTIONS_OF_EPOCH + rest - 1 + FIRST_ID
+    const itemAt = this.lettersAt
+    const descriptionAt = random.text(letters, itemAt, ITEM_BYTES, spaced)
+    const end = random.text(letters, descriptionAt, DESCRIPTION_BYTES, spaced)
+    this.lettersAt = end
+    auction.itemName.put(row, itemAt, descriptionAt)
+    auction.description.put(row, descriptionAt, end)
+    const initial = random.price()
+    auction.initialBid.words[2 * row] = initial
+    auction.reserve.words[2 * row] = initial + random.price()
+    auction.dateTime.data[row] = this.timeMs
+    // Long enough for the bids on all auctions in flight.
+    const horizonMs = this.timeOf(number + Math.floor((IN_FLIGHT_AUCTIONS * EPOCH_EVENTS) / AUCTIONS_OF_EPOCH)) - this.timeMs
+    auction.expires.data[row] = this.timeMs + 1 + random.nextInt(Math.max(2 * horizonMs, 1))
+    const seller = random.nextInt(4) > 0 ? epoch - (epoch % HOT_BATCH) : this.activePerson(epoch)
+    auction.seller.words[2 * row] = seller + FIRST_ID
+    auction.category.words[2 * row] = 10 + random.nextInt(5)
+    this.payload(auction.extra, row, 48 + end - itemAt, 500)
   }
 
-  private column(leaf: string, types: Int32Array, nullsOf: Uint8Array[], arena: Uint8Array): Column {
-    if (leaf === 'event_type') return { lane: 'i32', data: types }
+  /** Rows `row … end` of one epoch. Nine of ten events are bids, so they are drawn by hand, from a local copy of the sequence's state. */
+  private bids(row: number, end: number, first: number, epoch: number): void {
+    const { bid } = this.lanes
+    const { words: auctions } = bid.auction
+    const { words: bidders } = bid.bidder
+    const { words: prices } = bid.price
+    const { data: times } = bid.dateTime
+    const { starts: channelStarts, ends: channelEnds } = bid.channel
+    const { starts: urlStarts, ends: urlEnds } = bid.url
+    const { starts: extraStarts, ends: extraEnds } = bid.extra
+    const { offsets: channelOffsets } = this.tables.channels
+    const { offsets: urlOffsets } = this.tables.urls
+    const lastAuction = epoch * AUCTIONS_OF_EPOCH + AUCTIONS_OF_EPOCH - 1
+    const hotAuction = lastAuction - (lastAuction % HOT_BATCH)
+    const firstAuction = Math.max(lastAuction - IN_FLIGHT_AUCTIONS, 0)
+    const auctionCount = lastAuction - firstAuction + 1 + ID_LEAD
+    const hotBidder = epoch - (epoch % HOT_BATCH) + 1
+    const active = Math.min(epoch + 1, ACTIVE_PEOPLE)
+    const firstBidder = epoch + 1 - active
+    const bidderCount = active + ID_LEAD
+    let { timeMs } = this
+    let { word } = this.random
+    for (let number = first; row < end; row++, number++) {
+      if (number >= this.sameTimeUntil) {
+        this.turnTo(number)
+        timeMs = this.timeMs
+      }
+      // Hot or cold is a coin toss that no processor foresees: the cold draw is made in any case, and is part of the sequence if
+      // `cold` has all bits.
+      let draw = mixed((word = stepped(word)))
+      let cold = ~(draw >> 31)
+      const auction = firstAuction + uniform(mixed(stepped(word)), auctionCount)
+      word = steppedIf(word, cold)
+      auctions[2 * row] = hotAuction + ((auction - hotAuction) & cold) + FIRST_ID
+      draw = mixed((word = stepped(word)))
+      cold = ((draw >>> 30) - 1) >> 31
+      const bidder = firstBidder + uniform(mixed(stepped(word)), bidderCount)
+      word = steppedIf(word, cold)
+      // Twice: bidders are counted from 2000 in the suite's own generator, too.
+      bidders[2 * row] = hotBidder + ((bidder - hotBidder) & cold) + 2 * FIRST_ID
+      prices[2 * row] = priceOf(mixed((word = stepped(word))))
+      draw = mixed((word = stepped(word)))
+      cold = ~(draw >> 31)
+      const hotChannel = (draw >>> 29) & 3
+      const coldChannel = HOT_CHANNELS + uniform(mixed(stepped(word)), CHANNELS)
+      word = steppedIf(word, cold)
+      const channel = hotChannel + ((coldChannel - hotChannel) & cold)
+      channelStarts[row] = channelOffsets[channel]
+      channelEnds[row] = channelOffsets[channel + 1]
+      urlStarts[row] = urlOffsets[channel]
+      urlEnds[row] = urlOffsets[channel + 1]
+      times[row] = timeMs
+      draw = mixed((word = stepped(word)))
+      const length = BID_EXTRA_MIN + uniform(draw, BID_EXTRA_SPREAD)
+      draw = mixed((word = stepped(word)))
+      const start = uniform(draw, EXTRA_BYTES - length)
+      extraStarts[row] = start
+      extraEnds[row] = start + length
+    }
+    this.random.word = word
+  }
+
+  private column(leaf: string): Column {
+    const { lanes } = this
+    if (leaf === 'event_type') return { lane: 'i32', data: lanes.types }
     const [entity, field] = leaf.split('.')
-    const nulls = nullsOf[['person', 'auction', 'bid'].indexOf(entity)]
-    const lane = this.scratch.get(leaf)
+    const [owner, nulls] =
+      entity === 'person'
+        ? [lanes.person, lanes.noPerson]
+        : entity === 'auction'
+          ? [lanes.auction, lanes.noAuction]
+          : [lanes.bid, lanes.noBid]
+    const lane = (owner as Record<string, Numbers | Slices>)[field]
     if (lane === undefined) throw new Error(`an event has no "${leaf}"; it has ${leafNames.join(', ')}`)
-    if (!('starts' in lane)) {
-      return field === 'dateTime' || field === 'expires'
-        ? { lane: 'f64', data: lane.data, nulls }
-        : { lane: 'i64', data: lane.longs, nulls }
-    }
-    return { lane: 'utf8', bytes: this.bytesOf(field, arena), starts: lane.starts, ends: lane.ends, nulls }
+    if (lane instanceof Slices) return { lane: 'utf8', bytes: this.bytesOf(field), starts: lane.starts, ends: lane.ends, nulls }
+    const isTime = field === 'dateTime' || field === 'expires'
+    return isTime ? { lane: 'f64', data: lane.data, nulls } : { lane: 'i64', data: lane.longs, nulls }
   }
 
-  private bytesOf(field: string, arena: Uint8Array): Uint8Array {
+  private bytesOf(field: string): Uint8Array {
     switch (field) {
       case 'extra':
-        return this.extras
+        return this.tables.extras
       case 'channel':
-        return this.channels.bytes
+        return this.tables.channels.bytes
       case 'url':
-        return this.urls.bytes
+        return this.tables.urls.bytes
       case 'name':
-        return this.names.bytes
+        return names.bytes
       case 'city':
-        return this.cityTexts.bytes
+        return cityTexts.bytes
       case 'state':
-        return this.stateTexts.bytes
+        return stateTexts.bytes
       default:
-        return arena
+        return this.lanes.letters
     }
   }
-}
-
-function newNumbers(length: number, isLong: boolean): Numbers {
-  const data = new Float64Array(length)
-  const { buffer } = data
-  return { data, words: isLong ? new Int32Array(buffer) : noWords, longs: isLong ? new BigInt64Array(buffer) : noLongs }
-}
-const noWords = new Int32Array(0)
-const noLongs = new BigInt64Array(0)
-
-/** The text numbered `index`; returns its length. */
-function put(slices: Slices, row: number, offsets: Int32Array, index: number): number {
-  slices.starts[row] = offsets[index]
-  slices.ends[row] = offsets[index + 1]
-  return offsets[index + 1] - offsets[index]
 }
 
 /** As Java's Integer.reverse. */
