@@ -9,7 +9,7 @@
 // What leaves the distribution as it is but differs from the suite: the numbers come from a seeded generator, prices have 2^24 steps,
 // and event time starts at a constant.
 import type { Batch, Column } from '../../src/data/index.ts'
-import { mixed, priceOf, Random, spaced, stepped, steppedIf, underscored, uniform } from './random.ts'
+import { mixed, priceOf, Random, spaced, stepped, underscored, uniform } from './random.ts'
 
 export interface NexmarkOptions {
   seed?: number
@@ -375,35 +375,28 @@ export class NexmarkGenerator {
         this.turnTo(number)
         timeMs = this.timeMs
       }
-      // Hot or cold is a coin toss that no processor foresees: the cold draw is made in any case, and is part of the sequence if
-      // `cold` has all bits.
-      let draw = mixed((word = stepped(word)))
-      let cold = ~(draw >> 31)
-      const auction = firstAuction + uniform(mixed(stepped(word)), auctionCount)
-      word = steppedIf(word, cold)
+      // One word decides all that is decided by a few bits. Hot or cold is a toss that no processor foresees, so the cold value is
+      // drawn in any case, and taken where `cold` has all bits.
+      const toss = mixed((word = stepped(word)))
+      let cold = toss >> 31
+      const auction = firstAuction + uniform(mixed((word = stepped(word))), auctionCount)
       auctions[2 * row] = hotAuction + ((auction - hotAuction) & cold) + FIRST_ID
-      draw = mixed((word = stepped(word)))
-      cold = ((draw >>> 30) - 1) >> 31
-      const bidder = firstBidder + uniform(mixed(stepped(word)), bidderCount)
-      word = steppedIf(word, cold)
+      cold = (((toss >>> 29) & 3) - 1) >> 31
+      const bidder = firstBidder + uniform(mixed((word = stepped(word))), bidderCount)
       // Twice: bidders are counted from 2000 in the suite's own generator, too.
       bidders[2 * row] = hotBidder + ((bidder - hotBidder) & cold) + 2 * FIRST_ID
       prices[2 * row] = priceOf(mixed((word = stepped(word))))
-      draw = mixed((word = stepped(word)))
-      cold = ~(draw >> 31)
-      const hotChannel = (draw >>> 29) & 3
-      const coldChannel = HOT_CHANNELS + uniform(mixed(stepped(word)), CHANNELS)
-      word = steppedIf(word, cold)
+      cold = (toss << 3) >> 31
+      const hotChannel = (toss >>> 26) & 3
+      const coldChannel = HOT_CHANNELS + uniform(mixed((word = stepped(word))), CHANNELS)
       const channel = hotChannel + ((coldChannel - hotChannel) & cold)
       channelStarts[row] = channelOffsets[channel]
       channelEnds[row] = channelOffsets[channel + 1]
       urlStarts[row] = urlOffsets[channel]
       urlEnds[row] = urlOffsets[channel + 1]
       times[row] = timeMs
-      draw = mixed((word = stepped(word)))
-      const length = BID_EXTRA_MIN + uniform(draw, BID_EXTRA_SPREAD)
-      draw = mixed((word = stepped(word)))
-      const start = uniform(draw, EXTRA_BYTES - length)
+      const length = BID_EXTRA_MIN + (((toss & 0xffff) * BID_EXTRA_SPREAD) >>> 16)
+      const start = uniform(mixed((word = stepped(word))), EXTRA_BYTES - length)
       extraStarts[row] = start
       extraEnds[row] = start + length
     }

@@ -2,8 +2,6 @@
 
 // mulberry32: the state grows by a constant, a draw is its mix. Constants are literals here, as V8 does not see through those of another module.
 export const stepped = (word: number): number => (word + 0x6d2b79f5) | 0
-/** The state goes on only if `mask` has all bits, which are 0 otherwise: without a branch. */
-export const steppedIf = (word: number, mask: number): number => (word + (0x6d2b79f5 & mask)) | 0
 export function mixed(x: number): number {
   let y = Math.imul(x ^ (x >>> 15), 1 | x)
   y = (y + Math.imul(y ^ (y >>> 7), 61 | y)) ^ y

@@ -27,14 +27,47 @@ export function equalSlices(a: Uint8Array, aStart: number, aEnd: number, b: Uint
   return true
 }
 
-/** `literal` occurs in `bytes[start … end)`. */
-export function containsBytes(bytes: Uint8Array, start: number, end: number, literal: Uint8Array): boolean {
-  const last = end - literal.length
-  if (literal.length === 0) return true
-  const first = literal[0]
-  for (let i = start; i <= last; i++) if (bytes[i] === first && equalBytes(bytes, i, literal)) return true
-  return false
+/** A text that is looked for in bytes, with how far a byte under its end lets the search go on (Boyer, Moore, Horspool). */
+export class Needle {
+  readonly bytes: Uint8Array
+  readonly skips: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    const { length } = bytes
+    this.bytes = bytes
+    this.skips = new Uint8Array(256).fill(Math.min(length, 255))
+    for (let i = Math.max(0, length - 256); i < length - 1; i++) this.skips[bytes[i]] = length - 1 - i
+  }
 }
+const needles = new WeakMap<Uint8Array, Needle>()
+/** The same needle for the same text, as `utf8Of`. */
+export function needleOf(text: string): Needle {
+  const bytes = utf8Of(text)
+  let needle = needles.get(bytes)
+  if (needle === undefined) needles.set(bytes, (needle = new Needle(bytes)))
+  return needle
+}
+
+/** Where the needle occurs first in `bytes[start … end)`, or -1; an empty one at the start. */
+export function indexOfBytes(bytes: Uint8Array, start: number, end: number, { bytes: literal, skips }: Needle): number {
+  const last = literal.length - 1
+  if (last < 0) return start
+  const byte = literal[last]
+  if (last === 0) {
+    for (let i = start; i < end; i++) if (bytes[i] === byte) return i
+    return -1
+  }
+  for (let i = start + last; i < end; ) {
+    const found = bytes[i]
+    if (found === byte && equalBytes(bytes, i - last, literal)) return i - last
+    i += skips[found]
+  }
+  return -1
+}
+
+/** The needle occurs in `bytes[start … end)`. */
+export const containsBytes = (bytes: Uint8Array, start: number, end: number, needle: Needle): boolean =>
+  indexOfBytes(bytes, start, end, needle) >= 0
 
 /** A set of texts that is asked with bytes. Buckets by length and first and last byte, which tell most words apart. */
 export class ByteSet {

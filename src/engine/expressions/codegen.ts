@@ -238,7 +238,11 @@ ${head}
       const written =
         value.slice === undefined ? `o${index}[o] = ${data}` : `o${index}[o] = ${value.slice.start}; q${index}[o] = ${value.slice.end}`
       if (value.isNull === 'false') this.line(written)
-      else this.line(`if (${value.isNull}) { m${index}[o] = 1; h${index} = true } else { m${index}[o] = 0; ${written} }`)
+      // The limits of a NULL text are given: functions on bytes may look at it.
+      else {
+        const lost = value.slice === undefined ? '' : `; o${index}[o] = q${index}[o] = 0`
+        this.line(`if (${value.isNull}) { m${index}[o] = 1; h${index} = true${lost} } else { m${index}[o] = 0; ${written} }`)
+      }
       ends.push(`outputs[${index}].hasNulls = h${index}`)
     }
     this.line('o++')

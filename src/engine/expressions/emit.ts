@@ -17,7 +17,7 @@ import { expressionErrors } from './errors.ts'
 import { implementations } from './functions.ts'
 import { emitLike } from './like.ts'
 import type { CallContext, RowFunction } from './registry.ts'
-import { emitFoldedEqual, emitMayMatch, emitSplitIndex } from './slices.ts'
+import { emitCharLength, emitFoldedEqual, emitMayMatch, emitSplitIndex } from './slices.ts'
 import { currentDateDays, currentTimeMs, localTimestampMs } from './temporal.ts'
 
 export interface EmitContext {
@@ -444,6 +444,7 @@ const emitters: Record<string, Emitter> = {
   CAST: emitCast,
   TRY_CAST: emitCast,
   SPLIT_INDEX: (expr, context) => emitSplitIndex(expr, context) ?? emitFunction(expr, context),
+  CHAR_LENGTH: (expr, context) => emitCharLength(expr, context) ?? emitFunction(expr, context),
   REGEXP_EXTRACT: emitRegexpExtract,
   LIKE: (expr, context) => emitLike(expr, context, emitFunction),
   ...Object.fromEntries(['PLUS', 'MINUS', 'TIMES', 'DIVIDE', 'MOD', 'UNARY_MINUS'].map((fn) => [fn, emitArithmetic])),

@@ -66,6 +66,13 @@ test('functions on bytes give what they give on strings', () => {
         ]
       }),
     ),
+    call('CHAR_LENGTH', [text], t.int()),
+    ...['/', 'k', 'kk', 'apple', 'é', '😀'].flatMap((search) =>
+      ['', 'k', '😀é'].map((by) =>
+        call('CHAR_LENGTH', [call('REPLACE', [text, literal(search, t.string(false)), literal(by, t.string(false))], t.string())], t.int()),
+      ),
+    ),
+    ...['%kk%', '%apple%', '%é%', '%id=7&%'].map((pattern) => call('LIKE', [text, literal(pattern, t.string(false))], t.boolean())),
     ...['(&|^)id=([^&]*)', 'apple', '(apple|a)', 'appl(e)?', '[a]pple(.*)'].map((pattern) =>
       call('REGEXP_EXTRACT', [text, literal(pattern, t.string(false)), literal(0, t.int(false))], t.string()),
     ),

@@ -1,6 +1,6 @@
 // LIKE with a literal pattern: `abc`, `abc%`, `%abc` and `%abc%` need no regular expression, and on bytes no string.
 import type { Expr } from '../../sql/index.ts'
-import { containsBytes, equalBytes, utf8Of } from './bytes.ts'
+import { containsBytes, equalBytes, needleOf, utf8Of } from './bytes.ts'
 import type { Value } from './codegen.ts'
 import type { EmitContext } from './emit.ts'
 import { emit, strictCall } from './emit.ts'
@@ -47,7 +47,7 @@ export function emitLike(expr: Call, context: EmitContext, general: (expr: Call,
     const fits = `e${i}[row] - s${i}[row] ${before || after ? '>=' : '==='} ${length}`
     const code =
       before && after
-        ? `${builder.import(containsBytes)}(b${i}, s${i}[row], e${i}[row], ${bytes})`
+        ? `${builder.import(containsBytes)}(b${i}, s${i}[row], e${i}[row], ${builder.constant(needleOf(simple.text))})`
         : `(${fits} && ${equal}(b${i}, ${before ? `e${i}[row] - ${length}` : `s${i}[row]`}, ${bytes}))`
     return { code, isNull: value.isNull, safe: true, rep: 'boolean' }
   }

@@ -2,12 +2,13 @@
 // that a regular expression cannot match. None of them makes a string.
 //
 // Invariant: each gives what the function on strings gives; where bytes do not decide (letters beyond ASCII), it is asked.
-import { readUtf8 } from '../../data/index.ts'
+import { isTextKind, readUtf8 } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
-import { containsBytes, equalBytes, utf8Of } from './bytes.ts'
+import { containsBytes, indexOfBytes, type Needle, needleOf, utf8Of } from './bytes.ts'
 import type { Value } from './codegen.ts'
 import type { EmitContext } from './emit.ts'
 import { emit } from './emit.ts'
+import { codePointCount } from './text.ts'
 
 type Call = Extract<Expr, { kind: 'call' }>
 
@@ -24,25 +25,18 @@ const isPlainText = (value: unknown): value is string => typeof value === 'strin
  * @param start  where some piece begins; beyond `end` where there is none
  * @param skips  how many pieces after that one it is
  */
-function findPiece(bytes: Uint8Array, start: number, end: number, separator: Uint8Array, skips: number): boolean {
+function findPiece(bytes: Uint8Array, start: number, end: number, separator: Needle, skips: number): boolean {
   if (start > end) return false
   let from = start
   for (let skipped = 0; skipped < skips; skipped++) {
     const at = indexOfBytes(bytes, from, end, separator)
     if (at < 0) return false
-    from = at + separator.length
+    from = at + separator.bytes.length
   }
   const to = indexOfBytes(bytes, from, end, separator)
   found[0] = from
   found[1] = to < 0 ? end : to
   return true
-}
-
-function indexOfBytes(bytes: Uint8Array, start: number, end: number, literal: Uint8Array): number {
-  const first = literal[0]
-  const last = end - literal.length
-  for (let i = start; i <= last; i++) if (bytes[i] === first && (literal.length === 1 || equalBytes(bytes, i, literal))) return i
-  return -1
 }
 
 /** SPLIT_INDEX of a column by a literal: a part of the column's bytes; undefined where it is not of that form. */
@@ -55,10 +49,10 @@ export function emitSplitIndex(expr: Call, context: EmitContext): Value | undefi
   const value = emit(operand, context)
   if (value.utf8 === undefined) return undefined
   const i = value.utf8
-  const bytes = builder.constant(utf8Of(separator))
+  const needle = builder.constant(needleOf(separator))
   // The next piece of the same text is looked for from where the last one ended.
-  const next = builder.perRow(`split${i}_${bytes}`, (name) => `let ${name}_n = 0, ${name}_s = s${i}[row]`)
-  const find = `${builder.import(findPiece)}(b${i}, ${next}_s, e${i}[row], ${bytes}, ${builder.constant(index)} - ${next}_n)`
+  const next = builder.perRow(`split${i}_${needle}`, (name) => `let ${name}_n = 0, ${name}_s = s${i}[row]`)
+  const find = `${builder.import(findPiece)}(b${i}, ${next}_s, e${i}[row], ${needle}, ${builder.constant(index)} - ${next}_n)`
   const [start, end, isNull] = [builder.fresh(), builder.fresh(), builder.fresh('n')]
   const place = builder.constant(found)
   const isText = `${value.isNull === 'false' ? '' : `!${value.isNull} && `}s${i}[row] < e${i}[row]`
@@ -107,6 +101,43 @@ export function emitFoldedEqual(operand: Expr, literal: unknown, context: EmitCo
   return { code, isNull: value.isNull, safe: true, rep: 'boolean' }
 }
 
+/** Code points of a text. */
+function lengthOf(bytes: Uint8Array, start: number, end: number): number {
+  for (let i = start; i < end; i++) if (bytes[i] > 127) return codePointCount(readUtf8(bytes, start, end))
+  return end - start
+}
+
+/** Code points of a text in which each `needle` is replaced by a text that has `growth` more of them. */
+function lengthReplaced(bytes: Uint8Array, start: number, end: number, needle: Needle, search: string, growth: number): number {
+  let length = end - start
+  for (let i = start; i < end; i++) if (bytes[i] > 127) length = -1
+  if (length < 0) {
+    const text = readUtf8(bytes, start, end)
+    return codePointCount(text) + growth * (text.split(search).length - 1)
+  }
+  for (let at = indexOfBytes(bytes, start, end, needle); at >= 0; at = indexOfBytes(bytes, at + needle.bytes.length, end, needle))
+    length += growth
+  return length
+}
+
+/** CHAR_LENGTH of a column, or of REPLACE of a column with literals: a number from bytes; undefined where it is not of that form. */
+export function emitCharLength(expr: Call, context: EmitContext): Value | undefined {
+  const { builder } = context
+  const [operand] = expr.args
+  const [column, search, replacement] = operand.kind === 'call' && operand.fn === 'REPLACE' ? operand.args : [operand]
+  if (column.kind !== 'column' || !isTextKind(column.type.kind)) return undefined
+  const value = emit(column, context)
+  if (value.utf8 === undefined) return undefined
+  const place = `b${value.utf8}, s${value.utf8}[row], e${value.utf8}[row]`
+  const number = (code: string): Value => ({ code, isNull: value.isNull, safe: true, rep: 'number' })
+  if (search === undefined) return number(`${builder.import(lengthOf)}(${place})`)
+  const [from, to] = [literalOf(search), literalOf(replacement)]
+  // An empty text is found between all characters; a lone surrogate is a part of others.
+  if (!isPlainText(from) || from === '' || !from.isWellFormed() || typeof to !== 'string' || !to.isWellFormed()) return undefined
+  const args = [needleOf(from), from, codePointCount(to) - codePointCount(from)].map((arg) => builder.constant(arg))
+  return number(`${builder.import(lengthReplaced)}(${place}, ${args.join(', ')})`)
+}
+
 /** Shorter ones are in too many texts to be worth looking for. */
 const REQUIRED_LENGTH_MIN = 4
 
@@ -137,5 +168,5 @@ export function emitMayMatch(operand: Expr, pattern: unknown, context: EmitConte
   const value = emit(operand, context)
   if (value.utf8 === undefined) return undefined
   const i = value.utf8
-  return `${builder.import(containsBytes)}(b${i}, s${i}[row], e${i}[row], ${builder.constant(utf8Of(required))})`
+  return `${builder.import(containsBytes)}(b${i}, s${i}[row], e${i}[row], ${builder.constant(needleOf(required))})`
 }
