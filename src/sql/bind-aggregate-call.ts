@@ -59,6 +59,7 @@ export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf,
   const constantAt = name === 'LISTAGG' || name === 'PERCENTILE' ? 1 : -1
   const nodes = isStar ? [] : call.args.filter((_, i) => i !== constantAt && (name !== 'LISTAGG' || i === 0))
   const args = nodes.map(bindArgument ?? ((node) => bindExpression(node, env)))
+  if (args.some((arg) => arg.kind === 'literal' && arg.type.kind === 'NULL')) throw sqlErrors('SQL_NULL_UNTYPED', { where: name, span })
   const { fn, type, argTypes } = resolveAggregate(
     name,
     args.map((arg) => arg.type),

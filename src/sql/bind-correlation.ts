@@ -4,7 +4,7 @@
 //   SELECT SUM(w) FROM r WHERE r.k = l.k            becomes     (SUM(w) of r by k) with the condition  k = l.k
 //
 // Only what a stream can compute is lifted: an aggregate over outer columns needs equalities, as these become its keys.
-import { t } from '../data/index.ts'
+import { t, withNullable } from '../data/index.ts'
 import type { Span } from './ast.ts'
 import type { Source } from './bind-from.ts'
 import { columnsOfPlan, filter, joinPlan, project } from './bind-plan.ts'
@@ -177,9 +177,13 @@ export function lateralJoin(kind: 'INNER' | 'LEFT', left: Plan, right: Source, s
   const inner = kind === 'LEFT' ? materialized(lifted, span) : lifted
   const width = left.fields.length
   const condition = andAll(inner.conditions.map((one) => overJoined(one, width)))
-  const joined = joinPlan(inner.isTotal ? 'LEFT' : kind, left, inner.plan, condition)
+  // As in Flink a row for which an aggregate has no rows is dropped, unless the join is an outer one.
+  const joined = joinPlan(kind, left, inner.plan, condition)
   const retype = (expr: Expr): Expr => mapColumns(expr, (column) => columnExpr(column.index, joined.fields[column.index].type))
-  const outputs = inner.outputs.map((output) => retype(overJoined(output, width)))
+  const outputs = inner.outputs.map((output) => {
+    const column = retype(overJoined(output, width))
+    return kind === 'LEFT' ? { ...column, type: withNullable(column.type, true) } : column
+  })
   const names = [...left.fields, ...right.plan.fields].map((field) => field.name)
   return { plan: project(joined, [...columnsOfPlan(joined).slice(0, width), ...outputs], names), rightScope: right.scope }
 }

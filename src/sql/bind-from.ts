@@ -15,7 +15,7 @@ import { bindTemporalJoin } from './bind-temporal.ts'
 import { bindWindowFunction } from './bind-window.ts'
 import { plainName, type ViewDef } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
-import { columnExpr, exprKey, hasOuterReference, mapExpr, shiftColumns } from './expr.ts'
+import { columnExpr, exprKey, hasOuterReference, mapColumns, mapExpr, shiftColumns } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
 import { changelogOfTable } from './optimize-traits.ts'
 import { parseStatement } from './parse.ts'
@@ -251,11 +251,27 @@ function withCondition(
       plan: { node: 'calc', input: plan, predicate: condition, projections: columnsOfPlan(plan), fields: plan.fields, changelog: 'append' },
     }
   }
+  const withJoin = insideJoin(plan, condition)
+  if (withJoin !== undefined) return { ...source, plan: withJoin }
   throw sqlErrors('SQL_NOT_SUPPORTED', {
     what: 'LEFT JOIN LATERAL with a condition of its own',
     instead: 'Write the condition into the WHERE of the sub-query, and ON TRUE.',
     span: ref.on.span,
   })
+}
+
+/** The condition as part of a join below that only has its columns chosen; undefined where something is computed above it. */
+function insideJoin(plan: Plan, condition: Expr): Plan | undefined {
+  if (plan.node === 'join') {
+    const both = plan.condition ? resolveCall('AND', [plan.condition, condition]) : condition
+    return { ...plan, condition: both }
+  }
+  if (plan.node !== 'calc' || plan.predicate !== undefined || plan.projections.some(({ kind }) => kind !== 'column')) return undefined
+  const input = insideJoin(
+    plan.input,
+    mapColumns(condition, (column) => plan.projections[column.index]),
+  )
+  return input && { ...plan, input }
 }
 
 /** USING (k) and NATURAL: `k` without a table means the merged column. */

@@ -9,7 +9,7 @@ import { ordinalOf, requireUnique } from './bind-table.ts'
 import { sqlErrors } from './errors.ts'
 import { literalExpr } from './expr.ts'
 import { coerce, sameType } from './functions/index.ts'
-import { optimize } from './optimize.ts'
+import { optimizeForSession } from './optimize-session.ts'
 import { changelogOfTable } from './optimize-traits.ts'
 import type { Expr, Plan, TableDef } from './plan.ts'
 
@@ -33,7 +33,7 @@ export function bindInsert(statement: InsertStatement, context: BindContext): { 
   if (statement.overwrite) {
     throw sqlErrors('SQL_NOT_SUPPORTED', { what: 'INSERT OVERWRITE into a stream', instead: 'Use INSERT INTO.', span: statement.span })
   }
-  return { table, query: sinkPlan(table, bindQuery(statement.query, context, undefined, true), statement) }
+  return { table, query: sinkPlan(table, bindQuery(statement.query, context, undefined, true), statement, context) }
 }
 
 /** The optimized plan whose rows are those of the table. */
@@ -41,6 +41,7 @@ export function sinkPlan(
   table: TableDef,
   query: Plan,
   { columns, span, query: text }: Pick<InsertStatement, 'columns' | 'span' | 'query'>,
+  context: BindContext,
 ): Plan {
   const ordinals = sinkOrdinals(table)
   const names = ordinals.map((ordinal) => table.columns[ordinal].name)
@@ -82,7 +83,7 @@ export function sinkPlan(
     isSame && query.node !== 'scan'
       ? ({ ...query, fields: query.fields.map((field, i): Field => ({ ...field, name: names[i] })) } as Plan)
       : project(query, exprs, names)
-  const plan = optimize(projected)
+  const plan = optimizeForSession(projected, context.catalog, text.span)
   const { connector } = table.options
   if (plan.changelog !== 'append' && APPEND_CONNECTORS.includes(connector) && changelogOfTable(table) === 'append') {
     throw sqlErrors('SQL_SINK_APPEND_ONLY', { table: table.name, connector, span: text.span })

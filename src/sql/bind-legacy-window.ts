@@ -9,7 +9,8 @@ import type { Stage } from './bind-subquery.ts'
 import { constantIntervalMs, planWindow, requireTimeAttribute, windowTimeType } from './bind-window.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey } from './expr.ts'
-import type { AggregateCall, Expr, Plan, PlanWindow } from './plan.ts'
+import type { AggregateCall, Expr, Plan, PlanWindow, WindowEmit } from './plan.ts'
+import { windowEmit } from './window-emit.ts'
 
 type CallNode = FunctionCall & { span: Span }
 type WindowColumn = 'start' | 'end' | 'time' | 'proctime'
@@ -30,6 +31,7 @@ export class LegacyWindow {
   private readonly time: Field
   private readonly argKeys: string
   private readonly span: Span
+  private readonly emit: WindowEmit | undefined
   /** Those that the query asks for, in the order of the plan's fields. */
   private readonly columns: WindowColumn[]
 
@@ -61,6 +63,13 @@ export class LegacyWindow {
     })
     this.argKeys = argKeys(call, env)
     this.span = time.span
+    this.emit = windowEmit(env.context.catalog.settings)
+    if (this.emit && this.kind === 'SESSION')
+      throw sqlErrors('SQL_NOT_SUPPORTED', {
+        what: 'table.exec.emit.* with SESSION',
+        instead: 'RESET these settings, or use TUMBLE or HOP.',
+        span: call.span,
+      })
     const asked = new Set<WindowColumn>()
     for (const output of outputs) {
       walk(output, (node) => {
@@ -90,8 +99,9 @@ export class LegacyWindow {
       keys,
       aggregates,
       windowColumns: this.columns,
+      ...(this.emit && { emit: this.emit }),
       fields: [...fields, ...windowFields],
-      changelog: 'append',
+      changelog: this.emit ? 'retract' : 'append',
       span: this.span,
     }
   }

@@ -177,7 +177,7 @@ class Matcher {
 
   private afterMatch(): MatchPlan['afterMatch'] {
     const { afterMatch } = this.spec
-    if (afterMatch === undefined) return { kind: 'NO SKIP' }
+    if (afterMatch === undefined) return { kind: 'NEXT ROW' }
     if (!('variable' in afterMatch)) return { kind: afterMatch.kind }
     const variable = this.variable(afterMatch.variable)
     const [first] = this.pattern

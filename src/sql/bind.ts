@@ -17,10 +17,10 @@ import type { Catalog } from './catalog.ts'
 import { applyStatement, DEFAULT_CATALOG, DEFAULT_DATABASE, plainName } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { optimize } from './optimize.ts'
+import { optimizeForSession } from './optimize-session.ts'
 import { parseScript } from './parse.ts'
 import type { BoundStatement, MaterializedTableDef, Plan } from './plan.ts'
 import { placed } from './positions.ts'
-import { settingMs, withStateTtl } from './state-ttl.ts'
 
 export interface BindOptions {
   /** IANA name of the session's time zone; UTC where none is given here or by SET 'table.local-time-zone'. */
@@ -110,11 +110,8 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
   }
 }
 
-const planQuery = (query: Query, context: BindContext): Plan => {
-  const ttl = context.catalog.settings.get('table.exec.state.ttl')
-  const plan = optimize(bindQuery(query, context, undefined, true))
-  return ttl === undefined ? plan : withStateTtl(plan, settingMs('table.exec.state.ttl', ttl))
-}
+const planQuery = (query: Query, context: BindContext): Plan =>
+  optimizeForSession(bindQuery(query, context, undefined, true), context.catalog, query.span)
 
 // ---------------------------------------------------------------- CREATE
 
@@ -138,7 +135,7 @@ function createTable(statement: Extract<Statement, { type: 'createTable' }>, tex
   if (query === undefined) return { type: 'createTable', table: bindCreateTable(statement, context, ddl), ifNotExists }
   const plan = bindQuery(query, context, undefined, true)
   const table = bindCreateTable(statement, context, ddl, plan.fields)
-  return { type: 'createTable', table, ifNotExists, insert: sinkPlan(table, plan, { columns: [], span, query }) }
+  return { type: 'createTable', table, ifNotExists, insert: sinkPlan(table, plan, { columns: [], span, query }, context) }
 }
 
 function createView(statement: Extract<Statement, { type: 'createView' }>, text: string, context: BindContext): BoundStatement {
@@ -166,7 +163,7 @@ function createMaterializedTable(
   const name = plainName(statement.name)
   const bound = bindQuery(statement.query, context, undefined, true)
   const names = renamedFields(bound.fields, statement.columns, `the materialized table "${name}"`).map((field) => field.name)
-  const query = optimize(renamed(bound, names))
+  const query = optimizeForSession(renamed(bound, names), context.catalog, statement.query.span)
   const declared = statement.primaryKey
   requireUnique(declared ?? [])
   const primaryKey = declared?.map((column) => ordinalOf(column, names)) ?? query.upsertKey

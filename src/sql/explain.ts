@@ -72,6 +72,8 @@ export function explainNode(plan: Plan): string {
         keys(plan.keys),
         aggregatesText(plan.aggregates, inputFields, plan.fields.slice(plan.keys.length)),
         plan.windowColumns.length > 0 && `window=[${plan.windowColumns.join(', ')}]`,
+        plan.emit?.earlyMs !== undefined && `early after ${plan.emit.earlyMs} ms`,
+        plan.emit && plan.emit.latenessMs > 0 && `late after ${plan.emit.lateMs ?? 0} ms, for ${plan.emit.latenessMs} ms`,
       ])
     case 'groupAggregate':
       return listed([

@@ -22,8 +22,9 @@ function changelogOf(plan: Plan): Changelog {
   switch (plan.node) {
     case 'scan':
       return changelogOfTable(plan.table)
-    case 'values':
     case 'windowAggregate':
+      return plan.emit ? 'retract' : 'append'
+    case 'values':
     case 'match':
     case 'intervalJoin':
     case 'windowJoin':

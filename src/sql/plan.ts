@@ -34,6 +34,16 @@ export interface AggregateCall {
   options?: Record<string, unknown>
 }
 
+/** `table.exec.emit.*`, in ms of processing time; a delay of 0 is with every row. */
+export interface WindowEmit {
+  /** How long after a row at most an open window shows it; without, only when it closes. */
+  earlyMs?: number
+  /** The same for a row that comes after the window has closed; without, it is late. */
+  lateMs?: number
+  /** How long a closed window still takes rows, in event time. */
+  latenessMs: number
+}
+
 export interface PlanWindow {
   kind: 'TUMBLE' | 'HOP' | 'CUMULATE' | 'SESSION'
   /** TUMBLE, HOP, CUMULATE: ms, the length of the (largest) window. SESSION: the gap. */
@@ -88,6 +98,8 @@ export type Plan =
       keys: number[]
       aggregates: AggregateCall[]
       windowColumns: ('start' | 'end' | 'time' | 'proctime')[]
+      /** Results before the window closes, or after it: the result is updating. */
+      emit?: WindowEmit
     })
   /** Updating GROUP BY: fields = keys, then aggregates. SELECT DISTINCT has no aggregates. */
   | (Base & { node: 'groupAggregate'; input: Plan; keys: number[]; aggregates: AggregateCall[]; ttlMs?: number })
@@ -208,7 +220,7 @@ export interface MatchPlan {
   /** By variable; undefined where every row fits. */
   define: ({ values: MatchValue[]; condition: Expr } | undefined)[]
   measures: { values: MatchValue[]; exprs: Expr[] }
-  /** Without AFTER MATCH all matches are found, also those that overlap: NO SKIP. */
+  /** Without AFTER MATCH it is NEXT ROW. NO SKIP, all matches, is not to be had in SQL: what the others choose from. */
   afterMatch: { kind: 'NO SKIP' | 'PAST LAST ROW' | 'NEXT ROW' } | { kind: 'FIRST' | 'LAST'; variable: number }
   /** A match is shorter than this. */
   withinMs?: number

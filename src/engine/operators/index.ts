@@ -5,6 +5,7 @@ import type { Operator, OperatorContext } from '../operator.ts'
 import { NormalizeOperator, SetOperationOperator } from './changelogs.ts'
 import { CorrelateOperator } from './correlate.ts'
 import { DeduplicateOperator } from './deduplicate.ts'
+import { EmittingWindowOperator } from './emittingWindow.ts'
 import { GroupAggregateOperator } from './groupAggregate.ts'
 import { IntervalJoinOperator } from './joins/intervalJoin.ts'
 import { PresentJoinOperator } from './joins/presentJoin.ts'
@@ -88,6 +89,7 @@ const buildTopN = (spec: TopNSpec, context: OperatorContext): Operator =>
   spec.input.changelog === 'append' ? new AppendTopNOperator(spec, context) : new TopNOperator(spec, context)
 
 function buildWindowAggregate(plan: Plan & { node: 'windowAggregate' }, context: OperatorContext): Operator {
+  if (plan.emit) return new EmittingWindowOperator({ ...plan, emit: plan.emit }, context)
   if (plan.window.kind !== 'SESSION' || plan.attached) return new WindowAggregateOperator(plan, context)
   const { partitionKeys } = plan.window
   if (partitionKeys.length === plan.keys.length && plan.keys.every((key) => partitionKeys.includes(key)))

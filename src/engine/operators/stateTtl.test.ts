@@ -99,3 +99,15 @@ test('counts with a time to live equal a recount, however batched and wherever r
     }),
   )
 })
+
+test('the setting holds for INSERT and materialized tables, too', () => {
+  const sink = "CREATE TABLE s (k STRING, n BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'upsert-kafka');"
+  const select = 'SELECT k, COUNT(*) AS n FROM a GROUP BY k'
+  const ttlOf = (statement: string) => {
+    const bound = bindScript(`SET 'table.exec.state.ttl' = '10 s';\n${tables}\n${sink}\n${statement};`, new Catalog()).at(-1)!
+    const plan = nodeOf((bound as { query: Plan }).query, 'groupAggregate')
+    return plan?.node === 'groupAggregate' ? plan.ttlMs : undefined
+  }
+  assert.equal(ttlOf(`INSERT INTO s ${select}`), 10_000)
+  assert.equal(ttlOf(`CREATE MATERIALIZED TABLE m (PRIMARY KEY (k) NOT ENFORCED) AS ${select}`), 10_000)
+})
