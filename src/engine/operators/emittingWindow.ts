@@ -244,7 +244,7 @@ export class EmittingWindowOperator implements Operator {
   }
 
   describe(): OperatorStatus {
-    const status: Required<OperatorStatus> = { stateRows: 0, stateBytes: 0, openWindows: [] }
+    const status = { stateRows: 0, stateBytes: 0, openWindows: [] as NonNullable<OperatorStatus['openWindows']> }
     for (const { end, table, accumulators } of this.windows.values()) {
       status.stateRows += table.count
       status.stateBytes += table.byteSize + accumulators.byteSize
