@@ -181,6 +181,12 @@ function bindCall(node: FunctionCall & { span: Span }, env: Env): Expr {
         node.span,
       )
     refuseUserFunction(node, env.context)
+    if (name === 'PARSE_JSON' || name === 'TRY_PARSE_JSON')
+      throw sqlErrors('SQL_NOT_SUPPORTED', {
+        what: `${name}, and its type VARIANT,`,
+        instead: 'Keep the JSON as STRING, and read it with JSON_VALUE, JSON_QUERY and JSON_EXISTS.',
+        span: node.name.span,
+      })
     const nearest = meantFunction(name, [...scalarFunctionNames(), ...aggregateFunctionNames(), ...env.context.catalog.functionNames()])
     throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest, span: node.name.span })
   }

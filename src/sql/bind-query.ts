@@ -26,6 +26,7 @@ export function bindQuery(query: Query, outerContext: BindContext, outer: Env | 
       return ordered(query, plan, { context, scope: scopeOf(plan), outer }, isTop)
     }
     case 'values': {
+      if (!isTop) refuseNulls(query)
       const plan = bindValues(query, context, outer)
       return ordered(query, plan, { context, scope: scopeOf(plan), outer }, isTop)
     }
@@ -98,6 +99,12 @@ function coerced(plan: Plan, fields: readonly Field[]): Plan {
 // ---------------------------------------------------------------- VALUES
 
 type Values = Extract<Query, { type: 'values' }>
+
+/** Only as the source of an INSERT a NULL gets a type from elsewhere. */
+function refuseNulls({ rows }: Values): void {
+  for (const item of rows.flat())
+    if (item.type === 'literal' && item.value.kind === 'null') throw sqlErrors('SQL_NULL_UNTYPED', { where: 'VALUES', span: item.span })
+}
 
 function bindValues(query: Values, context: BindContext, outer: Env | undefined): Plan {
   const env: Env = { context, scope: emptyScope, outer }

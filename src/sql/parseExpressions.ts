@@ -332,9 +332,12 @@ function wordPrimary(p: Cursor): Expression {
   if (bareCalls.has(key)) {
     const name = p.next()
     const span = { start: name.start, end: name.end }
-    const args = p.accept('(') ? [parseExpression(p)] : undefined
-    if (args) p.expect(')')
-    return { type: 'call', name: { parts: [{ name: key, span }], span }, args: args ?? [], distinct: false, span: p.from(start) }
+    const args: Expression[] = []
+    if (p.accept('(') && !p.accept(')')) {
+      args.push(parseExpression(p))
+      p.expect(')')
+    }
+    return { type: 'call', name: { parts: [{ name: key, span }], span }, args, distinct: false, span: p.from(start) }
   }
   if (token.reserved && (following.key !== '(' || structuralWords.has(key))) throw p.fail('an expression')
   return columnOrCall(p)

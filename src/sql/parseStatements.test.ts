@@ -205,6 +205,7 @@ test('what is not supported says so, and what to do', () => {
     'WITH RECURSIVE a AS (SELECT 1) SELECT 1',
     'SELECT a FROM t GROUP BY GROUPING SETS (ROLLUP (a, b))',
     'SELECT ARRAY(SELECT 1)',
+    "SELECT * FROM t PIVOT (SUM(a) FOR b IN ('p', 'q'))",
   ])
     assert.throws(() => parseStatement(sql), { code: 'SQL_NOT_SUPPORTED' }, sql)
 })

@@ -142,6 +142,13 @@ function matched(p: Cursor, input: TableRef): TableRef {
 }
 
 function withAlias(p: Cursor, table: TableRef): TableRef {
+  if (p.atAny('PIVOT', 'UNPIVOT') && p.peek().key === '(')
+    throw p.notSupported(
+      p.token.key,
+      p.at('PIVOT')
+        ? "Write one aggregate for each column: SUM(x) FILTER (WHERE y = 'p') AS p, with GROUP BY."
+        : 'Write one SELECT for each column, and UNION ALL.',
+    )
   const hasAlias = p.accept('AS') || p.atName()
   if (!hasAlias || table.type === 'join') return table
   const name = p.name('a name')
