@@ -138,7 +138,10 @@ export class Connection {
 
   private acceptAll(): void {
     try {
-      for (let frame = this.nextFrame(); frame && !this.isClosed; frame = this.nextFrame()) this.accept(frame)
+      for (let frame = this.nextFrame(); frame && !this.isClosed; frame = this.nextFrame()) {
+        if (this.sasl.isBare) this.acceptToken(frame)
+        else this.accept(frame)
+      }
     } catch (error) {
       this.fail(error)
     }
@@ -148,13 +151,15 @@ export class Connection {
   /** The next whole frame without its length; undefined until it is there. */
   private nextFrame(): Frame | undefined {
     const { input } = this
-    if (input.sizeBytes < HEAD_BYTES || this.isMuted) return undefined
+    const { isBare } = this.sasl
+    const headBytes = isBare ? LENGTH_BYTES : HEAD_BYTES
+    if (input.sizeBytes < headBytes || this.isMuted) return undefined
     const sizeBytes = input.int32(0)
-    const isProduce = input.int16(LENGTH_BYTES) === PRODUCE_KEY
+    const isProduce = !isBare && input.int16(LENGTH_BYTES) === PRODUCE_KEY
     const { produceBytes, requestBytes, loginBytes } = this.broker.limits
     const limitBytes = this.mustLogIn ? loginBytes : isProduce ? produceBytes : requestBytes
     if (sizeBytes > limitBytes) throw kafkaErrors('KAFKA_REQUEST_TOO_LARGE', { sizeBytes, limitBytes })
-    if (sizeBytes < HEAD_BYTES) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `a length of ${sizeBytes}` })
+    if (sizeBytes < (isBare ? 0 : HEAD_BYTES)) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `a length of ${sizeBytes}` })
     const frameBytes = LENGTH_BYTES + sizeBytes
     if (input.sizeBytes < frameBytes) return undefined
     const frame = input.take(frameBytes, LENGTH_BYTES)
@@ -176,6 +181,23 @@ export class Connection {
     // Awaited in its turn; until then a failure is nobody's.
     work.catch(() => {})
     this.tail = this.finish(previous, work, request, release)
+  }
+
+  /** A token of a login without requests: answered with one, and nothing more is taken until then. */
+  private acceptToken({ bytes }: Frame): void {
+    this.isMuted = true
+    const previous = this.tail
+    this.tail = previous
+      .then(async () => {
+        const token = Buffer.from(await this.sasl.step(bytes))
+        const length = Buffer.alloc(LENGTH_BYTES)
+        length.writeInt32BE(token.length)
+        if (!this.isClosed) await this.send([length, token], undefined)
+        this.isMuted = false
+        this.acceptAll()
+      })
+      // A failure has no answer here: the end of the connection is it.
+      .catch(() => this.endAfterLogin())
   }
 
   private async finish(previous: Promise<void>, work: Promise<Uint8Array[]>, request: Request, release: () => void): Promise<void> {

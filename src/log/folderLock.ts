@@ -4,7 +4,8 @@
 //   1. A lock is made by `link`, whole or not at all, and only one of several processes can make it.
 //   2. A stale lock is replaced only by the holder of a second lock named after the stale one's token, and only if it is still there:
 //      so two processes that find the same stale lock cannot both take it.
-//   3. A process is known by its id and, on Linux, the boot and the moment it started: in containers the ids repeat.
+//   3. A process is known by its id and, on Linux, the boot and the moment it started: in containers the ids repeat. One that was killed and
+//      that its parent has not asked about (a zombie, in a container without an init for ever) holds nothing.
 import { randomUUID } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -94,6 +95,7 @@ function readHolder(path: string): Holder | undefined {
 function isAlive(holder: Holder): boolean {
   if (holder.pid <= 0) return false
   const started = startOf(holder.pid)
+  if (started === 'dead') return false
   if (started !== undefined && holder.started !== '') return started === holder.started
   if (holder.pid === process.pid) return heldTokens.has(holder.token)
   try {
@@ -104,13 +106,14 @@ function isAlive(holder: Holder): boolean {
   }
 }
 
-/** The boot and the clock tick at which a process started; undefined where /proc does not say (macOS, or the process is gone). */
+/** The boot and the clock tick at which a process started, or that it is dead; undefined where /proc does not say (macOS, or the process is gone). */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
     // The name before it may hold spaces and brackets: count from the last bracket. Field 22 of proc(5).
-    return `${boot} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return /^[ZXx]$/.test(fields[0]) ? 'dead' : `${boot} ${fields[19]}`
   } catch {
     return undefined
   }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { RING_BATCH_BYTES_MAX, RING_BYTES } from './appendRing.ts'
@@ -263,10 +264,24 @@ test('one process per data folder: typed error with its id, and a stale lock is 
   const script =
     `import { lockFolder } from ${JSON.stringify(here('./folderLock.ts'))}\n` +
     `try { lockFolder(${JSON.stringify(folder)}); console.log('mine') } catch (error) { console.log(error.code) }\n` +
-    'setTimeout(() => {}, 1000)'
-  const children = Array.from({ length: 4 }, () => outputOf(runNode(['--input-type=module-typescript', '-e', script])))
-  const outputs = (await Promise.all(children)).map((output) => output.trim()).sort()
+    // Until all have tried: the lock of one that ended is stale again.
+    'setInterval(() => {}, 1000)'
+  const children = Array.from({ length: 4 }, () => runNode(['--input-type=module-typescript', '-e', script]))
+  const outputs = (await Promise.all(children.map(async ({ stdout }) => `${(await once(stdout!, 'data'))[0]}`.trim()))).sort()
+  for (const child of children) child.kill('SIGKILL')
   assert.deepEqual(outputs, ['DATA_FOLDER_LOCKED', 'DATA_FOLDER_LOCKED', 'DATA_FOLDER_LOCKED', 'mine'])
+})
+
+test('a process that was killed holds no folder, even if nobody has asked after it', { skip: !existsSync('/proc/self/stat') }, async () => {
+  const folder = newFolder()
+  mkdirSync(folder)
+  // The shell becomes a program that does not know of its child.
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const pid = Number((await once(parent.stdout, 'data'))[0])
+  while (!/^\d+ \(.*\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) await sleep(10)
+  writeFileSync(join(folder, 'lock'), JSON.stringify({ pid, started: '', token: 'c'.repeat(36) }))
+  lockFolder(folder)()
+  parent.kill('SIGKILL')
 })
 
 test('a data folder without the right to write is a typed error', async () => {

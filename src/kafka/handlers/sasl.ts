@@ -1,6 +1,6 @@
 // SaslHandshake and SaslAuthenticate: which login, and its steps. A login that fails ends the connection after its answer.
 import { type Broker, handler } from '../broker.ts'
-import { ERROR, KafkaError } from '../errors.ts'
+import { ERROR } from '../errors.ts'
 import { saslAuthenticateApi } from '../messages/saslAuthenticate.ts'
 import { saslHandshakeApi } from '../messages/saslHandshake.ts'
 import { answerError } from './partitions.ts'
@@ -10,8 +10,7 @@ const noBytes = new Uint8Array(0)
 export const saslHandshakeHandler = (broker: Broker) =>
   handler(saslHandshakeApi, ({ mechanism }, { version, sasl, endAfterAnswer }) => {
     try {
-      if (version === 0) throw new KafkaError(ERROR.UNSUPPORTED_VERSION, 'bare SASL tokens are not taken: use version 1')
-      sasl.begin(mechanism)
+      sasl.begin(mechanism, version === 0)
       return { errorCode: ERROR.NONE, mechanisms: sasl.mechanisms }
     } catch (error) {
       endAfterAnswer()

@@ -1,5 +1,4 @@
-// Which way a client wants to say who it is. Version 0, after which bare tokens would follow, is listed, because librdkafka asks for it, and
-// refused.
+// Which way a client wants to say who it is. After version 0 follow bare tokens instead of SaslAuthenticate.
 // Source: Kafka's protocol guide.
 import { api, array, int16, string } from '../schema.ts'
 

@@ -1,6 +1,7 @@
 // The login of one connection.
 //
 //   SaslHandshake(mechanism) --> SaslAuthenticate(token) … --> logged in; any failure ends the connection, a little later
+//   SaslHandshake of version 0 --> bare tokens, without the header of a request, until then
 //
 // Invariants
 //   1. A failure says nothing about whether the user exists, and is answered only after a pause: guessing is slow.
@@ -16,6 +17,8 @@ const PLAIN = 'PLAIN'
 
 export class SaslSession {
   principal: Principal | undefined
+  /** What comes next is a token and no request. */
+  isBare = false
   private readonly security: Security
   private mechanism: string | undefined
   private exchange: ScramExchange | undefined
@@ -29,12 +32,14 @@ export class SaslSession {
   }
 
   /** @throws KafkaError UNSUPPORTED_SASL_MECHANISM, ILLEGAL_SASL_STATE */
-  begin(mechanism: string): void {
-    if (this.mechanism !== undefined) throw new KafkaError(ERROR.ILLEGAL_SASL_STATE, 'a login has begun already')
+  begin(mechanism: string, isBare: boolean): void {
+    if (this.mechanism !== undefined || (isBare && this.principal))
+      throw new KafkaError(ERROR.ILLEGAL_SASL_STATE, 'a login has begun already')
     if (!this.mechanisms.includes(mechanism)) {
       throw new KafkaError(ERROR.UNSUPPORTED_SASL_MECHANISM, `mechanism ${mechanism.slice(0, 40)} is none of ${this.mechanisms.join(', ')}`)
     }
     this.mechanism = mechanism
+    this.isBare = isBare
   }
 
   /** Takes a token of the client and gives the next one of ours. @throws KafkaError SASL_AUTHENTICATION_FAILED, ILLEGAL_SASL_STATE */
@@ -76,5 +81,6 @@ export class SaslSession {
     kafkaMetrics.logins.inc({ mechanism: this.mechanism ?? '', result: 'accepted' })
     this.principal = principal
     this.mechanism = this.exchange = undefined
+    this.isBare = false
   }
 }

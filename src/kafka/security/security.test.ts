@@ -154,6 +154,46 @@ test('a login that fails is answered, ends the connection, and does not tell who
   await large.closed()
 })
 
+test('a handshake of version 0 is followed by bare tokens, and then by requests', async (t) => {
+  const { client, lines } = await startTestBroker(t)
+  await setPassword(await client(), 'ana', 'right')
+  const bare = (token: string) => {
+    const frame = Buffer.alloc(4 + token.length, token)
+    frame.writeInt32BE(token.length)
+    if (token.length > 0) frame.write(token, 4)
+    return frame
+  }
+  const answered = (one: TestClient) => new Promise<Buffer>((resolve) => one.socket.once('data', resolve))
+  const ana = await client()
+  assert.equal((await ana.call(saslHandshakeApi, 0, { mechanism: 'PLAIN' })).errorCode, 0)
+  const answer = answered(ana)
+  // In two pieces, as any frame may come.
+  const token = bare('\0ana\0right')
+  ana.socket.write(token.subarray(0, 3))
+  await sleep(20)
+  ana.socket.write(token.subarray(3))
+  assert.deepEqual(await answer, bare(''))
+  assert.equal((await ana.call(metadataApi, 12, { topics: null })).topics.length, 1)
+  assert.equal((await ana.call(saslHandshakeApi, 0, { mechanism: 'PLAIN' })).errorCode, ERROR.ILLEGAL_SASL_STATE)
+
+  const scram = await client()
+  assert.equal((await scram.call(saslHandshakeApi, 0, { mechanism: 'SCRAM-SHA-256' })).errorCode, 0)
+  const first = answered(scram)
+  scram.socket.write(bare('n,,n=ana,r=fyko'))
+  assert.match((await first).subarray(4).toString(), /^r=fyko.+,s=.+,i=4096$/)
+
+  for (const wrong of [bare('\0ana\0wrong'), bare(''), Buffer.from('ffffffff', 'hex'), Buffer.from('7fffffff', 'hex')]) {
+    const one = await client()
+    await one.call(saslHandshakeApi, 0, { mechanism: 'PLAIN' })
+    let received = 0
+    one.socket.on('data', (chunk) => (received += chunk.length))
+    one.socket.write(wrong)
+    await one.closed()
+    assert.equal(received, 0)
+  }
+  assert.ok(lines.some((line) => line.includes('its login failed')))
+})
+
 test('any bytes as login tokens: a refusal, never a failure of ours', async (t) => {
   const { client, lines } = await startTestBroker(t)
   await setPassword(await client(), 'ana', 'right')
