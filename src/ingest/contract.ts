@@ -9,7 +9,7 @@ export interface TopicSchema {
   keyFields: readonly string[]
   /** The names that they have in a JSON key; their own unless given. */
   keyNames?: readonly string[]
-  /** Flink's key.format: raw is one field's text; json an object of the key fields. Default: raw for one field, json for more. */
+  /** Flink's key.format: raw is one field, numbers in bytes; json an object of the key fields. Default: one field's text, json for more. */
   keyFormat?: 'raw' | 'json'
 }
 

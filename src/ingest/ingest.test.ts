@@ -33,6 +33,8 @@ const schemas: Record<string, TopicSchema> = {
     ],
     keyFields: ['a', 'b'],
   },
+  numbered: { fields: [{ name: 'n', type: t.bigint() }], keyFields: ['n'], keyFormat: 'raw' },
+  numberedAsText: { fields: [{ name: 'n', type: t.bigint() }], keyFields: ['n'] },
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'ingest-'))
@@ -140,6 +142,11 @@ test('keys choose the partition as Kafka does; several key fields are a JSON obj
   assert.deepEqual(partitions.flat().sort(), [0, 1, 2, 3])
   await post('pairs', '{"b":1,"a":"x\\"é"}')
   assert.equal(Buffer.from((await newest('pairs'))[0].key!).toString(), '{"a":"x\\"é","b":1}')
+  // A key that is declared as raw is what Flink reads and Kafka's LongSerializer writes; one of which nothing is said is its text.
+  await post('numbered', '{"n":-9007199254740993}')
+  assert.equal(Buffer.from((await newest('numbered'))[0].key!).readBigInt64BE(), -9007199254740993n)
+  await post('numberedAsText', '{"n":42}')
+  assert.equal(Buffer.from((await newest('numberedAsText'))[0].key!).toString(), '42')
 })
 
 const bad: [name: string, body: Body, rule: string, path: string][] = [

@@ -15,6 +15,7 @@ import { BatchBuilder, encodeHeaders, type HeaderTemplate, partitionOf } from '.
 import type { IngestLimits, Rejection, TopicSchema } from './contract.ts'
 import { ID_BYTES, type IdSource } from './enrich.ts'
 import { ingestErrors } from './errors.ts'
+import { rawKeyOf } from './rawKey.ts'
 
 /** Where the body came from and what is noted of it in each record. */
 export interface EventContext {
@@ -75,6 +76,8 @@ export class Intake {
   private readonly idCapture: number
   private readonly keyNames: Buffer[]
   private readonly isKeyJson: boolean
+  /** Of a raw key that is no text. */
+  private readonly rawKey: ((text: Uint8Array) => Uint8Array) | undefined
   private readonly keyIsText: boolean[]
   private readonly builders: BatchBuilder[] = []
   /** Ordinals of the parts that the builders are at; -1: the builder is empty. */
@@ -88,6 +91,7 @@ export class Intake {
     this.idCapture = keyFields.includes('id') ? keyFields.indexOf('id') : keyFields.length
     this.checker = makeJsonChecker(schema.fields, keyFields.includes('id') ? keyFields : [...keyFields, 'id'])
     this.isKeyJson = (schema.keyFormat ?? (keyFields.length === 1 ? 'raw' : 'json')) === 'json'
+    if (schema.keyFormat === 'raw') this.rawKey = rawKeyOf(schema.fields.find(({ name }) => name === keyFields[0])?.type.kind)
     this.keyNames = (schema.keyNames ?? keyFields).map((name, i) => Buffer.from(`${i === 0 ? '{' : ','}${JSON.stringify(name)}:`))
     this.keyIsText = keyFields.map((name) => isQuotedKind(schema.fields.find((field) => field.name === name)?.type.kind))
   }
@@ -157,6 +161,9 @@ export class Intake {
         if (this.isKeyJson) {
           key = this.jsonKey()
           keyEnd = key?.length ?? 0
+        } else if (captures[0] >= 0 && this.rawKey) {
+          key = this.rawKey(sources[0].subarray(captures[0], captures[1]))
+          keyEnd = key.length
         } else if (captures[0] >= 0) {
           key = sources[0]
           keyStart = captures[0]

@@ -12,8 +12,14 @@ const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
 /** Version 2: every transaction has an epoch of its own, and partitions are added by their first batch (KIP-890). */
 const TRANSACTION_VERSION = 2
-const supportedFeatures = [{ name: 'transaction.version', minVersion: 0, maxVersion: TRANSACTION_VERSION }]
-const finalizedFeatures = [{ name: 'transaction.version', minVersionLevel: TRANSACTION_VERSION, maxVersionLevel: TRANSACTION_VERSION }]
+/** Version 1: the group protocol of KIP-848. */
+const GROUP_VERSION = 1
+const features = [
+  { name: 'group.version', level: GROUP_VERSION },
+  { name: 'transaction.version', level: TRANSACTION_VERSION },
+]
+const supportedFeatures = features.map(({ name, level }) => ({ name, minVersion: 0, maxVersion: level }))
+const finalizedFeatures = features.map(({ name, level }) => ({ name, minVersionLevel: level, maxVersionLevel: level }))
 
 /** @param handlers  all there are, also those that are added later */
 export const apiVersionsHandler = (handlers: () => Iterable<Handler>) =>

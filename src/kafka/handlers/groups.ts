@@ -144,7 +144,7 @@ export const consumerGroupDescribeHandler = (broker: Broker, groups: Groups) =>
     return {
       groups: groupIds.map((groupId) => {
         const group = groups.consumer(groupId)
-        if (!group) return { groupId, errorCode: ERROR.GROUP_ID_NOT_FOUND, errorMessage: `group ${groupId} is not of this kind here` }
+        if (!group) return { groupId, errorCode: ERROR.GROUP_ID_NOT_FOUND, errorMessage: `Group ${groupId} not found.` }
         const members = [...group.members.values()].map((member) => ({
           memberId: member.id,
           instanceId: member.instanceId,

@@ -22,6 +22,7 @@ import { describeTopicPartitionsHandler, metadataHandler } from './metadata.ts'
 import { offsetCommitHandler, offsetDeleteHandler, offsetFetchHandler } from './offsets.ts'
 import { produceHandler } from './produce.ts'
 import { describeProducersHandler, initProducerIdHandler } from './producers.ts'
+import { alterPartitionReassignmentsHandler, electLeadersHandler, listPartitionReassignmentsHandler } from './replicas.ts'
 import { saslAuthenticateHandler, saslHandshakeHandler } from './sasl.ts'
 import { alterUserScramCredentialsHandler, describeUserScramCredentialsHandler } from './scramCredentials.ts'
 import { createPartitionsHandler, createTopicsHandler, deleteRecordsHandler, deleteTopicsHandler } from './topics.ts'
@@ -69,6 +70,9 @@ export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number
     createPartitionsHandler(broker),
     incrementalAlterConfigsHandler(broker),
     deleteGroupsHandler(broker, groups),
+    electLeadersHandler(broker),
+    alterPartitionReassignmentsHandler(broker),
+    listPartitionReassignmentsHandler(),
     offsetDeleteHandler(broker, groups),
     describeClusterHandler(broker),
     consumerGroupHeartbeatHandler(broker, groups),

@@ -376,7 +376,16 @@ export const guards: Readonly<Record<number, Guard>> = {
     (groupId) => ({ groupId, ...GROUP_REFUSED }),
     'results',
   ),
+  43: cluster(alter, ({ topicPartitions }) => ({
+    ...CLUSTER_REFUSED,
+    replicaElectionResults: (topicPartitions ?? []).map(({ topic, partitions }: Message) => ({
+      topic,
+      partitionResult: partitions.map((partitionId: number) => ({ partitionId, ...CLUSTER_REFUSED })),
+    })),
+  })),
   44: configs(alterConfigs, 'responses'),
+  45: cluster(alter, () => ({ ...CLUSTER_REFUSED, responses: [] })),
+  46: cluster(describe, () => ({ ...CLUSTER_REFUSED, topics: [] })),
   47: both(group(remove), topicsOf(read)),
   48: cluster(describeConfigs, () => ({ ...CLUSTER_REFUSED, entries: null })),
   49: cluster(alterConfigs, ({ entries }) => ({ entries: entries.map(({ entity }: Message) => ({ entity, ...CLUSTER_REFUSED })) })),

@@ -1,0 +1,53 @@
+// ElectLeaders and partition reassignments, as Kafka answers them where there is one broker: it leads everything, and nothing can move.
+import { type Broker, handler, NODE_ID } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
+import { alterPartitionReassignmentsApi } from '../messages/alterPartitionReassignments.ts'
+import { electLeadersApi } from '../messages/electLeaders.ts'
+import { listPartitionReassignmentsApi } from '../messages/listPartitionReassignments.ts'
+import { answerError, partitionOf } from './partitions.ts'
+
+export const electLeadersHandler = (broker: Broker) =>
+  handler(electLeadersApi, ({ topicPartitions }) => {
+    const replicaElectionResults = (topicPartitions ?? []).map(({ topic, partitions }) => ({
+      topic,
+      partitionResult: partitions.map((partitionId) => {
+        try {
+          partitionOf(broker.log.topic(topic), partitionId)
+          throw new KafkaError(ERROR.ELECTION_NOT_NEEDED, 'Leader election not needed for topic partition.')
+        } catch (error) {
+          return { partitionId, ...answerError(broker, 'ElectLeaders', error) }
+        }
+      }),
+    }))
+    return { replicaElectionResults }
+  })
+
+export const alterPartitionReassignmentsHandler = (broker: Broker) =>
+  handler(alterPartitionReassignmentsApi, ({ topics, allowReplicationFactorChange }) => ({
+    allowReplicationFactorChange,
+    responses: topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex, replicas }) => {
+        try {
+          partitionOf(broker.log.topic(name), partitionIndex)
+          checkReplicas(replicas)
+          return { partitionIndex, errorCode: ERROR.NONE }
+        } catch (error) {
+          return { partitionIndex, ...answerError(broker, 'AlterPartitionReassignments', error) }
+        }
+      }),
+    })),
+  }))
+
+function checkReplicas(replicas: readonly number[] | null): void {
+  if (replicas === null) throw new KafkaError(ERROR.NO_REASSIGNMENT_IN_PROGRESS, 'No partition reassignment is in progress.')
+  if (replicas.length === 0) throw new KafkaError(ERROR.INVALID_REPLICA_ASSIGNMENT, 'The replica list must not be empty.')
+  if (new Set(replicas).size < replicas.length) {
+    throw new KafkaError(ERROR.INVALID_REPLICA_ASSIGNMENT, 'The replica list has a broker twice.')
+  }
+  const other = replicas.find((id) => id !== NODE_ID)
+  if (other !== undefined)
+    throw new KafkaError(ERROR.INVALID_REPLICA_ASSIGNMENT, `There is no broker ${other}; ${NODE_ID} is the only one.`)
+}
+
+export const listPartitionReassignmentsHandler = () => handler(listPartitionReassignmentsApi, () => ({ topics: [] }))
