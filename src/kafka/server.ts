@@ -123,7 +123,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
       server.close()
       for (const connection of connections) connection.close()
       await closed
-      await groups.close()
+      groups.close()
       broker.close()
     },
   }

@@ -114,9 +114,8 @@ export class Groups {
     this.drop(id)
   }
 
-  async close(): Promise<void> {
+  close(): void {
     for (const group of this.groups.values()) group.close()
-    await this.offsets.settle()
   }
 
   private put<G extends ClassicGroup | ConsumerGroup>(group: G): G {

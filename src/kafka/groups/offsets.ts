@@ -5,8 +5,7 @@
 //   2. The newest record of a key counts, null is a deletion; so the order in which commits reach the log is the order in the map.
 //   3. What a transaction commits is appended as part of it, counts once its commit marker is durable, and until then the offset is unstable.
 //      Where another commit of the same partition came behind it in the log, that one stays.
-//   4. The topic stays small: when most of it is old, all that counts is written again and what lies before is deleted. While that is
-//      written no commit is on its way and no transaction open, so no old value comes behind a new one and nothing undecided is lost.
+//   4. The topic stays small because it is compacted, as any topic with that policy.
 import {
   BatchBuilder,
   batchHeaderOf,
@@ -48,8 +47,6 @@ const valueCodec = codecs(
   Number.POSITIVE_INFINITY,
 )(0)
 const RECORDS_PER_BATCH = 1_000
-/** Below it the topic is not written anew. */
-const OLD_RECORDS_MAX = 20_000
 const SEGMENT_BYTES = 4 * 1024 * 1024
 
 /** With the place of its record in the log. */
@@ -68,11 +65,6 @@ export class Offsets {
   /** By group, topic, partition. */
   private readonly groups = new Map<string, Map<string, ByPartition>>()
   private readonly log: Log
-  private liveCount = 0
-  private recordCount = 0
-  private writing = 0
-  private onIdle: (() => void) | undefined
-  private rewriting: Promise<void> | undefined
   private topicMade: Promise<unknown> | undefined
   /** By producer id. */
   private readonly pending = new Map<number, Pending[]>()
@@ -118,36 +110,28 @@ export class Offsets {
     producer: ProducerIdAndEpoch,
     verify: () => void,
   ): Promise<void> {
-    await this.quietly(async () => {
-      for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) {
-        const some = entries.slice(from, from + RECORDS_PER_BATCH)
-        const builder = new BatchBuilder(4096)
-        for (const { key, value, timestampMs } of some.map((entry) => recordOf(group, entry))) {
-          builder.appendRecord(key, value, 0, value?.length ?? 0, noHeaders, timestampMs)
-        }
-        verify()
-        const { first } = await this.log.append(OFFSETS_TOPIC, 0, builder.finish({ ...producer, attributes: TRANSACTIONAL_FLAG }))
-        for (const [i, entry] of some.entries()) this.note(producer.producerId, { group, entry, recordOffset: first + i })
-        this.recordCount += some.length
+    await this.makeTopic()
+    for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) {
+      const some = entries.slice(from, from + RECORDS_PER_BATCH)
+      const builder = new BatchBuilder(4096)
+      for (const { key, value, timestampMs } of some.map((entry) => recordOf(group, entry))) {
+        builder.appendRecord(key, value, 0, value?.length ?? 0, noHeaders, timestampMs)
       }
-    })
+      verify()
+      const { first } = await this.log.append(OFFSETS_TOPIC, 0, builder.finish({ ...producer, attributes: TRANSACTIONAL_FLAG }))
+      for (const [i, entry] of some.entries()) this.note(producer.producerId, { group, entry, recordOffset: first + i })
+    }
   }
 
   /** @throws the log's errors; then nothing changed */
   async commit(group: string, entries: readonly OffsetEntry[]): Promise<void> {
     if (entries.length === 0) return
-    await this.quietly(async () => {
-      for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) {
-        const some = entries.slice(from, from + RECORDS_PER_BATCH)
-        const records = some.map((entry) => recordOf(group, entry))
-        const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)
-        for (const [i, entry] of some.entries()) this.apply(group, entry, first + i)
-        this.recordCount += some.length
-      }
-    })
-    const isMostlyOld = this.recordCount - this.liveCount > Math.max(OLD_RECORDS_MAX, this.liveCount)
-    if (!this.rewriting && isMostlyOld && this.pending.size === 0) {
-      this.rewriting = this.rewrite().finally(() => (this.rewriting = undefined))
+    await this.makeTopic()
+    for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) {
+      const some = entries.slice(from, from + RECORDS_PER_BATCH)
+      const records = some.map((entry) => recordOf(group, entry))
+      const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)
+      for (const [i, entry] of some.entries()) this.apply(group, entry, first + i)
     }
   }
 
@@ -182,53 +166,6 @@ export class Offsets {
     }
   }
 
-  /** Resolves when nothing is being written. */
-  async settle(): Promise<void> {
-    await this.rewriting
-  }
-
-  /** Writes while nothing is rewritten. */
-  private async quietly(write: () => Promise<void>): Promise<void> {
-    await this.makeTopic()
-    while (this.rewriting) await this.rewriting
-    this.writing++
-    try {
-      await write()
-    } finally {
-      this.writing--
-      if (this.writing === 0) this.onIdle?.()
-    }
-  }
-
-  private async rewrite(): Promise<void> {
-    if (this.writing > 0) await new Promise<void>((resolve) => (this.onIdle = resolve))
-    this.onIdle = undefined
-    // What was being written may have been part of a transaction.
-    if (this.pending.size > 0) return
-    const from = this.log.topic(OFFSETS_TOPIC)!.partitions[0].endOffset
-    let written = 0
-    let records: RecordInput[] = []
-    const flush = async () => {
-      if (records.length > 0) await this.log.appendRecords(OFFSETS_TOPIC, 0, records)
-      written += records.length
-      records = []
-    }
-    try {
-      for (const group of this.groups.keys()) {
-        for (const entry of this.of(group)) {
-          records.push(recordOf(group, entry))
-          if (records.length === RECORDS_PER_BATCH) await flush()
-        }
-      }
-      await flush()
-      await this.log.deleteRecords(OFFSETS_TOPIC, 0, from)
-      this.recordCount = written
-    } catch {
-      // The old records are still there, and what was written again says the same: it is tried again with a later commit.
-      this.recordCount += written
-    }
-  }
-
   private load(disk: Disk): void {
     const topic = this.log.topic(OFFSETS_TOPIC)
     if (!topic) return
@@ -252,7 +189,6 @@ export class Offsets {
 
   private loadBatch(batch: Uint8Array, fromOffset: number, producerId: number | undefined): void {
     for (const { key, value, offset } of readRecords(batch, 0, batch.length, fromOffset)) {
-      this.recordCount++
       // Other kinds of records are none of ours.
       if (key === null || key[0] !== 0 || key[1] !== KEY_VERSION) continue
       const { group, topic, partition } = decodeMessage(keyCodec, key)
@@ -294,13 +230,11 @@ export class Offsets {
   private apply(group: string, { topic, partition, committed }: OffsetEntry, recordOffset: number): void {
     const topics = this.groups.get(group) ?? new Map<string, ByPartition>()
     const partitions: ByPartition = topics.get(topic) ?? new Map()
-    const had = partitions.size
     if (committed) partitions.set(partition, { ...committed, recordOffset })
     else {
       partitions.delete(partition)
       this.forgetPending(group, topic, partition, recordOffset)
     }
-    this.liveCount += partitions.size - had
     if (partitions.size > 0) topics.set(topic, partitions)
     else topics.delete(topic)
     if (topics.size > 0) this.groups.set(group, topics)
