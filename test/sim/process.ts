@@ -253,7 +253,7 @@ export class SimProcess implements Endpoint {
   async stop(): Promise<void> {
     for (const { job } of this.queries) job?.close()
     for (const socket of [...this.sockets]) socket.destroy()
-    await this.groups.close()
+    this.groups.close()
     this.broker.close()
     await this.log.close()
     this.isDead = true
