@@ -101,8 +101,8 @@ export const plantedBugs: Record<string, PlantedBug> = {
   'commit-early': {
     what: 'a committed offset is shown and answered before it is durable',
     file: 'kafka/groups/offsets.ts',
-    find: '        const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)',
-    replace: '        const first = 0\n        this.log.appendRecords(OFFSETS_TOPIC, 0, records).catch(() => {})',
+    find: '      const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)',
+    replace: '      const first = 0\n      this.log.appendRecords(OFFSETS_TOPIC, 0, records).catch(() => {})',
     seed: 445,
   },
   'forget-column': {
