@@ -18,7 +18,7 @@ import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plai
 import { type Distribution, distributionOf, ExchangeOperator, exchangesOf, type Links, limited, type Peers } from './exchange/index.ts'
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
-import { buildOperator } from './operators/index.ts'
+import { buildOperator, hasLocalPhase, LocalAggregateOperator, localFields, secondPhase } from './operators/index.ts'
 import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
 import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
 
@@ -339,21 +339,50 @@ export class Graph {
     return inputs.map((input, i) => {
       const distribution = wanted[i]
       if (distribution === undefined) return input
-      const key = stableText(['exchange', input.id, distribution])
-      const known = this.shared.get(key)
-      if (known !== undefined) return known
-      const node = new ExchangeNode(this.nodes.length, input.plan, [input], this.memory)
-      node.signature = `exchange-${this.exchanges.length}`
-      this.nodes.push(node)
-      node.operator = new ExchangeOperator(this.exchanges.length, input.plan.fields, distribution, peers, this.memory, {
-        emit: (batch) => node.emit(batch),
-        forward: (watermarkMs) => node.forward(watermarkMs),
-      })
-      this.exchanges.push(node.operator)
-      node.distribution = distribution
-      this.shared.set(key, node)
-      return node
+      return hasLocalPhase(plan) ? this.localPhase(plan, input, distribution) : this.exchange(input, distribution, distribution)
     })
+  }
+
+  /**
+   * What comes from `input` in all subtasks.
+   *
+   * @param rows      by which columns of the input's rows they are exchanged
+   * @param meaning   the same in terms of the plan
+   */
+  private exchange(input: Node, rows: Distribution, meaning: Distribution): Node {
+    const { peers } = this.options
+    if (peers === undefined) throw new TypeError('an exchange needs other subtasks')
+    const key = stableText(['exchange', input.id, rows])
+    const known = this.shared.get(key)
+    if (known !== undefined) return known
+    const node = new ExchangeNode(this.nodes.length, input.plan, [input], this.memory)
+    node.signature = `exchange-${this.exchanges.length}`
+    this.nodes.push(node)
+    node.operator = new ExchangeOperator(this.exchanges.length, input.plan.fields, rows, peers, this.memory, {
+      emit: (batch) => node.emit(batch),
+      forward: (watermarkMs) => node.forward(watermarkMs),
+    })
+    this.exchanges.push(node.operator)
+    node.distribution = meaning
+    this.shared.set(key, node)
+    return node
+  }
+
+  /** The first of two phases of an aggregation, and the exchange behind it. */
+  private localPhase(plan: Plan & { node: 'groupAggregate' }, input: Node, distribution: Distribution): Node {
+    const key = stableText(['local', input.id, plan.keys, plan.aggregates])
+    let local = this.shared.get(key)
+    if (local === undefined) {
+      const fields = localFields(plan)
+      const node = new Node(this.nodes.length, { ...plan, fields }, [input], this.memory)
+      node.signature = `local-${node.id}`
+      this.nodes.push(node)
+      node.operator = new LocalAggregateOperator(plan, this.contextOf(node, [plan.input.fields], fields))
+      this.shared.set(key, node)
+      local = node
+    }
+    const rows: Distribution = plan.keys.length === 0 ? distribution : { kind: 'hash', columns: plan.keys.map((_, k) => k) }
+    return this.exchange(local, rows, distribution)
   }
 
   private buildNode(plan: Plan, inputs: Node[]): Node {
@@ -362,25 +391,11 @@ export class Graph {
     const equalCount = this.nodes.filter((other) => other.signature.startsWith(signature)).length
     node.signature = equalCount === 0 ? signature : `${signature}-${equalCount + 1}`
     this.nodes.push(node)
-    const { hooks } = this.options
-    const fields = inputsOf(plan).map((input) => input.fields)
-    const tables = tablesOf(plan)
-    const context: OperatorContext = {
-      emit: (batch) => node.emit(batch),
-      memory: this.memory,
-      count: (counter, n = 1) => hooks.count(counter, n),
-      late: (batch, rows, shape = fields[0]) => {
-        const lateness = latenessOf(plan, batch, rows, fields.indexOf(shape), node.watermarkMs)
-        node.late.add(batch, rows, shape, lateness)
-        hooks.late(batch, rows, shape, lateness, tables)
-      },
-      rowFailed: (batch, row, error, shape = fields[0]) => {
-        node.failedRows++
-        hooks.rowFailed(batch, row, error, shape)
-      },
-      inputFields: fields,
-      outputFields: plan.fields,
-    }
+    const context = this.contextOf(
+      node,
+      inputs.map((input) => input.plan.fields),
+      plan.fields,
+    )
     switch (plan.node) {
       case 'scan':
         node.operator = new EntryOperator(context)
@@ -398,21 +413,46 @@ export class Graph {
         node.operator = new WatermarkOperator(plan, context, () => this.partition, this.memory)
         break
       default:
-        node.operator = this.buildOperator(plan, context, (watermarkMs) => node.forward(watermarkMs))
+        node.operator = this.buildOperator(plan, context, isLocalPhase(inputs[0]?.inputs[0]), (watermarkMs) => node.forward(watermarkMs))
     }
     if (inputs.length === 0 && plan.node !== 'scan') node.inputWatermarks.push(-Infinity)
     return node
   }
 
-  private buildOperator(plan: Plan, context: OperatorContext, forward: (watermarkMs: number) => void): Operator {
+  /** @param merges  it is the second phase of an aggregation */
+  private buildOperator(plan: Plan, context: OperatorContext, merges: boolean, forward: (watermarkMs: number) => void): Operator {
     const { spill, timeZone } = this.options
-    const build = (of: OperatorContext) => buildOperator(plan, of, timeZone)
-    return spill === undefined ? build(context) : SpillingOperator.around(plan, context, { ...spill, build, forward })
+    const own = merges && hasLocalPhase(plan) ? secondPhase(plan) : plan
+    const build = (of: OperatorContext) => buildOperator(own, of, timeZone, merges)
+    return spill === undefined ? build(context) : SpillingOperator.around(own, context, { ...spill, build, forward })
   }
 
   /** Nothing comes any more: what it holds is given back to the budget. */
   close(): void {
     for (const { operator } of this.nodes) operator.close?.()
+  }
+
+  /** @param fields  of each input */
+  private contextOf(node: Node, fields: Field[][], outputFields: Field[]): OperatorContext {
+    const { hooks } = this.options
+    const { plan } = node
+    const tables = tablesOf(plan)
+    return {
+      emit: (batch) => node.emit(batch),
+      memory: this.memory,
+      count: (counter, n = 1) => hooks.count(counter, n),
+      late: (batch, rows, shape = fields[0]) => {
+        const lateness = latenessOf(plan, batch, rows, fields.indexOf(shape), node.watermarkMs)
+        node.late.add(batch, rows, shape, lateness)
+        hooks.late(batch, rows, shape, lateness, tables)
+      },
+      rowFailed: (batch, row, error, shape = fields[0]) => {
+        node.failedRows++
+        hooks.rowFailed(batch, row, error, shape)
+      },
+      inputFields: fields,
+      outputFields,
+    }
   }
 
   /** Emits what needs no input (VALUES), in the first subtask. Not called after a restore. */
@@ -549,8 +589,8 @@ export class Graph {
   status(): NodeStatus[] {
     return this.nodes.map(({ id, plan, inputs, operator, rowsIn, rowsOut, failedRows, busyMs, forwardedMs, late, samples }) => ({
       id,
-      node: operator instanceof ExchangeOperator ? 'exchange' : plan.node,
-      label: operator instanceof ExchangeOperator ? exchangeLabel(operator) : explainNode(plan),
+      node: kindOf(plan, operator),
+      label: labelOf(plan, operator),
       predicate: plan.node === 'calc' && plan.predicate ? explainExpr(plan.predicate, plan.input.fields) : undefined,
       table: plan.node === 'scan' ? plan.table.name : undefined,
       columns: plan.fields.map(({ name }) => name),
@@ -586,6 +626,18 @@ export class Graph {
       .filter((node) => node instanceof WatermarkNode && this.isAbove(node, scan))
       .map((node) => node.operator as WatermarkOperator)
   }
+}
+
+const isLocalPhase = (node: Node | undefined): boolean => node?.operator instanceof LocalAggregateOperator
+
+/** What EXPLAIN calls a node. */
+function kindOf(plan: Plan, operator: Operator): string {
+  if (operator instanceof ExchangeOperator) return 'exchange'
+  return operator instanceof LocalAggregateOperator ? 'localGroupAggregate' : plan.node
+}
+function labelOf(plan: Plan, operator: Operator): string {
+  if (operator instanceof ExchangeOperator) return exchangeLabel(operator)
+  return `${operator instanceof LocalAggregateOperator ? 'Local' : ''}${explainNode(plan)}`
 }
 
 /** As Flink prints it. */

@@ -4,7 +4,9 @@
 //   1. A group to which nothing was added, and one that was reset, is all zeros; group indices come from a KeyTable.
 //   2. `merge` leaves its source as it was.
 //   3. DISTINCT forwards a value when its count leaves 0, and takes it away when the count returns to 0.
-import { type Column, ColumnBuilder, type laneOf, t, valueAt } from '../../data/index.ts'
+import { type Arrays, type Column, ColumnBuilder, type laneOf, t, valueAt } from '../../data/index.ts'
+import { halves } from '../state/columns.ts'
+import { grown } from '../state/growing.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { type ArgumentInput, argumentInput, type Cells, mergeCells, updateCells } from './kernels.ts'
 import type { AggregateLayout, DistinctSlot, ObjectSlot } from './layout.ts'
@@ -54,10 +56,12 @@ export class Accumulators {
     for (const { inners } of this.distincts) for (const inner of inners) inner.reserve(groupCount)
     if (groupCount <= this.capacity) return
     while (this.capacity < groupCount) this.capacity *= 2
-    const floats = new Float64Array(this.capacity * this.layout.stride)
-    floats.set(this.cells.floats)
+    this.setCells(grown(this.cells.floats, this.capacity * this.layout.stride))
+  }
+
+  private setCells(floats: Float64Array): void {
     this.cells.floats = floats
-    this.cells.words = new Int32Array(floats.buffer)
+    this.cells.words = halves(floats)
   }
 
   /** Adds rows, or takes them away where their kind says so. Groups must be reserved. */
@@ -103,6 +107,37 @@ export class Accumulators {
     this.distincts.forEach((distinct, i) => {
       distinct.merge(source.distincts[i], from, into, count)
     })
+  }
+
+  /** The cells of groups 0 … count-1, one column of 64-bit words for each; of a mergeable layout. */
+  cellColumns(count: number, memory: Arrays): Column[] {
+    const { stride } = this.layout
+    const { words } = this.cells
+    return Array.from({ length: stride }, (_, cell) => {
+      const data = memory.i64(count)
+      copyCells(words, cell, stride, halves(data), 0, 1, count)
+      return { lane: 'i64', data }
+    })
+  }
+
+  /** Merges groups that `cellColumns` gave into groups `into[i]` of this. */
+  mergeColumns(columns: readonly Column[], into: Int32Array, count: number): void {
+    const { stride } = this.layout
+    const floats = new Float64Array(count * stride)
+    const words = halves(floats)
+    for (const [cell, column] of columns.entries())
+      copyCells(halves((column as Column & { lane: 'i64' }).data), 0, 1, words, cell, stride, count)
+    mergeCells(
+      this.layout,
+      this.cells,
+      { floats, words, boxed: [] },
+      { from: Int32Array.from({ length: count }, (_, i) => i), into, count },
+    )
+  }
+
+  /** Forgets groups 0 … count-1; of a mergeable layout. */
+  clear(count: number): void {
+    this.cells.floats.fill(0, 0, count * this.layout.stride)
   }
 
   /** Number of rows in a group; only where the layout retracts. */
@@ -166,6 +201,24 @@ export class Accumulators {
       distinct.restore(snapshot.distincts[i])
     })
     return restored
+  }
+}
+
+/** Copies 64-bit cells, given by halves so that the bits of a NaN stay, between layouts of different strides. */
+function copyCells(
+  from: Int32Array,
+  fromAt: number,
+  fromStride: number,
+  to: Int32Array,
+  toAt: number,
+  toStride: number,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    const source = 2 * (fromAt + i * fromStride)
+    const target = 2 * (toAt + i * toStride)
+    to[target] = from[source]
+    to[target + 1] = from[source + 1]
   }
 }
 

@@ -87,6 +87,10 @@ export function layoutOf(calls: readonly AggregateCall[], retracts: boolean): Ag
   return layout
 }
 
+/** Whether all that is kept for a group are its cells, and groups can be merged. */
+export const isMergeable = ({ retracts, boxedCount, objects, distincts }: AggregateLayout): boolean =>
+  !retracts && boxedCount === 0 && objects.length === 0 && distincts.length === 0
+
 function primitive(
   layout: AggregateLayout,
   wanted: Pick<Primitive, 'op' | 'arithmetic' | 'arg' | 'argLane' | 'filter'> & { scaleUp?: number },

@@ -23,6 +23,8 @@ const queries = [
   'SELECT x.k, y.g, COUNT(*) FROM a x LEFT JOIN (SELECT g, MAX(v) AS v FROM a GROUP BY g) y ON x.v = y.v GROUP BY x.k, y.g',
   'SELECT * FROM (SELECT k, v, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC) AS r FROM a) WHERE r <= 2',
   'SELECT COUNT(*), SUM(v) FROM a',
+  `SELECT g, k, COUNT(*), COUNT(k), COUNT(*) FILTER (WHERE v > 2), MIN(v), MAX(v), AVG(v), SUM(v), SUM(CAST(k AS TINYINT)), MIN(CAST(k AS DOUBLE)),
+   MAX(CAST(v AS FLOAT)), SUM(CAST(k AS DOUBLE)), STDDEV_POP(CAST(k AS DOUBLE)) FROM a GROUP BY g, k`,
   'SELECT k + 1, g FROM a WHERE v > 1',
 ]
 const plans = queries.map((sql): Plan => {

@@ -29,6 +29,8 @@ export class GroupAggregateOperator implements Operator {
   private readonly plan: Plan & { node: 'groupAggregate' }
   private readonly context: OperatorContext
   private readonly layout: AggregateLayout
+  /** Its rows are what the first phase gives. */
+  private readonly merges: boolean
   private readonly keyTypes
   private table: KeyTable
   private accumulators: Accumulators
@@ -39,8 +41,10 @@ export class GroupAggregateOperator implements Operator {
   private batchNumber = 0
   private readonly expiry: Expiry | undefined
 
-  constructor(plan: Plan & { node: 'groupAggregate' }, context: OperatorContext) {
+  /** @param merges  it is the second phase, behind a `LocalAggregateOperator` */
+  constructor(plan: Plan & { node: 'groupAggregate' }, context: OperatorContext, merges = false) {
     this.plan = plan
+    this.merges = merges
     this.context = context
     this.layout = layoutOf(plan.aggregates, plan.input.changelog !== 'append')
     this.keyTypes = plan.keys.map((key) => plan.input.fields[key].type)
@@ -54,11 +58,8 @@ export class GroupAggregateOperator implements Operator {
     if (rowCount === 0) return
     const knownCount = this.table.count
     const groups = new Int32Array(rowCount)
-    this.table.lookup(
-      this.plan.keys.map((key) => batch.columns[key]),
-      rowCount,
-      groups,
-    )
+    const keyColumns = this.plan.keys.map((key) => batch.columns[key])
+    this.table.lookup(keyColumns, rowCount, groups)
     this.accumulators.reserve(this.table.count)
     const begunAnew = this.expire(groups, knownCount, batch.processingTimeMs)
     let rows: Int32Array | undefined
@@ -74,7 +75,8 @@ export class GroupAggregateOperator implements Operator {
       ? touched.filter((group) => this.accumulators.rowCountOf(group) > 0)
       : touched.filter((group) => group < knownCount && !begunAnew?.has(group))
     const before = this.results(existing)
-    this.accumulators.update({ columns: batch.columns, rowCount, groups, rows, kinds: batch.kinds })
+    if (this.merges) this.accumulators.mergeColumns(batch.columns.slice(this.plan.keys.length), groups, rowCount)
+    else this.accumulators.update({ columns: batch.columns, rowCount, groups, rows, kinds: batch.kinds })
     this.emitChanges(batch, touched, existing, before)
     if (this.table.count > 1024 && (this.liveCount * 2 < this.table.count || this.expiry?.isDue(batch.processingTimeMs)))
       this.compact(batch.processingTimeMs)

@@ -13,6 +13,7 @@ import { RegularJoinOperator } from './joins/regularJoin.ts'
 import { TemporalJoinOperator } from './joins/temporalJoin.ts'
 import { WindowJoinOperator } from './joins/windowJoin.ts'
 import { KeepLastOperator } from './keepLast.ts'
+import { hasLocalPhase, LocalAggregateOperator, localFields, secondPhase } from './localAggregate.ts'
 import { MatchOperator } from './match/match.ts'
 import { OverOperator } from './over.ts'
 import { UpdatingOverOperator } from './overUpdating.ts'
@@ -25,20 +26,23 @@ import { WindowAggregateOperator } from './windowAggregate.ts'
 import { WindowTopNOperator } from './windowTopN.ts'
 import { WindowTvfOperator } from './windowTvf.ts'
 
+export { hasLocalPhase, LocalAggregateOperator, localFields, secondPhase }
+
 /**
  * The operator of a node.
  *
  * @param timeZone  the session's, for conditions of joins
+ * @param merges    of an aggregation: the second phase, behind a `LocalAggregateOperator`
  * @throws StreamError  OPERATOR_UNSUPPORTED, AGGREGATE_UNKNOWN
  */
-export function buildOperator(plan: Plan, context: OperatorContext, timeZone = 'UTC'): Operator {
+export function buildOperator(plan: Plan, context: OperatorContext, timeZone = 'UTC', merges = false): Operator {
   switch (plan.node) {
     case 'windowTvf':
       return plan.window.kind === 'SESSION' ? new SessionTvfOperator(plan, context) : new WindowTvfOperator(plan, context)
     case 'windowAggregate':
       return buildWindowAggregate(plan, context)
     case 'groupAggregate':
-      return new GroupAggregateOperator(plan, context)
+      return new GroupAggregateOperator(plan, context, merges)
     case 'expand':
       return new ExpandOperator(plan, context)
     case 'union':

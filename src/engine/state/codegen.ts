@@ -13,7 +13,8 @@ const compiled = new Map<string, unknown>()
 export function compileKernel<F>(signature: string, params: readonly string[], body: () => string): F {
   let kernel = compiled.get(signature) as F | undefined
   if (kernel === undefined) {
-    kernel = new Function(...params, `'use strict'\n${body()}`) as F
+    // The name that profiles and stack traces show.
+    kernel = new Function(...params, `'use strict'\n${body()}\n//# sourceURL=kernel/${signature.replaceAll(' ', '_')}`) as F
     compiled.set(signature, kernel)
   }
   return kernel

@@ -94,9 +94,17 @@ function encodeValues(column: Column & { lane: 'any' }, isText: boolean, scratch
   const ends = new Int32Array(data.length)
   const outNulls = nulls ?? new Uint8Array(data.length)
   let size = 0
+  let last: unknown
+  let lastStart = 0
   for (let i = 0; i < rowCount; i++) {
     const row = rows === undefined ? i : rows[i]
     const value = data[row]
+    if (value === last && typeof value === 'string' && outNulls[row] === 0) {
+      // Texts that were made from times, for instance, stay the same for many rows.
+      starts[row] = lastStart
+      ends[row] = size
+      continue
+    }
     starts[row] = ends[row] = size
     if (outNulls[row] === 1) continue
     if (value === null || value === undefined) {
@@ -104,6 +112,8 @@ function encodeValues(column: Column & { lane: 'any' }, isText: boolean, scratch
       outNulls[row] = 1
       continue
     }
+    last = value
+    lastStart = size
     const text = isText ? (value as string) : canonicalText(value)
     if (size + text.length * 3 > scratch.length) {
       const larger = new Uint8Array(Math.max(scratch.length * 2, size + text.length * 3))

@@ -89,6 +89,12 @@ class KeyStore {
     this.view = viewOf(bytes)
   }
 
+  clear(): void {
+    if (this.hasNulls) this.nulls.fill(0)
+    this.hasNulls = false
+    if (this.values !== undefined) this.values = []
+  }
+
   append(group: number, input: KeyInput, row: number): void {
     const isNull = input.nulls !== undefined && input.nulls[row] === 1
     if (isNull) {
@@ -267,6 +273,13 @@ export class KeyTable {
       if (this.stores[i].hasNulls) input.nulls ??= noNulls(rows === undefined ? rowCount : maxOf(rows, rowCount) + 1)
     })
     lookupKernel(signature, rows !== undefined, inserts)(this, inputs, rowCount, out, rows)
+  }
+
+  /** Forgets all groups; columns that were handed out become invalid. For tables that are in no snapshot. */
+  clear(): void {
+    this.count = 0
+    this.slots.fill(0)
+    for (const store of this.stores) store.clear()
   }
 
   /** Called by the generated look-up: stores a new key and returns its group. */
