@@ -391,9 +391,10 @@ export class Graph {
     const equalCount = this.nodes.filter((other) => other.signature.startsWith(signature)).length
     node.signature = equalCount === 0 ? signature : `${signature}-${equalCount + 1}`
     this.nodes.push(node)
+    const own = isLocalPhase(inputs[0]?.inputs[0]) && hasLocalPhase(plan) ? secondPhase(plan) : plan
     const context = this.contextOf(
       node,
-      inputs.map((input) => input.plan.fields),
+      inputsOf(own).map((input) => input.fields),
       plan.fields,
     )
     switch (plan.node) {
@@ -413,7 +414,7 @@ export class Graph {
         node.operator = new WatermarkOperator(plan, context, () => this.partition, this.memory)
         break
       default:
-        node.operator = this.buildOperator(plan, context, isLocalPhase(inputs[0]?.inputs[0]), (watermarkMs) => node.forward(watermarkMs))
+        node.operator = this.buildOperator(own, context, own !== plan, (watermarkMs) => node.forward(watermarkMs))
     }
     if (inputs.length === 0 && plan.node !== 'scan') node.inputWatermarks.push(-Infinity)
     return node
@@ -422,9 +423,8 @@ export class Graph {
   /** @param merges  it is the second phase of an aggregation */
   private buildOperator(plan: Plan, context: OperatorContext, merges: boolean, forward: (watermarkMs: number) => void): Operator {
     const { spill, timeZone } = this.options
-    const own = merges && hasLocalPhase(plan) ? secondPhase(plan) : plan
-    const build = (of: OperatorContext) => buildOperator(own, of, timeZone, merges)
-    return spill === undefined ? build(context) : SpillingOperator.around(own, context, { ...spill, build, forward })
+    const build = (of: OperatorContext) => buildOperator(plan, of, timeZone, merges)
+    return spill === undefined ? build(context) : SpillingOperator.around(plan, context, { ...spill, build, forward })
   }
 
   /** Nothing comes any more: what it holds is given back to the budget. */

@@ -10,7 +10,7 @@ import { grown } from '../state/growing.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { type ArgumentInput, argumentInput, type Cells, mergeCells, updateCells } from './kernels.ts'
 import type { AggregateLayout, DistinctSlot, ObjectSlot } from './layout.ts'
-import { type GroupRange, resultColumn } from './results.ts'
+import { countColumn, type GroupRange, resultColumn } from './results.ts'
 
 /** Rows to add: `groups[i]` is the group of row `rows[i]`, or of row i if there is no selection. */
 export interface AggregateRows {
@@ -27,7 +27,7 @@ export interface AccumulatorsSnapshot {
   cells: Float64Array
   boxed: unknown[][]
   objects: unknown[][]
-  distincts: { table: KeyTableSnapshot; marks: Float64Array | Int32Array; inners: AccumulatorsSnapshot[] }[]
+  distincts: { table: KeyTableSnapshot; marks: Float64Array | Int32Array; inners: AccumulatorsSnapshot[]; tallies?: Float64Array }[]
 }
 
 export class Accumulators {
@@ -53,7 +53,7 @@ export class Accumulators {
 
   /** Makes room for groups below `groupCount`. */
   reserve(groupCount: number): void {
-    for (const { inners } of this.distincts) for (const inner of inners) inner.reserve(groupCount)
+    for (const distinct of this.distincts) distinct.reserveGroups(groupCount)
     if (groupCount <= this.capacity) return
     while (this.capacity < groupCount) this.capacity *= 2
     this.setCells(grown(this.cells.floats, this.capacity * this.layout.stride))
@@ -159,7 +159,7 @@ export class Accumulators {
     this.cells.floats.fill(0, group * stride, (group + 1) * stride)
     for (const boxed of this.cells.boxed) boxed[group] = undefined
     for (const objects of this.objects) objects.states[group] = undefined
-    for (const { inners } of this.distincts) for (const inner of inners) inner.reset(group)
+    for (const distinct of this.distincts) distinct.reset(group)
   }
 
   /** Result column of aggregate `index` for the given groups. */
@@ -171,7 +171,7 @@ export class Accumulators {
       case 'object':
         return this.objects[finisher.object].column(finisher.call.type, range)
       default:
-        return this.distincts[finisher.distinct].inners[finisher.member].column(0, range)
+        return this.distincts[finisher.distinct].column(finisher.member, range)
     }
   }
 
@@ -299,13 +299,35 @@ class DistinctValues {
   private readonly counted: boolean
   /** Values that no aggregate has any more. */
   private deadCount = 0
-  inners: Accumulators[]
+  /** The aggregates over the values; none where `tallies` says it all. */
+  private inners: Accumulators[]
+  /** Where all aggregates are COUNT and no row is taken away: the count of each aggregate for each group, those of a group side by side. */
+  private tallies: Float64Array | undefined
 
   constructor(slot: DistinctSlot, retracts: boolean) {
     this.slot = slot
     this.counted = retracts
     this.table = new KeyTable(this.keyTypes)
-    this.inners = slot.members.map(({ inner }) => new Accumulators(inner))
+    const onlyCounts = !retracts && slot.members.every(({ inner }) => inner.finishers[0].call.fn === 'COUNT')
+    this.tallies = onlyCounts ? new Float64Array(16 * slot.members.length) : undefined
+    this.inners = onlyCounts ? [] : slot.members.map(({ inner }) => new Accumulators(inner))
+  }
+
+  reserveGroups(groupCount: number): void {
+    for (const inner of this.inners) inner.reserve(groupCount)
+    const cells = groupCount * this.slot.members.length
+    if (this.tallies !== undefined && cells > this.tallies.length) this.tallies = grown(this.tallies, cells * 2)
+  }
+
+  reset(group: number): void {
+    const { length } = this.slot.members
+    this.tallies?.fill(0, group * length, (group + 1) * length)
+    for (const inner of this.inners) inner.reset(group)
+  }
+
+  column(member: number, range: GroupRange): Column {
+    if (this.tallies === undefined) return this.inners[member].column(0, range)
+    return countColumn(this.slot.members.length, member, this.tallies, range)
   }
 
   private get keyTypes() {
@@ -313,7 +335,8 @@ class DistinctValues {
   }
 
   get byteSize(): number {
-    return this.inners.reduce((sum, inner) => sum + inner.byteSize, this.table.byteSize + this.counts.byteLength + this.seen.byteLength)
+    const own = this.table.byteSize + this.counts.byteLength + this.seen.byteLength + (this.tallies?.byteLength ?? 0)
+    return this.inners.reduce((sum, inner) => sum + inner.byteSize, own)
   }
 
   update({ columns, rowCount, groups, rows, kinds }: AggregateRows): void {
@@ -333,6 +356,11 @@ class DistinctValues {
     for (let i = 0; i < rowCount; i++) groupByRow[rows === undefined ? i : rows[i]] = groups[i]
     const values = args.map((arg) => columns[arg])
     const entries = this.lookup([{ lane: 'i32', data: groupByRow }, ...values], count, selected)
+    if (this.tallies !== undefined) {
+      this.reserveGroups(lastGroup + 1)
+      this.tally(entries, masks, selected, count, groupByRow, values[0]?.nulls)
+      return
+    }
     for (let i = 0; i < count; i++) {
       const removes = kinds !== undefined && (kinds[selected[i]] & 1) === 1
       masks[i] = this.counted ? this.countMask(entries[i], masks[i], removes ? -1 : 1) : this.seeMask(entries[i], masks[i])
@@ -350,6 +378,30 @@ class DistinctValues {
       this.inners[member].update({ columns: values, rowCount: taken, groups: forwardedGroups, rows: forwarded, kinds })
     }
     if (this.deadCount > 1024 && this.deadCount * 2 > this.table.count) this.compact()
+  }
+
+  /** Counts values for the aggregates in `masks[i]` that have not seen them; as COUNT does, not NULLs. */
+  private tally(
+    entries: Int32Array,
+    masks: Int32Array,
+    rows: Int32Array,
+    count: number,
+    groupByRow: Int32Array,
+    nulls: Uint8Array | undefined,
+  ): void {
+    const { seen } = this
+    const tallies = this.tallies as Float64Array
+    const { length } = this.slot.members
+    for (let i = 0; i < count; i++) {
+      const entry = entries[i]
+      const before = seen[entry]
+      let fresh = masks[i] & ~before
+      if (fresh === 0) continue
+      seen[entry] = before | fresh
+      const row = rows[i]
+      if (nulls !== undefined && nulls[row] === 1) continue
+      for (let at = groupByRow[row] * length; fresh !== 0; at++, fresh >>>= 1) if ((fresh & 1) === 1) tallies[at]++
+    }
   }
 
   /** Rows that any aggregate wants, and by which aggregates. */
@@ -396,13 +448,8 @@ class DistinctValues {
     const cells = this.counted ? entryCount * this.slot.members.length : entryCount
     const marks = this.counted ? this.counts : this.seen
     if (cells <= marks.length) return
-    if (this.counted) {
-      this.counts = new Float64Array(cells * 2)
-      this.counts.set(marks)
-    } else {
-      this.seen = new Int32Array(cells * 2)
-      this.seen.set(marks)
-    }
+    if (this.counted) this.counts = grown(this.counts, cells * 2)
+    else this.seen = grown(this.seen, cells * 2)
   }
 
   /** Those of the aggregates in `mask` that see the value for the first time. */
@@ -469,6 +516,13 @@ class DistinctValues {
     if (taken === 0) return
     const values = this.slot.types.map((_, i) => source.table.column(i + 1))
     const entries = this.lookup([{ lane: 'i32', data: groupByRow }, ...values], taken, rows)
+    if (this.tallies !== undefined) {
+      const masks = new Int32Array(taken)
+      for (let i = 0; i < taken; i++) masks[i] = source.seen[rows[i]]
+      this.reserveGroups(lastGroup + 1)
+      this.tally(entries, masks, rows, taken, groupByRow, values[0]?.nulls)
+      return
+    }
     for (let member = 0; member < members.length; member++) {
       const forwarded = new Int32Array(taken)
       const groups = new Int32Array(taken)
@@ -495,18 +549,32 @@ class DistinctValues {
 
   snapshot(groupCount: number): AccumulatorsSnapshot['distincts'][number] {
     const { count } = this.table
-    for (const inner of this.inners) inner.reserve(groupCount)
+    this.reserveGroups(groupCount)
     return {
       table: this.table.snapshot(),
       marks: this.counted ? this.counts.subarray(0, count * this.slot.members.length) : this.seen.subarray(0, count),
       inners: this.inners.map((inner) => inner.snapshot(groupCount)),
+      ...(this.tallies && { tallies: this.tallies.subarray(0, groupCount * this.slot.members.length) }),
     }
   }
 
-  restore({ table, marks, inners }: AccumulatorsSnapshot['distincts'][number]): void {
+  restore({ table, marks, inners, tallies }: AccumulatorsSnapshot['distincts'][number]): void {
     this.table = KeyTable.restore(this.keyTypes, table)
     if (this.counted) this.counts = marks.slice() as Float64Array<ArrayBuffer>
     else this.seen = marks.slice() as Int32Array<ArrayBuffer>
-    this.inners = this.slot.members.map(({ inner }, member) => Accumulators.restore(inner, inners[member]))
+    if (tallies !== undefined) this.tallies = tallies.slice()
+    else if (this.tallies !== undefined) this.tallies = talliesOf(inners)
+    else this.inners = this.slot.members.map(({ inner }, member) => Accumulators.restore(inner, inners[member]))
   }
+}
+
+/** From a checkpoint of a version that had accumulators for each COUNT: one cell for each group. */
+function talliesOf(inners: readonly AccumulatorsSnapshot[]): Float64Array {
+  const tallies = new Float64Array(inners[0].groupCount * inners.length)
+  inners.forEach(({ cells }, member) => {
+    cells.forEach((count, group) => {
+      tallies[group * inners.length + member] = count
+    })
+  })
+  return tallies
 }

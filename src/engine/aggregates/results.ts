@@ -20,20 +20,21 @@ const longAt = (words: Int32Array, cell: number): bigint => (BigInt(words[2 * ce
 /** The column of one aggregate. */
 export function resultColumn(layout: AggregateLayout, finisher: PrimitiveFinisher, cells: Cells, range: GroupRange): Column {
   const { call } = finisher
-  if (call.fn === 'COUNT') return countColumn(layout, finisher.countAt, cells, range)
+  if (call.fn === 'COUNT') return countColumn(layout.stride, finisher.countAt, cells.floats, range)
   if (call.fn === 'AVG') return mapped(layout, finisher, cells, range, averageOf(finisher))
   if (finisher.square !== undefined) return mapped(layout, finisher, cells, range, statisticOf(finisher))
   return valueColumn(layout, finisher, cells, range, call.fn.endsWith('SUM0'))
 }
 
-function countColumn(layout: AggregateLayout, countAt: number, { floats }: Cells, { groups, from, count }: GroupRange): Column {
+/** Counts, which lie in cell `at` of each `stride`. */
+export function countColumn(stride: number, at: number, counts: Float64Array, { groups, from, count }: GroupRange): Column {
   const data = new BigInt64Array(count)
   const halves = new Int32Array(data.buffer)
-  const { stride } = layout
   for (let i = 0; i < count; i++) {
-    const n = floats[(groups === undefined ? from + i : groups[i]) * stride + countAt]
+    const n = counts[(groups === undefined ? from + i : groups[i]) * stride + at]
     halves[2 * i] = n
-    halves[2 * i + 1] = Math.floor(n / 4_294_967_296)
+    // What does not fit into 32 bits, and what is below 0.
+    if (n !== (n | 0) || n < 0) halves[2 * i + 1] = Math.floor(n / 4_294_967_296)
   }
   return { lane: 'i64', data }
 }

@@ -203,6 +203,8 @@ export interface KeyTableSnapshot {
   lineage: number
 }
 let lineages = 0
+/** From 1 MB of slots on. */
+const FETCHED_SLOT_WORDS_MIN = 1 << 18
 const noSlots = new Int32Array(0)
 
 type Lookup = (table: KeyTable, inputs: KeyInput[], rowCount: number, out: Int32Array, rows: Int32Array | undefined) => void
@@ -213,6 +215,8 @@ export class KeyTable {
   /** Public for the generated look-up alone. None until the first look-up: rows that are only appended need none. */
   slots = noSlots
   stores: KeyStore[]
+  /** What the look-up fetched ahead: written so that fetching is not left out as useless. */
+  fetched = 0
   private capacity: number
   private readonly lineage = ++lineages
 
@@ -280,6 +284,12 @@ export class KeyTable {
     this.count = 0
     this.slots.fill(0)
     for (const store of this.stores) store.clear()
+  }
+
+  /** For the generated look-up: memory for the hashes of rows. */
+  hashesFor(rowCount: number): Int32Array {
+    if (hashes.length < rowCount) hashes = new Int32Array(rowCount * 2)
+    return hashes
   }
 
   /** Called by the generated look-up: stores a new key and returns its group. */
@@ -374,6 +384,8 @@ export function pickRows(types: readonly SqlType[], columns: readonly Column[], 
   return table.snapshot()
 }
 
+/** Hashes of rows, for the look-up in work. */
+let hashes = new Int32Array(1 << 13)
 let zeros = new Uint8Array(1 << 13)
 /** At least `rowCount` zeros, shared and never written to. */
 function noNulls(rowCount: number): Uint8Array {
@@ -539,17 +551,38 @@ function lookupKernel(signature: string, selects: boolean, inserts: boolean): Lo
     const tableNames = forms.map((_, k) => `tw${k}, tb${k}, tv${k}, to${k}, tn${k}`).join(', ')
     const loadTable = `slots = table.slots; mask = (slots.length >> 1) - 1
       ${each((_, k) => `{ const store = table.stores[${k}]; tw${k} = store.words; tb${k} = store.bytes; tv${k} = store.view; to${k} = store.offsets; tn${k} = store.nulls }`)}`
+    const hash = `let h = 0x2545f491
+      ${each(hashSource)}
+      h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35); h ^= h >>> 16`
     const missing = inserts ? `out[i] = table.insert(inputs, row, h)\n${loadTable}` : 'out[i] = -1'
     return `
     ${each(inputSource)}
     let slots, mask, ${tableNames}
     ${loadTable}
+    // A large table lies beyond the caches: its slots, then its groups, are fetched for all rows at once, and each row then finds them near.
+    const fetches = slots.length >= ${FETCHED_SLOT_WORDS_MIN}
+    const hashes = fetches ? table.hashesFor(rowCount) : undefined
+    if (fetches) {
+      let fetched = 0
+      for (let i = 0; i < rowCount; i++) {
+        const row = ${selects ? 'rows[i]' : 'i'}
+        ${each(loadSource)}
+        ${hash}
+        hashes[i] = h
+        fetched ^= slots[2 * (h & mask) + 1]
+      }
+      for (let i = 0; i < rowCount; i++) {
+        const g = slots[2 * (hashes[i] & mask) + 1] - 1
+        if (g >= 0) fetched ^= ${forms.map((form, k) => (form.startsWith('bytes') ? `to${k}[g]` : form.startsWith('i64') || form.startsWith('f64') ? `tw${k}[2 * g]` : `tw${k}[g]`)).join(' ^ ')}
+      }
+      table.fetched = fetched
+    }
     for (let i = 0; i < rowCount; i++) {
       const row = ${selects ? 'rows[i]' : 'i'}
       ${each(loadSource)}
-      let h = 0x2545f491
-      ${each(hashSource)}
-      h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35); h ^= h >>> 16
+      let h
+      if (fetches) h = hashes[i]
+      else { ${hash.replace('let h', 'h')} }
       let slot = h & mask
       for (;;) {
         const g = slots[2 * slot + 1] - 1
