@@ -53,12 +53,16 @@ function aggregated(frame: Row[]): unknown[] {
   return [BigInt(frame.length), values.reduce((a, b) => a + b), Math.max(...values), values[0]]
 }
 
-/** Rows worked through when the watermark grows, in order of time; a row's frame is cut out of those of its key. */
+/**
+ * Rows worked through when the watermark grows, in order of time; a row's frame is cut out of those of its key.
+ * Of a bounded RANGE the rows of a key are gone when a row comes once and a half the frame after the one that set that time.
+ */
 function recount({ unit, preceding }: Omit<OverFrame, 'timeOrdered'>, history: Step[]) {
   let waiting: Row[] = []
-  const done: Row[] = []
+  let done: Row[] = []
   const out: unknown[][] = []
   const late: Row[] = []
+  const goneAt = new Map<string | null, number>()
   let watermark = -Infinity
   const fire = (to: number) => {
     if (to <= watermark) return
@@ -79,9 +83,18 @@ function recount({ unit, preceding }: Omit<OverFrame, 'timeOrdered'>, history: S
     if ('watermarkMs' in step) fire(step.watermarkMs)
     if (!('row' in step)) continue
     const row = step.row as Row
+    const [ts, key] = row
+    if ((goneAt.get(key) ?? Infinity) <= watermark) {
+      done = done.filter(([, k]) => k !== key)
+      goneAt.delete(key)
+    }
     const last = done.filter(([, k]) => k === row[1]).at(-1)?.[0] ?? -Infinity
     if (row[0] <= (preceding === undefined ? watermark : last)) late.push(row)
-    else waiting.push(row)
+    else {
+      waiting.push(row)
+      if (unit === 'RANGE' && preceding !== undefined && (goneAt.get(key) ?? -Infinity) <= ts + preceding)
+        goneAt.set(key, ts + Math.floor(preceding * 1.5) + 1)
+    }
   }
   fire(Infinity)
   return { out: out.map(rowText).sort(), late: late.map(rowText) }

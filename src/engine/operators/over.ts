@@ -7,7 +7,7 @@
 //   3. What a row's own watermark lets out is worked through before the row is looked at: batching changes nothing. Output is append-only.
 //   1 to 3 are held by over.property.test.ts.
 //
-// Keys are kept for ever with an unbounded frame, as in Flink; with a bounded one their last rows are.
+// Keys are kept for ever with an unbounded frame, as in Flink; with a bounded one their last rows are, of RANGE once and a half the frame.
 import { type Batch, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import type { AccumulatorsSnapshot } from '../aggregates/index.ts'
@@ -25,6 +25,8 @@ interface Waiting {
 }
 interface KeyState {
   lastMs: number
+  /** The watermark at which a key of a bounded RANGE is forgotten. */
+  forgetMs?: number
   /** Rows in the frame, or that LAG looks at, oldest first. */
   rows: { time: number; row: Row }[]
   /** How many rows, and how many times, were worked through: RANK and DENSE_RANK. */
@@ -73,17 +75,36 @@ export class OverOperator implements Operator {
           continue
         }
         time = timeAt(column, i)
+        this.forget(state, keys[i])
         const lateUntilMs = this.plan.frame.preceding === undefined ? this.watermarkMs : state.lastMs
         if (time <= lateUntilMs) {
           late.push(i)
           continue
         }
+        this.keep(state, time)
       }
       heapPush(this.waiting, { key: keys[i], time, arrival: this.arrivals++, row: rowAt(batch, i) }, leavesFirst)
     }
     if (this.isProcessingTime) this.fire(Infinity)
     this.output.flush()
     if (late.length > 0) this.context.late(batch, late)
+  }
+
+  /** A key whose time is over is as if it had never been: its rows leave, and none is too late for it. */
+  private forget(state: KeyState, key: number): void {
+    if (state.forgetMs === undefined || state.forgetMs > this.watermarkMs) return
+    const steps: FrameStep[] = []
+    this.leave(state, key, () => true, steps)
+    this.frames.run(steps, this.keys.table.count, (row) => this.output.put(row))
+    state.lastMs = -Infinity
+    state.forgetMs = undefined
+  }
+
+  /** Once and a half the frame behind a row, moved only when less than the frame is left. @source Flink's RowTimeRangeBoundedPrecedingFunction */
+  private keep(state: KeyState, time: number): void {
+    const { unit, preceding } = this.plan.frame
+    if (unit !== 'RANGE' || preceding === undefined) return
+    if ((state.forgetMs ?? -Infinity) < time + preceding + 1) state.forgetMs = time + Math.trunc(preceding * 1.5) + 1
   }
 
   advance(watermarkMs: number): void {
