@@ -7,6 +7,7 @@ const benches: Record<string, string> = {
   json: 'JSON decoder: 8 and 3 of 8 fields, against JSON.parse',
   kafka: 'Kafka port against a real Kafka: perf tools, latency, CPU, memory, fuzz [--records 2000000] [--only millrace]',
   log: 'log: appends with fsync, reads',
+  spill: 'state of four times its memory budget: throughput and resident memory [--mb 1000] [--share 0.25] [--query sums|distinct|last]',
   checkpoint: 'checkpoints: cost at 1 GB of state, time to recover [--mb 1000] [--interval 10] [--log-gb 10]',
   operators: 'operators: windows and group-by on columnar batches',
   simple: 'JSON file → 10-second windows by key, in two threads, against JSON.parse alone [--events N] [--parallelism 2]',

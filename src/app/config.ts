@@ -1,9 +1,10 @@
 // Configuration: flags of the command line, then MILLRACE_* in the environment, then millrace.config.ts, then defaults.
 // The one place that reads the environment.
 import { existsSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { parseBytes } from '../base/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
 import type { BackupSchedule } from './backup/backups.ts'
 import { appErrors } from './errors.ts'
@@ -26,6 +27,8 @@ export interface MillraceConfig {
   /** fsync: an acknowledgement means on disk. os: in the page cache, as Kafka does. */
   durability?: 'fsync' | 'os'
   workerCount?: number
+  /** For state of queries, live tables and buffers together, such as '2gb'; state beyond it goes to the disk. Half of the machine's (or container's) memory unless given. */
+  memory?: string
   timeZone?: string
   /** Further names under which the server is reached, beside loopback's. */
   allowedHosts?: string[]
@@ -45,12 +48,14 @@ export interface Flags {
   host?: string
   data?: string
   workers?: string
+  memory?: string
   durability?: string
   insecure?: boolean
   json?: boolean
 }
-export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls' | 'backup'>> & {
+export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls' | 'backup' | 'memory'>> & {
   backup: BackupSchedule | undefined
+  memoryBytes: number
   kafka: ClusterOptions | undefined
   kafkaTls: { certFile: string; keyFile: string } | undefined
   folder: string
@@ -100,6 +105,17 @@ function tls(flags: Flags, configured: MillraceConfig['kafkaTls'], root: string)
   return { certFile: resolve(cert), keyFile: resolve(key) }
 }
 
+/** Less holds no batch. */
+const MEMORY_BYTES_MIN = 1 << 20
+
+function memoryOf(text: string | undefined): number {
+  if (text === undefined) return Math.floor(Math.min(process.constrainedMemory() || Infinity, totalmem()) / 2)
+  const bytes = parseBytes(text)
+  if (!(bytes >= MEMORY_BYTES_MIN))
+    throw appErrors('OPTION_INVALID', { option: '--memory', value: text, expected: 'a size from 1mb, such as 512mb or 4gb' })
+  return bytes
+}
+
 /** @throws StreamError OPTION_INVALID, CONFIG_INVALID */
 export async function loadConfig(folder: string, flags: Flags): Promise<Config> {
   const root = resolve(folder)
@@ -128,6 +144,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     durability,
     workerCount:
       workers === undefined ? (file.workerCount ?? Math.max(1, availableParallelism() - 1)) : whole('--workers', workers, 1, 256),
+    memoryBytes: memoryOf(flags.memory ?? env.MILLRACE_MEMORY ?? file.memory),
     timeZone: file.timeZone ?? 'UTC',
     allowedHosts: file.allowedHosts ?? [],
     allowedOrigins: file.allowedOrigins ?? [],

@@ -29,6 +29,10 @@ const withServerOptions = (command: Command): Command =>
     .option('--host <address>', 'address to listen on (default 127.0.0.1); any other needs a token or --insecure')
     .option('--data <folder>', 'where the log is kept (default .millrace in the project)')
     .option('--workers <number>', 'engine threads (default: one less than there are cores)')
+    .option(
+      '--memory <size>',
+      'for state of queries, live tables and buffers, such as 2gb; state beyond it goes to the disk (default: half of what there is)',
+    )
     .option('--durability <mode>', 'fsync: an acknowledgement means on disk (default); os: in the page cache, as Kafka does')
     .option('--insecure', 'listen beyond loopback without tokens: anybody who can connect may read and write')
     .addOption(json())

@@ -11,7 +11,7 @@ import { type Logger, pino } from 'pino'
 import { makeHttpServer, registerConsole } from '../base/http/index.ts'
 import { isStreamError, metrics, type StreamError, TokenStore, toStreamError } from '../base/index.ts'
 import { type Batch, type Field, formatType, rowAt, t } from '../data/index.ts'
-import { CheckpointStore, formatValue } from '../engine/index.ts'
+import { CheckpointStore, formatValue, type MemoryUse } from '../engine/index.ts'
 import { registerIngest, type TopicSchema } from '../ingest/index.ts'
 import {
   type ApplyReport,
@@ -40,6 +40,7 @@ import { DeadLetters } from './deadLetters.ts'
 import { History } from './history.ts'
 import { LateRowTopics } from './lateRows.ts'
 import { logOf } from './logOf.ts'
+import { byteText } from './output.ts'
 import { projectFiles } from './projectFiles.ts'
 import { CrashTests } from './verify/crashTest.ts'
 import { version } from './version.ts'
@@ -122,6 +123,7 @@ export async function startPlatform(
       allowsDroppedState,
       fault: config.fault,
       workerCount: config.workerCount,
+      memoryBytes: config.memoryBytes,
       timeZone: config.timeZone,
       now: Date.now,
       onDeadLetters: (letters) => void deadLetters.keep(letters),
@@ -222,6 +224,7 @@ export async function startPlatform(
     const poll = async () => {
       totals.accepted = await counterTotal('millrace_ingest_events_accepted_total')
       totals.rejected = await counterTotal('millrace_ingest_events_rejected_total')
+      jobs.memory.otherBytes = views.list().reduce((sum, { bytesEstimate }) => sum + bytesEstimate, log.stats().pendingBytes)
       await jobs.poll()
     }
     const timer = setInterval(() => void poll(), POLL_MS)
@@ -329,6 +332,11 @@ interface HealthOptions {
   jobs: JobManager
   kafka: KafkaPort
 }
+function memoryText({ limitBytes, stateBytes, spilledBytes, otherBytes }: MemoryUse): string {
+  const onDisk = spilledBytes > 0 ? `, ${byteText(spilledBytes)} of state on the disk` : ''
+  return `${byteText(stateBytes + otherBytes)} of ${byteText(limitBytes)} of memory${onDisk}`
+}
+
 function healthOf({ isReady, startedMs, log, jobs, kafka }: HealthOptions): Health {
   const failed = jobs.queries().filter(({ state }) => state === 'failed')
   const { pendingBytes, recovery } = log.stats()
@@ -355,7 +363,7 @@ function healthOf({ isReady, startedMs, log, jobs, kafka }: HealthOptions): Heal
       engine:
         failed.length > 0
           ? { state: 'degraded', detail: failed.map(({ name, error }) => `${name}: ${error?.message ?? 'failed'}`).join('; ') }
-          : { state: 'ok', detail: `${jobs.queries().length} queries` },
+          : { state: 'ok', detail: `${jobs.queries().length} queries; ${memoryText(jobs.memory.use)}` },
       project:
         fileErrors.length > 0
           ? {

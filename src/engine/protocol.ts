@@ -87,6 +87,14 @@ export interface JobSpec {
   restore?: JobRestore
 }
 
+/** How much state a worker may hold, and where the rest goes. */
+export interface WorkerSpill {
+  /** As `Memory.budget` makes it; `thread` is this worker's place in it. */
+  memory: SharedArrayBuffer
+  thread: number
+  folder: string
+}
+
 /** Where a job goes on. */
 export interface JobRestore {
   dataFolder: string

@@ -1,13 +1,14 @@
 // An engine worker: steps its jobs in turn, and answers the main thread in between.
 //
 // Back-pressure: rows sent to the main thread and not yet taken are counted; above the limit nothing is read.
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { toStreamError } from '../base/index.ts'
 import type { Batch } from '../data/index.ts'
 import { restoreOptions } from './checkpoints/restore.ts'
 import { loadUserFunctions, userFunctionsOf } from './expressions/index.ts'
 import { Job } from './job.ts'
-import type { FromWorker, JobSpec, ToWorker } from './protocol.ts'
+import type { FromWorker, JobSpec, ToWorker, WorkerSpill } from './protocol.ts'
+import { Memory } from './spill/memory.ts'
 
 const UNTAKEN_ROWS_MAX = 100_000
 const TICK_MS = 100
@@ -17,6 +18,8 @@ const SLICE_MS = 10
 if (!parentPort) throw new Error('worker.ts runs in a worker thread')
 const port = parentPort
 const jobs = new Map<string, Job>()
+const spillData = (workerData as { spill?: WorkerSpill } | null)?.spill
+const spill = spillData && { memory: new Memory(spillData.memory, spillData.thread), folder: spillData.folder }
 /** Jobs whose functions are being loaded. */
 const starting = new Set<string>()
 let untakenRows = 0
@@ -67,7 +70,7 @@ async function start(spec: JobSpec): Promise<void> {
         failed: (queryId, error) => send({ type: 'failed', jobId, queryId, error: error.toJSON() }),
       },
       Date.now(),
-      spec.restore && restoreOptions(spec.restore),
+      { ...(spec.restore && restoreOptions(spec.restore)), spill },
     )
     jobs.set(jobId, job)
     if (spec.restore) send({ type: 'restored', jobId })

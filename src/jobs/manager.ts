@@ -9,6 +9,7 @@
 //   5. Queries of a file that start together from the same checkpoint, or all anew, are one job: they read their topics together.
 //
 // Longer than other files because each part of a query's life touches the same table of what runs: start, output, failure, restart, stop.
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type ErrorBody, reviveError, type StreamError, toStreamError } from '../base/index.ts'
@@ -26,12 +27,13 @@ import type {
   SinkSpec,
   SourceSpec,
 } from '../engine/index.ts'
-import { engineErrors, planSignature } from '../engine/index.ts'
-import type { Log, Transactions } from '../log/index.ts'
+import { engineErrors, Memory, planSignature, removeSpilled } from '../engine/index.ts'
+import { type Log, realDisk, type Transactions } from '../log/index.ts'
 import { Catalog, durationMs, type Plan, type TableDef } from '../sql/index.ts'
 import { type CheckpointRecord, type CheckpointSettings, Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
+import { showMemory } from './memory.ts'
 import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
 import { sinkParts } from './recordShape.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
@@ -67,6 +69,8 @@ export interface ManagerOptions {
   /** Phases of checkpoints to stop at, for tests. */
   fault?: string
   workerCount: number
+  /** For state of queries, live tables and buffers together. */
+  memoryBytes: number
   timeZone: string
   /** Rows that could not be read or computed. */
   onDeadLetters(letters: DeadLetter[]): void
@@ -160,6 +164,8 @@ interface StartGroup {
 export class JobManager {
   private readonly options: ManagerOptions
   private readonly workers: EngineWorkers
+  /** Of the process: what is in memory, and may be. */
+  readonly memory: Memory
   private readonly running = new Map<string, Running>()
   private readonly adhoc = new Map<string, AdhocOptions>()
   private project: Project | undefined
@@ -181,11 +187,19 @@ export class JobManager {
     this.options = options
     // First: where this throws no thread has been started.
     this.saved = new SavedStates(options.store, options.log, options.savepoint, options.onCheckpointDamaged)
-    this.workers = new EngineWorkers(options.workerCount, {
-      message: (message) => this.onMessage(message),
-      died: (jobs, reason) =>
-        void this.restart(jobs, engineErrors('JOB_WORKER_DIED', { job: jobs.map(({ id }) => id).join(', '), reason })),
-    })
+    const spillFolder = join(options.dataFolder, 'spill')
+    removeSpilled(realDisk, spillFolder)
+    this.memory = new Memory(Memory.budget(options.memoryBytes, options.workerCount))
+    showMemory(this.memory)
+    this.workers = new EngineWorkers(
+      options.workerCount,
+      {
+        message: (message) => this.onMessage(message),
+        died: (jobs, reason) =>
+          void this.restart(jobs, engineErrors('JOB_WORKER_DIED', { job: jobs.map(({ id }) => id).join(', '), reason })),
+      },
+      { memory: this.memory, folder: spillFolder },
+    )
     this.writer = new CheckpointWriter({ dataFolder: options.dataFolder, fault: options.fault })
     const [faultPoint, faultCount] = options.fault?.split(':') ?? []
     let faultsLeft = Number(faultCount)
@@ -510,7 +524,9 @@ export class JobManager {
           this.endAdhoc(message.jobId, message.error)
           return
         }
-        this.failed(message.queryId, message.jobId, message.error)
+        // Its state could not go to the disk or come back: what it has done since its last checkpoint counts for nothing.
+        if (message.error.code.startsWith('SPILL_')) this.restartJob(message.jobId, reviveError(message.error))
+        else this.failed(message.queryId, message.jobId, message.error)
         return
       default:
     }

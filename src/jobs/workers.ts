@@ -1,7 +1,7 @@
 // The engine's worker threads: started with the platform, each with its jobs; one that dies takes only its own jobs with it.
 // The next job starts it again: so whoever restarts jobs decides how soon, and a worker that cannot start does not spin.
 import { Worker } from 'node:worker_threads'
-import type { FromWorker, JobSpec, QueryInspection, QueryStatus, ToWorker } from '../engine/index.ts'
+import type { FromWorker, JobSpec, Memory, QueryInspection, QueryStatus, ToWorker, WorkerSpill } from '../engine/index.ts'
 
 export interface WorkerEvents {
   /** When the promise is done the rows count as taken: the worker may send more. */
@@ -24,16 +24,21 @@ export class EngineWorkers {
   private readonly slots: Slot[] = []
   private readonly events: WorkerEvents
   private readonly waiting = new Map<number, (message: Answer) => void>()
+  private readonly spill: { memory: Memory; folder: string }
   private nextRequestId = 1
   private closing = false
 
-  constructor(count: number, events: WorkerEvents) {
+  /** @param spill  the budget of the workers' state, and the folder for what is beyond it */
+  constructor(count: number, events: WorkerEvents, spill: { memory: Memory; folder: string }) {
     this.events = events
+    this.spill = spill
     for (let i = 0; i < count; i++) this.slots.push({ worker: this.spawn(i), jobs: new Map() })
   }
 
   private spawn(index: number): Worker {
-    const worker = new Worker(workerUrl, { name: `engine-${index}` })
+    const { memory, folder } = this.spill
+    const spill: WorkerSpill = { memory: memory.shared, thread: index, folder }
+    const worker = new Worker(workerUrl, { name: `engine-${index}`, workerData: { spill } })
     worker.on('message', (message: FromWorker) => {
       if ('requestId' in message) {
         this.waiting.get(message.requestId)?.(message)
@@ -51,6 +56,7 @@ export class EngineWorkers {
       reason = error.message
     })
     worker.on('exit', () => {
+      memory.clear(index)
       if (this.closing) return
       const slot = this.slots[index]
       const jobs = [...slot.jobs.values()]

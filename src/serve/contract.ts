@@ -509,6 +509,8 @@ export interface WhyNode {
   watermarkMs?: number
   stateRows?: number
   stateBytes?: number
+  /** State that is on the disk, as it did not fit into memory. */
+  spilledBytes?: number
   /** Recent rows that it put out. */
   samples: WhyRow[]
   /** Late rows, in the columns of its input, each with the watermark that it saw. */

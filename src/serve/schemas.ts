@@ -205,6 +205,7 @@ export const QueryWhy = Type.Object({
       watermarkMs: optional(Type.Number()),
       stateRows: optional(count()),
       stateBytes: optional(count()),
+      spilledBytes: optional(count()),
       samples: Type.Array(Type.Object({ op: Op, row: values })),
       lateSamples: Type.Array(
         Type.Object({

@@ -164,6 +164,7 @@ function nodeFacts(node: LiveNode): WhyNode {
     watermarkMs: finite(node.watermarkMs),
     stateRows: node.operator?.stateRows,
     stateBytes: node.operator?.stateBytes,
+    spilledBytes: node.operator?.spilledBytes,
     samples,
     lateSamples: lateSamples.map(({ watermarkMs, ...sample }) => ({ ...sample, watermarkMs: finite(watermarkMs) })),
     sides,

@@ -29,14 +29,18 @@ function checkNode(): Finding {
   )
 }
 
-function checkMachine(): Finding {
+function checkMachine(budgetBytes: number): Finding {
   const memoryBytes = totalmem()
   const small = memoryBytes < 1 << 30
   return finding(
     'machine',
-    small ? 'warning' : 'ok',
-    `${availableParallelism()} cores, ${byteText(memoryBytes)} memory`,
-    small ? 'Millrace wants 1 GiB for more than a demo.' : '',
+    small || budgetBytes > memoryBytes * 0.8 ? 'warning' : 'ok',
+    `${availableParallelism()} cores, ${byteText(memoryBytes)} memory, of which ${byteText(budgetBytes)} for state, live tables and buffers`,
+    budgetBytes > memoryBytes * 0.8
+      ? 'The process needs memory beside its budget: give --memory less than 80 % of what there is.'
+      : small
+        ? 'Millrace wants 1 GiB for more than a demo.'
+        : '',
   )
 }
 
@@ -129,7 +133,7 @@ function checkProject(folder: string): Finding[] {
 export async function runDoctor(config: Config): Promise<Finding[]> {
   return [
     checkNode(),
-    checkMachine(),
+    checkMachine(config.memoryBytes),
     ...checkFolder(config.dataFolder),
     await checkPort(config.host, config.port),
     ...checkProject(config.folder),

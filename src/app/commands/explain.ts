@@ -19,6 +19,7 @@ export interface NodeRates {
   busyShare: number
   stateRows?: number
   stateBytes?: number
+  spilledBytes?: number
   watermarkMs?: number
   samples: WhyNode['samples']
   columns: string[]
@@ -52,7 +53,7 @@ export async function explainLive(target: Target, query: string, options: { seco
 export function ratesOf(first: QueryWhy, second: QueryWhy): NodeRates[] {
   const seconds = Math.max(0.001, (second.atMs - first.atMs) / 1_000)
   return second.nodes.map((node) => {
-    const { id, label, inputs, rowsIn, rowsOut, busyMs, stateRows, stateBytes, watermarkMs, samples, columns } = node
+    const { id, label, inputs, rowsIn, rowsOut, busyMs, stateRows, stateBytes, spilledBytes, watermarkMs, samples, columns } = node
     const known = first.nodes.find((one) => one.id === id)
     const before = known && known.rowsIn <= rowsIn ? known : { rowsIn: 0, rowsOut: 0, busyMs: 0 }
     return {
@@ -65,6 +66,7 @@ export function ratesOf(first: QueryWhy, second: QueryWhy): NodeRates[] {
       busyShare: (busyMs - before.busyMs) / 1_000 / seconds,
       stateRows,
       stateBytes,
+      spilledBytes,
       watermarkMs,
       samples,
       columns,
@@ -91,7 +93,9 @@ function treeLines(node: NodeRates, nodes: readonly NodeRates[], lead: string, i
     `in ${rate(node.rowsInPerSecond)}/s, out ${rate(node.rowsOutPerSecond)}/s`,
     node.selectivity === undefined ? '' : `${percent(node.selectivity)} come out`,
     `${percent(node.busyShare)} of a core`,
-    node.stateRows === undefined ? '' : `state ${node.stateRows} rows, ${byteText(node.stateBytes ?? 0)}`,
+    node.stateRows === undefined
+      ? ''
+      : `state ${node.stateRows} rows, ${byteText(node.stateBytes ?? 0)}${node.spilledBytes ? ` and ${byteText(node.spilledBytes)} on the disk` : ''}`,
     `watermark ${timeText(node.watermarkMs)}`,
   ]
   return [
