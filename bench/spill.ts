@@ -25,7 +25,7 @@ const { values: flags } = parseArgs({
 const stateBytes = Number(flags.mb) * 1e6
 const eventCount = Number(flags.events)
 /** Of one key in memory, with its slots. */
-const keyBytes = 104
+const keyBytes = 67
 const keyCount = Math.ceil(stateBytes / keyBytes)
 const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
 
