@@ -64,8 +64,23 @@ export interface Output {
 }
 /** Called for a row that throws: its position in the selection and the error. */
 export type RowFailed = (position: number, error: Error) => void
-export type FilterKernel = (batch: Batch, selection: Int32Array, count: number, failed: RowFailed) => number
-export type ProjectKernel = (batch: Batch, selection: Int32Array | undefined, count: number, failed: RowFailed, outputs: Output[]) => number
+/**
+ * Results of a call that stands in several places, by row of the batch: computed where it is first needed.
+ * `states` is 0 where it was not yet, 1 where `values` has the result, 2 where that is NULL.
+ */
+export interface SharedCall {
+  states: Uint8Array
+  values: unknown[]
+}
+export type FilterKernel = (batch: Batch, selection: Int32Array, count: number, failed: RowFailed, shared: SharedCall[]) => number
+export type ProjectKernel = (
+  batch: Batch,
+  selection: Int32Array | undefined,
+  count: number,
+  failed: RowFailed,
+  shared: SharedCall[],
+  outputs: Output[],
+) => number
 
 export class KernelBuilder {
   private readonly constants: unknown[] = []
@@ -223,7 +238,7 @@ ${head}
   filter(): FilterKernel {
     this.line('selection[o++] = row')
     const body = this.loop(false)
-    return this.make('batch, selection, count, failed', `${this.batchLines.join('\n')}\n${body}\nreturn o`) as FilterKernel
+    return this.make('batch, selection, count, failed, shared', `${this.batchLines.join('\n')}\n${body}\nreturn o`) as FilterKernel
   }
 
   /** A loop over the selected rows, or over all, that writes each value to its output. */
@@ -248,6 +263,6 @@ ${head}
     this.line('o++')
     const body = this.loop(selected)
     const all = [...this.batchLines, ...heads, body, ...ends, 'return o'].join('\n')
-    return this.make('batch, selection, count, failed, outputs', all) as ProjectKernel
+    return this.make('batch, selection, count, failed, shared, outputs', all) as ProjectKernel
   }
 }

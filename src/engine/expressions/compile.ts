@@ -8,12 +8,12 @@
 //   3. Without a filter and without such rows a projected column is shared with the input, never copied.
 import type { Arrays, Batch, Column, Field, SqlType } from '../../data/index.ts'
 import { gather, gatherAll, laneOf, newArrays } from '../../data/index.ts'
-import type { Expr } from '../../sql/index.ts'
+import { type Expr, stableText } from '../../sql/index.ts'
 import { castOf } from './casts.ts'
-import type { ColumnShape, FilterKernel, Output, ProjectKernel } from './codegen.ts'
+import type { ColumnShape, FilterKernel, Output, ProjectKernel, SharedCall } from './codegen.ts'
 import { KernelBuilder, shapeOf } from './codegen.ts'
 import type { EmitContext } from './emit.ts'
-import { emit, emitCondition, flatten } from './emit.ts'
+import { emit, emitCondition, flatten, isShareable } from './emit.ts'
 import { isNarrow, magnitudeOf, usesWideDecimals } from './magnitude.ts'
 
 export interface CompileOptions {
@@ -36,7 +36,7 @@ interface Kernels {
 }
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
-const fullOptions = (options: CompileOptions): Omit<EmitContext, 'builder' | 'narrow'> => ({
+const fullOptions = (options: CompileOptions): Omit<EmitContext, 'builder' | 'narrow' | 'shared'> => ({
   timeZone: options.timeZone ?? 'UTC',
   random: options.random ?? Math.random,
 })
@@ -58,6 +58,25 @@ export function columnsOf(exprs: readonly Expr[]): number[] {
     else if (next.kind === 'call') open.push(...next.args)
   }
   return [...found].sort((a, b) => a - b)
+}
+
+const noShared: ReadonlyMap<string, number> = new Map()
+
+/** Calls that stand in several places: numbered, by their texts. */
+function sharedCalls(exprs: readonly Expr[]): ReadonlyMap<string, number> {
+  const seen = new Set<string>()
+  const shared = new Map<string, number>()
+  const open = [...exprs]
+  while (open.length > 0) {
+    const next = open.pop()!
+    if (next.kind !== 'call') continue
+    open.push(...next.args)
+    if (!isShareable(next)) continue
+    const text = stableText(next)
+    if (seen.has(text) && !shared.has(text)) shared.set(text, shared.size)
+    seen.add(text)
+  }
+  return shared
 }
 
 function makeFilter(parts: readonly Expr[], shapes: ColumnShape[], context: Omit<EmitContext, 'builder'>): FilterKernel {
@@ -117,10 +136,12 @@ export function compileCalc(
   inputFields: readonly Field[],
   options: CompileOptions = {},
 ): Calc {
-  const context = fullOptions(options)
   const parts = conjuncts(node.predicate && folded(node.predicate, options))
   const computed = node.projections.filter((expr) => expr.kind !== 'column').map((expr) => folded(expr, options))
   const read = columnsOf([...parts, ...computed])
+  const shared = sharedCalls([...parts, ...computed])
+  const context = { ...fullOptions(options), shared }
+  const sharedValues = Array.from(shared, (): unknown[] => [])
   for (const index of read) if (inputFields[index] === undefined) throw new Error(`column ${index} of ${inputFields.length}`)
   const mayBeNarrow = [...parts, ...computed].some(usesWideDecimals)
   const cache = new Map<string, Kernels>()
@@ -150,9 +171,10 @@ export function compileCalc(
     const kernels = kernelsFor(batch)
     let selection: Int32Array | undefined
     let count = batch.rowCount
+    const memory = sharedValues.map((values): SharedCall => ({ states: arrays.u8(count).fill(0, 0, count), values }))
     if (kernels.filter !== undefined) {
       selection = arrays.i32(count)
-      count = kernels.filter(batch, selection, count, (row, error) => onError(row, asError(error)))
+      count = kernels.filter(batch, selection, count, (row, error) => onError(row, asError(error)), memory)
       // Nothing is moved where every row stays, as the projection needs the selection only then.
       if (count === 0) return undefined
     }
@@ -173,6 +195,7 @@ export function compileCalc(
           failed.add(position)
           onError(rows === undefined ? position : rows[position], asError(error))
         },
+        memory,
         outputs,
       )
       if (failed.size > 0) {
@@ -248,12 +271,12 @@ function constantOf(expr: Extract<Expr, { kind: 'call' }>, options: CompileOptio
   if ((expr.fn === 'CAST' || expr.fn === 'TRY_CAST') && arg.kind === 'literal') {
     return arg.value === null ? null : castOf(arg.type, expr.type, expr.fn === 'TRY_CAST', options.timeZone ?? 'UTC').fn(arg.value as never)
   }
-  const { kernel } = makeProject([expr], false, [], { ...fullOptions(options), narrow: false })
+  const { kernel } = makeProject([expr], false, [], { ...fullOptions(options), narrow: false, shared: noShared })
   const output = makeOutput(expr.type, 1, newArrays)
   const fail = (_: number, error: Error) => {
     throw error
   }
-  kernel({ rowCount: 1, columns: [], watermarkAfter: Number.NEGATIVE_INFINITY, processingTimeMs: 0 }, undefined, 1, fail, [output])
+  kernel({ rowCount: 1, columns: [], watermarkAfter: Number.NEGATIVE_INFINITY, processingTimeMs: 0 }, undefined, 1, fail, [], [output])
   if (output.hasNulls) return null
   return output.lane === 'u8' ? output.data[0] === 1 : output.data[0]
 }

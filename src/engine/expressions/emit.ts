@@ -5,7 +5,7 @@
 //   2. Text that is a column of bytes becomes a string only where a function needs one, and once per row.
 import type { SqlType } from '../../data/index.ts'
 import { isTextKind } from '../../data/index.ts'
-import type { Expr } from '../../sql/index.ts'
+import { type Expr, isStable, stableText } from '../../sql/index.ts'
 import { emitArithmetic, isNarrowDecimal, scaledLong } from './arithmetic.ts'
 import { ByteSet, equalBytes, equalSlices, utf8Of } from './bytes.ts'
 import { castOf } from './casts.ts'
@@ -26,6 +26,8 @@ export interface EmitContext {
   narrow: boolean
   timeZone: string
   random: () => number
+  /** Calls that stand in several places, by `stableText`: their ordinals among the kernel's shared calls. */
+  shared: ReadonlyMap<string, number>
 }
 type Call = Extract<Expr, { kind: 'call' }>
 type Emitter = (expr: Call, context: EmitContext) => Value
@@ -45,9 +47,34 @@ export function emit(expr: Expr, context: EmitContext): Value {
       return { code, isNull: 'false', safe: true, rep }
     }
     default:
-      return (emitters[expr.fn] ?? emitFunction)(expr, context)
+      return emitShared(expr, emitters[expr.fn] ?? emitFunction, context)
   }
 }
+
+/** A call that stands in several places of a filter and its projection is computed once for a row, where it is first reached. */
+function emitShared(expr: Call, emitter: Emitter, context: EmitContext): Value {
+  const { builder, shared } = context
+  const index = shared.size === 0 ? undefined : shared.get(stableText(expr))
+  if (index === undefined) return emitter(expr, context)
+  const states = builder.perBatch(`shared${index}`, `shared[${index}].states`)
+  const values = builder.perBatch(`values${index}`, `shared[${index}].values`)
+  const { result, lines } = builder.nested(() => emitter(expr, context))
+  const name = builder.fresh()
+  const nullName = builder.fresh('n')
+  const found = `${name} = ${result.code}; ${nullName} = false; ${states}[row] = 1; ${values}[row] = ${name}`
+  builder.line(`let ${name} = ${defaultCode[result.rep]}, ${nullName} = true
+if (${states}[row] === 0) { ${lines.join('\n')}
+if (${result.isNull}) ${states}[row] = 2
+else { ${found} }
+} else if (${states}[row] === 1) { ${name} = ${values}[row]; ${nullName} = false }`)
+  return { code: name, isNull: result.isNull === 'false' ? 'false' : nullName, safe: true, rep: result.rep }
+}
+
+/** Whether a call is worth remembering: one that makes or reads texts or other objects, by a function. */
+export const isShareable = (expr: Call): boolean =>
+  (emitters[expr.fn] === undefined || expr.fn === 'REGEXP_EXTRACT') &&
+  isStable(expr) &&
+  [expr, ...expr.args].some(({ type }) => repOf(type) === 'any')
 
 /** Code that is true exactly where the expression is TRUE; FALSE and NULL are the same. */
 export function emitCondition(expr: Expr, context: EmitContext): string {

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { type Batch, batchOf, type Column, type SqlType, t, valueAt } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
 import { KeyTable } from '../state/keyTable.ts'
-import { compileScalar } from './index.ts'
+import { compileCalc, compileScalar } from './index.ts'
 import { requiredText } from './slices.ts'
 
 const column = (index: number, type: SqlType): Expr => ({ kind: 'column', index, type })
@@ -91,6 +91,44 @@ test('functions on bytes give what they give on strings', () => {
           assert.equal(valueAt(a, row), valueAt(b, row), `${JSON.stringify(expr)} of ${value}`)
         })
       }
+    }),
+  )
+})
+
+test('a call in several places gives in each what it gives alone', () => {
+  const word = (value: string) => literal(value, t.string(false))
+  const id = call('REGEXP_EXTRACT', [text, word('(&|^)id=([^&]*)'), literal(2, t.int(false))], t.string())
+  const upper = call('UPPER', [text], t.string())
+  const repeated = call('REPEAT', [upper, literal(2, t.int(false))], t.string())
+  const predicate = call(
+    'OR',
+    [call('IS_NOT_NULL', [id], t.boolean(false)), call('EQUALS', [call('REVERSE', [upper], t.string()), word('AKK')], t.boolean())],
+    t.boolean(),
+  )
+  const projections = [
+    call('CASE', [call('EQUALS', [repeated, word('AA')], t.boolean()), word('two'), id], t.string()),
+    id,
+    upper,
+    repeated,
+  ]
+  const run = compileCalc({ predicate, projections }, fields)
+  const passes = compileScalar(predicate, fields)
+  const alone = projections.map((expr) => compileScalar(expr, fields))
+  const fail = (_: number, error: Error) => {
+    throw error
+  }
+  fc.assert(
+    fc.property(texts, (values) => {
+      const batch = utf8Batch(values)
+      const passed = passes(batch)
+      const rows = values.flatMap((_, row) => (valueAt(passed, row) === true ? [row] : []))
+      const expected = rows.map((row) => alone.map((of) => valueAt(of(batch), row)))
+      const out = run(batch, fail)
+      assert.deepEqual(
+        rows.map((_, row) => out!.columns.map((column) => valueAt(column, row))),
+        expected,
+      )
+      assert.equal(out?.rowCount ?? 0, rows.length)
     }),
   )
 })
