@@ -60,8 +60,7 @@ export class CsvSink {
           this.timeMs = column.data[row]
           this.timeBytes = Buffer.from(new Date(this.timeMs).toISOString().replace('T', ' ').slice(0, 23), 'latin1')
         }
-        part.bytes.set(this.timeBytes, part.at)
-        part.at += this.timeBytes.length
+        for (let i = 0; i < this.timeBytes.length; i++) part.bytes[part.at++] = this.timeBytes[i]
         return
       case 'utf8':
         this.writeText(part, column.bytes, column.starts[row], column.ends[row])
@@ -74,11 +73,15 @@ export class CsvSink {
   private writeDigits(part: Part, value: number): void {
     let size = 1
     for (let limit = 10; limit <= value; limit *= 10) size++
+    const { bytes } = part
     let rest = value
-    for (let at = part.at + size - 1; at >= part.at; at--) {
-      const next = Math.floor(rest / 10)
-      part.bytes[at] = 48 + rest - next * 10
-      rest = next
+    let at = part.at + size - 1
+    // What fits into 32 bits is divided as a whole number.
+    for (; rest > 0x7fffffff; rest = Math.floor(rest / 10)) bytes[at--] = 48 + (rest % 10)
+    for (let small = rest | 0; at >= part.at; at--) {
+      const next = (small / 10) | 0
+      bytes[at] = 48 + small - next * 10
+      small = next
     }
     part.at += size
   }

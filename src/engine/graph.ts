@@ -195,6 +195,7 @@ class Node {
     for (let i = 0; i < this.inputWatermarks.length; i++)
       if (i !== input && this.inputWatermarks[i] < limit) limit = this.inputWatermarks[i]
     if (batch.rowCount === 0 || before[batch.rowCount - 1] <= limit) return batch
+    if (limit === -Infinity) return { ...batch, watermarksBefore: undefined }
     return { ...batch, watermarksBefore: limited(before, batch.rowCount, limit, this.memory) }
   }
 }
