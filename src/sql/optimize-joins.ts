@@ -7,6 +7,7 @@ import { resolveCall, sameType } from './functions/index.ts'
 import { annotateNode, uniqueKeysOf } from './optimize-traits.ts'
 import { windowJoinKeys } from './optimize-windows.ts'
 import type { Expr, Plan } from './plan.ts'
+import { inputsOf, withInputs } from './plan-tree.ts'
 
 type Node<N extends Plan['node']> = Extract<Plan, { node: N }>
 
@@ -151,9 +152,16 @@ export function physicalJoin(join: Node<'join'>): Plan {
   )
 }
 
+/** A view that keeps the last row of each key is a versioned table: none of its versions may be passed over. */
+function withEveryVersion(plan: Plan): Plan {
+  if (plan.node === 'deduplicate') return { ...plan, everyVersion: true }
+  if (plan.node !== 'calc') return plan
+  return withInputs(plan, inputsOf(plan).map(withEveryVersion))
+}
+
 /** @throws StreamError  SQL_TEMPORAL_JOIN where the right side has no key, or the condition does not compare it */
 export function physicalTemporalJoin(join: Node<'temporalJoin'>): Plan {
-  const { nullSafe: _, ...keys } = keyed(join.left, join.right, conjuncts(join.condition))
+  const { nullSafe: _, ...keys } = keyed(join.left, withEveryVersion(join.right), conjuncts(join.condition))
   const { condition: __, ...rest } = join
   const isEvent = join.left.fields[join.leftTime].timeAttribute === 'event'
   const rightUnique = uniqueKeysOf(join.right)

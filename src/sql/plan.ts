@@ -183,6 +183,8 @@ export type Plan =
       keep: 'first' | 'last'
       processingTime: boolean
       ttlMs?: number
+      /** A temporal join reads it: a row that is replaced by one of the same batch is a version too. */
+      everyVersion?: boolean
     })
   | (Base & { node: 'sort'; input: Plan; orderBy: SortKey[] })
   /** Upserts by key become a whole changelog: the last row of each key is kept. */

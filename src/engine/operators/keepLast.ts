@@ -2,7 +2,8 @@
 //
 // Invariants
 //   1. A row replaces what is kept if its time is not smaller, so of equal times the last arrival wins. No row is late.
-//   2. One batch gives at most one change for each key; a key whose row stays equal gives none.
+//   2. One batch gives at most one change for each key; a key whose row stays equal gives none. Below a temporal join each version counts:
+//      there every change is given.
 //   3. Rows that were replaced give up their memory when they are the majority.
 //   1 is held by rank.property.test.ts.
 import { type Batch, type Column, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
@@ -63,7 +64,19 @@ export class KeepLastOperator implements Operator {
     this.reserve(this.keys.count)
     this.expire(keys, batch.processingTimeMs)
     const changed = new Int32Array(rowCount)
-    const changedCount = this.plan.processingTime ? this.replaceAll(keys, rowCount, changed) : this.replaceByTime(batch, keys, changed)
+    if (this.plan.processingTime) this.give(batch, changed, this.replaceAll(keys, rowCount, changed))
+    else
+      for (let from = 0; from < rowCount; ) {
+        const done = this.replaceByTime(batch, keys, changed, from)
+        this.give(batch, changed, done.count)
+        from = done.to
+      }
+    this.output.flush(this.rows.columns(), false, batch.processingTimeMs, this.context)
+    if (this.rows.count > 1024 && this.rows.count > 2 * this.keys.count) this.compact()
+  }
+
+  /** Puts the rows in `replacing` in the place of those that were kept. */
+  private give(batch: Batch, changed: Int32Array, changedCount: number): void {
     const replacements = new Int32Array(changedCount)
     for (let i = 0; i < changedCount; i++) replacements[i] = this.replacing[changed[i]]
     const first = this.rows.append(batch.columns, replacements, changedCount)
@@ -80,8 +93,6 @@ export class KeepLastOperator implements Operator {
         this.output.put(first + i, UPDATE_AFTER)
       }
     }
-    this.output.flush(columns, false, batch.processingTimeMs, this.context)
-    if (this.rows.count > 1024 && this.rows.count > 2 * this.keys.count) this.compact()
   }
 
   private expire(keys: Int32Array, nowMs: number): void {
@@ -104,11 +115,13 @@ export class KeepLastOperator implements Operator {
     return count
   }
 
-  private replaceByTime(batch: Batch, keys: Int32Array, changed: Int32Array): number {
+  /** Keys that get another row. Where each version counts it ends before a key that would get a second one. */
+  private replaceByTime(batch: Batch, keys: Int32Array, changed: Int32Array, from: number): { count: number; to: number } {
+    const { everyVersion } = this.plan
     const timeColumn = batch.columns[this.plan.timeColumn] as Column & { lane: 'f64' }
     const { data } = timeColumn
     let count = 0
-    for (let row = 0; row < batch.rowCount; row++) {
+    for (let row = from; row < batch.rowCount; row++) {
       if (isNullAt(timeColumn, row)) {
         const column = this.plan.input.fields[this.plan.timeColumn].name
         this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column, table: 'deduplication' }))
@@ -117,11 +130,12 @@ export class KeepLastOperator implements Operator {
       const key = keys[row]
       const isNew = this.replacing[key] < 0
       if ((!isNew || this.entries[key] >= 0) && data[row] < this.times[key]) continue
+      if (everyVersion && !isNew) return { count, to: row }
       if (isNew) changed[count++] = key
       this.replacing[key] = row
       this.times[key] = data[row]
     }
-    return count
+    return { count, to: batch.rowCount }
   }
 
   private reserve(keyCount: number): void {
