@@ -69,8 +69,8 @@ export interface CompactionJob {
   horizonMs: number
   /** Nothing at or beyond it is looked at. */
   limitOffset: number
-  /** The producers that are known, each with the last offset of its newest batch. */
-  producers: [producerId: number, lastOffset: number][]
+  /** The producers that are known, each with the last offsets of its newest batches. */
+  producers: [producerId: number, lastOffsets: number[]][]
   nowMs: number
   deleteRetentionMs: number
   segmentBytes: number
@@ -117,8 +117,8 @@ class Compactor {
   private readonly newest: OffsetTable
   private readonly marks = new Map<number, { offset: number; isCommit: boolean }[]>()
   private readonly index = new RecordIndex()
-  /** Last offset of the newest batch. */
-  private readonly producers: Map<number, number>
+  /** Last offsets of the newest batches. */
+  private readonly producers: Map<number, number[]>
   /** Producers of which a record was kept since their last mark. */
   private readonly openProducers = new Set<number>()
   private endOffset: number
@@ -289,7 +289,7 @@ class Compactor {
     }
     this.recordsOut += rows.length
     if (header.isTransactional && rows.length > 0) this.openProducers.add(producerId)
-    if (rows.length === 0) return recordCount === 0 && this.isLastOfProducer(bytes, start) ? UNCHANGED : this.empty(bytes, start)
+    if (rows.length === 0) return recordCount === 0 && this.isOneOfTheLast(bytes, start) ? UNCHANGED : this.empty(bytes, start)
     const needsHorizon = hasDeletions && isDecided && horizonMs === undefined
     const newHorizonMs = needsHorizon ? this.nextHorizon() : horizonMs
     if (hasDeletions && newHorizonMs !== undefined) this.noteHorizon(newHorizonMs)
@@ -324,13 +324,14 @@ class Compactor {
     this.horizonMs = Math.min(this.horizonMs, horizonMs)
   }
 
-  private isLastOfProducer(bytes: Uint8Array, start: number): boolean {
-    return this.producers.get(readInt64(bytes, start + PRODUCER_ID_AT)) === nextOffsetOf(bytes, start) - 1
+  /** Its producer may send it again. */
+  private isOneOfTheLast(bytes: Uint8Array, start: number): boolean {
+    return this.producers.get(readInt64(bytes, start + PRODUCER_ID_AT))?.includes(nextOffsetOf(bytes, start) - 1) ?? false
   }
 
   /** A batch without records where its producer's sequence must stay readable, else nothing. */
   private empty(bytes: Uint8Array, start: number): Uint8Array | undefined {
-    if (!this.isLastOfProducer(bytes, start)) return undefined
+    if (!this.isOneOfTheLast(bytes, start)) return undefined
     const batch = bytes.slice(start, start + BATCH_HEADER_BYTES)
     // Transactional and control stay; no codec, no horizon.
     writeInt16(batch, ATTRIBUTES_AT, readInt16(batch, ATTRIBUTES_AT) & 0x38)

@@ -3,6 +3,8 @@
 // Invariants
 //   1. What is remembered on disk (`compaction`, one line with a checksum) is a hint: without it all is looked at again, and the result is
 //      the same. It is written after the segments that it speaks of are named durably.
+
+import { readFile } from './checkedFile.ts'
 import type { CompactionOutcome } from './compaction.ts'
 import type { TopicConfig } from './contract.ts'
 import { crc32c } from './crc32c.ts'
@@ -58,10 +60,7 @@ export class CompactionProgress {
 
   load(disk: Disk, folder: string): void {
     ignoreFailure(() => {
-      const file = disk.open(`${folder}/${FILE}`, 'read')
-      const bytes = new Uint8Array(disk.size(file))
-      disk.read(file, bytes, 0, bytes.length, 0)
-      disk.close(file)
+      const bytes = readFile(disk, `${folder}/${FILE}`)
       const body = bytes.subarray(9)
       if (crc32c(body) !== Number.parseInt(new TextDecoder().decode(bytes.subarray(0, 8)), 16)) return
       const { firstDirtyOffset, horizonMs } = JSON.parse(new TextDecoder().decode(body))

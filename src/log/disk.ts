@@ -16,6 +16,7 @@ import {
   unlinkSync,
   writevSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 
 /** A number that the disk gave for an open file. */
 export type FileHandle = number
@@ -120,6 +121,24 @@ export function ensureFolder(disk: Disk, parent: string, name: string): string {
   if (!disk.list(parent).includes(name)) disk.makeFolder(path)
   disk.syncFolder(parent)
   return path
+}
+
+/** A folder, and those above it, made where they are missing; their names are durable. */
+export function ensureFolders(disk: Disk, folder: string): void {
+  const parent = dirname(folder)
+  let isThere = true
+  try {
+    disk.list(folder)
+  } catch (error) {
+    if (errorCodeOf(error) !== 'ENOENT') throw error
+    isThere = false
+  }
+  if (!isThere) {
+    ensureFolders(disk, parent)
+    disk.makeFolder(folder)
+  }
+  // Also of one that is there: whoever made it may have been killed before it was durable.
+  disk.syncFolder(parent)
 }
 
 /** Runs `action`; a missing file is no error. */

@@ -263,6 +263,8 @@ export class Partition {
       const tooMuch = retentionBytes >= 0 && totalBytes - oldest.sizeBytes >= retentionBytes
       const isDeleted = oldest.nextOffset <= this.startOffset
       if (!tooMuch && !isDeleted && !isOld(oldest)) break
+      // What a producer may send again has to be known without the segment. (On a full disk this fails, and the space is needed.)
+      if (freedBytes === 0 && this.unsynced.length === 0) this.saveProducers(true)
       this.startOffset = Math.max(this.startOffset, oldest.nextOffset)
       // Published first: a reader that finds the file gone knows why. One that has it open reads it to its end.
       this.publish(PARTITION_OPEN)
@@ -549,8 +551,8 @@ export class Partition {
     if (this.producers.writeAborted()) this.publish(PARTITION_OPEN)
   }
 
-  private saveProducers(): void {
-    this.producers.save(this.durableOffset)
+  private saveProducers(isDurable = false): void {
+    this.producers.save(this.durableOffset, isDurable)
     this.unsavedBytes = 0
   }
 

@@ -74,6 +74,20 @@ test('of five batches each can be sent again, of a sixth the sequence is old', (
   ])
 })
 
+test('what retention takes can still be sent again, also after a power cut', () => {
+  const { disk, partition } = fresh()
+  partition.config = { ...defaultTopicConfig, 'segment.bytes': 1024, 'retention.bytes': 1 }
+  for (let i = 0; i < 4; i++) send(partition, batch(7, 0, i, ['x'.repeat(600)]))
+  assert.ok(partition.enforceRetention(0) > 0)
+  const cut = disk.crashed({ keep: 0, random: () => 0.5 })
+  const again = open(cut)
+  assert.ok(again.range.startOffset > 1)
+  assert.deepEqual(send(again, batch(7, 0, 1, ['x'.repeat(600)]), batch(7, 0, 4, ['y'])), [
+    [1, 1],
+    [4, 4],
+  ])
+})
+
 test('a clock that is set forward by a day forgets no producer', () => {
   const { partition } = fresh()
   send(partition, batch(1, 0, 0, ['a']))

@@ -5,7 +5,7 @@
 //   1. A batch whose sequence is one of the last five of its producer gets the offsets that it had; one that leaves a gap is refused; one of
 //      an older epoch is refused. That holds also behind a batch that the disk refused.
 //   2. The state follows from the log alone: a snapshot (`<end offset>.producers`) only saves reading all of it on start. One that is torn,
-//      damaged or beyond the end of the log is not used.
+//      damaged or beyond the end of the log is not used. Before retention takes a part of the log, one is made durable.
 //   3. An entry never changes, it is replaced: undoing an append puts the old one back.
 //   4. A transaction begins with the first transactional batch of its producer and ends with the next marker of that producer. Nothing below
 //      `firstUnstableOffset` belongs to an open transaction, or to an aborted one that the index does not have yet.
@@ -201,9 +201,9 @@ export class Producers {
     }))
   }
 
-  /** By id, the last offset of the newest batch. Compaction keeps these batches, without their records, so that invariant 2 holds. */
-  lastOffsets(): [producerId: number, lastOffset: number][] {
-    return [...this.byId].map(([producerId, { batches }]) => [producerId, batches.at(-1)?.lastOffset ?? -1])
+  /** By id, the last offset of each batch that may be sent again. Compaction keeps them, without their records, so that invariant 2 holds. */
+  lastOffsets(): [producerId: number, lastOffsets: number[]][] {
+    return [...this.byId].map(([producerId, { batches }]) => [producerId, batches.map(({ lastOffset }) => lastOffset)])
   }
 
   forgetOld(nowMs: number): void {
@@ -213,8 +213,12 @@ export class Producers {
     }
   }
 
-  /** Writes the state as it is at `endOffset`, where all is durable. A failure only means more reading on the next start. */
-  save(endOffset: number): void {
+  /**
+   * Writes the state as it is at `endOffset`, where all is durable. A failure only means more reading on the next start.
+   *
+   * @param isDurable  the log that it follows from is to be deleted: it is synced
+   */
+  save(endOffset: number, isDurable = false): void {
     const { disk, folder, index } = this
     // What waits for its entry in the index would be missing.
     if (this.aborted.length > 0) return
@@ -227,9 +231,11 @@ export class Producers {
       try {
         disk.truncate(file, 0)
         disk.write(file, [new TextEncoder().encode(line), text], 0)
+        if (isDurable) disk.sync(file)
       } finally {
         disk.close(file)
       }
+      if (isDurable) disk.syncFolder(folder)
       for (const old of listSnapshots(disk, folder).slice(0, -SNAPSHOTS_KEPT)) disk.unlink(`${folder}/${segmentName(old)}${SUFFIX}`)
     })
   }

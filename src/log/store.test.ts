@@ -133,12 +133,13 @@ function checkAfterCrash(disk: FakeDisk, history: History, what: string): void {
   assert.deepEqual(textsOf(again, openStore(again).topic('c'), 0), [[append.first, 'more']], what)
 }
 
-test('a power cut at every call of a workload: what was acknowledged is there, nothing is corrupt', () => {
+test('a power cut at every call of a workload: what was acknowledged is there, nothing is corrupt', (t) => {
   const counting = newDisk()
   let callCount = 0
   counting.before = () => void callCount++
   const whole = runWorkload(counting)
   assert.ok(callCount > 200 && whole.acked.length === 28, `${callCount} calls, ${whole.acked.length} acknowledged`)
+  let states = 0
   for (let cutAt = 0; cutAt <= callCount; cutAt++) {
     const disk = newDisk()
     let call = 0
@@ -149,8 +150,11 @@ test('a power cut at every call of a workload: what was acknowledged is there, n
     disk.before = () => {}
     for (const keep of [0, 1, 0.9, 0.8, 0.7, 0.5, 0.5, 0.3, 0.1]) {
       checkAfterCrash(disk.crashed({ keep, random: seededRandom(cutAt) }), history, `cut at call ${cutAt}, keep ${keep}`)
+      states++
     }
   }
+  assert.ok(states >= 2_000)
+  t.diagnostic(`${states} crash states`)
 })
 
 test('one failing call anywhere: it is refused or done, the rest goes on, and a power cut at the end loses nothing', () => {
