@@ -652,8 +652,16 @@ export class JobManager {
     for (const job of jobs) for (const { id } of job.queries) if (this.running.get(id)?.jobId === job.id) this.running.delete(id)
     const { project } = this
     if (!project) return
-    const { errors } = await this.apply(project)
-    for (const { file, error } of errors.slice(project.errors.length)) this.options.onQueryFailed(file, error.toJSON())
+    for (let pauseMs = 250; !this.closed; pauseMs = Math.min(pauseMs * 2, RESTART_PAUSE_MAX_MS)) {
+      const errors = await this.apply(project).then(
+        (report) => report.errors.slice(project.errors.length),
+        (error) => [{ file: '', error: toStreamError(error) }],
+      )
+      for (const { file, error } of errors) this.options.onQueryFailed(file, error.toJSON())
+      // A checkpoint that cannot be read now may be read later; an older one would give rows twice.
+      if (!errors.some(({ error }) => error.retry === 'later')) return
+      await sleep(pauseMs, undefined, { ref: false })
+    }
   }
 
   /** Ends a job that runs, and begins it again from what the disk has. */
@@ -665,6 +673,10 @@ export class JobManager {
 
   /** A job could not read its checkpoint: an older one, if there is one. */
   private fallBack(jobId: string, error: StreamError): void {
+    if (error.code === 'CHECKPOINT_UNREADABLE') {
+      this.restartJob(jobId, error)
+      return
+    }
     const job = this.workers.specOf(jobId)
     this.workers.stop(jobId)
     const ended = this.checkpoints.remove(jobId, false)

@@ -46,7 +46,7 @@ export class SavedStates {
     }
   }
 
-  /** The newest usable state of each query. */
+  /** The newest usable state of each query. @throws StreamError CHECKPOINT_UNREADABLE */
   find(): Map<string, SavedQuery> {
     const found = new Map<string, SavedQuery>()
     const root = this.savepoint === undefined ? this.store.checkpointsFolder : `${this.store.savepointsFolder}/${this.savepoint}`
@@ -71,7 +71,9 @@ export class SavedStates {
         if (reason === undefined) return manifest
         this.passOver(path, checkpointErrors('CHECKPOINT_DAMAGED', { path, reason }))
       } catch (error) {
-        this.passOver(path, toStreamError(error))
+        const failure = toStreamError(error)
+        if (failure.code === 'CHECKPOINT_UNREADABLE') throw failure
+        this.passOver(path, failure)
       }
     }
     return undefined
@@ -104,7 +106,7 @@ export class SavedStates {
     )
   }
 
-  /** The rows of a live table. @throws StreamError CHECKPOINT_DAMAGED */
+  /** The rows of a live table. @throws StreamError CHECKPOINT_DAMAGED, CHECKPOINT_UNREADABLE */
   viewOf({ folder, manifest, state }: SavedQuery) {
     const { sink } = state
     if (sink.kind !== 'view') return undefined

@@ -1,9 +1,8 @@
 // What a table's options mean for who runs queries: its topic, how it is read and written, what its sink promises, where late rows go.
 import { resolve } from 'node:path'
-import { makeFolders } from '../base/index.ts'
 import type { CheckpointStore, SinkSpec, SourceSpec } from '../engine/index.ts'
 import { engineErrors, finishFiles, nextFileNumber, removeUnfinished, setAside } from '../engine/index.ts'
-import type { Log } from '../log/index.ts'
+import { ensureFolders, type Log } from '../log/index.ts'
 import { inputsOf, type Plan, type TableDef } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { ApplyReport } from './manager.ts'
@@ -101,7 +100,7 @@ export function filesSink({ id, plan, table, saved, report, projectFolder, store
   if (plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector: 'filesystem' })
   const folder = resolve(projectFolder, path.replace(/^file:\/\//, ''))
   const { disk } = store
-  makeFolders(folder)
+  ensureFolders(disk, folder)
   const state = saved?.state.sink.kind === 'files' ? saved.state.sink : undefined
   const gone = state ? finishFiles(disk, state) : []
   if (gone.length > 0) report.notices.push(`${id}: files that its checkpoint has are gone from ${folder}: ${gone.join(', ')}`)

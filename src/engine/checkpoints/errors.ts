@@ -9,6 +9,14 @@ const specs = {
     message: (p) => `the checkpoint ${p.path} is damaged: ${p.reason}`,
     hint: () => 'An older one is used where there is one. Look at the disk: something changed bytes that were written and synced.',
   }),
+  /** Nothing is known of its bytes: who took an older one could write the same rows twice. */
+  CHECKPOINT_UNREADABLE: spec<{ path: string; reason: string }>({
+    kind: 'external',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `the checkpoint ${p.path} cannot be read now: ${p.reason}`,
+    hint: () => 'Its queries begin once it can. Look at the limit of open files (`ulimit -n`), at permissions and at the disk.',
+  }),
   CHECKPOINT_NOT_FOUND: spec<{ path: string }>({
     kind: 'user',
     httpStatus: 404,

@@ -231,3 +231,42 @@ test('a savepoint needs no other file, is there at once or not at all, and goes 
     }
   }
 })
+
+test('a folder that a killed process has made, or that the disk refused to sync, is made durable before a checkpoint in it counts', () => {
+  for (const isKilled of [true, false]) {
+    const disk = new FakeDisk()
+    const writer = new Writer(disk)
+    disk.before = (call, path) => {
+      if (call === 'syncFolder' && path.endsWith('/checkpoints')) throw diskError('EIO')
+    }
+    assert.throws(() => writer.write(1), { code: 'CHECKPOINT_FAILED' })
+    const next = isKilled ? disk.afterKill() : disk
+    next.before = () => {}
+    const again = isKilled ? new Writer(next) : writer
+    again.write(2)
+    const cut = new CheckpointStore('', next.crashed({ keep: 0, random: () => 0.5 }))
+    assert.deepEqual(cut.ids(cut.folderOf(JOB)), [2])
+  }
+})
+
+test('a read that the disk refuses now and then, or that the system has no handle for, is no damage', () => {
+  const disk = new FakeDisk()
+  const writer = new Writer(disk)
+  writer.write(1)
+  const folder = writer.store.folderOf(JOB)
+  const readWith = (code: string, refusals: number) => {
+    let left = refusals
+    disk.before = (call) => {
+      if (call === 'read' && left-- > 0) throw diskError(code)
+    }
+    try {
+      verifyCheckpoint(writer.store, folder, writer.store.read(folder, 1))
+    } finally {
+      disk.before = () => {}
+    }
+  }
+  readWith('EIO', 2)
+  assert.throws(() => readWith('EIO', 3), { code: 'CHECKPOINT_DAMAGED' })
+  assert.throws(() => readWith('EMFILE', 1), { code: 'CHECKPOINT_UNREADABLE' })
+  readWith('EIO', 0)
+})

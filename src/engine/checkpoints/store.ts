@@ -4,13 +4,14 @@
 //
 // Invariants
 //   1. After a crash at any call a checkpoint is there whole, or not at all. Nothing that a checkpoint points to is ever written again.
-//   2. All that is read has its checksums checked: it is what was written, or CHECKPOINT_DAMAGED.
+//   2. All that is read has its checksums checked: it is what was written, or CHECKPOINT_DAMAGED. A read that the disk refuses is tried again
+//      before it counts as damage; one that the system refuses says nothing of the bytes (CHECKPOINT_UNREADABLE).
 //   3. A failure before the rename leaves nothing behind that counts. A failure at or after it is undone, or said to be CHECKPOINT_UNCERTAIN.
 //   4. The data files that a checkpoint points into have at most twice the bytes that it needs of them: before they have more, those that
 //      are mostly garbage are emptied into its own.
 //   1 and 2 are held by store.property.test.ts, which crashes at every call of the disk.
 import assert from 'node:assert'
-import { toStreamError } from '../../base/index.ts'
+import { isStreamError, toStreamError } from '../../base/index.ts'
 import { checkedLine, type Disk, errorCodeOf, readLine, realDisk } from '../../log/index.ts'
 import { checkpointErrors } from './errors.ts'
 import { CHUNK_FIELDS, FORMAT, type Manifest, partKeysOf, type QueryState, type StoredPart } from './manifest.ts'
@@ -40,6 +41,8 @@ const DISK_SHARE_MAX = 2
 export class CheckpointStore {
   readonly disk: Disk
   private readonly root: string
+  /** Those of which this process knows that their names are on the disk. */
+  private readonly durableFolders = new Set<string>()
 
   /** @param dataFolder  which exists */
   constructor(dataFolder: string, disk: Disk = realDisk) {
@@ -83,13 +86,14 @@ export class CheckpointStore {
     return this.exists(path.slice(0, path.lastIndexOf('/')), path)
   }
 
-  /** @throws CHECKPOINT_DAMAGED, CHECKPOINT_NOT_FOUND, CHECKPOINT_FORMAT */
+  /** @throws CHECKPOINT_DAMAGED, CHECKPOINT_UNREADABLE, CHECKPOINT_NOT_FOUND, CHECKPOINT_FORMAT */
   read(folder: string, id: number): Manifest {
     const path = `${folder}/${manifestName(id)}`
     let manifest: Manifest
     try {
-      manifest = readLine<Manifest>(this.disk, path)
+      manifest = readAgain(path, () => readLine<Manifest>(this.disk, path))
     } catch (error) {
+      if (isUnreadable(error)) throw error
       if (errorCodeOf(error) === 'ENOENT') throw checkpointErrors('CHECKPOINT_NOT_FOUND', { path })
       throw checkpointErrors('CHECKPOINT_DAMAGED', { path, reason: (error as Error).message }, { cause: error })
     }
@@ -158,6 +162,7 @@ export class CheckpointStore {
       else this.disk.unlink(`${folder}/${name}`)
     }
     this.disk.removeFolder(folder)
+    this.durableFolders.delete(folder)
   }
 
   savepoints(): string[] {
@@ -307,9 +312,11 @@ export class CheckpointStore {
   }
 
   private makeFolder(folder: string, parent: string): void {
-    if (this.exists(parent, folder)) return
-    this.disk.makeFolder(folder)
+    if (this.durableFolders.has(folder)) return
+    if (!this.exists(parent, folder)) this.disk.makeFolder(folder)
+    // Also of one that is there: whoever made it may have been killed, or refused, before its name was durable.
     this.disk.syncFolder(parent)
+    this.durableFolders.add(folder)
   }
 
   private exists(parent: string, path: string): boolean {
@@ -444,6 +451,25 @@ class DataWriter {
   }
 }
 
+const isUnreadable = (error: unknown): boolean => errorCodeOf(error) === 'CHECKPOINT_UNREADABLE'
+
+/** What the disk refuses so often is damage. */
+const READ_ATTEMPTS = 3
+
+/** @throws CHECKPOINT_UNREADABLE where the system has no handle or memory, or gives no permission; else what `read` throws */
+function readAgain<T>(path: string, read: () => T): T {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return read()
+    } catch (error) {
+      if (isStreamError(error) || errorCodeOf(error) === 'ENOENT') throw error
+      if (errorCodeOf(error) !== 'EIO')
+        throw checkpointErrors('CHECKPOINT_UNREADABLE', { path, reason: (error as Error).message }, { cause: error })
+      if (attempt === READ_ATTEMPTS) throw error
+    }
+  }
+}
+
 export class PartReader {
   private readonly disk: Disk
   private readonly folder: string
@@ -456,7 +482,7 @@ export class PartReader {
     this.manifest = manifest
   }
 
-  /** The bytes of a part, in a buffer of their own. @throws CHECKPOINT_DAMAGED */
+  /** The bytes of a part, in a buffer of their own. @throws CHECKPOINT_DAMAGED, CHECKPOINT_UNREADABLE */
   read(key: string): Uint8Array {
     const part = this.manifest.parts[key]
     if (!part) throw this.damaged(`it has no part ${key}`)
@@ -477,10 +503,14 @@ export class PartReader {
     const name = dataName(id)
     let count: number
     try {
-      let file = this.files.get(id)
-      if (file === undefined) this.files.set(id, (file = this.disk.open(`${this.folder}/${name}`, 'read')))
-      count = this.disk.read(file, target, at, size, position)
+      const path = `${this.folder}/${name}`
+      count = readAgain(path, () => {
+        let file = this.files.get(id)
+        if (file === undefined) this.files.set(id, (file = this.disk.open(path, 'read')))
+        return this.disk.read(file, target, at, size, position)
+      })
     } catch (error) {
+      if (isUnreadable(error)) throw error
       throw this.damaged(`${name} cannot be read: ${(error as Error).message}`)
     }
     const [actualA, actualB] = checksumsOf(target.subarray(at, at + count))
