@@ -83,6 +83,11 @@ export class FilesSink implements Sink {
     this.cutCount = 0
   }
 
+  close(): void {
+    if (this.current) this.disk.close(this.current.file)
+    this.current = undefined
+  }
+
   restore(state: SinkState): void {
     if (state.kind === 'files') this.nextFile = state.nextFile
   }

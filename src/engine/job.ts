@@ -317,7 +317,9 @@ export class Job {
   }
 
   removeQuery(queryId: string): void {
-    this.queries.get(queryId)?.graph.close()
+    const query = this.queries.get(queryId)
+    query?.graph.close()
+    query?.sink.close?.()
     this.queries.delete(queryId)
     for (const entry of [...this.inputs]) {
       entry.taps = entry.taps.filter(({ query }) => query.spec.id !== queryId)
@@ -329,7 +331,10 @@ export class Job {
 
   close(): void {
     for (const { input } of this.inputs) input.close()
-    for (const { graph } of this.queries.values()) graph.close()
+    for (const { graph, sink } of this.queries.values()) {
+      graph.close()
+      sink.close?.()
+    }
     this.spill?.files.close()
   }
 

@@ -23,6 +23,8 @@ export interface Sink {
   restore?(state: SinkState): void
   /** The checkpoint of the last cut is durable, or it failed. */
   settle?(isDurable: boolean): void
+  /** Lets go of what it holds open; what it has begun stays as it is. */
+  close?(): void
 }
 
 export function openSink(query: QuerySpec, port: SinkPort, disk: Disk): Sink {
