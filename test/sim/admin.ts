@@ -14,9 +14,10 @@ export class Admin {
   private readonly world: World
   private readonly log: () => SimLog | undefined
   private readonly known = new Map<string, KnownTopic>(NAMES.map((name) => [name, { state: 'gone', partitionCount: 0 }]))
-  private left = 12
+  private left: number
 
-  constructor(world: World, log: () => SimLog | undefined) {
+  constructor(world: World, log: () => SimLog | undefined, acts: number) {
+    this.left = acts
     this.world = world
     this.log = log
   }

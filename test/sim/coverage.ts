@@ -1,6 +1,6 @@
 // What a run of many seeds must have hit at least once: a fault that never happens proves nothing.
 import { crashSites, failSites } from './faults.ts'
-import { templates } from './pipelines.ts'
+import { sinkKinds, templates } from './pipelines.ts'
 import { Random } from './random.ts'
 
 const operators = Object.values(templates).map((template) => template(new Random(1)).operator)
@@ -8,9 +8,29 @@ const operators = Object.values(templates).map((template) => template(new Random
 const required = [
   ...crashSites.map((site) => `crash at ${site}`),
   ...failSites.map((site) => `EIO ${site}`),
-  ...['log', 'topic.json', 'producers', 'checkpoint data'].map((kind) => `ENOSPC write ${kind}`),
+  ...[
+    'log',
+    'index',
+    'topic.json',
+    'broker.json',
+    'producers',
+    'checkpoint',
+    'checkpoint data',
+    'output file',
+    'compacted segment',
+    'aborted index',
+  ].map((kind) => `ENOSPC write ${kind}`),
   ...['open log', 'open index'].map((site) => `EMFILE ${site}`),
   ...operators.flatMap((operator) => [`start of ${operator}`, `crash of ${operator}`, `restore of ${operator}`, `rows of ${operator}`]),
+  ...sinkKinds.flatMap((sink) => [`start of a query into ${sink}`, `restore into ${sink}`, `rows in ${sink}`]),
+  ...['log', 'index', 'topic.json', 'producers', 'checkpoint', 'checkpoint data'].map((kind) => `bit flipped in ${kind}`),
+  ...['log', 'checkpoint', 'checkpoint data'].map((kind) => `damage told of ${kind}`),
+  ...['damage told by the start', 'writes go on after a full disk, without a restart'],
+  ...['transaction committed', 'transaction aborted', 'producer paused in its transaction', 'replaced transactional producer fenced'],
+  ...['transactional producer began anew', 'committed record of a transaction read', 'aborted record left out'],
+  ...['task paused and replaced', 'replaced task fenced', 'epoch of a topic spoilt', 'end of a checkpoint failed'],
+  ...['compaction', 'compaction failed', 'retention took records', 'consumer behind retention'],
+  ...['c', 'q', '__transaction_state'].map((topic) => `records compacted away of ${topic}`),
   ...['kill', 'power cut, unsynced dropped', 'power cut, unsynced kept', 'power cut, unsynced torn and reordered'],
   ...['clock +hour', 'clock -hour', 'clock +day', 'clock -day'],
   ...['net delay', 'net drop', 'net half-open', 'net refused', 'net reset', 'net reset in mid-frame'],
@@ -20,8 +40,12 @@ const required = [
 ]
 
 /** Calls that happen seldom: only many seeds must have hit them. */
-const rare = ['truncate log', 'sync index', 'write index', 'unlink producers', 'write producers', 'rename topic folder']
-const rareHits = new Set(rare.flatMap((site) => [`crash at ${site}`, `EIO ${site}`]))
+const rare = [
+  ...['truncate log', 'sync index', 'write index', 'unlink producers', 'write producers', 'rename topic folder'],
+  ...['open', 'write', 'sync', 'rename', 'unlink'].flatMap((call) => [`${call} output file`, `${call} compacted segment`]),
+  ...['open', 'write', 'read'].map((call) => `${call} aborted index`),
+]
+const rareHits = new Set(['ENOSPC write broker.json', ...rare.flatMap((site) => [`crash at ${site}`, `EIO ${site}`, `ENOSPC ${site}`])])
 const COVERED_FROM_SEEDS = 300
 const RARE_COVERED_FROM_SEEDS = 3_000
 

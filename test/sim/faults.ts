@@ -20,16 +20,22 @@ export interface FaultPlan {
   crashEveryMs: number
   /** Pause between two jumps of the clock, ms; 0: never. */
   clockEveryMs: number
+  /** Pause between two times that a task is paused and replaced, ms; 0: never. */
+  taskPauseEveryMs: number
 }
 
 const kinds: [RegExp, string][] = [
   [/\.log$/, 'log'],
   [/\.index$/, 'index'],
   [/\.producers$/, 'producers'],
+  [/\.txnindex$/, 'aborted index'],
+  [/\.compacting$/, 'compacted segment'],
   [/topic\.json/, 'topic.json'],
   [/broker\.json/, 'broker.json'],
   [/\/chk-\d+(\.new)?$/, 'checkpoint'],
   [/\/data-\d+$/, 'checkpoint data'],
+  [/\/q\d\/[^/]*\.(json|csv)(\.inprogress)?$/, 'output file'],
+  [/\/q\d$/, 'output folder'],
   [/\/checkpoints\/[^/]+$/, 'job folder'],
   [/\/checkpoints$/, 'checkpoints folder'],
   [/\/topics\/[^/]+\/\d+$/, 'partition folder'],
@@ -49,6 +55,10 @@ export const crashSites = [
   ...['open', 'write', 'sync', 'rename', 'unlink'].map((call) => `${call} checkpoint`),
   ...['open', 'write', 'sync', 'unlink'].map((call) => `${call} checkpoint data`),
   'syncFolder job folder',
+  ...['open', 'write', 'sync', 'rename', 'unlink'].map((call) => `${call} output file`),
+  ...['makeFolder', 'syncFolder'].map((call) => `${call} output folder`),
+  ...['open', 'write', 'sync', 'rename'].map((call) => `${call} compacted segment`),
+  ...['open', 'write'].map((call) => `${call} aborted index`),
   ...['syncFolder', 'makeFolder'].flatMap((call) => [`${call} partition folder`, `${call} topic folder`]),
   ...['rename', 'removeFolder'].map((call) => `${call} topic folder`),
   'syncFolder topics folder',
@@ -68,12 +78,16 @@ export const failSites = [
   ...crashSites,
   'read checkpoint',
   'read checkpoint data',
+  'read aborted index',
+  'list output folder',
   'read log',
   'read index',
   'read topic.json',
   'list partition folder',
   'list topics folder',
 ]
+
+const isLook = (call: DiskCall): boolean => call === 'open' || call === 'read' || call === 'list'
 
 export class DiskFaults {
   plan: FaultPlan | undefined
@@ -82,6 +96,9 @@ export class DiskFaults {
   private crashIn: { calls: number; site: string | undefined } | undefined
   /** The next call of this site fails. */
   private failAt: string | undefined
+  /** Calls that changed the disk; after so many of them it crashes, at the next call of any kind. */
+  changes = 0
+  crashAfterChanges = Number.POSITIVE_INFINITY
 
   constructor(world: World, plan: FaultPlan) {
     this.world = world
@@ -118,6 +135,12 @@ export class DiskFaults {
     disk.before = (call, path) => {
       const site = siteOf(call, path)
       world.hit(`call ${site}`)
+      if (this.changes === this.crashAfterChanges) {
+        this.crashAfterChanges = Number.POSITIVE_INFINITY
+        crash(site)
+        throw diskError('EIO')
+      }
+      if (!isLook(call)) this.changes++
       const { crashIn } = this
       if (crashIn && (crashIn.site === undefined || crashIn.site === site) && crashIn.calls-- <= 0) {
         this.crashIn = undefined

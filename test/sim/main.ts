@@ -4,9 +4,9 @@ import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { missingHits } from './coverage.ts'
 import { plant, plantedBugs } from './plantedBugs.ts'
-import type { RunResult } from './run.ts'
+import type { CrashPoint, RunResult } from './run.ts'
 
-const help = `Usage: npm run sim -- [--seed N | --seeds N [--from N]] [options]
+const help = `Usage: npm run sim -- [--seed N | --seeds N [--from N] | --crash-points] [options]
 
 Plays the whole system in one thread from a seed: producers, consumers and queries, over a disk, a network and a clock that fail as the seed says,
 with crashes at any call of the disk. A model that shares no code with the product checks what was acknowledged, read and computed.
@@ -14,6 +14,8 @@ The same seed gives the same trace, byte for byte; its hash is printed.
 
   --seed N       one seed, with its trace
   --seeds N      so many seeds, from --from on (default 100)
+  --crash-points one reference workload, crashed after each call that changes the disk, with what was not synced kept, dropped, torn
+  --every N      with --crash-points: only each Nth of those calls
   --from N       the first seed (default 1)
   --bit-flips N  flips so many bits of data folders instead, one at a time, from --from on: each must be told or harmless
   --workers N    threads (default: one for each core)
@@ -25,7 +27,7 @@ The same seed gives the same trace, byte for byte; its hash is printed.
 Examples
   npm run sim -- --seeds 300
   npm run sim -- --seed 4711
-  npm run sim -- --bit-flips 10000
+  npm run sim -- --crash-points
   npm run sim -- --bug skip-fsync --seeds 1000 --until-found`
 
 interface Task {
@@ -38,9 +40,9 @@ if (isMainThread) await main()
 else {
   const { bug } = workerData as Task
   if (bug) plant(bug)
-  const { runSeed } = await import('./run.ts')
-  parentPort!.on('message', async (seed: number) => {
-    const { hits, ...rest } = await runSeed(seed)
+  const { runCrashPoint, runSeed } = await import('./run.ts')
+  parentPort!.on('message', async (work: number | CrashPoint) => {
+    const { hits, ...rest } = await (typeof work === 'number' ? runSeed(work) : runCrashPoint(work))
     parentPort!.postMessage({ ...rest, hits: [...hits] } satisfies Said)
   })
   parentPort!.postMessage(undefined)
@@ -55,6 +57,8 @@ async function main(): Promise<void> {
       'bit-flips': { type: 'string' },
       workers: { type: 'string', default: String(availableParallelism()) },
       bug: { type: 'string' },
+      'crash-points': { type: 'boolean', default: false },
+      every: { type: 'string', default: '1' },
       quiet: { type: 'boolean', default: false },
       'until-found': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -65,7 +69,7 @@ async function main(): Promise<void> {
     console.log(help)
     return
   }
-  const whole = (name: 'seed' | 'seeds' | 'from' | 'workers' | 'bit-flips'): number => {
+  const whole = (name: 'seed' | 'seeds' | 'from' | 'workers' | 'every' | 'bit-flips'): number => {
     const value = Number(flags[name])
     if (Number.isSafeInteger(value) && value >= 0) return value
     console.error(`--${name} wants a whole number, not "${flags[name]}"`)
@@ -75,9 +79,14 @@ async function main(): Promise<void> {
     console.error(`There is no bug "${flags.bug}". Known: ${Object.keys(plantedBugs).join(', ')}.`)
     process.exit(2)
   }
+  const workers = Math.max(1, whole('workers'))
   if (flags['bit-flips'] !== undefined) await flip(whole('bit-flips'), whole('from'))
   else if (flags.seed !== undefined) await playOne(whole('seed'), flags)
-  else await playMany(whole('from'), whole('seeds'), Math.max(1, whole('workers')), flags)
+  else if (flags['crash-points']) await playCrashPoints(Math.max(1, whole('every')), workers, flags)
+  else {
+    const seeds = Array.from({ length: whole('seeds') }, (_, i) => whole('from') + i)
+    await playMany(seeds, workers, flags)
+  }
 }
 
 async function flip(flips: number, seed: number): Promise<void> {
@@ -98,22 +107,41 @@ async function playOne(seed: number, { bug, quiet, json }: { bug?: string; quiet
   if (violation !== undefined) process.exitCode = 1
 }
 
-async function playMany(
-  from: number,
-  count: number,
-  workers: number,
-  flags: { bug?: string; json: boolean; 'until-found': boolean },
-): Promise<void> {
+interface ManyFlags {
+  bug?: string
+  json: boolean
+  'until-found': boolean
+}
+
+async function playCrashPoints(every: number, workers: number, flags: ManyFlags): Promise<void> {
+  const { CRASH_KEEPS, referenceChanges } = await import('./run.ts')
+  const changes = await referenceChanges()
+  const calls = Array.from({ length: Math.ceil(changes / every) }, (_, i) => i * every)
+  await playMany(
+    calls.flatMap((afterChanges) => CRASH_KEEPS.map((keep) => ({ afterChanges, keep }))),
+    workers,
+    flags,
+  )
+  if (!flags.json)
+    console.log(
+      `the reference workload changes the disk ${changes} times; each of ${calls.length} of them was crashed after, in ${CRASH_KEEPS.length} ways`,
+    )
+}
+
+async function playMany(tasks: readonly (number | CrashPoint)[], workers: number, flags: ManyFlags): Promise<void> {
+  const isSeeds = typeof tasks[0] === 'number'
+  const what = isSeeds ? 'seeds' : 'crash states'
+  const count = tasks.length
   const startedMs = Date.now()
   const hits = new Map<string, number>()
   const failed: Said[] = []
-  let next = from
+  let next = 0
   let done = 0
   let isOver = false
   const progress = () => {
     if (!process.stderr.isTTY) return
     const seconds = (Date.now() - startedMs) / 1000
-    process.stderr.write(`\r${done} of ${count} seeds, ${failed.length} fail, ${(done / seconds).toFixed(1)} seeds/s   `)
+    process.stderr.write(`\r${done} of ${count} ${what}, ${failed.length} fail, ${(done / seconds).toFixed(1)}/s   `)
   }
   const timer = setInterval(progress, 500)
   const work = (): Promise<void> =>
@@ -121,6 +149,7 @@ async function playMany(
       const worker = new Worker(new URL(import.meta.url), { workerData: { bug: flags.bug } satisfies Task })
       worker.on('error', reject)
       worker.on('exit', () => resolve())
+      let task: number | CrashPoint | undefined
       worker.on('message', (said: Said | undefined) => {
         if (said) {
           done++
@@ -132,26 +161,39 @@ async function playMany(
             if (flags.json) console.log(JSON.stringify(rest))
             else
               console.log(
-                `seed ${said.seed} FAILS: ${said.violation}\n  npm run sim -- --seed ${said.seed}${flags.bug ? ` --bug ${flags.bug}` : ''}`,
+                typeof task === 'number'
+                  ? `seed ${said.seed} FAILS: ${said.violation}\n  npm run sim -- --seed ${said.seed}${flags.bug ? ` --bug ${flags.bug}` : ''}`
+                  : `crash after ${said.seed} changes, ${task!.keep === 'kill' ? 'killed' : `power cut keeping ${task!.keep}`}: FAILS: ${said.violation}`,
               )
           }
         }
-        if (isOver || next >= from + count) void worker.terminate()
-        else worker.postMessage(next++)
+        if (isOver || next >= count) void worker.terminate()
+        else {
+          task = tasks[next++]
+          worker.postMessage(task)
+        }
       })
     })
   await Promise.all(Array.from({ length: Math.min(workers, count) }, work))
   clearInterval(timer)
   if (process.stderr.isTTY) process.stderr.write('\n')
-  const missing = flags.bug === undefined ? missingHits(hits, count) : []
+  const missing = flags.bug === undefined && isSeeds ? missingHits(hits, count) : []
   const seconds = (Date.now() - startedMs) / 1000
   if (flags.json)
-    console.log(JSON.stringify({ seeds: done, failed: failed.length, seconds, hits: Object.fromEntries([...hits].sort()), missing }))
+    console.log(
+      JSON.stringify({
+        [isSeeds ? 'seeds' : 'crashStates']: done,
+        failed: failed.length,
+        seconds,
+        hits: Object.fromEntries([...hits].sort()),
+        missing,
+      }),
+    )
   else {
     for (const [what, times] of [...hits].sort()) console.log(`${String(times).padStart(9)}  ${what}`)
     for (const what of missing) console.log(`${'0'.padStart(9)}  ${what}: NEVER`)
     console.log(
-      `${done} seeds in ${seconds.toFixed(1)} s: ${failed.length} fail${missing.length > 0 ? `, ${missing.length} faults never hit` : ''}`,
+      `${done} ${what} in ${seconds.toFixed(1)} s: ${failed.length} fail${missing.length > 0 ? `, ${missing.length} faults never hit` : ''}`,
     )
   }
   const isFound = flags['until-found'] ? failed.length > 0 : failed.length === 0

@@ -6,7 +6,15 @@
 //   4. Batches of one writer are in a partition in the order in which they were sent.
 //   5. At an offset there is one value for ever, whoever reads it when; offsets have no gaps, and no end of a partition ever falls.
 //   6. After the successor of a paused producer has written, nothing of the paused one comes any more.
+//   7. Who reads committed records sees all of a committed transaction and nothing of an aborted one; of one whose end nobody was told, all or nothing.
+//   8. Compaction keeps the newest value of each key, retention all from its start on.
 import { Violation } from './world.ts'
+
+/** `unknown`: nobody was told how it ended. */
+export interface SentTransaction {
+  id: string
+  outcome: 'open' | 'committed' | 'aborted' | 'unknown'
+}
 
 export interface SentBatch {
   writer: string
@@ -20,6 +28,13 @@ export interface SentBatch {
   state: 'open' | 'acked' | 'failed' | 'unknown'
   firstOffset: number
   sends: number
+  transaction?: SentTransaction
+}
+/** What a partition holds; markers of transactions are undefined. */
+export interface Contents {
+  startOffset: number
+  endOffset: number
+  values: (string | undefined)[]
 }
 
 interface Place {
@@ -33,8 +48,8 @@ export class Model {
   readonly answers: { batch: SentBatch; offsets: { partition: number; first: number; last: number }[] }[] = []
   private readonly byValue = new Map<string, SentBatch>()
   /** By topic and partition: the value at each offset, as far as anybody has seen it. */
-  private readonly seen = new Map<string, (string | undefined)[]>()
-  private readonly ends = new Map<string, number>()
+  private readonly seen = new Map<string, (string | null | undefined)[]>()
+  private readonly ends = new Map<string, Map<string, number>>()
   /** By writer that was replaced: where its successor first was acknowledged, by topic and partition. */
   private readonly replaced = new Map<string, Map<string, number>>()
   /** Where a paused producer's successor is: told with its first acknowledged batch. */
@@ -64,34 +79,44 @@ export class Model {
     if (starts && !starts.has(place)) starts.set(place, firstOffset)
   }
 
-  observe(topic: string, partition: number, offset: number, value: string, who: string): void {
+  /** @param isOurs  the process itself wrote it */
+  observe(topic: string, partition: number, offset: number, value: string | null, who: string, isOurs = false): void {
     const place = `${topic} ${partition}`
     let values = this.seen.get(place)
     if (!values) this.seen.set(place, (values = []))
     const had = values[offset]
     if (had !== undefined && had !== value)
       throw new Violation(`two values at ${place} offset ${offset}: ${short(had)}, and ${short(value)} (${who})`)
-    if (had === undefined && !this.byValue.has(value))
+    if (had === undefined && !isOurs && (value === null || !this.byValue.has(value)))
       throw new Violation(`at ${place} offset ${offset} is ${short(value)}, which nobody sent (${who})`)
     values[offset] = value
   }
 
+  /** @param who  answers to several may overtake each other, answers to one may not */
   end(topic: string, partition: number, endOffset: number, who: string): void {
     const place = `${topic} ${partition}`
-    const had = this.ends.get(place) ?? 0
+    const ends = this.ends.get(place) ?? new Map<string, number>()
+    this.ends.set(place, ends)
+    const had = who === AT_THE_END ? Math.max(0, ...ends.values()) : (ends.get(who) ?? 0)
     if (endOffset < had) throw new Violation(`the end of ${place} fell from ${had} to ${endOffset} (${who})`)
-    this.ends.set(place, endOffset)
+    ends.set(who, endOffset)
+  }
+
+  /** Records that anybody has seen of a partition. */
+  seenCount(topic: string, partition: number): number {
+    return this.seen.get(`${topic} ${partition}`)?.filter((value) => value !== undefined).length ?? 0
   }
 
   /** @param partitions  all records of a topic, read when nothing happens any more */
-  check(topic: string, partitions: { startOffset: number; endOffset: number; values: string[] }[]): void {
+  check(topic: string, partitions: Contents[]): void {
     const places = new Map<string, Place[]>()
     partitions.forEach(({ startOffset, endOffset, values }, partition) => {
       if (values.length !== endOffset - startOffset)
         throw new Violation(`${topic} ${partition} has ${values.length} records between offsets ${startOffset} and ${endOffset}`)
-      this.end(topic, partition, endOffset, 'at the end')
+      this.end(topic, partition, endOffset, AT_THE_END)
       values.forEach((value, i) => {
         const offset = startOffset + i
+        if (value === undefined) return
         this.observe(topic, partition, offset, value, 'at the end')
         const known = places.get(value)
         if (known) known.push({ partition, offset })
@@ -105,14 +130,60 @@ export class Model {
     for (const { batch, offsets } of this.answers) {
       if (batch.topic !== topic) continue
       const told = offsets.flatMap(({ partition, first, last }) =>
-        Array.from({ length: last - first + 1 }, (_, i) => partitions[partition].values[first + i - partitions[partition].startOffset]),
+        Array.from(
+          { length: last - first + 1 },
+          (_, i) => partitions[partition].values[first + i - partitions[partition].startOffset] ?? '',
+        ),
       )
       if (told.toSorted().join('\n') !== batch.values.toSorted().join('\n'))
         throw new Violation(`${batch.writer} was told offsets ${JSON.stringify(offsets)}, and they hold other events`)
     }
   }
 
-  private checkBatch(batch: SentBatch, places: Map<string, Place[]>, partitions: { startOffset: number }[]): void {
+  /** @param visible  by partition: offsets that a reader of committed records has seen, once nothing is open any more */
+  checkCommitted(topic: string, partitions: Contents[], visible: ReadonlySet<number>[]): void {
+    const places = new Map<string, Place>()
+    for (const [partition, { startOffset, values }] of partitions.entries())
+      for (const [i, value] of values.entries()) if (value !== undefined) places.set(value, { partition, offset: startOffset + i })
+    const unknown = new Map<SentTransaction, { value: string; isVisible: boolean }>()
+    for (const { topic: name, writer, values, transaction } of this.batches) {
+      if (name !== topic) continue
+      for (const value of values) {
+        const place = places.get(value)
+        const isVisible = place !== undefined && visible[place.partition].has(place.offset)
+        const what = `${short(value)} of ${writer}`
+        if (!transaction && place && !isVisible) throw new Violation(`${what} has no transaction, and is not visible`)
+        if (transaction?.outcome === 'committed' && !isVisible) throw new Violation(`${what} is lost: ${transaction.id} was committed`)
+        if ((transaction?.outcome === 'aborted' || transaction?.outcome === 'open') && isVisible)
+          throw new Violation(`${what} is visible, and ${transaction.id} was not committed`)
+        if (transaction?.outcome !== 'unknown') continue
+        const other = unknown.get(transaction)
+        if (other && other.isVisible !== isVisible)
+          throw new Violation(
+            `of ${transaction.id} ${short((isVisible ? { value } : other).value)} is visible, and ${short((isVisible ? other : { value }).value)} is not`,
+          )
+        unknown.set(transaction, { value, isVisible })
+      }
+    }
+  }
+
+  /** @param records  all that is left in a compacted partition that one idempotent producer has written, all of it acknowledged */
+  checkCompacted(
+    topic: string,
+    records: readonly { offset: number; key: string | null; value: string | null }[],
+    keyOf: (value: string) => string,
+  ): void {
+    const newest = new Map<string, string>()
+    for (const batch of this.batches) if (batch.topic === topic) for (const value of batch.values) newest.set(keyOf(value), value)
+    const left = new Map(records.map(({ key, value }) => [key, value]))
+    for (const [key, value] of newest)
+      if (left.get(key) !== value)
+        throw new Violation(`${topic} has ${short(left.get(key) ?? null)} as newest of ${key}, sent was ${short(value)}`)
+    const values = records.map(({ value }) => value)
+    if (new Set(values).size < values.length) throw new Violation(`${topic} has a record twice`)
+  }
+
+  private checkBatch(batch: SentBatch, places: Map<string, Place[]>, partitions: Contents[]): void {
     for (const value of batch.values) {
       const found = places.get(value) ?? []
       const what = `${short(value)} of ${batch.writer}`
@@ -158,4 +229,5 @@ export class Model {
   }
 }
 
-const short = (value: string): string => (/"id":"([^"]*)"/.exec(value)?.[1] ?? value).slice(0, 60)
+const AT_THE_END = 'at the end'
+const short = (value: string | null): string => (/"id":"([^"]*)"/.exec(value ?? '')?.[1] ?? value ?? 'a tombstone').slice(0, 60)

@@ -24,7 +24,13 @@ export interface Taken {
 export interface Pipeline {
   /** What kind of operator it has: what faults are counted by. */
   operator: string
-  sql: string
+  select: string
+  /** The columns by which rows of the result differ. */
+  key: string[]
+  /** No row is ever taken back: a topic or files can take the result. */
+  isAppendOnly: boolean
+  /** What has to be declared before it. */
+  before?: string
   /** How many of the tables it reads. */
   tableCount: 1 | 2
   /** Only for rows that are never late: what Flink does with late ones depends on its state there. */
@@ -32,13 +38,15 @@ export interface Pipeline {
   /** The rows of the table at the end. */
   expected(history: readonly Taken[], sources: Sources): Row[]
 }
-type Row = (string | number | null)[]
+export type Row = (string | number | null)[]
 
 export interface Sources {
   partitionCounts: number[]
   delayMs: number
 }
 
+/** The last rows of all have this time and later: it is far behind all others. */
+export const LAST_MS = 1_000_000
 export const BASE_MS = Date.parse('2026-03-01T00:00:00.000Z')
 export const textOfTime = (atMs: number): string => new Date(BASE_MS + atMs).toISOString().slice(0, 23).replace('T', ' ')
 export const textOfEvent = ({ id, k, v, atMs, padBytes = 0 }: Event): string =>
@@ -72,9 +80,9 @@ function* withWatermarks(history: readonly Taken[], { partitionCounts, delayMs }
     watermark.note(taken)
   }
 }
-function lastWatermark(history: readonly Taken[], { partitionCounts, delayMs }: Sources): number {
-  const watermark = new Watermark(partitionCounts[0], delayMs)
-  for (const taken of history) if (taken.table === 0) watermark.note(taken)
+function lastWatermark(history: readonly Taken[], { partitionCounts, delayMs }: Sources, table = 0): number {
+  const watermark = new Watermark(partitionCounts[table], delayMs)
+  for (const taken of history) if (taken.table === table) watermark.note(taken)
   return watermark.ms
 }
 const eventsOf = (history: readonly Taken[], table: number): Event[] =>
@@ -89,10 +97,11 @@ type Template = (random: Random) => Pipeline
 function fixedWindows(operator: string, tvf: string, sizeMs: number, startsOf: (atMs: number) => number[]): Pipeline {
   return {
     operator,
+    isAppendOnly: true,
     tableCount: 1,
     needsOrder: false,
-    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (window_start, k) NOT ENFORCED) AS
-      SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS total, MIN(id) AS least FROM TABLE(${tvf}) GROUP BY window_start, window_end, k;`,
+    key: ['window_start', 'k'],
+    select: `SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS total, MIN(id) AS least FROM TABLE(${tvf}) GROUP BY window_start, window_end, k`,
     expected(history, sources) {
       const windows = new Map<string, { start: number; k: string; events: Event[] }>()
       for (const [event, watermarkMs] of withWatermarks(history, sources))
@@ -129,15 +138,47 @@ export const templates: Record<string, Template> = {
       Array.from({ length: count }, (_, i) => floorTo(atMs, slide * 1000) - i * slide * 1000),
     )
   },
+  cumulate: (random) => {
+    const step = random.pick([1, 2])
+    const count = random.int(2, 4)
+    const sizeMs = step * count * 1000
+    const tvf = `CUMULATE(TABLE t0, DESCRIPTOR(ts), INTERVAL '${step}' SECOND, INTERVAL '${step * count}' SECOND)`
+    return {
+      operator: 'cumulate',
+      isAppendOnly: true,
+      tableCount: 1,
+      needsOrder: false,
+      key: ['window_start', 'window_end', 'k'],
+      select: `SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS total FROM TABLE(${tvf}) GROUP BY window_start, window_end, k`,
+      expected(history, sources) {
+        const windows = new Map<string, { start: number; end: number; k: string; events: Event[] }>()
+        for (const [event, watermarkMs] of withWatermarks(history, sources)) {
+          const start = floorTo(event.atMs, sizeMs)
+          for (let end = start + step * 1000; end <= start + sizeMs; end += step * 1000) {
+            if (event.atMs >= end || end - 1 <= watermarkMs) continue
+            const key = `${start} ${end} ${event.k}`
+            const window = windows.get(key) ?? { start, end, k: event.k, events: [] }
+            window.events.push(event)
+            windows.set(key, window)
+          }
+        }
+        const endMs = lastWatermark(history, sources)
+        return [...windows.values()]
+          .filter(({ end }) => end - 1 <= endMs)
+          .map(({ start, end, k, events }) => [textOfTime(start), textOfTime(end), k, events.length, sum(events)])
+      },
+    }
+  },
   session: (random) => {
     const gapMs = random.pick([500, 1000, 2000])
     return {
       operator: 'session',
+      isAppendOnly: true,
       tableCount: 1,
       needsOrder: false,
-      sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k, window_start) NOT ENFORCED) AS
-        SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS total
-        FROM TABLE(SESSION(TABLE t0 PARTITION BY k, DESCRIPTOR(ts), INTERVAL '${gapMs / 1000}' SECOND)) GROUP BY window_start, window_end, k;`,
+      key: ['k', 'window_start'],
+      select: `SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS total
+        FROM TABLE(SESSION(TABLE t0 PARTITION BY k, DESCRIPTOR(ts), INTERVAL '${gapMs / 1000}' SECOND)) GROUP BY window_start, window_end, k`,
       expected(history, sources) {
         type Session = { start: number; end: number; k: string; events: Event[] }
         let open: Session[] = []
@@ -165,10 +206,11 @@ export const templates: Record<string, Template> = {
   },
   group: () => ({
     operator: 'group',
+    isAppendOnly: false,
     tableCount: 1,
     needsOrder: false,
-    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k) NOT ENFORCED) AS
-      SELECT k, COUNT(*) AS n, SUM(v) AS total, MAX(v) AS most, COUNT(DISTINCT v) AS kinds FROM t0 GROUP BY k;`,
+    key: ['k'],
+    select: `SELECT k, COUNT(*) AS n, SUM(v) AS total, MAX(v) AS most, COUNT(DISTINCT v) AS kinds FROM t0 GROUP BY k`,
     expected: (history) =>
       [...grouped(eventsOf(history, 0), ({ k }) => k)].map(([k, events]) => [
         k,
@@ -180,10 +222,11 @@ export const templates: Record<string, Template> = {
   }),
   join: () => ({
     operator: 'join',
+    isAppendOnly: true,
     tableCount: 2,
     needsOrder: false,
-    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (a, b) NOT ENFORCED) AS
-      SELECT t0.id AS a, t1.id AS b, t0.v + t1.v AS total FROM t0 JOIN t1 ON t0.k = t1.k AND t0.v = t1.v;`,
+    key: ['a', 'b'],
+    select: `SELECT t0.id AS a, t1.id AS b, t0.v + t1.v AS total FROM t0 JOIN t1 ON t0.k = t1.k AND t0.v = t1.v`,
     expected(history) {
       const right = grouped(eventsOf(history, 1), ({ k, v }) => `${k} ${v}`)
       return eventsOf(history, 0).flatMap((a) => (right.get(`${a.k} ${a.v}`) ?? []).map((b) => [a.id, b.id, a.v + b.v]))
@@ -191,11 +234,12 @@ export const templates: Record<string, Template> = {
   }),
   leftJoin: () => ({
     operator: 'outer join',
+    isAppendOnly: false,
     tableCount: 2,
     needsOrder: false,
-    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k) NOT ENFORCED) AS
-      SELECT a.k AS k, a.n AS n, b.n AS m FROM (SELECT k, COUNT(*) AS n FROM t0 GROUP BY k) a
-      LEFT JOIN (SELECT k, COUNT(*) AS n FROM t1 WHERE v > 5 GROUP BY k) b ON a.k = b.k;`,
+    key: ['k'],
+    select: `SELECT a.k AS k, a.n AS n, b.n AS m FROM (SELECT k, COUNT(*) AS n FROM t0 GROUP BY k) a
+      LEFT JOIN (SELECT k, COUNT(*) AS n FROM t1 WHERE v > 5 GROUP BY k) b ON a.k = b.k`,
     expected(history) {
       const right = grouped(
         eventsOf(history, 1).filter(({ v }) => v > 5),
@@ -208,11 +252,12 @@ export const templates: Record<string, Template> = {
     const seconds = random.pick([1, 2, 3])
     return {
       operator: 'interval join',
+      isAppendOnly: true,
       tableCount: 2,
       needsOrder: true,
-      sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (a, b) NOT ENFORCED) AS
-        SELECT t0.id AS a, t1.id AS b FROM t0 JOIN t1 ON t0.k = t1.k
-        AND t0.ts BETWEEN t1.ts - INTERVAL '${seconds}' SECOND AND t1.ts + INTERVAL '1' SECOND;`,
+      key: ['a', 'b'],
+      select: `SELECT t0.id AS a, t1.id AS b FROM t0 JOIN t1 ON t0.k = t1.k
+        AND t0.ts BETWEEN t1.ts - INTERVAL '${seconds}' SECOND AND t1.ts + INTERVAL '1' SECOND`,
       expected(history) {
         const right = grouped(eventsOf(history, 1), ({ k }) => k)
         return eventsOf(history, 0).flatMap((a) =>
@@ -221,14 +266,60 @@ export const templates: Record<string, Template> = {
       },
     }
   },
+  leftIntervalJoin: (random) => {
+    const seconds = random.pick([1, 2])
+    return {
+      operator: 'left interval join',
+      isAppendOnly: true,
+      tableCount: 2,
+      needsOrder: true,
+      key: ['a', 'b'],
+      select: `SELECT t0.id AS a, COALESCE(t1.id, 'none') AS b FROM t0 LEFT JOIN t1 ON t0.k = t1.k AND t0.v = t1.v
+        AND t1.ts BETWEEN t0.ts - INTERVAL '${seconds}' SECOND AND t0.ts + INTERVAL '${seconds}' SECOND`,
+      expected(history) {
+        const right = grouped(eventsOf(history, 1), ({ k, v }) => `${k} ${v}`)
+        return eventsOf(history, 0).flatMap((a): Row[] => {
+          const matches = (right.get(`${a.k} ${a.v}`) ?? []).filter((b) => Math.abs(a.atMs - b.atMs) <= seconds * 1000)
+          // Told once none can come any more; the last rows of all have partners.
+          if (matches.length === 0) return [[a.id, 'none']]
+          return matches.map((b) => [a.id, b.id])
+        })
+      },
+    }
+  },
+  temporalJoin: () => ({
+    operator: 'temporal join',
+    isAppendOnly: true,
+    tableCount: 2,
+    needsOrder: true,
+    key: ['id'],
+    before: `CREATE VIEW versions AS SELECT ts, k, v, id FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) AS place FROM t1) WHERE place = 1;`,
+    select:
+      'SELECT t0.id AS id, versions.id AS version, versions.v AS v FROM t0 JOIN versions FOR SYSTEM_TIME AS OF t0.ts ON t0.k = versions.k',
+    expected(history, sources) {
+      // Only what is newer than all before it of its key is a version.
+      const versions = new Map<string, Event[]>()
+      for (const event of eventsOf(history, 1)) {
+        const known = versions.get(event.k) ?? []
+        if ((known.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) <= event.atMs) known.push(event)
+        versions.set(event.k, known)
+      }
+      const endMs = Math.min(lastWatermark(history, sources, 0), lastWatermark(history, sources, 1))
+      return eventsOf(history, 0).flatMap((event): Row[] => {
+        const version = versions.get(event.k)?.findLast(({ atMs }) => atMs <= event.atMs)
+        return version && event.atMs <= endMs ? [[event.id, version.id, version.v]] : []
+      })
+    },
+  }),
   topN: (random) => {
     const most = random.int(1, 3)
     return {
       operator: 'top-n',
+      isAppendOnly: false,
       tableCount: 1,
       needsOrder: false,
-      sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k, place) NOT ENFORCED) AS
-        SELECT k, place, id, v FROM (SELECT k, id, v, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC, id ASC) AS place FROM t0) WHERE place <= ${most};`,
+      key: ['k', 'place'],
+      select: `SELECT k, place, id, v FROM (SELECT k, id, v, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC, id ASC) AS place FROM t0) WHERE place <= ${most}`,
       expected: (history) =>
         [...grouped(eventsOf(history, 0), ({ k }) => k)].flatMap(([k, events]) =>
           events
@@ -242,12 +333,13 @@ export const templates: Record<string, Template> = {
     const seconds = random.pick(SECONDS)
     return {
       operator: 'window top-n',
+      isAppendOnly: true,
       tableCount: 1,
       needsOrder: false,
-      sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (window_start, place) NOT ENFORCED) AS
-        SELECT window_start, place, id, v FROM (SELECT window_start, window_end, id, v,
+      key: ['window_start', 'place'],
+      select: `SELECT window_start, place, id, v FROM (SELECT window_start, window_end, id, v,
           ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY v DESC, id ASC) AS place
-          FROM TABLE(TUMBLE(TABLE t0, DESCRIPTOR(ts), INTERVAL '${seconds}' SECOND))) WHERE place <= 2;`,
+          FROM TABLE(TUMBLE(TABLE t0, DESCRIPTOR(ts), INTERVAL '${seconds}' SECOND))) WHERE place <= 2`,
       expected(history, sources) {
         const sizeMs = seconds * 1000
         const kept: Event[] = []
@@ -267,22 +359,62 @@ export const templates: Record<string, Template> = {
   },
   deduplicate: () => ({
     operator: 'deduplicate',
+    isAppendOnly: false,
     tableCount: 1,
     needsOrder: false,
-    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (k, v) NOT ENFORCED) AS
-      SELECT k, v, id, ts FROM (SELECT k, v, id, ts, ROW_NUMBER() OVER (PARTITION BY k, v ORDER BY ts DESC) AS place FROM t0) WHERE place = 1;`,
+    key: ['k', 'v'],
+    select: `SELECT k, v, id, ts FROM (SELECT k, v, id, ts, ROW_NUMBER() OVER (PARTITION BY k, v ORDER BY ts DESC) AS place FROM t0) WHERE place = 1`,
     expected: (history) =>
       [...grouped(eventsOf(history, 0), ({ k, v }) => `${k} ${v}`)].map(([, events]) => {
         const { k, v, id, atMs } = events.toSorted((a, b) => b.atMs - a.atMs)[0]
         return [k, v, id, textOfTime(atMs)]
       }),
   }),
-  over: () => ({
-    operator: 'over',
+  keepFirst: () => ({
+    operator: 'keep first',
+    isAppendOnly: true,
     tableCount: 1,
     needsOrder: true,
-    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (id) NOT ENFORCED) AS
-      SELECT id, SUM(v) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS total FROM t0;`,
+    key: ['k', 'v'],
+    select: `SELECT k, v, id FROM (SELECT k, v, id, ROW_NUMBER() OVER (PARTITION BY k, v ORDER BY ts ASC) AS place FROM t0) WHERE place = 1`,
+    expected(history, sources) {
+      const endMs = lastWatermark(history, sources)
+      const seen = eventsOf(history, 0).filter(({ atMs }) => atMs <= endMs)
+      return [...grouped(seen, ({ k, v }) => `${k} ${v}`)].map(([, events]) => {
+        const { k, v, id } = events.toSorted(byTime)[0]
+        return [k, v, id]
+      })
+    },
+  }),
+  overRange: (random) => {
+    const seconds = random.pick([1, 2])
+    return {
+      operator: 'over range',
+      isAppendOnly: true,
+      tableCount: 1,
+      needsOrder: true,
+      key: ['id'],
+      select: `SELECT id, COUNT(*) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '${seconds}' SECOND PRECEDING AND CURRENT ROW) AS n,
+        MAX(v) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '${seconds}' SECOND PRECEDING AND CURRENT ROW) AS most FROM t0`,
+      expected(history, sources) {
+        const endMs = lastWatermark(history, sources)
+        return [...grouped(eventsOf(history, 0), ({ k }) => k)].flatMap(([, events]) => {
+          const done = events.filter(({ atMs }) => atMs <= endMs)
+          return done.map(({ id, atMs }): Row => {
+            const near = done.filter((other) => other.atMs <= atMs && other.atMs >= atMs - seconds * 1000)
+            return [id, near.length, Math.max(...near.map(({ v }) => v))]
+          })
+        })
+      },
+    }
+  },
+  over: () => ({
+    operator: 'over',
+    isAppendOnly: true,
+    tableCount: 1,
+    needsOrder: true,
+    key: ['id'],
+    select: `SELECT id, SUM(v) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS total FROM t0`,
     expected(history, sources) {
       const endMs = lastWatermark(history, sources)
       return [...grouped(eventsOf(history, 0), ({ k }) => k)].flatMap(([, events]) => {
@@ -293,11 +425,12 @@ export const templates: Record<string, Template> = {
   }),
   pattern: () => ({
     operator: 'pattern',
+    isAppendOnly: true,
     tableCount: 1,
     needsOrder: false,
-    sql: `CREATE MATERIALIZED TABLE q (PRIMARY KEY (a) NOT ENFORCED) AS
-      SELECT * FROM t0 MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES FIRST(A.id) AS a, LAST(A.id) AS z, B.id AS b
-        ONE ROW PER MATCH AFTER MATCH SKIP PAST LAST ROW PATTERN (A+ B) DEFINE A AS A.v < 5, B AS B.v >= 5);`,
+    key: ['a'],
+    select: `SELECT * FROM t0 MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES FIRST(A.id) AS a, LAST(A.id) AS z, B.id AS b
+        ONE ROW PER MATCH AFTER MATCH SKIP PAST LAST ROW PATTERN (A+ B) DEFINE A AS A.v < 5, B AS B.v >= 5)`,
     expected(history, sources) {
       const kept: Event[] = []
       for (const [event, watermarkMs] of withWatermarks(history, sources)) if (event.atMs > watermarkMs) kept.push(event)
@@ -318,8 +451,32 @@ export const templates: Record<string, Template> = {
   }),
 }
 
+/** Where the rows of a query go. */
+export const sinkKinds = ['view', 'topic', 'upsert topic', 'json files', 'csv files'] as const
+export type SinkKind = (typeof sinkKinds)[number]
+
+/** Of a pipeline, the statements with its sink: the table `q<index>`, or the topic, or the folder of that name. */
+export function querySql(
+  { before = '', key, select }: Pipeline,
+  index: number,
+  sink: SinkKind,
+  columns: readonly [string, string][],
+): string {
+  const name = `q${index}`
+  const primaryKey = `PRIMARY KEY (${key.join(', ')}) NOT ENFORCED`
+  if (sink === 'view') return `${before}\nCREATE MATERIALIZED TABLE ${name} (${primaryKey}) AS ${select};`
+  const options = {
+    topic: `'connector' = 'kafka', 'topic' = '${name}', 'format' = 'json', 'millrace.partitions' = '2'`,
+    'upsert topic': `'connector' = 'upsert-kafka', 'topic' = '${name}', 'key.format' = 'json', 'value.format' = 'json', 'millrace.partitions' = '2'`,
+    'json files': `'connector' = 'filesystem', 'path' = '${name}', 'format' = 'json', 'sink.rolling-policy.file-size' = '300 b'`,
+    'csv files': `'connector' = 'filesystem', 'path' = '${name}', 'format' = 'csv'`,
+  }[sink]
+  const list = [...columns.map(([column, type]) => `${column} ${type}`), ...(sink === 'upsert topic' ? [primaryKey] : [])]
+  return `${before}\nCREATE TABLE ${name} (${list.join(', ')}) WITH (${options});\nINSERT INTO ${name} ${select};`
+}
+
 const byValue = (a: Event, b: Event): number => b.v - a.v || (a.id < b.id ? -1 : 1)
 const byTime = (a: Event, b: Event): number => a.atMs - b.atMs
 
-export const rowText = (row: readonly unknown[]): string =>
-  JSON.stringify(row, (_key, value) => (typeof value === 'bigint' ? Number(value) : value))
+/** A row as text, the same whatever it was stored as. */
+export const rowText = (row: readonly unknown[]): string => row.map(String).join(' | ')

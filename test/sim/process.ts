@@ -6,16 +6,20 @@
 //   2. It starts by itself, whatever the crash left; only a disk that fails while it starts stops it, and then the next start is tried.
 
 import { toStreamError } from '../../src/base/index.ts'
+import { formatType } from '../../src/data/index.ts'
 import type { Manifest } from '../../src/engine/checkpoints/manifest.ts'
 import { restoreOptions } from '../../src/engine/checkpoints/restore.ts'
 import { CheckpointStore } from '../../src/engine/checkpoints/store.ts'
 import { formatValue } from '../../src/engine/expressions/index.ts'
 import { Job, type JobOptions } from '../../src/engine/job.ts'
-import type { SourceSpec } from '../../src/engine/protocol.ts'
+import type { SinkSpec } from '../../src/engine/protocol.ts'
 import { Door } from '../../src/ingest/door.ts'
 import { bindProject, type Project, type ProjectQuery } from '../../src/jobs/project.ts'
-import { SavedStates } from '../../src/jobs/savedStates.ts'
-import { ViewCommitter } from '../../src/jobs/sinkCommitters.ts'
+import { sinkParts } from '../../src/jobs/recordShape.ts'
+import { type SavedQuery, SavedStates } from '../../src/jobs/savedStates.ts'
+import { type OutputBatch, type SinkCommitter, ViewCommitter, WorkerCommitter } from '../../src/jobs/sinkCommitters.ts'
+import { filesSink, sourceSpecs } from '../../src/jobs/tables.ts'
+import { recoverTransactions, TransactionCommitter } from '../../src/jobs/transactionCommitter.ts'
 import { Broker } from '../../src/kafka/broker.ts'
 import { Connection } from '../../src/kafka/connection.ts'
 import { FrameInput } from '../../src/kafka/frameInput.ts'
@@ -24,13 +28,12 @@ import { makeHandlers } from '../../src/kafka/handlers/index.ts'
 import { kafkaLimits } from '../../src/kafka/limits.ts'
 import { Security } from '../../src/kafka/security/security.ts'
 import type { FakeDisk } from '../../src/log/fakeDisk.ts'
-import { openTransactions, type Transactions } from '../../src/log/index.ts'
+import { openTransactions, type TopicConfig, type TransactionInfo, type Transactions } from '../../src/log/index.ts'
 import { LogStore } from '../../src/log/store.ts'
-import type { Plan } from '../../src/sql/plan.ts'
 import { ViewStore } from '../../src/views/views.ts'
-import type { Endpoint } from './clients.ts'
+import type { Endpoint } from './kafkaClient.ts'
 import type { FakeSocket } from './network.ts'
-import { type Pipeline, tableSql } from './pipelines.ts'
+import { type Pipeline, querySql, type SinkKind, tableSql } from './pipelines.ts'
 import { SimLog } from './simLog.ts'
 import { Violation, type World } from './world.ts'
 
@@ -41,12 +44,16 @@ export interface ProcessOptions {
   clock: () => number
   newId: () => string
   pipelines: readonly Pipeline[]
+  sinks: readonly SinkKind[]
   tables: { partitionCount: number; delayMs: number }[]
   segmentBytes: number
+  otherTopics: Record<string, Partial<TopicConfig>>
   /** What each query had read at each checkpoint, by query and checkpoint id: it outlives the process. */
   checkpoints: Map<string, Read[]>
   /** Whether a query may fail because the disk does. */
   mayFail: () => boolean
+  /** Bytes were changed behind its back: it may say so, instead of doing what it should. */
+  expectsDamage?: boolean
 }
 
 /** What a query has read: a run of records of one partition. */
@@ -59,8 +66,18 @@ export interface Read {
 
 interface RunningQuery {
   index: number
+  sink: SinkKind
   job: Job | undefined
-  committer: ViewCommitter | undefined
+  committer: SinkCommitter | undefined
+  /** Counts its starts: what an earlier one had planned does not happen. */
+  start: number
+  /** Output that has gone to the transaction of the present epoch. */
+  appended: OutputBatch | undefined
+  appendsOnTheWay: number
+  /** Counts its cuts. */
+  epoch: number
+  /** The last checkpoint, until its sink has settled. */
+  checkpointing: Promise<boolean> | undefined
   /** The newest checkpoint: what the next one is relative to. */
   base: Manifest | undefined
   pipeline: Pipeline
@@ -70,6 +87,8 @@ interface RunningQuery {
 }
 
 export const FOLDER = '/data'
+const TRANSACTIONS_TOPIC = '__transaction_state'
+export const COMPACTED: Partial<TopicConfig> = { 'cleanup.policy': 'compact', 'min.cleanable.dirty.ratio': 0.1, 'segment.bytes': 1024 }
 const silent = { warn: () => {}, error: () => {} }
 
 const projects = new Map<string, Project>()
@@ -90,6 +109,8 @@ export class SimProcess implements Endpoint {
   readonly queries: RunningQuery[] = []
   isDead = false
   isReady = false
+  /** What was said of damage, with its code. */
+  readonly told: string[] = []
   private readonly options: ProcessOptions
   private readonly sockets = new Set<FakeSocket>()
   private readonly views = new ViewStore()
@@ -110,7 +131,8 @@ export class SimProcess implements Endpoint {
     const store = LogStore.open({ disk, folder: FOLDER, durability: 'fsync' }, clock())
     try {
       for (const { kind, cutBytes, reason, path } of store.recovery) {
-        if (kind === 'damaged') throw new Violation(`after a crash ${path} is damaged: ${reason}`)
+        if (options.expectsDamage) this.told.push(`${kind}: ${reason}`)
+        else if (kind === 'damaged') throw new Violation(`after a crash ${path} is damaged: ${reason}`)
         world.hit('torn tail cut')
         world.trace(`cut ${cutBytes} bytes: ${reason}`)
       }
@@ -123,13 +145,20 @@ export class SimProcess implements Endpoint {
             clock(),
           )
       })
+      const more = [...options.sinks.keys()]
+        .filter((i) => /topic/.test(options.sinks[i]))
+        .map((i): [string, Partial<TopicConfig>] => [
+          `q${i}`,
+          { partitionCount: 2, 'segment.bytes': segmentBytes, ...(options.sinks[i] === 'upsert topic' && COMPACTED) },
+        ])
+      for (const [name, config] of [...more, ...Object.entries(options.otherTopics)])
+        if (!store.topics.has(name)) store.createTopic(name, newId(), config, clock())
       const planCommit = (commit: () => void) =>
         world.after(world.random.next() * 4, () => {
           if (!this.isDead) commit()
         })
-      this.log = new SimLog({ store, folder: FOLDER, clock, newId, planCommit })
-      // Its timer would go by the real clock.
-      this.transactions = openTransactions(this.log, { disk, now: clock, checkMs: 2 ** 30 })
+      this.log = new SimLog({ store, disk, folder: FOLDER, world, clock, newId, planCommit })
+      this.transactions = openTransactions(this.log, { disk, now: clock })
       const limits = { ...kafkaLimits, fetchBytes: 16 * 1024 }
       const security = new Security({ log: this.log, disk, tokens: undefined, isAlwaysRequired: false, isInsecure: true, superUsers: [] })
       this.broker = new Broker({ log: this.log, logger: silent, limits, autoCreateTopics: false, now: clock, disk, security })
@@ -148,18 +177,24 @@ export class SimProcess implements Endpoint {
   }
 
   async start(): Promise<void> {
-    const { world, pipelines } = this.options
+    const { world, pipelines, sinks } = this.options
     await this.door.start()
     if (this.isDead) return
     this.lastCheckpointId = this.store.lastId()
-    pipelines.forEach((pipeline, i) => {
-      const sql = [...this.options.tables.entries()].map(([table, { partitionCount, delayMs }]) => tableSql(table, partitionCount, delayMs))
-      const [query] = projectOf(`${sql.join('\n')}\n${pipeline.sql.replace('MATERIALIZED TABLE q ', `MATERIALIZED TABLE q${i} `)}`).queries
-      if (query.target.kind !== 'materializedTable') throw new Error('a pipeline makes a materialized table')
-      const { name, fields, primaryKey } = query.target.table
-      this.views.define({ name, fields, primaryKey })
+    for (const [i, pipeline] of pipelines.entries()) {
+      const query = this.bind(pipeline, i)
+      if (query.target.kind === 'materializedTable') {
+        const { name, fields, primaryKey } = query.target.table
+        this.views.define({ name, fields, primaryKey })
+      }
       const running: RunningQuery = {
         index: i,
+        sink: sinks[i],
+        start: 0,
+        appended: undefined,
+        appendsOnTheWay: 0,
+        epoch: 0,
+        checkpointing: undefined,
         committer: undefined,
         base: undefined,
         job: undefined,
@@ -169,7 +204,7 @@ export class SimProcess implements Endpoint {
         failure: undefined,
       }
       this.queries.push(running)
-      this.startQuery(running)
+      this.begin(running)
       const turn = () => {
         if (this.isDead) return
         this.step(running)
@@ -179,16 +214,20 @@ export class SimProcess implements Endpoint {
       const checkpoints = async () => {
         if (this.isDead) return
         await this.checkpoint(running)
-        world.after(world.random.int(30, 400), checkpoints)
+        world.after(world.random.int(30, 400), plan)
       }
-      world.after(world.random.int(30, 400), checkpoints)
-    })
-    const retention = () => {
+      const plan = () => world.background(checkpoints())
+      world.after(world.random.int(30, 400), plan)
+    }
+    const cleaning = () => {
       if (this.isDead) return
       this.log.enforceRetention().catch(() => {})
-      world.after(400, retention)
+      // As small as the others, so that there is something to compact.
+      const states = this.log.topic(TRANSACTIONS_TOPIC)
+      if (states && states.config['segment.bytes'] !== 1024) this.log.alterTopic(TRANSACTIONS_TOPIC, COMPACTED).catch(() => {})
+      world.background(this.log.compact().finally(() => world.after(world.random.int(100, 500), cleaning)))
     }
-    world.after(400, retention)
+    world.after(world.random.int(100, 500), cleaning)
     this.isReady = true
   }
 
@@ -220,13 +259,17 @@ export class SimProcess implements Endpoint {
     return this.isDead || !this.isReady ? undefined : this.log
   }
 
+  get openTransactions(): TransactionInfo[] {
+    return this.transactions.list()
+  }
+
   /** Whether the queries have read all there is. */
   get isCaughtUp(): boolean {
     return (
       this.isReady &&
-      this.queries.every(({ job, pipeline }) => {
+      this.queries.every(({ job }) => {
         const positions = job?.positions() ?? []
-        return positions.length > 0 && positions.every(({ offset, endOffset }) => offset === endOffset) && pipeline.tableCount > 0
+        return positions.length > 0 && positions.every(({ offset, endOffset }) => offset === endOffset)
       })
     )
   }
@@ -251,35 +294,89 @@ export class SimProcess implements Endpoint {
 
   /** A clean stop. What it leaves open is a violation. */
   async stop(): Promise<void> {
-    for (const { job } of this.queries) job?.close()
+    for (const running of this.queries) {
+      running.start++
+      running.job?.close()
+      await running.checkpointing
+      await running.committer?.close?.(false)
+    }
     for (const socket of [...this.sockets]) socket.destroy()
     this.groups.close()
     this.broker.close()
+    await this.transactions.close()
     await this.log.close()
+    // It was killed while it stopped.
+    if (this.isDead) return
     this.isDead = true
     this.views.close()
     const { openFiles } = this.disk
     if (openFiles.length > 0) throw new Violation(`open after a clean stop: ${openFiles.join(', ')}`)
   }
 
-  private startQuery(running: RunningQuery): void {
-    const { query } = running
-    const { world, clock } = this.options
-    const restored = this.restore(running)
-    const changes = (_id: string, batch: Parameters<ViewStore['apply']>[1]) => {
-      if (!this.isDead) this.views.apply(query.id, batch, { epoch: 1 })
-    }
+  private bind(pipeline: Pipeline, index: number): ProjectQuery {
+    const tables = this.options.tables.map(({ partitionCount, delayMs }, table) => tableSql(table, partitionCount, delayMs)).join('\n')
+    const [asView] = projectOf(`${tables}\n${querySql(pipeline, index, 'view', [])}`).queries
+    const sink = this.options.sinks[index]
+    if (sink === 'view') return asView
+    const columns = asView.plan.fields.map(({ name, type }): [string, string] => [name, formatType(type)])
+    const [query] = projectOf(`${tables}\n${querySql(pipeline, index, sink, columns)}`).queries
+    return query
+  }
+
+  /** Starts a query; what fails because the disk does is tried again. */
+  private begin(running: RunningQuery): void {
+    const start = ++running.start
     running.failure = undefined
+    const work = this.startQuery(running, start).catch((error) => {
+      if (this.isDead || start !== running.start) return
+      if (error instanceof Violation) throw error
+      running.failure = toStreamError(error)
+      this.restartFailed(running)
+    })
+    this.options.world.background(work)
+  }
+
+  /** What `startJob` of the manager does: the sink first, because what a checkpoint has decided comes before what is new. */
+  private async startQuery(running: RunningQuery, start: number): Promise<void> {
+    const { query, index } = running
+    const { world, clock, disk } = this.options
+    const restored = this.restore(running)
+    const { options, saved } = restored
+    const spec = await this.sinkOf(running, saved)
+    if (this.isDead || start !== running.start) return
+    const isMine = () => !this.isDead && start === running.start
+    const committer = this.committerOf(running, saved)
+    running.committer = committer
+    running.appended = undefined
     const job = new Job(
       {
         id: 'job',
-        queries: [{ id: query.id, name: query.id, plan: query.plan, sink: { kind: 'view', name: query.id } }],
-        sources: this.sourcesOf(query.plan),
+        queries: [{ id: query.id, name: query.id, plan: query.plan, sink: spec }],
+        sources: sourceSpecs(this.log, [query.plan]).map((source) => ({ ...source, onError: 'fail' })),
         timeZone: 'UTC',
       },
       {
-        changes,
-        records: () => {},
+        changes: (_id, batch) => {
+          if (isMine()) this.views.apply(query.id, batch, { epoch: 1 })
+        },
+        records: (_id, topic, partition, bytes, recordCount) => {
+          if (!isMine()) return
+          const batch = { topic, partition, bytes, recordCount }
+          running.appendsOnTheWay++
+          const failed = (error: unknown) => {
+            if (!isMine()) return
+            // The epoch is spoilt: back to the last checkpoint.
+            world.hit('epoch of a topic spoilt')
+            running.failure ??= toStreamError(error)
+          }
+          const { epoch } = running
+          const done = () => {
+            if (epoch === running.epoch) running.appended = batch
+          }
+          committer.append!(batch)
+            .then(done, failed)
+            .finally(() => running.appendsOnTheWay--)
+        },
         deadLetters: ([{ error }]) => {
           world.violation ??= new Violation(`a row could not be read: ${error.message}`)
         },
@@ -289,20 +386,85 @@ export class SimProcess implements Endpoint {
         },
       },
       clock(),
-      restored,
+      options ?? { disk },
     )
     running.job = job
     world.hit(`start of ${running.pipeline.operator}`)
+    world.hit(`start of a query into ${running.sink}`)
+    world.trace(`query ${index} runs`)
     this.restartFailed(running)
   }
 
+  private async sinkOf({ query, sink }: RunningQuery, saved: SavedQuery | undefined): Promise<SinkSpec> {
+    const { target, plan, id } = query
+    if (target.kind === 'materializedTable') return { kind: 'view', name: id }
+    const { table } = target
+    if (table.options.connector === 'filesystem') {
+      const report = { notices: [] as string[] }
+      const spec = filesSink({ id, plan, table, saved, report: report as never, projectFolder: FOLDER, store: this.store })
+      if (report.notices.length > 0) throw new Violation(report.notices.join('; '))
+      return spec
+    }
+    const refs = saved?.state.sink.kind === 'transaction' ? saved.state.sink.refs : []
+    const notes = await recoverTransactions(this.transactions, id, refs)
+    if (this.isDead) return { kind: 'blackhole' }
+    if (notes.length > 0 && this.told.length === 0)
+      throw new Violation(`what a checkpoint had decided was not committed: ${notes.join('; ')}`)
+    const topic = table.options.topic!
+    const partitionCount = this.log.topic(topic)!.partitions.length
+    return { kind: 'topic', table: table.name, topic, upsert: sink === 'upsert topic', partitionCount, ...sinkParts(table) }
+  }
+
+  private committerOf({ query, sink }: RunningQuery, saved: SavedQuery | undefined): SinkCommitter {
+    const { id, target } = query
+    if (sink === 'view') return new ViewCommitter(this.views, id, saved?.state.sink.kind === 'view' ? saved.state.sink.segments : [])
+    if (sink === 'json files' || sink === 'csv files') return new WorkerCommitter(this.options.disk)
+    return new TransactionCommitter(this.transactions, id, target.table.options.topic!)
+  }
+
+  /** A task that is thought dead is replaced; then it comes back, with rows of its own. */
+  pauseTask(): void {
+    const { world } = this.options
+    const running = this.queries.find(
+      ({ job, appended, appendsOnTheWay, checkpointing }) => job && appended && appendsOnTheWay === 0 && !checkpointing,
+    )
+    if (!running || this.isDead) return
+    const { committer, appended, job, query } = running
+    world.hit('task paused and replaced')
+    world.trace(`${query.id} is replaced while it is paused`)
+    job!.close()
+    running.job = undefined
+    running.committer = undefined
+    this.begin(running)
+    const comeBack = () => {
+      if (this.isDead || running.failure) return
+      // Not before the next one has taken over.
+      if (!running.job) {
+        world.after(20, comeBack)
+        return
+      }
+      committer!.append!(appended!).then(
+        () => {
+          if (!this.isDead) world.violation ??= new Violation(`${query.id}: a task that was replaced could still write`)
+        },
+        (error) => {
+          if (this.isDead) return
+          world.hit('replaced task fenced')
+          world.trace(`the replaced task of ${query.id}: ${toStreamError(error).code}`)
+        },
+      )
+    }
+    world.after(world.random.int(20, 300), comeBack)
+  }
+
   /** The newest checkpoint that can be read, with the rows of the live table; else all begins anew. */
-  private restore(running: RunningQuery): JobOptions {
+  private restore(running: RunningQuery): { options?: JobOptions; saved?: SavedQuery } {
     const { world, disk, checkpoints } = this.options
     const { query, pipeline } = running
     const states = new SavedStates(this.store, this.log)
     for (;;) {
       const saved = states.find().get(query.id)
+      if (this.options.expectsDamage) for (const { code } of states.problems()) this.told.push(code)
       if (!saved) break
       try {
         const content = states.viewOf(saved)
@@ -317,48 +479,69 @@ export class SimProcess implements Endpoint {
         const options = restoreOptions(restore, disk)
         // Read twice, so that a disk that fails now fails here.
         options.load?.(query.id)
-        this.views.restore(query.id, content!)
+        if (content) this.views.restore(query.id, content)
         running.history = [...checkpoints.get(`${running.index} ${saved.manifest.id}`)!]
         running.base = saved.manifest
-        running.committer = new ViewCommitter(this.views, query.id, saved.state.sink.kind === 'view' ? saved.state.sink.segments : [])
-        if (running.history.length > 0) world.hit(`restore of ${pipeline.operator}`)
+        if (!saved.state.inputs.some(({ positions }) => positions.some((position) => position > 0)))
+          throw new Violation(`checkpoint ${saved.manifest.id} of ${pipeline.operator} has read nothing`)
+        world.hit(`restore of ${pipeline.operator}`)
+        world.hit(`restore into ${running.sink}`)
         world.trace(`${query.id} goes on from checkpoint ${saved.manifest.id}, ${running.history.length} reads`)
-        return options
+        return { options, saved }
       } catch (error) {
         if (this.isDead) break
-        if (!this.options.mayFail()) {
+        if (error instanceof Violation) throw error
+        if (this.options.expectsDamage && toStreamError(error).code === 'CHECKPOINT_DAMAGED') this.told.push('CHECKPOINT_DAMAGED')
+        else if (!this.options.mayFail()) {
           world.violation ??= new Violation(
             `checkpoint ${saved.manifest.id} of ${pipeline.operator} cannot be used: ${(error as Error).message}`,
           )
           break
         }
+        if (toStreamError(error).code !== 'CHECKPOINT_DAMAGED') throw error
         world.hit('checkpoint passed over')
         states.markUnusable({ folder: saved.folder, id: saved.manifest.id }, toStreamError(error))
       }
     }
     running.history = []
     running.base = undefined
-    running.committer = new ViewCommitter(this.views, query.id)
-    if (!this.isDead) this.views.restore(query.id, { rows: [], epoch: 0 })
-    return { disk }
+    if (!this.isDead && running.sink === 'view') this.views.restore(query.id, { rows: [], epoch: 0 })
+    return {}
   }
 
   /** What the manager and the thread that writes checkpoints do in the product. */
-  private async checkpoint(running: RunningQuery): Promise<void> {
-    const { job, committer, query, index } = running
+  private async checkpoint(running: RunningQuery): Promise<boolean> {
+    await running.checkpointing
+    running.checkpointing = this.takeCheckpoint(running).finally(() => {
+      running.checkpointing = undefined
+    })
+    return running.checkpointing
+  }
+
+  private async takeCheckpoint(running: RunningQuery): Promise<boolean> {
+    const { job, committer, query, index, start } = running
     const { world, clock, checkpoints } = this.options
-    if (!job || !committer || running.failure) return
+    // One that has read nothing would be one to which nothing can be lost.
+    if (!job || !committer || running.failure || running.history.length === 0) return false
+    const isMine = () => !this.isDead && start === running.start
     const id = ++this.lastCheckpointId
     const { queries, updates } = job.checkpoint(id)
     const [state] = queries
     if (!state || running.failure) {
       this.restartFailed(running)
-      return
+      return false
     }
-    const cut = await committer.cut(id)
     checkpoints.set(`${index} ${id}`, [...running.history])
+    running.appended = undefined
+    running.epoch++
+    const cutting = committer.cut(id, state.sink)
     const folder = this.store.folderOf(query.id)
     try {
+      const cut = await cutting
+      if (!isMine() || running.failure) {
+        this.restartFailed(running)
+        return false
+      }
       const request = {
         folder,
         id,
@@ -368,13 +551,8 @@ export class SimProcess implements Endpoint {
         updates: [...updates, ...cut.updates],
       }
       running.base = this.store.write({ ...request, base: running.base })
-      job.settle(true)
-      await committer.settle(true)
-      world.hit('checkpoint')
-      world.trace(`${query.id} checkpoint ${id}`)
-      this.store.prune(folder, 2)
     } catch (error) {
-      if (this.isDead) return
+      if (!isMine()) return false
       const { code, message } = toStreamError(error)
       if (!this.options.mayFail()) world.violation ??= new Violation(`checkpoint failed: ${code}: ${message}`)
       world.hit(code)
@@ -384,7 +562,36 @@ export class SimProcess implements Endpoint {
       // Nobody knows whether it is there: only what the disk says counts.
       if (code === 'CHECKPOINT_UNCERTAIN') running.failure = { code, message }
       this.restartFailed(running)
+      return false
     }
+    world.hit('checkpoint')
+    world.trace(`${query.id} checkpoint ${id}`)
+    job.settle(true)
+    try {
+      await committer.settle(true)
+    } catch (error) {
+      if (!isMine()) return false
+      // As the manager does: back to what the disk has, which finishes what the checkpoint has decided.
+      const failure = toStreamError(error)
+      if (!this.options.mayFail()) throw new Violation(`what checkpoint ${id} had decided was not done: ${failure.message}`)
+      world.hit('end of a checkpoint failed')
+      running.failure = failure
+      this.restartFailed(running)
+      return false
+    }
+    if (!isMine()) return false
+    try {
+      this.store.prune(folder, 2)
+    } catch (error) {
+      if (!this.isDead) world.trace(`${query.id}: old checkpoints stay: ${toStreamError(error).code}`)
+    }
+    return !this.isDead
+  }
+
+  /** A last checkpoint of each query, so that what it has put out is committed. False: try again. */
+  async checkpointAll(): Promise<boolean> {
+    for (const running of this.queries) if (!(await this.checkpoint(running))) return false
+    return true
   }
 
   /** A query that failed because the disk did begins anew, after a pause. */
@@ -392,41 +599,30 @@ export class SimProcess implements Endpoint {
     const { failure } = running
     if (!failure || this.isDead) return
     const { world } = this.options
+    if (this.options.expectsDamage && failure.code === 'LOG_SEGMENT_DAMAGED') {
+      this.told.push(failure.code)
+      running.start++
+      running.job?.close()
+      running.job = undefined
+      return
+    }
     if (!this.options.mayFail() || failure.code === 'LOG_SEGMENT_DAMAGED')
       world.violation ??= new Violation(`query ${running.pipeline.operator} failed: ${failure.code}: ${failure.message}`)
     world.hit('query failed and began again')
     world.trace(`query failed: ${failure.code}`)
+    const { committer } = running
     running.job?.close()
     running.job = undefined
-    world.after(world.random.int(20, 100), () => {
-      if (this.isDead) return
-      try {
-        this.startQuery(running)
-      } catch (error) {
-        running.failure = toStreamError(error)
-        this.restartFailed(running)
-      }
-    })
-  }
-
-  private sourcesOf(plan: Plan): SourceSpec[] {
-    const names = new Set<string>()
-    JSON.stringify(plan, (key, value) => {
-      if (key === 'table' && typeof value?.name === 'string') names.add(value.name)
-      return typeof value === 'bigint' ? 0 : value
-    })
-    return [...names]
-      .filter((name) => /^t\d$/.test(name))
-      .map((name) => ({
-        table: name,
-        topic: name,
-        descriptor: this.log.descriptor(name),
-        format: 'json',
-        formatOptions: {},
-        onError: 'fail',
-        isolation: 'read_committed',
-        startup: 'earliest-offset',
-      }))
+    running.committer = undefined
+    running.failure = undefined
+    // Whatever is on its way for the one that failed counts no more.
+    const start = ++running.start
+    const again = async () => {
+      await running.checkpointing
+      await committer?.close?.(false)
+      if (!this.isDead && start === running.start) this.begin(running)
+    }
+    world.after(world.random.int(20, 100), () => world.background(again()))
   }
 
   private step(running: RunningQuery): void {

@@ -3,15 +3,18 @@
 
 import { FakeDisk } from '../../src/log/fakeDisk.ts'
 import { Admin } from './admin.ts'
-import { Consumer, HttpProducer, KafkaProducer } from './clients.ts'
-import { DiskFaults, type FaultPlan } from './faults.ts'
-import { Model } from './model.ts'
+import { Consumer, type ConsumerOptions } from './consumer.ts'
+import { DiskFaults, type FaultPlan, siteOf } from './faults.ts'
+import { type Contents, Model } from './model.ts'
 import { Network, type NetworkFaults } from './network.ts'
-import { BASE_MS, type Event, type Pipeline, rowText, type Taken, templates, textOfEvent } from './pipelines.ts'
-import { FOLDER, type Read, SimProcess } from './process.ts'
+import { rowsOf } from './outputs.ts'
+import { BASE_MS, type Event, LAST_MS, type Pipeline, rowText, type SinkKind, type Taken, templates, textOfEvent } from './pipelines.ts'
+import { COMPACTED, FOLDER, type Read, SimProcess } from './process.ts'
+import { HttpProducer, KafkaProducer } from './producers.ts'
 import { Random } from './random.ts'
+import { TransactionalProducer, type TransactionPlan } from './transactionalProducer.ts'
 import type { Sent } from './wire.ts'
-import { Violation, World } from './world.ts'
+import { installTimers, Violation, World } from './world.ts'
 
 export interface RunResult {
   seed: number
@@ -21,13 +24,38 @@ export interface RunResult {
   hits: Map<string, number>
 }
 
+/** One crash of the reference workload, and nothing else that goes wrong. */
+export interface CrashPoint {
+  /** Writes, syncs, renames and whatever else changes the disk that come before it. */
+  afterChanges: number
+  /** Of what was not synced: `kill` leaves all, 0 drops all, in between it is torn and reordered. */
+  keep: 'kill' | number
+}
+export const CRASH_KEEPS: readonly CrashPoint['keep'][] = ['kill', 0, 0.5, 0.9]
+const REFERENCE_SEED = 6
+
 /** Longest time of a run on its own clock: beyond it something hangs. */
 const UNTIL_MS = 180_000
-const FAR_MS = 1_000_000
 const KEYS = ['a', 'b', 'c']
+/** The clock jumps. */
+const ANY_TIME = { 'message.timestamp.after.max.ms': Number.MAX_SAFE_INTEGER }
+const OTHER_TOPICS = {
+  c0: { ...COMPACTED, partitionCount: 1, ...ANY_TIME },
+  r0: { partitionCount: 1, 'segment.bytes': 1024, 'retention.bytes': 2048, ...ANY_TIME },
+}
+type Writer = KafkaProducer | HttpProducer | TransactionalProducer
 
 interface Scenario {
   pipelines: Pipeline[]
+  /** Where each one's rows go. */
+  sinks: SinkKind[]
+  hasTransactions: boolean
+  /** A topic that is compacted and one that keeps little, each with a writer and a reader of its own. */
+  hasCleaning: boolean
+  /** Batches of those writers, transactions of each producer, and what somebody does with topics of their own. */
+  cleanedBatchCount: number
+  transactionCount: number
+  adminCount: number
   partitionCounts: number[]
   segmentBytes: number
   /** Of the watermark. */
@@ -48,6 +76,16 @@ function scenarioOf(random: Random): Scenario {
   const calm = random.chance(0.05)
   return {
     pipelines,
+    sinks: pipelines.map(({ isAppendOnly }) =>
+      isAppendOnly
+        ? random.pick(['view', 'topic', 'topic', 'upsert topic', 'json files', 'csv files'])
+        : random.pick(['view', 'upsert topic']),
+    ),
+    hasTransactions: !needsOrder && random.chance(0.5),
+    hasCleaning: random.chance(0.4),
+    cleanedBatchCount: 25,
+    transactionCount: 8,
+    adminCount: 12,
     partitionCounts: [random.int(1, 3), random.int(1, 2)],
     segmentBytes: random.pick([1024, 4096, 16_384, 1 << 20]),
     delayMs,
@@ -61,9 +99,41 @@ function scenarioOf(random: Random): Scenario {
       short: some(0.3, 0.1),
       crashEveryMs: calm ? 0 : some(0.8, random.pick([300, 800, 2_000])),
       clockEveryMs: some(0.25, 700),
+      taskPauseEveryMs: calm ? 0 : some(0.5, 300),
     },
     network: random.chance(0.7) ? { reset: some(0.7, 0.01), halfOpen: some(0.5, 0.003), slow: some(0.7, 0.03) } : undefined,
     batchCount: random.int(8, 24),
+  }
+}
+
+/** What is crashed at every call: small, with each kind of part. */
+function referenceScenario(random: Random): Scenario {
+  const none = {
+    sync: 0,
+    io: 0,
+    fullEveryMs: 0,
+    handlesEveryMs: 0,
+    failEveryMs: 0,
+    short: 0,
+    crashEveryMs: 0,
+    clockEveryMs: 0,
+    taskPauseEveryMs: 0,
+  }
+  return {
+    pipelines: [templates.tumble(random), templates.group(random), templates.cumulate(random)],
+    sinks: ['topic', 'view', 'json files'],
+    hasTransactions: true,
+    hasCleaning: true,
+    cleanedBatchCount: 8,
+    transactionCount: 2,
+    adminCount: 3,
+    partitionCounts: [2, 1],
+    segmentBytes: 1024,
+    delayMs: 500,
+    disorderMs: 0,
+    faults: none,
+    network: undefined,
+    batchCount: 2,
   }
 }
 
@@ -82,14 +152,25 @@ export class Simulation {
   private idCount = 0
   private eventCount = 0
   private startCount = 0
+  private expectsDamage = false
 
-  constructor(seed: number, onLine?: (line: string) => void) {
+  private readonly point: CrashPoint | undefined
+
+  /** @param point  plays the reference workload with that crash, instead of what the seed says */
+  constructor(seed: number, onLine?: (line: string) => void, point?: CrashPoint) {
     this.random = new Random(seed)
     this.world = new World(this.random, onLine)
-    this.scenario = scenarioOf(this.random)
+    this.point = point
+    this.scenario = point ? referenceScenario(this.random) : scenarioOf(this.random)
     this.network = new Network(this.world, this.scenario.network)
     this.faults = new DiskFaults(this.world, this.scenario.faults)
-    this.admin = new Admin(this.world, () => this.process?.liveLog)
+    this.admin = new Admin(this.world, () => this.process?.liveLog, this.scenario.adminCount)
+    if (point) this.faults.crashAfterChanges = point.afterChanges
+  }
+
+  /** Calls that have changed the disk. */
+  get changes(): number {
+    return this.faults.changes
   }
 
   private readonly clock = (): number => BASE_MS + Math.floor(this.world.nowMs) + this.jumpMs
@@ -105,14 +186,15 @@ export class Simulation {
     disk.syncFolder('')
     // Some meet their first fault while they start.
     if (faults.crashEveryMs > 0 && this.random.chance(0.6)) this.faults.planForFirstStart()
+    if (faults.fullEveryMs > 0 && this.random.chance(0.3)) this.fillDisk()
     await this.startProcess()
     this.planFaults(faults)
     const writers = this.makeWriters()
-    const deps = this.deps()
-    const readers = partitionCounts.map((count, i) => new Consumer(`reader-${i}`, `t${i}`, count, i === 0 ? 'group' : undefined, deps))
-    for (const client of [...writers, ...readers]) client.start(this.random.next() * 50)
+    const readers = this.makeReaders('reader')
+    for (const client of [...writers, ...readers])
+      client.start(client.name === 'tx-2' ? this.random.int(200, 1_000) : this.random.next() * 50)
     this.admin.work()
-    const quietMs = 1_500 + this.random.int(0, 3_000)
+    const quietMs = this.point ? 250 : 1_500 + this.random.int(0, 3_000)
     world.after(quietMs, () => this.heal())
     await world.run(() => world.nowMs > quietMs && writers.every(({ isDone }) => isDone), UNTIL_MS)
     await this.finish(readers)
@@ -135,6 +217,12 @@ export class Simulation {
     const retry = (error: unknown, process: SimProcess | undefined) => {
       if (start !== this.startCount) return
       if (error instanceof Violation) throw error
+      if (this.expectsDamage && /DAMAGED/.test((error as { code?: string }).code ?? '')) {
+        world.hit('damage told by the start')
+        process?.die()
+        this.process = undefined
+        return
+      }
       if (this.faults.plan === undefined) throw new Violation(`it does not start: ${(error as Error).stack}`)
       world.hit('start failed')
       world.trace(`start failed: ${(error as { code?: string }).code}`)
@@ -144,11 +232,25 @@ export class Simulation {
     }
     this.faults.attach(disk, (site) => this.crash(site))
     const tables = scenario.partitionCounts.map((partitionCount) => ({ partitionCount, delayMs: scenario.delayMs }))
+    const otherTopics = scenario.hasCleaning ? OTHER_TOPICS : {}
     const mayFail = () => this.faults.plan !== undefined
-    const { pipelines, segmentBytes } = scenario
+    const { pipelines, sinks, segmentBytes } = scenario
     let process: SimProcess | undefined
     try {
-      process = new SimProcess({ world, disk, clock, newId, pipelines, tables, segmentBytes, mayFail, checkpoints: this.checkpoints })
+      process = new SimProcess({
+        world,
+        disk,
+        clock,
+        newId,
+        pipelines,
+        sinks,
+        tables,
+        segmentBytes,
+        otherTopics,
+        expectsDamage: this.expectsDamage,
+        mayFail,
+        checkpoints: this.checkpoints,
+      })
       this.process = process
       await process.start()
       if (!process.isReady || start !== this.startCount) return
@@ -161,9 +263,9 @@ export class Simulation {
 
   /** The process is gone in the middle of what it does; the machine too, or not. */
   private crash(site: string): void {
-    const { world, random, disk, process } = this
-    const isPowerCut = random.chance(0.6)
-    const keep = random.pick([0, 0.5, 0.9, 1])
+    const { world, random, disk, process, point } = this
+    const isPowerCut = point ? point.keep !== 'kill' : random.chance(0.6)
+    const keep = point ? Number(point.keep) : random.pick([0, 0.5, 0.9, 1])
     world.hit(`crash at ${site}`)
     world.hit(
       isPowerCut ? `power cut, ${keep === 0 ? 'unsynced dropped' : keep === 1 ? 'unsynced kept' : 'unsynced torn and reordered'}` : 'kill',
@@ -177,7 +279,7 @@ export class Simulation {
     this.disk = disk.afterKill()
     if (next) this.disk = next
     // The next start may be cut off too.
-    if (this.faults.plan && random.chance(0.2)) this.faults.planCrash()
+    if (this.faults.plan && !point && random.chance(0.2)) this.faults.planCrash()
     world.after(random.int(5, 150), () => this.startProcess())
   }
 
@@ -196,16 +298,7 @@ export class Simulation {
     }
     every(plan.crashEveryMs, () => this.faults.planCrash())
     every(plan.failEveryMs, () => this.faults.planFailure())
-    every(plan.fullEveryMs, () => {
-      const { disk } = this
-      disk.capacityBytes = disk.files().reduce((sum, path) => sum + disk.contentOf(path).length, 0) + random.int(0, 600)
-      world.hit('disk full')
-      world.trace('disk full')
-      world.after(random.int(50, 400), () => {
-        disk.capacityBytes = Number.POSITIVE_INFINITY
-        world.trace('disk freed')
-      })
-    })
+    every(plan.fullEveryMs, () => this.fillDisk())
     every(plan.handlesEveryMs, () => {
       const { disk } = this
       disk.openFilesMax = disk.openFileCount + random.int(0, 1)
@@ -215,12 +308,24 @@ export class Simulation {
         disk.openFilesMax = Number.POSITIVE_INFINITY
       })
     })
+    every(plan.taskPauseEveryMs, () => this.process?.pauseTask())
     every(plan.clockEveryMs, () => {
       const hour = 3_600_000
       const ms = random.pick([hour, -hour, 24 * hour, -24 * hour])
       this.jumpMs += ms
       world.hit(`clock ${ms > 0 ? '+' : '-'}${Math.abs(ms) === hour ? 'hour' : 'day'}`)
       world.trace(`clock jumps by ${ms / hour} h`)
+    })
+  }
+
+  private fillDisk(): void {
+    const { disk, world, random } = this
+    disk.capacityBytes = disk.files().reduce((sum, path) => sum + disk.contentOf(path).length, 0) + random.int(0, 600)
+    world.hit('disk full')
+    world.trace('disk full')
+    world.after(random.int(50, 400), () => {
+      disk.capacityBytes = Number.POSITIVE_INFINITY
+      world.trace('disk freed')
     })
   }
 
@@ -261,12 +366,12 @@ export class Simulation {
     })
   }
 
-  private makeWriters(): (KafkaProducer | HttpProducer)[] {
+  private makeWriters(): Writer[] {
     const { random, scenario } = this
     const deps = this.deps()
     const batches = (table: number, count: number) =>
       Array.from({ length: count }, () => ({ partition: random.int(0, scenario.partitionCounts[table] - 1), records: this.records(table) }))
-    const writers: (KafkaProducer | HttpProducer)[] = []
+    const writers: Writer[] = []
     // Where nothing may be late, one producer writes a table in order; else anybody may.
     const needsOrder = scenario.pipelines.some((pipeline) => pipeline.needsOrder)
     scenario.partitionCounts.forEach((_, table) => {
@@ -300,7 +405,56 @@ export class Simulation {
         writers.push(new HttpProducer(`http-${table}`, { topic, keyed, requests }, deps))
       }
     })
+    if (scenario.hasTransactions) {
+      const plans = (count: number): TransactionPlan[] =>
+        Array.from({ length: count }, () => ({
+          isCommit: random.chance(0.6),
+          batches: Array.from({ length: random.int(1, 3) }, () => {
+            const table = random.int(0, scenario.partitionCounts.length - 1)
+            return { topic: `t${table}`, partition: random.int(0, scenario.partitionCounts[table] - 1), records: this.records(table) }
+          }),
+          pauseMs: random.chance(0.4) ? random.int(50, 800) : 0,
+        }))
+      const first = new TransactionalProducer('tx-1', { transactionalId: 'tx', transactions: plans(scenario.transactionCount) }, deps)
+      writers.push(first)
+      if (random.chance(0.6)) {
+        const second = new TransactionalProducer(
+          'tx-2',
+          { transactionalId: 'tx', transactions: plans(scenario.transactionCount >> 1) },
+          deps,
+        )
+        first.rival = second
+        second.rival = first
+        writers.push(second)
+      }
+    }
+    if (scenario.hasCleaning)
+      for (const topic of Object.keys(OTHER_TOPICS)) {
+        const batches = Array.from({ length: scenario.cleanedBatchCount }, () => ({ partition: 0, records: this.records(0) }))
+        writers.push(new KafkaProducer(`only-${topic}`, { topic, idempotent: true, retries: true, batches }, deps))
+      }
     return writers
+  }
+
+  /** Of each table one reader of all records and one of the committed ones; of each other topic one. */
+  private makeReaders(name: string, isGrouped = true): Consumer[] {
+    const { partitionCounts, sinks, hasCleaning } = this.scenario
+    const tables = partitionCounts.flatMap((partitionCount, i): ConsumerOptions[] => [
+      { topic: `t${i}`, partitionCount, ...(isGrouped && i === 0 && { group: 'group' }) },
+      { topic: `t${i}`, partitionCount, isCommitted: true },
+    ])
+    const outputs = sinks.flatMap((sink, i): ConsumerOptions[] =>
+      /topic/.test(sink)
+        ? [{ topic: `q${i}`, partitionCount: 2, isCommitted: true, isOutput: true, hasGaps: sink === 'upsert topic' }]
+        : [],
+    )
+    const others = Object.keys(hasCleaning ? OTHER_TOPICS : {}).map(
+      (topic): ConsumerOptions => ({ topic, partitionCount: 1, hasGaps: true }),
+    )
+    const deps = this.deps()
+    return [...tables, ...outputs, ...others].map(
+      (options) => new Consumer(`${name}-${options.topic}${options.isCommitted ? '-committed' : ''}`, options, deps),
+    )
   }
 
   // ---- the end
@@ -312,54 +466,177 @@ export class Simulation {
     const closers = scenario.partitionCounts.map((count, table) => {
       const batches = Array.from({ length: count }, (_, partition) => {
         const id = `end-${table}-${partition}`
-        return { partition, records: [{ key: 'z', value: textOfEvent({ id, k: 'z', v: 0, atMs: FAR_MS + partition }) }] }
+        return { partition, records: [{ key: 'z', value: textOfEvent({ id, k: 'z', v: 0, atMs: LAST_MS + partition }) }] }
       })
       const closer = new KafkaProducer(`closer-${table}`, { topic: `t${table}`, idempotent: true, retries: true, batches }, deps)
       closer.start(0)
       return closer
     })
     await world.run(() => closers.every(({ isDone }) => isDone), UNTIL_MS)
+    await world.run(() => this.process?.isCaughtUp === true, UNTIL_MS)
+    await this.lastCheckpoint()
     for (const reader of readers) reader.stopAtEnd()
-    await world.run(() => readers.every(({ isDone }) => isDone) && this.process?.isCaughtUp === true, UNTIL_MS)
+    await this.untilRead(readers)
     this.check(readers)
     // What a clean stop leaves is what the next start finds.
-    const again = random.chance(0.5)
-    await this.process!.stop()
+    const again = !this.point && random.chance(0.5)
+    await this.stop()
     if (!again) return
     this.disk = random.chance(0.5) ? this.disk.afterKill() : this.disk.crashed({ keep: 0, random: random.next })
     this.process = undefined
+    if (random.chance(0.5)) {
+      await this.startWithFlippedBit()
+      return
+    }
     await this.startProcess()
-    const late = scenario.partitionCounts.map((count, i) => new Consumer(`late-${i}`, `t${i}`, count, undefined, deps))
+    const late = this.makeReaders('late', false)
     for (const reader of late) {
       reader.stopAtEnd()
       reader.start(0)
     }
-    await world.run(() => late.every(({ isDone }) => isDone) && this.process?.isCaughtUp === true, UNTIL_MS)
+    await this.untilRead(late)
     this.check(late)
-    await this.process!.stop()
+    await this.stop()
   }
 
-  private check(readers: Consumer[]): void {
+  /** A worn disk: one bit of one file is another one. All is as before, or it is told; nothing is wrong data. */
+  private async startWithFlippedBit(): Promise<void> {
+    const { world, random, disk, model } = this
+    const files = disk.files().filter((path) => disk.contentOf(path).length > 0)
+    const path = random.pick(files)
+    const bit = random.int(0, disk.contentOf(path).length * 8 - 1)
+    disk.flip(path, bit)
+    const site = siteOf('read', path).slice('read '.length)
+    world.hit(`bit flipped in ${site}`)
+    world.trace(`bit ${bit} of ${path} flipped`)
+    this.expectsDamage = true
+    await this.startProcess()
+    const { process } = this
+    if (!process?.isReady) return
+    const readers = this.makeReaders('worn', false)
+    for (const reader of readers) {
+      reader.options.expectsDamage = true
+      reader.stopAtEnd()
+      reader.start(0)
+    }
+    // Where damage was told there may be readers that wait for what is gone.
+    const patienceMs = world.nowMs + 2_000
+    const isTiredOf = () => process.told.length > 0 && world.nowMs > patienceMs
+    await this.untilRead(readers, () => isTiredOf() || (process.isCaughtUp && readers.every(({ isDone }) => isDone)))
+    const isTold = process.told.length > 0 || readers.some(({ told }) => told !== undefined)
+    if (isTold) world.hit(`damage told of ${site}`)
+    if (site === 'output file') return
+    // What was seen before is there. (A value that is another one was refused while it was read.)
+    for (const { options, records } of readers)
+      if (!isTold && options.isCommitted !== true && options.hasGaps !== true)
+        for (const [partition, found] of records.entries())
+          if (found.length < model.seenCount(options.topic, partition))
+            throw new Violation(`of ${options.topic} ${partition} only ${found.length} records are left, and nobody says so`)
+    const isOfLog = process.told.some((what) => what !== 'CHECKPOINT_DAMAGED') || readers.some(({ told }) => told !== undefined)
+    if (!isOfLog) this.check(readers, process.told.length > 0)
+  }
+
+  private async untilRead(readers: readonly Consumer[], isOver?: () => boolean): Promise<void> {
+    const { world } = this
+    try {
+      await world.run(isOver ?? (() => readers.every(({ isDone }) => isDone) && this.process?.isCaughtUp === true), UNTIL_MS)
+    } catch (error) {
+      const waiting = readers.filter(({ isDone }) => !isDone).map(({ name, positions }) => `${name} at ${positions}`)
+      const open = (this.process?.openTransactions ?? []).map(
+        (one) => `${one.transactionalId} ${one.state} ${one.producerId}/${one.producerEpoch}`,
+      )
+      throw error instanceof Violation ? new Violation(`${error.message}; ${waiting.join(', ')}; ${open.join(', ')}`) : error
+    }
+  }
+
+  /** All that the queries have put out is committed. */
+  private async lastCheckpoint(): Promise<void> {
+    const { world } = this
+    let isDone = false
+    const attempt = async (): Promise<void> => {
+      const { process } = this
+      isDone = process?.isReady === true && (await process.checkpointAll()) && process.isCaughtUp && process === this.process
+      if (!isDone) world.after(20, () => world.background(attempt()))
+    }
+    world.background(attempt())
+    await world.run(() => isDone, UNTIL_MS)
+  }
+
+  private async stop(): Promise<void> {
+    const { world } = this
+    for (;;) {
+      const process = this.process!
+      let isDone = false
+      world.background(process.stop().then(() => (isDone = true)))
+      await world.run(() => isDone || this.process !== process, UNTIL_MS)
+      if (this.process === process) return
+      // It was cut off.
+      await world.run(() => this.process?.isReady === true, UNTIL_MS)
+    }
+  }
+
+  /** @param mayBeDouble  an older checkpoint was taken, because the newest was damaged: then topics and files may have rows twice,
+   *                      and those of another interleaving of the partitions */
+  private check(readers: Consumer[], mayBeDouble = false): void {
     const { model, scenario, world } = this
     const process = this.process!
-    const partitions = readers.map(({ records }) => records.map((values) => ({ startOffset: 0, endOffset: values.length, values })))
-    for (const [i, { topic }] of readers.entries()) model.check(topic, partitions[i])
-    const events = readers.map(({ records }) => records.map((values) => values.map(eventOf)))
-    process.queries.forEach(({ history, pipeline }, i) => {
-      const taken = history.flatMap(({ table, partition, from, to }): Taken[] =>
-        events[table][partition].slice(from, to).map((event) => ({ table, partition, event })),
+    const { partitionCounts, delayMs } = scenario
+    const readerOf = (topic: string, isCommitted = false) =>
+      readers.find(({ options }) => options.topic === topic && (options.isCommitted ?? false) === isCommitted)!
+    const events = partitionCounts.map((_, table) => {
+      const topic = `t${table}`
+      const contents = readerOf(topic).records.map(
+        (records): Contents => ({
+          startOffset: 0,
+          endOffset: records.length,
+          values: records.map(({ value, isControl }) => (isControl ? undefined : value!)),
+        }),
       )
-      const { partitionCounts, delayMs } = scenario
-      const expected = new Set(pipeline.expected(taken, { partitionCounts, delayMs }).map(rowText))
-      const actual = new Set(process.rowsOf(i).map(rowText))
-      world.trace(`${pipeline.operator}: ${actual.size} rows`)
+      const visible = readerOf(topic, true).records.map((records) => new Set(records.map(({ offset }) => offset)))
+      model.check(topic, contents)
+      model.checkCommitted(topic, contents, visible)
+      return contents.map(({ values }, partition) =>
+        values.map((value, offset) => (value !== undefined && visible[partition].has(offset) ? eventOf(value) : undefined)),
+      )
+    })
+    if (scenario.hasCleaning) {
+      model.checkCompacted('c0', readerOf('c0').records[0], (value) => eventOf(value).k)
+      const [{ startOffset, endOffset }] = process.log.topic('r0')!.partitions
+      // A reader that came too late for some has less than all; what is from the start on has to be there.
+      const kept = readerOf('r0').records[0].filter(({ offset }) => offset >= startOffset)
+      model.check('r0', [{ startOffset, endOffset, values: kept.map(({ value }) => value!) }])
+      if (startOffset > 0) world.hit('retention took records')
+    }
+    process.queries.forEach(({ history, pipeline, sink, query }, i) => {
+      if (mayBeDouble && sink !== 'view') return
+      const taken = history.flatMap(({ table, partition, from, to }): Taken[] =>
+        events[table][partition].slice(from, to).flatMap((event) => (event ? [{ table, partition, event }] : [])),
+      )
+      const all = pipeline.expected(taken, { partitionCounts, delayMs }).map(rowText)
+      // An event that its producer sent again without sequences is there twice; where there is a key, its rows fall together.
+      const expected = countOf(sink === 'view' || sink === 'upsert topic' ? [...new Set(all)] : all)
+      const columns = query.plan.fields.map(({ name }) => name)
+      const actual = countOf(
+        rowsOf(sink, columns, this.disk, `${FOLDER}/q${i}`, readerOf(`q${i}`, true), () => process.rowsOf(i)).map(rowText),
+      )
+      world.trace(`${pipeline.operator} into ${sink}: ${actual.size} rows`)
       world.hit(`rows of ${pipeline.operator}`, actual.size)
-      const missing = [...expected].filter((row) => !actual.has(row))
-      const extra = [...actual].filter((row) => !expected.has(row))
+      world.hit(`rows in ${sink}`, actual.size)
+      const missing = [...expected].filter(([row, count]) => (actual.get(row) ?? 0) < count).map(([row]) => row)
+      const extra = [...actual].filter(([row, count]) => (expected.get(row) ?? 0) < count).map(([row]) => row)
       if (missing.length + extra.length > 0)
-        throw new Violation(`${pipeline.operator}: missing ${missing.slice(0, 3).join(' ')}, not expected ${extra.slice(0, 3).join(' ')}`)
+        throw new Violation(
+          `${pipeline.operator} into ${sink}: missing ${missing.slice(0, 3).join(' ')}, not expected ${extra.slice(0, 3).join(' ')}`,
+        )
     })
   }
+}
+
+/** How often each text is there. */
+function countOf(texts: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1)
+  return counts
 }
 
 function eventOf(value: string): Event {
@@ -368,9 +645,23 @@ function eventOf(value: string): Event {
 }
 
 /** Plays one seed. Never throws for what the product does. */
-export async function runSeed(seed: number, onLine?: (line: string) => void): Promise<RunResult> {
-  const simulation = new Simulation(seed, onLine)
+export const runSeed = (seed: number, onLine?: (line: string) => void): Promise<RunResult> => play(new Simulation(seed, onLine), seed)
+
+/** Plays the reference workload with one crash; `seed` of the result is the call. */
+export const runCrashPoint = (point: CrashPoint, onLine?: (line: string) => void): Promise<RunResult> =>
+  play(new Simulation(REFERENCE_SEED, onLine, point), point.afterChanges)
+
+/** So many calls of the reference workload change the disk. @throws Error if it does not hold without a crash */
+export async function referenceChanges(): Promise<number> {
+  const simulation = new Simulation(REFERENCE_SEED, undefined, { afterChanges: Number.POSITIVE_INFINITY, keep: 0 })
+  const { violation } = await play(simulation, REFERENCE_SEED)
+  if (violation !== undefined) throw new Error(violation)
+  return simulation.changes
+}
+
+async function play(simulation: Simulation, seed: number): Promise<RunResult> {
   const { world } = simulation
+  const restoreTimers = installTimers(world)
   try {
     await simulation.run()
     return { seed, hash: world.traceHash, hits: world.hits }
@@ -378,5 +669,7 @@ export async function runSeed(seed: number, onLine?: (line: string) => void): Pr
     const violation = error instanceof Violation ? error.message : `${(error as Error).stack}`
     world.trace(violation)
     return { seed, hash: world.traceHash, hits: world.hits, violation }
+  } finally {
+    restoreTimers()
   }
 }

@@ -1,6 +1,9 @@
 // The log as the rest of the process sees it, in one thread: what `log.ts` and the writer thread are in the product, over the real LogStore.
 // What is appended waits for the next group commit, which is an event of the world.
 
+import { toStreamError } from '../../src/base/index.ts'
+import { type CompactedSegment, compact } from '../../src/log/compaction.ts'
+import type { Disk } from '../../src/log/disk.ts'
 import {
   type AppendOptions,
   type AppendResult,
@@ -18,6 +21,9 @@ import {
 } from '../../src/log/index.ts'
 import { Append, type Partition } from '../../src/log/partition.ts'
 import type { LogStore, StoredTopic } from '../../src/log/store.ts'
+import type { World } from './world.ts'
+
+const KEYS_MAX = 10_000
 
 interface Waiting {
   target: Partition
@@ -30,7 +36,9 @@ interface Waiting {
 
 export interface SimLogOptions {
   store: LogStore
+  disk: Disk
   folder: string
+  world: World
   /** Wall clock of the machine: it may jump. */
   clock: () => number
   newId: () => string
@@ -44,6 +52,7 @@ export class SimLog implements LocalLog {
   pendingBytes = 0
   /** Set when the process is dead: nothing is answered any more. */
   isDead = false
+  private wasFull = false
   private readonly options: SimLogOptions
   private waiting: Waiting[] = []
 
@@ -108,8 +117,33 @@ export class SimLog implements LocalLog {
     throw new Error('hard links are of the real disk alone')
   }
   async refresh(): Promise<void> {}
+  /** What the cleaner and its thread do: segments are written beside all else, and put in their place some time later. */
   async compact(): Promise<number> {
-    return 0
+    const { store, disk, clock, world } = this.options
+    const skipped = new Set<string>()
+    let freedBytes = 0
+    for (;;) {
+      const job = this.isDead ? undefined : store.nextCompaction(clock(), KEYS_MAX, skipped)
+      if (!job) return freedBytes
+      const { topic, partition } = job
+      // Once in each round: what it leaves is due in the next.
+      skipped.add(`${topic.id} ${partition}`)
+      try {
+        const segments: CompactedSegment[] = []
+        const outcome = compact(disk, job, (segment) => segments.push(segment))
+        await new Promise<void>((resolve) => world.after(world.random.int(0, 30), resolve))
+        if (this.isDead) return freedBytes
+        for (const segment of segments) freedBytes += store.replaceSegments(topic.id, partition, segment) ?? 0
+        store.finishCompaction(topic.id, partition, outcome)
+        world.hit('compaction')
+        if (outcome.recordsOut < outcome.recordsIn) world.hit(`records compacted away of ${topic.topic.replace(/\d/, '')}`)
+        world.trace(`compacted ${topic.topic} ${partition}: ${outcome.recordsOut} of ${outcome.recordsIn} records`)
+      } catch (error) {
+        if (this.isDead) return freedBytes
+        world.hit('compaction failed')
+        world.trace(`compaction of ${topic.topic} ${partition}: ${toStreamError(error).code}`)
+      }
+    }
   }
   readMessages(): never {
     throw new Error('people do not look into a simulation')
@@ -130,6 +164,11 @@ export class SimLog implements LocalLog {
     const routed = group.map(({ target, append }) => ({ partition: target, append }))
     this.store.commit(routed, this.options.clock())
     if (this.isDead) return
+    if (group.some(({ append }) => append.error?.code === 'LOG_DISK_FULL')) this.wasFull = true
+    else if (this.wasFull && group.every(({ append }) => !append.error)) {
+      this.wasFull = false
+      this.options.world.hit('writes go on after a full disk, without a restart')
+    }
     for (const { append, partition, resolve, reject } of group) {
       this.pendingBytes -= append.bytes.length
       if (append.error) reject(append.error)

@@ -1,8 +1,18 @@
 // A Kafka client's side of the protocol, written from Kafka's protocol guide alone: it shares no code with the product, so that a mistake
-// there is not made here too. Versions before the flexible ones: Produce 7, Fetch 11, InitProducerId 1, OffsetCommit 2, OffsetFetch 1.
+// there is not made here too. Versions before the flexible ones: Produce 7, Fetch 11, ListOffsets 1, InitProducerId 1, OffsetCommit 2, OffsetFetch 1,
+// AddPartitionsToTxn 1, EndTxn 1.
 
-export const API = { PRODUCE: 0, FETCH: 1, OFFSET_COMMIT: 8, OFFSET_FETCH: 9, INIT_PRODUCER_ID: 22 } as const
-const VERSION: Record<number, number> = { 0: 7, 1: 11, 8: 2, 9: 1, 22: 1 }
+export const API = {
+  PRODUCE: 0,
+  FETCH: 1,
+  LIST_OFFSETS: 2,
+  OFFSET_COMMIT: 8,
+  OFFSET_FETCH: 9,
+  INIT_PRODUCER_ID: 22,
+  ADD_PARTITIONS_TO_TXN: 24,
+  END_TXN: 26,
+} as const
+const VERSION: Record<number, number> = { 0: 7, 1: 11, 2: 1, 8: 2, 9: 1, 22: 1, 24: 1, 26: 1 }
 
 const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte
@@ -125,11 +135,15 @@ export interface ProducerState {
   producerId: number
   epoch: number
   sequence: number
+  isTransactional?: boolean
 }
 const NO_PRODUCER: ProducerState = { producerId: -1, epoch: -1, sequence: -1 }
+const TRANSACTIONAL = 0x10
+const CONTROL = 0x20
 
 /** A record batch of magic 2. */
-export function recordBatch(records: readonly Sent[], timestampMs: number, { producerId, epoch, sequence } = NO_PRODUCER): Buffer {
+export function recordBatch(records: readonly Sent[], timestampMs: number, state = NO_PRODUCER): Buffer {
+  const { producerId, epoch, sequence, isTransactional } = state
   const body = new Out()
   records.forEach(({ key, value }, i) => {
     const record = new Out().int8(0).varint(0).varint(i)
@@ -140,7 +154,7 @@ export function recordBatch(records: readonly Sent[], timestampMs: number, { pro
     body.varint(bytes.length).raw(bytes)
   })
   const checked = new Out()
-    .int16(0)
+    .int16(isTransactional ? TRANSACTIONAL : 0)
     .int32(records.length - 1)
     .int64(timestampMs)
     .int64(timestampMs)
@@ -157,11 +171,17 @@ export function recordBatch(records: readonly Sent[], timestampMs: number, { pro
 export interface Received {
   offset: number
   key: string | null
-  value: string
+  value: string | null
+  /** Of the batch. */
+  producerId: number
+  isTransactional: boolean
+  /** A marker of a transaction: `value` says how it ended. */
+  isControl: boolean
 }
-/** The records of batches one after another; a batch cut off at the end is left out. @throws Error if one is not whole or its checksum is wrong */
-export function readBatches(bytes: Uint8Array): Received[] {
+/** The records of batches one after another, and the offset behind them; a batch cut off at the end is left out. @throws Error if one is not whole or its checksum is wrong */
+export function readBatches(bytes: Uint8Array): { records: Received[]; nextOffset: number } {
   const records: Received[] = []
+  let nextOffset = 0
   for (let start = 0; start + 61 <= bytes.length; ) {
     const batch = new In(bytes.subarray(start))
     const baseOffset = batch.int64()
@@ -172,7 +192,12 @@ export function readBatches(bytes: Uint8Array): Received[] {
     const expected = batch.uint32()
     const checked = bytes.subarray(start + 21, start + sizeBytes)
     if (checksum(checked) !== expected) throw new Error(`the batch at offset ${baseOffset} has a wrong checksum`)
-    const isControl = (batch.int16() & 0x20) !== 0
+    const attributes = batch.int16()
+    const isControl = (attributes & CONTROL) !== 0
+    const isTransactional = (attributes & TRANSACTIONAL) !== 0
+    nextOffset = baseOffset + batch.int32() + 1
+    batch.at = 43
+    const producerId = batch.int64()
     batch.at = 57
     const count = batch.int32()
     for (let i = 0; i < count; i++) {
@@ -180,16 +205,38 @@ export function readBatches(bytes: Uint8Array): Received[] {
       batch.at++
       batch.varint()
       const offset = baseOffset + batch.varint()
-      const text = () => {
+      const part = () => {
         const length = batch.varint()
-        return length < 0 ? null : batch.bytes(length).toString()
+        return length < 0 ? null : batch.bytes(length)
       }
-      const key = text()
-      const value = text()
-      if (!isControl) records.push({ offset, key, value: value ?? '' })
+      const key = part()
+      const value = part()
+      // The key of a marker: version, then 0 for an abort and 1 for a commit, two bytes each.
+      const text = isControl ? (key?.readInt16BE(2) === 1 ? 'commit' : 'abort') : (value?.toString() ?? null)
+      records.push({ offset, key: key?.toString() ?? null, value: text, producerId, isTransactional, isControl })
       batch.at = end
     }
     start += sizeBytes
   }
-  return records
+  return { records, nextOffset }
+}
+
+/** Of an answer with committed records only: those whose transactions were aborted are left out, by Kafka's rule for its clients. */
+export class CommittedFilter {
+  private waiting: { producerId: number; firstOffset: number }[] = []
+  private readonly aborted = new Set<number>()
+
+  /** The aborted transactions of an answer to Fetch. */
+  constructor(aborted: readonly { producerId: number; firstOffset: number }[]) {
+    this.waiting = aborted.toSorted((a, b) => a.firstOffset - b.firstOffset)
+  }
+
+  isVisible({ offset, producerId, isTransactional, isControl, value }: Received): boolean {
+    while (this.waiting.length > 0 && this.waiting[0].firstOffset <= offset) this.aborted.add(this.waiting.shift()!.producerId)
+    if (isControl) {
+      if (value === 'abort') this.aborted.delete(producerId)
+      return false
+    }
+    return !(isTransactional && this.aborted.has(producerId))
+  }
 }

@@ -75,6 +75,13 @@ export class World {
     }
   }
 
+  /** Work that waits for events: what it throws fails the run. */
+  background(work: Promise<unknown>): void {
+    work.catch((error: Error) => {
+      this.violation ??= error instanceof Violation ? error : new Violation(`${error.stack}`)
+    })
+  }
+
   private take(): Planned | undefined {
     const { queue } = this
     const [first] = queue
@@ -95,6 +102,50 @@ export class World {
 }
 
 const isBefore = (a: Planned, b: Planned): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
+
+interface Timers {
+  setTimeout: unknown
+  clearTimeout: unknown
+  setInterval: unknown
+  clearInterval: unknown
+}
+
+/** Until the returned function is called, timers of the product go by the world's time. */
+export function installTimers(world: World): () => void {
+  const target = globalThis as unknown as Timers
+  const real: Timers = { ...pickTimers(target) }
+  class Timer {
+    isOver = false
+    unref = () => this
+    ref = () => this
+    hasRef = () => false
+  }
+  const clear = (timer: unknown) => {
+    if (timer instanceof Timer) timer.isOver = true
+  }
+  const later = (act: (...args: unknown[]) => void, ms: number, args: unknown[], repeats: boolean) => {
+    const timer = new Timer()
+    const plan = (): void =>
+      world.after(Math.max(1, ms || 0), () => {
+        if (timer.isOver) return
+        if (repeats) plan()
+        act(...args)
+      })
+    plan()
+    return timer
+  }
+  target.setTimeout = (act: () => void, ms = 0, ...args: unknown[]) => later(act, ms, args, false)
+  target.setInterval = (act: () => void, ms = 0, ...args: unknown[]) => later(act, ms, args, true)
+  target.clearTimeout = clear
+  target.clearInterval = clear
+  return () => Object.assign(target, real)
+}
+const pickTimers = ({ setTimeout, clearTimeout, setInterval, clearInterval }: Timers): Timers => ({
+  setTimeout,
+  clearTimeout,
+  setInterval,
+  clearInterval,
+})
 
 /** All promises that can settle without a timer have settled. */
 export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
