@@ -15,9 +15,13 @@ const benches: Record<string, string> = {
   nexmark:
     'Nexmark: 22 queries, generator included, in two threads, against Flink [--queries q1,q5] [--events N] [--rate N] [--parallelism 2] [--check]',
   demo: 'the demo: start to first live row, resident memory [--minutes 10]',
+  kills: 'kill -9 under load from real clients (kcat must be there): nothing lost, nothing double [--cycles 500] [--seed 1]',
+  soak: 'a steady rate for long: memory, open files, latencies; counts checked at the end [--hours 1 | --minutes 5] [--rate 100000]',
   views: 'views: changes applied, pushes to many subscribers',
   ingest: 'front door: parse, check and batch, without and with HTTP',
 }
+/** Only when asked for: they take many minutes. */
+const long = ['kills', 'soak']
 const [name, ...rest] = process.argv.slice(2)
 if (name === '--help' || name === '-h') {
   console.log(
@@ -25,7 +29,7 @@ if (name === '--help' || name === '-h') {
       .map(([key, text]) => `  ${key.padEnd(10)} ${text}`)
       .join(
         '\n',
-      )}\n\nWithout a name all run, one after the other.\n\nExamples\n  npm run bench -- simple --events 1000000\n  npm run bench -- pipeline --seconds 20`,
+      )}\n\nWithout a name all but ${long.join(' and ')} run, one after the other.\n\nExamples\n  npm run bench -- simple --events 1000000\n  npm run bench -- pipeline --seconds 20`,
   )
   process.exit(0)
 }
@@ -35,7 +39,7 @@ if (name !== undefined && !(name in benches)) {
 }
 console.log(machineText())
 let failed = 0
-for (const bench of name ? [name] : Object.keys(benches)) {
+for (const bench of name ? [name] : Object.keys(benches).filter((key) => !long.includes(key))) {
   console.log(`\n# ${bench}: ${benches[bench]}`)
   const { status } = spawnSync(
     process.execPath,
