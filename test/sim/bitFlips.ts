@@ -19,6 +19,7 @@ import { makeBatch } from '../../src/log/testRecords.ts'
 import { ViewStore } from '../../src/views/views.ts'
 import { Random } from './random.ts'
 import { SimLog } from './simLog.ts'
+import { World } from './world.ts'
 
 const open = (disk: FakeDisk) => LogStore.open({ disk, folder: '/data', durability: 'fsync' }, 0)
 const idOf = (i: number) => `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`
@@ -155,7 +156,16 @@ class Played {
     this.store = open(disk)
     this.told.push(...this.store.recovery.map(({ reason }) => reason))
     const clock = () => 0
-    this.log = new SimLog({ store: this.store, folder: '/data', clock, newId: () => idOf(9), planCommit: (commit) => commit() })
+    const world = new World(new Random(1))
+    this.log = new SimLog({
+      store: this.store,
+      disk,
+      folder: '/data',
+      world,
+      clock,
+      newId: () => idOf(9),
+      planCommit: (commit) => commit(),
+    })
     this.checkpoints = new CheckpointStore('/data', disk)
     const states = new SavedStates(this.checkpoints, this.log, savepoint, ({ message }) => this.told.push(message))
     const ids = project.queries.map(({ id }) => id)

@@ -478,7 +478,7 @@ export class SimProcess implements Endpoint {
         }
         const options = restoreOptions(restore, disk)
         // Read twice, so that a disk that fails now fails here.
-        options.load?.(query.id)
+        options.load?.(query.id)?.close?.()
         if (content) this.views.restore(query.id, content)
         running.history = [...checkpoints.get(`${running.index} ${saved.manifest.id}`)!]
         running.base = saved.manifest
