@@ -1,12 +1,14 @@
 // The front door on one core: bodies of 1,000 events (NDJSON, 184 bytes each) checked and made into record batches; then the same over HTTP into
 // the durable log, sent by a child process over keep-alive sockets.
 // node bench/ingest.ts [seconds=5] [connections=8]
+
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeHttpServer } from '../src/base/http/index.ts'
+import { BufferPool } from '../src/base/index.ts'
 import { t } from '../src/data/index.ts'
 import { ingestLimits } from '../src/ingest/contract.ts'
 import { IdSource } from '../src/ingest/enrich.ts'
@@ -98,7 +100,8 @@ async function generate(port: number, seconds: number, connectionCount: number):
 
 async function benchIntake(name: string, schema: TopicSchema, partitionCount: number, seconds: number): Promise<void> {
   const bodies = makeBodies()
-  const intake = new Intake(schema, ingestLimits, new IdSource())
+  const buffers = new BufferPool()
+  const intake = new Intake(schema, ingestLimits, new IdSource(), buffers)
   const target = { topic: 'shop', partitionCount, batchBytesMax: 1_048_588 }
   let eventCount = 0
   let byteCount = 0
@@ -109,6 +112,7 @@ async function benchIntake(name: string, schema: TopicSchema, partitionCount: nu
       const context = { nowMs: Date.now(), traceId: '0af7651916cd43dd8448eb211c80319c', source: 'http', client: '127.0.0.1' }
       const taken = await intake.take(body, true, target, 0, context)
       if (taken.acceptedCount !== EVENTS_PER_BODY) throw new Error('an event was rejected')
+      for (const { bytes } of taken.parts) buffers.give(bytes)
       eventCount += EVENTS_PER_BODY
       byteCount += body.length
     }

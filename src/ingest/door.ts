@@ -5,7 +5,7 @@
 //   2. A request that is refused (404, 413, 429 …) has stored nothing. One whose batches were stored in part says so: INGEST_PARTLY_STORED.
 //   3. Memory is bounded: by requests and bytes in flight, and by what the log has not confirmed. Above that requests are refused, none waits.
 import { createHash } from 'node:crypto'
-import { isStreamError, nearestName, type StreamError, toStreamError } from '../base/index.ts'
+import { BufferPool, isStreamError, nearestName, type StreamError, toStreamError } from '../base/index.ts'
 import { defaultTopicConfig, type Log } from '../log/index.ts'
 import { type IngestAnswer, type IngestDeps, type IngestLimits, ingestLimits, type OffsetRange, type TopicSchema } from './contract.ts'
 import { IdSource } from './enrich.ts'
@@ -44,6 +44,7 @@ export class Door {
   private readonly log: Log
   private readonly now: () => number
   private readonly ids = new IdSource()
+  private readonly buffers = new BufferPool()
   private readonly keys: KeyStore
   private readonly known = new Map<string, KnownTopic>()
   private readonly creating = new Map<string, Promise<unknown>>()
@@ -214,7 +215,7 @@ export class Door {
     const { topic, body, isNdjson, traceId, source, client } = request
     const context: EventContext = { nowMs: Math.floor(this.now()), traceId, source, client, mark }
     const known = this.known.get(topic)!
-    const intake = known.idle.pop() ?? new Intake(schema, this.limits, this.ids)
+    const intake = known.idle.pop() ?? new Intake(schema, this.limits, this.ids, this.buffers)
     try {
       return await intake.take(body, isNdjson, target, firstPartition, context)
     } finally {
@@ -234,6 +235,8 @@ export class Door {
         stored.set(ordinal, { partition, first, last })
       } catch (thrown) {
         error ??= toStreamError(thrown)
+      } finally {
+        this.buffers.give(part.bytes)
       }
     })
     await Promise.all(appends)

@@ -10,6 +10,7 @@
 //      a request that is sent again can be compared with what is stored (idempotency.ts).
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { BufferPool } from '../base/index.ts'
 import { EventSplitter, type JsonChecker, makeJsonChecker, type RowFailure } from '../formats/index.ts'
 import { BatchBuilder, encodeHeaders, type HeaderTemplate, partitionOf } from '../log/index.ts'
 import type { IngestLimits, Rejection, TopicSchema } from './contract.ts'
@@ -71,6 +72,7 @@ export class Intake {
   readonly schema: TopicSchema
   private readonly limits: IngestLimits
   private readonly ids: IdSource
+  private readonly buffers: BufferPool
   private readonly checker: JsonChecker
   private readonly splitter = new EventSplitter()
   private readonly idCapture: number
@@ -83,8 +85,10 @@ export class Intake {
   /** Ordinals of the parts that the builders are at; -1: the builder is empty. */
   private openParts: number[] = []
 
-  constructor(schema: TopicSchema, limits: IngestLimits, ids: IdSource) {
+  /** @param buffers  of the batches; whoever appends a part gives its bytes back */
+  constructor(schema: TopicSchema, limits: IngestLimits, ids: IdSource, buffers: BufferPool) {
     this.schema = schema
+    this.buffers = buffers
     this.limits = limits
     this.ids = ids
     const { keyFields } = schema
@@ -112,7 +116,7 @@ export class Intake {
     if (count > eventCountMax) throw ingestErrors('INGEST_EVENTS_TOO_MANY', { limit: eventCountMax })
     const taken: Taken = { parts: [], eventCount: count, acceptedCount: 0, rejected: [], rejectedCount: 0, rejectedByRule: new Map() }
     const headers = new HeaderSet(context)
-    const letters = new DeadLetters(`${target.topic}.invalid`, body, context, this.limits, taken)
+    const letters = new DeadLetters(`${target.topic}.invalid`, body, context, this.limits, this.buffers, taken)
     this.openParts = new Array(target.partitionCount).fill(-1)
     for (let from = 0; from < count; from += SLICE_EVENTS) {
       if (from > 0) await nextTurn()
@@ -183,7 +187,10 @@ export class Intake {
         letters.add(i, start, end, { rule: 'size', path: '', message: `the record would have more than ${target.batchBytesMax} bytes` })
         continue
       }
-      const builder = (this.builders[partition] ??= new BatchBuilder(Math.min(target.batchBytesMax, 16 * 1024 + 2 * body.length)))
+      const builder = (this.builders[partition] ??= new BatchBuilder(
+        Math.min(target.batchBytesMax, 16 * 1024 + 2 * body.length),
+        this.buffers,
+      ))
       if (this.openParts[partition] >= 0 && builder.sizeBytes + sizeMax > target.batchBytesMax) this.finish(taken, partition)
       if (this.openParts[partition] < 0) {
         const ordinal = taken.parts.push({ topic: target.topic, partition, recordCount: 0, bytes: body }) - 1
@@ -275,11 +282,13 @@ class DeadLetters {
   private readonly body: Uint8Array
   private readonly context: EventContext
   private readonly limits: IngestLimits
+  private readonly buffers: BufferPool
   private readonly taken: Taken
   private builder: BatchBuilder | undefined
   private ordinal = -1
 
-  constructor(topic: string, body: Uint8Array, context: EventContext, limits: IngestLimits, taken: Taken) {
+  constructor(topic: string, body: Uint8Array, context: EventContext, limits: IngestLimits, buffers: BufferPool, taken: Taken) {
+    this.buffers = buffers
     this.topic = topic
     this.body = body
     this.context = context
@@ -306,7 +315,7 @@ class DeadLetters {
       ['trace_id', latin1(context.traceId)],
     ]
     if (this.builder === undefined) {
-      this.builder = new BatchBuilder()
+      this.builder = new BatchBuilder(64 * 1024, this.buffers)
       this.ordinal = taken.parts.push({ topic: this.topic, partition: 0, recordCount: 0, bytes: body }) - 1
       if (context.mark !== undefined) headers.push([MARK_HEADER, latin1(`${context.mark}:${this.ordinal}`)])
     }

@@ -1,6 +1,7 @@
 // What the handlers share: the log, the limits, the readers, and who this broker is.
 
 import { randomUUID } from 'node:crypto'
+import { BufferPool } from '../base/index.ts'
 import {
   checkedLine,
   type Disk,
@@ -15,7 +16,6 @@ import {
   TRANSACTIONS_TOPIC,
   type Transactions,
 } from '../log/index.ts'
-import { BufferPool } from './bufferPool.ts'
 import { ERROR, KafkaError } from './errors.ts'
 import { Gate, type KafkaLimits } from './limits.ts'
 import { ReaderPool } from './readerPool.ts'

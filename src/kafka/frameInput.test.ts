@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BufferPool } from './bufferPool.ts'
+import { BufferPool } from '../base/index.ts'
 import { type Frame, FrameInput } from './frameInput.ts'
 
 const HEAD_BYTES = 4

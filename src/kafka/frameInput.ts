@@ -7,7 +7,7 @@
 //   1. A frame's bytes stay until it is released; then its block is used again, by this connection or another.
 //   2. Room is made as bytes arrive: a frame's length alone allocates nothing.
 //   3. A block has BLOCK_BYTES_MAX at most, or as much as the one frame takes that does not fit; an idle connection begins with BLOCK_BYTES_MIN.
-import type { BufferPool } from './bufferPool.ts'
+import type { BufferPool } from '../base/index.ts'
 
 const BLOCK_BYTES_MIN = 8 * 1024
 const BLOCK_BYTES_MAX = 128 * 1024

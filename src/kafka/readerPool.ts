@@ -3,6 +3,8 @@
 // Invariants
 //   1. At most READERS_MAX readers are kept, each with one open file at most; the one that was idle longest goes first.
 //   2. A partition that somebody waits for has one watcher, however many wait.
+
+import type { BufferPool } from '../base/index.ts'
 import {
   type AbortedTransaction,
   type Disk,
@@ -12,7 +14,6 @@ import {
   type ReadResult,
   type TopicInfo,
 } from '../log/index.ts'
-import type { BufferPool } from './bufferPool.ts'
 
 const READERS_MAX = 256
 const WATCH_MS = 1_000

@@ -275,8 +275,8 @@ test('one process per data folder: typed error with its id, and a stale lock is 
 test('a process that was killed holds no folder, even if nobody has asked after it', { skip: !existsSync('/proc/self/stat') }, async () => {
   const folder = newFolder()
   mkdirSync(folder)
-  // The shell becomes a program that does not know of its child.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  // The shell becomes a program that does not know of its child, before that ends.
+  const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
   const pid = Number((await once(parent.stdout, 'data'))[0])
   while (!/^\d+ \(.*\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) await sleep(10)
   writeFileSync(join(folder, 'lock'), JSON.stringify({ pid, started: '', token: 'c'.repeat(36) }))

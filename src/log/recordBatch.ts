@@ -12,7 +12,7 @@
 //   3. Appending a record allocates nothing, except when the buffer must grow.
 // Source: Kafka's documentation, "Message Format".
 import assert from 'node:assert'
-import { copyBytes, viewOf } from '../base/index.ts'
+import { type BufferPool, copyBytes, viewOf } from '../base/index.ts'
 import { crc32c } from './crc32c.ts'
 import { logErrors } from './errors.ts'
 
@@ -247,12 +247,15 @@ export class BatchBuilder {
   private source: Uint8Array = noBytes
   private sourceView: DataView = viewOf(noBytes)
   private capacityBytes: number
+  private readonly pool: BufferPool | undefined
   private at = BATCH_HEADER_BYTES
   private baseTimestampMs = 0
   private maxTimestampMs = 0
 
-  constructor(capacityBytes = 64 * 1024) {
+  /** @param pool  where its buffers come from; whoever appends a batch gives it back once that is answered */
+  constructor(capacityBytes = 64 * 1024, pool?: BufferPool) {
     this.capacityBytes = Math.max(capacityBytes, 256)
+    this.pool = pool
   }
 
   /** Size of the batch as it would be now. */
@@ -322,7 +325,7 @@ export class BatchBuilder {
   }
 
   /**
-   * The finished batch, alone in an ArrayBuffer of its own that may be larger; the builder begins anew.
+   * The finished batch, alone in an ArrayBuffer that may be larger; the builder begins anew, in another one.
    * Base offset and leader epoch are 0 until the log sets them.
    */
   finish(options: BatchOptions = {}): Uint8Array {
@@ -354,8 +357,12 @@ export class BatchBuilder {
 
   private grow(neededBytes: number): void {
     const had = this.bytes
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.capacityBytes, had.length * 2, this.at + neededBytes))
-    if (had.length > 0) grown.set(had.subarray(0, this.at))
+    const sizeBytes = Math.max(this.capacityBytes, had.length * 2, this.at + neededBytes)
+    const grown = this.pool?.take(sizeBytes) ?? Buffer.allocUnsafeSlow(sizeBytes)
+    if (had.length > 0) {
+      grown.set(had.subarray(0, this.at))
+      this.pool?.give(had)
+    }
     this.bytes = grown
     this.view = viewOf(grown)
   }

@@ -1,4 +1,4 @@
-// Buffers for what is received and for the records of fetches, used again once it is answered. A new one for each costs more than its reading and sending:
+// Buffers for what is received, appended and fetched, used again once it is answered. A new one for each costs more than its reading and sending:
 // the kernel has to hand out its pages, and V8 collects the whole heap each time that some 64 MiB of such buffers were made.
 //
 // Invariants
