@@ -10,6 +10,7 @@ const benches: Record<string, string> = {
   spill: 'state of four times its memory budget: throughput and resident memory [--mb 1000] [--share 0.25] [--query sums|distinct|last]',
   checkpoint: 'checkpoints: cost at 1 GB of state, time to recover [--mb 1000] [--interval 10] [--log-gb 10]',
   operators: 'operators: windows and group-by on columnar batches',
+  windowKeys: 'memory of one window over many distinct keys, and the time of an event as they grow [--keys 10000000]',
   simple: 'JSON file → 10-second windows by key, in two threads, against JSON.parse alone [--events N] [--parallelism 2]',
   pipeline: 'HTTP batches → durable log → five-minute windows by key → view, with push latency [--seconds 60]',
   nexmark:
