@@ -10,7 +10,7 @@
 // Names and states are those of Flink's file sink; a file ends with its checkpoint, as Flink's bulk formats do, or when it is large.
 import { type Batch, INSERT } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
-import { type Disk, errorCodeOf } from '../log/index.ts'
+import { type Disk, errorCodeOf, ignoreFailure } from '../log/index.ts'
 import type { SinkState } from './checkpoints/manifest.ts'
 import type { QuerySpec, SinkSpec } from './protocol.ts'
 import { csvText } from './recordEncoder.ts'
@@ -55,7 +55,12 @@ export class FilesSink implements Sink {
   private begin() {
     const name = `${this.prefix}${this.nextFile++}.${this.spec.format}`
     const file = this.disk.open(`${this.spec.folder}/.${name}${IN_PROGRESS}`, 'create')
-    this.disk.truncate(file, 0)
+    try {
+      this.disk.truncate(file, 0)
+    } catch (error) {
+      ignoreFailure(() => this.disk.close(file))
+      throw error
+    }
     return { name, file, sizeBytes: 0 }
   }
 

@@ -81,6 +81,7 @@ export class Consumer extends KafkaClient {
     body.int32(0).string('')
     const isLast = this.stopsAtEnd
     this.call(API.FETCH, body, (answer) => {
+      if (this.isDone) return
       if (answer) this.take(answer, isLast)
       if (this.stopsAtEnd && this.positions.every((position, partition) => position >= this.ends[partition])) this.isDone = true
       else world.after(this.stopsAtEnd ? 3 : world.random.int(5, 60), () => this.poll())
