@@ -520,7 +520,14 @@ export class Partition {
     const segment = this.active
     if (segment === undefined) return
     this.makeDurable(segment, true)
-    segment.seal()
+    try {
+      segment.seal()
+    } catch (error) {
+      // Its index may say already that it ends here: nothing may be written behind that, before the index is made again.
+      const failure = writeError(error, this.folder)
+      this.fail(failure)
+      throw failure
+    }
     const { baseOffset, sizeBytes, nextOffset, maxTimestampMs } = segment
     this.addSealed({ file: { baseOffset, generation: 0, nextOffset: undefined }, sizeBytes, nextOffset, maxTimestampMs })
     segment.close()
