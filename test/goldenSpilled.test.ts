@@ -17,7 +17,7 @@ test('golden files with a memory budget of nothing', () => {
   try {
     const names = globSync('**/*.test', { cwd: folder }).filter((name) => !byOrderOfKeys.has(name))
     const failed = names.flatMap((name) => {
-      const { passed, problems } = runGoldenFile(join(folder, name), { bytes: 0, folder: spill })
+      const { passed, problems } = runGoldenFile(join(folder, name), { memory: { bytes: 0, folder: spill } })
       return passed ? [] : [`${name}: ${problems.flatMap(({ mode, lines }) => [mode, ...lines]).join('\n  ')}`]
     })
     assert.deepEqual(failed, [])

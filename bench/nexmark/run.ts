@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Batch, type Column, INSERT, isRetraction, rowAt } from '../../src/data/index.ts'
-import { Graph, type GraphHooks, type Links, Peers } from '../../src/engine/index.ts'
+import { emptyNote, Graph, type GraphHooks, type Links, type RoundNote, Rounds } from '../../src/engine/index.ts'
 import { bindScript, Catalog, type Plan, readLeaves } from '../../src/sql/index.ts'
 import { NexmarkGenerator, type NexmarkOptions } from './generator.ts'
 import { type ExpectedRun, MODEL_BATCH_EVENTS, modelProcessingTime } from './model.ts'
@@ -61,8 +61,8 @@ export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) =
   }
   const cpu = process.cpuUsage()
   const startedMs = performance.now()
-  const peers = links && new Peers(links, (table) => table === 'side_input')
-  const graph = new Graph(plan, { timeZone: 'UTC', hooks, sink: counted, peers })
+  const rounds = links && new Rounds(links, (table) => table === 'side_input')
+  const graph = new Graph(plan, { timeZone: 'UTC', hooks, sink: counted, rounds })
   graph.start(now(0))
   // Events are made once, with the columns that any scan reads.
   const scans = graph.sources.flatMap((source, index) => (source.table.name === 'datagen' ? [{ index, source }] : []))
@@ -73,22 +73,51 @@ export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) =
     const side = sideInput(now(0))
     graph.push(index, 0, { ...side, columns: source.columns.map((column) => side.columns[column]) })
   })
-  for (;;) {
-    // What others have sent comes before new events: so little is under way.
-    while (graph.receive()) {}
-    const processingTimeMs = now(generator.position)
-    const batch = generator.next(options.batchRows ?? BATCH_ROWS, leaves, processingTimeMs)
-    if (batch === undefined) break
-    graph.tick(processingTimeMs)
+  const push = (processingTimeMs: number, batch: Batch): void => {
+    graph.tick(processingTimeMs, rounds && 0)
     for (const { index, pick } of taps) graph.push(index, 0, { ...batch, columns: pick.map((at) => batch.columns[at]) })
   }
-  const endMs = now(generator.position)
-  graph.finish()
-  if (links !== undefined) graph.receiveAll(links)
-  // Windows on processing time close, too.
-  graph.tick(endMs + 20_000)
+  // Windows on processing time close, too, when all have ended.
+  const end = (nowMs: number): void => graph.tick(nowMs + 20_000, rounds && 0)
+  let isEnd = false
+  const next = (): void => {
+    const processingTimeMs = now(generator.position)
+    const batch = generator.next(options.batchRows ?? BATCH_ROWS, leaves, processingTimeMs)
+    if (batch !== undefined) push(processingTimeMs, batch)
+    else if (!isEnd) {
+      isEnd = true
+      graph.finish()
+    }
+  }
+  if (rounds === undefined) {
+    while (!isEnd) next()
+    end(now(generator.position))
+  } else {
+    const note = () => ({ ...emptyNote, nowMs: now(generator.position), isTick: true, isEnd })
+    turn(rounds, graph, () => rounds.isEnded, next, note)
+    const last = rounds.completed + 1
+    const endMs = now(generator.position)
+    turn(
+      rounds,
+      graph,
+      () => rounds.completed >= last,
+      () => end(endMs),
+      () => ({ ...note(), nowMs: endMs + 20_000 }),
+    )
+  }
   const { user, system } = process.cpuUsage(cpu)
   return { wallMs: performance.now() - startedMs, cpuMs: (user + system) / 1000, rowsOut, lateRows }
+}
+
+/** Works on rounds, and begins its own, until they have come to an end. Blocks the thread while there is nothing to do. */
+export function turn(rounds: Rounds, graph: Graph, isOver: () => boolean, begin: () => void, note: () => RoundNote): void {
+  for (let bell = rounds.bell; !isOver(); bell = rounds.bell) {
+    const pumped = rounds.pump()
+    if (rounds.deliver((stage, said) => graph.deliver(stage, said))) continue
+    if (rounds.canBegin) rounds.begin(begin, note)
+    else if (!pumped) rounds.wait(bell)
+  }
+  for (let bell = rounds.bell; rounds.isBlocked; bell = rounds.bell) if (!rounds.pump()) rounds.wait(bell)
 }
 
 /** Rows (i, 'i') for i below 10,000. */

@@ -1,9 +1,10 @@
 // The simple pipeline, whole or as one of its parallel subtasks: lines of a file, decoded, 10-second windows by user.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Batch } from '../../src/data/index.ts'
-import { Graph, type Links, Peers } from '../../src/engine/index.ts'
+import { emptyNote, Graph, type Links, Rounds } from '../../src/engine/index.ts'
 import { makeJsonDecoder } from '../../src/formats/index.ts'
 import { bindScript, Catalog, readLeaves } from '../../src/sql/index.ts'
+import { turn } from '../nexmark/run.ts'
 
 const sql = `
 CREATE TABLE ev (
@@ -77,21 +78,36 @@ export function preparePipeline(path: string, links?: Links): () => PipelineRepo
     const fail = () => {
       throw new Error('no row may be late or fail')
     }
-    const peers = links && new Peers(links)
-    const graph = new Graph(plan, { timeZone: 'UTC', sink, peers, hooks: { count: () => {}, late: fail, rowFailed: fail } })
+    const rounds = links && new Rounds(links)
+    const graph = new Graph(plan, { timeZone: 'UTC', sink, rounds, hooks: { count: () => {}, late: fail, rowFailed: fail } })
     const { fields } = graph.sources[0]
     report.columns = fields.map(({ name }) => name)
     const decoder = makeJsonDecoder(fields)
-    for (const { bytes, starts, ends, count } of lineChunks(path, links?.parallelism, links?.subtask)) {
-      while (graph.receive()) {}
+    const chunks = lineChunks(path, links?.parallelism, links?.subtask)
+    let isEnd = false
+    const next = (): void => {
+      const chunk = chunks.next()
+      if (chunk.done) {
+        if (!isEnd) graph.finish()
+        isEnd = true
+        return
+      }
+      const { bytes, starts, ends, count } = chunk.value
       const { columns, rowCount } = decoder.decode(bytes, starts, ends, count, (_row, error) => {
         throw error
       })
       report.eventCount += rowCount
       graph.push(0, 0, { columns, rowCount, watermarkAfter: -Infinity, processingTimeMs: 0 })
     }
-    graph.finish()
-    if (links !== undefined) graph.receiveAll(links)
+    if (rounds === undefined) while (!isEnd) next()
+    else
+      turn(
+        rounds,
+        graph,
+        () => rounds.isEnded,
+        next,
+        () => ({ ...emptyNote, isEnd }),
+      )
     return report
   }
 }

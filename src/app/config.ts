@@ -5,6 +5,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseBytes } from '../base/index.ts'
+import { PARALLELISM_MAX } from '../engine/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
 import type { BackupSchedule } from './backup/backups.ts'
 import { appErrors } from './errors.ts'
@@ -29,6 +30,8 @@ export interface MillraceConfig {
   workerCount?: number
   /** For state of queries, live tables and buffers together, such as '2gb'; state beyond it goes to the disk. Half of the machine's (or container's) memory unless given. */
   memory?: string
+  /** In how many threads each query runs, where its plan can use them; SQL's SET 'parallelism.default' overrides it. */
+  parallelism?: number
   timeZone?: string
   /** Further names under which the server is reached, beside loopback's. */
   allowedHosts?: string[]
@@ -145,6 +148,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     workerCount:
       workers === undefined ? (file.workerCount ?? Math.max(1, availableParallelism() - 1)) : whole('--workers', workers, 1, 256),
     memoryBytes: memoryOf(flags.memory ?? env.MILLRACE_MEMORY ?? file.memory),
+    parallelism: whole('parallelism', String(file.parallelism ?? 1), 1, PARALLELISM_MAX),
     timeZone: file.timeZone ?? 'UTC',
     allowedHosts: file.allowedHosts ?? [],
     allowedOrigins: file.allowedOrigins ?? [],

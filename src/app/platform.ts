@@ -124,6 +124,7 @@ export async function startPlatform(
       fault: config.fault,
       workerCount: config.workerCount,
       memoryBytes: config.memoryBytes,
+      parallelism: config.parallelism,
       timeZone: config.timeZone,
       now: Date.now,
       onDeadLetters: (letters) => void deadLetters.keep(letters),

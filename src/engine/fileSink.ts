@@ -5,7 +5,7 @@
 // Invariants
 //   1. A finished file never changes, and has the rows of checkpoints that are durable. Readers that skip names with a dot see nothing else.
 //   2. A pending file is in the checkpoint: after a crash it is finished (`finishFiles`), and whatever else the query has begun is removed.
-//   3. Numbers go up: no file has the name of an earlier one that is there.
+//   3. Numbers go up: no file has the name of an earlier one that is there. Of several subtasks each takes every so manieth.
 //   4. Where a query goes back to an older checkpoint, the files of later ones are hidden (`setAside`): their rows come again.
 // Names and states are those of Flink's file sink; a file ends with its checkpoint, as Flink's bulk formats do, or when it is large.
 import { type Batch, INSERT } from '../data/index.ts'
@@ -28,15 +28,19 @@ export class FilesSink implements Sink {
   private readonly encode: (batch: Batch) => Uint8Array[]
   private current: { name: string; file: number; sizeBytes: number } | undefined
   private nextFile = 0
+  private readonly subtask: number
+  private readonly parallelism: number
   /** Closed files whose checkpoint is not durable yet; those of the last cut first. */
   private pending: FilesState['pending'] = []
   private cutCount = 0
 
-  constructor(query: QuerySpec, spec: FilesSpec, disk: Disk) {
+  constructor(query: QuerySpec, spec: FilesSpec, disk: Disk, subtask: number, parallelism: number) {
+    this.subtask = subtask
+    this.parallelism = parallelism
     this.prefix = prefixOf(query.id)
     this.spec = spec
     this.disk = disk
-    this.nextFile = spec.firstFile
+    this.nextFile = spec.firstFile + subtask
     this.encode = spec.format === 'json' ? jsonLines(spec) : csvLines(spec)
   }
 
@@ -53,7 +57,8 @@ export class FilesSink implements Sink {
   flush(): void {}
 
   private begin() {
-    const name = `${this.prefix}${this.nextFile++}.${this.spec.format}`
+    const name = `${this.prefix}${this.nextFile}.${this.spec.format}`
+    this.nextFile += this.parallelism
     const file = this.disk.open(`${this.spec.folder}/.${name}${IN_PROGRESS}`, 'create')
     try {
       this.disk.truncate(file, 0)
@@ -94,7 +99,7 @@ export class FilesSink implements Sink {
   }
 
   restore(state: SinkState): void {
-    if (state.kind === 'files') this.nextFile = state.nextFile
+    if (state.kind === 'files') this.nextFile = state.nextFile + this.subtask
   }
 }
 

@@ -8,14 +8,26 @@
 //   2. What a node emits while its own watermark is W carries W as the watermark that its rows see, unless it says more exactly.
 //   3. Everything is synchronous: when `push` returns, all consequences of the batch have reached the sinks.
 //   4. `snapshot` between two pushes, restored into a graph of the same plan, continues as if nothing had happened.
-//   5. A batch lives until the call that handed it on returns: its memory is used again, and nothing waits in a queue.
-//   6. Nodes are found in a snapshot by their signature: what they compute, over what. Names of columns and the rest of the plan do not count,
+//   5. A batch lives until the call that handed it on returns: its memory is used again, and nothing waits in a queue but copies at exchanges.
+//   6. As one of several subtasks a graph is cut into stages by its exchanges; a node's inputs are of one stage, so that a round goes through
+//      them together. `deliver` lets a round go through one stage.
+//   7. Nodes are found in a snapshot by their signature: what they compute, over what. Names of columns and the rest of the plan do not count,
 //      so a query that was changed above an operator finds that operator's state.
 import { createHash } from 'node:crypto'
 import { type Batch, BatchMemory, batchOf, type Field } from '../data/index.ts'
 import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
-import { type Distribution, distributionOf, ExchangeOperator, exchangesOf, type Links, limited, type Peers } from './exchange/index.ts'
+import {
+  type Distribution,
+  distributionOf,
+  ExchangeOperator,
+  type ExchangeOptions,
+  exchangesOf,
+  limited,
+  type RoundNote,
+  type Rounds,
+  sinkExchange,
+} from './exchange/index.ts'
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { buildOperator, hasLocalPhase, LocalAggregateOperator, localFields, secondPhase } from './operators/index.ts'
@@ -59,6 +71,8 @@ export interface NodeStatus {
   /** Time spent in it since the start, without the nodes behind it, in ms of this machine. */
   busyMs: number
   watermarkMs: number
+  /** Nothing in front of it holds its watermark back. */
+  isIdle: boolean
   /** Its windows go by the clock of the machine, not by the events' time. */
   isProcessingTime: boolean
   operator?: OperatorStatus
@@ -91,9 +105,15 @@ export interface GraphOptions {
   sink: (batch: Batch) => void
   /** Operators may move state to the disk. */
   spill?: SpillOptions
-  /** Where this graph is one of several that run a query together. */
-  peers?: Peers
+  /** Where this graph is one of several that run a query together; its exchanges are numbered from `firstEdge`. */
+  rounds?: Rounds
+  firstEdge?: number
+  /** Columns of the result by which its target keeps one row each: their order counts there. Absent if the target keeps all. */
+  sinkKey?: readonly number[]
 }
+
+/** More exchanges than any query has. */
+export const EDGES_MAX = 1024
 
 /** Time in nodes behind the one that is at work: not its own. */
 let behindMs = 0
@@ -107,6 +127,11 @@ class Node {
   watermarkMs = -Infinity
   /** What the next nodes have been told. */
   forwardedMs = -Infinity
+  /** Inputs that hold no watermark back for now. All of them: neither does this. */
+  readonly idleInputs: boolean[] = []
+  isIdle = false
+  /** How many exchanges are in front of it, on its longest way. */
+  stage = 0
   rowsIn = 0
   rowsOut = 0
   failedRows = 0
@@ -131,7 +156,9 @@ class Node {
     inputs.forEach((input, index) => {
       input.outputs.push({ node: this, input: index })
       this.inputWatermarks.push(-Infinity)
+      this.idleInputs.push(false)
     })
+    this.stage = Math.max(0, ...inputs.map(({ stage }) => stage))
   }
 
   emit(batch: Batch): void {
@@ -167,8 +194,34 @@ class Node {
   advanceInput(watermarkMs: number, input: number): void {
     if (!(watermarkMs > this.inputWatermarks[input])) return
     this.inputWatermarks[input] = watermarkMs
-    const lowest = this.inputWatermarks.length === 1 ? watermarkMs : Math.min(...this.inputWatermarks)
+    const lowest = this.inputWatermarks.length === 1 ? watermarkMs : this.lowestInput(-1)
     if (lowest > this.watermarkMs) this.advance(lowest)
+  }
+
+  /** As in Flink: the minimum over the inputs that are not idle; -Infinity if all are. */
+  private lowestInput(except: number): number {
+    let lowest = Infinity
+    let any = false
+    for (let i = 0; i < this.inputWatermarks.length; i++) {
+      if (i === except || this.idleInputs[i]) continue
+      any = true
+      lowest = Math.min(lowest, this.inputWatermarks[i])
+    }
+    return any || except >= 0 ? lowest : -Infinity
+  }
+
+  idleInput(isIdle: boolean, input: number): void {
+    if (this.idleInputs[input] === isIdle) return
+    this.idleInputs[input] = isIdle
+    const lowest = this.lowestInput(-1)
+    if (lowest > this.watermarkMs) this.advance(lowest)
+    this.setIdle(this.idleInputs.every(Boolean))
+  }
+
+  setIdle(isIdle: boolean): void {
+    if (this.isIdle === isIdle) return
+    this.isIdle = isIdle
+    for (const { node, input } of this.outputs) node.idleInput(isIdle, input)
   }
 
   advance(watermarkMs: number): void {
@@ -191,9 +244,7 @@ class Node {
   private clamped(batch: Batch, input: number): Batch {
     const before = batch.watermarksBefore
     if (before === undefined) return batch
-    let limit = Infinity
-    for (let i = 0; i < this.inputWatermarks.length; i++)
-      if (i !== input && this.inputWatermarks[i] < limit) limit = this.inputWatermarks[i]
+    const limit = this.lowestInput(input)
     if (batch.rowCount === 0 || before[batch.rowCount - 1] <= limit) return batch
     if (limit === -Infinity) return { ...batch, watermarksBefore: undefined }
     return { ...batch, watermarksBefore: limited(before, batch.rowCount, limit, this.memory) }
@@ -202,9 +253,16 @@ class Node {
 
 /** Watermark nodes make watermarks instead of passing them on. */
 class WatermarkNode extends Node {
+  declare operator: WatermarkOperator
   override deliver(batch: Batch, input: number): void {
+    this.setIdle(false)
     super.deliver(batch, input)
-    this.forward((this.operator as WatermarkOperator).currentMs)
+    this.follow()
+  }
+  /** Says what its operator has come to. */
+  follow(): void {
+    this.forward(this.operator.currentMs)
+    this.setIdle(this.operator.isIdle)
   }
   override advance(watermarkMs: number): void {
     if (watermarkMs !== Infinity) return
@@ -218,6 +276,9 @@ class ExchangeNode extends Node {
   override advance(watermarkMs: number): void {
     this.watermarkMs = watermarkMs
     this.operator.advance(watermarkMs)
+  }
+  override idleInput(isIdle: boolean): void {
+    this.operator.idleInput(isIdle)
   }
 }
 
@@ -280,6 +341,9 @@ const sourceIdentity = ({ name, options }: TableDef): unknown[] => [
   options.format,
 ]
 
+const EXCHANGE = 'exchange-'
+/** Nodes to which the order of changes of one key counts, wherever they come from. */
+const ordered: ReadonlySet<Plan['node']> = new Set(['deduplicate', 'temporalJoin', 'topN'])
 const sharedNodes: ReadonlySet<Plan['node']> = new Set(['scan', 'calc', 'watermark', 'windowTvf', 'windowAggregate', 'groupAggregate'])
 
 export class Graph {
@@ -300,7 +364,11 @@ export class Graph {
   constructor(plan: Plan, options: GraphOptions) {
     this.plan = plan
     this.options = options
-    const root = this.build(plan)
+    let root = this.build(plan)
+    if (options.rounds !== undefined && options.sinkKey !== undefined) {
+      const distribution = sinkExchange(options.sinkKey, root.distribution)
+      if (distribution !== undefined) root = this.exchange(root, distribution, plan.changelog === 'retract' ? options.sinkKey : undefined)
+    }
     const sink = new Node(this.nodes.length, plan, [root], this.memory)
     sink.operator = { process: (batch) => options.sink(batch), advance: () => {} }
   }
@@ -318,50 +386,60 @@ export class Graph {
     const known = key === undefined ? undefined : this.shared.get(key)
     if (known !== undefined) return known
     const node = this.buildNode(plan, inputs)
-    const { peers } = this.options
-    if (peers !== undefined)
+    const { rounds } = this.options
+    if (rounds !== undefined)
       node.distribution = distributionOf(
         plan,
         inputs.map(({ distribution }) => distribution),
-        peers.isReplicated,
+        rounds.isReplicated,
       )
     if (key !== undefined) this.shared.set(key, node)
     return node
   }
 
-  /** The inputs of a node, with an exchange behind each whose rows are not where the node needs them. */
+  /** The inputs of a node, with an exchange behind each whose rows are not where the node needs them, and all of one stage. */
   private exchanged(plan: Plan, inputs: Node[]): Node[] {
-    const { peers } = this.options
-    if (peers === undefined) return inputs
+    if (this.options.rounds === undefined) return inputs
     const wanted = exchangesOf(
       plan,
       inputs.map(({ distribution }) => distribution),
     )
-    return inputs.map((input, i) => {
+    const moved = inputs.map((input, i) => {
       const distribution = wanted[i]
       if (distribution === undefined) return input
-      return hasLocalPhase(plan) ? this.localPhase(plan, input, distribution) : this.exchange(input, distribution, distribution)
+      if (hasLocalPhase(plan)) return this.localPhase(plan, input, distribution)
+      const isOrdered = ordered.has(plan.node) && input.plan.changelog === 'retract'
+      return this.exchange(input, distribution, isOrdered ? (input.plan.upsertKey ?? []) : undefined)
     })
+    const stage = Math.max(...moved.map((input) => input.stage))
+    return moved.map((input) => (input.stage === stage ? input : this.exchange(input, { kind: 'forward' }, undefined, stage)))
   }
 
   /**
    * What comes from `input` in all subtasks.
    *
-   * @param rows      by which columns of the input's rows they are exchanged
-   * @param meaning   the same in terms of the plan
+   * @param meaning  where rows are then, in terms of the plan
    */
-  private exchange(input: Node, rows: Distribution, meaning: Distribution): Node {
-    const { peers } = this.options
-    if (peers === undefined) throw new TypeError('an exchange needs other subtasks')
-    const key = stableText(['exchange', input.id, rows])
+  private exchange(
+    input: Node,
+    distribution: ExchangeOptions['distribution'],
+    consolidatesBy: readonly number[] | undefined,
+    stage = input.stage + 1,
+    meaning = distribution.kind === 'forward' ? input.distribution : distribution,
+  ): Node {
+    const key = stableText(['exchange', input.id, distribution, consolidatesBy ?? [], stage])
     const known = this.shared.get(key)
     if (known !== undefined) return known
+    const { rounds, firstEdge = 0 } = this.options
     const node = new ExchangeNode(this.nodes.length, input.plan, [input], this.memory)
-    node.signature = `exchange-${this.exchanges.length}`
+    node.signature = `${EXCHANGE}${this.exchanges.length}`
+    node.stage = stage
     this.nodes.push(node)
-    node.operator = new ExchangeOperator(this.exchanges.length, input.plan.fields, rows, peers, this.memory, {
+    const options = { edge: firstEdge + this.exchanges.length, stage, fields: input.plan.fields, distribution, consolidatesBy }
+    node.operator = new ExchangeOperator(options, rounds as Rounds, this.memory, {
       emit: (batch) => node.emit(batch),
       forward: (watermarkMs) => node.forward(watermarkMs),
+      setIdle: (isIdle) => node.setIdle(isIdle),
     })
     this.exchanges.push(node.operator)
     node.distribution = meaning
@@ -383,7 +461,7 @@ export class Graph {
       local = node
     }
     const rows: Distribution = plan.keys.length === 0 ? distribution : { kind: 'hash', columns: plan.keys.map((_, k) => k) }
-    return this.exchange(local, rows, distribution)
+    return this.exchange(local, rows, undefined, local.stage + 1, distribution)
   }
 
   private buildNode(plan: Plan, inputs: Node[]): Node {
@@ -458,7 +536,7 @@ export class Graph {
 
   /** Emits what needs no input (VALUES), in the first subtask. Not called after a restore. */
   start(processingTimeMs: number): void {
-    if (this.options.peers !== undefined && this.options.peers.subtask > 0) return
+    if ((this.options.rounds?.subtask ?? 0) > 0) return
     for (const { plan, operator } of this.nodes) {
       if (plan.node !== 'values') continue
       for (let at = 0; at < plan.rows.length; at += VALUES_BATCH_ROWS)
@@ -472,49 +550,35 @@ export class Graph {
     this.scanNodes[source].deliver(batch, 0)
   }
 
-  /** Works on the next message of another subtask; false if none has come. */
-  receive(): boolean {
-    return this.options.peers?.receive(this.exchanges, this.memory) ?? false
-  }
-
-  /** After `finish`: works on what other subtasks send until all have ended. Blocks the thread. */
-  receiveAll(links: Links): void {
-    for (let bell = links.bell; ; bell = links.bell) {
-      while (this.receive()) {}
-      if (this.isFinished) return
-      links.wait(bell)
-    }
-  }
-
-  /** All subtasks have ended their input, as far as this one needs them. */
-  private get isFinished(): boolean {
-    return this.watermarkMs === Infinity && this.exchanges.every(({ isFinished }) => isFinished)
+  /** A round goes through one stage: what has come for its exchanges goes on. */
+  deliver(stage: number, { isTick, nowMs }: RoundNote): void {
+    if (isTick) this.tick(nowMs, stage)
+    for (const exchange of this.exchanges) if (exchange.stage === stage) exchange.deliver()
   }
 
   /** Which partitions a source has: one that has sent nothing yet holds the watermark back. */
   setPartitions(source: number, partitions: number[], nowMs: number): void {
-    for (const watermark of this.watermarksAbove(this.scanNodes[source])) watermark.setPartitions(partitions, nowMs)
+    for (const node of this.watermarksAbove(this.scanNodes[source])) {
+      node.operator.setPartitions(partitions, nowMs)
+      node.follow()
+    }
   }
 
   /** An explicit watermark for one partition, as tests set it. */
   watermark(source: number, partition: number, watermarkMs: number): void {
     this.partition = partition
-    for (const node of this.nodes)
-      if (node instanceof WatermarkNode && this.isAbove(node, this.scanNodes[source])) {
-        const operator = node.operator as WatermarkOperator
-        operator.advancePartition(partition, watermarkMs)
-        node.forward(operator.currentMs)
-      }
+    for (const node of this.watermarksAbove(this.scanNodes[source])) {
+      node.operator.advancePartition(partition, watermarkMs)
+      node.follow()
+    }
   }
 
   /** Marks a partition idle: it holds no watermark back until its next row. */
   markIdle(source: number, partition: number): void {
-    for (const node of this.nodes)
-      if (node instanceof WatermarkNode && this.isAbove(node, this.scanNodes[source])) {
-        const operator = node.operator as WatermarkOperator
-        operator.markIdle(partition)
-        node.forward(operator.currentMs)
-      }
+    for (const node of this.watermarksAbove(this.scanNodes[source])) {
+      node.operator.markIdle(partition)
+      node.follow()
+    }
   }
 
   /** The end of bounded input, of one source or of all: closes windows that wait for no other. */
@@ -523,10 +587,12 @@ export class Graph {
     for (const node of ended) node.advanceInput(Infinity, 0)
   }
 
-  tick(nowMs: number): void {
+  /** Processing time has passed: for all nodes, or those of one stage. */
+  tick(nowMs: number, stage?: number): void {
     for (const node of this.nodes) {
+      if (stage !== undefined && node.stage !== stage) continue
       node.operator.tick?.(nowMs)
-      if (node instanceof WatermarkNode) node.forward((node.operator as WatermarkOperator).currentMs)
+      if (node instanceof WatermarkNode) node.follow()
     }
   }
 
@@ -577,8 +643,18 @@ export class Graph {
         node.advanceInput(forwardedMs, input)
       })
     }
+    for (const node of this.nodes) if (node instanceof WatermarkNode || node instanceof ExchangeNode) node.setIdle(node.operator.isIdle)
     const dropped = [...saved.values()].filter(({ state }) => state !== undefined).map(({ label }) => label)
     return { dropped, missing }
+  }
+
+  /**
+   * As `restore`, of a job that had another number of subtasks.
+   *
+   * @param parts  what each of them had
+   */
+  restoreRescaled(parts: readonly (readonly NodeSnapshot[])[]): { dropped: string[]; missing: string[] } {
+    return { dropped: parts[0].flatMap(({ state, label }) => (state === undefined ? [] : [label])), missing: [] }
   }
 
   /** After a restore: the time that passed while nothing ran makes no partition idle. */
@@ -588,7 +664,7 @@ export class Graph {
 
   /** May walk all state of joins: for somebody who asks, not for every second. */
   status(): NodeStatus[] {
-    return this.nodes.map(({ id, plan, inputs, operator, rowsIn, rowsOut, failedRows, busyMs, forwardedMs, late, samples }) => ({
+    return this.nodes.map(({ id, plan, inputs, operator, rowsIn, rowsOut, failedRows, busyMs, forwardedMs, isIdle, late, samples }) => ({
       id,
       node: kindOf(plan, operator),
       label: labelOf(plan, operator),
@@ -602,6 +678,7 @@ export class Graph {
       failedRows,
       busyMs,
       watermarkMs: forwardedMs,
+      isIdle,
       isProcessingTime: 'window' in plan && plan.window.timeAttribute === 'processing',
       operator: operator.describe?.(),
       partitions: operator instanceof WatermarkOperator ? operator.status() : undefined,
@@ -618,14 +695,16 @@ export class Graph {
     return this.nodes.at(-1)?.forwardedMs ?? -Infinity
   }
 
+  get isIdle(): boolean {
+    return this.nodes.at(-1)?.isIdle ?? false
+  }
+
   private isAbove(node: Node, scan: Node): boolean {
     return node === scan || (node.inputs.length === 1 && this.isAbove(node.inputs[0], scan))
   }
 
-  private watermarksAbove(scan: Node): WatermarkOperator[] {
-    return this.nodes
-      .filter((node) => node instanceof WatermarkNode && this.isAbove(node, scan))
-      .map((node) => node.operator as WatermarkOperator)
+  private watermarksAbove(scan: Node): WatermarkNode[] {
+    return this.nodes.filter((node): node is WatermarkNode => node instanceof WatermarkNode && this.isAbove(node, scan))
   }
 }
 

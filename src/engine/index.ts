@@ -1,13 +1,24 @@
 // Runs plans: operators, event time, state. Sees batches and watermarks; time and I/O are given to it.
 export { checkpointErrors, reviveCheckpointError } from './checkpoints/errors.ts'
 export type { Manifest, QueryState, SinkState, StoredPart, ViewSegment } from './checkpoints/manifest.ts'
+export { mergeCheckpoints } from './checkpoints/merge.ts'
 export { readNodes, restoreOptions, verifyCheckpoint } from './checkpoints/restore.ts'
 export { type PartUpdate, wholePart } from './checkpoints/stateTracker.ts'
 export { CheckpointStore, type PartReader, type WriteRequest } from './checkpoints/store.ts'
 export type { CheckpointWriterData, FromCheckpointWriter, ToCheckpointWriter } from './checkpoints/writer.ts'
 export type { Lateness, LateSample, SampleRow } from './diagnosis.ts'
 export { engineErrors } from './errors.ts'
-export { Links, PARALLELISM_MAX, Peers, type SharedLinks, shareLinks } from './exchange/index.ts'
+export {
+  emptyNote,
+  Links,
+  PARALLELISM_MAX,
+  type Parallelism,
+  parallelismOf,
+  type RoundNote,
+  Rounds,
+  type SharedLinks,
+  shareLinks,
+} from './exchange/index.ts'
 export { formatValue } from './expressions/index.ts'
 export { finishFiles, nextFileNumber, removeUnfinished, setAside } from './fileSink.ts'
 export { Graph, type GraphHooks, type NodeStatus, planSignature } from './graph.ts'

@@ -2,6 +2,7 @@
 //
 //   topic --> SourceInput (read, decode once) --> graph of query 1 --> sink
 //                                            `--> graph of query 2 --> sink
+// or one of several subtasks that do it together: then a step is a round's reading, or one stage of a round (exchange/rounds.ts).
 //
 // Invariants
 //   1. A query that fails is taken out, with its reason told; the others go on.
@@ -13,16 +14,17 @@ import { type Batch, changeKindTexts, type Field, gather, valueAt } from '../dat
 import { makeJsonEncoder } from '../formats/index.ts'
 import { type Disk, realDisk } from '../log/index.ts'
 import { checkpointErrors } from './checkpoints/errors.ts'
-import { type InputState, jsonMs, KEY_GROUP_COUNT, type OperatorState, partKey, type QueryState } from './checkpoints/manifest.ts'
+import { type InputState, jsonMs, type OperatorState, partKey, type QueryState } from './checkpoints/manifest.ts'
 import { splitState } from './checkpoints/stateParts.ts'
 import { type PartUpdate, StateTracker } from './checkpoints/stateTracker.ts'
 import type { Lateness } from './diagnosis.ts'
 import { engineErrors } from './errors.ts'
+import { type Barrier, keyGroupsOf, Links, type RoundNote, Rounds } from './exchange/index.ts'
 import { formatValue } from './expressions/index.ts'
-import { Graph, type NodeSnapshot } from './graph.ts'
-import type { DeadLetter, JobSpec, LateRecord, QueryInspection, QuerySpec, QueryStatus, SourceStatus } from './protocol.ts'
+import { EDGES_MAX, Graph, type NodeSnapshot } from './graph.ts'
+import type { DeadLetter, JobSpec, LateRecord, QueryInspection, QuerySpec, QueryStatus, SourceStatus, SubtaskStatus } from './protocol.ts'
 import { openSink, type Sink, type SinkPort } from './sinks.ts'
-import { SourceInput } from './source.ts'
+import { SourceInput, type SourceRows } from './source.ts'
 import type { Memory } from './spill/memory.ts'
 import { SpillFiles } from './spill/spillFiles.ts'
 import type { SpillOptions } from './spill/spillingOperator.ts'
@@ -39,7 +41,9 @@ export interface JobCheckpoint {
 /** What a query goes on from. */
 export interface RestoredQuery {
   state: QueryState
-  nodes: NodeSnapshot[]
+  /** Of this subtask, or of all that there were if there were another number of them. */
+  parts: NodeSnapshot[][]
+  isRescaled: boolean
   /** State that fits nowhere may be dropped. */
   allowsDropped: boolean
   /** What is not read yet is not needed any more. */
@@ -78,6 +82,9 @@ interface RunningQuery {
   error?: StreamError
   isRestored: boolean
 }
+/** How a subtask spends its time, as Flink names it. Who is back-pressured could work, and waits for others to take what it has made. */
+type Activity = 'busy' | 'backPressured' | 'idle'
+
 /** One scan of one query, fed from a shared input. */
 interface Tap {
   query: RunningQuery
@@ -86,12 +93,25 @@ interface Tap {
   pick: number[]
 }
 
+interface JobInput {
+  input: SourceInput
+  taps: Tap[]
+  undecodedRows: number
+}
+
 export class Job {
   readonly spec: JobSpec
   private readonly port: JobPort
   private readonly disk: Disk
   private readonly queries = new Map<string, RunningQuery>()
-  private readonly inputs: { input: SourceInput; taps: Tap[]; undecodedRows: number }[] = []
+  private readonly inputs: JobInput[] = []
+  private readonly rounds: Rounds | undefined
+  /** A checkpoint that all subtasks will be told of with the next round. */
+  private announced: { checkpointId: number; isLast: boolean } | undefined
+  private isTickDue = false
+  private readonly spentMs: Record<Activity, number> = { busy: 0, backPressured: 0, idle: 0 }
+  private activity: Activity = 'idle'
+  private sinceMs = performance.now()
   private letters: DeadLetter[] = []
   private readonly encoders = new Map<Field[], ReturnType<typeof makeJsonEncoder>>()
   private readonly tracker = new StateTracker()
@@ -116,11 +136,14 @@ export class Job {
     this.nowMs = nowMs
     this.disk = disk
     this.tracker.seed(knownParts)
-    for (const query of spec.queries) this.open(query)
+    if (spec.parallel) this.rounds = new Rounds(new Links(spec.parallel.links, spec.parallel.subtask))
+    spec.queries.forEach((query, i) => {
+      this.open(query, i)
+    })
     const inputs: InputState[] = []
     for (const query of [...this.queries.values()]) {
       const restored = load(query.spec.id)
-      if (restored) this.guarded(query, () => inputs.push(...restoreQuery(query, restored)))
+      if (restored) this.guarded(query, () => inputs.push(...restoreQuery(query, restored, this.subtask)))
       restored?.close?.()
     }
     this.openInputs(inputs)
@@ -131,12 +154,19 @@ export class Job {
     }
   }
 
-  private open(spec: QuerySpec): void {
+  private get subtask(): number {
+    return this.rounds?.subtask ?? 0
+  }
+  private get parallelism(): number {
+    return this.rounds?.parallelism ?? 1
+  }
+
+  private open(spec: QuerySpec, index: number): void {
     try {
       const query: RunningQuery = {
         spec,
         graph: undefined as unknown as Graph,
-        sink: openSink(spec, this.port, this.disk),
+        sink: openSink(spec, this.port, this.disk, this.subtask, this.parallelism),
         rowsIn: 0,
         rowsOut: 0,
         lateRows: 0,
@@ -147,6 +177,9 @@ export class Job {
       query.graph = new Graph(spec.plan, {
         timeZone: this.spec.timeZone,
         spill: this.spill,
+        rounds: this.rounds,
+        firstEdge: index * EDGES_MAX,
+        sinkKey: spec.sinkKey,
         sink: (batch) => {
           query.rowsOut += batch.rowCount
           query.lastOutMs = this.nowMs
@@ -175,56 +208,129 @@ export class Job {
       const spec = this.spec.sources.find((source) => source.table === table)
       try {
         if (!spec) throw engineErrors('CONNECTOR_UNKNOWN', { connector: 'none', table })
-        const input = new SourceInput(spec, mine[0].scan.table, columns, this.disk)
+        const input = new SourceInput(spec, mine[0].scan.table, columns, this.disk, this.subtask, this.parallelism)
         const taps = mine.map(({ query, source, scan }) => ({ query, source, pick: scan.columns.map((column) => columns.indexOf(column)) }))
         const state = restored.find((one) => one.table === table)
         if (state) input.restore(state)
         this.inputs.push({ input, taps, undecodedRows: 0 })
-        const partitions = Array.from({ length: input.partitionCount }, (_, partition) => partition)
-        for (const { query, source } of taps) query.graph.setPartitions(source, partitions, this.nowMs)
+        for (const { query, source } of taps) query.graph.setPartitions(source, input.owned, this.nowMs)
       } catch (error) {
         for (const { query } of mine) this.fail(query, toStreamError(error))
       }
     }
   }
 
-  /** Reads once and lets all consequences happen. False if there was nothing to read. */
+  /** Reads once and lets all consequences happen, or those of one stage of a round. False if there was nothing to do. */
   step(nowMs: number): boolean {
     this.nowMs = nowMs
+    this.spend('idle')
+    if (this.rounds) {
+      const worked = this.stepRound(this.rounds)
+      this.spend(worked ? 'busy' : this.rounds.canBegin ? 'idle' : 'backPressured', worked)
+      return worked
+    }
+    const rows = this.read()
+    if (rows) this.handle(rows)
+    this.spend(rows ? 'busy' : 'idle', rows !== undefined)
+    return rows !== undefined
+  }
+
+  /** The main thread has enough to do: nothing new, but others in other threads must not wait for what has been done here. */
+  holdBack(): void {
+    this.spend('backPressured')
+    this.rounds?.pump()
+  }
+
+  /** Counts the time since the last call: as work if `worked`, else as what the call before said. */
+  private spend(next: Activity, worked = false): void {
+    const nowMs = performance.now()
+    this.spentMs[worked ? 'busy' : this.activity === 'busy' ? next : this.activity] += nowMs - this.sinceMs
+    this.sinceMs = nowMs
+    this.activity = next
+  }
+
+  private stepRound(rounds: Rounds): boolean {
+    const pumped = rounds.pump()
+    if (rounds.deliver((stage, note) => this.deliver(stage, note))) return true
+    if (!rounds.canBegin) return pumped
+    const rows = this.read()
+    const leads = this.subtask === 0
+    if (!rows && !rounds.isCalled && !(leads && (this.isTickDue || this.announced))) return pumped
+    const isTick = this.isTickDue
+    this.isTickDue = false
+    rounds.begin(
+      () => {
+        if (isTick) this.tickStage(0)
+        if (rows) this.handle(rows)
+      },
+      () => this.noteOf(rounds, isTick, rows?.rows.newestMs),
+    )
+    return true
+  }
+
+  private noteOf(rounds: Rounds, isTick: boolean, originMs = -Infinity): RoundNote {
+    const note: RoundNote = { nowMs: this.nowMs, originMs, isTick, hasChanged: this.hasChanged, isEnd: false }
+    if (this.announced && !rounds.barrier) {
+      note.barrier = { ...this.announced, round: rounds.nextBarrierRound }
+      this.announced = undefined
+    }
+    return note
+  }
+
+  /** A round goes through a stage of all queries. */
+  private deliver(stage: number, note: RoundNote): void {
+    this.originMs = note.originMs === -Infinity ? undefined : note.originMs
+    for (const query of this.queries.values()) if (!query.error) this.watched(query, () => query.graph.deliver(stage, note))
+    this.originMs = undefined
+    this.sendAside()
+  }
+
+  /** Whatever a query puts out, or a watermark that moves, is something that the last checkpoint does not have. */
+  private watched(query: RunningQuery, work: () => void): void {
+    const { rowsOut } = query
+    const { watermarkMs } = query.graph
+    this.guarded(query, () => {
+      work()
+      query.sink.flush(this.originMs)
+    })
+    if (query.rowsOut !== rowsOut || query.graph.watermarkMs !== watermarkMs) this.hasChanged = true
+  }
+
+  private read(): { entry: JobInput; rows: SourceRows } | undefined {
     for (let i = 0; i < this.inputs.length; i++) {
       const entry = this.inputs[this.turn++ % this.inputs.length]
       const { input, taps } = entry
-      let rows: ReturnType<SourceInput['read']>
       const letterCount = this.letters.length
       try {
-        rows = input.read(this.letters)
+        const rows = input.read(this.letters)
         entry.undecodedRows += this.letters.length - letterCount
+        if (rows) return { entry, rows }
       } catch (error) {
         for (const { query } of taps) this.fail(query, toStreamError(error))
-        continue
       }
-      if (!rows) continue
-      this.hasChanged = true
-      this.originMs = rows.newestMs === -Infinity ? undefined : rows.newestMs
-      for (const tap of taps) {
-        if (tap.query.error || rows.rowCount === 0) continue
-        tap.query.rowsIn += rows.rowCount
-        tap.query.lastInMs = nowMs
-        const batch: Batch = {
-          rowCount: rows.rowCount,
-          columns: tap.pick.map((at) => rows.columns[at]),
-          watermarkAfter: -Infinity,
-          processingTimeMs: nowMs,
-          kinds: rows.kinds,
-        }
-        this.guarded(tap.query, () => tap.query.graph.push(tap.source, rows.partition, batch))
-      }
-      for (const { query } of taps) if (!query.error) this.guarded(query, () => query.sink.flush(this.originMs))
-      this.originMs = undefined
-      this.sendAside()
-      return true
     }
-    return false
+    return undefined
+  }
+
+  private handle({ entry: { taps }, rows }: { entry: JobInput; rows: SourceRows }): void {
+    this.hasChanged = true
+    this.originMs = rows.newestMs === -Infinity ? undefined : rows.newestMs
+    for (const tap of taps) {
+      if (tap.query.error || rows.rowCount === 0) continue
+      tap.query.rowsIn += rows.rowCount
+      tap.query.lastInMs = this.nowMs
+      const batch: Batch = {
+        rowCount: rows.rowCount,
+        columns: tap.pick.map((at) => rows.columns[at]),
+        watermarkAfter: -Infinity,
+        processingTimeMs: this.nowMs,
+        kinds: rows.kinds,
+      }
+      this.guarded(tap.query, () => tap.query.graph.push(tap.source, rows.partition, batch))
+    }
+    for (const { query } of taps) if (!query.error) this.guarded(query, () => query.sink.flush(this.originMs))
+    this.originMs = undefined
+    this.sendAside()
   }
 
   /** A bounded job has read all that was in its topics when it began: closes what is open. */
@@ -239,19 +345,39 @@ export class Job {
     return true
   }
 
+  /** Processing time has passed. Of several subtasks each lets it pass with its next round, behind exchanges with that of the first. */
   tick(nowMs: number): void {
     this.nowMs = nowMs
-    for (const query of this.queries.values()) {
-      if (query.error) continue
-      const { rowsOut } = query
-      const { watermarkMs } = query.graph
-      this.guarded(query, () => {
-        query.graph.tick(nowMs)
-        query.sink.flush(undefined)
-      })
-      if (query.rowsOut !== rowsOut || query.graph.watermarkMs !== watermarkMs) this.hasChanged = true
-    }
+    this.isTickDue = true
+    if (this.rounds) return
+    this.tickStage()
+  }
+
+  private tickStage(stage?: number): void {
+    for (const query of this.queries.values()) if (!query.error) this.watched(query, () => query.graph.tick(this.nowMs, stage))
     this.sendAside()
+  }
+
+  /**
+   * Of several subtasks the first tells the others: each makes its cut when `dueCheckpoint` says so. False if nothing has happened anywhere
+   * since the last one that is durable.
+   */
+  announceCheckpoint(checkpointId: number, isLast: boolean): boolean {
+    const { rounds } = this
+    if (!rounds || (!this.hasChanged && !rounds.isUnderWay && !rounds.lastNotes.some(({ hasChanged }) => hasChanged))) return false
+    this.announced = { checkpointId, isLast }
+    return true
+  }
+
+  /** The checkpoint that is to be taken before the next step, if one is. */
+  dueCheckpoint(): Barrier | undefined {
+    return this.rounds?.takeBarrier()
+  }
+
+  /** Everything that was sent to other subtasks is on its way. */
+  get isDrained(): boolean {
+    this.rounds?.pump()
+    return !this.rounds?.isBlocked
   }
 
   /** The state between this step and the next. Queries that failed are not in it. `settle` says later what became of it. */
@@ -271,13 +397,15 @@ export class Job {
 
   private checkpointQuery(query: RunningQuery, takenAt: number, updates: PartUpdate[]): QueryState {
     const { id } = query.spec
+    const subtask = this.rounds && this.subtask
     const operators = query.graph.snapshot().map(({ state, ...node }): OperatorState => {
       const parts = state === undefined ? [] : splitState(state)
-      for (const part of parts) updates.push(this.tracker.update(partKey(id, node.signature, part.name), part))
+      for (const part of parts) updates.push(this.tracker.update(partKey(id, node.signature, part.name, subtask), part))
       return {
         ...node,
         stateRows: query.graph.stateRowsOf(node.signature),
-        keyGroups: [0, KEY_GROUP_COUNT - 1],
+        ...(subtask !== undefined && { subtask }),
+        keyGroups: keyGroupsOf(this.subtask, this.parallelism),
         parts: parts.map(({ name, type }) => ({ name, type })),
         watermarkMs: jsonMs(node.watermarkMs),
         forwardedMs: jsonMs(node.forwardedMs),
@@ -307,13 +435,28 @@ export class Job {
     if (!isDurable) this.hasChanged = true
   }
 
-  /** Resolves when there may be more to read, or after `timeoutMs`. */
-  wait(timeoutMs: number): Promise<unknown> {
-    return Promise.race(this.inputs.map(({ input }) => input.wait(timeoutMs)))
+  /** Resolves when there may be more to read (if it `mayRead`) or to do, or after `timeoutMs`. `bell` was read before the last step. */
+  wait(timeoutMs: number, bell: number, mayRead: boolean): Promise<unknown> {
+    const reads = mayRead && (!this.rounds || this.rounds.canBegin) ? this.inputs.map(({ input }) => input.wait(timeoutMs)) : []
+    return Promise.race(this.rounds ? [...reads, this.rounds.waitAsync(bell, timeoutMs)] : reads)
+  }
+
+  /** Moves when another subtask has done something for this one. */
+  get bell(): number {
+    return this.rounds?.bell ?? 0
   }
 
   get isIdle(): boolean {
-    return this.inputs.length === 0
+    return this.inputs.length === 0 && !this.rounds
+  }
+  get isParallel(): boolean {
+    return this.rounds !== undefined
+  }
+
+  /** A query has failed in another subtask. */
+  failQuery(queryId: string, error: StreamError): void {
+    const query = this.queries.get(queryId)
+    if (query) query.error ??= error
   }
 
   removeQuery(queryId: string): void {
@@ -349,6 +492,7 @@ export class Job {
       lateRows: query.lateRows,
       failedRows: query.failedRows,
       watermarkMs: query.graph.watermarkMs,
+      isIdle: query.graph.isIdle,
     }))
   }
 
@@ -366,20 +510,31 @@ export class Job {
           topic,
           startup,
           undecodedRows,
-          partitions: input.positions.map((offset, partition) => ({ partition, offset, ...input.range(partition) })),
+          partitions: input.owned.map((partition) => ({ partition, offset: input.positions[partition], ...input.range(partition) })),
         }
       })
     const { lastInMs, lastOutMs } = query
-    return { ...status, nodes: query.graph.status(), sources, lastInMs, lastOutMs }
+    const nodes = query.graph.status()
+    const total = (of: 'stateRows' | 'stateBytes') => nodes.reduce((sum, { operator }) => sum + (operator?.[of] ?? 0), 0)
+    const { rowsIn, rowsOut, lateRows, watermarkMs } = status
+    const subtask: SubtaskStatus = {
+      ...{ subtask: this.subtask, rowsIn, rowsOut, lateRows, watermarkMs },
+      stateRows: total('stateRows'),
+      stateBytes: total('stateBytes'),
+      busyMs: this.spentMs.busy,
+      backPressuredMs: this.spentMs.backPressured,
+      idleMs: this.spentMs.idle,
+    }
+    return { ...status, nodes, sources, subtasks: [subtask], lastInMs, lastOutMs }
   }
 
   positions() {
     return this.inputs.flatMap(({ input }) =>
-      input.positions.map((offset, partition) => ({
+      input.owned.map((partition) => ({
         jobId: this.spec.id,
         topic: input.spec.topic,
         partition,
-        offset,
+        offset: input.positions[partition],
         endOffset: input.range(partition).endOffset,
       })),
     )
@@ -444,12 +599,13 @@ export class Job {
 }
 
 /** Gives a query its state. Returns where its inputs go on. */
-function restoreQuery(query: RunningQuery, { state, nodes, allowsDropped }: RestoredQuery): InputState[] {
-  const { dropped, missing } = query.graph.restore(nodes)
+function restoreQuery(query: RunningQuery, { state, parts, isRescaled, allowsDropped }: RestoredQuery, subtask: number): InputState[] {
+  const { dropped, missing } = isRescaled ? query.graph.restoreRescaled(parts) : query.graph.restore(parts[0])
   const lost = [...dropped.map((label) => `${label}: dropped`), ...missing.map((label) => `${label}: begins empty`)]
   if (lost.length > 0 && !allowsDropped) throw checkpointErrors('STATE_NOT_RESTORED', { query: query.spec.id, dropped: lost })
   query.sink.restore?.(state.sink)
-  Object.assign(query, state.counters)
+  // What was counted before counts once.
+  if (subtask === 0) Object.assign(query, state.counters)
   query.isRestored = true
   return state.inputs
 }

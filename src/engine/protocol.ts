@@ -4,6 +4,7 @@ import type { Batch, Field } from '../data/index.ts'
 import type { Isolation, TopicDescriptor } from '../log/index.ts'
 import type { Plan } from '../sql/index.ts'
 import type { Lateness } from './diagnosis.ts'
+import type { SharedLinks } from './exchange/index.ts'
 import type { NodeStatus } from './graph.ts'
 import type { JobCheckpoint } from './job.ts'
 
@@ -72,6 +73,8 @@ export interface QuerySpec {
   name: string
   plan: Plan
   sink: SinkSpec
+  /** Columns of its result by which the target keeps one row each; absent if it keeps all. */
+  sinkKey?: number[]
   /** By table: the topic for late rows that come from it. */
   lateTopics?: Record<string, string>
 }
@@ -85,6 +88,8 @@ export interface JobSpec {
   /** Reads what is in the topics when it begins, closes all windows, and ends. */
   bounded?: boolean
   restore?: JobRestore
+  /** This is one of several that do the job together; the first is asked for checkpoints. */
+  parallel?: { subtask: number; links: SharedLinks }
 }
 
 /** How much state a worker may hold, and where the rest goes. */
@@ -113,6 +118,8 @@ export type ToWorker =
   | { type: 'start'; job: JobSpec }
   | { type: 'stop'; jobId: string }
   | { type: 'removeQuery'; jobId: string; queryId: string }
+  /** A query has failed in another subtask of the job. */
+  | { type: 'failQuery'; jobId: string; queryId: string; error: ErrorBody }
   /** That many rows of output have been taken: the worker may send more. */
   | { type: 'taken'; rows: number }
   /** Take one before the next step; with `isLast` there is none. */
@@ -140,12 +147,30 @@ export interface QueryStatus {
   lateRows: number
   failedRows: number
   watermarkMs: number
+  /** Nothing that it reads holds the watermark back. */
+  isIdle: boolean
+}
+
+/** One of the subtasks that do a query's job. Times are since its start, in ms: Flink's busy, back-pressured and idle time. */
+export interface SubtaskStatus {
+  subtask: number
+  rowsIn: number
+  rowsOut: number
+  lateRows: number
+  watermarkMs: number
+  stateRows: number
+  stateBytes: number
+  busyMs: number
+  backPressuredMs: number
+  idleMs: number
 }
 
 /** A query looked at closely, as `why` and a live EXPLAIN need it. */
 export interface QueryInspection extends QueryStatus {
   nodes: NodeStatus[]
   sources: SourceStatus[]
+  /** In their order; what is above is their sum, or the least watermark. */
+  subtasks: SubtaskStatus[]
   /** When it last read and put out rows, epoch ms of the machine. */
   lastInMs?: number
   lastOutMs?: number

@@ -27,7 +27,7 @@ export interface Sink {
   close?(): void
 }
 
-export function openSink(query: QuerySpec, port: SinkPort, disk: Disk): Sink {
+export function openSink(query: QuerySpec, port: SinkPort, disk: Disk, subtask = 0, parallelism = 1): Sink {
   switch (query.sink.kind) {
     case 'view':
     case 'collect':
@@ -46,7 +46,7 @@ export function openSink(query: QuerySpec, port: SinkPort, disk: Disk): Sink {
     case 'blackhole':
       return { write: () => {}, flush: () => {} }
     case 'files':
-      return new FilesSink(query, query.sink, disk)
+      return new FilesSink(query, query.sink, disk, subtask, parallelism)
     case 'topic':
       return new TopicSink(query, query.sink, port)
   }

@@ -4,7 +4,8 @@
 //   1. Rows of a partition come in offset order; `positions` says what has been handed on, so a restart continues there.
 //   2. A record that does not decode never stops the others: it is a dead letter, or fails the queries that read it ('fail').
 //   3. Unless the table says otherwise, records of a transaction come when it is committed, and those of an aborted one never.
-//   4. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
+//   4. As one of several subtasks it reads its own partitions only; of the others it knows nothing, and says so (position -1).
+//   5. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
 import { isStreamError, type StreamError } from '../base/index.ts'
 import { type Column, ColumnBuilder, DELETE, type Field, gather, readUtf8, t, withNullable } from '../data/index.ts'
 import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
@@ -101,11 +102,21 @@ export type MetadataKey =
   | 'trace_id'
   | 'source'
 
+/** The subtask that reads a partition: as in Flink's Kafka source, in turn, from one on that the topic's name says. */
+export function ownerOf(topic: string, partition: number, parallelism: number): number {
+  let hash = 0
+  for (let i = 0; i < topic.length; i++) hash = (Math.imul(hash, 31) + topic.charCodeAt(i)) | 0
+  return (((hash * 31) & 0x7fffffff) + partition) % parallelism
+}
+
 export class SourceInput {
   readonly spec: SourceSpec
   /** Ordinals into the table's columns. */
   readonly columns: number[]
-  private readonly readers: PartitionReader[]
+  /** By partition; absent for those that other subtasks read. */
+  private readonly readers: (PartitionReader | undefined)[]
+  /** Partitions that are read here. */
+  readonly owned: number[]
   private readonly decoder: RowDecoder
   private readonly metadata: { key: MetadataKey; field: Field }[]
   /** For each of `columns`: where it comes from. */
@@ -121,8 +132,9 @@ export class SourceInput {
   readonly positions: number[]
   private readonly stopOffsets: number[]
 
-  constructor(spec: SourceSpec, table: TableDef, columns: number[], disk: Disk = realDisk) {
+  constructor(spec: SourceSpec, table: TableDef, columns: number[], disk: Disk = realDisk, subtask = 0, parallelism = 1) {
     this.spec = spec
+    this.owned = spec.descriptor.partitions.map((_, partition) => partition).filter((p) => ownerOf(spec.topic, p, parallelism) === subtask)
     this.columns = columns
     const physical: Field[] = []
     const inKey: Field[] = []
@@ -148,10 +160,11 @@ export class SourceInput {
       spec.upsert ? physical.map((field) => ({ ...field, type: withNullable(field.type, true) })) : physical,
     )
     this.keyDecoder = spec.key && inKey.length > 0 ? keyDecoderOf(spec.key, table, inKey) : undefined
-    const partitions = spec.descriptor.partitions.map((_, partition) => partition)
-    this.readers = partitions.map((partition) => this.openReader(partition, disk))
-    this.positions = this.readers.map((reader) => reader.nextOffset)
-    this.stopOffsets = this.readers.map((reader, partition) => spec.slice?.stop[partition] ?? reader.range.endOffset)
+    this.readers = spec.descriptor.partitions.map((_, partition) =>
+      this.owned.includes(partition) ? this.openReader(partition, disk) : undefined,
+    )
+    this.positions = this.readers.map((reader) => reader?.nextOffset ?? -1)
+    this.stopOffsets = this.readers.map((reader, partition) => spec.slice?.stop[partition] ?? reader?.range.endOffset ?? -1)
   }
 
   private openReader(partition: number, disk: Disk): PartitionReader {
@@ -162,14 +175,10 @@ export class SourceInput {
     return reader
   }
 
-  get partitionCount(): number {
-    return this.readers.length
-  }
-
   /** What a restart needs: where to go on, and whose turn it is. */
   snapshot(): InputState {
     const { table, topic, descriptor } = this.spec
-    const turn = this.pending?.partition ?? this.turn % this.readers.length
+    const turn = this.pending?.partition ?? this.owned[this.turn % this.owned.length] ?? 0
     return { table, topic, topicId: descriptor.id, positions: [...this.positions], turn }
   }
 
@@ -181,16 +190,17 @@ export class SourceInput {
       reader?.seek(Math.max(position, reader.range.startOffset))
       if (reader) this.positions[partition] = reader.nextOffset
     })
-    this.readers.slice(positions.length).forEach((reader, i) => {
+    this.readers.forEach((reader, partition) => {
+      if (!reader || partition < positions.length) return
       reader.seek(reader.range.startOffset)
-      this.positions[positions.length + i] = reader.nextOffset
+      this.positions[partition] = reader.nextOffset
     })
-    this.turn = turn
+    this.turn = Math.max(0, this.owned.indexOf(turn))
   }
 
   /** Offsets that a partition has now. */
   range(partition: number): { startOffset: number; endOffset: number } {
-    const { startOffset, endOffset } = this.readers[partition].range
+    const { startOffset, endOffset } = (this.readers[partition] as PartitionReader).range
     return { startOffset, endOffset }
   }
 
@@ -202,13 +212,14 @@ export class SourceInput {
   /** The next rows, taking turns between partitions; undefined if none has any. */
   read(letters: DeadLetter[]): SourceRows | undefined {
     if (!this.pending) {
-      for (let i = 0; i < this.readers.length && !this.pending; i++) {
-        const partition = this.turn++ % this.readers.length
+      for (let i = 0; i < this.owned.length && !this.pending; i++) {
+        const partition = this.owned[this.turn++ % this.owned.length]
+        const reader = this.readers[partition] as PartitionReader
         if (this.spec.slice && this.positions[partition] >= this.stopOffsets[partition]) continue
-        const chunk = this.readers[partition].read(READ_BYTES)
+        const chunk = reader.read(READ_BYTES)
         if (chunk) this.pending = { ...chunk, partition, at: chunk.start }
         // Offsets that compaction took at the end of a partition are read too: a bounded read would wait for them.
-        else this.positions[partition] = Math.max(this.positions[partition], this.readers[partition].nextOffset)
+        else this.positions[partition] = Math.max(this.positions[partition], reader.nextOffset)
       }
       if (!this.pending) return undefined
     }
@@ -241,11 +252,11 @@ export class SourceInput {
 
   /** Resolves when a partition may have more, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<unknown> {
-    return Promise.race(this.readers.map((reader) => reader.waitForData(timeoutMs)))
+    return Promise.race(this.readers.flatMap((reader) => (reader ? [reader.waitForData(timeoutMs)] : [])))
   }
 
   close(): void {
-    for (const reader of this.readers) reader.close()
+    for (const reader of this.readers) reader?.close()
   }
 
   private decode(bytes: Uint8Array, partition: number, letters: DeadLetter[]): SourceRows {

@@ -29,6 +29,7 @@ export class WatermarkOperator implements Operator {
   private readonly context: OperatorContext
   private readonly partitionOf: () => number
   private readonly memory: BatchMemory
+  private hasNone = false
   currentMs = -Infinity
 
   constructor(plan: Plan & { node: 'watermark' }, context: OperatorContext, partitionOf: () => number, memory: BatchMemory) {
@@ -39,7 +40,9 @@ export class WatermarkOperator implements Operator {
     this.evaluate = compileScalar(plan.expression, plan.input.fields)
   }
 
+  /** None: another subtask has them. */
   setPartitions(partitions: number[], nowMs: number): void {
+    this.hasNone = partitions.length === 0
     for (const partition of partitions)
       if (!this.partitions.has(partition)) this.partitions.set(partition, { watermarkMs: -Infinity, idle: false, lastRowMs: nowMs })
   }
@@ -104,6 +107,13 @@ export class WatermarkOperator implements Operator {
   private raise(): void {
     const lowest = this.lowestExcept(undefined)
     if (lowest !== Infinity) this.currentMs = Math.max(this.currentMs, lowest)
+  }
+
+  /** It holds no watermark back: each of its partitions is idle, or it has none. */
+  get isIdle(): boolean {
+    if (this.partitions.size === 0) return this.hasNone
+    for (const { idle } of this.partitions.values()) if (!idle) return false
+    return true
   }
 
   snapshot(): unknown {

@@ -1,8 +1,9 @@
 // An engine worker: steps its jobs in turn, and answers the main thread in between.
 //
-// Back-pressure: rows sent to the main thread and not yet taken are counted; above the limit nothing is read.
+// Back-pressure: rows sent to the main thread and not yet taken are counted; above the limit nothing is read. What other subtasks of a job wait
+// for still leaves. Nothing here blocks the thread: several jobs share it, and their subtasks wait for each other across threads.
 import { parentPort, workerData } from 'node:worker_threads'
-import { toStreamError } from '../base/index.ts'
+import { reviveError, toStreamError } from '../base/index.ts'
 import type { Batch } from '../data/index.ts'
 import { restoreOptions } from './checkpoints/restore.ts'
 import { loadUserFunctions, userFunctionsOf } from './expressions/index.ts'
@@ -20,6 +21,8 @@ const port = parentPort
 const jobs = new Map<string, Job>()
 const spillData = (workerData as { spill?: WorkerSpill } | null)?.spill
 const spill = spillData && { memory: new Memory(spillData.memory, spillData.thread), folder: spillData.folder }
+/** Jobs that have ended and have something for other subtasks still. */
+const draining = new Set<Job>()
 /** Jobs whose functions are being loaded. */
 const starting = new Set<string>()
 let untakenRows = 0
@@ -70,7 +73,10 @@ async function start(spec: JobSpec): Promise<void> {
         failed: (queryId, error) => send({ type: 'failed', jobId, queryId, error: error.toJSON() }),
       },
       Date.now(),
-      { ...(spec.restore && restoreOptions(spec.restore)), spill },
+      {
+        ...(spec.restore && restoreOptions(spec.restore, undefined, spec.parallel?.subtask, spec.parallel?.links.parallelism)),
+        spill,
+      },
     )
     jobs.set(jobId, job)
     if (spec.restore) send({ type: 'restored', jobId })
@@ -81,13 +87,24 @@ async function start(spec: JobSpec): Promise<void> {
   }
 }
 
-/** Takes a checkpoint: synchronous, so between two steps. */
+/** Asked for a checkpoint: a job in one thread takes it now, between two steps; of several subtasks the first tells the others. */
 function checkpoint({ jobId, checkpointId, isLast }: ToWorker & { type: 'checkpoint' }): void {
   const job = jobs.get(jobId)
-  if (isLast) jobs.delete(jobId)
-  if (!job?.hasChanged) {
-    send({ type: 'checkpointUnneeded', jobId, checkpointId })
+  const { parallel } = job?.spec ?? {}
+  if (parallel && parallel.subtask > 0) return
+  if (job && parallel ? job.announceCheckpoint(checkpointId, isLast) : job?.hasChanged) {
+    if (job && !parallel) cut(jobId, job, checkpointId, isLast)
     return
+  }
+  if (isLast) jobs.delete(jobId)
+  send({ type: 'checkpointUnneeded', jobId, checkpointId })
+}
+
+/** Synchronous, so between two steps. */
+function cut(jobId: string, job: Job, checkpointId: number, isLast: boolean): void {
+  if (isLast) {
+    jobs.delete(jobId)
+    draining.add(job)
   }
   const startedMs = performance.now()
   const taken = job.checkpoint(checkpointId)
@@ -109,6 +126,9 @@ port.on('message', (message: ToWorker) => {
       break
     case 'removeQuery':
       jobs.get(message.jobId)?.removeQuery(message.queryId)
+      break
+    case 'failQuery':
+      jobs.get(message.jobId)?.failQuery(message.queryId, reviveError(message.error))
       break
     case 'checkpoint':
       checkpoint(message)
@@ -141,36 +161,53 @@ function work(): void {
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
+/** One step of a job; false if it had nothing to do. */
+function step(jobId: string, job: Job): boolean {
+  if (job.finishIfDone()) {
+    job.close()
+    jobs.delete(jobId)
+    send({ type: 'finished', jobId })
+    return false
+  }
+  const worked = job.step(Date.now())
+  const due = job.dueCheckpoint()
+  if (due) cut(jobId, job, due.checkpointId, due.isLast)
+  return worked || due !== undefined
+}
+
 async function run(): Promise<void> {
   running = true
   let tickedMs = 0
-  while (jobs.size > 0) {
+  while (jobs.size > 0 || draining.size > 0) {
     const startedMs = Date.now()
+    const bells = new Map([...jobs].map(([jobId, job]) => [jobId, job.bell]))
     let worked = false
     while (untakenRows < UNTAKEN_ROWS_MAX) {
       let any = false
-      for (const [jobId, job] of jobs) {
-        if (job.finishIfDone()) {
-          job.close()
-          jobs.delete(jobId)
-          send({ type: 'finished', jobId })
-        } else any = job.step(Date.now()) || any
-      }
+      for (const [jobId, job] of jobs) any = step(jobId, job) || any
       worked ||= any
       if (!any || Date.now() - startedMs >= SLICE_MS) break
     }
+    const isFull = untakenRows >= UNTAKEN_ROWS_MAX
+    if (isFull) for (const job of jobs.values()) job.holdBack()
+    for (const job of draining) if (job.isDrained) draining.delete(job)
     const nowMs = Date.now()
     if (nowMs - tickedMs >= TICK_MS) {
       tickedMs = nowMs
-      for (const job of jobs.values()) job.tick(nowMs)
+      for (const job of jobs.values()) {
+        job.tick(nowMs)
+        // With its next round, which is now.
+        worked ||= job.isParallel && !isFull
+      }
     }
     if (worked) await nextTurn()
     else {
       const message = new Promise<void>((resolve) => {
         wake = resolve
       })
-      const waits = untakenRows < UNTAKEN_ROWS_MAX ? [...jobs.values()].filter((job) => !job.isIdle).map((job) => job.wait(TICK_MS)) : []
-      await Promise.race([message, ...waits, new Promise((resolve) => setTimeout(resolve, TICK_MS))])
+      const waiting = [...jobs].filter(([, job]) => !job.isIdle && (!isFull || job.isParallel))
+      const waits = waiting.map(([jobId, job]) => job.wait(TICK_MS, bells.get(jobId) ?? 0, !isFull))
+      await Promise.race([message, ...waits, new Promise((resolve) => setTimeout(resolve, draining.size > 0 ? 1 : TICK_MS))])
     }
   }
   running = false

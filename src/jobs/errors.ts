@@ -131,6 +131,13 @@ export const jobErrors = defineErrors({
     message: (p) => `the output of "${p.query}" is closed`,
     hint: () => 'Nothing to do: the query was stopped.',
   }),
+  PARALLELISM_INVALID: spec<{ value: string; max: number }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `'parallelism.default' = '${p.value}' is not a whole number from 1 to ${p.max}`,
+    hint: () => "Use SET 'parallelism.default' = '1', or as many threads as the machine has cores to spare.",
+  }),
   SINK_GUARANTEE_UNKNOWN: spec<{ table: string; guarantee: string }>({
     kind: 'user',
     httpStatus: 400,

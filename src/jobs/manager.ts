@@ -6,7 +6,8 @@
 //      from the beginning of its topics; any other goes on with the state that fits, and is refused if some does not, unless that is allowed.
 //   3. A query that fails keeps its last rows readable, its error is shown, and nothing else stops.
 //   4. A worker that dies is replaced; its queries go on from their checkpoint, with a growing pause.
-//   5. Queries of a file that start together from the same checkpoint, or all anew, are one job: they read their topics together.
+//   5. Queries of a file that start together from the same checkpoint, or all anew, with the same parallelism, are one job: they read their
+//      topics together.
 //
 // Longer than other files because each part of a query's life touches the same table of what runs: start, output, failure, restart, stop.
 import { join } from 'node:path'
@@ -21,13 +22,14 @@ import type {
   JobRestore,
   JobSpec,
   LateRecord,
+  Parallelism,
   QueryInspection,
   QuerySpec,
   QueryStatus,
   SinkSpec,
   SourceSpec,
 } from '../engine/index.ts'
-import { engineErrors, Memory, planSignature, removeSpilled } from '../engine/index.ts'
+import { engineErrors, Memory, PARALLELISM_MAX, parallelismOf, planSignature, removeSpilled } from '../engine/index.ts'
 import { type Log, realDisk, type Transactions } from '../log/index.ts'
 import { Catalog, durationMs, type Plan, type TableDef } from '../sql/index.ts'
 import { type CheckpointRecord, type CheckpointSettings, Checkpoints } from './checkpoints.ts'
@@ -38,7 +40,17 @@ import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
 import { sinkParts } from './recordShape.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
 import { persistently, type SinkCommitter, ViewCommitter, WorkerCommitter } from './sinkCommitters.ts'
-import { declareTopic, filesSink, isExactlyOnceTopic, isTopicTable, lateTopicsOf, scannedTables, sourceSpecs, topicOf } from './tables.ts'
+import {
+  declareTopic,
+  filesSink,
+  isExactlyOnceTopic,
+  isTopicTable,
+  lateTopicsOf,
+  scannedTables,
+  sinkKeyOf,
+  sourceSpecs,
+  topicOf,
+} from './tables.ts'
 import { recoverTransactions, TransactionCommitter } from './transactionCommitter.ts'
 import { EngineWorkers } from './workers.ts'
 
@@ -71,6 +83,8 @@ export interface ManagerOptions {
   workerCount: number
   /** For state of queries, live tables and buffers together. */
   memoryBytes: number
+  /** Where no SET 'parallelism.default' says otherwise. */
+  parallelism: number
   timeZone: string
   /** Rows that could not be read or computed. */
   onDeadLetters(letters: DeadLetter[]): void
@@ -106,6 +120,7 @@ export interface AdhocOptions {
 interface Running {
   query: ProjectQuery
   jobId: string
+  parallelism: Parallelism
   state: 'starting' | 'running' | 'failed' | 'stopped'
   error?: ErrorBody
   status?: QueryStatus
@@ -122,6 +137,7 @@ export interface QueryInsight {
   state: Running['state']
   error?: ErrorBody
   changelog: Plan['changelog']
+  parallelism: Parallelism
   /** Absent if its worker does not answer, or never began it. */
   live?: QueryInspection
 }
@@ -159,6 +175,7 @@ interface StartGroup {
   specs: QuerySpec[]
   queries: ProjectQuery[]
   saved: Map<string, SavedQuery>
+  parallelism: number
 }
 
 export class JobManager {
@@ -189,7 +206,7 @@ export class JobManager {
     this.saved = new SavedStates(options.store, options.log, options.savepoint, options.onCheckpointDamaged)
     const spillFolder = join(options.dataFolder, 'spill')
     removeSpilled(realDisk, spillFolder)
-    this.memory = new Memory(Memory.budget(options.memoryBytes, options.workerCount))
+    this.memory = new Memory(Memory.budget(options.memoryBytes, Math.max(options.workerCount, PARALLELISM_MAX)))
     showMemory(this.memory)
     this.workers = new EngineWorkers(
       options.workerCount,
@@ -227,7 +244,7 @@ export class JobManager {
 
   /** What `apply` would do: nothing is changed, and what only a start finds out is not known. */
   preview(project: Project): ApplyReport {
-    const fates = [...this.running].map(([id, { query }]) => ({ id, fate: fateOf(query, project) }))
+    const fates = [...this.running].map(([id, entry]) => ({ id, fate: this.fateOf(entry, project) }))
     const kept = fates.filter(({ fate }) => fate === 'kept').map(({ id }) => id)
     return {
       started: project.queries.filter(({ id }) => !kept.includes(id)).map(({ id }) => id),
@@ -242,14 +259,16 @@ export class JobManager {
   private async applyAlone(project: Project): Promise<ApplyReport> {
     const report: ApplyReport = { started: [], kept: [], stopped: [], errors: [...project.errors], restored: [], notices: [] }
     for (const table of project.tables) await this.guarded(project, report, table.name, () => declareTopic(this.options.log, table))
-    for (const [id, { query, jobId }] of [...this.running]) {
-      const fate = fateOf(query, project)
+    for (const [id, entry] of [...this.running]) {
+      const { query, jobId } = entry
+      const fate = this.fateOf(entry, project)
       if (fate === 'kept') {
         report.kept.push(id)
         continue
       }
       // What it has put out so far is kept, and a changed one goes on from there.
-      if (this.checkpoints.has(jobId) && query.target.kind === 'insert') await this.checkpoints.take(jobId, 'change')
+      const goesOn = query.target.kind === 'insert' || (fate === 'changed' && fateOf(query, project) === 'kept')
+      if (this.checkpoints.has(jobId) && goesOn) await this.checkpoints.take(jobId, 'change')
       await this.stop(id)
       if (fate === 'gone') report.stopped.push(id)
     }
@@ -264,8 +283,9 @@ export class JobManager {
           // What cannot be read stops this query alone.
           sourceSpecs(this.options.log, [query.plan])
           const from = this.goesOnFrom(query, saved.get(query.id), report)
-          const key = from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''
-          const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map() }
+          const parallelism = this.parallelismOf(query, project)
+          const key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
+          const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map(), parallelism: parallelism.subtasks }
           group.specs.push(await this.specOf(query, from, report))
           group.queries.push(query)
           if (from) group.saved.set(query.id, from)
@@ -315,7 +335,7 @@ export class JobManager {
     }
   }
 
-  private startJob(file: string, { specs, queries, saved }: StartGroup): void {
+  private startJob(file: string, { specs, queries, saved, parallelism }: StartGroup): void {
     const jobId = `job-${++this.jobCount}`
     const [from] = saved.values()
     const { store, savepoint, allowsDroppedState } = this.options
@@ -330,6 +350,7 @@ export class JobManager {
         query,
         sink,
         jobId,
+        parallelism: this.parallelismOf(query, this.project),
         state: 'starting',
         rowsPerSecond: { in: 0, out: 0 },
         restoredFrom: saved.get(query.id)?.state.takenAt,
@@ -344,7 +365,7 @@ export class JobManager {
       allowsDropped: allowsDroppedState ? [...saved.keys()] : [],
       continues,
     }
-    this.workers.start({
+    const job: JobSpec = {
       id: jobId,
       queries: specs,
       sources: sourceSpecs(
@@ -353,7 +374,8 @@ export class JobManager {
       ),
       timeZone: this.timeZone,
       ...(restore && { restore }),
-    })
+    }
+    this.workers.start(job, parallelism)
     const kept = continues ? { id: from.manifest.id, queries: from.manifest.queries.filter(({ id }) => sinks.has(id)) } : undefined
     this.checkpoints.add({ jobId, name, folder, sinks, settings: this.checkpointSettings(queries), base: kept })
     for (const { id } of queries) this.running.get(id)!.state = 'running'
@@ -443,11 +465,13 @@ export class JobManager {
 
   private async specOf(query: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): Promise<QuerySpec> {
     const lateTopics = lateTopicsOf(query)
+    const sinkKey = sinkKeyOf(query)
     return {
       id: query.id,
       name: query.id,
       plan: query.plan,
       sink: await this.sinkOf(query, saved, report),
+      ...(sinkKey && { sinkKey }),
       ...(lateTopics && { lateTopics }),
     }
   }
@@ -597,6 +621,27 @@ export class JobManager {
     const adhoc = this.adhoc.get(jobId)
     this.adhoc.delete(jobId)
     adhoc?.onEnd(error)
+  }
+
+  /** In how many subtasks a query is to run. @throws StreamError PARALLELISM_INVALID */
+  parallelismOf(query: ProjectQuery, project: Project | undefined = this.project): Parallelism {
+    const setting = project?.settings.get('parallelism.default')
+    const wanted = setting === undefined || setting === 'default' ? this.options.parallelism : Number(setting)
+    if (!Number.isInteger(wanted) || wanted < 1 || wanted > PARALLELISM_MAX)
+      throw jobErrors('PARALLELISM_INVALID', { value: String(setting), max: PARALLELISM_MAX })
+    const partitions = scannedTables(query.plan).map((table) => this.options.log.topic(topicOf(table))?.partitions.length ?? 1)
+    return parallelismOf(query.plan, wanted, sinkKeyOf(query), partitions)
+  }
+
+  private fateOf({ query, parallelism }: Running, project: Project): 'kept' | 'changed' | 'gone' {
+    const fate = fateOf(query, project)
+    const next = fate === 'kept' && project.queries.find(({ id }) => id === query.id)
+    if (!next) return fate
+    try {
+      return this.parallelismOf(next, project).subtasks === parallelism.subtasks ? 'kept' : 'changed'
+    } catch {
+      return 'kept'
+    }
   }
 
   /** The project's `SET 'table.local-time-zone'`, else the configuration's. */
@@ -763,8 +808,8 @@ export class JobManager {
     const id = this.running.has(name) ? name : `insert_into_${name}`
     const entry = this.running.get(id)
     if (!entry) return undefined
-    const { query, jobId, state, error } = entry
-    return { id, state, error, changelog: query.plan.changelog, live: await this.workers.inspect(jobId, id) }
+    const { query, jobId, state, error, parallelism } = entry
+    return { id, state, error, changelog: query.plan.changelog, parallelism, live: await this.workers.inspect(jobId, id) }
   }
 
   /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */

@@ -7,7 +7,7 @@ import { inputsOf, type Plan, type TableDef } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { ApplyReport } from './manager.ts'
 import type { ProjectQuery } from './project.ts'
-import { sourceParts } from './recordShape.ts'
+import { sinkParts, sourceParts } from './recordShape.ts'
 import type { SavedQuery } from './savedStates.ts'
 
 const connectors = ['kafka', 'upsert-kafka', 'print', 'blackhole', 'filesystem']
@@ -32,6 +32,12 @@ function memoryBytes(text: string | undefined): number | undefined {
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
 
 export const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))
+
+/** Columns of a query's result by which its target keeps one row each; undefined if it keeps all. */
+export function sinkKeyOf({ target }: ProjectQuery): number[] | undefined {
+  if (target.kind === 'materializedTable') return [...target.table.primaryKey]
+  return target.table.options.connector === 'upsert-kafka' ? sinkParts(target.table).key?.columns : undefined
+}
 
 const LATE_TOPIC = 'millrace.late-rows.topic'
 

@@ -1,7 +1,27 @@
 // The engine's worker threads: started with the platform, each with its jobs; one that dies takes only its own jobs with it.
 // The next job starts it again: so whoever restarts jobs decides how soon, and a worker that cannot start does not spin.
+//
+//   a job in one thread:   worker --> events
+//   in several:            worker 0 --.
+//                          worker 1 --+--> one job again: cuts are joined, status is summed, a failure is told to the others
+//
+// Invariants
+//   1. Of a job in several threads, what comes behind a subtask's cut waits here until all have made theirs: a cut has nothing from behind it.
+//   2. Where one subtask's thread dies, its job ends in all threads.
 import { Worker } from 'node:worker_threads'
-import type { FromWorker, JobSpec, Memory, QueryInspection, QueryStatus, ToWorker, WorkerSpill } from '../engine/index.ts'
+import {
+  type FromWorker,
+  type JobSpec,
+  type Memory,
+  mergeCheckpoints,
+  type QueryInspection,
+  type QueryStatus,
+  type SharedLinks,
+  shareLinks,
+  type ToWorker,
+  type WorkerSpill,
+} from '../engine/index.ts'
+import { sumInspections, sumStatus } from './subtasks.ts'
 
 export interface WorkerEvents {
   /** When the promise is done the rows count as taken: the worker may send more. */
@@ -11,6 +31,7 @@ export interface WorkerEvents {
 
 /** What a worker says to a question with a `requestId`. */
 type Answer = FromWorker & { requestId: number }
+type Cut = FromWorker & { type: 'checkpoint' }
 
 const workerUrl = new URL('../engine/worker.ts', import.meta.url)
 
@@ -20,8 +41,18 @@ interface Slot {
   jobs: Map<string, JobSpec>
 }
 
+/** A job in several threads. */
+interface ParallelJob {
+  /** By subtask. */
+  slots: Slot[]
+  /** Of those that have made theirs, while others have not. */
+  cuts: Map<number, Cut>
+  held: { message: FromWorker; handle: () => void }[]
+}
+
 export class EngineWorkers {
   private readonly slots: Slot[] = []
+  private readonly parallel = new Map<string, ParallelJob>()
   private readonly events: WorkerEvents
   private readonly waiting = new Map<number, (message: Answer) => void>()
   private readonly spill: { memory: Memory; folder: string }
@@ -32,11 +63,19 @@ export class EngineWorkers {
   constructor(count: number, events: WorkerEvents, spill: { memory: Memory; folder: string }) {
     this.events = events
     this.spill = spill
-    for (let i = 0; i < count; i++) this.slots.push({ worker: this.spawn(i), jobs: new Map() })
+    for (let i = 0; i < count; i++) this.addSlot()
   }
 
-  private spawn(index: number): Worker {
+  private addSlot(): Slot {
+    const slot: Slot = { worker: undefined, jobs: new Map() }
+    this.slots.push(slot)
+    slot.worker = this.spawn(slot)
+    return slot
+  }
+
+  private spawn(slot: Slot): Worker {
     const { memory, folder } = this.spill
+    const index = this.slots.indexOf(slot)
     const spill: WorkerSpill = { memory: memory.shared, thread: index, folder }
     const worker = new Worker(workerUrl, { name: `engine-${index}`, workerData: { spill } })
     worker.on('message', (message: FromWorker) => {
@@ -44,12 +83,14 @@ export class EngineWorkers {
         this.waiting.get(message.requestId)?.(message)
         return
       }
-      const done = this.events.message(message)
-      const rows = rowsOf(message)
-      if (rows === 0) return
-      const taken = () => worker.postMessage({ type: 'taken', rows } satisfies ToWorker)
-      if (done) void done.finally(taken)
-      else taken()
+      this.inTurn(slot, message, () => {
+        const done = this.events.message(message)
+        const rows = rowsOf(message)
+        if (rows === 0) return
+        const taken = () => worker.postMessage({ type: 'taken', rows } satisfies ToWorker)
+        if (done) void done.finally(taken)
+        else taken()
+      })
     })
     let reason = 'it exited'
     worker.on('error', (error) => {
@@ -58,37 +99,76 @@ export class EngineWorkers {
     worker.on('exit', () => {
       memory.clear(index)
       if (this.closing) return
-      const slot = this.slots[index]
       const jobs = [...slot.jobs.values()]
       slot.jobs.clear()
       slot.worker = undefined
+      // Their other subtasks wait for what never comes.
+      for (const { id } of jobs) this.stop(id)
       if (jobs.length > 0) this.events.died(jobs, reason)
     })
     return worker
   }
 
-  start(job: JobSpec): void {
-    const slot = this.slots.reduce((least, candidate) => (candidate.jobs.size < least.jobs.size ? candidate : least))
-    slot.jobs.set(job.id, job)
-    slot.worker ??= this.spawn(this.slots.indexOf(slot))
-    this.post(slot, { type: 'start', job })
+  /** Hands a message on: at once, or if it is one subtask's, when its turn among those of its job has come. */
+  private inTurn(slot: Slot, message: FromWorker, handle: () => void): void {
+    const job = 'jobId' in message ? this.parallel.get(message.jobId) : undefined
+    if (!job) {
+      handle()
+      return
+    }
+    const subtask = job.slots.indexOf(slot)
+    if (message.type === 'failed')
+      for (const other of job.slots)
+        if (other !== slot) this.post(other, { type: 'failQuery', jobId: message.jobId, queryId: message.queryId, error: message.error })
+    if (message.type === 'checkpoint') {
+      job.cuts.set(subtask, message)
+      if (job.cuts.size < job.slots.length) return
+      const cuts = job.slots.map((_, i) => job.cuts.get(i) as Cut)
+      job.cuts.clear()
+      const checkpoint = mergeCheckpoints(cuts.map((cut) => cut.checkpoint))
+      this.events.message({ ...message, checkpoint, tookMs: Math.max(...cuts.map(({ tookMs }) => tookMs)) })
+      for (const held of job.held.splice(0)) held.handle()
+    } else if (job.cuts.has(subtask)) job.held.push({ message, handle })
+    else handle()
+  }
+
+  start(job: JobSpec, parallelism = 1): void {
+    while (this.slots.length < parallelism) this.addSlot()
+    const slots = this.slots.toSorted((a, b) => a.jobs.size - b.jobs.size).slice(0, parallelism)
+    const links: SharedLinks | undefined = parallelism > 1 ? shareLinks(parallelism) : undefined
+    if (links) this.parallel.set(job.id, { slots, cuts: new Map(), held: [] })
+    slots.forEach((slot, subtask) => {
+      const spec = links ? { ...job, parallel: { subtask, links } } : job
+      slot.jobs.set(job.id, spec)
+      slot.worker ??= this.spawn(slot)
+      this.post(slot, { type: 'start', job: spec })
+    })
   }
 
   stop(jobId: string): void {
     for (const slot of this.slots) if (slot.jobs.delete(jobId)) this.post(slot, { type: 'stop', jobId })
+    const job = this.parallel.get(jobId)
+    this.parallel.delete(jobId)
+    // Who handles what is left finds that the job has gone; the rows count as taken.
+    for (const { handle } of job?.held ?? []) handle()
   }
 
   specOf(jobId: string): JobSpec | undefined {
     return this.slots.find(({ jobs }) => jobs.has(jobId))?.jobs.get(jobId)
   }
 
-  /** To the worker of a job, if it has one. */
+  /** How many subtasks a job has. */
+  parallelismOf(jobId: string): number {
+    return this.parallel.get(jobId)?.slots.length ?? 1
+  }
+
+  /** To the workers of a job, if it has any. */
   tell(jobId: string, message: ToWorker): void {
     for (const slot of this.slots) if (slot.jobs.has(jobId)) this.post(slot, message)
   }
 
   removeQuery(jobId: string, queryId: string): void {
-    for (const slot of this.slots) if (slot.jobs.has(jobId)) this.post(slot, { type: 'removeQuery', jobId, queryId })
+    this.tell(jobId, { type: 'removeQuery', jobId, queryId })
   }
 
   /** The state of all queries; a worker that does not answer in `timeoutMs` is left out. */
@@ -98,14 +178,16 @@ export class EngineWorkers {
         this.slots.filter(({ worker }) => worker).map((slot) => this.ask(slot, timeoutMs, (requestId) => ({ type: 'status', requestId }))),
       )
     ).filter((answer) => answer?.type === 'status')
-    return { queries: answers.flatMap(({ queries }) => queries), positions: answers.flatMap(({ positions }) => positions) }
+    return { queries: sumStatus(answers.flatMap(({ queries }) => queries)), positions: answers.flatMap(({ positions }) => positions) }
   }
 
-  /** A query looked at closely; undefined if its worker does not know it, or does not answer in `timeoutMs`. */
+  /** A query looked at closely; undefined if its workers do not know it, or do not answer in `timeoutMs`. */
   async inspect(jobId: string, queryId: string, timeoutMs = 2_000): Promise<QueryInspection | undefined> {
-    const slot = this.slots.find(({ jobs }) => jobs.has(jobId))
-    const answer = slot && (await this.ask(slot, timeoutMs, (requestId) => ({ type: 'inspect', requestId, jobId, queryId })))
-    return answer?.type === 'inspection' ? answer.query : undefined
+    const slots = this.parallel.get(jobId)?.slots ?? this.slots.filter(({ jobs }) => jobs.has(jobId))
+    const answers = await Promise.all(
+      slots.map((slot) => this.ask(slot, timeoutMs, (requestId) => ({ type: 'inspect', requestId, jobId, queryId }))),
+    )
+    return sumInspections(answers.flatMap((answer) => (answer?.type === 'inspection' && answer.query ? [answer.query] : [])))
   }
 
   private ask(slot: Slot, timeoutMs: number, question: (requestId: number) => ToWorker): Promise<Answer | undefined> {

@@ -25,6 +25,7 @@ const node = (id: number, kind: string, more: Partial<Live['nodes'][number]> = {
   failedRows: 0,
   busyMs: 0,
   watermarkMs: 50_000,
+  isIdle: false,
   isProcessingTime: false,
   samples: [],
   lateSamples: [],
@@ -34,6 +35,7 @@ const insight = (live: Partial<Live>): QueryInsight => ({
   id: 'q',
   state: 'running',
   changelog: 'append',
+  parallelism: { subtasks: 1 },
   live: {
     jobId: 'job-1',
     queryId: 'q',
@@ -43,8 +45,10 @@ const insight = (live: Partial<Live>): QueryInsight => ({
     lateRows: 0,
     failedRows: 0,
     watermarkMs: 50_000,
+    isIdle: false,
     nodes: [node(0, 'scan', { table: 't' })],
     sources: [source([[10, 10]])],
+    subtasks: [],
     ...live,
   },
 })

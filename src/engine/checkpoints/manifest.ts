@@ -8,9 +8,6 @@
 import type { StatePart } from './stateParts.ts'
 
 export const FORMAT = 1
-/** As Flink's maxParallelism: state of a keyed operator can be split into so many groups by the hash of its key. */
-export const KEY_GROUP_COUNT = 128
-
 /** Where the bytes of a part are: for each chunk of CHUNK_BYTES the data file's id, the position in it, CRC32C and CRC32. */
 export interface StoredPart {
   type: StatePart['type']
@@ -36,6 +33,8 @@ export interface OperatorState {
   /** As EXPLAIN prints it: for people. */
   label: string
   stateRows: number
+  /** Which of the query's subtasks it is of; absent if there is one. */
+  subtask?: number
   /** First and last key group whose keys this part of the operator's state has. */
   keyGroups: [first: number, last: number]
   /** Names of its parts; none if it has no state. */
@@ -72,6 +71,8 @@ export interface QueryState {
   takenAt: number
   /** Of the whole plan. */
   signature: string
+  /** How many subtasks have its state; absent for one. */
+  parallelism?: number
   inputs: InputState[]
   operators: OperatorState[]
   sink: SinkState
@@ -96,7 +97,10 @@ export interface Manifest {
 
 /** Keys of all parts that a query of a manifest has. */
 export function partKeysOf(query: QueryState): string[] {
-  const own = query.operators.flatMap(({ signature, parts }) => parts.map(({ name }) => partKey(query.id, signature, name)))
+  const own = query.operators.flatMap(({ signature, parts, subtask }) =>
+    parts.map(({ name }) => partKey(query.id, signature, name, subtask)),
+  )
   return query.sink.kind === 'view' ? [...own, ...query.sink.segments.flatMap(({ parts }) => parts)] : own
 }
-export const partKey = (query: string, operator: string, name: string): string => `${query}/${operator}/${name}`
+export const partKey = (query: string, operator: string, name: string, subtask?: number): string =>
+  `${query}/${operator}${subtask === undefined ? '' : `@${subtask}`}/${name}`

@@ -8,7 +8,7 @@ import { joinParts } from './stateParts.ts'
 import { CheckpointStore, type PartReader } from './store.ts'
 
 /** @throws StreamError CHECKPOINT_DAMAGED, CHECKPOINT_NOT_FOUND, CHECKPOINT_FORMAT; `load` throws CHECKPOINT_DAMAGED */
-export function restoreOptions(restore: JobRestore, disk: Disk = realDisk): JobOptions {
+export function restoreOptions(restore: JobRestore, disk: Disk = realDisk, subtask = 0, parallelism = 1): JobOptions {
   const store = new CheckpointStore(restore.dataFolder, disk)
   const manifest = store.read(restore.folder, restore.checkpointId)
   return {
@@ -20,7 +20,15 @@ export function restoreOptions(restore: JobRestore, disk: Disk = realDisk): JobO
       const reader = store.openParts(restore.folder, manifest)
       const close = () => reader.close()
       try {
-        return { state, nodes: readNodes(state, reader), allowsDropped: restore.allowsDropped.includes(queryId), close }
+        const { parallelism: saved = 1 } = state
+        const wanted = saved === parallelism ? [subtask] : Array.from({ length: saved }, (_, i) => i)
+        return {
+          state,
+          parts: wanted.map((one) => readNodes(state, reader, one)),
+          isRescaled: saved !== parallelism,
+          allowsDropped: restore.allowsDropped.includes(queryId),
+          close,
+        }
       } catch (error) {
         close()
         throw error
@@ -29,8 +37,10 @@ export function restoreOptions(restore: JobRestore, disk: Disk = realDisk): JobO
   }
 }
 
-export function readNodes(query: QueryState, reader: PartReader): NodeSnapshot[] {
-  return query.operators.map(({ signature, node, label, parts, rowsIn, rowsOut, ...times }) => ({
+/** What one of a query's subtasks had. */
+export function readNodes(query: QueryState, reader: PartReader, subtask = 0): NodeSnapshot[] {
+  const mine = query.operators.filter((operator) => (operator.subtask ?? 0) === subtask)
+  return mine.map(({ signature, node, label, parts, rowsIn, rowsOut, subtask, ...times }) => ({
     signature,
     node,
     label,
@@ -39,7 +49,7 @@ export function readNodes(query: QueryState, reader: PartReader): NodeSnapshot[]
     watermarkMs: msOf(times.watermarkMs),
     forwardedMs: msOf(times.forwardedMs),
     inputWatermarks: times.inputWatermarks.map(msOf),
-    state: parts.length === 0 ? undefined : joinParts(parts, (name) => reader.read(partKey(query.id, signature, name))),
+    state: parts.length === 0 ? undefined : joinParts(parts, (name) => reader.read(partKey(query.id, signature, name, subtask))),
   }))
 }
 

@@ -1,4 +1,4 @@
-// Batches and watermarks as messages between subtasks.
+// Batches as messages between subtasks.
 //
 // message: [length, kind, edge, rowCount] [processing time, watermark after] [watermark runs] [kinds] [column: lane, nulls?, size, data …] …
 //
@@ -6,17 +6,13 @@
 //   1. Every section begins at a multiple of 8 bytes: decoded columns are views of the message, not copies.
 //   2. A decoded batch equals the rows that were encoded, with the watermark that each saw. Text that came as JS strings is UTF-8 afterwards.
 //   2 is held by codec.property.test.ts.
-
 import { deserialize, serialize } from 'node:v8'
 import { copyBytes, viewOf } from '../../base/index.ts'
 import { type Arrays, type Batch, type Column, type Field, isTextKind, newArrays } from '../../data/index.ts'
 import { halves, writeText } from '../state/columns.ts'
 
 const BATCH = 0
-const WATERMARK = 1
 const lanes = ['u8', 'i32', 'i64', 'f64', 'utf8', 'any'] as const
-
-export type Decoded = { edge: number } & ({ kind: 'batch'; batch: Batch } | { kind: 'watermark'; watermarkMs: number })
 
 /** Writes messages into memory of its own, which the next one overwrites. */
 export class MessageEncoder {
@@ -24,13 +20,6 @@ export class MessageEncoder {
   private ints = new Int32Array(this.bytes.buffer)
   private doubles = new Float64Array(this.bytes.buffer)
   private at = 0
-
-  watermark(edge: number, watermarkMs: number): number {
-    this.begin(WATERMARK, edge, 0)
-    this.doubles[2] = watermarkMs
-    this.at = 24
-    return this.end()
-  }
 
   /** Rows `rows[0 … count)` of a batch; returns the length of the message. */
   batch(edge: number, batch: Batch, fields: readonly Field[], rows: Int32Array, count: number): number {
@@ -215,12 +204,11 @@ function nullsOfTexts({ data, nulls }: Column & { lane: 'any' }, rows: Int32Arra
   return found
 }
 
-/** What the message at the beginning of a buffer says; the columns of a batch are views of it, or memory of `arrays`. */
-export function decodeMessage(buffer: ArrayBuffer, fieldsOf: (edge: number) => readonly Field[], arrays: Arrays = newArrays): Decoded {
+/** The batch in the message at the beginning of a buffer; its columns are views of it, or memory of `arrays`. */
+export function decodeMessage(buffer: ArrayBuffer, fields: readonly Field[], arrays: Arrays = newArrays): Batch {
   const ints = new Int32Array(buffer)
   const doubles = new Float64Array(buffer)
-  const [, kind, edge, rowCount] = ints
-  if (kind === WATERMARK) return { kind: 'watermark', edge, watermarkMs: doubles[2] }
+  const [, , , rowCount] = ints
   let at = 32
   const runs = ints[at >> 2]
   at += 8
@@ -239,7 +227,7 @@ export function decodeMessage(buffer: ArrayBuffer, fieldsOf: (edge: number) => r
     kinds = new Uint8Array(buffer, at, rowCount)
     at = aligned(at + rowCount)
   }
-  const columns = fieldsOf(edge).map((): Column => {
+  const columns = fields.map((): Column => {
     const head = at >> 2
     const lane = lanes[ints[head]]
     const size = ints[head + 2]
@@ -278,6 +266,5 @@ export function decodeMessage(buffer: ArrayBuffer, fieldsOf: (edge: number) => r
         return { lane: 'any', data: deserialize(new Uint8Array(buffer, start, size)), nulls }
     }
   })
-  const batch: Batch = { rowCount, columns, kinds, watermarksBefore, processingTimeMs: doubles[2], watermarkAfter: doubles[3] }
-  return { kind: 'batch', edge, batch }
+  return { rowCount, columns, kinds, watermarksBefore, processingTimeMs: doubles[2], watermarkAfter: doubles[3] }
 }

@@ -75,6 +75,12 @@ export function exchangesOf(plan: Plan, have: readonly Distribution[]): (Distrib
   return wanted.map((want, i) => (sameAs(have[i], want) ? undefined : want))
 }
 
+/** The exchange in front of a target that keeps one row of each key, where changes of one key may come from several subtasks. */
+export function sinkExchange(key: readonly number[], have: Distribution): Distribution | undefined {
+  const wanted = byHash(key)
+  return satisfies(have, wanted) ? undefined : wanted
+}
+
 function satisfies(have: Distribution, wanted: Distribution): boolean {
   if (wanted.kind === 'any' || have.kind === 'single') return true
   if (have.kind !== 'hash' || wanted.kind !== 'hash') return false

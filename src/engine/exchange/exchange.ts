@@ -1,56 +1,81 @@
 // One exchange of a plan, in one subtask: rows and watermarks of this subtask's input go to all, those of all come out here.
 //
-// input --> split by key --> own rows out at once, others to their subtask        (and what other subtasks send here) --> out
+// input --> split by key --> each subtask | round by round, in the order of subtasks --> out
 //
 // Invariants
 //   1. Rows of equal keys come out in one subtask; rows of one subtask come out in the order in which they went in, and before the
 //      watermark that they cause.
-//   2. The watermark that comes out is the minimum over all subtasks. A row sees its own subtask's watermark, but no more than the
-//      slowest other one has reached: no row is late that was in time where it came from.
-//   2 makes the result of an event-time query independent of how subtasks interleave.
-import { type Batch, type BatchMemory, type Column, type Field, gather, gatherAll } from '../../data/index.ts'
+//   2. The watermark that comes out is the minimum over all subtasks that are not idle. A row sees its own subtask's watermark, but no more
+//      than the slowest other one has reached: no row is late that was in time where it came from.
+//   3. Where rows of one key may come from several subtasks and their order counts (`consolidatesBy`), a round gives what it amounts to.
+//   2 makes the result of an event-time query independent of which subtask has read what.
+import type { Batch, BatchMemory, Field } from '../../data/index.ts'
 import type { Operator } from '../operator.ts'
+import { decodeMessage } from './codec.ts'
+import { consolidated } from './consolidate.ts'
 import type { Distribution } from './distribution.ts'
 import { partitionRows } from './partition.ts'
-import type { Peers } from './peers.ts'
+import type { Rounds } from './rounds.ts'
+
+export interface ExchangeOptions {
+  /** The same in all subtasks. */
+  edge: number
+  /** The stage that begins with it: in a round all exchanges of a stage hand on what has come, then the next stage's. */
+  stage: number
+  fields: readonly Field[]
+  /** `forward`: rows stay where they are, and wait for their stage. */
+  distribution: Distribution | { kind: 'forward' }
+  /** A round's retractions and insertions are weighed up: what is left comes by the key of these columns, the retraction first. */
+  consolidatesBy?: readonly number[]
+}
+
+interface ExchangeOutput {
+  emit(batch: Batch): void
+  forward(watermarkMs: number): void
+  setIdle(isIdle: boolean): void
+}
 
 export class ExchangeOperator implements Operator {
   readonly edge: number
+  readonly stage: number
   readonly fields: readonly Field[]
-  readonly distribution: Distribution
-  private readonly peers: Peers
+  readonly distribution: ExchangeOptions['distribution']
+  /** What its input has said last: all subtasks hear of it at the end of the stage. */
+  readonly said = { watermarkMs: -Infinity, isIdle: false }
+  private readonly consolidatesBy: readonly number[] | undefined
+  private readonly rounds: Rounds
   private readonly memory: BatchMemory
-  private readonly emit: (batch: Batch) => void
-  private readonly forward: (watermarkMs: number) => void
+  private readonly out: ExchangeOutput
   /** What each subtask has said last. */
   private readonly watermarks: Float64Array
+  private readonly idle: Uint8Array
   private targets = new Uint8Array(0)
-  /** This subtask's clock: rows of others arrive by it, so processing time never falls. */
-  private nowMs = -Infinity
 
   constructor(
-    edge: number,
-    fields: readonly Field[],
-    distribution: Distribution,
-    peers: Peers,
+    { edge, stage, fields, distribution, consolidatesBy }: ExchangeOptions,
+    rounds: Rounds,
     memory: BatchMemory,
-    out: { emit(batch: Batch): void; forward(watermarkMs: number): void },
+    out: ExchangeOutput,
   ) {
     this.edge = edge
+    this.stage = stage
     this.fields = fields
     this.distribution = distribution
-    this.peers = peers
+    this.consolidatesBy = consolidatesBy
+    this.rounds = rounds
     this.memory = memory
-    this.emit = out.emit
-    this.forward = out.forward
-    this.watermarks = new Float64Array(peers.parallelism).fill(-Infinity)
+    this.out = out
+    this.watermarks = new Float64Array(rounds.parallelism).fill(-Infinity)
+    this.idle = new Uint8Array(rounds.parallelism)
+    if (distribution.kind === 'forward') this.watermarks.fill(Infinity).fill(-Infinity, rounds.subtask, rounds.subtask + 1)
+    rounds.add(edge, this)
   }
 
   process(batch: Batch): void {
-    const { peers, edge, fields, memory } = this
-    const mark = memory.mark()
-    const { parallelism, subtask } = peers
+    const { rounds, edge, stage, fields, memory } = this
+    const { parallelism } = rounds
     const { rowCount } = batch
+    const mark = memory.mark()
     const counts = this.countTargets(batch)
     const ends = new Int32Array(parallelism)
     for (let target = 1; target < parallelism; target++) ends[target] = ends[target - 1] + counts[target - 1]
@@ -59,23 +84,20 @@ export class ExchangeOperator implements Operator {
     const { targets } = this
     for (let row = 0; row < rowCount; row++) rows[ends[targets[row]]++] = row
     for (let target = 0; target < parallelism; target++)
-      if (target !== subtask && counts[target] > 0)
-        peers.sendBatch(target, edge, batch, fields, rows.subarray(firsts[target], ends[target]), counts[target])
-    const own = counts[subtask]
-    if (own === rowCount) this.receive(subtask, batch)
-    else if (own > 0) this.receive(subtask, rowsOf(batch, rows.subarray(firsts[subtask], ends[subtask]), own, memory))
+      if (counts[target] > 0) rounds.send(target, edge, stage, batch, fields, rows.subarray(firsts[target], ends[target]), counts[target])
     memory.release(mark)
   }
 
   /** Number of rows for each subtask; `targets` says which those are. */
   private countTargets(batch: Batch): Int32Array {
     const { rowCount } = batch
-    const { parallelism } = this.peers
+    const { parallelism } = this.rounds
     const counts = new Int32Array(parallelism)
     if (this.targets.length < rowCount) this.targets = new Uint8Array(rowCount)
     if (this.distribution.kind !== 'hash') {
-      this.targets.fill(0)
-      counts[0] = rowCount
+      const target = this.distribution.kind === 'forward' ? this.rounds.subtask : 0
+      this.targets.fill(target)
+      counts[target] = rowCount
       return counts
     }
     const { columns } = this.distribution
@@ -93,67 +115,82 @@ export class ExchangeOperator implements Operator {
 
   /** The watermark of this subtask's input. */
   advance(watermarkMs: number): void {
-    const { parallelism, subtask } = this.peers
-    for (let target = 0; target < parallelism; target++) if (target !== subtask) this.peers.sendWatermark(target, this.edge, watermarkMs)
-    this.receiveWatermark(subtask, watermarkMs)
+    if (watermarkMs > this.said.watermarkMs) this.said.watermarkMs = watermarkMs
+    if (watermarkMs === Infinity) this.said.isIdle = false
   }
 
-  receive(from: number, batch: Batch): void {
+  idleInput(isIdle: boolean): void {
+    this.said.isIdle = isIdle && this.said.watermarkMs < Infinity
+  }
+
+  /** Its stage is at work: hands on what has come in the round. */
+  deliver(): void {
+    const { memory, fields } = this
+    const received = this.rounds.received(this.edge)
+    // Nothing said: its query has failed there.
+    const counts = ({ from }: { from: number }) => this.distribution.kind !== 'forward' || from === this.rounds.subtask
+    for (const { from, end } of received) if (end && counts({ from })) this.idle[from] = end.isIdle ? 1 : 0
+    const { consolidatesBy } = this
+    if (consolidatesBy) {
+      const mark = memory.mark()
+      const all = received.flatMap(({ messages }) => messages.map((message) => decodeMessage(message, fields, memory)))
+      if (all.length > 0) for (const batch of consolidated(all, this.fields, consolidatesBy)) this.receive(this.rounds.subtask, batch)
+      memory.release(mark)
+    }
+    for (const { from, messages, end } of received) {
+      for (const message of consolidatesBy ? [] : messages) {
+        const mark = memory.mark()
+        this.receive(from, decodeMessage(message, fields, memory))
+        memory.release(mark)
+      }
+      if (end && counts({ from }) && end.watermarkMs > this.watermarks[from]) this.watermarks[from] = end.watermarkMs
+    }
+    this.out.setIdle(this.isIdle)
+    if (!this.isIdle) this.out.forward(this.lowest(-1))
+  }
+
+  /** All subtasks are; who has ended is not. */
+  get isIdle(): boolean {
+    return !this.idle.includes(0)
+  }
+
+  private receive(from: number, batch: Batch): void {
     const before = batch.watermarksBefore
-    const processingTimeMs = Math.max(batch.processingTimeMs, this.nowMs)
+    // Rows arrive by the clock of the round: processing time never falls.
+    const processingTimeMs = Math.max(batch.processingTimeMs, this.rounds.nowMs)
     if (before === undefined) {
-      this.emit({ ...batch, processingTimeMs })
+      this.out.emit({ ...batch, processingTimeMs })
       return
     }
     const last = before[batch.rowCount - 1]
     const limit = this.lowest(from)
-    const mark = this.memory.mark()
     const watermarksBefore = last <= limit ? before : limited(before, batch.rowCount, limit, this.memory)
-    this.emit({ ...batch, watermarksBefore, processingTimeMs })
-    this.memory.release(mark)
+    this.out.emit({ ...batch, watermarksBefore, processingTimeMs })
     // Its own watermark follows, but rows of others may come first: they see no less.
-    this.receiveWatermark(from, last)
-  }
-
-  receiveWatermark(from: number, watermarkMs: number): void {
-    if (!(watermarkMs > this.watermarks[from])) return
-    this.watermarks[from] = watermarkMs
-    this.forward(this.lowest(-1))
-  }
-
-  tick(nowMs: number): void {
-    this.nowMs = nowMs
+    if (last > this.watermarks[from]) this.watermarks[from] = last
   }
 
   private lowest(except: number): number {
     let lowest = Infinity
     for (let from = 0; from < this.watermarks.length; from++)
-      if (from !== except && this.watermarks[from] < lowest) lowest = this.watermarks[from]
+      if (from !== except && this.idle[from] === 0 && this.watermarks[from] < lowest) lowest = this.watermarks[from]
     return lowest
   }
 
-  /** All subtasks have said that nothing more comes. */
-  get isFinished(): boolean {
-    return this.lowest(-1) === Infinity
-  }
-
   snapshot(): unknown {
-    return this.watermarks.slice()
+    return { said: { ...this.said }, watermarks: this.watermarks.slice(), idle: this.idle.slice() }
   }
   restore(state: unknown): void {
-    this.watermarks.set(state as Float64Array)
+    const { said, watermarks, idle } = state as { said: ExchangeOperator['said']; watermarks: Float64Array; idle: Uint8Array }
+    Object.assign(this.said, said)
+    this.watermarks.set(watermarks)
+    this.idle.set(idle)
   }
-}
 
-function rowsOf(batch: Batch, rows: Int32Array, count: number, memory: BatchMemory): Batch {
-  const { kinds, watermarksBefore } = batch
-  const taken = <C extends Column>(column: C): C => gather(column, rows, count, memory) as C
-  return {
-    ...batch,
-    rowCount: count,
-    columns: gatherAll(batch.columns, rows, count, memory),
-    kinds: kinds && taken({ lane: 'u8', data: kinds }).data,
-    watermarksBefore: watermarksBefore && taken({ lane: 'f64', data: watermarksBefore }).data,
+  /** After a restart at another parallelism: everyone has reached what the job had reached. */
+  resumeAt(watermarkMs: number): void {
+    if (this.distribution.kind === 'forward') this.watermarks[this.rounds.subtask] = watermarkMs
+    else this.watermarks.fill(watermarkMs)
   }
 }
 

@@ -1,11 +1,11 @@
 // Bytes between the subtasks of a job, which run in threads of their own: one ring of shared memory for each ordered pair of them.
 //
-// subtask A: write ──> ring A→B ──> B: drain ──> inbox ──> take        one doorbell for each subtask, for everything that it may wait for
+// subtask A: write ──> (outbox) ──> ring A→B ──> B: take        one doorbell for each subtask, for everything that it may wait for
 //
 // Invariants
 //   1. Messages of one pair arrive whole and in order; a message may be larger than its ring.
-//   2. A ring holds no more than `ringBytes`: who writes to a full one waits until the reader has taken something (back-pressure).
-//   3. Who waits empties its own rings into its inbox, so two that write to one another never wait for each other forever.
+//   2. A ring holds no more than `ringBytes`. What does not fit waits with its writer, who is then blocked, and should make no more.
+//   3. No call waits. Who takes what has come while it is blocked lets those who write to it go on.
 //   4. What `take` gives is its taker's until it gives it back.
 //   1 to 3 are held by links.test.ts.
 //
@@ -148,62 +148,82 @@ export class Links {
   private readonly bells: Int32Array
   private readonly out: (Ring | undefined)[]
   private readonly in: (Ring | undefined)[]
+  /** By peer: what has not found room in its ring. */
+  private readonly outbox: { bytes: Uint8Array; at: number }[][]
   private readonly spares = new Spares()
-  private inbox: Message[] = []
-  private inboxAt = 0
+  /** The ring that is looked at first. */
+  private turn = 0
 
   constructor({ parallelism, rings, bells }: SharedLinks, subtask: number) {
     this.subtask = subtask
     this.parallelism = parallelism
     this.bells = new Int32Array(bells)
     const peers = Array.from({ length: parallelism }, (_, peer) => peer)
+    this.outbox = peers.map(() => [])
     this.out = peers.map((peer) => (peer === subtask ? undefined : new Ring(rings[subtask * parallelism + peer], this.spares)))
     this.in = peers.map((peer) => (peer === subtask ? undefined : new Ring(rings[peer * parallelism + subtask], this.spares)))
   }
 
-  /**
-   * Sends `bytes[0 … length)`, whose first 32-bit word (little endian) is `length`, a multiple of 8. Waits while the ring is full.
-   */
+  /** Sends `bytes[0 … length)`, whose first 32-bit word (little endian) is `length`, a multiple of 8; `flush` sends what finds no room now. */
   write(to: number, bytes: Uint8Array, length: number): void {
     if (length % ALIGN !== 0) throw new RangeError(`message of ${length} bytes`)
-    const ring = this.out[to] as Ring
-    for (let at = 0; at < length; ) {
-      const bell = this.bell
-      const count = ring.write(bytes, at, length)
-      at += count
-      if (count > 0) this.ring(to)
-      else if (!this.drain()) this.wait(bell)
+    const waiting = this.outbox[to]
+    const count = waiting.length > 0 ? 0 : (this.out[to] as Ring).write(bytes, 0, length)
+    if (count > 0) this.ring(to)
+    if (count < length) waiting.push({ bytes: bytes.slice(count, length), at: 0 })
+  }
+
+  /** Something waits for room in a ring. */
+  get isBlocked(): boolean {
+    return this.outbox.some(({ length }) => length > 0)
+  }
+
+  /** Sends of what waits as much as there is room for; false if that was nothing. */
+  flush(): boolean {
+    let any = false
+    for (let to = 0; to < this.outbox.length; to++) {
+      const waiting = this.outbox[to]
+      let sent = 0
+      for (; waiting.length > 0; waiting.shift()) {
+        const [first] = waiting
+        const count = (this.out[to] as Ring).write(first.bytes, first.at, first.bytes.length)
+        sent += count
+        first.at += count
+        if (first.at < first.bytes.length) break
+      }
+      if (sent === 0) continue
+      any = true
+      this.ring(to)
     }
+    return any
   }
 
   /** The next message, if one has arrived. */
   take(): Message | undefined {
-    if (this.inboxAt === this.inbox.length) {
-      this.inbox = []
-      this.inboxAt = 0
-      this.drain()
-    }
-    return this.inboxAt < this.inbox.length ? this.inbox[this.inboxAt++] : undefined
-  }
-
-  /** A message that was taken is not needed any more: its memory is used again. */
-  giveBack({ buffer }: Message): void {
-    this.spares.give(buffer)
-  }
-
-  /** Moves what has arrived to the inbox; false if nothing had. */
-  private drain(): boolean {
-    let any = false
-    for (let peer = 0; peer < this.in.length; peer++) {
+    for (let i = 0; i < this.in.length; i++) {
+      const peer = (this.turn + i) % this.in.length
       const ring = this.in[peer]
       if (ring === undefined) continue
       for (let got = ring.read(); got !== false; got = ring.read()) {
-        any = true
         this.ring(peer)
-        if (got !== true) this.inbox.push({ from: peer, buffer: got })
+        if (got === true) continue
+        this.turn = peer
+        return { from: peer, buffer: got }
       }
     }
-    return any
+    return undefined
+  }
+
+  /** A message that was taken is not needed any more: its memory is used again. */
+  giveBack(buffer: ArrayBuffer): void {
+    this.spares.give(buffer)
+  }
+
+  /** A copy of a message that goes nowhere, to be given back as one that was taken. */
+  copy(bytes: Uint8Array, length: number): ArrayBuffer {
+    const buffer = this.spares.take(length)
+    new Uint8Array(buffer).set(bytes.subarray(0, length))
+    return buffer
   }
 
   /** To be read before looking for work, and given to `wait` if there was none: what happens in between is not missed. */
@@ -214,6 +234,12 @@ export class Links {
   /** Blocks the thread until a peer has done something since `bell` was read. */
   wait(bell: number): void {
     Atomics.wait(this.bells, this.subtask, bell, WAIT_MS)
+  }
+
+  /** As `wait`, without blocking the thread. It does not keep the process alive. */
+  waitAsync(bell: number, timeoutMs: number): Promise<unknown> {
+    const { async, value } = Atomics.waitAsync(this.bells, this.subtask, bell, timeoutMs)
+    return async ? value : Promise.resolve()
   }
 
   /** Wakes a peer: there is something for it. */

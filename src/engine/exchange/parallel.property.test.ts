@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { type Batch, batchOf, isRetraction, rowAt, spoilReleased } from '../../data/index.ts'
 import { bindScript, Catalog, type Plan, readLeaves } from '../../sql/index.ts'
 import { Graph } from '../graph.ts'
-import { Links, Peers, shareLinks } from './index.ts'
+import { emptyNote, Links, Rounds, shareLinks } from './index.ts'
 
 // Rows that an operator keeps without copying them come out wrong.
 spoilReleased(true)
@@ -46,14 +46,14 @@ class Result {
   }
 }
 
-function makeGraph(plan: Plan, result: Result, peers?: Peers): Graph {
+function makeGraph(plan: Plan, result: Result, rounds?: Rounds): Graph {
   const fail = () => {
     throw new Error('no row may be late or fail')
   }
   return new Graph(plan, {
     timeZone: 'UTC',
     sink: (batch) => result.add(batch),
-    peers,
+    rounds,
     hooks: { count: () => {}, late: fail, rowFailed: fail },
   })
 }
@@ -97,20 +97,41 @@ test('in several subtasks as in one', () => {
             parts.flat().sort((a, b) => (a[3] as number) - (b[3] as number)),
           )
           alone.finish()
-          const shared = shareLinks(parts.length, 1 << 16)
+          const shared = shareLinks(parts.length, 1 << 12)
           const together = new Result()
-          const graphs = parts.map((_, subtask) => makeGraph(plan, together, new Peers(new Links(shared, subtask))))
+          const subtasks = parts.map((_, subtask) => {
+            const rounds = new Rounds(new Links(shared, subtask))
+            return { rounds, graph: makeGraph(plan, together, rounds) }
+          })
+          const deliver = ({ rounds, graph }: (typeof subtasks)[number]) => {
+            const pumped = rounds.pump()
+            return rounds.deliver((stage, note) => graph.deliver(stage, note)) || pumped
+          }
           const at = parts.map(() => 0)
+          const begin = (subtask: number, count: number) => {
+            const { rounds, graph } = subtasks[subtask]
+            if (!rounds.canBegin) return
+            const rows = parts[subtask].slice(at[subtask], (at[subtask] += count))
+            const isEnd = at[subtask] >= parts[subtask].length
+            const run = () => {
+              if (rows.length > 0) push(graph, rows)
+              if (isEnd) graph.finish()
+            }
+            rounds.begin(run, () => ({ ...emptyNote, isEnd }))
+          }
           for (const [who, what] of turns) {
             const subtask = who % parts.length
-            if (what === 0) graphs[subtask].receive()
-            else push(graphs[subtask], parts[subtask].slice(at[subtask], (at[subtask] += what)))
+            if (what === 0) deliver(subtasks[subtask])
+            else begin(subtask, what)
           }
-          graphs.forEach((graph, subtask) => {
-            push(graph, parts[subtask].slice(at[subtask]))
-            graph.finish()
-          })
-          for (let any = true; any; ) any = graphs.map((graph) => graph.receive()).includes(true)
+          // All ends are said when each subtask has completed a round in which all have said it.
+          for (let i = 0; i < 1_000 && !subtasks.every(({ rounds }) => rounds.isEnded); i++) {
+            for (let any = true; any; ) any = subtasks.map(deliver).includes(true)
+            subtasks.forEach((_, subtask) => {
+              begin(subtask, 40)
+            })
+          }
+          assert.ok(subtasks.every(({ rounds }) => rounds.isEnded))
           assert.deepEqual(new Map([...together.counts].sort()), new Map([...whole.counts].sort()), queries[i])
         }
       },

@@ -9,11 +9,16 @@ const received: Received[] = Array.from({ length: shared.parallelism }, () => ({
 const takeAll = (): void => {
   for (let message = links.take(); message !== undefined; message = links.take()) {
     verified(message, received[message.from])
-    links.giveBack(message)
+    links.giveBack(message.buffer)
   }
 }
 for (const [i, size] of sizes.entries()) {
   for (let to = 0; to < shared.parallelism; to++) if (to !== subtask) links.write(to, makeMessage(subtask, i, size), size)
+  // Blocked, it takes what comes and lets others go on.
+  for (let bell = links.bell; links.isBlocked; bell = links.bell) {
+    takeAll()
+    if (!links.flush() && links.isBlocked) links.wait(bell)
+  }
   if (i % 3 === 0) takeAll()
 }
 const isDone = () => received.every(({ count }, from) => from === subtask || count === sizes.length)

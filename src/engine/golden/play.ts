@@ -1,12 +1,14 @@
 // Plays a golden file through the real stages: text, tree, bound plan, operators, generated kernels, and the real JSON decoder.
 //
 // The same file is played as written (a row, then its watermark), with a crash before every row, and cut into batches at random;
-// the rows that are left must be the same.
+// the rows that are left must be the same. In several subtasks (`parallelism`) each partition is read by one of them, and rows meet by key;
+// with `rescales` a crash is followed by a restart with another number of them.
 import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
 import { realDisk } from '../../log/index.ts'
 import { joinParts, type StatePart, splitState } from '../checkpoints/stateParts.ts'
 import { engineErrors } from '../errors.ts'
+import { emptyNote, Links, Rounds, shareLinks } from '../exchange/index.ts'
 import { formatValue, loadUserFunctionsNow, userFunctionsOf } from '../expressions/index.ts'
 import { Graph, type GraphHooks } from '../graph.ts'
 import { Memory } from '../spill/memory.ts'
@@ -15,6 +17,12 @@ import type { GoldenFile, InputStep } from './file.ts'
 import { planOf } from './plan.ts'
 
 export type PlayMode = { kind: 'as-written' } | { kind: 'crash-before-every-row' } | { kind: 'batches'; seed: number }
+
+export interface PlayOptions {
+  /** How many subtasks there are in turn: the next after each crash, then from the first again. */
+  parallelism?: readonly number[]
+  memory?: PlayMemory
+}
 
 export interface PlayResult {
   columns: string
@@ -32,6 +40,7 @@ export interface PlayResult {
 }
 
 const encoder = new TextEncoder()
+const RING_BYTES = 1 << 16
 const PROCESSING_TIME_MS = 1_767_225_600_000
 
 type Feed = { input: number; steps: InputStep[] }
@@ -70,7 +79,7 @@ export interface PlayMemory {
 const KEY_GROUPS = 3
 let playCount = 0
 
-export function play(file: GoldenFile, mode: PlayMode, memory?: PlayMemory): PlayResult {
+export function play(file: GoldenFile, mode: PlayMode, { parallelism = [1], memory }: PlayOptions = {}): PlayResult {
   const { plan, key } = planOf(file)
   loadUserFunctionsNow(userFunctionsOf(plan))
   const result: PlayResult = {
@@ -102,30 +111,45 @@ export function play(file: GoldenFile, mode: PlayMode, memory?: PlayMemory): Pla
       throw 'code' in error ? error : engineErrors('ROW_FAILED', { reason: error.message }, { cause: error })
     },
   }
-  let files: SpillFiles | undefined
+  let files: SpillFiles[] = []
+  let turn = 0
   const make = () => {
-    files = memory && new SpillFiles(realDisk, memory.folder, `play-${++playCount}`)
-    const spill = memory && files && { memory: new Memory(Memory.budget(memory.bytes, 1)), files, keyGroups: KEY_GROUPS }
-    return new Graph(plan, { timeZone: 'UTC', hooks, sink, spill })
+    files = []
+    return new Subtasks(parallelism[turn++ % parallelism.length], (rounds) => {
+      const own = memory && new SpillFiles(realDisk, memory.folder, `play-${++playCount}`)
+      if (own) files.push(own)
+      const spill = memory && own && { memory: new Memory(Memory.budget(memory.bytes, 1)), files: own, keyGroups: KEY_GROUPS }
+      return new Graph(plan, { timeZone: 'UTC', hooks, sink, spill, rounds, sinkKey: key })
+    })
   }
-  let graph = make()
-  graph.start(PROCESSING_TIME_MS)
+  let subtasks = make()
+  subtasks.round((graph) => graph.start(PROCESSING_TIME_MS))
   const decoders = new Map<string, JsonDecoder>()
   const partitions = file.inputs.map(() => 0)
   let rowCount = 0
 
   const crash = () => {
     // As a checkpoint keeps it: in parts, and by their bytes.
-    const saved = graph.snapshot().map((node) => {
-      const parts = splitState(node.state).map((part) => ({ ...part, bytes: part.stored ? bytesOf(part.stored) : part.bytes.slice() }))
-      const inputWatermarks = node.inputWatermarks.slice()
-      return { ...node, inputWatermarks, state: node.state && joinParts(parts, (name) => parts.find((part) => part.name === name)!.bytes) }
-    })
+    const saved = subtasks.graphs.map((graph) =>
+      graph.snapshot().map((node) => {
+        const parts = splitState(node.state).map((part) => ({ ...part, bytes: part.stored ? bytesOf(part.stored) : part.bytes.slice() }))
+        const inputWatermarks = node.inputWatermarks.slice()
+        return {
+          ...node,
+          inputWatermarks,
+          state: node.state && joinParts(parts, (name) => parts.find((part) => part.name === name)!.bytes),
+        }
+      }),
+    )
     const before = files
-    graph = make()
-    const { dropped, missing } = graph.restore(saved)
-    if (dropped.length > 0 || missing.length > 0) throw new Error(`not restored: ${[...dropped, ...missing].join('; ')}`)
-    before?.close()
+    subtasks = make()
+    for (const [subtask, graph] of subtasks.graphs.entries()) {
+      const isRescaled = subtasks.graphs.length !== saved.length
+      const { dropped, missing } = isRescaled ? graph.restoreRescaled(structuredClone(saved)) : graph.restore(saved[subtask])
+      if (dropped.length > 0 || missing.length > 0) throw new Error(`not restored: ${[...dropped, ...missing].join('; ')}`)
+    }
+    for (const one of before) one.close()
+    setPartitions()
     if (rowCount > 0) result.restoreCount++
   }
   const pushRows = (input: number, steps: InputStep[]) => {
@@ -139,28 +163,43 @@ export function play(file: GoldenFile, mode: PlayMode, memory?: PlayMemory): Pla
       position += encoder.encode(text).length
       ends[i] = position++
     })
-    graph.sources.forEach((source, index) => {
-      if (source.table.name !== file.inputs[input].name) return
-      const key = `${index}`
-      let decoder = decoders.get(key)
-      if (!decoder) decoders.set(key, (decoder = makeJsonDecoder(source.fields, {})))
-      const { columns, rowCount: decoded } = decoder.decode(bytes, starts, ends, texts.length, (_index, error) => {
-        throw error
-      })
-      graph.push(index, partitions[input], { columns, rowCount: decoded, watermarkAfter: -Infinity, processingTimeMs: PROCESSING_TIME_MS })
-    })
+    subtasks.of(partitions[input], (graph) =>
+      graph.sources.forEach((source, index) => {
+        if (source.table.name !== file.inputs[input].name) return
+        const key = `${index}`
+        let decoder = decoders.get(key)
+        if (!decoder) decoders.set(key, (decoder = makeJsonDecoder(source.fields, {})))
+        const { columns, rowCount: decoded } = decoder.decode(bytes, starts, ends, texts.length, (_index, error) => {
+          throw error
+        })
+        graph.push(index, partitions[input], {
+          columns,
+          rowCount: decoded,
+          watermarkAfter: -Infinity,
+          processingTimeMs: PROCESSING_TIME_MS,
+        })
+      }),
+    )
   }
 
-  // A table without an input section has no rows: it has ended, and holds nothing back.
-  graph.sources.forEach((source, index) => {
-    if (!file.inputs.some(({ name }) => name === source.table.name)) graph.finish(index)
-  })
-  for (const input of file.inputs.keys()) {
-    const used = new Set([0, ...file.inputs[input].steps.flatMap((step) => (step.kind === 'partition' ? [step.partition] : []))])
-    graph.sources.forEach((source, index) => {
-      if (source.table.name === file.inputs[input].name) graph.setPartitions(index, [...used], PROCESSING_TIME_MS)
-    })
+  const setPartitions = () => {
+    for (const input of file.inputs.keys()) {
+      const used = [...new Set([0, ...file.inputs[input].steps.flatMap((step) => (step.kind === 'partition' ? [step.partition] : []))])]
+      for (const [subtask, graph] of subtasks.graphs.entries())
+        graph.sources.forEach((source, index) => {
+          if (source.table.name !== file.inputs[input].name) return
+          const owned = used.filter((partition) => subtasks.ownerOf(partition) === subtask)
+          graph.setPartitions(index, owned, PROCESSING_TIME_MS)
+        })
+    }
   }
+  // A table without an input section has no rows: it has ended, and holds nothing back.
+  subtasks.round((graph) =>
+    graph.sources.forEach((source, index) => {
+      if (!file.inputs.some(({ name }) => name === source.table.name)) graph.finish(index)
+    }),
+  )
+  setPartitions()
   for (const { input, steps } of schedule(file, mode)) {
     const [step] = steps
     if (step.kind === 'row') {
@@ -170,16 +209,19 @@ export function play(file: GoldenFile, mode: PlayMode, memory?: PlayMemory): Pla
     } else if (step.kind === 'partition') partitions[input] = step.partition
     else if (step.kind === 'crash') crash()
     else
-      graph.sources.forEach((source, index) => {
-        if (source.table.name !== file.inputs[input].name) return
-        if (step.kind === 'idle') graph.markIdle(index, partitions[input])
-        else graph.watermark(index, partitions[input], Date.parse(`${step.text.replace(' ', 'T')}Z`))
-      })
+      subtasks.of(partitions[input], (graph) =>
+        graph.sources.forEach((source, index) => {
+          if (source.table.name !== file.inputs[input].name) return
+          if (step.kind === 'idle') graph.markIdle(index, partitions[input])
+          else graph.watermark(index, partitions[input], Date.parse(`${step.text.replace(' ', 'T')}Z`))
+        }),
+      )
   }
   if (mode.kind === 'crash-before-every-row') crash()
-  graph.finish()
-  result.spilledBytes = graph.status().reduce((sum, { operator }) => sum + (operator?.spilledBytes ?? 0), 0)
-  files?.close()
+  subtasks.round((graph) => graph.finish())
+  const status = subtasks.graphs.flatMap((graph) => graph.status())
+  result.spilledBytes = status.reduce((sum, { operator }) => sum + (operator?.spilledBytes ?? 0), 0)
+  for (const one of files) one.close()
   result.rows = key ? lastOfKeys(result.changes, key) : remaining(result.changes)
   return result
 }
@@ -190,6 +232,50 @@ function bytesOf({ path, position, sizeBytes }: NonNullable<StatePart['stored']>
   realDisk.read(file, bytes, 0, sizeBytes, position)
   realDisk.close(file)
   return bytes
+}
+
+/** Graphs of one query that run it together in this thread: a round is begun by all, and has gone through all when `round` returns. */
+class Subtasks {
+  readonly graphs: Graph[]
+  private readonly rounds: Rounds[]
+
+  constructor(parallelism: number, make: (rounds?: Rounds) => Graph) {
+    const shared = shareLinks(parallelism, RING_BYTES)
+    this.rounds = parallelism === 1 ? [] : Array.from({ length: parallelism }, (_, subtask) => new Rounds(new Links(shared, subtask)))
+    this.graphs = parallelism === 1 ? [make()] : this.rounds.map(make)
+  }
+
+  /** Partitions of each input in turn. */
+  ownerOf(partition: number): number {
+    return partition % this.graphs.length
+  }
+
+  /** Work of the one that reads a partition. */
+  of(partition: number, work: (graph: Graph) => void): void {
+    this.round((graph, subtask) => {
+      if (subtask === this.ownerOf(partition)) work(graph)
+    })
+  }
+
+  round(work: (graph: Graph, subtask: number) => void): void {
+    const { graphs, rounds } = this
+    if (rounds.length === 0) {
+      work(graphs[0], 0)
+      return
+    }
+    const note = { ...emptyNote, nowMs: PROCESSING_TIME_MS }
+    rounds.forEach((one, subtask) => {
+      one.begin(
+        () => work(graphs[subtask], subtask),
+        () => note,
+      )
+    })
+    const deliver = (one: Rounds, subtask: number) => {
+      const pumped = one.pump()
+      return one.deliver((stage, said) => graphs[subtask].deliver(stage, said)) || pumped
+    }
+    for (let any = true; any; ) any = rounds.map(deliver).includes(true)
+  }
 }
 
 /** What a live table holds when the changelog has been applied: the last row of each key. */
