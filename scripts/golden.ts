@@ -8,7 +8,7 @@ import { spoilReleased } from '../src/data/index.ts'
 import { type GoldenOutcome, runGoldenFile, updatedGoldenFile } from '../src/engine/golden/index.ts'
 import { PARALLELISM_MAX } from '../src/engine/index.ts'
 
-const help = `Usage: npm run golden -- [--update] [--json] [--memory SIZE] [--parallelism N[,M ...]] [FILE or FOLDER ...]
+const help = `Usage: npm run golden -- [--update] [--json] [--memory SIZE] [--parallelism N] [FILE or FOLDER ...]
 
 Runs golden files (SQL in, rows out): as written, with a crash before every row, and in three seeded batchings.
 Without arguments it runs test/golden.
@@ -41,9 +41,9 @@ if (values.help) {
   process.exit(0)
 }
 
-const parallelism = values.parallelism?.split(',').map(Number)
-if (parallelism?.some((n) => !Number.isInteger(n) || n < 1 || n > PARALLELISM_MAX)) {
-  console.error(`--parallelism ${values.parallelism}: whole numbers from 1 to ${PARALLELISM_MAX}, such as 2 or 2,3,1`)
+const parallelism = values.parallelism === undefined ? undefined : Number(values.parallelism)
+if (parallelism !== undefined && (!Number.isInteger(parallelism) || parallelism < 1 || parallelism > PARALLELISM_MAX)) {
+  console.error(`--parallelism ${values.parallelism}: a whole number from 1 to ${PARALLELISM_MAX}`)
   process.exit(2)
 }
 const root = resolve(import.meta.dirname, '..')
@@ -97,6 +97,6 @@ for (const path of files) {
 console.log(`${passed} passed, ${failed} failed`)
 if (unordered > 0)
   console.log(
-    `${unordered} of them say in which order changes come; that was not compared: between keys it depends on the number of subtasks`,
+    `of ${unordered} the order of changes, or what depends on it, was not compared: between keys it depends on the number of subtasks`,
   )
 process.exit(unreadable > 0 ? 2 : failed > 0 ? 1 : 0)

@@ -3,17 +3,29 @@
 //
 // Events have ordered times, so nothing depends on when they come: lost and double rows are all that can differ.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeProject } from './harness.ts'
 import { BATCH_EVENTS, post, resultsOf, sql, start } from './ordersPipeline.ts'
 
 /** `.ci/run` has 50. */
 const KILLS = Number(process.env.MILLRACE_TEST_KILLS ?? 15)
-test(`${KILLS} kills, at random and in each phase of a checkpoint: nothing is lost, nothing is double`, {
-  timeout: 1_200_000,
-}, async (t) => {
-  const folder = makeProject(t, { 'pipelines/orders.sql': sql })
+/** Of them, those of a job in two threads; it must give what one thread gives. */
+const PARALLEL_KILLS = Math.ceil(KILLS / 3)
+for (const [parallelism, kills] of [
+  [1, KILLS - PARALLEL_KILLS],
+  [2, PARALLEL_KILLS],
+])
+  test(
+    `${kills} kills at parallelism ${parallelism}, at random and in each phase of a checkpoint: nothing is lost, nothing is double`,
+    {
+      timeout: 1_200_000,
+    },
+    (t) => killAndCompare(t, parallelism, kills),
+  )
+
+async function killAndCompare(t: TestContext, parallelism: number, kills: number): Promise<void> {
+  const folder = makeProject(t, { 'pipelines/orders.sql': `SET 'parallelism.default' = '${parallelism}';${sql}` })
   // A seeded choice of when: at a call of the checkpoints' disk, between its phases, or any time.
   let state = 20_260_101
   const random = (below: number) => {
@@ -23,7 +35,7 @@ test(`${KILLS} kills, at random and in each phase of a checkpoint: nothing is lo
   let batch = 0
   let restoredCount = 0
   const causes: Record<string, number> = {}
-  for (let kill = 0; kill < KILLS; kill++) {
+  for (let kill = 0; kill < kills; kill++) {
     const fault = [undefined, `disk:${1 + random(45)}`, `cut:${1 + random(3)}`, `durable:${1 + random(3)}`, `settled:${1 + random(3)}`][
       kill % 5
     ]
@@ -56,6 +68,6 @@ test(`${KILLS} kills, at random and in each phase of a checkpoint: nothing is lo
   const expected = await resultsOf(reference, plain, batch * BATCH_EVENTS)
   for (const name of Object.keys(expected)) assert.deepEqual(results[name], expected[name], name)
   assert.ok(expected.sums.length > 20 && expected.pairs.length > 5 && expected.archive.length > 100 && expected.visits.length > 5)
-  assert.ok(restoredCount >= Math.floor(KILLS / 2), `only ${restoredCount} of ${KILLS} starts went on from a checkpoint`)
+  assert.ok(restoredCount >= Math.floor(kills / 2), `only ${restoredCount} of ${kills} starts went on from a checkpoint`)
   t.diagnostic(`${batch * BATCH_EVENTS} events, ${restoredCount} starts from a checkpoint, kills by cause ${JSON.stringify(causes)}`)
-})
+}

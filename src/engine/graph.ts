@@ -649,12 +649,13 @@ export class Graph {
   }
 
   /**
-   * As `restore`, of a job that had another number of subtasks.
+   * Of a job that had another number of subtasks: its state is not dealt out anew, so all of it is dropped.
    *
    * @param parts  what each of them had
    */
   restoreRescaled(parts: readonly (readonly NodeSnapshot[])[]): { dropped: string[]; missing: string[] } {
-    return { dropped: parts[0].flatMap(({ state, label }) => (state === undefined ? [] : [label])), missing: [] }
+    const states = parts[0].filter(({ state, signature }) => state !== undefined && !signature.startsWith(EXCHANGE))
+    return { dropped: states.map(({ label }) => label), missing: [] }
   }
 
   /** After a restore: the time that passed while nothing ran makes no partition idle. */

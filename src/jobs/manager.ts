@@ -306,7 +306,8 @@ export class JobManager {
   }
 
   /** The state from which a query goes on; undefined if it begins anew. @throws StreamError STATE_DAMAGED, CHECKPOINT_DAMAGED */
-  private goesOnFrom({ id, plan, target }: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): SavedQuery | undefined {
+  private goesOnFrom(query: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): SavedQuery | undefined {
+    const { id, plan, target } = query
     if (!saved) {
       // A table's rows are a function of its topics; what was written elsewhere would be written there once more.
       const damage = target.kind === 'insert' && !this.options.allowsDroppedState ? this.saved.damageOf(id) : undefined
@@ -321,6 +322,10 @@ export class JobManager {
     if (unfit !== undefined) return anew(unfit)
     const isSame = planSignature(plan) === saved.state.signature
     if (target.kind === 'materializedTable' && !isSame) return anew('it has changed')
+    const { subtasks } = this.parallelismOf(query)
+    const { parallelism = 1 } = saved.state
+    if (target.kind === 'materializedTable' && parallelism !== subtasks)
+      return anew(`it ran in ${parallelism} threads, and runs in ${subtasks} now`)
     if (target.kind === 'materializedTable' && saved.state.sink.kind !== 'view') return anew('its rows were not kept')
     for (const lost of this.saved.lostRecords(saved)) report.notices.push(`${id}: ${lost}`)
     return saved

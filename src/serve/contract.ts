@@ -381,6 +381,20 @@ export interface LatencySummary {
   count: number
 }
 
+/** One of the threads that run a query. Times are since its start, in ms, as Flink names them: who is back-pressured waits for others to take what it has. */
+export interface WhySubtask {
+  subtask: number
+  rowsIn: number
+  rowsOut: number
+  lateRows: number
+  watermarkMs?: number
+  stateRows: number
+  stateBytes: number
+  busyMs: number
+  backPressuredMs: number
+  idleMs: number
+}
+
 /** GET /v1/stats and, every second, the WebSocket /v1/stats/live */
 export interface Stats {
   atMs: number
@@ -440,6 +454,9 @@ export interface QueryWhy {
   /** Open windows of all its nodes, soonest first; at most 100. */
   windows: WhyWindow[]
   nodes: WhyNode[]
+  /** In how many threads it runs. `reason`: why in one, where more were wanted. */
+  parallelism: { subtasks: number; reason?: string }
+  subtasks: WhySubtask[]
 }
 export interface WhyFinding {
   /** Look at this, never at the text: TOPIC_EMPTY, PARTITION_SILENT, WINDOW_OPEN, ROWS_LATE, PREDICATE_DROPS, JOIN_UNMATCHED, … */

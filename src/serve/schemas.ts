@@ -218,6 +218,21 @@ export const QueryWhy = Type.Object({
       sides: optional(Type.Array(Type.Object({ rows: count(), unmatched: count(), samples: Type.Array(values) }))),
     }),
   ),
+  parallelism: Type.Object({ subtasks: count(), reason: optional(Type.String()) }),
+  subtasks: Type.Array(
+    Type.Object({
+      subtask: count(),
+      rowsIn: count(),
+      rowsOut: count(),
+      lateRows: count(),
+      watermarkMs: optional(Type.Number()),
+      stateRows: count(),
+      stateBytes: count(),
+      busyMs: Type.Number(),
+      backPressuredMs: Type.Number(),
+      idleMs: Type.Number(),
+    }),
+  ),
 })
 export const IngestResponse = Type.Object({
   accepted: count(),

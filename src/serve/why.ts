@@ -16,7 +16,7 @@ const WINDOWS_MAX = 100
 const finite = (ms: number): number | undefined => (Number.isFinite(ms) ? ms : undefined)
 
 export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: number): Promise<QueryWhy> {
-  const { id, state, error, live } = insight
+  const { id, state, error, live, parallelism } = insight
   const nodes = live?.nodes ?? []
   const facts: QueryFacts = {
     atMs: nowMs,
@@ -54,6 +54,8 @@ export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: n
     sources: facts.sources,
     windows: facts.windows,
     nodes: facts.nodes,
+    parallelism,
+    subtasks: (live?.subtasks ?? []).map((one) => ({ ...one, watermarkMs: finite(one.watermarkMs) })),
   }
 }
 

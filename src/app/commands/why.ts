@@ -15,7 +15,22 @@ export async function printWhy(target: Target, query: string, json: boolean): Pr
 
 /** The whole answer for a terminal. */
 export function whyText(why: QueryWhy): string {
-  const { query, state, verdict, findings, rowsIn, rowsOut, lateRows, failedRows, watermarkMs, sources, windows, nodes } = why
+  const {
+    query,
+    state,
+    verdict,
+    findings,
+    rowsIn,
+    rowsOut,
+    lateRows,
+    failedRows,
+    watermarkMs,
+    sources,
+    windows,
+    nodes,
+    parallelism,
+    subtasks,
+  } = why
   const parts = [
     `${query} (${state})\n\n${plainText(verdict)}`,
     findings
@@ -27,6 +42,7 @@ export function whyText(why: QueryWhy): string {
     windows.length > 0 ? windowsText(why) : '',
     nodes.length > 0 ? nodesText(nodes) : '',
     nodes.flatMap((node) => detailLines(node, nodes)).join('\n'),
+    parallelism.reason ? `in one thread: ${parallelism.reason}` : subtasks.length > 1 ? subtasksText(subtasks) : '',
     stepsText(why),
   ]
   return parts.filter(Boolean).join('\n\n')
@@ -70,6 +86,15 @@ function windowsText({ windows, nodes }: QueryWhy): string {
   const more = windows.length > WINDOWS_SHOWN ? `\n… and ${windows.length - WINDOWS_SHOWN} more` : ''
   return `${tableText(['open window of', 'from', 'to', 'holds', 'fires at', 'missing'], rows)}${more}`
 }
+
+const subtasksText = (subtasks: QueryWhy['subtasks']): string =>
+  tableText(
+    ['subtask', 'rows in', 'rows out', 'late', 'watermark', 'state rows', 'state bytes', 'busy', 'back-pressured'],
+    subtasks.map(({ subtask, rowsIn, rowsOut, lateRows, watermarkMs, stateRows, stateBytes, busyMs, backPressuredMs, idleMs }) => {
+      const share = (ms: number) => `${Math.round((100 * ms) / Math.max(1, busyMs + backPressuredMs + idleMs))} %`
+      return [subtask, rowsIn, rowsOut, lateRows, timeText(watermarkMs), stateRows, stateBytes, share(busyMs), share(backPressuredMs)]
+    }),
+  )
 
 const nodesText = (nodes: readonly WhyNode[]): string =>
   tableText(

@@ -1,8 +1,7 @@
 // Plays a golden file through the real stages: text, tree, bound plan, operators, generated kernels, and the real JSON decoder.
 //
 // The same file is played as written (a row, then its watermark), with a crash before every row, and cut into batches at random;
-// the rows that are left must be the same. In several subtasks (`parallelism`) each partition is read by one of them, and rows meet by key;
-// with `rescales` a crash is followed by a restart with another number of them.
+// the rows that are left must be the same. In several subtasks (`parallelism`) each partition is read by one of them, and rows meet by key.
 import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
 import { realDisk } from '../../log/index.ts'
@@ -19,8 +18,8 @@ import { planOf } from './plan.ts'
 export type PlayMode = { kind: 'as-written' } | { kind: 'crash-before-every-row' } | { kind: 'batches'; seed: number }
 
 export interface PlayOptions {
-  /** How many subtasks there are in turn: the next after each crash, then from the first again. */
-  parallelism?: readonly number[]
+  /** How many subtasks. */
+  parallelism?: number
   memory?: PlayMemory
 }
 
@@ -79,7 +78,7 @@ export interface PlayMemory {
 const KEY_GROUPS = 3
 let playCount = 0
 
-export function play(file: GoldenFile, mode: PlayMode, { parallelism = [1], memory }: PlayOptions = {}): PlayResult {
+export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory }: PlayOptions = {}): PlayResult {
   const { plan, key } = planOf(file)
   loadUserFunctionsNow(userFunctionsOf(plan))
   const result: PlayResult = {
@@ -112,10 +111,9 @@ export function play(file: GoldenFile, mode: PlayMode, { parallelism = [1], memo
     },
   }
   let files: SpillFiles[] = []
-  let turn = 0
   const make = () => {
     files = []
-    return new Subtasks(parallelism[turn++ % parallelism.length], (rounds) => {
+    return new Subtasks(parallelism, (rounds) => {
       const own = memory && new SpillFiles(realDisk, memory.folder, `play-${++playCount}`)
       if (own) files.push(own)
       const spill = memory && own && { memory: new Memory(Memory.budget(memory.bytes, 1)), files: own, keyGroups: KEY_GROUPS }
@@ -144,8 +142,7 @@ export function play(file: GoldenFile, mode: PlayMode, { parallelism = [1], memo
     const before = files
     subtasks = make()
     for (const [subtask, graph] of subtasks.graphs.entries()) {
-      const isRescaled = subtasks.graphs.length !== saved.length
-      const { dropped, missing } = isRescaled ? graph.restoreRescaled(structuredClone(saved)) : graph.restore(saved[subtask])
+      const { dropped, missing } = graph.restore(saved[subtask])
       if (dropped.length > 0 || missing.length > 0) throw new Error(`not restored: ${[...dropped, ...missing].join('; ')}`)
     }
     for (const one of before) one.close()
