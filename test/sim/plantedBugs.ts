@@ -138,7 +138,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: 'if (actualA !== a || actualB !== b) throw',
     replace: 'if (false) throw',
-    seed: 183,
+    seed: 687,
   },
   'read-beyond-end': {
     what: 'queries read what is written and not durable yet',
@@ -166,7 +166,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: 'if (this.file !== undefined) this.disk.sync(this.file)',
     replace: '',
-    seed: 2,
+    seed: 3,
   },
   'commit-at-cut': {
     what: 'a transaction of a sink is committed before its checkpoint is durable',
@@ -222,7 +222,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/fileSink.ts',
     find: '    if (this.current) this.disk.close(this.current.file)\n',
     replace: '',
-    seed: 1,
+    seed: 221,
   },
   'compact-sequences': {
     what: 'compaction takes batches that their producer may send again',
@@ -243,7 +243,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: '    if (!this.exists(parent, folder)) this.disk.makeFolder(folder)\n',
     replace: '    if (this.exists(parent, folder)) return\n    this.disk.makeFolder(folder)\n',
-    seed: 2258,
+    seed: 644,
   },
   'forget-retained': {
     what: 'with the segments that retention takes goes what their producers may send again',
