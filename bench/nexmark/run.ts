@@ -95,14 +95,20 @@ export function runQuery(plan: Plan, options: RunOptions, sink: (batch: Batch) =
   } else {
     const note = () => ({ ...emptyNote, nowMs: now(generator.position), isTick: true, isEnd })
     turn(rounds, graph, () => rounds.isEnded, next, note)
-    const last = rounds.completed + 1
+    // Rounds that were begun before may be under way still: the end is behind one that the first subtask names, as a checkpoint is.
     const endMs = now(generator.position)
+    let barrier = rounds.subtask === 0 ? { round: rounds.nextBarrierRound, checkpointId: 0, isLast: true } : undefined
+    const endNote = (): RoundNote => {
+      const said: RoundNote = { ...note(), nowMs: endMs + 20_000, ...(barrier && { barrier }) }
+      barrier = undefined
+      return said
+    }
     turn(
       rounds,
       graph,
-      () => rounds.completed >= last,
+      () => rounds.takeBarrier() !== undefined,
       () => end(endMs),
-      () => ({ ...note(), nowMs: endMs + 20_000 }),
+      endNote,
     )
   }
   const { user, system } = process.cpuUsage(cpu)
