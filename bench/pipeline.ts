@@ -15,6 +15,7 @@ import { WebSocket } from 'ws'
 import type { LiveFrame, TablePage } from '../src/serve/contract.ts'
 import { HttpConnection } from './httpLoad.ts'
 import { machineText, percentile, perSecond } from './machine.ts'
+import { type Body, makeBodies } from './orders.ts'
 
 const { values } = parseArgs({
   allowPositionals: true,
@@ -43,33 +44,6 @@ CREATE TABLE orders (
 CREATE MATERIALIZED TABLE revenue (PRIMARY KEY (window_start, user_id) NOT ENFORCED) AS
 SELECT window_start, window_end, user_id, COUNT(*) AS orders, SUM(cents) AS cents, MIN(cents) AS lowest, MAX(cents) AS highest
 FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(rt), INTERVAL '5' MINUTES)) GROUP BY window_start, window_end, user_id;`
-
-/** Bodies of 1,000 events, made once; only the 13 digits of each time are written anew before sending. */
-interface Body {
-  bytes: Buffer
-  timesAt: Int32Array
-  cents: number
-}
-function makeBodies(count: number): Body[] {
-  let state = 42
-  const random = () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-  const regions = ['us-east', 'us-west', 'eu-west', 'eu-central', 'ap-south', 'ap-northeast', 'sa-east', 'af-south']
-  return Array.from({ length: count }, () => {
-    let text = ''
-    let cents = 0
-    const timesAt = new Int32Array(EVENTS_PER_BATCH)
-    for (let i = 0; i < EVENTS_PER_BATCH; i++) {
-      const amount = Math.floor(random() * 50_000)
-      cents += amount
-      timesAt[i] = text.length + '{"ts":'.length
-      text += `{"ts":0000000000000,"user_id":"user_${Math.floor(random() * keyCount)}","product_id":"prod_${Math.floor(random() * 1_000)}","region":"${regions[Math.floor(random() * 8)]}","cents":${amount}}\n`
-    }
-    return { bytes: Buffer.from(text), timesAt, cents }
-  })
-}
 
 function startPlatform(folder: string): Promise<{ child: ChildProcess; port: number }> {
   const main = resolve(import.meta.dirname, '../src/app/main.ts')
@@ -100,7 +74,7 @@ try {
 }
 
 async function run(): Promise<void> {
-  const bodies = makeBodies(64)
+  const bodies = makeBodies(64, EVENTS_PER_BATCH, keyCount)
   let acknowledged = 0
   let acknowledgedCents = 0
   let refused = 0

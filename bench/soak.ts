@@ -20,6 +20,7 @@ import { WebSocket } from 'ws'
 import type { LiveFrame, TablePage } from '../src/serve/contract.ts'
 import { HttpConnection } from './httpLoad.ts'
 import { machineText, percentile, perSecond } from './machine.ts'
+import { type Body, makeBodies } from './orders.ts'
 
 const { values } = parseArgs({
   allowPositionals: true,
@@ -56,32 +57,6 @@ CREATE MATERIALIZED TABLE latest (PRIMARY KEY (user_id) NOT ENFORCED) AS SELECT 
   SELECT *, ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY window_time DESC) AS place FROM (
     SELECT user_id, window_end, window_time, COUNT(*) AS orders, SUM(cents) AS cents
     FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(rt), INTERVAL '5' SECOND)) GROUP BY window_start, window_end, window_time, user_id)) WHERE place = 1;`
-
-interface Body {
-  bytes: Buffer
-  timesAt: Int32Array
-  cents: number
-}
-function makeBodies(count: number): Body[] {
-  let state = 42
-  const random = () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-  const regions = ['us-east', 'us-west', 'eu-west', 'eu-central', 'ap-south', 'ap-northeast', 'sa-east', 'af-south']
-  return Array.from({ length: count }, () => {
-    let text = ''
-    let cents = 0
-    const timesAt = new Int32Array(EVENTS_PER_BATCH)
-    for (let i = 0; i < EVENTS_PER_BATCH; i++) {
-      const amount = Math.floor(random() * 50_000)
-      cents += amount
-      timesAt[i] = text.length + '{"ts":'.length
-      text += `{"ts":0000000000000,"user_id":"user_${Math.floor(random() * keyCount)}","region":"${regions[Math.floor(random() * 8)]}","cents":${amount}}\n`
-    }
-    return { bytes: Buffer.from(text), timesAt, cents }
-  })
-}
 
 function startPlatform(folder: string): Promise<{ child: ChildProcess; port: number }> {
   const main = resolve(import.meta.dirname, '../src/app/main.ts')
@@ -142,7 +117,7 @@ process.exitCode = isWrong ? 1 : 0
 async function run(): Promise<boolean> {
   await keep('orders', 2 * 2 ** 30)
   await keep('windows', 256 * 2 ** 20)
-  const bodies = makeBodies(64)
+  const bodies = makeBodies(64, EVENTS_PER_BATCH, keyCount)
   let acknowledged = 0
   let acknowledgedCents = 0n
   let ackMs: number[] = []
