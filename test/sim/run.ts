@@ -553,13 +553,24 @@ export class Simulation {
   private async lastCheckpoint(): Promise<void> {
     const { world } = this
     let isDone = false
+    /** The process that the attempt is made with: what was asked of one that is cut off is never answered. */
+    let asked: typeof this.process
     const attempt = async (): Promise<void> => {
       const { process } = this
-      isDone = process?.isReady === true && (await process.checkpointAll()) && process.isCaughtUp && process === this.process
-      if (!isDone) world.after(20, () => world.background(attempt()))
+      asked = process
+      const isWhole = process?.isReady === true && (await process.checkpointAll()) && process.isCaughtUp
+      if (process !== this.process) return
+      isDone = isWhole
+      if (!isDone)
+        world.after(20, () => {
+          if (asked === this.process) world.background(attempt())
+        })
     }
-    world.background(attempt())
-    await world.run(() => isDone, UNTIL_MS)
+    const isOver = (): boolean => {
+      if (this.process?.isReady && asked !== this.process) world.background(attempt())
+      return isDone
+    }
+    await world.run(isOver, UNTIL_MS)
   }
 
   private async stop(): Promise<void> {
