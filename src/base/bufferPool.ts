@@ -14,7 +14,7 @@ export class BufferPool {
   private idleBytes = 0
 
   /** A buffer with room for `sizeBytes`, as long as that; what is in it is not defined. */
-  take(sizeBytes: number): Buffer {
+  take(sizeBytes: number): Uint8Array {
     if (sizeBytes < KEPT_BYTES_MIN) return Buffer.allocUnsafeSlow(sizeBytes)
     const capacity = capacityFor(sizeBytes)
     const kept = this.idle.get(capacity)?.pop()

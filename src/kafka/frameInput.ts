@@ -50,7 +50,8 @@ export class FrameInput {
     if (length - this.end < ROOM_BYTES_MIN || isTooLarge) {
       // Twice what was too little: a connection that sends much soon has large blocks.
       const wanted = Math.min(BLOCK_BYTES_MAX, Math.max(BLOCK_BYTES_MIN, length * 2))
-      const bytes = this.pool.take(Math.max(wanted, sizeBytes * 2))
+      const taken = this.pool.take(Math.max(wanted, sizeBytes * 2))
+      const bytes = Buffer.from(taken.buffer, taken.byteOffset, taken.length)
       block.bytes.copy(bytes, 0, this.start, this.end)
       this.block = { bytes, frames: 0 }
       this.start = 0

@@ -55,7 +55,7 @@ export class ReaderPool {
     const reader = this.idle.get(key) ?? openPartitionReader(this.log.descriptor(topic.name), partition, offset, this.disk)
     this.idle.delete(key)
     let run: PooledRead | undefined
-    const taken: Buffer[] = []
+    const taken: Uint8Array[] = []
     const allocate = (sizeBytes: number) => {
       const buffer = this.buffers.take(sizeBytes)
       taken.push(buffer)

@@ -92,7 +92,7 @@ export class FilePartitionReader implements PartitionReader {
   private limitOffset = 0
   private readonly isCommitted: boolean
   private readonly aborted: AbortedReader
-  private allocate: (sizeBytes: number) => Buffer = Buffer.allocUnsafeSlow
+  private allocate: (sizeBytes: number) => Uint8Array = Buffer.allocUnsafeSlow
 
   constructor(topic: string, { folder, state }: PartitionDescriptor, fromOffset: number, disk: Disk, isolation: Isolation) {
     this.isCommitted = isolation === 'read_committed'
@@ -126,7 +126,7 @@ export class FilePartitionReader implements PartitionReader {
   read(
     maxBytes = READ_BYTES_DEFAULT,
     endOffset = Number.POSITIVE_INFINITY,
-    allocate: (sizeBytes: number) => Buffer = Buffer.allocUnsafeSlow,
+    allocate: (sizeBytes: number) => Uint8Array = Buffer.allocUnsafeSlow,
   ): ReadResult | undefined {
     maxBytes = Math.max(maxBytes, 1)
     this.allocate = allocate

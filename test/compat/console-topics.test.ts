@@ -252,6 +252,7 @@ describe('topics and consumer groups in the console', { skip: skipWithoutBrowser
     await page.getByText(new RegExp(`${expected} found`)).waitFor()
     await page.getByRole('combobox', { name: 'WHERE' }).fill('itemz = 4')
     await page.keyboard.press('Enter')
+    await page.locator('.sql-error mark').waitFor()
     assert.match(await textOf(page.locator('.sql-error')), /itemz[\s\S]*Did you mean "items"/)
     assert.equal(await textOf(page.locator('.sql-error mark')), 'itemz')
     await page.getByRole('combobox', { name: 'WHERE' }).fill('items = 4')
