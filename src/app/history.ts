@@ -58,10 +58,10 @@ export class History {
         if (!query) continue
         const { versions } = this.of(id)
         const text = project.files.find(({ name }) => name === query.file)?.text ?? query.sql
-        const known = versions.findLast(({ sql }) => sql === query.sql)
         // Back to an older text is a version of its own: the list tells what ran when.
-        const isSame = known !== undefined && known === versions.at(-1)
-        const version = isSame ? known.version : (versions.at(-1)?.version ?? 0) + 1
+        const last = versions.at(-1)
+        const isSame = last?.sql === query.sql
+        const version = isSame ? last.version : (last?.version ?? 0) + 1
         this.current.set(id, version)
         if (!isSame) records.push([id, { kind: 'version', version, atMs, file: basename(query.file), sql: query.sql, text }])
         const checkpointId = report.restored.find(({ query: restored }) => restored === id)?.checkpointId
