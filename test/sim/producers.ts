@@ -3,7 +3,7 @@
 import type { EventsAnswer } from '../../src/ingest/door.ts'
 import { type ClientDeps, ERROR_FENCED, ERROR_RETRIABLE, KafkaClient, TIMEOUT_MS } from './kafkaClient.ts'
 import type { SentBatch } from './model.ts'
-import { API, type In, Out, recordBatch, type Sent } from './wire.ts'
+import { API, type In, Out, readProduced, recordBatch, type Sent } from './wire.ts'
 import { Violation } from './world.ts'
 
 export interface ProducerOptions {
@@ -99,20 +99,7 @@ export class KafkaProducer extends KafkaClient {
   private answered(batch: SentBatch, answer: In | undefined): void {
     const { world, model } = this.deps
     this.inFlight--
-    let errorCode: number | undefined
-    let baseOffset = -1
-    if (answer) {
-      answer.array(() => {
-        answer.string()
-        answer.array(() => {
-          answer.int32()
-          errorCode = answer.int16()
-          baseOffset = answer.int64()
-          answer.int64()
-          answer.int64()
-        })
-      })
-    }
+    const { errorCode, baseOffset } = answer ? readProduced(answer) : { errorCode: undefined, baseOffset: -1 }
     world.trace(
       `${this.name} ${batch.partition}: ${errorCode === undefined ? 'no answer' : errorCode === 0 ? `offset ${baseOffset}` : `error ${errorCode}`}`,
     )

@@ -2,7 +2,7 @@
 // paused while another took its transactional id over is fenced: what it sends from then on must be refused, and its open transaction aborted.
 import { type ClientDeps, ERROR_FENCED, KafkaClient } from './kafkaClient.ts'
 import type { SentBatch, SentTransaction } from './model.ts'
-import { API, type In, Out, recordBatch, type Sent } from './wire.ts'
+import { API, type In, Out, readProduced, recordBatch, type Sent } from './wire.ts'
 import { Violation } from './world.ts'
 
 export interface TransactionPlan {
@@ -180,18 +180,9 @@ export class TransactionalProducer extends KafkaClient {
     }
     let baseOffset = -1
     const codeOf = (answer: In) => {
-      let errorCode = 0
-      answer.array(() => {
-        answer.string()
-        answer.array(() => {
-          answer.int32()
-          errorCode = answer.int16()
-          baseOffset = answer.int64()
-          answer.int64()
-          answer.int64()
-        })
-      })
-      return errorCode
+      const said = readProduced(answer)
+      baseOffset = said.baseOffset
+      return said.errorCode
     }
     this.ask(API.PRODUCE, `writes ${place}`, body, codeOf, (errorCode) => {
       if (errorCode !== 0) batch.state = 'unknown'

@@ -240,3 +240,19 @@ export class CommittedFilter {
     return !(isTransactional && this.aborted.has(producerId))
   }
 }
+
+/** What an answer to PRODUCE says of its one partition. */
+export function readProduced(answer: In): { errorCode: number; baseOffset: number } {
+  const said = { errorCode: 0, baseOffset: -1 }
+  answer.array(() => {
+    answer.string()
+    answer.array(() => {
+      answer.int32()
+      said.errorCode = answer.int16()
+      said.baseOffset = answer.int64()
+      answer.int64()
+      answer.int64()
+    })
+  })
+  return said
+}

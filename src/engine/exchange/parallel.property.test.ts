@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Batch, batchOf, isRetraction, rowAt, spoilReleased } from '../../data/index.ts'
+import { batchOf, spoilReleased } from '../../data/index.ts'
 import { bindScript, Catalog, type Plan, readLeaves } from '../../sql/index.ts'
 import { Graph } from '../graph.ts'
+import { ChangeCounts } from '../testChanges.ts'
 import { emptyNote, Links, Rounds, shareLinks } from './index.ts'
 
 // Rows that an operator keeps without copying them come out wrong.
@@ -34,19 +35,7 @@ const plans = queries.map((sql): Plan => {
 })
 
 type Row = unknown[]
-class Result {
-  readonly counts = new Map<string, number>()
-  add(batch: Batch): void {
-    for (let row = 0; row < batch.rowCount; row++) {
-      const text = rowAt(batch, row).map(String).join('|')
-      const count = (this.counts.get(text) ?? 0) + (isRetraction(batch.kinds?.[row] ?? 0) ? -1 : 1)
-      if (count === 0) this.counts.delete(text)
-      else this.counts.set(text, count)
-    }
-  }
-}
-
-function makeGraph(plan: Plan, result: Result, rounds?: Rounds): Graph {
+function makeGraph(plan: Plan, result: ChangeCounts, rounds?: Rounds): Graph {
   const fail = () => {
     throw new Error('no row may be late or fail')
   }
@@ -89,7 +78,7 @@ test('in several subtasks as in one', () => {
       fc.array(fc.tuple(fc.nat(2), fc.nat(4)), { maxLength: 80 }),
       (parts, turns) => {
         for (const [i, plan] of plans.entries()) {
-          const whole = new Result()
+          const whole = new ChangeCounts()
           const alone = makeGraph(plan, whole)
           // Rows in order of time: none is late.
           push(
@@ -98,7 +87,7 @@ test('in several subtasks as in one', () => {
           )
           alone.finish()
           const shared = shareLinks(parts.length, 1 << 12)
-          const together = new Result()
+          const together = new ChangeCounts()
           const subtasks = parts.map((_, subtask) => {
             const rounds = new Rounds(new Links(shared, subtask))
             return { rounds, graph: makeGraph(plan, together, rounds) }

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Batch, batchOf, isRetraction, rowAt } from '../../data/index.ts'
+import { batchOf } from '../../data/index.ts'
 import { FakeDisk } from '../../log/fakeDisk.ts'
 import { bindScript, Catalog, type Plan, readLeaves } from '../../sql/index.ts'
 import { joinParts, splitState } from '../checkpoints/stateParts.ts'
 import { Graph } from '../graph.ts'
+import { ChangeCounts } from '../testChanges.ts'
 import { Memory } from './memory.ts'
 import { removeSpilled, SpillFiles } from './spillFiles.ts'
 
@@ -41,19 +42,7 @@ const plans = queries.map((sql): Plan => {
 })
 
 type Row = unknown[]
-class Result {
-  readonly counts = new Map<string, number>()
-  add(batch: Batch): void {
-    for (let row = 0; row < batch.rowCount; row++) {
-      const text = rowAt(batch, row).map(String).join('|')
-      const count = (this.counts.get(text) ?? 0) + (isRetraction(batch.kinds?.[row] ?? 0) ? -1 : 1)
-      if (count === 0) this.counts.delete(text)
-      else this.counts.set(text, count)
-    }
-  }
-}
-
-function makeGraph(plan: Plan, result: Result, disk?: FakeDisk, limitBytes = 0, prefix = 'x'): Graph {
+function makeGraph(plan: Plan, result: ChangeCounts, disk?: FakeDisk, limitBytes = 0, prefix = 'x'): Graph {
   const fail = () => {
     throw new Error('no row may be late or fail')
   }
@@ -128,8 +117,8 @@ const cases: fc.Arbitrary<Case> = fc.record({
   limitBytes: fc.constantFrom(0, 2_000, 8_000, 1e9),
 })
 
-function play(plan: Plan, { rows, steps, limitBytes }: Case, disk: FakeDisk | undefined): { result: Result; spilledBytes: number } {
-  const result = new Result()
+function play(plan: Plan, { rows, steps, limitBytes }: Case, disk: FakeDisk | undefined): { result: ChangeCounts; spilledBytes: number } {
+  const result = new ChangeCounts()
   let graphs = 0
   let graph = makeGraph(plan, result, disk, limitBytes)
   let at = 0
@@ -178,7 +167,7 @@ function pushAll(graph: Graph, rows: typeof someRows): void {
 
 test('a flipped bit is noticed: SPILL_DAMAGED, and nothing of the state is used', () => {
   const disk = newDisk()
-  const graph = makeGraph(plans[2], new Result(), disk)
+  const graph = makeGraph(plans[2], new ChangeCounts(), disk)
   pushAll(graph, someRows)
   for (const file of disk.list('/data/spill')) flip(disk, `/data/spill/${file}`)
   assert.throws(
@@ -199,7 +188,7 @@ function flip(disk: FakeDisk, path: string): void {
 
 test('a full disk is SPILL_FAILED and leaves no half of a file behind', () => {
   const disk = newDisk()
-  const graph = makeGraph(plans[2], new Result(), disk)
+  const graph = makeGraph(plans[2], new ChangeCounts(), disk)
   pushAll(graph, someRows.slice(0, 20))
   const before = disk.list('/data/spill').length
   const { write } = disk
@@ -216,7 +205,7 @@ test('a full disk is SPILL_FAILED and leaves no half of a file behind', () => {
 
 test('what another process has left is removed at the start, and a query that ends leaves nothing', () => {
   const disk = newDisk()
-  const graph = makeGraph(plans[2], new Result(), disk)
+  const graph = makeGraph(plans[2], new ChangeCounts(), disk)
   pushAll(graph, someRows)
   assert.ok(disk.list('/data/spill').length > 0)
   removeSpilled(disk, '/data/spill')
