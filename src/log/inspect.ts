@@ -7,7 +7,8 @@
 // Invariants
 //   1. Nothing is kept that its checksum does not fit; nothing is lost that it fits.
 //   2. Offsets stay: a repaired segment covers those that it covered before.
-//   3. The file that is replaced stays beside, as `<name>.damaged`; the new one is durable before it has the name.
+//   3. A copy of the file that is replaced stays beside, as `<name>.damaged`; the new one is durable before it has the name. A repair that is
+//      killed loses nothing: the next one goes on.
 // Source for empty batches: Kafka keeps them for a producer's last sequence, with `lastOffsetDelta` and without records.
 import { crc32c } from './crc32c.ts'
 import { type Disk, ignoreMissing, realDisk } from './disk.ts'
@@ -347,25 +348,40 @@ function coversExactly(bytes: Uint8Array, offset: number, endOffset: number): bo
 function writeSegment(disk: Disk, folder: string, file: SegmentFile, buffers: Uint8Array[], keepsOld = false): void {
   const path = logPath(folder, file)
   try {
-    const mended = disk.open(`${path}.new`, 'create')
-    try {
-      disk.truncate(mended, 0)
-      disk.write(
-        mended,
-        buffers.filter(({ length }) => length > 0),
-        0,
-      )
-      disk.sync(mended)
-    } finally {
-      disk.close(mended)
-    }
+    // A copy: under its own name there is a whole segment at any instant, the old one or the new one.
+    if (keepsOld) writeFile(disk, `${path}.damaged`, [contentOf(disk, path)])
+    writeFile(
+      disk,
+      `${path}.new`,
+      buffers.filter(({ length }) => length > 0),
+    )
     // The index is made again by the start, which then checks every batch. Without it the old segment is still what it was.
     ignoreMissing(() => disk.unlink(indexPath(folder, file)))
-    if (keepsOld) disk.rename(path, `${path}.damaged`)
     disk.rename(`${path}.new`, path)
     disk.syncFolder(folder)
   } catch (error) {
     throw logErrors('LOG_WRITE_FAILED', { path, reason: (error as Error).message }, { cause: error })
+  }
+}
+
+function writeFile(disk: Disk, path: string, buffers: Uint8Array[]): void {
+  const file = disk.open(path, 'create')
+  try {
+    disk.truncate(file, 0)
+    disk.write(file, buffers, 0)
+    disk.sync(file)
+  } finally {
+    disk.close(file)
+  }
+}
+
+function contentOf(disk: Disk, path: string): Uint8Array {
+  const file = disk.open(path, 'read')
+  try {
+    const bytes = new Uint8Array(disk.size(file))
+    return bytes.subarray(0, disk.read(file, bytes, 0, bytes.length, 0))
+  } finally {
+    disk.close(file)
   }
 }
 

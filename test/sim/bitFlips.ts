@@ -17,6 +17,7 @@ import { Append } from '../../src/log/partition.ts'
 import { LogStore } from '../../src/log/store.ts'
 import { makeBatch } from '../../src/log/testRecords.ts'
 import { ViewStore } from '../../src/views/views.ts'
+import { isLook } from './faults.ts'
 import { Random } from './random.ts'
 import { SimLog } from './simLog.ts'
 import { World } from './world.ts'
@@ -98,6 +99,23 @@ function readValues(disk: FakeDisk, known: ReadonlyMap<string, string[]>, what: 
   return { isAllRead, isTold }
 }
 
+/** More than a repair of one file makes: some are not cut off. */
+const REPAIR_CALLS_MAX = 12
+
+/** The disk as work leaves it that is killed at one of the calls that change something: none may lose what was there. */
+function cutOff(disk: FakeDisk, calls: number, work: () => void): FakeDisk {
+  let left = calls
+  disk.before = (call) => {
+    if (!isLook(call) && left-- === 0) throw new Error('killed')
+  }
+  try {
+    work()
+  } catch {
+    // What it has done so far stays.
+  }
+  return disk.afterKill()
+}
+
 /**
  * One flipped bit of the log: told or harmless, never wrong data. Then what was told is repaired: nothing but what the repair calls lost is
  * missing, nothing of it is told any more; and with a backup nothing is lost.
@@ -109,10 +127,14 @@ function flipLog({ disk, known }: ReturnType<typeof makeLog>, path: string, bit:
   const isTold = readAll(damaged, known, what)
   if (!path.endsWith('.log')) return isTold
   for (const hasBackup of [false, true]) {
-    const repaired = disk.crashed({ keep: 1, random: random.next })
+    let repaired = disk.crashed({ keep: 1, random: random.next })
     repaired.flip(path, bit)
     const spare = (file: string, from: number, to: number) => disk.contentOf(file).subarray(from, to)
-    const ranges = inspectLog('/data', { disk: repaired, repairs: true, ...(hasBackup && { spare }) })
+    const options = hasBackup ? { spare } : {}
+    const ranges = inspectLog('/data', { ...options, disk: repaired })
+    if (ranges.length > 0)
+      repaired = cutOff(repaired, random.int(0, REPAIR_CALLS_MAX), () => inspectLog('/data', { ...options, disk: repaired, repairs: true }))
+    inspectLog('/data', { ...options, disk: repaired, repairs: true })
     const lost = new Map([...known].map(([place, values]) => [place, [...values]]))
     for (const { topic, partition, firstOffset, nextOffset, remedy } of ranges) {
       assert.ok(remedy === 'lost' ? !hasBackup : true, `${what}: the backup has it, and yet it is lost`)

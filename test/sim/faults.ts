@@ -87,7 +87,7 @@ export const failSites = [
   'list topics folder',
 ]
 
-const isLook = (call: DiskCall): boolean => call === 'open' || call === 'read' || call === 'list'
+export const isLook = (call: DiskCall): boolean => call === 'open' || call === 'read' || call === 'list'
 
 export class DiskFaults {
   plan: FaultPlan | undefined
