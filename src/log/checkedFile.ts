@@ -38,17 +38,22 @@ export function readFile(disk: Disk, path: string): Uint8Array {
   }
 }
 
-/** Puts a file in place, durably: written beside, synced, renamed, and its folder synced. */
-export function replaceFile(disk: Disk, folder: string, name: string, content: Uint8Array): void {
-  const temporary = `${folder}/${name}.new`
-  const file = disk.open(temporary, 'create')
+/** Writes a whole file, and syncs it. */
+export function writeFile(disk: Disk, path: string, content: Uint8Array[]): void {
+  const file = disk.open(path, 'create')
   try {
     disk.truncate(file, 0)
-    disk.write(file, [content], 0)
+    disk.write(file, content, 0)
     disk.sync(file)
   } finally {
     disk.close(file)
   }
+}
+
+/** Puts a file in place, durably: written beside, synced, renamed, and its folder synced. */
+export function replaceFile(disk: Disk, folder: string, name: string, content: Uint8Array): void {
+  const temporary = `${folder}/${name}.new`
+  writeFile(disk, temporary, [content])
   disk.rename(temporary, `${folder}/${name}`)
   disk.syncFolder(folder)
 }

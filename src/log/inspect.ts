@@ -10,6 +10,7 @@
 //   3. A copy of the file that is replaced stays beside, as `<name>.damaged`; the new one is durable before it has the name. A repair that is
 //      killed loses nothing: the next one goes on.
 // Source for empty batches: Kafka keeps them for a producer's last sequence, with `lastOffsetDelta` and without records.
+import { readFile, writeFile } from './checkedFile.ts'
 import { crc32c } from './crc32c.ts'
 import { type Disk, ignoreMissing, realDisk } from './disk.ts'
 import { logErrors } from './errors.ts'
@@ -300,6 +301,7 @@ function inspectPartition(
   { disk = realDisk, repairs = false, spare, onProgress }: InspectOptions,
   found: DamagedRange[],
 ): void {
+  if (repairs) takeBack(disk, folder)
   const files = listSegmentFiles(disk, folder)
   for (const [i, file] of files.entries()) {
     const path = logPath(folder, file)
@@ -345,43 +347,39 @@ function coversExactly(bytes: Uint8Array, offset: number, endOffset: number): bo
   return [...walk(stretch)].every(({ damage }) => !damage)
 }
 
+/**
+ * Puts a segment in the place of another. Its index goes before: the start makes it again, and then checks every batch. Until the last rename
+ * it is only set aside, because without it a repair that begins anew could not tell as much of the old segment.
+ */
 function writeSegment(disk: Disk, folder: string, file: SegmentFile, buffers: Uint8Array[], keepsOld = false): void {
   const path = logPath(folder, file)
+  const index = indexPath(folder, file)
   try {
-    // A copy: under its own name there is a whole segment at any instant, the old one or the new one.
-    if (keepsOld) writeFile(disk, `${path}.damaged`, [contentOf(disk, path)])
+    ignoreMissing(() => disk.unlink(asideOf(index)))
+    if (keepsOld) writeFile(disk, `${path}.damaged`, [readFile(disk, path)])
     writeFile(
       disk,
       `${path}.new`,
       buffers.filter(({ length }) => length > 0),
     )
-    // The index is made again by the start, which then checks every batch. Without it the old segment is still what it was.
-    ignoreMissing(() => disk.unlink(indexPath(folder, file)))
+    ignoreMissing(() => disk.rename(index, asideOf(index)))
     disk.rename(`${path}.new`, path)
     disk.syncFolder(folder)
+    ignoreMissing(() => disk.unlink(asideOf(index)))
   } catch (error) {
     throw logErrors('LOG_WRITE_FAILED', { path, reason: (error as Error).message }, { cause: error })
   }
 }
 
-function writeFile(disk: Disk, path: string, buffers: Uint8Array[]): void {
-  const file = disk.open(path, 'create')
-  try {
-    disk.truncate(file, 0)
-    disk.write(file, buffers, 0)
-    disk.sync(file)
-  } finally {
-    disk.close(file)
-  }
-}
+const asideOf = (index: string): string => `${index}.aside`
 
-function contentOf(disk: Disk, path: string): Uint8Array {
-  const file = disk.open(path, 'read')
-  try {
-    const bytes = new Uint8Array(disk.size(file))
-    return bytes.subarray(0, disk.read(file, bytes, 0, bytes.length, 0))
-  } finally {
-    disk.close(file)
+/** A repair was killed when its segment was not in place yet: the old one gets its index back. */
+function takeBack(disk: Disk, folder: string): void {
+  const names = new Set(disk.list(folder))
+  for (const file of listSegmentFiles(disk, folder)) {
+    const index = indexPath(folder, file)
+    const isThere = (path: string) => names.has(path.slice(folder.length + 1))
+    if (isThere(`${logPath(folder, file)}.new`) && isThere(asideOf(index)) && !isThere(index)) disk.rename(asideOf(index), index)
   }
 }
 

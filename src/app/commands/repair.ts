@@ -4,7 +4,7 @@
 //   topic.json   from its copy or from a backup
 //   checkpoints  from a backup; else the start takes the older one by itself, so there is nothing to do
 //   savepoints   from a backup; else one that is damaged cannot be used
-import { closeSync, existsSync, openSync, readSync, renameSync } from 'node:fs'
+import { closeSync, copyFileSync, existsSync, openSync, readSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { makeFolders, toStreamError } from '../../base/index.ts'
 import { CheckpointStore, verifyCheckpoint } from '../../engine/index.ts'
@@ -104,11 +104,11 @@ const spareBytes =
     return undefined
   }
 
-/** Puts a version of a file in its place, durably; the old one stays beside. */
+/** Puts a version of a file in its place, durably, by one rename; a copy of the old one stays beside. */
 function putBack(dataFolder: string, path: string, stored: string): void {
   const target = join(dataFolder, path)
   makeFolders(dirname(target))
-  if (existsSync(target)) renameSync(target, `${target}.damaged`)
+  if (existsSync(target)) copyFileSync(target, `${target}.damaged`)
   replaceFile(realDisk, dirname(target), path.slice(path.lastIndexOf('/') + 1), readFile(realDisk, stored))
 }
 
