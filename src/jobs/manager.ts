@@ -282,8 +282,8 @@ export class JobManager {
         await this.guarded(project, report, query.id, async () => {
           // What cannot be read stops this query alone.
           sourceSpecs(this.options.log, [query.plan])
-          const from = this.goesOnFrom(query, saved.get(query.id), report)
-          const parallelism = this.parallelismOf(query, project)
+          const parallelism = this.parallelismOf(query)
+          const from = this.goesOnFrom(query, parallelism, saved.get(query.id), report)
           const key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
           const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map(), parallelism: parallelism.subtasks }
           group.specs.push(await this.specOf(query, from, report))
@@ -306,7 +306,12 @@ export class JobManager {
   }
 
   /** The state from which a query goes on; undefined if it begins anew. @throws StreamError STATE_DAMAGED, CHECKPOINT_DAMAGED */
-  private goesOnFrom(query: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): SavedQuery | undefined {
+  private goesOnFrom(
+    query: ProjectQuery,
+    { subtasks }: Parallelism,
+    saved: SavedQuery | undefined,
+    report: ApplyReport,
+  ): SavedQuery | undefined {
     const { id, plan, target } = query
     if (!saved) {
       // A table's rows are a function of its topics; what was written elsewhere would be written there once more.
@@ -322,7 +327,6 @@ export class JobManager {
     if (unfit !== undefined) return anew(unfit)
     const isSame = planSignature(plan) === saved.state.signature
     if (target.kind === 'materializedTable' && !isSame) return anew('it has changed')
-    const { subtasks } = this.parallelismOf(query)
     const { parallelism = 1 } = saved.state
     if (target.kind === 'materializedTable' && parallelism !== subtasks)
       return anew(`it ran in ${parallelism} threads, and runs in ${subtasks} now`)
@@ -355,7 +359,7 @@ export class JobManager {
         query,
         sink,
         jobId,
-        parallelism: this.parallelismOf(query, this.project),
+        parallelism: this.parallelismOf(query),
         state: 'starting',
         rowsPerSecond: { in: 0, out: 0 },
         restoredFrom: saved.get(query.id)?.state.takenAt,

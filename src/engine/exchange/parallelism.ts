@@ -38,8 +38,8 @@ export function parallelismOf(
   partitionCounts: readonly number[],
 ): Parallelism {
   if (wanted <= 1 || partitionCounts.length === 0) return { subtasks: 1 }
-  if (partitionCounts.some((count) => count > 1) || exchangesIn(plan, sinkKey).has('hash')) return { subtasks: wanted }
-  const single = exchangesIn(plan, sinkKey).has('single')
-  const why = single ? 'all rows meet in one place (no step has a key to divide them by)' : 'no step divides rows by a key'
+  const exchanges = exchangesIn(plan, sinkKey)
+  if (partitionCounts.some((count) => count > 1) || exchanges.has('hash')) return { subtasks: wanted }
+  const why = exchanges.has('single') ? 'all rows meet in one place (no step has a key to divide them by)' : 'no step divides rows by a key'
   return { subtasks: 1, reason: `${why}, and each topic that it reads has one partition` }
 }
