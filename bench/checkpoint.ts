@@ -3,8 +3,9 @@
 //   node bench/checkpoint.ts [--mb 1000] [--interval 10] [--rounds 2] [--log-gb 0]
 //
 // State of --mb MB is built up; then events of random keys (every part of the state changes) or of one key in a hundred are read, in turn
-// without checkpoints and with one every --interval seconds. Then a process that knows nothing opens the log (with --log-gb GB beside) and
-// goes on from the checkpoint: until its first event is processed.
+// for --interval seconds without a checkpoint, and for as long with one at the beginning: what one costs, written and all, where they follow
+// each other so. Then a process that knows nothing opens the log (with --log-gb GB beside) and goes on from the checkpoint: until its first
+// event is processed.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,7 +30,6 @@ const rounds = Number(flags.rounds)
 const KEY_BYTES = 46
 const keyCount = Math.ceil((Number(flags.mb) * 1e6) / KEY_BYTES)
 const BATCH = 20_000
-const STEP_EVENTS = 2_000_000
 /** Each record of the 10 GB beside, so that they are there in seconds. */
 const BESIDE_BYTES = 1_000
 /** Records have one fixed time: no retention may take them away for it. */
@@ -102,27 +102,27 @@ function checkpoint(
 const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
 let lastId = 0
 
-/** Reads what is there; takes a checkpoint every interval, if so. Events per second of all the time. */
-async function drain(job: Job, eventCount: number, withCheckpoints: boolean, notes: string[]): Promise<number> {
+const rowsIn = (job: Job) => job.status()[0].rowsIn
+
+/** Reads for an interval, or what is there; takes a checkpoint at its beginning, if so. Events per second. */
+async function read(job: Job, forMs: number, withCheckpoint: boolean, notes: string[]): Promise<number> {
   const startedMs = performance.now()
-  let nextMs = startedMs
+  const before = rowsIn(job)
   let pending: Promise<void> | undefined
-  while (job.step(Date.now())) {
-    const nowMs = performance.now()
-    if (withCheckpoints && !pending && nowMs >= nextMs) {
-      nextMs = nowMs + intervalMs
-      const { stallMs, durable } = checkpoint(job, ++lastId)
-      pending = durable.then(({ writtenBytes, fullBytes, tookMs }) => {
-        notes.push(
-          `${mb(writtenBytes)} of ${mb(fullBytes)} written in ${(tookMs / 1_000).toFixed(1)} s, stood still for ${stallMs.toFixed(0)} ms`,
-        )
-        pending = undefined
-      })
-    }
-    if (pending) await nextTurn()
+  if (withCheckpoint) {
+    const { stallMs, durable } = checkpoint(job, ++lastId)
+    pending = durable.then(({ writtenBytes, fullBytes, tookMs }) => {
+      notes.push(
+        `${mb(writtenBytes)} of ${mb(fullBytes)} written in ${(tookMs / 1_000).toFixed(1)} s, stood still for ${stallMs.toFixed(0)} ms`,
+      )
+      pending = undefined
+    })
   }
+  while (performance.now() - startedMs < forMs && job.step(Date.now())) if (pending) await nextTurn()
+  const tookMs = performance.now() - startedMs
   await pending
-  return eventCount / ((performance.now() - startedMs) / 1_000)
+  if (forMs < Infinity && tookMs < forMs) console.log(`  all events read after ${(tookMs / 1_000).toFixed(1)} s`)
+  return (rowsIn(job) - before) / (tookMs / 1_000)
 }
 
 /** As many bytes of one batch, again and again. */
@@ -143,7 +143,7 @@ if (Number(flags['log-gb']) > 0) {
 const order = (i: number) => Number((BigInt(i) * 2_654_435_761n) % BigInt(keyCount))
 await append(log, 'events', keyCount, order)
 const job = new Job(specOf(log), port, Date.now())
-await drain(job, keyCount, false, [])
+await read(job, Infinity, false, [])
 const first = checkpoint(job, ++lastId)
 const { fullBytes, tookMs } = await first.durable
 console.log(
@@ -151,7 +151,7 @@ console.log(
 )
 
 /** Enough for an interval, at the speed of a machine with nothing else to do. */
-const eventCount = Math.max(STEP_EVENTS, Math.ceil((intervalMs / 1_000) * 2_400_000))
+const eventCount = Math.ceil((intervalMs / 1_000) * 2_800_000)
 for (const [name, keyAt] of [
   ['events of random keys', order],
   ['events of one key in a hundred', (i: number) => i % Math.ceil(keyCount / 100)],
@@ -161,7 +161,7 @@ for (const [name, keyAt] of [
   for (let round = 0; round < rounds; round++)
     for (const withCheckpoints of [false, true]) {
       await append(log, 'events', eventCount, (i) => keyAt(i + round * 7))
-      const rate = await drain(job, eventCount, withCheckpoints, notes)
+      const rate = await read(job, intervalMs, withCheckpoints, notes)
       rates[withCheckpoints ? 1 : 0] += rate / rounds
     }
   console.log(
@@ -178,7 +178,7 @@ const startedMs = performance.now()
 const again = await openLog({ folder, durability: 'os' })
 const openedMs = performance.now()
 const spec = specOf(again)
-const restore = { dataFolder: folder, folder: jobFolder, checkpointId: newestId!, queries: [query.id], allowsDropped: [], continues: true }
+const restore = { dataFolder: folder, folder: jobFolder, checkpointId: newestId!, queries: [query.id], allowsDropped: [] }
 const restored = new Job(spec, port, Date.now(), restoreOptions(restore))
 const restoredMs = performance.now()
 if (!restored.step(Date.now())) throw new Error('nothing to read after the restart')

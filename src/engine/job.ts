@@ -57,8 +57,6 @@ export interface JobOptions {
   spill?: { memory: Memory; folder: string; keyGroups?: number }
   /** State of a query, if it goes on from a checkpoint. Called once for each. */
   load?: (queryId: string) => RestoredQuery | undefined
-  /** Parts that the checkpoint has from which the job goes on, if its next one is written beside that. */
-  knownParts?: Parameters<StateTracker['seed']>[0]
 }
 
 export interface JobPort extends SinkPort {
@@ -124,18 +122,12 @@ export class Job {
   private originMs: number | undefined
 
   /** @throws StreamError CHECKPOINT_DAMAGED of `load` */
-  constructor(
-    spec: JobSpec,
-    port: JobPort,
-    nowMs: number,
-    { disk = realDisk, load = () => undefined, knownParts = [], spill }: JobOptions = {},
-  ) {
+  constructor(spec: JobSpec, port: JobPort, nowMs: number, { disk = realDisk, load = () => undefined, spill }: JobOptions = {}) {
     this.spill = spill && { ...spill, files: new SpillFiles(disk, spill.folder, `${spec.id}-${threadId}`) }
     this.spec = spec
     this.port = port
     this.nowMs = nowMs
     this.disk = disk
-    this.tracker.seed(knownParts)
     if (spec.parallel) this.rounds = new Rounds(new Links(spec.parallel.links, spec.parallel.subtask))
     spec.queries.forEach((query, i) => {
       this.open(query, i)
@@ -429,7 +421,8 @@ export class Job {
 
   /** The checkpoint that was taken last is durable, or it failed. */
   settle(isDurable: boolean): void {
-    this.tracker.settle(isDurable)
+    // What the budget has left over, so that state does not go to the disk for it.
+    this.tracker.settle(isDurable, this.spill?.memory.freeBytes)
     this.spill?.files.settle()
     for (const query of this.queries.values()) query.sink.settle?.(isDurable)
     if (!isDurable) this.hasChanged = true

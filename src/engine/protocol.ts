@@ -110,8 +110,6 @@ export interface JobRestore {
   queries: string[]
   /** Those of which state may be dropped that fits nowhere. */
   allowsDropped: string[]
-  /** The next checkpoint is written beside this one, and takes from it what has not changed. */
-  continues: boolean
 }
 
 export type ToWorker =

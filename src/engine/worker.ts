@@ -108,10 +108,7 @@ function cut(jobId: string, job: Job, checkpointId: number, isLast: boolean): vo
   }
   const startedMs = performance.now()
   const taken = job.checkpoint(checkpointId)
-  const buffers = taken.updates.map(({ fresh }) => fresh.buffer as ArrayBuffer)
-  send({ type: 'checkpoint', jobId, checkpoint: taken, tookMs: performance.now() - startedMs }, [
-    ...new Set(buffers.filter(({ byteLength }) => byteLength > 0)),
-  ])
+  send({ type: 'checkpoint', jobId, checkpoint: taken, tookMs: performance.now() - startedMs })
 }
 
 port.on('message', (message: ToWorker) => {

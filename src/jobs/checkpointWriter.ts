@@ -24,10 +24,11 @@ export class CheckpointWriter {
     // It keeps the process alive while somebody waits for it.
     this.worker.ref()
     const requestId = ++this.lastId
-    const buffers = request.type === 'write' ? request.request.updates.map(({ fresh }) => fresh.buffer as ArrayBuffer) : []
+    // Shared memory stays where it is.
+    const buffers = request.type === 'write' ? request.request.updates.map(({ bytes }) => bytes.buffer) : []
     return new Promise((resolve, reject) => {
       this.waiting.set(requestId, { resolve, reject })
-      const transfer = [...new Set(buffers.filter(({ byteLength }) => byteLength > 0))]
+      const transfer = [...new Set(buffers)].filter((buffer) => buffer instanceof ArrayBuffer && buffer.byteLength > 0) as ArrayBuffer[]
       this.worker?.postMessage({ ...request, requestId } as ToCheckpointWriter, transfer)
     })
   }

@@ -372,7 +372,6 @@ export class JobManager {
       checkpointId: from.manifest.id,
       queries: [...saved.keys()],
       allowsDropped: allowsDroppedState ? [...saved.keys()] : [],
-      continues,
     }
     const job: JobSpec = {
       id: jobId,

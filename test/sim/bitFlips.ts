@@ -198,7 +198,7 @@ class Played {
       if (!saved) break
       const { folder, manifest } = saved
       try {
-        const restore = { dataFolder: '/data', folder, checkpointId: manifest.id, queries: ids, allowsDropped: [], continues: true }
+        const restore = { dataFolder: '/data', folder, checkpointId: manifest.id, queries: ids, allowsDropped: [] }
         options = restoreOptions(restore, disk)
         for (const id of ids) options.load?.(id)
         const contents = manifest.queries.map((state) => states.viewOf({ ...saved, state })!)

@@ -474,7 +474,6 @@ export class SimProcess implements Endpoint {
           checkpointId: saved.manifest.id,
           queries: [query.id],
           allowsDropped: [],
-          continues: true,
         }
         const options = restoreOptions(restore, disk)
         // Read twice, so that a disk that fails now fails here.

@@ -3,7 +3,7 @@ import { type Disk, realDisk } from '../../log/index.ts'
 import type { NodeSnapshot } from '../graph.ts'
 import type { JobOptions } from '../job.ts'
 import type { JobRestore } from '../protocol.ts'
-import { CHUNK_FIELDS, type Manifest, msOf, partKey, type QueryState, type StoredPart } from './manifest.ts'
+import { type Manifest, msOf, partKey, type QueryState } from './manifest.ts'
 import { joinParts } from './stateParts.ts'
 import { CheckpointStore, type PartReader } from './store.ts'
 
@@ -13,7 +13,6 @@ export function restoreOptions(restore: JobRestore, disk: Disk = realDisk, subta
   const manifest = store.read(restore.folder, restore.checkpointId)
   return {
     disk,
-    knownParts: restore.continues ? Object.entries(manifest.parts).map(([key, part]) => knownPart(key, part)) : [],
     load: (queryId) => {
       const state = restore.queries.includes(queryId) ? manifest.queries.find(({ id }) => id === queryId) : undefined
       if (!state) return undefined
@@ -51,16 +50,6 @@ export function readNodes(query: QueryState, reader: PartReader, subtask = 0): N
     inputWatermarks: times.inputWatermarks.map(msOf),
     state: parts.length === 0 ? undefined : joinParts(parts, (name) => reader.read(partKey(query.id, signature, name, subtask))),
   }))
-}
-
-function knownPart(key: string, { sizeBytes, chunks }: StoredPart) {
-  const count = chunks.length / CHUNK_FIELDS
-  const checksums = new Uint32Array(count * 2)
-  for (let i = 0; i < count; i++) {
-    checksums[2 * i] = chunks[i * CHUNK_FIELDS + 2]
-    checksums[2 * i + 1] = chunks[i * CHUNK_FIELDS + 3]
-  }
-  return { key, sizeBytes, checksums }
 }
 
 /** Reads all of a checkpoint's bytes. @throws StreamError CHECKPOINT_DAMAGED */

@@ -42,11 +42,11 @@ test('a state comes back from its parts as structuredClone gives it', () => {
   )
 })
 
-test('what the tracker leaves out is what was there before, byte for byte; a checkpoint that failed counts for nothing', () => {
-  const size = fc.integer({ min: 0, max: 3 * CHUNK_BYTES + 5 })
+test('what the tracker leaves out is what was there before, byte for byte; what it gives stays until it has settled', () => {
+  const MAX = 3 * CHUNK_BYTES + 5
   const step = fc.record({
-    size,
-    changes: fc.array(fc.nat(3 * CHUNK_BYTES), { maxLength: 3 }),
+    sizeBytes: fc.integer({ min: 0, max: MAX }),
+    changes: fc.array(fc.nat(MAX), { maxLength: 3 }),
     isDurable: fc.boolean(),
     appends: fc.boolean(),
   })
@@ -54,31 +54,60 @@ test('what the tracker leaves out is what was there before, byte for byte; a che
     fc.property(fc.array(step, { maxLength: 6 }), (steps) => {
       const tracker = new StateTracker()
       let durable = new Uint8Array(0)
-      let bytes = new Uint8Array(0)
+      // As operators hold it: part of a buffer with room to grow, that is written on while the checkpoint is on its way.
+      let memory = new Uint8Array(new SharedArrayBuffer(MAX))
+      let bytes = memory.subarray(0, 0)
       let lineage = 1
-      for (const { size, changes, isDurable, appends } of steps) {
-        const next = new Uint8Array(appends ? Math.max(size, bytes.length) : size)
-        next.set(bytes.subarray(0, next.length))
-        if (appends) next.fill(lineage, bytes.length)
-        else {
+      for (const { sizeBytes, changes, isDurable, appends } of steps) {
+        if (appends) {
+          const before = bytes.length
+          bytes = memory.subarray(0, Math.max(sizeBytes, before)).fill(lineage, before)
+        } else {
           lineage++
-          for (const at of changes) if (at < next.length) next[at] ^= 1 + (at % 7)
+          memory = new Uint8Array(new SharedArrayBuffer(MAX))
+          memory.set(bytes)
+          bytes = memory.subarray(0, sizeBytes)
+          for (const at of changes) if (at < sizeBytes) bytes[at] ^= 1 + (at % 7)
         }
-        bytes = next
-        const { freshIndexes, fresh, sizeBytes } = tracker.update('part', { type: 'Uint8Array', bytes, lineage })
-        const rebuilt = new Uint8Array(sizeBytes)
-        rebuilt.set(durable.subarray(0, sizeBytes))
-        let at = 0
-        for (const index of freshIndexes) {
-          const chunk = fresh.subarray(at, at + Math.min(CHUNK_BYTES, sizeBytes - index * CHUNK_BYTES))
-          rebuilt.set(chunk, index * CHUNK_BYTES)
-          at += chunk.length
+        const mutable = bytes.slice()
+        const then = mutable.slice()
+        const updates = [
+          tracker.update('appended', { type: 'Uint8Array', bytes, lineage }),
+          tracker.update('changed', { type: 'Uint8Array', bytes: mutable }),
+        ]
+        memory.fill(99, bytes.length)
+        mutable.fill(99)
+        for (const { from, bytes } of updates) {
+          const rebuilt = new Uint8Array(from + bytes.length)
+          rebuilt.set(durable.subarray(0, from))
+          rebuilt.set(bytes, from)
+          assert.equal(Buffer.compare(rebuilt, then), 0)
         }
-        assert.equal(Buffer.compare(rebuilt, bytes), 0)
-        if (isDurable) durable = rebuilt
+        memory.fill(0, bytes.length)
+        if (isDurable) durable = then
         tracker.settle(isDurable)
       }
     }),
     { numRuns: 200 },
   )
+})
+
+test('memory of copies is used again, as far as it is needed and may be held', () => {
+  const tracker = new StateTracker()
+  const copyOf = (sizeBytes: number) => tracker.update('part', { type: 'Uint8Array', bytes: new Uint8Array(sizeBytes) }).bytes.buffer
+  const first = copyOf(8 << 20)
+  tracker.settle(true)
+  assert.equal(copyOf(7 << 20), first)
+  assert.equal(
+    tracker.update('other', { type: 'Uint8Array', bytes: new Uint8Array(8 << 20) }).bytes.buffer,
+    first,
+    'it grows where it lies',
+  )
+  tracker.settle(true)
+  assert.equal(copyOf(1 << 20), first)
+  tracker.settle(true)
+  const second = copyOf(2 << 20)
+  assert.notEqual(second, first, 'much more than was needed is not held')
+  tracker.settle(true, 1 << 20)
+  assert.notEqual(copyOf(2 << 20), second, 'nor more than may be')
 })

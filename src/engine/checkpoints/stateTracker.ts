@@ -1,30 +1,35 @@
-// What of a job's state the last checkpoint has already: so that only chunks that changed are copied and written.
+// What a checkpoint takes of a job's state while the job stands still: as little as can be, and no checksum. The thread that writes does the rest.
+//
+//   key columns, rows (`lineage`)   what was appended since the last durable checkpoint; in shared memory, so not even that is copied
+//   everything else                 copied, into memory that the next checkpoint uses again
 //
 // Invariants
-//   1. A chunk counts as unchanged if both of its checksums (CRC32C and CRC32, 64 bits together) are as they were, or if it lies in memory
-//      to which was only appended since.
-//   2. What a checkpoint brought counts only after `settle(true)`: one that failed leaves the tracker as it was before.
-//   3. All that `update` returns is a copy: the operators may go on.
+//   1. The bytes of an update do not change until `settle`: they are a copy, or lie in shared memory to which is only appended.
+//   2. What is left out of an update (`from`) was in the last durable checkpoint, byte for byte: one that failed leaves the tracker as it was.
+//   3. Memory of copies is used again only when its checkpoint has settled.
+//   1 and 2 are held by stateParts.property.test.ts.
+//
+// Why memory is used again: the first touch of fresh memory costs up to twenty times the copy itself.
 import { createRequire } from 'node:module'
 import { crc32 as zlibCrc32 } from 'node:zlib'
 import { crc32c } from '../../log/index.ts'
+import { grown } from '../state/growing.ts'
 import type { StatePart } from './stateParts.ts'
 
 export const CHUNK_BYTES = 64 * 1024
 
-/** One part of the state as of a checkpoint: the checksums of all its chunks, and the bytes of those that the checkpoint before has not. */
+/** One part of the state as of a checkpoint, without what the checkpoint before has of it. */
 export interface PartUpdate {
   /** `<query>/<operator>/<name>` */
   key: string
   type: StatePart['type']
   sizeBytes: number
-  /** Two for each chunk: CRC32C, CRC32. */
-  checksums: Uint32Array
-  /** Chunks that are new, ascending, and their bytes one behind the other. */
-  freshIndexes: number[]
-  fresh: Uint8Array
-  /** Where the bytes of the whole part are, if not in `fresh`: in a file that stays until the checkpoint has settled. */
-  source?: { path: string; position: number }
+  /** What lies before is as in the checkpoint before: whole chunks, or all. */
+  from: number
+  /** The part's bytes from there on. */
+  bytes: Uint8Array
+  /** Where the bytes of the whole part are, if not in `bytes`: in a file that stays until the checkpoint has settled. Two checksums for each chunk. */
+  source?: { path: string; position: number; checksums: Uint32Array }
 }
 
 const crc32: (bytes: Uint8Array) => number = (() => {
@@ -46,92 +51,70 @@ export const chunkCountOf = (sizeBytes: number): number => Math.ceil(sizeBytes /
 
 interface Known {
   sizeBytes: number
-  checksums: Uint32Array
   lineage?: number
 }
+
+const NO_BYTES = new Uint8Array(0)
 
 export class StateTracker {
   private known = new Map<string, Known>()
   private next = new Map<string, Known>()
+  private readonly copies = new CopyMemory()
 
-  /** What is in the checkpoint from which the job was restored, if the next one is written beside it. */
-  seed(parts: Iterable<{ key: string; sizeBytes: number; checksums: Uint32Array }>): void {
-    for (const { key, sizeBytes, checksums } of parts) this.known.set(key, { sizeBytes, checksums })
+  update(key: string, { type, bytes, lineage, stored }: Omit<StatePart, 'name'>): PartUpdate {
+    if (stored) {
+      const { sizeBytes, ...source } = stored
+      return { key, type, sizeBytes, from: 0, bytes: NO_BYTES, source }
+    }
+    const sizeBytes = bytes.length
+    this.next.set(key, { sizeBytes, lineage })
+    const from = lineage === undefined ? 0 : this.stableBytes(key, lineage, sizeBytes)
+    const rest = bytes.subarray(from)
+    const isShared = lineage !== undefined && bytes.buffer instanceof SharedArrayBuffer
+    return { key, type, sizeBytes, from, bytes: isShared ? rest : this.copies.copy(rest) }
   }
 
-  update(key: string, part: Omit<StatePart, 'name'>): PartUpdate {
-    const { type, bytes, lineage } = part
+  /** Of memory to which is only appended: what the last durable checkpoint has of it, in whole chunks. */
+  private stableBytes(key: string, lineage: number, sizeBytes: number): number {
     const before = this.known.get(key)
-    if (part.stored) return this.updateStored(key, type, part.stored, before)
-    const chunkCount = chunkCountOf(bytes.length)
-    const checksums = new Uint32Array(chunkCount * 2)
-    const stableBytes = lineage !== undefined && before?.lineage === lineage ? before.sizeBytes : 0
-    const freshIndexes: number[] = []
-    for (let i = 0; i < chunkCount; i++) {
-      const from = i * CHUNK_BYTES
-      const to = Math.min(bytes.length, from + CHUNK_BYTES)
-      if (to <= stableBytes && (to - from === CHUNK_BYTES || bytes.length === stableBytes)) {
-        checksums[2 * i] = before!.checksums[2 * i]
-        checksums[2 * i + 1] = before!.checksums[2 * i + 1]
-        continue
-      }
-      const chunk = bytes.subarray(from, to)
-      const [a, b] = checksumsOf(chunk)
-      checksums[2 * i] = a
-      checksums[2 * i + 1] = b
-      const sameSize = before !== undefined && Math.min(before.sizeBytes - from, CHUNK_BYTES) === chunk.length
-      if (sameSize && before.checksums[2 * i] === a && before.checksums[2 * i + 1] === b) continue
-      freshIndexes.push(i)
-    }
-    this.next.set(key, { sizeBytes: bytes.length, checksums, lineage })
-    return { key, type, sizeBytes: bytes.length, checksums, freshIndexes, fresh: copyChunks(bytes, freshIndexes) }
+    if (before?.lineage !== lineage) return 0
+    return before.sizeBytes === sizeBytes ? sizeBytes : Math.floor(before.sizeBytes / CHUNK_BYTES) * CHUNK_BYTES
   }
 
-  /** Its checksums are known: nothing is read. */
-  private updateStored(
-    key: string,
-    type: StatePart['type'],
-    { path, position, sizeBytes, checksums }: NonNullable<StatePart['stored']>,
-    before: Known | undefined,
-  ): PartUpdate {
-    const freshIndexes: number[] = []
-    for (let i = 0; 2 * i < checksums.length; i++) {
-      const isSame =
-        before !== undefined &&
-        Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES) === Math.min(CHUNK_BYTES, before.sizeBytes - i * CHUNK_BYTES) &&
-        checksums[2 * i] === before.checksums[2 * i] &&
-        checksums[2 * i + 1] === before.checksums[2 * i + 1]
-      if (!isSame) freshIndexes.push(i)
-    }
-    this.next.set(key, { sizeBytes, checksums })
-    return { key, type, sizeBytes, checksums, freshIndexes, fresh: new Uint8Array(0), source: { path, position } }
-  }
-
-  /** The checkpoint of the updates since the last call is durable, or it failed. */
-  settle(isDurable: boolean): void {
+  /**
+   * The checkpoint of the updates since the last call is durable, or it failed.
+   *
+   * @param keptBytesMax  how much memory may be held until the next one
+   */
+  settle(isDurable: boolean, keptBytesMax = Infinity): void {
     if (isDurable) this.known = this.next
     this.next = new Map()
+    this.copies.release(keptBytesMax)
   }
 }
 
-/** A part of which nothing was there before. */
-export function wholePart(key: string, bytes: Uint8Array): PartUpdate {
-  return { ...new StateTracker().update(key, { type: 'value', bytes }) }
-}
+/** Copies of one checkpoint, one behind the other in shared memory. */
+class CopyMemory {
+  private memory = NO_BYTES as Uint8Array
+  private usedBytes = 0
 
-function copyChunks(bytes: Uint8Array, indexes: readonly number[]): Uint8Array {
-  const last = indexes.at(-1)
-  if (last === undefined) return new Uint8Array(0)
-  const lastBytes = Math.min(bytes.length - last * CHUNK_BYTES, CHUNK_BYTES)
-  const copy = new Uint8Array((indexes.length - 1) * CHUNK_BYTES + lastBytes)
-  let at = 0
-  for (let i = 0; i < indexes.length; ) {
-    let run = 1
-    while (indexes[i + run] === indexes[i] + run) run++
-    const chunks = bytes.subarray(indexes[i] * CHUNK_BYTES, (indexes[i] + run) * CHUNK_BYTES)
-    copy.set(chunks, at)
-    at += chunks.length
-    i += run
+  copy(bytes: Uint8Array): Uint8Array {
+    const at = this.usedBytes
+    const end = at + bytes.length
+    if (end > this.memory.length) this.memory = grown(this.memory, Math.ceil(end / COPY_BYTES_MIN) * COPY_BYTES_MIN)
+    this.usedBytes = Math.ceil(end / 8) * 8
+    const copy = this.memory.subarray(at, end)
+    copy.set(bytes)
+    return copy
   }
-  return copy
+
+  release(keptBytesMax: number): void {
+    if (this.memory.length > Math.min(keptBytesMax, Math.max(COPY_BYTES_MIN, 2 * this.usedBytes))) this.memory = NO_BYTES
+    this.usedBytes = 0
+  }
 }
+/** From this size on memory grows where it lies, and is shared. */
+const COPY_BYTES_MIN = 1 << 20
+
+/** A part of which nothing was there before, in memory of its own. */
+export const wholePart = (key: string, bytes: Uint8Array): PartUpdate => ({ key, type: 'value', sizeBytes: bytes.length, from: 0, bytes })

@@ -15,7 +15,7 @@ import { isStreamError, toStreamError } from '../../base/index.ts'
 import { checkedLine, type Disk, errorCodeOf, readLine, realDisk } from '../../log/index.ts'
 import { checkpointErrors } from './errors.ts'
 import { CHUNK_FIELDS, FORMAT, type Manifest, partKeysOf, type QueryState, type StoredPart } from './manifest.ts'
-import { CHUNK_BYTES, checksumsOf, chunkCountOf, type PartUpdate } from './stateTracker.ts'
+import { CHUNK_BYTES, checksumsOf, type PartUpdate } from './stateTracker.ts'
 
 export interface WriteRequest {
   /** Where the manifest goes: `checkpointFolder` of a job. */
@@ -351,24 +351,24 @@ export class CheckpointStore {
   }
 }
 
-/** The part with its new chunks in the new file and the others where they are. */
+/** The part with its new chunks in the new file and the others where they are: those that have both checksums that they had. */
 function merge(update: PartUpdate, before: StoredPart | undefined, out: DataWriter, sources: SourceFiles): StoredPart {
-  const { type, sizeBytes, checksums, freshIndexes, fresh, source } = update
-  const chunkCount = chunkCountOf(sizeBytes)
+  const { key, type, sizeBytes, from, bytes, source } = update
   const chunks: number[] = []
-  for (let i = 0, next = 0, at = 0; i < chunkCount; i++) {
-    const [a, b] = [checksums[2 * i], checksums[2 * i + 1]]
-    if (freshIndexes[next] === i) {
-      next++
-      const size = Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES)
-      chunks.push(out.id, out.add(source ? sources.read(source, i, size, a, b) : fresh.subarray(at, at + size)), a, b)
-      at += size
+  for (let i = 0; i * CHUNK_BYTES < sizeBytes; i++) {
+    const start = i * CHUNK_BYTES
+    const end = Math.min(sizeBytes, start + CHUNK_BYTES)
+    const known = before && Math.min(before.sizeBytes, start + CHUNK_BYTES) === end ? i * CHUNK_FIELDS : undefined
+    if (end <= from) {
+      assert(before && known !== undefined, `chunk ${i} of ${key} is not in the checkpoint before`)
+      chunks.push(...before.chunks.slice(known, known + CHUNK_FIELDS))
       continue
     }
-    const from = i * CHUNK_FIELDS
-    const known = before?.chunks
-    assert(known && known[from + 2] === a && known[from + 3] === b, `chunk ${i} of ${update.key} is not in the checkpoint before`)
-    chunks.push(known[from], known[from + 1], a, b)
+    const chunk = source ? undefined : bytes.subarray(start - from, end - from)
+    const [a, b] = chunk ? checksumsOf(chunk) : source!.checksums.subarray(2 * i, 2 * i + 2)
+    if (before && known !== undefined && before.chunks[known + 2] === a && before.chunks[known + 3] === b)
+      chunks.push(before.chunks[known], before.chunks[known + 1], a, b)
+    else chunks.push(out.id, out.add(chunk ?? sources.read(source!, i, end - start, a, b)), a, b)
   }
   return { type, sizeBytes, chunks }
 }
