@@ -9,6 +9,7 @@ import type { VerifyFlags } from './commands/verify.ts'
 import { type Flags, loadConfig } from './config.ts'
 import { addGroupCommands } from './groupCommands.ts'
 import { addKafkaUserCommands } from './kafkaUserCommands.ts'
+import { addQueryCommands } from './queryCommands.ts'
 import { addTopicCommands } from './topicCommands.ts'
 import { version } from './version.ts'
 
@@ -244,6 +245,7 @@ program
 
 addTopicCommands(program)
 addGroupCommands(program)
+addQueryCommands(program)
 addKafkaUserCommands(program)
 
 program

@@ -189,6 +189,7 @@ export async function startPlatform(
       door: ingest,
       audit: (line) => auditLogger.info(line),
       inspectQuery: (name) => jobs.inspect(name),
+      control: { stop: (name) => jobs.stopQuery(name), start: (name, withoutState) => jobs.startQuery(name, withoutState) },
       checkpoints: {
         ofQuery: (name) => jobs.checkpointsOf(name),
         createSavepoint: (name) => jobs.createSavepoint(name),

@@ -691,6 +691,11 @@ export class Graph {
     }))
   }
 
+  /** What its operators hold, in memory. */
+  get stateBytes(): number {
+    return this.nodes.reduce((sum, { operator }) => sum + (operator.describe?.()?.stateBytes ?? 0), 0)
+  }
+
   /** The watermark of the root: what the query has completed. */
   get watermarkMs(): number {
     return this.nodes.at(-1)?.forwardedMs ?? -Infinity

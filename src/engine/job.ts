@@ -486,6 +486,8 @@ export class Job {
       failedRows: query.failedRows,
       watermarkMs: query.graph.watermarkMs,
       isIdle: query.graph.isIdle,
+      stateBytes: query.graph.stateBytes,
+      spentMs: { ...this.spentMs },
     }))
   }
 

@@ -147,6 +147,9 @@ export interface QueryStatus {
   watermarkMs: number
   /** Nothing that it reads holds the watermark back. */
   isIdle: boolean
+  stateBytes: number
+  /** Of its job's threads, since they began: Flink's busy, back-pressured and idle time. */
+  spentMs: { busy: number; backPressured: number; idle: number }
 }
 
 /** One of the subtasks that do a query's job. Times are since its start, in ms: Flink's busy, back-pressured and idle time. */

@@ -8,6 +8,7 @@
 //   4. A worker that dies is replaced; its queries go on from their checkpoint, with a growing pause.
 //   5. Queries of a file that start together from the same checkpoint, or all anew, with the same parallelism, are one job: they read their
 //      topics together.
+//   6. A query that somebody stopped stays so, over restarts too; its rows stay readable, and it goes on from the checkpoint that it was stopped at.
 //
 // Longer than other files because each part of a query's life touches the same table of what runs: start, output, failure, restart, stop.
 import { join } from 'node:path'
@@ -37,9 +38,11 @@ import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
 import { showMemory } from './memory.ts'
 import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
+import { showQueries } from './queryMetrics.ts'
 import { sinkParts } from './recordShape.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
 import { persistently, type SinkCommitter, ViewCommitter, WorkerCommitter } from './sinkCommitters.ts'
+import { StoppedQueries } from './stopped.ts'
 import {
   declareTopic,
   filesSink,
@@ -125,7 +128,8 @@ interface Running {
   error?: ErrorBody
   status?: QueryStatus
   rowsPerSecond: { in: number; out: number }
-  sink: SinkCommitter
+  /** Absent while it is stopped. */
+  sink?: SinkCommitter
   /** Id of the checkpoint from which it went on. */
   restoredFrom: number | undefined
   /** By topic: where late rows were when the checkpoint was taken from which the query goes on. */
@@ -191,6 +195,11 @@ export class JobManager {
   /** Live tables that are defined. */
   private readonly liveTables = new Set<string>()
   private restartCount = 0
+  /** How often each query was begun again after a failure. */
+  private readonly restarts = new Map<string, number>()
+  private readonly stopped: StoppedQueries
+  /** To begin anew, whatever checkpoints hold. */
+  private readonly fresh = new Set<string>()
   private closed = false
   private restartedMs = Number.NEGATIVE_INFINITY
   /** One `apply` at a time: an edit of the project may meet the restart of a job. */
@@ -204,10 +213,12 @@ export class JobManager {
     this.options = options
     // First: where this throws no thread has been started.
     this.saved = new SavedStates(options.store, options.log, options.savepoint, options.onCheckpointDamaged)
+    this.stopped = new StoppedQueries(options.log, options.now)
     const spillFolder = join(options.dataFolder, 'spill')
     removeSpilled(realDisk, spillFolder)
     this.memory = new Memory(Memory.budget(options.memoryBytes, Math.max(options.workerCount, PARALLELISM_MAX)))
     showMemory(this.memory)
+    showQueries(this)
     this.workers = new EngineWorkers(
       options.workerCount,
       {
@@ -256,9 +267,13 @@ export class JobManager {
     }
   }
 
-  private async applyAlone(project: Project): Promise<ApplyReport> {
-    const report: ApplyReport = { started: [], kept: [], stopped: [], errors: [...project.errors], restored: [], notices: [] }
+  /** @param stoppedByHand  ids of queries that this is about, for the report */
+  private async applyAlone(project: Project, stoppedByHand: string[] = []): Promise<ApplyReport> {
+    const report: ApplyReport = { started: [], kept: [], stopped: stoppedByHand, errors: [...project.errors], restored: [], notices: [] }
     for (const table of project.tables) await this.guarded(project, report, table.name, () => declareTopic(this.options.log, table))
+    const stopped = await this.stopped.all()
+    if (project.errors.length === 0)
+      for (const id of [...stopped.keys()]) if (!project.queries.some((query) => query.id === id)) await this.stopped.set(id, false)
     for (const [id, entry] of [...this.running]) {
       const { query, jobId } = entry
       const fate = this.fateOf(entry, project)
@@ -283,6 +298,7 @@ export class JobManager {
           // What cannot be read stops this query alone.
           sourceSpecs(this.options.log, [query.plan])
           const parallelism = this.parallelismOf(query)
+          if (stopped.has(query.id)) return this.holdStopped(query, parallelism, saved.get(query.id), report)
           const from = this.goesOnFrom(query, parallelism, saved.get(query.id), report)
           const key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
           const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map(), parallelism: parallelism.subtasks }
@@ -293,11 +309,90 @@ export class JobManager {
           report.started.push(query.id)
           if (from) report.restored.push({ query: query.id, checkpointId: from.state.takenAt })
         })
-      for (const group of groups.values()) this.startJob(file.name, group)
+      for (const group of groups.values()) this.startJob(file.name, group, stopped)
     }
     for (const problem of this.saved.problems()) report.notices.push(problem.message)
     this.options.onApplied(report, project)
     return report
+  }
+
+  /** A query that is not to run: its table shows the rows that it had, its outputs are as its checkpoint left them. */
+  private async holdStopped(
+    query: ProjectQuery,
+    parallelism: Parallelism,
+    saved: SavedQuery | undefined,
+    report: ApplyReport,
+  ): Promise<void> {
+    const fits = saved && (query.target.kind === 'insert' || planSignature(query.plan) === saved.state.signature)
+    await this.sinkOf(query, fits ? saved : undefined, report)
+    this.running.set(query.id, {
+      query,
+      jobId: '',
+      parallelism,
+      state: 'stopped',
+      rowsPerSecond: { in: 0, out: 0 },
+      restoredFrom: undefined,
+      latePositions: {},
+    })
+  }
+
+  /**
+   * Stops a query with a checkpoint, until `start`. Queries that run in the same job go on from that checkpoint in a job of their own, so that
+   * the stopped one's is kept.
+   *
+   * @returns its id; undefined if there is none of that name
+   * @throws StreamError CHECKPOINT_FAILED: it runs on
+   */
+  stopQuery(name: string): Promise<string | undefined> {
+    return this.inTurn(async (project) => {
+      const id = idOf(project, name)
+      if (id === undefined) return undefined
+      const { jobId, state } = this.running.get(id) ?? { jobId: '', state: 'failed' }
+      if (state === 'stopped') return id
+      if (this.checkpoints.has(jobId) && state !== 'failed') {
+        const { error } = await this.checkpoints.take(jobId, 'stop')
+        if (error) throw reviveError(error)
+      }
+      await this.stopped.set(id, true)
+      const mates = [...this.running.values()].filter((one) => one.jobId === jobId)
+      for (const mate of mates) this.running.delete(mate.query.id)
+      this.workers.stop(jobId)
+      await this.checkpoints.remove(jobId, true)
+      await this.applyAlone(project, [id])
+      return id
+    })
+  }
+
+  /**
+   * Starts a query that is stopped or has failed, from its checkpoint.
+   *
+   * @param withoutState  begins anew instead, also one that runs: a table is computed again from the beginning of its topics, and what an INSERT
+   *   wrote is written once more
+   * @returns its id; undefined if there is none of that name
+   * @throws StreamError  what hinders its start
+   */
+  startQuery(name: string, withoutState: boolean): Promise<string | undefined> {
+    return this.inTurn(async (project) => {
+      const id = idOf(project, name)
+      if (id === undefined) return undefined
+      const state = this.running.get(id)?.state
+      if ((state === 'running' || state === 'starting') && !withoutState) return id
+      await this.stopped.set(id, false)
+      if (withoutState) this.fresh.add(id)
+      if (state === 'stopped') this.running.delete(id)
+      else await this.stop(id)
+      const { errors } = await this.applyAlone(project)
+      const { file } = project.queries.find((query) => query.id === id)!
+      const problem = errors.slice(project.errors.length).find((one) => one.file === file)
+      if (problem && !this.running.has(id)) throw problem.error
+      return id
+    })
+  }
+
+  private inTurn(work: (project: Project) => Promise<string | undefined>): Promise<string | undefined> {
+    const done = this.applied.then(() => this.project && work(this.project))
+    this.applied = done.catch(() => {})
+    return done
   }
 
   /** Checkpoints that were passed over because they are damaged, and are still there. */
@@ -313,6 +408,10 @@ export class JobManager {
     report: ApplyReport,
   ): SavedQuery | undefined {
     const { id, plan, target } = query
+    if (this.fresh.delete(id)) {
+      report.notices.push(`${id} begins anew, as it was told to`)
+      return undefined
+    }
     if (!saved) {
       // A table's rows are a function of its topics; what was written elsewhere would be written there once more.
       const damage = target.kind === 'insert' && !this.options.allowsDroppedState ? this.saved.damageOf(id) : undefined
@@ -344,11 +443,13 @@ export class JobManager {
     }
   }
 
-  private startJob(file: string, { specs, queries, saved, parallelism }: StartGroup): void {
+  private startJob(file: string, { specs, queries, saved, parallelism }: StartGroup, stopped: ReadonlyMap<string, number>): void {
     const jobId = `job-${++this.jobCount}`
     const [from] = saved.values()
     const { store, savepoint, allowsDroppedState } = this.options
-    const continues = from !== undefined && savepoint === undefined && !this.checkpoints.names().has(from.name)
+    // Where a stopped query has its state in the same folder, that stays as it is.
+    const isHeld = from?.manifest.queries.some(({ id }) => stopped.has(id))
+    const continues = from !== undefined && savepoint === undefined && !isHeld && !this.checkpoints.names().has(from.name)
     const name = continues ? from.name : this.freshName(file)
     const folder = store.folderOf(name)
     const sinks = new Map<string, SinkCommitter>()
@@ -579,7 +680,7 @@ export class JobManager {
     const isPresent = () => this.running.get(message.queryId)?.jobId === message.jobId
     if (!entry || !isPresent()) return
     try {
-      if (entry.sink.append) await entry.sink.append(message)
+      if (entry.sink?.append) await entry.sink.append(message)
       else {
         const { topic, partition, bytes, recordCount } = message
         await persistently(() => this.options.log.append(topic, partition, bytes, { recordCount }), isPresent)
@@ -688,6 +789,7 @@ export class JobManager {
   private async restart(jobs: JobSpec[], reason: StreamError): Promise<void> {
     const error = reason.toJSON()
     const ended = jobs.map((job) => this.checkpoints.remove(job.id, false))
+    for (const { id } of jobs.flatMap(({ queries }) => queries)) this.restarts.set(id, (this.restarts.get(id) ?? 0) + 1)
     for (const job of jobs) {
       if (this.adhoc.has(job.id)) this.endAdhoc(job.id, error)
       for (const { id } of job.queries) this.failed(id, job.id, error)
@@ -787,7 +889,8 @@ export class JobManager {
       const entry = this.running.get(status.queryId)
       if (entry?.jobId !== status.jobId) continue
       entry.status = status
-      const before = this.polled.rows.get(`${status.jobId}/${status.queryId}`) ?? { in: 0, out: 0 }
+      // One that goes on from a checkpoint counts from what it had done before.
+      const before = this.polled.rows.get(`${status.jobId}/${status.queryId}`) ?? { in: status.rowsIn, out: status.rowsOut }
       entry.rowsPerSecond = { in: (status.rowsIn - before.in) / seconds, out: (status.rowsOut - before.out) / seconds }
       rows.set(`${status.jobId}/${status.queryId}`, { in: status.rowsIn, out: status.rowsOut })
     }
@@ -796,7 +899,7 @@ export class JobManager {
 
   /** All queries with what the last `poll` brought. */
   queries() {
-    return [...this.running.entries()].map(([id, { query, state, error, status, rowsPerSecond }]) => ({
+    return [...this.running.entries()].map(([id, { query, jobId, parallelism, state, error, status, rowsPerSecond }]) => ({
       id,
       name: id,
       state,
@@ -806,7 +909,13 @@ export class JobManager {
       rowsInPerSecond: rowsPerSecond.in,
       rowsOutPerSecond: rowsPerSecond.out,
       lateRows: status?.lateRows ?? 0,
+      failedRows: status?.failedRows ?? 0,
       watermarkMs: status && Number.isFinite(status.watermarkMs) ? status.watermarkMs : undefined,
+      parallelism: parallelism.subtasks,
+      stateBytes: status?.stateBytes ?? 0,
+      spentMs: status?.spentMs ?? { busy: 0, backPressured: 0, idle: 0 },
+      restarts: this.restarts.get(id) ?? 0,
+      checkpointMs: this.checkpoints.status(jobId)?.checkpoints.find((one) => one.state === 'completed')?.startedMs,
       sql: query.sql,
     }))
   }
@@ -855,6 +964,10 @@ export class JobManager {
     await this.writer.close()
   }
 }
+
+/** Of a query, by its id or the table that it writes to. */
+const idOf = ({ queries }: Project, name: string): string | undefined =>
+  [name, `insert_into_${name}`].find((id) => queries.some((query) => query.id === id))
 
 /** What becomes of a running query under another text of the project. While a file is broken its queries go on: an edit in progress takes nothing down. */
 function fateOf(query: ProjectQuery, project: Project): 'kept' | 'changed' | 'gone' {

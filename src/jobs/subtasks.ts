@@ -17,6 +17,12 @@ function sumOf(parts: readonly QueryStatus[]): QueryStatus {
     rowsOut: sum(parts, ({ rowsOut }) => rowsOut),
     lateRows: sum(parts, ({ lateRows }) => lateRows),
     failedRows: sum(parts, ({ failedRows }) => failedRows),
+    stateBytes: sum(parts, ({ stateBytes }) => stateBytes),
+    spentMs: {
+      busy: sum(parts, ({ spentMs }) => spentMs.busy),
+      backPressured: sum(parts, ({ spentMs }) => spentMs.backPressured),
+      idle: sum(parts, ({ spentMs }) => spentMs.idle),
+    },
     ...leastWatermark(parts),
   }
 }

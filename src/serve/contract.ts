@@ -423,8 +423,20 @@ export interface QuerySummary {
   rowsInPerSecond: number
   rowsOutPerSecond: number
   lateRows: number
+  /** Rows that could not be read or computed. */
+  failedRows: number
   /** Epoch ms of event time; absent before the first watermark. */
   watermarkMs?: number
+  /** In how many threads it runs. */
+  parallelism: number
+  /** What its operators hold in memory. */
+  stateBytes: number
+  /** Of its threads, since they began: Flink's busy, back-pressured and idle time. */
+  spentMs: { busy: number; backPressured: number; idle: number }
+  /** How often it was begun again after a failure. */
+  restarts: number
+  /** When its newest completed checkpoint of this run was begun, in epoch ms. */
+  checkpointMs?: number
   sql: string
 }
 

@@ -30,6 +30,8 @@ export interface ServeDeps {
   /** What statistics of a topic are computed from. */
   bindStatistics(topic: string): BoundStatistics
   queries(): QuerySummary[]
+  /** By the id of a query, or the table that it writes to; each gives the id, undefined if there is none. */
+  control: { stop(name: string): Promise<string | undefined>; start(name: string, withoutState: boolean): Promise<string | undefined> }
   /** A query looked at closely, by its id or the table that it writes to. */
   inspectQuery(name: string): Promise<QueryInsight | undefined>
   /** Consumer groups; undefined where no Kafka client can connect. */

@@ -116,7 +116,13 @@ export const QuerySummary = Type.Object({
   rowsInPerSecond: Type.Number(),
   rowsOutPerSecond: Type.Number(),
   lateRows: count(),
+  failedRows: count(),
   watermarkMs: optional(Type.Number()),
+  parallelism: count(),
+  stateBytes: count(),
+  spentMs: Type.Object({ busy: Type.Number(), backPressured: Type.Number(), idle: Type.Number() }),
+  restarts: count(),
+  checkpointMs: optional(Type.Number()),
   sql: Type.String(),
 })
 export const Stats = Type.Object({

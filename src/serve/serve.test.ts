@@ -35,6 +35,11 @@ const query: QuerySummary = {
   rowsInPerSecond: 0,
   rowsOutPerSecond: 0,
   lateRows: 0,
+  failedRows: 0,
+  parallelism: 1,
+  stateBytes: 0,
+  spentMs: { busy: 0, backPressured: 0, idle: 0 },
+  restarts: 0,
   sql: 'SELECT 1',
 }
 let log: Log
@@ -74,6 +79,7 @@ before(async () => {
     door: { check: async () => ({ accepted: 0, rejected: [], rejectedCount: 0 }), accept: async () => ({ status: 422, text: '{}' }) },
     audit: () => {},
     inspectQuery: async () => undefined,
+    control: { stop: async () => undefined, start: async () => undefined },
     checkpoints: noCheckpoints,
     history: { ofQuery: async () => undefined, fileOf: async () => undefined },
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),

@@ -1,5 +1,5 @@
 // /v1/health, /v1/queries, /v1/queries/:id/why, /v1/stats: how the process is.
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { nearestName } from '../base/index.ts'
 import type { ServeDeps } from './deps.ts'
@@ -10,8 +10,19 @@ import { upgradeRequired } from './tables.ts'
 import { explainWhy } from './why.ts'
 
 const STATS_MS = 1_000
+const StartQuery = Type.Object({
+  withoutState: Type.Optional(
+    Type.Boolean({
+      description: 'A table is computed again from the beginning of its topics; what an INSERT has written is written once more.',
+    }),
+  ),
+})
 
-export function registerStatus(app: FastifyInstance, { health, queries, inspectQuery, log, stats }: ServeDeps, sockets: LiveSockets): void {
+export function registerStatus(
+  app: FastifyInstance,
+  { health, queries, control, inspectQuery, log, stats }: ServeDeps,
+  sockets: LiveSockets,
+): void {
   const watchers = new Set<LiveSocket>()
   const timer = setInterval(() => {
     if (watchers.size === 0) return
@@ -20,6 +31,10 @@ export function registerStatus(app: FastifyInstance, { health, queries, inspectQ
     for (const socket of watchers) if (socket.bufferedBytes() === 0) socket.send(frame)
   }, STATS_MS).unref()
   app.addHook('onClose', async () => clearInterval(timer))
+  const notFound = (id: string) => {
+    const ids = queries().map((query) => query.id)
+    return serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest: nearestName(id, ids), project: health().parts.project?.detail })
+  }
 
   app.get(
     '/v1/health',
@@ -61,13 +76,33 @@ export function registerStatus(app: FastifyInstance, { health, queries, inspectQ
     async ({ params: { id } }) => {
       const insight = await inspectQuery(id)
       if (insight) return explainWhy(insight, log, Date.now())
-      const nearest = nearestName(
-        id,
-        queries().map((query) => query.id),
-      )
-      throw serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest, project: health().parts.project?.detail })
+      throw notFound(id)
     },
   )
+  for (const action of ['stop', 'start'] as const)
+    app.post<{ Params: { id: string } }>(
+      `/v1/queries/:id/${action}`,
+      {
+        config: { role: 'admin' },
+        schema: {
+          summary:
+            action === 'stop'
+              ? 'Takes a checkpoint and stops a query; it stays so, also over restarts of the process, and its rows stay readable.'
+              : 'Starts a query that is stopped or failed, from its checkpoint; `withoutState`: begins it anew, also one that runs.',
+          params: QueryParams,
+          ...(action === 'start' && { body: StartQuery }),
+          querystring: NoQuery,
+          response: { 200: QuerySummary },
+        },
+      },
+      async ({ params, body }) => {
+        const { withoutState = false } = (body ?? {}) as Static<typeof StartQuery>
+        const id = await (action === 'stop' ? control.stop(params.id) : control.start(params.id, withoutState))
+        const found = queries().find((query) => query.id === id)
+        if (found) return found
+        throw notFound(params.id)
+      },
+    )
   app.get('/v1/stats', { schema: { summary: 'Figures of the process.', querystring: NoQuery, response: { 200: Stats } } }, () =>
     stats.current(),
   )

@@ -43,6 +43,8 @@ const insight = (live: Partial<Live>): QueryInsight => ({
     rowsIn: 10,
     rowsOut: 0,
     lateRows: 0,
+    stateBytes: 0,
+    spentMs: { busy: 0, backPressured: 0, idle: 0 },
     failedRows: 0,
     watermarkMs: 50_000,
     isIdle: false,

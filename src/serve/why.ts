@@ -19,6 +19,7 @@ export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: n
   const { id, state, error, live, parallelism } = insight
   const nodes = live?.nodes ?? []
   const facts: QueryFacts = {
+    id,
     atMs: nowMs,
     state,
     error,

@@ -6,6 +6,7 @@ import type { ErrorBody } from '../base/index.ts'
 import type { QuerySummary, WhyFinding, WhyNode, WhySource, WhyWindow } from './contract.ts'
 
 export interface QueryFacts {
+  id: string
   atMs: number
   state: QuerySummary['state']
   error?: ErrorBody
@@ -31,6 +32,14 @@ export const isGood = ({ code }: WhyFinding): boolean => code === 'OK'
 export function findingsOf(facts: QueryFacts): WhyFinding[] {
   const { state, error, isAnswering, rowsOut, lastOutMs, atMs } = facts
   if (error || state === 'failed') return [failed(error)]
+  if (state === 'stopped')
+    return [
+      {
+        code: 'STOPPED',
+        fact: 'It was stopped by hand; its rows are those of the checkpoint that was taken then.',
+        next: `\`millrace queries start ${facts.id}\` lets it go on from there.`,
+      },
+    ]
   if (!isAnswering)
     return [
       {

@@ -1,0 +1,50 @@
+// `millrace queries …`: the declarations; what they do is in commands/queries.ts.
+import type { Command } from 'commander'
+import { examples, guarded, json, type TargetFlags, target, token, url } from './commandParts.ts'
+
+const withTarget = (command: Command): Command => command.addOption(url()).addOption(token()).addOption(json())
+
+export function addQueryCommands(program: Command): void {
+  const queries = program.command('queries').description('queries of a running Millrace: how they do, stop and start')
+  const names = () => queries.commands.map((command) => command.name())
+
+  withTarget(queries.command('list', { isDefault: true }).description('all queries: rates, watermark, state, restarts, last checkpoint'))
+    .addHelpText('after', examples('millrace queries\nmillrace queries list --json | jq .watermarkMs'))
+    .allowExcessArguments()
+    .action(
+      guarded(async (flags: TargetFlags, { args: [unknown] }: Command) => {
+        if (unknown !== undefined) queries.error(`error: unknown command '${unknown}' (there are ${names().join(', ')})`)
+        await (await import('./commands/queries.ts')).listQueries(target(flags), flags.json ?? false)
+      }),
+    )
+
+  withTarget(
+    queries
+      .command('stop')
+      .description('takes a checkpoint and stops a query; it stays so until it is started, and its rows stay readable')
+      .argument('<query>', 'its id, or the table that it writes to'),
+  )
+    .addHelpText('after', examples('millrace queries stop revenue'))
+    .action(
+      guarded(async (id: string, flags: TargetFlags) =>
+        (await import('./commands/queries.ts')).stopQuery(target(flags), id, flags.json ?? false),
+      ),
+    )
+
+  withTarget(
+    queries
+      .command('start')
+      .description('starts a query that is stopped or has failed, from its checkpoint')
+      .argument('<query>', 'its id, or the table that it writes to')
+      .option(
+        '--without-state',
+        'begin anew, also one that runs: a table is computed again from the beginning of its topics; what an INSERT wrote is written once more',
+      ),
+  )
+    .addHelpText('after', examples('millrace queries start revenue\nmillrace queries start revenue --without-state'))
+    .action(
+      guarded(async (id: string, flags: TargetFlags & { withoutState?: boolean }) =>
+        (await import('./commands/queries.ts')).startQuery(target(flags), id, flags.withoutState ?? false, flags.json ?? false),
+      ),
+    )
+}

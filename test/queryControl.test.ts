@@ -1,0 +1,100 @@
+// millrace queries stop and start on the real process: a stopped query keeps its rows and its place over restarts and kills, its neighbours go on.
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { QuerySummary, QueryWhy } from '../src/serve/contract.ts'
+import { makeProject, run, startServer, until, untilRows } from './harness.ts'
+
+const sql = (factor: number) => `
+SET 'execution.checkpointing.interval' = '150 ms';
+CREATE TABLE orders (customer STRING NOT NULL, amount INT)
+  WITH ('connector' = 'kafka', 'topic' = 'orders', 'format' = 'json', 'millrace.on-error' = 'fail');
+CREATE TABLE big (customer STRING, amount INT) WITH ('connector' = 'kafka', 'topic' = 'big', 'format' = 'json');
+CREATE MATERIALIZED TABLE totals AS SELECT customer, SUM(${factor} * amount) AS total FROM orders GROUP BY customer;
+CREATE MATERIALIZED TABLE counts AS SELECT customer, COUNT(*) AS orders FROM orders GROUP BY customer;
+INSERT INTO big SELECT customer, amount FROM orders WHERE amount > 10;
+CREATE MATERIALIZED TABLE relayed AS SELECT customer, COUNT(*) AS orders FROM big GROUP BY customer;`
+
+test('a query is stopped, stays so, and goes on from where it was', { timeout: 120_000 }, async (t) => {
+  const folder = makeProject(t, { 'pipelines/orders.sql': sql(1) })
+  let server = await startServer(t, folder)
+  const millrace = async (...args: string[]) => {
+    const running = run(t, ['queries', ...args, '--url', server.ready.url])
+    const { code } = await running.exited
+    return { code, stdout: running.stdout, stderr: running.stderr }
+  }
+  const done = async (...args: string[]): Promise<QuerySummary> => {
+    const { code, stdout, stderr } = await millrace(...args, '--json')
+    assert.equal(code, 0, stderr)
+    return JSON.parse(stdout) as QuerySummary
+  }
+  const states = async () => Object.fromEntries((await server.get<QuerySummary[]>('/v1/queries')).map(({ id, state }) => [id, state]))
+  const post = async (customer: string, amount: number) =>
+    assert.equal((await server.post('orders', JSON.stringify({ customer, amount }))).status, 202)
+  const all = { totals: 'running', counts: 'running', insert_into_big: 'running', relayed: 'running' }
+
+  await post('a', 11)
+  await untilRows(server, 'relayed', [['a', 1]])
+  await untilRows(server, 'totals', [['a', 11]])
+  assert.equal((await done('stop', 'totals')).state, 'stopped')
+  assert.equal((await done('stop', 'big')).id, 'insert_into_big')
+  assert.deepEqual(await states(), { ...all, totals: 'stopped', insert_into_big: 'stopped' })
+  await post('a', 20)
+  await untilRows(server, 'counts', [['a', 2]])
+  await untilRows(server, 'totals', [['a', 11]])
+
+  // Over a stop of the process, and over kills after the neighbours have gone on.
+  for (const signal of ['SIGTERM', 'SIGKILL', 'SIGKILL'] as const) {
+    await server.running.kill(signal)
+    server = await startServer(t, folder)
+    await post('b', 12)
+    assert.deepEqual(await states(), { ...all, totals: 'stopped', insert_into_big: 'stopped' })
+    await untilRows(server, 'totals', [['a', 11]])
+  }
+  await untilRows(server, 'counts', [
+    ['a', 2],
+    ['b', 3],
+  ])
+  assert.match((await server.get<QueryWhy>('/v1/queries/totals/why')).verdict, /stopped by hand/)
+
+  // A neighbour that begins anew disturbs nobody.
+  await done('start', 'counts', '--without-state')
+  await untilRows(server, 'counts', [
+    ['a', 2],
+    ['b', 3],
+  ])
+  assert.deepEqual(await states(), { ...all, totals: 'stopped', insert_into_big: 'stopped' })
+
+  for (const id of ['totals', 'big']) assert.equal((await done('start', id)).state, 'running')
+  await untilRows(server, 'totals', [
+    ['a', 31],
+    ['b', 36],
+  ])
+  // Each once: it went on from its checkpoint.
+  await untilRows(server, 'relayed', [
+    ['a', 2],
+    ['b', 3],
+  ])
+  assert.deepEqual(await states(), all)
+  const listed = await millrace()
+  assert.match(listed.stdout, /totals +running/)
+
+  // One that has failed is started again; another text takes a stopped one along without starting it.
+  await done('stop', 'totals')
+  writeFileSync(join(folder, 'pipelines/orders.sql'), sql(2))
+  await server.running.kill('SIGTERM')
+  server = await startServer(t, folder)
+  assert.equal((await states()).totals, 'stopped')
+  await done('start', 'totals')
+  await untilRows(server, 'totals', [
+    ['a', 62],
+    ['b', 72],
+  ])
+  assert.equal((await millrace('stop', 'nobody')).code, 1)
+
+  // What is stopped no more is remembered as such.
+  await server.running.kill('SIGKILL')
+  server = await startServer(t, folder)
+  await until(async () => (await states()).totals === 'running', 'it did not start by itself')
+})
