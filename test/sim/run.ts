@@ -36,6 +36,8 @@ const REFERENCE_SEED = 6
 
 /** Longest time of a run on its own clock: beyond it something hangs. */
 const UNTIL_MS = 180_000
+/** What failed just before the faults ended may be told a moment later. */
+const AFTERMATH_MS = 200
 const KEYS = ['a', 'b', 'c']
 /** The clock jumps. */
 const ANY_TIME = { 'message.timestamp.after.max.ms': Number.MAX_SAFE_INTEGER }
@@ -143,6 +145,7 @@ export class Simulation {
   private readonly random: Random
   private readonly scenario: Scenario
   private readonly network: Network
+  private healedMs = Number.NEGATIVE_INFINITY
   private readonly faults: DiskFaults
   private readonly admin: Admin
   private process: SimProcess | undefined
@@ -233,7 +236,7 @@ export class Simulation {
     this.faults.attach(disk, (site) => this.crash(site))
     const tables = scenario.partitionCounts.map((partitionCount) => ({ partitionCount, delayMs: scenario.delayMs }))
     const otherTopics = scenario.hasCleaning ? OTHER_TOPICS : {}
-    const mayFail = () => this.faults.plan !== undefined
+    const mayFail = () => this.faults.plan !== undefined || world.nowMs < this.healedMs + AFTERMATH_MS
     const { pipelines, sinks, segmentBytes } = scenario
     let process: SimProcess | undefined
     try {
@@ -332,6 +335,7 @@ export class Simulation {
   /** No more faults. What they left must not need a hand. */
   private heal(): void {
     this.world.trace('no more faults')
+    this.healedMs = this.world.nowMs
     this.faults.end()
     this.network.faults = undefined
     this.disk.capacityBytes = Number.POSITIVE_INFINITY
