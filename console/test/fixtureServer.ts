@@ -368,7 +368,13 @@ function queries(): QuerySummary[] {
     rowsInPerSecond: rate,
     rowsOutPerSecond: rate / 3,
     lateRows: index === 0 ? 3 : 0,
+    failedRows: 0,
     watermarkMs,
+    parallelism: 1,
+    stateBytes: 40_000 * (index + 1),
+    spentMs: { busy: 20, backPressured: 0, idle: 980 },
+    restarts: 0,
+    checkpointMs: Date.now() - 4_000,
     sql: table.sql,
   }))
 }

@@ -6,9 +6,9 @@ import { useStats } from '../api/live.ts'
 import { useQueries } from '../api/queries.ts'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatDateTime, formatInteger, formatRate, none } from '../ui/format.ts'
+import { formatAge, formatBytes, formatDateTime, formatInteger, formatRate, none } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
-import { Empty, ExportButtons, Failure, SkeletonRows, Sql, Status, type Tone } from '../ui/parts.tsx'
+import { Empty, ExportButtons, Failure, SkeletonRows, Sql, Status, type Tone, useNow } from '../ui/parts.tsx'
 
 const tones: Record<QuerySummary['state'], Tone> = { starting: 'warn', running: 'ok', failed: 'bad', stopped: 'quiet', finished: 'quiet' }
 
@@ -17,6 +17,9 @@ export const QueryState = ({ query }: { query: QuerySummary }) => <Status tone={
 /** A source that ended has a watermark after all times. */
 export const formatWatermark = (ms: number | undefined): string =>
   ms === undefined ? none : Math.abs(ms) > 8.64e15 ? 'ended' : formatDateTime(ms)
+
+export const checkpointAge = ({ checkpointMs }: QuerySummary, nowMs: number): string =>
+  checkpointMs === undefined ? none : formatAge(Math.max(0, nowMs - checkpointMs))
 
 /** Definitions from the list, the numbers of the second from the statistics. */
 export function useLiveQueries(): { queries: QuerySummary[] | undefined; error: unknown } {
@@ -51,7 +54,20 @@ export function Queries() {
             downloadRows(
               'queries',
               format,
-              ['id', 'name', 'state', 'rows_in', 'rows_out', 'late_rows', 'watermark', 'error', 'sql'],
+              [
+                'id',
+                'name',
+                'state',
+                'rows_in',
+                'rows_out',
+                'late_rows',
+                'watermark',
+                'state_bytes',
+                'threads',
+                'restarts',
+                'error',
+                'sql',
+              ],
               (queries ?? []).map((query) => [
                 query.id,
                 query.name,
@@ -60,6 +76,9 @@ export function Queries() {
                 query.rowsOut,
                 query.lateRows,
                 query.watermarkMs === undefined ? null : formatWatermark(query.watermarkMs),
+                query.stateBytes,
+                query.parallelism,
+                query.restarts,
                 query.error?.message ?? null,
                 query.sql,
               ]),
@@ -79,7 +98,7 @@ export function Queries() {
             <thead>
               <tr>
                 <th scope="col">Name</th>
-                <th scope="col">State</th>
+                <th scope="col">Status</th>
                 <th scope="col" className="number">
                   Rows in/s
                 </th>
@@ -99,6 +118,13 @@ export function Queries() {
                   Late
                 </th>
                 <th scope="col">Watermark</th>
+                <th scope="col" className="number">
+                  State
+                </th>
+                <th scope="col" className="number">
+                  Restarts
+                </th>
+                <th scope="col">Checkpoint</th>
               </tr>
             </thead>
             <tbody>
@@ -115,10 +141,11 @@ export function Queries() {
 
 function QueryRow({ query, history }: { query: QuerySummary; history: readonly number[] }) {
   const [isOpen, setOpen] = useState(false)
+  const nowMs = useNow()
   return (
     <>
       <tr>
-        <td className="name">
+        <td className="name nowrap">
           <button
             type="button"
             className="button small"
@@ -133,7 +160,7 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
           </Link>
           {query.error && <small className="bad">{query.error.message}</small>}
         </td>
-        <td data-label="State">
+        <td data-label="Status">
           <QueryState query={query} />
         </td>
         <td className="number" data-label="Rows in/s">
@@ -157,10 +184,19 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
         <td className="is-event nowrap" data-label="Watermark">
           {formatWatermark(query.watermarkMs)}
         </td>
+        <td className="number nowrap" data-label="State">
+          {formatBytes(query.stateBytes)}
+        </td>
+        <td className="number" data-label="Restarts">
+          {query.restarts > 0 ? <span className="warn">{formatInteger(query.restarts)}</span> : '0'}
+        </td>
+        <td className="nowrap" data-label="Checkpoint">
+          {checkpointAge(query, nowMs)}
+        </td>
       </tr>
       {isOpen && (
         <tr>
-          <td colSpan={9} className="row-detail">
+          <td colSpan={12} className="row-detail">
             <Sql sql={query.sql} />
           </td>
         </tr>

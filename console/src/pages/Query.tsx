@@ -4,12 +4,13 @@ import { lazy, type ReactNode, Suspense } from 'react'
 import type { QuerySummary, QueryWhy } from '../../../src/serve/contract.ts'
 import { queryOfTable, useTables, useWhy } from '../api/queries.ts'
 import { type QueryTab, queryTabs } from '../router.tsx'
-import { formatInteger, formatRate } from '../ui/format.ts'
+import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
-import { Empty, Failure, Segmented, SkeletonRows, Sql, Waiting } from '../ui/parts.tsx'
-import { formatWatermark, QueryState, useLiveQueries } from './Queries.tsx'
+import { Empty, Failure, Segmented, SkeletonRows, Sql, useNow, Waiting } from '../ui/parts.tsx'
+import { checkpointAge, formatWatermark, QueryState, useLiveQueries } from './Queries.tsx'
 import { Checkpoints } from './query/Checkpoints.tsx'
+import { Control } from './query/Control.tsx'
 import { LateRows, State, Watermarks, Windows } from './query/Facts.tsx'
 import { History } from './query/History.tsx'
 import { Why } from './query/Why.tsx'
@@ -36,13 +37,16 @@ export function Query() {
 
 function QueryPage({ query, queries }: { query: QuerySummary; queries: QuerySummary[] }) {
   const tables = useTables().data
+  const nowMs = useNow()
   const kept = tables?.filter((table) => queryOfTable(queries, table.name)?.id === query.id) ?? []
   return (
     <>
-      <PageHead title={query.name} parent={{ to: '/queries', label: 'Queries' }} />
+      <PageHead title={query.name} parent={{ to: '/queries', label: 'Queries' }}>
+        <Control query={query} isTable={kept.length > 0} />
+      </PageHead>
       <Facts
         facts={[
-          ['State', <QueryState key="state" query={query} />],
+          ['Status', <QueryState key="state" query={query} />],
           ['Rows in', `${formatInteger(query.rowsIn)} (${formatRate(query.rowsInPerSecond)}/s)`],
           ['Rows out', `${formatInteger(query.rowsOut)} (${formatRate(query.rowsOutPerSecond)}/s)`],
           ['Late rows', formatInteger(query.lateRows)],
@@ -52,6 +56,10 @@ function QueryPage({ query, queries }: { query: QuerySummary; queries: QuerySumm
               {formatWatermark(query.watermarkMs)}
             </span>,
           ],
+          ['State', formatBytes(query.stateBytes)],
+          ['Threads', formatInteger(query.parallelism)],
+          ['Restarts', formatInteger(query.restarts)],
+          ['Checkpoint', checkpointAge(query, nowMs)],
           [
             'Writes to',
             kept.length === 0

@@ -1,0 +1,71 @@
+// What one can do with a query: stop it with a checkpoint, start it from there, or begin anew without state.
+import { Play, RotateCcw, Square } from 'lucide-react'
+import { useState } from 'react'
+import type { QuerySummary } from '../../../../src/serve/contract.ts'
+import { apiSend } from '../../api/client.ts'
+import { queryClient } from '../../api/queries.ts'
+import { useReason } from '../../api/topics.ts'
+import { FormDialog } from '../../ui/forms.tsx'
+
+type Action = 'stop' | 'start' | 'anew'
+const words: Record<Action, { title: string; action: string }> = {
+  stop: { title: 'Stop', action: 'Stop with a checkpoint' },
+  start: { title: 'Start', action: 'Start from its checkpoint' },
+  anew: { title: 'Begin anew', action: 'Begin without state' },
+}
+
+/** @param isTable  it keeps a table; else it writes elsewhere */
+export function Control({ query, isTable }: { query: QuerySummary; isTable: boolean }) {
+  const [action, setAction] = useState<Action>()
+  const reason = useReason('admin')
+  const isRunning = query.state === 'running' || query.state === 'starting'
+  const button = (name: Action, Icon: typeof Play, label: string) => (
+    <button
+      type="button"
+      className={name === 'anew' ? 'button danger' : 'button'}
+      disabled={reason !== undefined}
+      title={reason}
+      onClick={() => setAction(name)}
+    >
+      <Icon size={13} aria-hidden />
+      {label}
+    </button>
+  )
+  return (
+    <>
+      {isRunning ? button('stop', Square, 'Stop…') : button('start', Play, 'Start…')}
+      {button('anew', RotateCcw, 'Begin anew…')}
+      {action && (
+        <FormDialog
+          title={`${words[action].title}: ${query.name}`}
+          action={words[action].action}
+          isDanger={action === 'anew'}
+          onClose={() => setAction(undefined)}
+          onSubmit={async () => {
+            const path = `/v1/queries/${encodeURIComponent(query.id)}`
+            await (action === 'stop'
+              ? apiSend('POST', `${path}/stop`, {})
+              : apiSend('POST', `${path}/start`, { withoutState: action === 'anew' }))
+            await queryClient.invalidateQueries({ queryKey: ['queries'] })
+            setAction(undefined)
+          }}
+        >
+          <p>{effectOf(action, isTable)}</p>
+        </FormDialog>
+      )}
+    </>
+  )
+}
+
+function effectOf(action: Action, isTable: boolean): string {
+  switch (action) {
+    case 'stop':
+      return 'It takes a checkpoint and stops, and stays so, also over restarts of the process, until it is started here. Its rows stay readable; other queries go on.'
+    case 'start':
+      return 'It goes on from its newest checkpoint: nothing is lost, and nothing comes twice.'
+    case 'anew':
+      return isTable
+        ? 'Its state and rows are dropped, and the table is computed again from the beginning of its topics: records that retention has removed are missing in it. A savepoint taken before is the way back.'
+        : 'Its state is dropped, and it reads its topics again from their beginning: what it has written is written once more. A savepoint taken before is the way back.'
+  }
+}
