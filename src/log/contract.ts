@@ -100,7 +100,7 @@ export interface RecoveryReport {
   path: string
   /**
    * `cut`: a torn tail was taken off. `damaged`: records that were acknowledged cannot be read. `mended`: metadata was made again from its
-   * copy; partition -1.
+   * copy (partition -1), or a transaction that had lost its end marker was ended.
    */
   kind: 'cut' | 'damaged' | 'mended'
   cutBytes: number

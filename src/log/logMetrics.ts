@@ -42,6 +42,12 @@ export const logMetrics = {
     help: 'Attempts to write the markers of a transaction that failed and were made again.',
     registers,
   }),
+  orphanedTransactions: new Counter({
+    name: 'millrace_log_orphaned_transactions_total',
+    help: 'Transactions that a torn or damaged file had left open in a partition without an end: committed or aborted again, or awaited.',
+    labelNames: ['result'],
+    registers,
+  }),
   damages: new Counter({ name: 'millrace_log_damages_total', help: 'Damaged segments found when the log was opened.', registers }),
   compactions: new Counter({
     name: 'millrace_log_compactions_total',

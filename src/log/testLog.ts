@@ -1,5 +1,5 @@
 // A log over a fake disk in this thread, for tests that crash it at any call of the disk: what the coordinator of transactions uses, no more.
-import type { AppendResult, LocalLog, RecordInput, TopicConfig, TopicDescriptor } from './contract.ts'
+import type { AppendResult, LocalLog, ProducerInfo, RecordInput, RecoveryReport, TopicConfig, TopicDescriptor } from './contract.ts'
 import type { Disk } from './disk.ts'
 import { logErrors } from './errors.ts'
 import { Append } from './partition.ts'
@@ -8,6 +8,8 @@ import { LogStore } from './store.ts'
 
 export class TestLog {
   readonly folder = '/data'
+  /** What was noted of damage. */
+  readonly reports: RecoveryReport[] = []
   private readonly store: LogStore
   private queue: { topic: string; partition: number; append: Append; resolve(result: AppendResult): void; reject(error: Error): void }[] =
     []
@@ -34,6 +36,18 @@ export class TestLog {
   topic(name: string) {
     const topic = this.store.topics.get(name)
     return topic && { ...topic, partitions: topic.partitions.map((one, partition) => ({ partition, ...one.state.read() })) }
+  }
+
+  noteDamage(report: RecoveryReport): void {
+    this.reports.push(report)
+  }
+
+  topics() {
+    return [...this.store.topics.keys()].map((name) => this.topic(name)!)
+  }
+
+  async describeProducers(topic: string, partition: number): Promise<ProducerInfo[]> {
+    return this.store.topic(topic).partitions[partition].describeProducers()
   }
 
   descriptor(name: string): TopicDescriptor {

@@ -186,6 +186,7 @@ class Played {
       world,
       clock,
       newId: () => idOf(9),
+      onNoted: (_kind, reason) => this.told.push(reason),
       planCommit: (commit) => commit(),
     })
     this.checkpoints = new CheckpointStore('/data', disk)

@@ -75,7 +75,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/segment.ts',
     find: '      if (index.sizeBytes < fileBytes) disk.truncate(file, index.sizeBytes)\n',
     replace: '      if (index.sizeBytes < fileBytes) disk.truncate(file, Math.max(0, index.sizeBytes - 1))\n',
-    seed: 35,
+    seed: 13,
   },
   'lose-folder-sync': {
     what: 'a file that replaces another is renamed without a sync of its folder',
@@ -103,7 +103,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'kafka/groups/offsets.ts',
     find: '      const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)',
     replace: '      const first = 0\n      this.log.appendRecords(OFFSETS_TOPIC, 0, records).catch(() => {})',
-    seed: 185,
+    seed: 62,
   },
   'forget-column': {
     what: 'the checkpoint of a session does not have where it began',
@@ -138,7 +138,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: 'if (actualA !== a || actualB !== b) throw',
     replace: 'if (false) throw',
-    seed: 687,
+    seed: 689,
   },
   'read-beyond-end': {
     what: 'queries read what is written and not durable yet',
@@ -189,6 +189,13 @@ export const plantedBugs: Record<string, PlantedBug> = {
     replace: "if (info.state === 'Empty' &&",
     seed: 35,
   },
+  'leave-orphans': {
+    what: 'a transaction whose end marker was cut off with the tail of the log stays open',
+    file: 'log/transactions/coordinator.ts',
+    find: 'if (targets.length === 0) this.finishPrepared()',
+    replace: 'if (targets.length >= 0) this.finishPrepared()',
+    seed: 149,
+  },
   'show-open': {
     what: 'readers of committed records are shown records of open transactions',
     file: 'kafka/handlers/fetch.ts',
@@ -236,7 +243,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: 'const READ_ATTEMPTS = 3',
     replace: 'const READ_ATTEMPTS = 1',
-    seed: 35,
+    seed: 129,
   },
   'lose-checkpoint-folder': {
     what: 'the name of a folder of checkpoints is not made durable where it is there already',

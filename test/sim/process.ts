@@ -157,7 +157,12 @@ export class SimProcess implements Endpoint {
         world.after(world.random.next() * 4, () => {
           if (!this.isDead) commit()
         })
-      this.log = new SimLog({ store, disk, folder: FOLDER, world, clock, newId, planCommit })
+      const onNoted = (kind: string, reason: string) => {
+        if (!options.expectsDamage) world.background(Promise.reject(new Violation(`after a crash: ${reason}`)))
+        this.told.push(`${kind}: ${reason}`)
+        if (kind === 'mended') world.hit('open transaction ended by the start')
+      }
+      this.log = new SimLog({ store, disk, folder: FOLDER, world, clock, newId, onNoted, planCommit })
       this.transactions = openTransactions(this.log, { disk, now: clock })
       const limits = { ...kafkaLimits, fetchBytes: 16 * 1024 }
       const security = new Security({ log: this.log, disk, tokens: undefined, isAlwaysRequired: false, isInsecure: true, superUsers: [] })

@@ -527,6 +527,7 @@ export class Simulation {
     const patienceMs = world.nowMs + 2_000
     const isTiredOf = () => process.told.length > 0 && world.nowMs > patienceMs
     await this.untilRead(readers, () => isTiredOf() || (process.isCaughtUp && readers.every(({ isDone }) => isDone)))
+    this.checkNobodyWaits(process)
     const isTold = process.told.length > 0 || readers.some(({ told }) => told !== undefined)
     if (isTold) world.hit(`damage told of ${site}`)
     if (site === 'output file') return
@@ -538,6 +539,18 @@ export class Simulation {
             throw new Violation(`of ${options.topic} ${partition} only ${found.length} records are left, and nobody says so`)
     const isOfLog = process.told.some((what) => what !== 'CHECKPOINT_DAMAGED') || readers.some(({ told }) => told !== undefined)
     if (!isOfLog) this.check(readers, process.told.length > 0)
+  }
+
+  /** Readers of committed records get to the end, unless a transaction that the coordinator still has open holds them back. */
+  private checkNobodyWaits(process: SimProcess): void {
+    for (const { name, partitions } of process.log.topics())
+      for (const { partition, lastStableOffset, endOffset } of partitions) {
+        const isHeld = process.openTransactions.some(({ partitions }) =>
+          partitions.some((one) => one.topic === name && one.partition === partition),
+        )
+        if (lastStableOffset < endOffset && !isHeld)
+          throw new Violation(`${name} ${partition}: a transaction open since offset ${lastStableOffset} has nobody who ends it`)
+      }
   }
 
   private async untilRead(readers: readonly Consumer[], isOver?: () => boolean): Promise<void> {
@@ -595,6 +608,7 @@ export class Simulation {
   private check(readers: Consumer[], mayBeDouble = false): void {
     const { model, scenario, world } = this
     const process = this.process!
+    this.checkNobodyWaits(process)
     const { partitionCounts, delayMs } = scenario
     const readerOf = (topic: string, isCommitted = false) =>
       readers.find(({ options }) => options.topic === topic && (options.isCommitted ?? false) === isCommitted)!

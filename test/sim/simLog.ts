@@ -15,6 +15,7 @@ import {
   noHeaders,
   type ProducerInfo,
   type RecordInput,
+  type RecoveryReport,
   type TopicConfig,
   type TopicDescriptor,
   type TopicInfo,
@@ -42,6 +43,8 @@ export interface SimLogOptions {
   /** Wall clock of the machine: it may jump. */
   clock: () => number
   newId: () => string
+  /** What was found after the start. */
+  onNoted(kind: RecoveryReport['kind'], reason: string): void
   /** Plans the next group commit. */
   planCommit: (commit: () => void) => void
 }
@@ -109,6 +112,9 @@ export class SimLog implements LocalLog {
   }
   async enforceRetention(): Promise<number> {
     return this.store.enforceRetention(this.options.clock())
+  }
+  noteDamage({ kind, reason }: RecoveryReport): void {
+    this.options.onNoted(kind, reason)
   }
   async describeProducers(topic: string, partition: number): Promise<ProducerInfo[]> {
     return this.store.topic(topic).partitions[partition].describeProducers()

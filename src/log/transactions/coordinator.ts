@@ -6,11 +6,12 @@
 //   2. Requests for one id come one after another. While markers are missing the next ones wait a little, then get LOG_TRANSACTION_CONCURRENT.
 //   3. An id never goes back to an epoch: who has an older one can neither append (the log refuses it after the marker, `verifyPartitions`
 //      before) nor end anything.
-//   4. Between `verifyPartitions` or `addPartitions` and an append in the same tick no marker gets into the log: markers are appended by this
+//   4. Before the first request, every transaction that is open in a partition is one whose end this coordinator awaits, or was ended (orphans.ts).
+//   5. Between `verifyPartitions` or `addPartitions` and an append in the same tick no marker gets into the log: markers are appended by this
 //      thread too, and the log keeps the order of appends.
 import type { StreamError } from '../../base/index.ts'
 import { isStreamError } from '../../base/index.ts'
-import type { Log, RecordInput } from '../contract.ts'
+import type { LocalLog, RecordInput } from '../contract.ts'
 import { type Disk, realDisk } from '../disk.ts'
 import { logErrors } from '../errors.ts'
 import { logMetrics } from '../logMetrics.ts'
@@ -28,6 +29,7 @@ import type {
   TransactionRef,
   Transactions,
 } from './contract.ts'
+import { heldBack, judge, type OpenInPartition, openIn } from './orphans.ts'
 import {
   decodeKey,
   decodeProducerIds,
@@ -65,13 +67,16 @@ export interface TransactionsOptions {
   checkMs?: number
 }
 
-const opened = new WeakMap<Log, Coordinator>()
+const opened = new WeakMap<LocalLog, Coordinator>()
 
 /** Further than any ids that may have been given in what is damaged. */
 const PRODUCER_IDS_SKIPPED = 1_000_000_000
 
-/** The coordinator of a log, opened when first asked for: ends that a crash cut off are finished, timeouts run from then on. */
-export function openTransactions(log: Log, options: TransactionsOptions = {}): Transactions {
+/**
+ * The coordinator of a log, opened when first asked for: ends that a crash cut off are finished, what a torn tail has left open is ended,
+ * timeouts run from then on.
+ */
+export function openTransactions(log: LocalLog, options: TransactionsOptions = {}): Transactions {
   let coordinator = opened.get(log)
   if (!coordinator) opened.set(log, (coordinator = new Coordinator(log, options)))
   return coordinator
@@ -93,7 +98,8 @@ interface Slot {
 type KnownSlot = Slot & { record: TransactionRecord }
 
 class Coordinator implements Transactions {
-  private readonly log: Log
+  private readonly log: LocalLog
+  private readonly disk: Disk
   private readonly now: () => number
   private readonly slots = new Map<string, Slot>()
   private readonly listeners = new Set<(target: TopicPartition, producer: ProducerIdAndEpoch, isCommit: boolean) => void>()
@@ -103,14 +109,19 @@ class Coordinator implements Transactions {
   private producerIdsEnd = 0
   private reserving: Promise<void> = Promise.resolve()
   private topicMade: Promise<unknown> | undefined
+  /** Until what a crash left open is accounted for. */
+  private settling: Promise<void> | undefined
 
-  constructor(log: Log, { disk = realDisk, now = Date.now, checkMs = CHECK_MS }: TransactionsOptions) {
+  constructor(log: LocalLog, { disk = realDisk, now = Date.now, checkMs = CHECK_MS }: TransactionsOptions) {
     this.log = log
+    this.disk = disk
     this.now = now
-    this.load(disk)
+    this.load()
     this.timer = setInterval(() => this.check(), checkMs)
     this.timer.unref()
-    for (const slot of this.slots.values()) if (isPrepared(slot)) void this.complete(slot as KnownSlot)
+    const targets = heldBack(log)
+    if (targets.length === 0) this.finishPrepared()
+    else this.settling = this.settle(targets).finally(() => (this.settling = undefined))
   }
 
   async begin(transactionalId: string, { timeoutMs = Number.POSITIVE_INFINITY }: { timeoutMs?: number } = {}): Promise<Transaction> {
@@ -194,6 +205,7 @@ class Coordinator implements Transactions {
   }
 
   verifyPartitions(ref: TransactionRef, partitions: readonly TopicPartition[]): void {
+    if (this.settling) throw recovering(ref.transactionalId)
     const { record } = this.holder(this.slots.get(ref.transactionalId), ref)
     if (isPrepared({ record })) throw concurrent(record)
     if (record.state !== 'Ongoing' || !hasAll(record, partitions))
@@ -247,6 +259,7 @@ class Coordinator implements Transactions {
     clearInterval(this.timer)
     this.stopped.abort()
     opened.delete(this.log)
+    await this.settling
     await Promise.all([...this.slots.values()].map((slot) => Promise.all([slot.tail, slot.completing])))
   }
 
@@ -254,6 +267,56 @@ class Coordinator implements Transactions {
   spoil({ transactionalId, producerEpoch }: TransactionRef): void {
     const slot = this.slots.get(transactionalId)
     if (slot) slot.spoiledEpoch = producerEpoch
+  }
+
+  /** Accounts for what is open in partitions, again and again until it could; then finishes what was decided. */
+  private async settle(targets: readonly TopicPartition[]): Promise<void> {
+    for (let pauseMs = RETRY_MS_MIN; !this.stopped.signal.aborted; pauseMs = Math.min(pauseMs * 2, RETRY_MS_MAX)) {
+      try {
+        const open = await openIn(this.log, targets)
+        if (this.stopped.signal.aborted) return
+        const history = this.historyOf(new Set(open.map(({ producerId }) => producerId)))
+        for (const one of open) await this.settleOne(one, history.get(one.producerId) ?? [])
+        break
+      } catch (error) {
+        if (isOver(error)) return
+        logMetrics.markerRetries.inc()
+        await pause(pauseMs, this.stopped.signal)
+      }
+    }
+    if (!this.stopped.signal.aborted) this.finishPrepared()
+  }
+
+  private async settleOne(open: OpenInPartition, history: readonly TransactionRecord[]): Promise<void> {
+    const { topic, partition, producerId, producerEpoch, firstOffset } = open
+    const slot = [...this.slots.values()].find(({ record }) => record?.producerId === producerId)
+    const verdict = judge(open, slot?.record, history)
+    if (verdict === 'awaited') return
+    if (verdict === 'adopt') {
+      const { record } = slot as KnownSlot
+      const partitions = new Map([...(record.state === 'Ongoing' ? record.partitions : [])])
+      partitions.set(topic, new Set([...(partitions.get(topic) ?? []), partition]))
+      const startMs = record.state === 'Ongoing' ? record.startMs : this.now()
+      await this.write(slot!, { ...record, state: 'Ongoing', producerEpoch, partitions, startMs })
+    } else await this.writeMarker({ topic, partition }, open, verdict === 'commit', COORDINATOR_EPOCH)
+    logMetrics.orphanedTransactions.inc({ result: verdict === 'adopt' ? 'awaited' : verdict === 'commit' ? 'committed' : 'aborted' })
+    const name = `transaction ${producerId}/${producerEpoch}${slot ? ` of "${slot.record!.transactionalId}"` : ''}`
+    const done = { adopt: 'waits for its end again', commit: 'was committed, as had been decided', abort: 'was aborted' }[verdict]
+    const reason = `${name}, open since offset ${firstOffset}, had lost its end marker or its state: it ${done}`
+    this.log.noteDamage?.({
+      topic,
+      partition,
+      path: TRANSACTIONS_TOPIC,
+      kind: 'mended',
+      cutBytes: 0,
+      position: -1,
+      offset: firstOffset,
+      reason,
+    })
+  }
+
+  private finishPrepared(): void {
+    for (const slot of this.slots.values()) if (isPrepared(slot)) void this.complete(slot as KnownSlot)
   }
 
   /** Gives the id its next epoch, or the first one. */
@@ -388,6 +451,8 @@ class Coordinator implements Transactions {
     slot.tail = promise
     await tail
     try {
+      if (this.settling) await Promise.race([this.settling, pause(COMPLETION_WAIT_MS)])
+      if (this.settling) throw recovering(id)
       await this.untilCompleted(slot)
       return await request(slot)
     } finally {
@@ -457,40 +522,60 @@ class Coordinator implements Transactions {
     await this.log.appendRecords(TRANSACTIONS_TOPIC, 0, [record])
   }
 
-  private load(disk: Disk): void {
+  private load(): void {
+    const isDamaged = this.readStates((known, value) => {
+      if (known === 'producer ids') this.nextProducerId = this.producerIdsEnd = decodeProducerIds(value!)
+      else if (value === null) this.slots.delete(known.transactionalId)
+      else {
+        const record = decodeValue(known.transactionalId, value)
+        const slot: Slot = { record, tail: Promise.resolve(), completing: undefined, lastEpoch: -1, spoiledEpoch: -1 }
+        this.slots.set(known.transactionalId, slot)
+      }
+    })
+    // Which ids were given is not known: none may be given twice.
+    if (isDamaged) this.nextProducerId = this.producerIdsEnd += PRODUCER_IDS_SKIPPED
+  }
+
+  /** What is still there of the states that ids with these producer ids have had, oldest first. */
+  private historyOf(producerIds: ReadonlySet<number>): Map<number, TransactionRecord[]> {
+    const history = new Map<number, TransactionRecord[]>()
+    this.readStates((known, value) => {
+      if (known === 'producer ids' || value === null) return
+      const record = decodeValue(known.transactionalId, value)
+      for (const producerId of new Set([record.producerId, record.previousProducerId, record.lastCommitted?.producerId ?? -1])) {
+        if (!producerIds.has(producerId)) continue
+        const records = history.get(producerId)
+        if (records) records.push(record)
+        else history.set(producerId, [record])
+      }
+    })
+    return history
+  }
+
+  /** Shows the records of the topic that are known here, oldest first. @returns whether some are damaged; they are told and passed over */
+  private readStates(visit: (known: NonNullable<ReturnType<typeof decodeKey>>, value: Uint8Array | null) => void): boolean {
     const topic = this.log.topic(TRANSACTIONS_TOPIC)
-    if (!topic) return
-    const reader = openPartitionReader(this.log.descriptor(TRANSACTIONS_TOPIC), 0, topic.partitions[0].startOffset, disk)
+    if (!topic) return false
+    const reader = openPartitionReader(this.log.descriptor(TRANSACTIONS_TOPIC), 0, topic.partitions[0].startOffset, this.disk)
+    let isDamaged = false
     try {
       const tell = damageTeller(this.log, TRANSACTIONS_TOPIC, 0)
-      let isDamaged = false
       const read = () =>
         readPastDamage(reader, (error) => {
+          // Told once: it is read again for the history of what a crash left open.
+          if (!this.settling) tell(error)
           isDamaged = true
-          tell(error)
         })
       for (let run = read(); run; run = read()) {
         for (const { key, value } of readRecords(run.bytes, run.start, run.end, run.fromOffset)) {
           const known = key === null ? undefined : decodeKey(key)
-          if (known === 'producer ids') this.nextProducerId = this.producerIdsEnd = decodeProducerIds(value!)
-          else if (known && value === null) this.slots.delete(known.transactionalId)
-          else if (known) {
-            const record = decodeValue(known.transactionalId, value!)
-            this.slots.set(known.transactionalId, {
-              record,
-              tail: Promise.resolve(),
-              completing: undefined,
-              lastEpoch: -1,
-              spoiledEpoch: -1,
-            })
-          }
+          if (known) visit(known, value)
         }
       }
-      // Which ids were given is not known: none may be given twice.
-      if (isDamaged) this.nextProducerId = this.producerIdsEnd += PRODUCER_IDS_SKIPPED
     } finally {
       reader.close()
     }
+    return isDamaged
   }
 }
 
@@ -521,6 +606,8 @@ const isOver = (error: unknown): boolean => isStreamError(error) && (error.code 
 
 const concurrent = ({ transactionalId, state }: TransactionRecord): StreamError =>
   logErrors('LOG_TRANSACTION_CONCURRENT', { transactionalId, state })
+
+const recovering = (transactionalId: string): StreamError => logErrors('LOG_TRANSACTION_CONCURRENT', { transactionalId, state: 'recovery' })
 
 const wrongState = ({ transactionalId, state }: TransactionRecord, wanted: string): StreamError =>
   logErrors('LOG_TRANSACTION_STATE', { transactionalId, state, wanted })
