@@ -62,7 +62,19 @@ function topicSearch(raw: Record<string, unknown>): TopicSearch {
   return search
 }
 
-export const queryTabs = ['why', 'graph', 'watermarks', 'windows', 'state', 'late', 'checkpoints', 'history', 'versions', 'sql'] as const
+export const queryTabs = [
+  'why',
+  'graph',
+  'watermarks',
+  'windows',
+  'state',
+  'threads',
+  'late',
+  'checkpoints',
+  'history',
+  'versions',
+  'sql',
+] as const
 export type QueryTab = (typeof queryTabs)[number]
 
 const root = createRootRoute({ component: Shell })

@@ -16,6 +16,7 @@ const views: { name: string; path: string; shows: string }[] = [
   { name: 'query', path: '/queries/totals_5min', shows: '.why' },
   { name: 'query-graph', path: '/queries/totals_5min?tab=graph', shows: '.plan-node' },
   { name: 'query-state', path: '/queries/totals_5min?tab=state', shows: '.list td' },
+  { name: 'query-threads', path: '/queries/totals_5min?tab=threads', shows: '.list td' },
   { name: 'query-checkpoints', path: '/queries/totals_5min?tab=checkpoints', shows: '.savepoint-form' },
   { name: 'query-sql', path: '/queries/totals_5min?tab=sql', shows: '.code.sql' },
   { name: 'query-history', path: '/queries/totals_5min?tab=history', shows: '.list td' },
@@ -129,6 +130,19 @@ describe('the console', { skip: skipWithoutBrowser, timeout: 120_000 }, () => {
     await page.getByRole('dialog').waitFor()
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
+
+    // A query is stopped: its rows stand still, why says so; started, it goes on from where it was.
+    page = await open(context, `${url}/queries/totals_5min`, '.why')
+    await page.getByRole('button', { name: 'Stop…' }).click()
+    await shot(page, 'query-stop-desktop-light')
+    await page.getByRole('button', { name: 'Stop with a checkpoint' }).click()
+    await page.getByRole('button', { name: 'Start…' }).waitFor()
+    await page.getByText('It was stopped by hand').first().waitFor()
+    const stopped = await number(page, factOf('Rows out'))
+    await page.getByRole('button', { name: 'Start…' }).click()
+    await page.getByRole('button', { name: 'Start from its checkpoint' }).click()
+    await page.getByRole('button', { name: 'Stop…' }).waitFor()
+    await until(async () => (await number(page, factOf('Rows out'))) > stopped, 'the query does not go on')
 
     // A refused event: rule and path on the page of the .invalid topic, which opens from a link.
     const { status, body } = await server.post('wiki_edits', [{ page: 'no time, no channel' }])

@@ -3,7 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { useMemo, useState } from 'react'
 import type { QuerySummary } from '../../../src/serve/contract.ts'
 import { useStats } from '../api/live.ts'
-import { useQueries } from '../api/queries.ts'
+import { useHealth, useQueries } from '../api/queries.ts'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
 import { formatAge, formatBytes, formatDateTime, formatInteger, formatRate, none } from '../ui/format.ts'
@@ -17,6 +17,20 @@ export const QueryState = ({ query }: { query: QuerySummary }) => <Status tone={
 /** A source that ended has a watermark after all times. */
 export const formatWatermark = (ms: number | undefined): string =>
   ms === undefined ? none : Math.abs(ms) > 8.64e15 ? 'ended' : formatDateTime(ms)
+
+/** What of the project's files is wrong: why a query is missing, or is still the one before an edit. */
+export function ProjectProblem() {
+  const project = useHealth().data?.parts.project
+  if (!project || project.state === 'ok' || project.state === 'starting') return null
+  return (
+    <Failure
+      error={{
+        message: `A file of the project is wrong, its queries are as they were before: ${project.detail ?? project.state}`,
+        hint: 'Mend the file, here under SQL or in your editor.',
+      }}
+    />
+  )
+}
 
 export const checkpointAge = ({ checkpointMs }: QuerySummary, nowMs: number): string =>
   checkpointMs === undefined ? none : formatAge(Math.max(0, nowMs - checkpointMs))
@@ -87,6 +101,7 @@ export function Queries() {
         />
       </PageHead>
       {!queries && (error ? <Failure error={error} /> : <SkeletonRows />)}
+      <ProjectProblem />
       {queries?.length === 0 && (
         <Empty title="No query runs" command="npx millrace dev">
           Each <code>CREATE MATERIALIZED TABLE</code> and <code>INSERT INTO</code> in <code>pipelines/*.sql</code> is one.

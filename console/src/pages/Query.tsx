@@ -8,10 +8,10 @@ import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
 import { Empty, Failure, Segmented, SkeletonRows, Sql, useNow, Waiting } from '../ui/parts.tsx'
-import { checkpointAge, formatWatermark, QueryState, useLiveQueries } from './Queries.tsx'
+import { checkpointAge, formatWatermark, ProjectProblem, QueryState, useLiveQueries } from './Queries.tsx'
 import { Checkpoints } from './query/Checkpoints.tsx'
 import { Control } from './query/Control.tsx'
-import { LateRows, State, Watermarks, Windows } from './query/Facts.tsx'
+import { LateRows, State, Threads, Watermarks, Windows } from './query/Facts.tsx'
 import { History } from './query/History.tsx'
 import { Why } from './query/Why.tsx'
 
@@ -25,6 +25,7 @@ export function Query() {
   return (
     <div className="page">
       {!queries && (error ? <Failure error={error} /> : <SkeletonRows />)}
+      {queries && !query && <ProjectProblem />}
       {queries && !query && (
         <Empty title={`No query ${id}`}>
           It may have been renamed or stopped. <Link to="/queries">All queries</Link>
@@ -84,6 +85,7 @@ const tabLabels: Record<QueryTab, string> = {
   watermarks: 'Watermarks',
   windows: 'Windows',
   state: 'State',
+  threads: 'Threads',
   late: 'Late rows',
   checkpoints: 'Checkpoints',
   history: 'History',
@@ -100,6 +102,7 @@ const shownBy: Record<Exclude<QueryTab, 'sql' | 'checkpoints' | 'history' | 'ver
   watermarks: (why) => <Watermarks why={why} />,
   windows: (why) => <Windows why={why} />,
   state: (why) => <State why={why} />,
+  threads: (why) => <Threads why={why} />,
   late: (why) => <LateRows why={why} />,
 }
 

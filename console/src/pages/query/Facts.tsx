@@ -1,4 +1,4 @@
-// The facts behind a query, a tab each: watermarks of its partitions, open windows, state, late rows.
+// The facts behind a query, a tab each: watermarks of its partitions, open windows, state, threads, late rows.
 import type { QueryWhy } from '../../../../src/serve/contract.ts'
 import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, none } from '../../ui/format.ts'
 import { Badge, Code, Empty } from '../../ui/parts.tsx'
@@ -59,23 +59,59 @@ export function Windows({ why }: { why: QueryWhy }) {
 export function State({ why }: { why: QueryWhy }) {
   const nodes = why.nodes.filter(({ stateBytes }) => stateBytes !== undefined)
   const total = nodes.reduce((sum, { stateBytes }) => sum + (stateBytes ?? 0), 0)
+  const spilled = nodes.reduce((sum, { spilledBytes }) => sum + (spilledBytes ?? 0), 0)
   if (nodes.length === 0) return <Empty title="No state">No node of this query remembers rows.</Empty>
   return (
     <div className="stack">
       <p className="quiet">
-        {formatBytes(total)} in {nodes.length} of {why.nodes.length} nodes.
+        {formatBytes(total)} in {nodes.length} of {why.nodes.length} nodes{spilled > 0 && `, and ${formatBytes(spilled)} on the disk`}.
       </p>
       <FactTable
-        heads={['Node', '#Rows', '#Bytes', '#Share', 'What it does']}
+        heads={['Node', '#Rows', '#In memory', '#Share', '#On the disk', 'What it does']}
         rows={nodes
           .toSorted((a, b) => (b.stateBytes ?? 0) - (a.stateBytes ?? 0))
-          .map(({ id, node, stateRows, stateBytes, label }) => [
+          .map(({ id, node, stateRows, stateBytes, spilledBytes, label }) => [
             `${id} ${node}`,
             formatInteger(stateRows ?? 0),
             formatBytes(stateBytes ?? 0),
             total > 0 ? `${Math.round(((stateBytes ?? 0) / total) * 100)} %` : none,
+            formatBytes(spilledBytes ?? 0),
             <code key="label">{label}</code>,
           ])}
+      />
+    </div>
+  )
+}
+
+/** What each thread does with its time: where one is busy and the others idle, keys are uneven; back-pressured ones wait for what takes their rows. */
+export function Threads({ why: { subtasks, parallelism } }: { why: QueryWhy }) {
+  if (subtasks.length === 0) return <Empty title="No thread runs it">It is stopped, or its worker does not answer.</Empty>
+  return (
+    <div className="stack">
+      <p className="quiet">
+        {subtasks.length > 1
+          ? `${subtasks.length} threads exchange rows by key.`
+          : parallelism.reason
+            ? `One thread: ${parallelism.reason}.`
+            : "One thread. More: SET 'parallelism.default' = '2', or `parallelism` in millrace.config.ts."}
+      </p>
+      <FactTable
+        heads={['#Thread', '#Rows in', '#Rows out', '#Late', 'Watermark', '#State rows', '#In memory', '#Busy', '#Back-pressured', '#Idle']}
+        rows={subtasks.map((one) => {
+          const spent = Math.max(1, one.busyMs + one.backPressuredMs + one.idleMs)
+          return [
+            one.subtask,
+            formatInteger(one.rowsIn),
+            formatInteger(one.rowsOut),
+            formatInteger(one.lateRows),
+            <span key="watermark" className="is-event">
+              {timeText(one.watermarkMs)}
+            </span>,
+            formatInteger(one.stateRows),
+            formatBytes(one.stateBytes),
+            ...[one.busyMs, one.backPressuredMs, one.idleMs].map((ms) => `${Math.round((ms / spent) * 100)} %`),
+          ]
+        })}
       />
     </div>
   )
