@@ -16,6 +16,7 @@ import type { LiveFrame, TablePage } from '../src/serve/contract.ts'
 import { HttpConnection } from './httpLoad.ts'
 import { machineText, percentile, perSecond } from './machine.ts'
 import { type Body, makeBodies } from './orders.ts'
+import { threadCpuSeconds } from './threadCpu.ts'
 
 const { values } = parseArgs({
   allowPositionals: true,
@@ -49,11 +50,23 @@ function startPlatform(folder: string): Promise<{ child: ChildProcess; port: num
   const main = resolve(import.meta.dirname, '../src/app/main.ts')
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', main, 'start', folder, '--port', '0', '--data', join(folder, 'data'), '--json'],
+    [
+      ...(process.env.PIPE_FLAGS ?? '').split(' ').filter(Boolean),
+      '--disable-warning=ExperimentalWarning',
+      main,
+      'start',
+      folder,
+      '--port',
+      '0',
+      '--data',
+      join(folder, 'data'),
+      '--json',
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   return new Promise((found, failed) => {
     createInterface({ input: child.stdout! }).on('line', (line) => {
+      if (!line.startsWith('{')) return void console.log(line)
       const { port } = JSON.parse(line) as { port?: number }
       if (port) found({ child, port })
     })
@@ -93,6 +106,8 @@ async function run(): Promise<void> {
     for (const { row } of frame.changes) waitingRows.push({ endMs: Date.parse(`${String(row[1]).replace(' ', 'T')}Z`), atMs })
   })
 
+  const cpuBefore = threadCpuSeconds(child.pid!)
+  const ownCpuBefore = process.cpuUsage()
   const startedMs = performance.now()
   const endMs = startedMs + seconds * 1_000
   let sent = 0
@@ -134,6 +149,14 @@ async function run(): Promise<void> {
   )
   const loadMs = performance.now() - startedMs
   const loaded = acknowledged
+  const ownCpu = process.cpuUsage(ownCpuBefore)
+  const microsPerEvent: Record<string, number> = {}
+  for (const [name, cpuSeconds] of threadCpuSeconds(child.pid!)) {
+    const micros = ((cpuSeconds - (cpuBefore.get(name) ?? 0)) * 1e6) / loaded
+    if (micros > 0) microsPerEvent[name] = Number(micros.toFixed(3))
+  }
+  const platformMicros = Object.values(microsPerEvent).reduce((sum, micros) => sum + micros, 0)
+  microsPerEvent['load generator'] = Number(((ownCpu.user + ownCpu.system) / loaded).toFixed(3))
   // One batch far ahead closes what is open; its own window stays open and is not counted.
   const lastMs = eventMs + 2 * WINDOW_MS
   await post(connections[0], bodies[0], lastMs)
@@ -177,6 +200,7 @@ async function run(): Promise<void> {
     pushMs: { p50: percentile(pushMs, 0.5), p95: percentile(pushMs, 0.95), p99: percentile(pushMs, 0.99) },
     behindMs: Math.round(settledMs - loadMs),
     rssMb: Math.round(rssMb),
+    cpuMicrosPerEvent: microsPerEvent,
   }
   if (values.json) console.log(JSON.stringify(result))
   else {
@@ -190,6 +214,11 @@ async function run(): Promise<void> {
       `acknowledged → pushed   p50 ${result.pushMs.p50.toFixed(1)} ms, p95 ${result.pushMs.p95.toFixed(1)} ms, p99 ${result.pushMs.p99.toFixed(1)} ms   (${result.rowsPushed} rows of ${result.windows} windows)`,
     )
     console.log(`resident memory         ${result.rssMb} MB`)
+    console.log(
+      `CPU, µs for each event  platform ${platformMicros.toFixed(2)}: ${Object.entries(microsPerEvent)
+        .map(([name, micros]) => `${name} ${micros.toFixed(2)}`)
+        .join(', ')}`,
+    )
   }
 
   /** Orders and cents over all closed windows but the one that the last batch opened. */

@@ -44,7 +44,8 @@ export class Door {
   private readonly log: Log
   private readonly now: () => number
   private readonly ids = new IdSource()
-  private readonly buffers = new BufferPool()
+  /** Of bodies and of batches. */
+  readonly buffers = new BufferPool()
   private readonly keys: KeyStore
   private readonly known = new Map<string, KnownTopic>()
   private readonly creating = new Map<string, Promise<unknown>>()

@@ -1,10 +1,12 @@
 // The front door's routes: POST /v1/topics/:topic/events, and the WebSocket /v1/topics/:topic/ws, whose messages are bodies and whose frames
 // are their answers, in order.
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { gunzip, zstdDecompress } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { isStreamError, toStreamError } from '../base/index.ts'
+import { readBody } from './body.ts'
 import type { IngestDeps } from './contract.ts'
 import { Door } from './door.ts'
 import { traceIdOf } from './enrich.ts'
@@ -28,7 +30,7 @@ declare module 'fastify' {
 
 interface EventsRoute {
   Params: { topic: string }
-  Body: Buffer | undefined
+  Body: Uint8Array | undefined
 }
 
 const jsonTypes = ['application/json', 'text/json', 'application/cloudevents+json']
@@ -51,13 +53,13 @@ export async function registerIngest(app: FastifyInstance, deps: IngestDeps): Pr
     // Also a reservation that is not set yet must be a member of the request's class.
     scope.decorateRequest('leaveDoor', undefined)
     scope.removeAllContentTypeParsers()
-    scope.addContentTypeParser([...jsonTypes, ...ndjsonTypes], { parseAs: 'buffer' }, async (_: FastifyRequest, body: Buffer) => body)
-    scope.addHook('onError', async (_request, _reply, error) => {
-      if ((error as { code?: string }).code === 'FST_ERR_CTP_BODY_TOO_LARGE') ingestMetrics.tooLarge.inc()
+    scope.addContentTypeParser([...jsonTypes, ...ndjsonTypes], (request: FastifyRequest, stream: Readable) => {
+      const declared = request.headers['content-length']
+      return readBody(stream, declared === undefined ? undefined : Number(declared), limits.bodyBytes, door.buffers)
     })
     scope.addHook('onResponse', async (request) => request.leaveDoor?.())
     scope.setErrorHandler((error, request) => {
-      throw ownError(error, request, limits.bodyBytes)
+      throw ownError(error, request)
     })
     scope.post<EventsRoute>(
       '/v1/topics/:topic/events',
@@ -116,22 +118,26 @@ function admit(door: Door, request: FastifyRequest, reply: FastifyReply): void {
 }
 
 async function post(door: Door, request: FastifyRequest<EventsRoute>, reply: FastifyReply): Promise<FastifyReply> {
-  const compressed = request.body
-  if (compressed === undefined || compressed.length === 0) throw ingestErrors('INGEST_BODY_EMPTY', {})
-  const body = await decompress(compressed, encodingOf(request), door.limits.bodyBytes)
+  const received = request.body
+  if (received === undefined || received.length === 0) throw ingestErrors('INGEST_BODY_EMPTY', {})
   const { headers } = request
   const key = headers['idempotency-key']
-  const { status, text, isReplayed } = await door.accept({
-    topic: request.params.topic,
-    body,
-    isNdjson: ndjson.has(mediaTypeOf(request)),
-    traceId: traceIdOf(headers.traceparent as string | undefined),
-    source: 'http',
-    client: request.ip,
-    idempotencyKey: Array.isArray(key) ? key.join(',') : key,
-  })
-  if (isReplayed) reply.header('idempotency-replayed', 'true')
-  return reply.code(status).header('content-type', 'application/json; charset=utf-8').send(text)
+  try {
+    const { status, text, isReplayed } = await door.accept({
+      topic: request.params.topic,
+      body: await decompress(received, encodingOf(request), door.limits.bodyBytes),
+      isNdjson: ndjson.has(mediaTypeOf(request)),
+      traceId: traceIdOf(headers.traceparent as string | undefined),
+      source: 'http',
+      client: request.ip,
+      idempotencyKey: Array.isArray(key) ? key.join(',') : key,
+    })
+    if (isReplayed) reply.header('idempotency-replayed', 'true')
+    return reply.code(status).header('content-type', 'application/json; charset=utf-8').send(text)
+  } finally {
+    // Its events are in the log or refused: nothing looks at it any more.
+    door.buffers.give(received)
+  }
 }
 
 type Encoding = 'identity' | 'gzip' | 'zstd'
@@ -145,7 +151,7 @@ function encodingOf(request: FastifyRequest): Encoding {
 }
 
 /** @throws StreamError INGEST_BODY_TOO_LARGE as soon as the limit is reached, INGEST_COMPRESSION_DAMAGED */
-async function decompress(bytes: Buffer, encoding: Encoding, limitBytes: number): Promise<Buffer> {
+async function decompress(bytes: Uint8Array, encoding: Encoding, limitBytes: number): Promise<Uint8Array> {
   if (encoding === 'identity') return bytes
   try {
     return await (encoding === 'gzip' ? gunzipAsync : unzstdAsync)(bytes, { maxOutputLength: limitBytes })
@@ -159,16 +165,10 @@ async function decompress(bytes: Buffer, encoding: Encoding, limitBytes: number)
   }
 }
 
-/** Errors of fastify's body reading as ours; the server's handler does the rest. */
-function ownError(error: unknown, request: FastifyRequest, limitBytes: number): unknown {
-  switch ((error as { code?: string }).code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return ingestErrors('INGEST_BODY_TOO_LARGE', { limitBytes })
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return ingestErrors('INGEST_MEDIA_TYPE', { mediaType: (request.headers['content-type'] ?? '').slice(0, 200) })
-    default:
-      return error
-  }
+/** Fastify's error as ours, where it says more here; the server's handler does the rest. */
+function ownError(error: unknown, request: FastifyRequest): unknown {
+  if ((error as { code?: string }).code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return error
+  return ingestErrors('INGEST_MEDIA_TYPE', { mediaType: (request.headers['content-type'] ?? '').slice(0, 200) })
 }
 
 /** How long a message waits while the door is full, before it looks again. */

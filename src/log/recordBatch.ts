@@ -230,6 +230,25 @@ const RECORD_OVERHEAD_BYTES_MAX = 40
 /** Beyond this (the year 37,000) a difference of two timestamps could lose digits in a double. */
 export const TIMESTAMP_MS_MAX = 2 ** 50
 
+/** An array and the view of it that `copyBytes` needs. */
+class ViewedSource {
+  private source: Uint8Array = noBytes
+  private view: DataView = viewOf(noBytes)
+
+  viewOf(source: Uint8Array): DataView {
+    if (source !== this.source) {
+      this.source = source
+      this.view = viewOf(source)
+    }
+    return this.view
+  }
+
+  forget(): void {
+    this.source = noBytes
+    this.view = viewOf(noBytes)
+  }
+}
+
 /**
  * Builds one record batch after another.
  *
@@ -243,9 +262,9 @@ export class BatchBuilder {
   /** Empty until the first record: finished bytes are transferred to the writer, so each batch has a buffer of its own. */
   private bytes: Uint8Array = noBytes
   private view: DataView = viewOf(noBytes)
-  /** What a record was last copied from: the values of a body are all in one array. */
-  private source: Uint8Array = noBytes
-  private sourceView: DataView = viewOf(noBytes)
+  /** What a record was last copied from: the keys and values of a body are all in one array each. A new view costs as much as copying them. */
+  private readonly keySource = new ViewedSource()
+  private readonly valueSource = new ViewedSource()
   private capacityBytes: number
   private readonly pool: BufferPool | undefined
   private at = BATCH_HEADER_BYTES
@@ -310,18 +329,10 @@ export class BatchBuilder {
     at = writeVarint(bytes, at, timestampDelta)
     at = writeVarint(bytes, at, offsetDelta)
     at = writeVarint(bytes, at, keySize)
-    if (key !== null) at = copyBytes(key, this.viewOf(key), keyStart, keyEnd, bytes, view, at)
+    if (key !== null) at = copyBytes(key, this.keySource.viewOf(key), keyStart, keyEnd, bytes, view, at)
     at = writeVarint(bytes, at, valueSize)
-    if (value !== null) at = copyBytes(value, this.viewOf(value), start, end, bytes, view, at)
+    if (value !== null) at = copyBytes(value, this.valueSource.viewOf(value), start, end, bytes, view, at)
     this.at = copyBytes(headerBytes, headers.view, 0, headerBytes.length, bytes, view, at)
-  }
-
-  private viewOf(source: Uint8Array): DataView {
-    if (source !== this.source) {
-      this.source = source
-      this.sourceView = viewOf(source)
-    }
-    return this.sourceView
   }
 
   /**
@@ -347,7 +358,8 @@ export class BatchBuilder {
     writeInt32(bytes, CRC_AT, crc32c(batch.subarray(ATTRIBUTES_AT)))
     this.bytes = noBytes
     this.view = viewOf(noBytes)
-    this.source = noBytes
+    this.keySource.forget()
+    this.valueSource.forget()
     // The next batch will be about as large.
     this.capacityBytes = Math.max(256, Math.ceil(at * 1.1))
     this.at = BATCH_HEADER_BYTES
