@@ -7,7 +7,7 @@
 //   4. As one of several subtasks it reads its own partitions only; of the others it knows nothing, and says so (position -1).
 //   5. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
 import { isStreamError, type StreamError } from '../base/index.ts'
-import { type Column, ColumnBuilder, DELETE, type Field, gather, readUtf8, t, withNullable } from '../data/index.ts'
+import { type Column, ColumnBuilder, DELETE, type Field, gather, readUtf8, released, t, withNullable } from '../data/index.ts'
 import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
 import {
   batchHeaderOf,
@@ -37,14 +37,24 @@ export interface SourceRows {
 }
 
 const READ_BYTES = 1 << 20
+const KEPT_BYTES_MAX = 4 * READ_BYTES
 /** Large enough that a kernel's set-up costs nothing, small enough for the cache. */
 const BATCH_ROWS = 4096
 
-/** A decoder of the columns `fields`, which are some of the table's physical ones. */
-export function decoderOf(spec: Pick<SourceSpec, 'format' | 'formatOptions' | 'key'>, table: TableDef, fields: Field[]): RowDecoder {
+/**
+ * A decoder of the columns `fields`, which are some of the table's physical ones.
+ *
+ * @param isLent  columns are only used until the next ones are decoded
+ */
+export function decoderOf(
+  spec: Pick<SourceSpec, 'format' | 'formatOptions' | 'key'>,
+  table: TableDef,
+  fields: Field[],
+  isLent = false,
+): RowDecoder {
   switch (spec.format) {
     case 'json':
-      return makeJsonDecoder(fields, jsonDecodeOptions(spec.formatOptions))
+      return makeJsonDecoder(fields, jsonDecodeOptions(spec.formatOptions), isLent)
     case 'csv': {
       // A field of a CSV line is known by its place: the decoder needs all columns, also those that nobody reads.
       const all = table.columns.filter((column, ordinal) => column.kind === 'physical' && !spec.key?.columns.includes(ordinal))
@@ -126,6 +136,8 @@ export class SourceInput {
   /** Where each batch of the indexed records begins, and what its header says. */
   private batches: BatchMark[] = []
   private readonly index = new RecordIndex()
+  /** What is read into: all rows of a read have gone through the graph before the next one. */
+  private memory: Uint8Array = new Uint8Array(0)
   /** Bytes read but not yet decoded, of one partition at a time. */
   private pending: (ReadResult & { partition: number; at: number }) | undefined
   private turn = 0
@@ -158,6 +170,7 @@ export class SourceInput {
       spec,
       table,
       spec.upsert ? physical.map((field) => ({ ...field, type: withNullable(field.type, true) })) : physical,
+      true,
     )
     this.keyDecoder = spec.key && inKey.length > 0 ? keyDecoderOf(spec.key, table, inKey) : undefined
     this.readers = spec.descriptor.partitions.map((_, partition) =>
@@ -216,7 +229,7 @@ export class SourceInput {
         const partition = this.owned[this.turn++ % this.owned.length]
         const reader = this.readers[partition] as PartitionReader
         if (this.spec.slice && this.positions[partition] >= this.stopOffsets[partition]) continue
-        const chunk = reader.read(READ_BYTES)
+        const chunk = reader.read(READ_BYTES, undefined, this.allocate)
         if (chunk) this.pending = { ...chunk, partition, at: chunk.start }
         // Offsets that compaction took at the end of a partition are read too: a bounded read would wait for them.
         else this.positions[partition] = Math.max(this.positions[partition], reader.nextOffset)
@@ -241,6 +254,14 @@ export class SourceInput {
       this.pending = undefined
     }
     return rows
+  }
+
+  private readonly allocate = (sizeBytes: number): Uint8Array => {
+    released(this.memory)
+    // Those of a huge batch are not kept.
+    if (sizeBytes > KEPT_BYTES_MAX) return Buffer.allocUnsafeSlow(sizeBytes)
+    if (sizeBytes > this.memory.length) this.memory = Buffer.allocUnsafeSlow(Math.max(sizeBytes, 2 * this.memory.length))
+    return this.memory.subarray(0, sizeBytes)
   }
 
   /** Leaves out what is indexed but behind the end of the slice. */

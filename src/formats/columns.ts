@@ -1,5 +1,5 @@
 // Columns being filled by a decoder, row by row, from `out` or by generated code.
-import { type Column, type Lane, laneOf, type SqlType } from '../data/index.ts'
+import { type Column, type Lane, laneOf, released, type SqlType } from '../data/index.ts'
 import type { LayoutTargets } from './json/codegen.ts'
 import { out, sideText } from './text.ts'
 
@@ -16,7 +16,13 @@ export class ColumnStore implements LayoutTargets {
   /** 1 for each text column with text in `sideText`; such rows have negative starts: -1 - start. */
   private readonly hasSideText: Uint8Array
 
-  constructor(types: readonly SqlType[]) {
+  private readonly isLent: boolean
+  /** Rows that the arrays have room for. */
+  private capacity = -1
+
+  /** @param isLent  the columns of one batch are not used any more when the next one begins: it takes their memory */
+  constructor(types: readonly SqlType[], isLent = false) {
+    this.isLent = isLent
     this.lanes = types.map(laneOf)
     this.hasSideText = new Uint8Array(types.length)
   }
@@ -28,8 +34,23 @@ export class ColumnStore implements LayoutTargets {
     this.row = 0
     this.hasSideText.fill(0)
     this.hasNulls = new Uint8Array(lanes.length)
-    this.nulls = lanes.map(() => new Uint8Array(rowCount))
-    lanes.forEach((lane, o) => {
+    if (this.isLent && rowCount <= this.capacity) this.takeBack(rowCount)
+    else this.allocate(rowCount)
+  }
+
+  private takeBack(rowCount: number): void {
+    for (const arrays of [this.nulls, this.starts, this.ends, this.bigints, this.data])
+      for (const array of arrays) if (ArrayBuffer.isView(array)) released(new Uint8Array(array.buffer))
+    for (const nulls of this.nulls) nulls.fill(0, 0, rowCount)
+    this.lanes.forEach((lane, o) => {
+      if (lane === 'any') this.data[o] = new Array(rowCount)
+    })
+  }
+
+  private allocate(rowCount: number): void {
+    this.capacity = rowCount
+    this.nulls = this.lanes.map(() => new Uint8Array(rowCount))
+    this.lanes.forEach((lane, o) => {
       switch (lane) {
         case 'u8':
           this.data[o] = new Uint8Array(rowCount)

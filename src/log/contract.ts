@@ -163,9 +163,11 @@ export interface PartitionReader {
    * The next whole batches: up to `maxBytes`, but at least one. Undefined if there is nothing new here yet. A run may hold no record
    * that anyone should see: then it only moves `nextOffset` on.
    *
+   * @param endOffset  batches that begin at or behind it need not come
+   * @param allocate   gives a buffer of so many bytes to read into, where the bytes do not come in one already; it may be asked more than once
    * @throws LOG_OFFSET_OUT_OF_RANGE, LOG_SEGMENT_DAMAGED, LOG_TOPIC_DELETED, LOG_READ_FAILED, LOG_REMOTE_UNAVAILABLE
    */
-  read(maxBytes?: number): ReadResult | undefined
+  read(maxBytes?: number, endOffset?: number, allocate?: (sizeBytes: number) => Uint8Array): ReadResult | undefined
   /** Resolves to true when `read` has something to say, to false after `timeoutMs` or once the log is closed. Does not keep Node alive. */
   waitForData(timeoutMs: number): Promise<boolean>
   seek(offset: number): void
@@ -174,7 +176,7 @@ export interface PartitionReader {
   close(): void
 }
 
-/** A run of whole batches. `bytes` belongs to the caller and is never written again: columns may point into it. */
+/** A run of whole batches. `bytes` belongs to the caller, and is never written again unless the caller brought it: columns may point into it. */
 export interface ReadResult {
   bytes: Uint8Array
   start: number

@@ -4,10 +4,13 @@ import { createRequire } from 'node:module'
 /** Checksum of `bytes`, continued from the checksum `seed` of what came before. */
 export type Crc32c = (bytes: Uint8Array, seed?: number) => number
 
+/** The polynomial, its highest power in bit 0. */
+const POLYNOMIAL = 0x82f63b78
+
 const tables = Array.from({ length: 8 }, () => new Int32Array(256))
 for (let n = 0; n < 256; n++) {
   let c = n
-  for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1
+  for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ POLYNOMIAL : c >>> 1
   tables[0][n] = c
 }
 for (let n = 0; n < 256; n++) {
@@ -44,3 +47,28 @@ function loadNative(): Crc32c | undefined {
 }
 
 export const crc32c: Crc32c = loadNative() ?? crc32cTypeScript
+
+/** The product of two polynomials modulo ours; bit 31 is x^0. */
+function multiply(a: number, b: number): number {
+  let product = 0
+  for (let bit = 0x80000000; bit !== 0; bit >>>= 1) {
+    if (a & bit) product ^= b
+    b = b & 1 ? (b >>> 1) ^ POLYNOMIAL : b >>> 1
+  }
+  return product
+}
+/** x^(2^k). */
+const powers = [1 << 30]
+while (powers.length < 64) powers.push(multiply(powers[powers.length - 1], powers[powers.length - 1]))
+
+/**
+ * The checksum of two runs of bytes, one behind the other, from those of each: about a microsecond, whatever their size.
+ *
+ * @param sizeBytes  of the second run
+ * @source           zlib's crc32_combine, with this polynomial
+ */
+export function joinCrc32c(first: number, second: number, sizeBytes: number): number {
+  // Moving the first run over 8 × sizeBytes bits is multiplying by x to that power.
+  for (let k = 3, rest = sizeBytes; rest > 0; k++, rest = Math.floor(rest / 2)) if (rest % 2 === 1) first = multiply(powers[k], first)
+  return (first ^ second) >>> 0
+}

@@ -4,7 +4,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { isStreamError } from '../base/index.ts'
 import type { RecordInput } from './contract.ts'
-import { crc32c, crc32cTypeScript } from './crc32c.ts'
+import { crc32c, crc32cTypeScript, joinCrc32c } from './crc32c.ts'
 import { murmur2, partitionOf } from './partitioner.ts'
 import { BatchBuilder, batchSizeOf, encodeHeaders, noHeaders, verifyBatch } from './recordBatch.ts'
 import { findHeader, indexBatch, RecordIndex, readRecords, validateBatch } from './recordIndex.ts'
@@ -272,6 +272,8 @@ test('CRC32C: known values, native equals TypeScript, and parts continue', () =>
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(300), (bytes, at) => {
       assert.equal(crc32c(bytes), crc32cTypeScript(bytes))
       assert.equal(crc32cTypeScript(bytes.subarray(at), crc32c(bytes.subarray(0, at))), crc32c(bytes))
+      const second = bytes.subarray(at)
+      assert.equal(joinCrc32c(crc32c(bytes.subarray(0, at)), crc32c(second), second.length), crc32c(bytes))
     }),
   )
 })

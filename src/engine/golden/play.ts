@@ -2,7 +2,7 @@
 //
 // The same file is played as written (a row, then its watermark), with a crash before every row, and cut into batches at random;
 // the rows that are left must be the same. In several subtasks (`parallelism`) each partition is read by one of them, and rows meet by key.
-import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, rowAt } from '../../data/index.ts'
+import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, released, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
 import { realDisk } from '../../log/index.ts'
 import { joinParts, type StatePart, splitState } from '../checkpoints/stateParts.ts'
@@ -165,7 +165,7 @@ export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory
         if (source.table.name !== file.inputs[input].name) return
         const key = `${index}`
         let decoder = decoders.get(key)
-        if (!decoder) decoders.set(key, (decoder = makeJsonDecoder(source.fields, {})))
+        if (!decoder) decoders.set(key, (decoder = makeJsonDecoder(source.fields, {}, true)))
         const { columns, rowCount: decoded } = decoder.decode(bytes, starts, ends, texts.length, (_index, error) => {
           throw error
         })
@@ -177,6 +177,8 @@ export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory
         })
       }),
     )
+    // As in a job, whose input reads the next records into the same memory.
+    released(bytes)
   }
 
   const setPartitions = () => {

@@ -30,13 +30,18 @@ export interface JsonDecodeOptions {
   ignoreParseErrors?: boolean
 }
 
-/** A decoder for the given fields, in that order; members of other names are checked and skipped. Keeps what it has learnt: make one per source. */
-export function makeJsonDecoder(fields: readonly RowField[], options: JsonDecodeOptions = {}): RowDecoder {
-  return new Decoder(fields, {
+/**
+ * A decoder for the given fields, in that order; members of other names are checked and skipped. Keeps what it has learnt: make one per source.
+ *
+ * @param isLent  nobody uses columns any more when the next ones are decoded: these then take the memory of those, and may be longer
+ */
+export function makeJsonDecoder(fields: readonly RowField[], options: JsonDecodeOptions = {}, isLent = false): RowDecoder {
+  const read: ReadOptions = {
     timestampForm: options.timestampFormat ?? 'any',
     failOnMissingField: options.failOnMissingField ?? false,
     ignoreParseErrors: options.ignoreParseErrors ?? false,
-  })
+  }
+  return new Decoder(fields, read, isLent)
 }
 
 /** The decoder's options from a table's: `json.…` or without the prefix, as Flink writes them for key and value formats. */
@@ -60,9 +65,12 @@ class RowWriter extends ObjectWalker implements LayoutHelpers {
   readonly store: ColumnStore
   private readonly form: TimestampForm
 
-  constructor(fields: readonly RowField[], options: ReadOptions) {
+  constructor(fields: readonly RowField[], options: ReadOptions, isLent: boolean) {
     super(fields, options)
-    this.store = new ColumnStore(fields.map((field) => field.type))
+    this.store = new ColumnStore(
+      fields.map((field) => field.type),
+      isLent,
+    )
     this.form = options.timestampForm
   }
 
@@ -122,9 +130,9 @@ class Decoder implements RowDecoder {
   private readonly options: ReadOptions
   private readonly layouts: LayoutCache<LayoutDecoder>
 
-  constructor(fields: readonly RowField[], options: ReadOptions) {
+  constructor(fields: readonly RowField[], options: ReadOptions, isLent: boolean) {
     this.options = options
-    this.writer = new RowWriter(fields, options)
+    this.writer = new RowWriter(fields, options, isLent)
     const types = fields.map((field) => field.type)
     this.layouts = new LayoutCache((layout) => generateDecoder(layout, types))
   }
