@@ -113,7 +113,7 @@ export class SimProcess implements Endpoint {
   readonly told: string[] = []
   private readonly options: ProcessOptions
   private readonly sockets = new Set<FakeSocket>()
-  private readonly views = new ViewStore()
+  private readonly views: ViewStore
   private readonly broker: Broker
   private readonly transactions: Transactions
   private readonly groups: Groups
@@ -176,9 +176,10 @@ export class SimProcess implements Endpoint {
       this.door = new Door({ log: this.log, topicSchema: () => schema, topicNames: () => [], now: clock, disk })
     } catch (error) {
       store.close()
-      this.views.close()
       throw error
     }
+    // Last: one that is not closed is held by the metrics.
+    this.views = new ViewStore()
   }
 
   async start(): Promise<void> {
