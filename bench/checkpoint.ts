@@ -142,6 +142,12 @@ if (Number(flags['log-gb']) > 0) {
   await fill(log, 'beside', Number(flags['log-gb']) * 1e9)
 }
 const order = (i: number) => Number((BigInt(i) * 2_654_435_761n) % BigInt(keyCount))
+/** In another order than that in which the keys came. */
+function random(i: number): number {
+  let h = Math.imul(i ^ (i >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return ((h ^ (h >>> 16)) >>> 0) % keyCount
+}
 await append(log, 'events', keyCount, order)
 const job = new Job(specOf(log), port, Date.now())
 await read(job, Infinity, false, [])
@@ -154,7 +160,7 @@ console.log(
 /** Enough for an interval, at the speed of a machine with nothing else to do. */
 const eventCount = Math.ceil((intervalMs / 1_000) * 2_800_000)
 const loads = {
-  random: ['events of random keys', order],
+  random: ['events of random keys', random],
   hundredth: ['events of one key in a hundred', (i: number) => i % Math.ceil(keyCount / 100)],
 } as const
 for (const [load, [name, keyAt]] of Object.entries(loads)) {

@@ -6,7 +6,7 @@
 //   3. DISTINCT forwards a value when its count leaves 0, and takes it away when the count returns to 0.
 import { type Arrays, type Column, ColumnBuilder, type laneOf, t, valueAt } from '../../data/index.ts'
 import { halves } from '../state/columns.ts'
-import { grown } from '../state/growing.ts'
+import { adopted, grown } from '../state/growing.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { type ArgumentInput, argumentInput, type Cells, mergeCells, updateCells } from './kernels.ts'
 import type { AggregateLayout, DistinctSlot, ObjectSlot } from './layout.ts'
@@ -190,8 +190,9 @@ export class Accumulators {
   }
 
   static restore(layout: AggregateLayout, snapshot: AccumulatorsSnapshot): Accumulators {
-    const restored = new Accumulators(layout, snapshot.groupCount)
-    restored.cells.floats.set(snapshot.cells)
+    const restored = new Accumulators(layout)
+    restored.capacity = Math.max(restored.capacity, snapshot.groupCount)
+    restored.setCells(adopted(snapshot.cells, restored.capacity * layout.stride))
     restored.cells.boxed = snapshot.boxed.map((values) => values.slice())
     // Objects change in place: the snapshot stays as it is.
     restored.objects.forEach((objects, i) => {
@@ -294,8 +295,8 @@ class DistinctValues {
   private readonly slot: DistinctSlot
   private table: KeyTable
   /** Of each value: how often each aggregate has it, where rows may be taken away; else a bit for each aggregate that has seen it. */
-  private counts = new Float64Array(0)
-  private seen = new Int32Array(0)
+  private counts: Float64Array = new Float64Array(0)
+  private seen: Int32Array = new Int32Array(0)
   private readonly counted: boolean
   /** Values that no aggregate has any more. */
   private deadCount = 0
@@ -560,9 +561,9 @@ class DistinctValues {
 
   restore({ table, marks, inners, tallies }: AccumulatorsSnapshot['distincts'][number]): void {
     this.table = KeyTable.restore(this.keyTypes, table)
-    if (this.counted) this.counts = marks.slice() as Float64Array<ArrayBuffer>
-    else this.seen = marks.slice() as Int32Array<ArrayBuffer>
-    if (tallies !== undefined) this.tallies = tallies.slice()
+    if (this.counted) this.counts = adopted(marks as Float64Array)
+    else this.seen = adopted(marks as Int32Array)
+    if (tallies !== undefined) this.tallies = adopted(tallies)
     else if (this.tallies !== undefined) this.tallies = talliesOf(inners)
     else this.inners = this.slot.members.map(({ inner }, member) => Accumulators.restore(inner, inners[member]))
   }

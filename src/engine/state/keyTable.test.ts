@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Column, ColumnBuilder, type SqlType, t, valueAt } from '../../data/index.ts'
-import { KeyTable } from './keyTable.ts'
+import { joinParts, splitState } from '../checkpoints/stateParts.ts'
+import { adoptable } from './growing.ts'
+import { fillSlots, KeyTable, type KeyTableSnapshot } from './keyTable.ts'
 
 const columnTypes: { type: SqlType; value: fc.Arbitrary<unknown> }[] = [
   {
@@ -52,6 +54,17 @@ function columnOf(type: SqlType, values: unknown[], asBytes: boolean): Column {
   return builder.finish()
 }
 
+/** As a checkpoint gives it: in memory that the table takes over. */
+function fromCheckpoint(snapshot: KeyTableSnapshot): KeyTableSnapshot {
+  const parts = splitState(snapshot)
+  return joinParts(parts, (name) => {
+    const { bytes } = parts.find((part) => part.name === name)!
+    const read = adoptable(bytes.length)
+    read.set(bytes)
+    return read
+  }) as KeyTableSnapshot
+}
+
 test('KeyTable numbers keys as a Map does, in any batches, restored and compacted at any time', () => {
   const schema = fc.uniqueArray(fc.nat(columnTypes.length - 1), { minLength: 1, maxLength: 3 })
   const cases = schema.chain((picks) =>
@@ -61,14 +74,15 @@ test('KeyTable numbers keys as a Map does, in any batches, restored and compacte
         maxLength: 5,
       }),
       fc.nat(5),
+      fc.boolean(),
     ),
   )
   fc.assert(
-    fc.property(cases, ([types, batches, restoreAt]) => {
+    fc.property(cases, ([types, batches, restoreAt, takesOver]) => {
       let table = new KeyTable(types)
       const model = new Map<string, number>()
       batches.forEach(([asBytes, rows], step) => {
-        if (step === restoreAt) table = KeyTable.restore(types, structuredClone(table.snapshot()))
+        if (step === restoreAt) table = KeyTable.restore(types, (takesOver ? fromCheckpoint : structuredClone)(table.snapshot()))
         const columns = types.map((type, i) =>
           columnOf(
             type,
@@ -121,4 +135,65 @@ test('KeyTable grows to many keys', () => {
     assert.ok(out.every((group, i) => group === i))
   }
   assert.ok(table.byteSize > data.byteLength)
+})
+
+test('a large KeyTable goes on as it was in memory that it took over, which is then nobody else’s', () => {
+  const types = [t.string(), t.bigint()]
+  const keys = (from: number, count: number): Column[] => [
+    columnOf(
+      types[0],
+      Array.from({ length: count }, (_, i) => (i % 1000 === 7 ? null : `key-${(from + i) % 50_000}`)),
+      true,
+    ),
+    { lane: 'i64', data: BigInt64Array.from({ length: count }, (_, i) => BigInt(from + i)) },
+  ]
+  const table = new KeyTable(types)
+  const out = new Int32Array(150_000)
+  table.lookup(keys(0, 150_000), 150_000, out)
+  const saved = fromCheckpoint(table.snapshot())
+  const taken = KeyTable.restore(types, saved)
+  const copied = KeyTable.restore(types, saved)
+  const cases = [
+    { restored: taken, from: 1_000_000 },
+    { restored: copied, from: 2_000_000 },
+  ]
+  for (const { restored, from } of cases) {
+    restored.lookup(keys(from, 150_000), 150_000, out)
+    assert.ok(out.every((group, i) => group === 150_000 + i))
+    restored.lookup(keys(0, 150_000), 150_000, out)
+    assert.ok(out.every((group, i) => group === i))
+  }
+  for (const { restored, from } of cases)
+    for (const [first, inputs] of [[0, keys(0, 150_000)] as const, [150_000, keys(from, 150_000)] as const])
+      for (let i = 0; i < 150_000; i += 17)
+        for (const k of [0, 1]) assert.deepEqual(valueAt(restored.column(k), first + i), valueAt(inputs[k], i))
+})
+
+test('slots are filled so that each group is found, whatever its hash', () => {
+  const bits = 18
+  const mask = (1 << bits) - 1
+  const half = 1 << (bits - 1)
+  const spread = (i: number) => Math.imul(i, 0x9e3779b1)
+  const cases: [name: string, count: number, hashOf: (group: number) => number][] = [
+    ['spread', half, spread],
+    ['all in the last range, and more than it holds', half, (i) => spread(i) | (1 << (bits - 1))],
+    ['the last slot, over and over', 500, (i) => (i << bits) | mask],
+    ['none', 0, spread],
+  ]
+  for (const [name, count, hashOf] of cases) {
+    const slots = new Int32Array(2 << bits)
+    fillSlots(slots, count, (from, to, hashes) => {
+      for (let group = from; group < to; group++) hashes[group - from] = hashOf(group)
+    })
+    let taken = 0
+    for (let slot = 0; slot <= mask; slot++) if (slots[2 * slot + 1] !== 0) taken++
+    assert.equal(taken, count, name)
+    for (let group = 0; group < count; group++) {
+      const hash = hashOf(group) | 0
+      let slot = hash & mask
+      while (slots[2 * slot + 1] !== 0 && slots[2 * slot + 1] !== group + 1) slot = (slot + 1) & mask
+      assert.equal(slots[2 * slot + 1], group + 1, name)
+      assert.equal(slots[2 * slot], hash, name)
+    }
+  }
 })

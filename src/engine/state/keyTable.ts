@@ -13,7 +13,7 @@ import { copyBytes, viewOf } from '../../base/index.ts'
 import type { Column, SqlType } from '../../data/index.ts'
 import { compileKernel } from './codegen.ts'
 import { halves, type KeyForm, type KeyInput, keepsValues, keyFormOf, keyInput } from './columns.ts'
-import { grown } from './growing.ts'
+import { adopted, grown } from './growing.ts'
 
 /** The stored values of one key column, indexed by group. */
 class KeyStore {
@@ -24,7 +24,7 @@ class KeyStore {
   bytes: Uint8Array = new Uint8Array(0)
   view = viewOf(this.bytes)
   /** offsets[g] … offsets[g + 1] are the bytes of group g. */
-  offsets = new Int32Array(1)
+  offsets: Int32Array = new Int32Array(1)
   values: unknown[] | undefined
   nulls: Uint8Array
   hasNulls = false
@@ -65,6 +65,26 @@ class KeyStore {
         this.reserveBytes(size)
         copyTexts(input, this, first, rows, count)
       }
+    }
+  }
+
+  /** Groups 0 … count-1 from a snapshot, with room for `capacity`; where its arrays may be taken over, they are. */
+  adopt(column: Column, count: number, capacity: number): void {
+    const isPlain = this.values === undefined && (column.nulls?.length ?? count) === count
+    if (isPlain && column.lane === 'utf8' && isDense(column, count)) {
+      this.setBytes(adopted(column.bytes))
+      const { starts, ends } = column
+      this.offsets = adopted(starts, capacity + 1)
+      this.offsets[count] = ends[count - 1]
+      this.nulls = column.nulls ? adopted(column.nulls, capacity) : grown(this.nulls, capacity)
+      this.hasNulls = column.nulls !== undefined
+    } else if (isPlain && column.lane === this.form && column.data.length === count) {
+      this.setData(adopted(column.data, capacity))
+      this.nulls = column.nulls ? adopted(column.nulls, capacity) : grown(this.nulls, capacity)
+      this.hasNulls = column.nulls !== undefined
+    } else {
+      this.resize(capacity)
+      this.appendAll(0, keyInput(column, this.type, 0, count), undefined, count)
     }
   }
 
@@ -154,6 +174,13 @@ class KeyStore {
 function holdsNull(nulls: Uint8Array, rows: Int32Array | undefined, count: number): boolean {
   for (let i = 0; i < count; i++) if (nulls[rows === undefined ? i : rows[i]] === 1) return true
   return false
+}
+
+/** As `saved` gives it: texts lie one behind the other, and nothing else. */
+function isDense({ bytes, starts, ends }: Column & { lane: 'utf8' }, count: number): boolean {
+  if (count === 0 || starts.length !== count || ends.length !== count || starts[0] !== 0 || ends[count - 1] !== bytes.length) return false
+  for (let i = 1; i < count; i++) if (starts[i] !== ends[i - 1]) return false
+  return true
 }
 
 function copyWords(from: Int32Array | Uint8Array, to: Int32Array | Uint8Array, first: number, rows: Int32Array | undefined, count: number) {
@@ -355,25 +382,30 @@ export class KeyTable {
     return { count: this.count, columns: this.stores.map((store) => ({ column: store.saved(this.count) })), lineage: this.lineage }
   }
 
-  static restore(types: readonly SqlType[], { count, columns }: KeyTableSnapshot): KeyTable {
-    const table = new KeyTable(types, count)
-    if (types.length === 0) table.count = count
-    else {
-      const saved = columns.map(({ column }) => column)
-      table.append(saved, count)
-      table.index(saved)
-    }
+  /** Takes the snapshot's memory over if it was read to be taken (`growing.ts`). */
+  static restore(types: readonly SqlType[], snapshot: KeyTableSnapshot): KeyTable {
+    const table = KeyTable.stored(types, snapshot)
+    if (types.length > 0) table.index()
+    return table
+  }
+
+  /** As `restore`, but without the look-up: for rows that are only appended. */
+  static stored(types: readonly SqlType[], { count, columns }: KeyTableSnapshot): KeyTable {
+    const table = new KeyTable(types)
+    while (table.capacity < count) table.capacity *= 2
+    table.stores.forEach((store, k) => {
+      store.adopt(columns[k].column, count, table.capacity)
+    })
+    table.count = count
     return table
   }
 
   /** Makes the look-up find what was only stored: keys that are all different, so nothing is compared. */
-  private index(columns: readonly Column[]): void {
+  private index(): void {
     this.slots = new Int32Array(this.capacity * 4)
-    const inputs = this.types.map((type, i) => keyInput(columns[i], type, i, this.count))
-    const signature = this.stores.map(({ form }, i) => form + (inputs[i].nulls === undefined ? '' : '?')).join()
-    const hashes = new Int32Array(this.count)
-    hashKernel(signature)(inputs, this.count, hashes)
-    fillSlots(this.slots, hashes)
+    const inputs = this.stores.map((store, k) => keyInput(store.range(0, this.count), store.type, k, this.count))
+    const signature = this.stores.map(({ form }, k) => form + (inputs[k].nulls === undefined ? '' : '?')).join()
+    fillSlots(this.slots, this.count, (from, to, hashes) => hashKernel(signature)(inputs, from, to, hashes))
   }
 }
 
@@ -490,54 +522,78 @@ function equalValueSource(form: string, k: number): string {
   }
 }
 
-/** Hashes of rows 0 … rowCount-1. */
-function hashKernel(signature: string): (inputs: KeyInput[], rowCount: number, hashes: Int32Array) => void {
-  return compileKernel(`hash ${signature}`, ['inputs', 'rowCount', 'hashes'], () => {
+/** Hashes of rows from … to-1, into `hashes` from its beginning. */
+function hashKernel(signature: string): (inputs: KeyInput[], from: number, to: number, hashes: Int32Array) => void {
+  return compileKernel(`hash ${signature}`, ['inputs', 'from', 'to', 'hashes'], () => {
     const forms = signature.split(',')
     const each = (source: (form: string, k: number) => string) => forms.map(source).join('\n')
     return `
     ${each(inputSource)}
-    for (let row = 0; row < rowCount; row++) {
+    for (let row = from; row < to; row++) {
       ${each(loadSource)}
       let h = 0x2545f491
       ${each(hashSource)}
       h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35); h ^= h >>> 16
-      hashes[row] = h
+      hashes[row - from] = h
     }`
   })
 }
 
 /** So many slots (a MB of them) are filled at a time: they stay in the processor's cache. */
 const SLOTS_AT_ONCE_BITS = 17
+/** So many rows are hashed at a time. */
+const HASHED_AT_ONCE = 1 << 13
 
 /**
- * Puts groups 0 … hashes.length-1, whose keys are all different, into slots, a range of them after the other: one by one, in a table that is
- * larger than the cache, each would wait for memory.
+ * Puts groups 0 … count-1, whose keys are all different, into empty slots, a range of them after the other: one by one, in a table that is
+ * larger than the cache, each would wait for memory. For `index`, and its test. Nothing beside the slots is needed: what belongs to a range waits at its beginning.
+ *
+ * @param hash  gives hashes of groups from … to-1
  */
-function fillSlots(slots: Int32Array, hashes: Int32Array): void {
+export function fillSlots(slots: Int32Array, count: number, hash: (from: number, to: number, hashes: Int32Array) => void): void {
+  const hashes = new Int32Array(Math.min(count, HASHED_AT_ONCE))
   const mask = (slots.length >> 1) - 1
-  const rangeCount = Math.max(1, (mask + 1) >>> SLOTS_AT_ONCE_BITS)
-  if (rangeCount === 1) {
-    for (let group = 0; group < hashes.length; group++) place(slots, hashes[group], group)
-    return
+  const rangeSlots = Math.min(mask + 1, 1 << SLOTS_AT_ONCE_BITS)
+  const rangeCount = (mask + 1) / rangeSlots
+  const next = Int32Array.from({ length: rangeCount }, (_, range) => range * rangeSlots)
+  /** [hash, group + 1] of those that do not fit into their range, or reach beyond the last one. */
+  const others: number[] = []
+  for (let from = 0; from < count; from += HASHED_AT_ONCE) {
+    const to = Math.min(count, from + HASHED_AT_ONCE)
+    hash(from, to, hashes)
+    for (let group = from; group < to; group++) {
+      const h = hashes[group - from]
+      const range = Math.floor((h & mask) / rangeSlots)
+      const at = next[range]
+      if (at === (range + 1) * rangeSlots) {
+        others.push(h, group + 1)
+        continue
+      }
+      next[range] = at + 1
+      slots[2 * at] = h
+      slots[2 * at + 1] = group + 1
+    }
   }
-  const next = new Int32Array(rangeCount + 1)
-  for (let group = 0; group < hashes.length; group++) next[((hashes[group] & mask) >>> SLOTS_AT_ONCE_BITS) + 1]++
-  for (let range = 0; range < rangeCount; range++) next[range + 1] += next[range]
-  const groups = new Int32Array(hashes.length)
-  const ordered = new Int32Array(hashes.length)
-  for (let group = 0; group < hashes.length; group++) {
-    const hash = hashes[group]
-    const at = next[(hash & mask) >>> SLOTS_AT_ONCE_BITS]++
-    groups[at] = group
-    ordered[at] = hash
+  let waiting = new Int32Array(0)
+  // From the last range on: what has no room in one reaches into the next, which is done.
+  for (let range = rangeCount - 1; range >= 0; range--) {
+    const first = 2 * range * rangeSlots
+    const size = 2 * next[range] - first
+    if (waiting.length < size) waiting = new Int32Array(2 * size)
+    waiting.set(slots.subarray(first, first + size))
+    slots.fill(0, first, first + size)
+    for (let i = 0; i < size; i += 2) {
+      let slot = waiting[i] & mask
+      while (slot <= mask && slots[2 * slot + 1] !== 0) slot++
+      if (slot > mask) {
+        others.push(waiting[i], waiting[i + 1])
+        continue
+      }
+      slots[2 * slot] = waiting[i]
+      slots[2 * slot + 1] = waiting[i + 1]
+    }
   }
-  for (let i = 0; i < ordered.length; i++) {
-    let slot = ordered[i] & mask
-    while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & mask
-    slots[2 * slot] = ordered[i]
-    slots[2 * slot + 1] = groups[i] + 1
-  }
+  for (let i = 0; i < others.length; i += 2) place(slots, others[i], others[i + 1] - 1)
 }
 
 /**

@@ -12,12 +12,7 @@ export class RowStore {
 
   constructor(types: readonly SqlType[], snapshot?: KeyTableSnapshot) {
     this.types = types
-    this.table = new KeyTable(types, snapshot?.count)
-    if (snapshot !== undefined)
-      this.table.append(
-        snapshot.columns.map(({ column }) => column),
-        snapshot.count,
-      )
+    this.table = snapshot === undefined ? new KeyTable(types) : KeyTable.stored(types, snapshot)
   }
 
   get count(): number {
