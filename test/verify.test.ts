@@ -13,6 +13,8 @@ CREATE TABLE sums (customer STRING, window_end TIMESTAMP(3), n BIGINT) WITH ('co
 CREATE TABLE spenders (customer STRING NOT NULL, total INT NOT NULL, PRIMARY KEY (customer) NOT ENFORCED)
 WITH ('connector' = 'upsert-kafka', 'topic' = 'spenders', 'key.format' = 'raw', 'value.format' = 'json');
 CREATE TABLE archive (id STRING, amount INT) WITH ('connector' = 'filesystem', 'path' = 'archive', 'format' = 'csv');
+CREATE TABLE lake (id STRING, amount INT) WITH ('connector' = 'filesystem', 'path' = 'lake', 'format' = 'parquet');
+INSERT INTO lake SELECT id, amount FROM orders WHERE amount < 3;
 INSERT INTO sums SELECT customer, window_end, COUNT(*) FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_start, window_end, customer;
 INSERT INTO spenders SELECT customer, SUM(amount) FROM orders GROUP BY customer;
 INSERT INTO archive SELECT id, amount FROM orders WHERE amount > 2;
@@ -45,6 +47,7 @@ test('a pipeline that is killed again and again gets a certificate', { timeout: 
     answer.results.map(({ name, kind, rows, rowsWithCrashes }) => [name, kind, rows === rowsWithCrashes && rows > 0]).sort(),
     [
       ['archive', 'files', true],
+      ['lake', 'files', true],
       ['spenders', 'upsert topic', true],
       ['sums', 'topic', true],
       ['totals', 'live table', true],

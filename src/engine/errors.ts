@@ -2,6 +2,20 @@
 import { defineErrors, spec } from '../base/index.ts'
 
 export const engineErrors = defineErrors({
+  PARQUET_FAILED: spec<{ path: string; reason: string }>({
+    kind: 'external',
+    httpStatus: 500,
+    retry: 'later',
+    message: (p) => `${p.path} could not be written: ${p.reason}`,
+    hint: () => 'Its rows are kept beside it, and it is tried again. Is there space on the disk, and memory for a child process (256 MB)?',
+  }),
+  PARQUET_VALUE: spec<{ column: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 422,
+    retry: 'never',
+    message: (p) => `${p.column} cannot be written to a Parquet file: ${p.reason}`,
+    hint: () => 'CAST the column to another type, or leave such rows out with WHERE.',
+  }),
   ROWTIME_NULL: spec<{ column: string; table: string }>({
     kind: 'user',
     httpStatus: 422,

@@ -1,6 +1,7 @@
 // 'connector' = 'filesystem': rows into files of a folder, each there as a whole or not at all, by two-phase commit.
 //
 //   rows --> .part-<query>-<n>.json.inprogress | checkpoint: synced, pending | durable: renamed to part-<query>-<n>.json
+//   parquet: what is pending are staged rows; a child process makes the Parquet file of them before it is renamed (parquet.ts)
 //
 // Invariants
 //   1. A finished file never changes, and has the rows of checkpoints that are durable. Readers that skip names with a dot see nothing else.
@@ -12,6 +13,7 @@ import { type Batch, INSERT } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
 import { type Disk, errorCodeOf, ignoreFailure } from '../log/index.ts'
 import type { SinkState } from './checkpoints/manifest.ts'
+import { finishParquet, parquetColumns, stagedLines } from './parquet.ts'
 import type { QuerySpec, SinkSpec } from './protocol.ts'
 import { csvText } from './recordEncoder.ts'
 import type { Sink } from './sinks.ts'
@@ -41,7 +43,7 @@ export class FilesSink implements Sink {
     this.spec = spec
     this.disk = disk
     this.nextFile = spec.firstFile + subtask
-    this.encode = spec.format === 'json' ? jsonLines(spec) : csvLines(spec)
+    this.encode = spec.format === 'json' ? jsonLines(spec) : spec.format === 'csv' ? csvLines(spec) : stagedLines(spec.fields)
   }
 
   write(batch: Batch): void {
@@ -85,7 +87,9 @@ export class FilesSink implements Sink {
     this.roll()
     if (this.pending.length > 0) this.disk.syncFolder(this.spec.folder)
     this.cutCount = this.pending.length
-    return { kind: 'files', folder: this.spec.folder, nextFile: this.nextFile, pending: this.pending.slice() }
+    const { folder, format, fields } = this.spec
+    const state: FilesState = { kind: 'files', folder, nextFile: this.nextFile, pending: this.pending.slice() }
+    return format === 'parquet' ? { ...state, parquet: parquetColumns(fields) } : state
   }
 
   settle(isDurable: boolean): void {
@@ -105,11 +109,14 @@ export class FilesSink implements Sink {
 
 const prefixOf = (queryId: string): string => `part-${queryId.replace(/[^\w.-]/g, '_')}-`
 
-/** Finishes the pending files of a durable checkpoint; can be repeated. Returns names that are not there any more. */
-export function finishFiles(disk: Disk, { folder, pending }: Pick<FilesState, 'folder' | 'pending'>): string[] {
+/** Finishes the pending files of a durable checkpoint; can be repeated. Returns names that are not there any more. @throws PARQUET_FAILED */
+export async function finishFiles(disk: Disk, { folder, pending, parquet }: Omit<FilesState, 'kind' | 'nextFile'>): Promise<string[]> {
   if (pending.length === 0) return []
   const names = new Set(disk.list(folder))
-  for (const { from, to } of pending) if (names.has(from)) disk.rename(`${folder}/${from}`, `${folder}/${to}`)
+  for (const { from, to } of pending) {
+    if (parquet) await finishParquet(disk, folder, from, to, parquet)
+    else if (names.has(from)) disk.rename(`${folder}/${from}`, `${folder}/${to}`)
+  }
   disk.syncFolder(folder)
   return pending.filter(({ from, to }) => !names.has(from) && !names.has(to)).map(({ to }) => to)
 }

@@ -25,6 +25,7 @@ export { Graph, type GraphHooks, type NodeStatus, planSignature } from './graph.
 export { Job, type JobCheckpoint, type JobPort } from './job.ts'
 export type { JoinSideStatus, OperatorStatus } from './operator.ts'
 export { rowOrder } from './operators/rows.ts'
+export { parquetProblem } from './parquet.ts'
 export type * from './protocol.ts'
 export { type LensTable, lensFields, RecordLens, recordFields, sizeOf } from './recordLens.ts'
 export { metadataTypes } from './source.ts'

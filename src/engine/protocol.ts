@@ -58,7 +58,7 @@ export type SinkSpec =
   | {
       kind: 'files'
       folder: string
-      format: 'json' | 'csv'
+      format: 'json' | 'csv' | 'parquet'
       fields: Field[]
       options: Record<string, string>
       fileBytesMax: number

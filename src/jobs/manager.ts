@@ -512,7 +512,8 @@ export class JobManager {
       return new ViewCommitter(this.options.tables, id, saved?.state.sink.kind === 'view' ? saved.state.sink.segments : [])
     const { transactions } = this.options
     if (transactions && isExactlyOnceTopic(target.table)) return new TransactionCommitter(transactions, id, topicOf(target.table))
-    return new WorkerCommitter(target.table.options.connector === 'filesystem' ? this.options.store.disk : undefined)
+    const isFiles = target.table.options.connector === 'filesystem'
+    return new WorkerCommitter(isFiles ? this.options.store.disk : undefined, (error) => this.options.onCheckpointFailed(id, error))
   }
 
   /** A name for the folder of a job that goes on from none. */

@@ -4,7 +4,7 @@
 //                                                                          `--> failed         --> settle(false): as if there had been none
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { serialize } from 'node:v8'
-import { toStreamError } from '../base/index.ts'
+import { type StreamError, toStreamError } from '../base/index.ts'
 import { finishFiles, type PartUpdate, type SinkState, type ViewSegment, wholePart } from '../engine/index.ts'
 import type { Disk } from '../log/index.ts'
 import type { LiveTables } from './manager.ts'
@@ -91,11 +91,16 @@ export class ViewCommitter implements SinkCommitter {
 /** A sink that the worker has alone: all that is left to do here is to finish its files. */
 export class WorkerCommitter implements SinkCommitter {
   private readonly disk: Disk | undefined
+  private readonly onRetry: ((error: StreamError) => void) | undefined
   private state: SinkState = { kind: 'none' }
 
-  /** @param disk  where its files are, if it writes files */
-  constructor(disk: Disk | undefined) {
+  /**
+   * @param disk     where its files are, if it writes files
+   * @param onRetry  told why files could not be finished: it is tried again until they are
+   */
+  constructor(disk: Disk | undefined, onRetry?: (error: StreamError) => void) {
     this.disk = disk
+    this.onRetry = onRetry
   }
 
   async cut(_checkpointId: number, ofWorker: SinkState = { kind: 'none' }): Promise<SinkCut> {
@@ -107,20 +112,27 @@ export class WorkerCommitter implements SinkCommitter {
     const { state, disk } = this
     if (isDurable && disk && state.kind === 'files')
       await persistently(
-        async () => finishFiles(disk, state),
+        () => finishFiles(disk, state),
         () => true,
+        this.onRetry,
       )
   }
 }
 
 /** Tries again while the world says "later". */
-export async function persistently<T>(work: () => Promise<T>, goesOn: () => boolean): Promise<T | undefined> {
+export async function persistently<T>(
+  work: () => Promise<T>,
+  goesOn: () => boolean,
+  onRetry?: (error: StreamError) => void,
+): Promise<T | undefined> {
   for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
     try {
       return await work()
     } catch (error) {
-      if (toStreamError(error).retry === 'never') throw error
+      const failure = toStreamError(error)
+      if (failure.retry === 'never') throw error
       if (!goesOn()) return undefined
+      onRetry?.(failure)
       await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
   }

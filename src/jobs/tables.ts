@@ -1,7 +1,7 @@
 // What a table's options mean for who runs queries: its topic, how it is read and written, what its sink promises, where late rows go.
 import { resolve } from 'node:path'
 import type { CheckpointStore, SinkSpec, SourceSpec } from '../engine/index.ts'
-import { engineErrors, finishFiles, nextFileNumber, removeUnfinished, setAside } from '../engine/index.ts'
+import { engineErrors, finishFiles, nextFileNumber, parquetProblem, removeUnfinished, setAside } from '../engine/index.ts'
 import { ensureFolders, type Log } from '../log/index.ts'
 import { inputsOf, type Plan, type TableDef } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
@@ -97,18 +97,21 @@ interface FilesSinkOptions {
 }
 
 /** Makes the folder ready: what a durable checkpoint has is finished, all else that the query had begun is removed. */
-export function filesSink({ id, plan, table, saved, report, projectFolder, store }: FilesSinkOptions): SinkSpec {
+export async function filesSink({ id, plan, table, saved, report, projectFolder, store }: FilesSinkOptions): Promise<SinkSpec> {
   const fail = (reason: string) => jobErrors('FILES_OPTION', { table: table.name, reason })
   const { path, format = 'json' } = table.options
   if (!path) throw fail("it has no 'path'")
-  if (format !== 'json' && format !== 'csv') throw fail(`the format "${format}" cannot be written`)
+  if (format !== 'json' && format !== 'csv' && format !== 'parquet') throw fail(`the format "${format}" cannot be written`)
   if (table.partitionedBy.length > 0) throw fail('PARTITIONED BY is not supported')
   if (plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector: 'filesystem' })
+  const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
+  const problem = format === 'parquet' ? parquetProblem(fields) : undefined
+  if (problem !== undefined) throw fail(problem)
   const folder = resolve(projectFolder, path.replace(/^file:\/\//, ''))
   const { disk } = store
   ensureFolders(disk, folder)
   const state = saved?.state.sink.kind === 'files' ? saved.state.sink : undefined
-  const gone = state ? finishFiles(disk, state) : []
+  const gone = state ? await finishFiles(disk, state) : []
   if (gone.length > 0) report.notices.push(`${id}: files that its checkpoint has are gone from ${folder}: ${gone.join(', ')}`)
   const undone = state ? setAside(disk, folder, id, state.nextFile) : []
   if (undone.length > 0)
@@ -116,7 +119,6 @@ export function filesSink({ id, plan, table, saved, report, projectFolder, store
       `${id} goes back to an older checkpoint: its later files in ${folder} are hidden, their rows come again: ${undone.join(', ')}`,
     )
   removeUnfinished(disk, folder, id)
-  const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
   const fileBytesMax = memoryBytes(table.options['sink.rolling-policy.file-size']) ?? FILE_BYTES_MAX
   return { kind: 'files', folder, format, fields, options: table.options, fileBytesMax, firstFile: nextFileNumber(disk, folder, id) }
 }

@@ -6,7 +6,7 @@ import type { KafkaLogOptions, Log } from './contract.ts'
 
 export * from './contract.ts'
 export { crc32c } from './crc32c.ts'
-export { type Disk, ensureFolder, ensureFolders, errorCodeOf, type FileHandle, ignoreFailure, realDisk } from './disk.ts'
+export { type Disk, ensureFolder, ensureFolders, errorCodeOf, type FileHandle, ignoreFailure, ignoreMissing, realDisk } from './disk.ts'
 export { logErrors } from './errors.ts'
 export { lockFolder } from './folderLock.ts'
 export { type DamagedRange, inspectLog, inspectSegment, type SpareBytes } from './inspect.ts'

@@ -268,8 +268,28 @@ async function rowsOf(url: string, project: string, { name, kind, path }: Sink):
     case 'files': {
       const folder = join(project, path!)
       const names = existsSync(folder) ? readdirSync(folder).filter((file) => !file.startsWith('.')) : []
-      return names.flatMap((file) => readFileSync(join(folder, file), 'utf8').split('\n').filter(Boolean)).sort()
+      const isParquet = (file: string) => file.endsWith('.parquet')
+      const lines = names
+        .filter((file) => !isParquet(file))
+        .flatMap((file) => readFileSync(join(folder, file), 'utf8').split('\n').filter(Boolean))
+      return [...lines, ...(await parquetRows(names.filter(isParquet).map((file) => join(folder, file))))].sort()
     }
+  }
+}
+
+/** Rows of Parquet files as text. The library is loaded here only: this is no process that serves anybody. */
+async function parquetRows(paths: readonly string[]): Promise<string[]> {
+  if (paths.length === 0) return []
+  const { DuckDBInstance } = await import('@duckdb/node-api')
+  const database = await DuckDBInstance.create(':memory:')
+  const connection = await database.connect()
+  try {
+    const list = paths.map((path) => `'${path.replaceAll("'", "''")}'`).join(', ')
+    const rows = await connection.runAndReadAll(`SELECT CAST(t AS VARCHAR) FROM read_parquet([${list}]) t`)
+    return rows.getRows().map(([row]) => String(row))
+  } finally {
+    connection.closeSync()
+    database.closeSync()
   }
 }
 

@@ -5,6 +5,7 @@
 //   <data folder>/savepoints/<name>/<job>/…      the same, with all chunks in one data file: it needs nothing else
 //
 // The JSON is a format: FORMAT counts its versions. Names in it are part of it (operators by signature, their state by path).
+import type { ParquetColumn } from '../parquet.ts'
 import type { StatePart } from './stateParts.ts'
 
 export const FORMAT = 1
@@ -55,7 +56,8 @@ export type SinkState =
   | { kind: 'none' }
   | { kind: 'view'; name: string; epoch: number; segments: ViewSegment[] }
   | { kind: 'transaction'; topic: string; refs: { transactionalId: string; producerId: number; producerEpoch: number }[] }
-  | { kind: 'files'; folder: string; nextFile: number; pending: { from: string; to: string }[] }
+  /** `parquet`: pending files are staged, and these are their columns. */
+  | { kind: 'files'; folder: string; nextFile: number; pending: { from: string; to: string }[]; parquet?: ParquetColumn[] }
 
 /** Rows of a view: all of them (`full`) or those that changed since the segment before. */
 export interface ViewSegment {
