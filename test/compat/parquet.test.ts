@@ -25,7 +25,10 @@ INSERT INTO lake SELECT id, CAST(-7 AS TINYINT), CAST(-300 AS SMALLINT), 70000, 
   CAST('abc' AS CHAR(3)), label, CAST(NULL AS INT) FROM source;`,
   })
   const server = await startServer(t, folder)
-  const posted = await server.post('source', '{"id":9223372036854775807,"amount":12345678901234567890.123456789012345678,"label":"\u2603 \u00e9"}')
+  const posted = await server.post(
+    'source',
+    '{"id":9223372036854775807,"amount":12345678901234567890.123456789012345678,"label":"\u2603 \u00e9"}',
+  )
   assert.equal(posted.status, 202, JSON.stringify(posted.body))
   const lake = join(folder, 'lake')
   await until(
