@@ -173,6 +173,18 @@ export class RingWriter extends Ring {
     Atomics.wait(this.words, SIGNAL, this.signalled)
   }
 
+  /** Blocks for at most so long until there are entries to take, or something else was signalled. Returns whether there are entries. */
+  waitForMore(ms: number): boolean {
+    const signalled = Atomics.load(this.words, SIGNAL)
+    if (this.waitingCount === 0) Atomics.wait(this.words, SIGNAL, signalled, ms)
+    return this.waitingCount > 0
+  }
+
+  /** Entries that were posted and not taken. */
+  get waitingCount(): number {
+    return (Atomics.load(this.words, POSTED) - this.takenCount) | 0
+  }
+
   /** The next entry, if one was posted. Its batch is a view that may be written to until it is answered. */
   take(): PostedAppend | undefined {
     if (Atomics.load(this.words, POSTED) === (this.takenCount | 0)) return undefined

@@ -1,8 +1,8 @@
 // The log's one writer thread: takes what has queued, writes and syncs it as one group, publishes, answers all at once.
 //
 // Invariants
-//   1. The thread sleeps until it is signalled, and syncs synchronously: what arrives meanwhile waits in the ring and is the next group.
-//      Nothing else decides a group's size.
+//   1. The thread sleeps until it is signalled, and syncs synchronously: what arrives meanwhile waits in the ring and is the next group. A group
+//      is synced at once, unless those who were just answered are likely to send again within less than a sync takes (groupPace.ts).
 //   2. Everything is done in the order of its posting: a call sees all that was appended before it.
 //   3. Every append is answered once, in order, with offsets or an error.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
@@ -10,6 +10,7 @@ import { type ErrorBody, toStreamError } from '../base/index.ts'
 import { RingWriter } from './appendRing.ts'
 import { type Disk, realDisk } from './disk.ts'
 import { logErrors } from './errors.ts'
+import { GroupPace } from './groupPace.ts'
 import { Append } from './partition.ts'
 import { LogStore, type RoutedAppend, type StoredTopic } from './store.ts'
 import type { FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
@@ -17,6 +18,7 @@ import type { FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerM
 const port = parentPort!
 const options = workerData as WriterOptions
 const ring = new RingWriter(options.ring)
+const pace = new GroupPace()
 
 /** The real disk, with a clock on its syncs. */
 const timedDisk: Disk = {
@@ -87,6 +89,7 @@ class Writer {
       const call = this.calls[0]
       const isTurn = () => call !== undefined && ring.takenCount >= call.afterAppends
       while (!isTurn() && this.collect());
+      if (!call) this.gather()
       // Also where the call has to wait: the answers make room for what comes before it.
       this.commit()
       if (!isTurn()) return
@@ -119,16 +122,30 @@ class Writer {
     return true
   }
 
+  /** Waits for more to be synced together with what there is, where that is worth it. */
+  private gather(): void {
+    const waitMs = pace.waitMs(this.appends.length)
+    if (waitMs === 0) return
+    const untilMs = performance.now() + waitMs
+    for (let restMs = waitMs; restMs > 0 && !pace.isComplete(this.appends.length); restMs = untilMs - performance.now()) {
+      if (!ring.waitForMore(restMs)) break
+      while (this.collect());
+    }
+    pace.noteWait(this.appends.length)
+  }
+
   private commit(): void {
     const { appends, group } = this
     if (appends.length === 0) return
     this.appends = []
     this.group = []
+    const startMs = performance.now()
     this.store.commit(group, this.nowMs)
     const errors: ErrorBody[] = []
     for (const { error } of appends) if (error) errors.push(error.toJSON())
     if (errors.length > 0) send({ kind: 'errors', errors })
     ring.answer(appends.map(({ error, first, last, logAppendTimeMs }) => ({ first: error ? Number.NaN : first, last, logAppendTimeMs })))
+    pace.noteAnswered(appends.length, ring.waitingCount, performance.now() - startMs)
   }
 
   private call({ id, name, args, nowMs }: Call): void {
