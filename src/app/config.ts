@@ -6,9 +6,22 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseBytes } from '../base/index.ts'
 import { PARALLELISM_MAX } from '../engine/index.ts'
+import type { KafkaTls } from '../kafka/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
 import type { BackupSchedule } from './backup/backups.ts'
 import { appErrors } from './errors.ts'
+
+/** PEM files, relative to the project. */
+export interface KafkaTlsConfig {
+  cert: string
+  key: string
+  /** Who signs the certificates of clients. */
+  ca?: string
+  /** Whether clients show certificates, as Kafka's ssl.client.auth; required if there is a ca. */
+  clientAuth?: 'none' | 'requested' | 'required'
+  /** Kafka's ssl.principal.mapping.rules. */
+  principalRules?: string
+}
 
 /** What a project's `millrace.config.ts` may export by default: `export default defineConfig({ … })`. */
 export interface MillraceConfig {
@@ -18,8 +31,8 @@ export interface MillraceConfig {
   kafkaPort?: number | 'none'
   /** A real Kafka that is the log, instead of files in the data folder. */
   kafka?: ClusterOptions
-  /** PEM files, relative to the project: with them the Kafka port speaks TLS only. */
-  kafkaTls?: { cert: string; key: string }
+  /** With it the Kafka port speaks TLS only. */
+  kafkaTls?: KafkaTlsConfig
   /** Users of the Kafka port who may do everything, whatever the ACLs say. Admins' tokens may too. */
   kafkaSuperUsers?: string[]
   host?: string
@@ -48,6 +61,8 @@ export interface Flags {
   kafkaBootstrap?: string
   kafkaTlsCert?: string
   kafkaTlsKey?: string
+  kafkaTlsCa?: string
+  kafkaTlsClientAuth?: string
   host?: string
   data?: string
   workers?: string
@@ -60,7 +75,7 @@ export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls' | 'backu
   backup: BackupSchedule | undefined
   memoryBytes: number
   kafka: ClusterOptions | undefined
-  kafkaTls: { certFile: string; keyFile: string } | undefined
+  kafkaTls: KafkaTls | undefined
   folder: string
   insecure: boolean
   json: boolean
@@ -96,17 +111,27 @@ function cluster(addresses: string | undefined, configured: ClusterOptions | und
 
 function tls(flags: Flags, configured: MillraceConfig['kafkaTls'], root: string): Config['kafkaTls'] {
   const { env } = process
-  const cert = flags.kafkaTlsCert ?? env.MILLRACE_KAFKA_TLS_CERT
-  const key = flags.kafkaTlsKey ?? env.MILLRACE_KAFKA_TLS_KEY
-  if (cert === undefined && key === undefined) {
-    return configured && { certFile: resolve(root, configured.cert), keyFile: resolve(root, configured.key) }
+  const fromRoot = (path: string | undefined) => (path === undefined ? undefined : resolve(root, path))
+  const fromHere = (path: string | undefined) => (path === undefined ? undefined : resolve(path))
+  const cert = fromHere(flags.kafkaTlsCert ?? env.MILLRACE_KAFKA_TLS_CERT) ?? fromRoot(configured?.cert)
+  const key = fromHere(flags.kafkaTlsKey ?? env.MILLRACE_KAFKA_TLS_KEY) ?? fromRoot(configured?.key)
+  const caFile = fromHere(flags.kafkaTlsCa ?? env.MILLRACE_KAFKA_TLS_CA) ?? fromRoot(configured?.ca)
+  const auth = flags.kafkaTlsClientAuth ?? env.MILLRACE_KAFKA_TLS_CLIENT_AUTH ?? configured?.clientAuth
+  const clientAuth = clientAuths.find((one) => one === (auth ?? (caFile === undefined ? 'none' : 'required')))
+  const fail = (option: string, value: string, expected: string) => appErrors('OPTION_INVALID', { option, value, expected })
+  if (clientAuth === undefined) throw fail('--kafka-tls-client-auth', String(auth), clientAuths.join(', '))
+  if (clientAuth !== 'none' && caFile === undefined) {
+    throw fail('--kafka-tls-ca', '', 'a PEM file of who signs the certificates that clients show')
   }
+  if (cert === undefined && key === undefined && caFile === undefined) return undefined
   if (cert === undefined || key === undefined) {
     const option = cert === undefined ? '--kafka-tls-cert' : '--kafka-tls-key'
-    throw appErrors('OPTION_INVALID', { option, value: '', expected: 'a PEM file: certificate and key go together' })
+    throw fail(option, '', 'a PEM file: certificate and key go together')
   }
-  return { certFile: resolve(cert), keyFile: resolve(key) }
+  const principalRules = env.MILLRACE_KAFKA_TLS_PRINCIPAL_RULES ?? configured?.principalRules
+  return { certFile: cert, keyFile: key, caFile, clientAuth, principalRules }
 }
+const clientAuths = ['none', 'requested', 'required'] as const
 
 /** Less holds no batch. */
 const MEMORY_BYTES_MIN = 1 << 20

@@ -27,6 +27,8 @@ const withServerOptions = (command: Command): Command =>
     .option('--kafka-bootstrap <addresses>', 'host:port,…: a real Kafka is the log, instead of files in the data folder')
     .option('--kafka-tls-cert <file>', 'certificate in PEM, with its chain: the Kafka port then speaks TLS')
     .option('--kafka-tls-key <file>', 'the private key of the certificate, in PEM')
+    .option('--kafka-tls-ca <file>', 'who signs the certificates of clients, in PEM: clients of the Kafka port then show one')
+    .option('--kafka-tls-client-auth <mode>', 'none, requested or required (default with --kafka-tls-ca)')
     .option('--host <address>', 'address to listen on (default 127.0.0.1); any other needs a token or --insecure')
     .option('--data <folder>', 'where the log is kept (default .millrace in the project)')
     .option('--workers <number>', 'engine threads (default: one less than there are cores)')

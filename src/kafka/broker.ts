@@ -109,6 +109,8 @@ export class Broker {
   readonly transactions: Transactions
   readonly security: Security
   private readonly folder: string
+  /** By id, as far as somebody asked; a topic that was deleted may still be there. */
+  private readonly topicNames = new Map<string, string>()
 
   constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk, security }: BrokerOptions) {
     this.security = security
@@ -128,9 +130,21 @@ export class Broker {
     this.transactions.reserveProducerIds(meta?.producerIdsEnd ?? 0)
   }
 
+  /** The name of a topic by its id. */
+  topicName(id: string): string | undefined {
+    const known = this.topicNames.get(id)
+    if (known !== undefined && this.log.topic(known)?.id === id) return known
+    this.topicNames.clear()
+    for (const topic of this.log.topics()) this.topicNames.set(topic.id, topic.name)
+    return this.topicNames.get(id)
+  }
+
   /** A topic by its name, or by its id where requests use ids. */
   topic(name: string | null, id: string = ZERO_UUID): TopicInfo | undefined {
-    if (id !== ZERO_UUID) return this.log.topics().find((topic) => topic.id === id)
+    if (id !== ZERO_UUID) {
+      const found = this.topicName(id)
+      return found === undefined ? undefined : this.log.topic(found)
+    }
     return name === null ? undefined : this.log.topic(name)
   }
 

@@ -22,7 +22,7 @@ import { assertEnd } from './schema.ts'
 import { type Access, guards } from './security/guards.ts'
 import type { QuotaKey } from './security/quotas.ts'
 import { SaslSession } from './security/saslSession.ts'
-import { ANONYMOUS } from './security/security.ts'
+import { ANONYMOUS, type Principal } from './security/security.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
 const LENGTH_BYTES = 4
@@ -73,13 +73,16 @@ export class Connection {
   private isMuted = false
   private muteTimer: NodeJS.Timeout | undefined
 
-  /** @param input  what the socket reads into, if it tells `received` itself; a socket with `data` events is copied from */
-  constructor(broker: Broker, handlers: ReadonlyMap<number, Handler>, socket: Socket, input: FrameInput) {
+  /**
+   * @param input  what the socket reads into, if it tells `received` itself; a socket with `data` events is copied from
+   * @param shown  who the client is by its certificate
+   */
+  constructor(broker: Broker, handlers: ReadonlyMap<number, Handler>, socket: Socket, input: FrameInput, shown?: Principal) {
     this.input = input
     this.broker = broker
     this.handlers = handlers
     this.socket = socket
-    this.sasl = new SaslSession(broker.security)
+    this.sasl = new SaslSession(broker.security, shown)
     this.clientHost = plainAddress(socket.remoteAddress)
     this.host = plainAddress(socket.localAddress)
     this.port = socket.localPort ?? 0
@@ -325,7 +328,8 @@ export class Connection {
       version: context.version,
       may: context.may,
       mayWriteAnywhere: () => security.mayWriteAnywhere(principal, this.clientHost),
-      topicNameOf: (id) => broker.topic(null, id)?.name,
+      topicNameOf: (id) => broker.topicName(id),
+      topicIdOf: (name) => broker.log.topic(name)?.id,
     }
     const guard = guards[handler.api.key]
     if (!guard) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `nobody may ask for ${handler.api.name}` })

@@ -46,6 +46,8 @@ export const ERROR = {
   KAFKA_STORAGE_ERROR: 56,
   SASL_AUTHENTICATION_FAILED: 58,
   UNKNOWN_PRODUCER_ID: 59,
+  DELEGATION_TOKEN_AUTH_DISABLED: 61,
+  DELEGATION_TOKEN_REQUEST_NOT_ALLOWED: 64,
   NON_EMPTY_GROUP: 68,
   GROUP_ID_NOT_FOUND: 69,
   FETCH_SESSION_ID_NOT_FOUND: 70,
@@ -189,8 +191,17 @@ export const kafkaErrors = defineErrors({
     kind: 'user',
     httpStatus: 500,
     retry: 'never',
-    message: (p) => `the certificate or key of the Kafka port cannot be used: ${p.reason}`,
-    hint: () => 'Give --kafka-tls-cert and --kafka-tls-key, both PEM files that belong together.',
+    message: (p) => `the certificates or the key of the Kafka port cannot be used: ${p.reason}`,
+    hint: () =>
+      'Give --kafka-tls-cert and --kafka-tls-key, both PEM files that belong together; --kafka-tls-ca where clients show certificates.',
+  }),
+  KAFKA_PRINCIPAL_RULES_INVALID: spec<{ rules: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `the rules "${p.rules.slice(0, 200)}" for names of certificates cannot be used: ${p.reason}`,
+    hint: () =>
+      'Rules are RULE:pattern/replacement/, with L or U at the end for lower or upper case, or DEFAULT; commas stand between them.',
   }),
   KAFKA_SECURITY_DAMAGED: spec<{ topic: string; offset: number; reason: string }>({
     kind: 'external',

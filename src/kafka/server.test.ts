@@ -46,7 +46,7 @@ test('ApiVersions: every version, and one from the future is answered with what 
     const { errorCode, apiKeys } = await one.call(apiVersionsApi, version, { clientSoftwareName: 'test', clientSoftwareVersion: '1' })
     assert.equal(errorCode, 0)
     const produceRange = apiKeys.find(({ apiKey }) => apiKey === 0)
-    assert.deepEqual(produceRange, { apiKey: 0, minVersion: 0, maxVersion: 12 })
+    assert.deepEqual(produceRange, { apiKey: 0, minVersion: 0, maxVersion: 13 })
   }
   const answered = new Promise<Buffer>((resolve) => one.socket.once('data', resolve))
   one.socket.write(Buffer.from('0000000e00120063000000090004746573', 'hex').subarray(0, 4))

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, isIP, Socket, type SocketConstructorOpts } from 'node:net'
-import { createServer as createTls, type Server as TlsServer } from 'node:tls'
+import { createServer as createTls, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { TokenStore } from '../base/index.ts'
 import { type LocalLog, realDisk } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
@@ -13,10 +13,24 @@ import { GroupAdmin } from './groups/admin.ts'
 import { Groups } from './groups/coordinator.ts'
 import { makeHandlers } from './handlers/index.ts'
 import { type KafkaLimits, kafkaLimits, kafkaMetrics } from './limits.ts'
+import { subjectOf } from './security/distinguishedName.ts'
+import { type PrincipalMapping, parsePrincipalRules } from './security/principalMapping.ts'
 import { Security } from './security/security.ts'
 import { UserAdmin } from './security/userAdmin.ts'
 
 const TLS_HANDSHAKE_MS = 10_000
+
+/** PEM files: with them the port speaks TLS only. */
+export interface KafkaTls {
+  certFile: string
+  keyFile: string
+  /** Whether clients show certificates, as Kafka's `ssl.client.auth`; default none. */
+  clientAuth?: 'none' | 'requested' | 'required'
+  /** Who signs the clients' certificates. */
+  caFile?: string
+  /** Kafka's `ssl.principal.mapping.rules`: the user that a certificate speaks for; default the whole subject. */
+  principalRules?: string
+}
 
 export interface KafkaOptions {
   log: LocalLog
@@ -29,8 +43,7 @@ export interface KafkaOptions {
   insecure?: boolean
   /** Beyond loopback, and once there are users, clients log in: with SCRAM, or with PLAIN, whose password may be one of these tokens. */
   tokens?: TokenStore
-  /** PEM files: with them the port speaks TLS only. */
-  tls?: { certFile: string; keyFile: string }
+  tls?: KafkaTls
   /** Users who may do everything, whatever the ACLs say. */
   superUsers?: readonly string[]
   /** Whether asking for an unknown topic makes it, with one partition; default true, as with Kafka. */
@@ -59,7 +72,9 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   const { tokens, tls, superUsers = [] } = options
   const isAlwaysRequired = !isLoopback(host) && !insecure
   const security = new Security({ log, disk: realDisk, tokens, isAlwaysRequired, isInsecure: insecure, superUsers })
-  const canLogIn = security.store.users.size > 0 || (tokens?.list().length ?? 0) > 0
+  const clientAuth = tls?.clientAuth ?? 'none'
+  const nameOf = parsePrincipalRules(tls?.principalRules ?? 'DEFAULT')
+  const canLogIn = clientAuth !== 'none' || security.store.users.size > 0 || (tokens?.list().length ?? 0) > 0
   if (isAlwaysRequired && !canLogIn) throw kafkaErrors('KAFKA_HOST_NOT_LOOPBACK', { host })
   const limits = { ...kafkaLimits, ...options.limits }
   const broker = new Broker({ log, logger, limits, autoCreateTopics, now, security })
@@ -92,9 +107,17 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     keep(connection, socket)
     socket.read(0)
   }
-  const acceptTls = (socket: Socket) => {
+  const acceptTls = (socket: TLSSocket) => {
     if (isFull(socket)) return
-    const connection = new Connection(broker, handlers, socket, new FrameInput(broker.buffers))
+    const shown = clientAuth === 'none' ? undefined : principalShown(socket, nameOf)
+    if (typeof shown === 'string') {
+      kafkaMetrics.closed.inc({ code: 'TLS' })
+      logger.warn({ client: socket.remoteAddress }, `connection of a Kafka client closed: ${shown}`)
+      socket.destroy()
+      return
+    }
+    const principal = shown && security.principalOf(shown.name)
+    const connection = new Connection(broker, handlers, socket, new FrameInput(broker.buffers), principal)
     socket.on('data', (chunk: Buffer) => connection.receive(chunk))
     keep(connection, socket)
   }
@@ -144,15 +167,34 @@ function withOwnBuffers(accepted: Socket, onread: NonNullable<SocketConstructorO
   return socket
 }
 
+/** Who a client is by its certificate; undefined if it showed none; a text that says why it may not go on. */
+function principalShown(socket: TLSSocket, nameOf: PrincipalMapping): { name: string } | string | undefined {
+  const { raw } = socket.getPeerCertificate() as { raw?: Buffer }
+  if (!raw) return undefined
+  if (!socket.authorized) return `its certificate is not good: ${socket.authorizationError}`
+  try {
+    const subject = subjectOf(raw)
+    const name = nameOf(subject)
+    return name === undefined ? `no rule fits the subject of its certificate: ${subject}` : { name }
+  } catch (error) {
+    return `the subject of its certificate cannot be read: ${(error as Error).message}`
+  }
+}
+
 function createTlsServer(
-  { certFile, keyFile }: { certFile: string; keyFile: string },
+  { certFile, keyFile, caFile, clientAuth = 'none' }: KafkaTls,
   { connections }: KafkaLimits,
-  accept: (socket: Socket) => void,
+  accept: (socket: TLSSocket) => void,
 ): TlsServer {
   try {
+    if (clientAuth !== 'none' && caFile === undefined) throw new Error('clients show certificates, and nothing says who may sign them')
     const options = {
       cert: readFileSync(certFile),
       key: readFileSync(keyFile),
+      ca: caFile === undefined ? undefined : readFileSync(caFile),
+      requestCert: clientAuth !== 'none',
+      // One that was asked for and is bad ends the connection too, with a line in the log.
+      rejectUnauthorized: clientAuth === 'required',
       handshakeTimeout: TLS_HANDSHAKE_MS,
       minVersion: 'TLSv1.2' as const,
     }

@@ -118,6 +118,55 @@ test('TLS: kcat and @platformatic/kafka, with and without a login; plain text ge
   assert.deepEqual(kcat(secured, ['-C', '-t', 'notes', '-e', '-o', 'beginning']).trim().split('\n'), ['one', 'two', 'three'])
 })
 
+/** A certificate of a client, signed by `ca`, and one file with both its key and itself, as the Java client wants it. */
+function makeClient(folder: string, ca: { cert: string; key: string }, name: string, subject: string) {
+  const [cert, key, both] = ['pem', 'key', 'both.pem'].map((ending) => join(folder, `${name}.${ending}`))
+  const request = join(folder, `${name}.csr`)
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key]
+  run('openssl', ['req', ...newKey, '-out', request, '-utf8', '-subj', subject])
+  run('openssl', ['x509', '-req', '-in', request, '-CA', ca.cert, '-CAkey', ca.key, '-CAcreateserial', '-days', '2', '-out', cert])
+  writeFileSync(both, readFileSync(key, 'utf8') + readFileSync(cert, 'utf8'))
+  return { cert, key, both }
+}
+
+test('certificates of clients: kcat and the Java client are who their subject says, by rules, and ACLs hold for them', {
+  skip: !(hasKcat && hasOpenssl && hasTools) && 'no kcat, no openssl or no Kafka tools',
+}, async (t) => {
+  const { cert, key } = makeCertificate(t)
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-mtls-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const ca = { cert, key }
+  const ana = makeClient(folder, ca, 'ana', '/C=US/O=Acme, Inc./OU=Sales/CN=Ana')
+  const bo = makeClient(folder, ca, 'bo', '/O=Acme, Inc./OU=Ops/CN=bo')
+  const self = makeCertificate(t)
+  const config = {
+    kafkaSuperUsers: ['CN=bo,OU=Ops,O=Acme\\, Inc.'],
+    kafkaTls: { cert, key, ca: cert, principalRules: 'RULE:^CN=(.*?),OU=Sales,.*$/$1/L,DEFAULT' },
+  }
+  const project = makeProject(t, {
+    'pipelines/counts.sql': countsSql,
+    'millrace.config.ts': `export default ${JSON.stringify(config)}\n`,
+  })
+  const server = await startServer(t, project, ['--kafka-port', '0'])
+  const kcat = (client: { cert: string; key: string } | undefined, args: string[], options?: Parameters<typeof run>[2]) => {
+    const shown: Record<string, string> = client ? { 'ssl.certificate.location': client.cert, 'ssl.key.location': client.key } : {}
+    const values = { 'security.protocol': 'SSL', 'ssl.ca.location': cert, ...shown }
+    return run('kcat', ['-b', brokerOf(server), '-q', '-m', '10', ...settings(values), ...args], options)
+  }
+  kcat(bo, ['-P', '-t', 'notes'], { input: 'one\n' })
+  kcat(undefined, ['-L'], { isRefused: true })
+  kcat(self, ['-L'], { isRefused: true })
+  const java = join(folder, 'bo.properties')
+  const pem = ['security.protocol=SSL', 'ssl.keystore.type=PEM', 'ssl.truststore.type=PEM']
+  writeFileSync(java, [...pem, `ssl.keystore.location=${bo.both}`, `ssl.truststore.location=${cert}`, ''].join('\n'))
+  const acls = (args: string[]) =>
+    run(script, ['tool', 'org.apache.kafka.tools.AclCommand', '--bootstrap-server', brokerOf(server), '--command-config', java, ...args])
+  acls(['--add', '--allow-principal', 'User:ana', '--operation', 'Read', '--operation', 'Describe', '--topic', 'notes'])
+  assert.match(acls(['--list']), /principal=User:ana, host=\*, operation=READ/)
+  assert.equal(kcat(ana, ['-C', '-t', 'notes', '-e', '-o', 'beginning']), 'one\n')
+  kcat(ana, ['-P', '-t', 'notes'], { input: 'two\n', isRefused: true })
+})
+
 test('@platformatic/kafka logs in with every mechanism, and is refused with a wrong password', async (t) => {
   const server = await start(t)
   createUser(server, 'ana', 'open sesame')

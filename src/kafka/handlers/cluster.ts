@@ -1,10 +1,11 @@
-// Who this broker is: ApiVersions, DescribeCluster, FindCoordinator, DescribeLogDirs.
+// Who this broker is: ApiVersions, DescribeCluster, DescribeQuorum, FindCoordinator, DescribeLogDirs.
 import { statfsSync } from 'node:fs'
 import { type Broker, type Handler, handler, NODE_ID } from '../broker.ts'
 import { ERROR } from '../errors.ts'
 import { apiVersionsApi } from '../messages/apiVersions.ts'
 import { describeClusterApi } from '../messages/describeCluster.ts'
 import { describeLogDirsApi } from '../messages/describeLogDirs.ts'
+import { describeQuorumApi } from '../messages/describeQuorum.ts'
 import { findCoordinatorApi } from '../messages/findCoordinator.ts'
 import { produceApi } from '../messages/produce.ts'
 
@@ -38,6 +39,27 @@ export const describeClusterHandler = (broker: Broker) =>
   handler(describeClusterApi, ({ endpointType }, { host, port }) => {
     if (endpointType !== 1) return { errorCode: ERROR.INVALID_REQUEST, errorMessage: 'this is a broker endpoint', endpointType }
     return { clusterId: broker.clusterId, controllerId: NODE_ID, brokers: [{ brokerId: NODE_ID, host, port }] }
+  })
+
+const METADATA_TOPIC = '__cluster_metadata'
+
+/** A quorum of one, this broker: there is no log of metadata whose offsets could be told. */
+export const describeQuorumHandler = (broker: Broker) =>
+  handler(describeQuorumApi, ({ topics }, { host, port }) => {
+    const nowMs = broker.now()
+    const itself = { replicaId: NODE_ID, logEndOffset: 0, lastFetchTimestamp: nowMs, lastCaughtUpTimestamp: nowMs }
+    const described = { leaderId: NODE_ID, leaderEpoch: 0, highWatermark: 0, currentVoters: [itself] }
+    return {
+      topics: topics.map(({ topicName, partitions }) => ({
+        topicName,
+        partitions: partitions.map(({ partitionIndex }) =>
+          topicName === METADATA_TOPIC && partitionIndex === 0
+            ? { partitionIndex, ...described }
+            : { partitionIndex, errorCode: ERROR.UNKNOWN_TOPIC_OR_PARTITION, leaderId: -1, leaderEpoch: -1, highWatermark: -1 },
+        ),
+      })),
+      nodes: [{ nodeId: NODE_ID, listeners: [{ name: 'CONTROLLER', host, port }] }],
+    }
   })
 
 const GROUP = 0

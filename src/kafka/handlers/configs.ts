@@ -1,10 +1,11 @@
-// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
+// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources.
 import { checkTopicConfig, defaultTopicConfig, type TopicConfig, type TopicInfo } from '../../log/index.ts'
 import { type Broker, handler, NODE_ID } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { alterConfigsApi } from '../messages/alterConfigs.ts'
 import { describeConfigsApi } from '../messages/describeConfigs.ts'
 import { incrementalAlterConfigsApi } from '../messages/incrementalAlterConfigs.ts'
+import { listConfigResourcesApi } from '../messages/listConfigResources.ts'
 import { answerError } from './partitions.ts'
 import { changeTopicConfig, type DescribedConfig, describeTopicConfig, parseTopicConfig, RESOURCE, SOURCE } from './topicConfigs.ts'
 
@@ -23,6 +24,25 @@ export const describeConfigsHandler = (broker: Broker) =>
       }
     }),
   }))
+
+/** Resources of client metrics, and groups with settings of their own: there are none. */
+const CLIENT_METRICS = 16
+const GROUP = 32
+
+export const listConfigResourcesHandler = (broker: Broker) =>
+  handler(listConfigResourcesApi, ({ resourceTypes }, { version }) => {
+    const namesOf: Record<number, () => string[]> = {
+      [RESOURCE.topic]: () => broker.log.topics().map(({ name }) => name),
+      [RESOURCE.broker]: () => [String(NODE_ID)],
+      [RESOURCE.brokerLogger]: () => [String(NODE_ID)],
+      [CLIENT_METRICS]: () => [],
+      [GROUP]: () => [],
+    }
+    const all = Object.keys(namesOf).map(Number)
+    const asked = version === 0 ? [CLIENT_METRICS] : resourceTypes.length > 0 ? [...new Set(resourceTypes)] : all
+    if (!asked.every((type) => namesOf[type])) return { errorCode: ERROR.UNSUPPORTED_VERSION }
+    return { configResources: asked.flatMap((type) => namesOf[type]().map((resourceName) => ({ resourceName, resourceType: type }))) }
+  })
 
 export const alterConfigsHandler = (broker: Broker) =>
   handler(alterConfigsApi, async ({ resources, validateOnly }) => ({

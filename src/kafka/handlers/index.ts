@@ -3,8 +3,20 @@ import type { Broker, Handler } from '../broker.ts'
 import type { Groups } from '../groups/coordinator.ts'
 import { createAclsHandler, deleteAclsHandler, describeAclsHandler } from './acls.ts'
 import { alterClientQuotasHandler, describeClientQuotasHandler } from './clientQuotas.ts'
-import { apiVersionsHandler, describeClusterHandler, describeLogDirsHandler, findCoordinatorHandler } from './cluster.ts'
-import { alterConfigsHandler, describeConfigsHandler, incrementalAlterConfigsHandler } from './configs.ts'
+import {
+  apiVersionsHandler,
+  describeClusterHandler,
+  describeLogDirsHandler,
+  describeQuorumHandler,
+  findCoordinatorHandler,
+} from './cluster.ts'
+import { alterConfigsHandler, describeConfigsHandler, incrementalAlterConfigsHandler, listConfigResourcesHandler } from './configs.ts'
+import {
+  createDelegationTokenHandler,
+  describeDelegationTokenHandler,
+  expireDelegationTokenHandler,
+  renewDelegationTokenHandler,
+} from './delegationTokens.ts'
 import { fetchHandler } from './fetch.ts'
 import {
   consumerGroupDescribeHandler,
@@ -90,6 +102,12 @@ export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number
     alterClientQuotasHandler(broker),
     describeUserScramCredentialsHandler(broker),
     alterUserScramCredentialsHandler(broker),
+    createDelegationTokenHandler(),
+    renewDelegationTokenHandler(),
+    expireDelegationTokenHandler(),
+    describeDelegationTokenHandler(),
+    describeQuorumHandler(broker),
+    listConfigResourcesHandler(broker),
   ]
   for (const one of all) handlers.set(one.api.key, one)
   return handlers

@@ -9,7 +9,7 @@ import { ERROR, KafkaError } from '../errors.ts'
 /** Kafka's numbers for types of settings. */
 const TYPE = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const
 export const SOURCE = { topic: 1, staticBroker: 4, default: 5 } as const
-export const RESOURCE = { topic: 2, broker: 4 } as const
+export const RESOURCE = { topic: 2, broker: 4, brokerLogger: 8 } as const
 
 type LogKey = Exclude<keyof TopicConfig, 'partitionCount'>
 const own: Record<LogKey, number> = {

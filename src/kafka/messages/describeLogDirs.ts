@@ -5,7 +5,7 @@ import { api, array, bool, int16, int32, int64, string } from '../schema.ts'
 export const describeLogDirsApi = api({
   key: 35,
   name: 'DescribeLogDirs',
-  versions: [1, 4],
+  versions: [1, 5],
   flexibleFrom: 2,
   request: {
     topics: array(
@@ -34,6 +34,7 @@ export const describeLogDirsApi = api({
       }),
       totalBytes: int64('4+', { default: -1 }),
       usableBytes: int64('4+', { default: -1 }),
+      isCordoned: bool('5+', { default: false }),
     }),
   },
 })

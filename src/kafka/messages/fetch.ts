@@ -5,7 +5,7 @@ import { api, array, int8, int16, int32, int64, records, string, struct, uuid } 
 export const fetchApi = api({
   key: 1,
   name: 'Fetch',
-  versions: [4, 17],
+  versions: [4, 18],
   flexibleFrom: 12,
   request: {
     clusterId: string('12+', { nullable: '12+', tag: 0, default: null }),
@@ -35,6 +35,8 @@ export const fetchApi = api({
         logStartOffset: int64('5+', { default: -1 }),
         partitionMaxBytes: int32(),
         replicaDirectoryId: uuid('17+', { tag: 0 }),
+        // Of followers only.
+        highWatermark: int64('18+', { tag: 1, default: Number.MAX_SAFE_INTEGER }),
       }),
     }),
     forgottenTopicsData: array('7+', {

@@ -1,11 +1,11 @@
-// How far a group has come; several groups since version 8.
+// How far a group has come; several groups since version 8, topic ids instead of names since 10.
 // Source: Kafka's protocol guide.
-import { api, array, bool, int16, int32, int64, string } from '../schema.ts'
+import { api, array, bool, int16, int32, int64, string, uuid } from '../schema.ts'
 
 export const offsetFetchApi = api({
   key: 9,
   name: 'OffsetFetch',
-  versions: [1, 9],
+  versions: [1, 10],
   flexibleFrom: 6,
   request: {
     groupId: string('1-7'),
@@ -24,7 +24,8 @@ export const offsetFetchApi = api({
       topics: array(
         '8+',
         {
-          name: string('8+'),
+          name: string('8-9'),
+          topicId: uuid('10+'),
           partitionIndexes: array('8+', int32()),
         },
         { nullable: '8+' },
@@ -48,7 +49,8 @@ export const offsetFetchApi = api({
     groups: array('8+', {
       groupId: string('8+'),
       topics: array('8+', {
-        name: string('8+'),
+        name: string('8-9'),
+        topicId: uuid('10+'),
         partitions: array('8+', {
           partitionIndex: int32('8+'),
           committedOffset: int64('8+'),

@@ -1,18 +1,20 @@
-// Record batches into partitions. From version 9 on the encoding is flexible; 12 tells transactional clients that partitions may be added on the way.
+// Record batches into partitions. From version 9 on the encoding is flexible; 12 tells transactional clients that partitions may be added on the way,
+// and 13 has topic ids instead of names.
 // Source: Kafka's protocol guide.
-import { api, array, int16, int32, int64, records, string, struct } from '../schema.ts'
+import { api, array, int16, int32, int64, records, string, struct, uuid } from '../schema.ts'
 
 export const produceApi = api({
   key: 0,
   name: 'Produce',
-  versions: [3, 12],
+  versions: [3, 13],
   flexibleFrom: 9,
   request: {
     transactionalId: string('0+', { nullable: '0+', default: null }),
     acks: int16(),
     timeoutMs: int32(),
     topicData: array('0+', {
-      name: string(),
+      name: string('0-12'),
+      topicId: uuid('13+'),
       partitionData: array('0+', {
         index: int32(),
         records: records('0+', { nullable: '0+' }),
@@ -21,7 +23,8 @@ export const produceApi = api({
   },
   response: {
     responses: array('0+', {
-      name: string(),
+      name: string('0-12'),
+      topicId: uuid('13+'),
       partitionResponses: array('0+', {
         index: int32(),
         errorCode: int16(),

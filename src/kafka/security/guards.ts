@@ -17,6 +17,7 @@ export interface Access {
   mayWriteAnywhere(): boolean
   /** Of a topic id, as far as it is known. */
   topicNameOf(id: string): string | undefined
+  topicIdOf(name: string): string | undefined
   version: number
 }
 
@@ -115,6 +116,37 @@ const refuseAll =
   (request: Message): Message => {
     const { list = usual.list, answerList = list } = shape
     return { [answerList]: request[list].map((topic: Message) => refuseTopic(topic, error, shape)) }
+  }
+
+/**
+ * From a version on, topics of a request have ids instead of names: it is read as if it named them, and its answer has the ids again. An id that
+ * is not known is answered with UNKNOWN_TOPIC_ID.
+ */
+const byId =
+  (fromVersion: number, guard: Guard, shape: TopicShape = {}): Guard =>
+  (request, access) => {
+    if (access.version < fromVersion) return guard(request, access)
+    const { list = usual.list, answerList = list } = shape
+    const ids = new Map<string, string>()
+    const refused: Message[] = []
+    const known: Message[] = []
+    for (const topic of request[list]) {
+      const name = access.topicNameOf(topic.topicId)
+      if (name === undefined) {
+        refused.push({ ...refuseTopic({ ...topic, name: '' }, { errorCode: ERROR.UNKNOWN_TOPIC_ID }, shape), topicId: topic.topicId })
+      } else {
+        ids.set(name, topic.topicId)
+        known.push({ ...topic, name })
+      }
+    }
+    const withIds = (answer: Message) => ({
+      ...answer,
+      [answerList]: [...answer[answerList].map((topic: Message) => ({ ...topic, topicId: ids.get(topic.name) })), ...refused],
+    })
+    const named = { ...request, [list]: known }
+    const guarded = guard(named, access)
+    if (guarded?.answer) return { answer: withIds(guarded.answer) }
+    return { request: guarded?.request ?? named, finish: (answer) => withIds(guarded?.finish ? guarded.finish(answer) : answer) }
   }
 
 const mayGroup = (operation: number) => (request: Message, access: Access) => access.may(operation, RESOURCE.group, request.groupId)
@@ -220,6 +252,44 @@ const offsetFetch: Guard = (request, access) => {
   }
 }
 
+/** As `byId`, with a list of topics in each group, and null for all of them: those that are deleted have no id, and are left out. */
+const offsetFetchById: Guard = (request, access) => {
+  if (access.version < 10) return offsetFetch(request, access)
+  const unknown = new Map<string, Message[]>()
+  const groups = request.groups.map((one: Message) => {
+    if (one.topics === null) return one
+    const named = one.topics.map((topic: Message) => ({ ...topic, name: access.topicNameOf(topic.topicId) }))
+    const answers = named
+      .filter(({ name }: Message) => name === undefined)
+      .map(({ topicId, partitionIndexes }: Message) => ({
+        topicId,
+        partitions: partitionIndexes.map((partitionIndex: number) => ({
+          partitionIndex,
+          committedOffset: -1,
+          metadata: '',
+          errorCode: ERROR.UNKNOWN_TOPIC_ID,
+        })),
+      }))
+    unknown.set(one.groupId, answers)
+    return { ...one, topics: named.filter(({ name }: Message) => name !== undefined) }
+  })
+  const guarded = offsetFetch({ ...request, groups }, access)!
+  const withIds = (one: Message) => {
+    const known = (one.topics ?? []).flatMap((topic: Message) => {
+      const topicId = access.topicIdOf(topic.name)
+      return topicId === undefined ? [] : [{ ...topic, topicId }]
+    })
+    return { ...one, topics: one.errorCode ? [] : [...known, ...(unknown.get(one.groupId) ?? [])] }
+  }
+  return {
+    ...guarded,
+    finish: (answer) => {
+      const finished = guarded.finish!(answer)
+      return { ...finished, groups: finished.groups.map(withIds) }
+    },
+  }
+}
+
 const GROUP_KEY = 0
 const findCoordinator: Guard = (request, access) => {
   const type = request.keyType === GROUP_KEY ? RESOURCE.group : RESOURCE.transactionalId
@@ -317,12 +387,12 @@ const scramUsers = ({ deletions, upsertions }: Message) => [...new Set([...delet
 
 /** By API key. */
 export const guards: Readonly<Record<number, Guard>> = {
-  0: produce,
+  0: byId(13, produce, produceShape),
   1: free,
   2: topicsOf(describe, { more: { offset: -1, timestamp: -1, leaderEpoch: -1 } }),
   3: metadata,
-  8: offsetCommit,
-  9: offsetFetch,
+  8: byId(10, offsetCommit),
+  9: offsetFetchById,
   10: findCoordinator,
   11: group(read),
   12: group(read),
@@ -370,6 +440,10 @@ export const guards: Readonly<Record<number, Guard>> = {
     ({ name }) => ({ name, ...TOPIC_REFUSED }),
     'results',
   ),
+  38: free,
+  39: free,
+  40: free,
+  41: free,
   42: each(
     'groupsNames',
     (id, access) => access.may(remove, RESOURCE.group, id),
@@ -391,6 +465,7 @@ export const guards: Readonly<Record<number, Guard>> = {
   49: cluster(alterConfigs, ({ entries }) => ({ entries: entries.map(({ entity }: Message) => ({ entity, ...CLUSTER_REFUSED })) })),
   50: cluster(describe, () => ({ ...CLUSTER_REFUSED, results: [] })),
   51: cluster(alter, (request) => ({ results: scramUsers(request).map((user) => ({ user, ...CLUSTER_REFUSED })) })),
+  55: cluster(describe, () => CLUSTER_REFUSED),
   60: free,
   61: topicsOf(read, { partitions: 'partitionIndexes', answerPartitions: 'partitions' }),
   65: each(
@@ -414,5 +489,6 @@ export const guards: Readonly<Record<number, Guard>> = {
     (groupId) => ({ groupId, ...GROUP_REFUSED }),
     'groups',
   ),
+  74: cluster(describeConfigs),
   75: describeTopicPartitions,
 }

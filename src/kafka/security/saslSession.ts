@@ -5,7 +5,8 @@
 //
 // Invariants
 //   1. A failure says nothing about whether the user exists, and is answered only after a pause: guessing is slow.
-//   2. Logging in again is only for the same user (KIP-368).
+//   2. A login counts more than the certificate that the client has shown.
+//   3. Logging in again is only for the same user (KIP-368).
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ERROR, KafkaError } from '../errors.ts'
 import { kafkaMetrics } from '../limits.ts'
@@ -16,15 +17,22 @@ const FAILURE_MS = 100
 const PLAIN = 'PLAIN'
 
 export class SaslSession {
-  principal: Principal | undefined
   /** What comes next is a token and no request. */
   isBare = false
   private readonly security: Security
+  private readonly shown: Principal | undefined
+  private loggedIn: Principal | undefined
   private mechanism: string | undefined
   private exchange: ScramExchange | undefined
 
-  constructor(security: Security) {
+  /** @param shown  who the client is by its certificate */
+  constructor(security: Security, shown?: Principal) {
     this.security = security
+    this.shown = shown
+  }
+
+  get principal(): Principal | undefined {
+    return this.loggedIn ?? this.shown
   }
 
   get mechanisms(): string[] {
@@ -33,7 +41,7 @@ export class SaslSession {
 
   /** @throws KafkaError UNSUPPORTED_SASL_MECHANISM, ILLEGAL_SASL_STATE */
   begin(mechanism: string, isBare: boolean): void {
-    if (this.mechanism !== undefined || (isBare && this.principal))
+    if (this.mechanism !== undefined || (isBare && this.loggedIn))
       throw new KafkaError(ERROR.ILLEGAL_SASL_STATE, 'a login has begun already')
     if (!this.mechanisms.includes(mechanism)) {
       throw new KafkaError(ERROR.UNSUPPORTED_SASL_MECHANISM, `mechanism ${mechanism.slice(0, 40)} is none of ${this.mechanisms.join(', ')}`)
@@ -77,9 +85,9 @@ export class SaslSession {
   }
 
   private finish(principal: Principal): void {
-    if (this.principal && this.principal.name !== principal.name) throw new Error(`this connection is ${this.principal.name}'s`)
+    if (this.loggedIn && this.loggedIn.name !== principal.name) throw new Error(`this connection is ${this.loggedIn.name}'s`)
     kafkaMetrics.logins.inc({ mechanism: this.mechanism ?? '', result: 'accepted' })
-    this.principal = principal
+    this.loggedIn = principal
     this.mechanism = this.exchange = undefined
     this.isBare = false
   }
