@@ -16,6 +16,8 @@
 //   4. The last batch of each producer that is known stays, if need be empty, so that its sequence can be read from the log.
 //   5. Source segments are read through a reader, so every byte is checked; damage ends the compaction and stays where it is.
 //   6. Memory: the table has at most `keysMax` places of 24 bytes; beside it one read and one batch.
+//   7. What is written is made durable piece by piece, at most WRITE_BYTES each: a sync of an appended batch waits for whatever else the file
+//      system has to write at that moment. Between two pieces the caller may pause.
 // Sources: Kafka's documentation, "Log Compaction"; KIP-58, KIP-98, KIP-280, KIP-354, KIP-534.
 import { hash } from 'node:crypto'
 import { compress } from './compress.ts'
@@ -54,7 +56,7 @@ import { IndexBuilder, indexPath, logPath, type SegmentFile } from './segmentInd
 export const COMPACTING_SUFFIX = '.compacting'
 export const DELETE_HORIZON_FLAG = 0x40
 const READ_BYTES = 1024 * 1024
-const WRITE_BYTES = 1024 * 1024
+const WRITE_BYTES = 512 * 1024
 
 /** What there is to do; can be sent to any thread. */
 export interface CompactionJob {
@@ -98,12 +100,13 @@ export interface CompactionOutcome {
  * Does a job. Each group of segments is handed over when it is written, so that its space is freed before the next is.
  *
  * @param replace  puts a group in the place of its sources
+ * @param pause    called after each piece of work, some milliseconds of it
  * @throws         LOG_SEGMENT_DAMAGED and what the disk throws; what was handed over before stays good
  */
-export function compact(disk: Disk, job: CompactionJob, replace: (segment: CompactedSegment) => void): CompactionOutcome {
+export function compact(disk: Disk, job: CompactionJob, replace: (segment: CompactedSegment) => void, pause = () => {}): CompactionOutcome {
   const reader = new FilePartitionReader(job.topic.topic, job.topic.partitions[job.partition], 0, disk, 'read_uncommitted')
   try {
-    return new Compactor(disk, job, reader).run(replace)
+    return new Compactor(disk, job, reader, pause).run(replace)
   } finally {
     reader.close()
   }
@@ -114,6 +117,7 @@ class Compactor {
   private readonly job: CompactionJob
   private readonly folder: string
   private readonly reader: FilePartitionReader
+  private readonly pause: () => void
   private readonly newest: OffsetTable
   private readonly marks = new Map<number, { offset: number; isCommit: boolean }[]>()
   private readonly index = new RecordIndex()
@@ -126,7 +130,8 @@ class Compactor {
   private recordsIn = 0
   private recordsOut = 0
 
-  constructor(disk: Disk, job: CompactionJob, reader: FilePartitionReader) {
+  constructor(disk: Disk, job: CompactionJob, reader: FilePartitionReader, pause: () => void) {
+    this.pause = pause
     this.disk = disk
     this.job = job
     this.reader = reader
@@ -163,6 +168,7 @@ class Compactor {
         if (baseOffsetOf(run.bytes, start) >= toOffset || visit(run.bytes, start, end) === false) return
         start = end
       }
+      this.pause()
     }
   }
 
@@ -239,7 +245,7 @@ class Compactor {
     const { nextOffset } = group.at(-1)!
     const file = { baseOffset, nextOffset, generation: 1 + Math.max(...sources.map(({ generation }) => generation)) }
     const paths = [logPath(folder, file), indexPath(folder, file)].map((path) => path + COMPACTING_SUFFIX)
-    const writer = new SegmentWriter(disk, paths, baseOffset)
+    const writer = new SegmentWriter(disk, paths, baseOffset, this.pause)
     let isChanged = sources.length > 1
     let isDone = false
     try {
@@ -414,12 +420,14 @@ class SegmentWriter {
   private readonly disk: Disk
   private readonly file: FileHandle
   private readonly indexFile: FileHandle
+  private readonly pause: () => void
   private pending: Uint8Array[] = []
   private pendingBytes = 0
   private writtenBytes = 0
 
-  constructor(disk: Disk, [path, indexPathname]: string[], baseOffset: number) {
+  constructor(disk: Disk, [path, indexPathname]: string[], baseOffset: number, pause: () => void) {
     this.disk = disk
+    this.pause = pause
     this.index = new IndexBuilder(baseOffset, true)
     this.file = disk.open(path, 'create')
     try {
@@ -435,7 +443,10 @@ class SegmentWriter {
     this.index.note(batch)
     this.pending.push(batch)
     this.pendingBytes += batch.length
-    if (this.pendingBytes >= WRITE_BYTES) this.flush()
+    if (this.pendingBytes < WRITE_BYTES) return
+    this.flush()
+    this.disk.sync(this.file)
+    this.pause()
   }
 
   finish(): void {
