@@ -46,6 +46,8 @@ export class LogStore {
   readonly recovery: RecoveryReport[] = []
   /** Folders of topics whose creation failed, and whose removal did too: while one is there, its name may be on the disk. */
   private readonly leftOver = new Set<string>()
+  /** Since the last sync. */
+  private readonly written = new Set<Partition>()
   private readonly options: StoreOptions
   private readonly disk: Disk
   private readonly folder: string
@@ -163,14 +165,28 @@ export class LogStore {
 
   /** Writes and syncs a group. Afterwards each append has its offsets or its error. */
   commit(appends: readonly RoutedAppend[], nowMs: number): void {
+    this.write(appends, nowMs)
+    this.sync()
+  }
+
+  /** Writes the beginning of a group, or more of it: `sync` ends it. */
+  write(appends: readonly RoutedAppend[], nowMs: number): void {
     const groups = new Map<Partition, Append[]>()
     for (const { partition, append } of appends) {
       const group = groups.get(partition)
       if (group) group.push(append)
       else groups.set(partition, [append])
     }
-    for (const [partition, group] of groups) partition.write(group, nowMs)
-    for (const partition of groups.keys()) partition.sync()
+    for (const [partition, group] of groups) {
+      partition.write(group, nowMs)
+      this.written.add(partition)
+    }
+  }
+
+  /** Makes durable what was written. Afterwards each append has its offsets or its error. */
+  sync(): void {
+    for (const partition of this.written) partition.sync()
+    this.written.clear()
   }
 
   /** Deletes what retention lets go, in all topics. Returns the bytes. */

@@ -52,6 +52,7 @@ class Writer {
   /** By number. */
   private readonly topics: StoredTopic[] = []
   private readonly numbers = new Map<string, number>()
+  /** Taken and not written yet. */
   private group: RoutedAppend[] = []
   /** All appends that were taken and are not answered, in order, also those that have no partition. */
   private appends: Append[] = []
@@ -127,20 +128,28 @@ class Writer {
     const waitMs = pace.waitMs(this.appends.length)
     if (waitMs === 0) return
     const untilMs = performance.now() + waitMs
+    // What is there is checked and written meanwhile.
+    this.write()
     for (let restMs = waitMs; restMs > 0 && !pace.isComplete(this.appends.length); restMs = untilMs - performance.now()) {
       if (!ring.waitForMore(restMs)) break
       while (this.collect());
+      this.write()
     }
     pace.noteWait(this.appends.length)
   }
 
+  private write(): void {
+    this.store.write(this.group, this.nowMs)
+    this.group = []
+  }
+
   private commit(): void {
-    const { appends, group } = this
+    const { appends } = this
     if (appends.length === 0) return
     this.appends = []
-    this.group = []
     const startMs = performance.now()
-    this.store.commit(group, this.nowMs)
+    this.write()
+    this.store.sync()
     const errors: ErrorBody[] = []
     for (const { error } of appends) if (error) errors.push(error.toJSON())
     if (errors.length > 0) send({ kind: 'errors', errors })

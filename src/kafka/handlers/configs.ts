@@ -7,16 +7,13 @@ import { describeConfigsApi } from '../messages/describeConfigs.ts'
 import { incrementalAlterConfigsApi } from '../messages/incrementalAlterConfigs.ts'
 import { listConfigResourcesApi } from '../messages/listConfigResources.ts'
 import { answerError } from './partitions.ts'
-import { changeTopicConfig, type DescribedConfig, describeTopicConfig, parseTopicConfig, RESOURCE, SOURCE } from './topicConfigs.ts'
+import { changeTopicConfig, DELETE, type DescribedConfig, describeTopicConfig, parseTopicConfig, RESOURCE, SOURCE } from './topicConfigs.ts'
 
 export const describeConfigsHandler = (broker: Broker) =>
   handler(describeConfigsApi, ({ resources, includeSynonyms }) => ({
     results: resources.map(({ resourceType, resourceName, configurationKeys: keys }) => {
       try {
-        const configs =
-          resourceType === RESOURCE.broker
-            ? brokerConfigs(broker, resourceName, keys)
-            : describeTopicConfig(topicOf(broker, resourceType, resourceName).config, keys)
+        const configs = configsOf(broker, resourceType, resourceName, keys)
         const shown = configs.map((config) => ({ ...config, synonyms: includeSynonyms ? config.synonyms : [] }))
         return { resourceType, resourceName, errorMessage: null, configs: shown }
       } catch (error) {
@@ -25,9 +22,12 @@ export const describeConfigsHandler = (broker: Broker) =>
     }),
   }))
 
-/** Resources of client metrics, and groups with settings of their own: there are none. */
-const CLIENT_METRICS = 16
-const GROUP = 32
+function configsOf(broker: Broker, resourceType: number, resourceName: string, keys: readonly string[] | null): DescribedConfig[] {
+  if (resourceType === RESOURCE.broker) return brokerConfigs(broker, resourceName, keys)
+  // Groups, metrics of clients and the loggers of the broker can have settings of their own in Kafka; here none are.
+  const isEmpty = resourceType === RESOURCE.group || resourceType === RESOURCE.clientMetrics || resourceType === RESOURCE.brokerLogger
+  return isEmpty ? [] : describeTopicConfig(topicOf(broker, resourceType, resourceName).config, keys)
+}
 
 export const listConfigResourcesHandler = (broker: Broker) =>
   handler(listConfigResourcesApi, ({ resourceTypes }, { version }) => {
@@ -35,11 +35,12 @@ export const listConfigResourcesHandler = (broker: Broker) =>
       [RESOURCE.topic]: () => broker.log.topics().map(({ name }) => name),
       [RESOURCE.broker]: () => [String(NODE_ID)],
       [RESOURCE.brokerLogger]: () => [String(NODE_ID)],
-      [CLIENT_METRICS]: () => [],
-      [GROUP]: () => [],
+      // There are no metrics of clients, and no groups with settings of their own.
+      [RESOURCE.clientMetrics]: () => [],
+      [RESOURCE.group]: () => [],
     }
     const all = Object.keys(namesOf).map(Number)
-    const asked = version === 0 ? [CLIENT_METRICS] : resourceTypes.length > 0 ? [...new Set(resourceTypes)] : all
+    const asked = version === 0 ? [RESOURCE.clientMetrics] : resourceTypes.length > 0 ? [...new Set(resourceTypes)] : all
     if (!asked.every((type) => namesOf[type])) return { errorCode: ERROR.UNSUPPORTED_VERSION }
     return { configResources: asked.flatMap((type) => namesOf[type]().map((resourceName) => ({ resourceName, resourceType: type }))) }
   })
@@ -61,15 +62,18 @@ export const alterConfigsHandler = (broker: Broker) =>
 export const incrementalAlterConfigsHandler = (broker: Broker) =>
   handler(incrementalAlterConfigsApi, async ({ resources, validateOnly }) => ({
     responses: await Promise.all(
-      resources.map(({ resourceType, resourceName, configs }) =>
-        alter(broker, resourceType, resourceName, validateOnly, ({ config }) => {
+      resources.map(async ({ resourceType, resourceName, configs }) => {
+        // Tools take back what they never set, as kafka-reassign-partitions does with throttles of brokers.
+        const isNothing = resourceType !== RESOURCE.topic && configs.every(({ configOperation }) => configOperation === DELETE)
+        if (isNothing) return { resourceType, resourceName, errorMessage: null }
+        return alter(broker, resourceType, resourceName, validateOnly, ({ config }) => {
           const changes: Partial<TopicConfig> = {}
           for (const { name, configOperation, value } of configs) {
             Object.assign(changes, changeTopicConfig(config, name, configOperation, value))
           }
           return changes
-        }),
-      ),
+        })
+      }),
     ),
   }))
 
@@ -91,9 +95,14 @@ async function alter(
   }
 }
 
+const typeName: Record<number, string> = { 4: 'brokers', 8: 'loggers', 16: 'client metrics', 32: 'groups' }
+
 function topicOf(broker: Broker, resourceType: number, name: string): TopicInfo {
   if (resourceType !== RESOURCE.topic)
-    throw new KafkaError(ERROR.INVALID_REQUEST, `resources of type ${resourceType} have no settings here`)
+    throw new KafkaError(
+      ERROR.INVALID_REQUEST,
+      `settings of ${typeName[resourceType] ?? `resources of type ${resourceType}`} cannot be changed here: topics have settings`,
+    )
   const topic = broker.log.topic(name)
   if (!topic) throw new KafkaError(ERROR.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name} does not exist`)
   return topic

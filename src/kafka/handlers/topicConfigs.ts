@@ -9,7 +9,7 @@ import { ERROR, KafkaError } from '../errors.ts'
 /** Kafka's numbers for types of settings. */
 const TYPE = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const
 export const SOURCE = { topic: 1, staticBroker: 4, default: 5 } as const
-export const RESOURCE = { topic: 2, broker: 4, brokerLogger: 8 } as const
+export const RESOURCE = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
 
 type LogKey = Exclude<keyof TopicConfig, 'partitionCount'>
 const own: Record<LogKey, number> = {
@@ -27,6 +27,22 @@ const own: Record<LogKey, number> = {
   'segment.bytes': TYPE.int,
   'segment.ms': TYPE.long,
 }
+/** What the broker's setting is called that Kafka's tools name as the origin of a default. */
+const brokerNames: Partial<Record<LogKey, string>> = {
+  'cleanup.policy': 'log.cleanup.policy',
+  'delete.retention.ms': 'log.cleaner.delete.retention.ms',
+  'max.compaction.lag.ms': 'log.cleaner.max.compaction.lag.ms',
+  'max.message.bytes': 'message.max.bytes',
+  'message.timestamp.after.max.ms': 'log.message.timestamp.after.max.ms',
+  'message.timestamp.before.max.ms': 'log.message.timestamp.before.max.ms',
+  'message.timestamp.type': 'log.message.timestamp.type',
+  'min.cleanable.dirty.ratio': 'log.cleaner.min.cleanable.ratio',
+  'min.compaction.lag.ms': 'log.cleaner.min.compaction.lag.ms',
+  'retention.bytes': 'log.retention.bytes',
+  'retention.ms': 'log.retention.ms',
+  'segment.bytes': 'log.segment.bytes',
+  'segment.ms': 'log.roll.ms',
+}
 /** What always holds here. */
 const fixed: Record<string, [value: string, type: number]> = {
   'compression.type': ['producer', TYPE.string],
@@ -35,13 +51,20 @@ const fixed: Record<string, [value: string, type: number]> = {
 }
 /** What tunes a machine that works differently: any value is taken, none has an effect. */
 const ignored: Record<string, [value: string, type: number]> = {
+  'compression.gzip.level': ['-1', TYPE.int],
+  'compression.lz4.level': ['9', TYPE.int],
+  'compression.zstd.level': ['3', TYPE.int],
   'file.delete.delay.ms': ['0', TYPE.long],
   'flush.messages': ['1', TYPE.long],
   'flush.ms': ['0', TYPE.long],
   'follower.replication.throttled.replicas': ['', TYPE.list],
   'index.interval.bytes': ['65536', TYPE.int],
   'leader.replication.throttled.replicas': ['', TYPE.list],
+  'local.retention.bytes': ['-2', TYPE.long],
+  'local.retention.ms': ['-2', TYPE.long],
   preallocate: ['false', TYPE.boolean],
+  'remote.log.copy.disable': ['false', TYPE.boolean],
+  'remote.log.delete.on.disable': ['false', TYPE.boolean],
   'segment.index.bytes': ['10485760', TYPE.int],
   'segment.jitter.ms': ['0', TYPE.long],
   'unclean.leader.election.enable': ['false', TYPE.boolean],
@@ -67,8 +90,8 @@ export function describeTopicConfig(config: TopicConfig, keys: readonly string[]
     const value = textOf(config[name])
     const isDefault = config[name] === defaultTopicConfig[name]
     const source = isDefault ? SOURCE.default : SOURCE.topic
-    const synonyms = [{ name, value, source }]
-    if (!isDefault) synonyms.push({ name, value: textOf(defaultTopicConfig[name]), source: SOURCE.default })
+    const synonyms = isDefault ? [] : [{ name: name as string, value, source: source as number }]
+    synonyms.push({ name: brokerNames[name] ?? name, value: textOf(defaultTopicConfig[name]), source: SOURCE.default })
     described.push({ name, value, readOnly: false, configSource: source, configType: type, synonyms, documentation: null })
   }
   for (const [name, [value, configType]] of Object.entries({ ...fixed, ...ignored })) {
@@ -114,7 +137,8 @@ export const SUBTRACT = 3
 /** One operation of IncrementalAlterConfigs. @throws KafkaError INVALID_CONFIG, INVALID_REQUEST */
 export function changeTopicConfig(config: TopicConfig, name: string, operation: number, value: string | null): Partial<TopicConfig> {
   if (operation === SET) return parseTopicConfig(name, value)
-  if (operation === DELETE) return parseTopicConfig(name, null)
+  // What nobody can have set is not there, which is what was asked for.
+  if (operation === DELETE) return Object.hasOwn(own, name) ? parseTopicConfig(name, null) : {}
   if (operation !== APPEND && operation !== SUBTRACT) throw new KafkaError(ERROR.INVALID_REQUEST, `operation ${operation}`)
   if (name !== 'cleanup.policy') throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a list`)
   const had = config['cleanup.policy'].split(',')

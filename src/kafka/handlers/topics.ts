@@ -37,6 +37,9 @@ export const createTopicsHandler = (broker: Broker) =>
 async function create(broker: Broker, { name, numPartitions, replicationFactor, assignments, configs }: NewTopic, validateOnly: boolean) {
   checkTopicName(name)
   if (broker.log.topic(name)) throw new KafkaError(ERROR.TOPIC_ALREADY_EXISTS, `topic ${name} exists already`)
+  // Kafka's metrics would mix them up: such a topic could not move to a cluster.
+  const other = broker.log.topics().find((topic) => metricName(topic.name) === metricName(name))
+  if (other) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `Topic '${name}' collides with existing topic: ${other.name}`)
   if (assignments.length > 0 && (numPartitions !== -1 || replicationFactor !== -1)) {
     throw new KafkaError(ERROR.INVALID_REQUEST, 'both a replica assignment and a number of partitions or replicas')
   }
@@ -53,6 +56,8 @@ async function create(broker: Broker, { name, numPartitions, replicationFactor, 
   const described = describeTopicConfig(config, null)
   return { name, topicId, errorMessage: null, numPartitions: partitionCount, replicationFactor: 1, configs: described }
 }
+
+const metricName = (topic: string): string => topic.replaceAll('.', '_')
 
 function checkAssignments(assignments: NewTopic['assignments']): void {
   const indexes = assignments.map(({ partitionIndex }) => partitionIndex).sort((a, b) => a - b)
@@ -119,6 +124,9 @@ export const deleteRecordsHandler = (broker: Broker) =>
             try {
               const { topic, info } = partitionOf(broker.log.topic(name), partitionIndex)
               if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
+              if (topic.config['cleanup.policy'] === 'compact') {
+                throw new KafkaError(ERROR.POLICY_VIOLATION, `topic ${name} is compacted only: nothing is deleted by offset`)
+              }
               const before = offset === TO_THE_END ? info.endOffset : offset
               return { partitionIndex, lowWatermark: await broker.log.deleteRecords(name, partitionIndex, before) }
             } catch (error) {

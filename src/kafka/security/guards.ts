@@ -10,6 +10,7 @@
 // Source: Kafka's documentation, "Operations and Resources on Protocols".
 import { ERROR } from '../errors.ts'
 import { OPERATION, RESOURCE } from './acls.ts'
+import { SECURITY_TOPIC } from './store.ts'
 
 export interface Access {
   may(operation: number, resourceType: number, name?: string): boolean
@@ -378,6 +379,13 @@ const addPartitionsToTxn: Guard = (request, access) => {
   return { answer: { resultsByTopic } }
 }
 
+/** Nobody reads the topic of users and ACLs, but who its producers are is no secret: tools that look at all partitions would fail at it. */
+const describeProducers: Guard = each(
+  'topics',
+  ({ name }, access) => mayTopic(access, name === SECURITY_TOPIC ? describe : read)(name),
+  (topic) => refuseTopic(topic, TOPIC_REFUSED, { partitions: 'partitionIndexes', answerPartitions: 'partitions' }),
+)
+
 const offsetCommit: Guard = both(all(mayGroup(read), refuseAll(GROUP_REFUSED)), topicsOf(read))
 const txnOffsetCommit: Guard = both(
   all(mayTransaction(write), refuseAll(TRANSACTION_REFUSED)),
@@ -467,7 +475,7 @@ export const guards: Readonly<Record<number, Guard>> = {
   51: cluster(alter, (request) => ({ results: scramUsers(request).map((user) => ({ user, ...CLUSTER_REFUSED })) })),
   55: cluster(describe, () => CLUSTER_REFUSED),
   60: free,
-  61: topicsOf(read, { partitions: 'partitionIndexes', answerPartitions: 'partitions' }),
+  61: describeProducers,
   65: each(
     'transactionalIds',
     (id, access) => access.may(describe, RESOURCE.transactionalId, id),
