@@ -6,10 +6,12 @@
 // its turn. Waiting for those who were just answered makes one of two; with a slow disk that is up to twice the throughput, with fewer syncs.
 //
 // Invariants
-//   1. Nobody waits longer than a group takes to be written and synced, and not at all if no more were in flight than are there.
+//   1. Nobody waits longer than half of what a group takes to be written and synced, and not at all if no more were in flight than are there.
 //   2. Where waiting was in vain it is not tried again for a while, each time twice as long: who sends rarely, or answers slowly, loses next to nothing.
 
 const SKIPPED_GROUPS_MAX = 64
+/** Of what a group takes. Who has not sent again by then would mostly not within all of it either. */
+const WAIT_SHARE = 0.5
 /** Of the newest group in the average of what a group takes. */
 const NEWEST_SHARE = 0.25
 
@@ -27,7 +29,7 @@ export class GroupPace {
       this.skippedCount--
       return 0
     }
-    return this.groupMs
+    return this.groupMs * WAIT_SHARE
   }
 
   isComplete(count: number): boolean {
