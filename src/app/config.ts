@@ -177,11 +177,25 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     timeZone: file.timeZone ?? 'UTC',
     allowedHosts: file.allowedHosts ?? [],
     allowedOrigins: file.allowedOrigins ?? [],
-    backup: file.backup && { ...file.backup, folder: resolve(root, file.backup.folder) },
+    backup: file.backup && backupOf(file.backup, root),
     insecure: flags.insecure ?? false,
     json: flags.json ?? false,
     fault: env.MILLRACE_FAULT,
   }
+}
+
+function backupOf(schedule: BackupSchedule, root: string): BackupSchedule {
+  const { folder, everyMinutes, keep } = schedule
+  const invalid = (option: string, value: unknown, expected: string) =>
+    appErrors('CONFIG_INVALID', {
+      path: join(root, 'millrace.config.ts'),
+      reason: `backup.${option} is ${JSON.stringify(value)}, expected ${expected}`,
+    })
+  if (typeof folder !== 'string' || folder === '') throw invalid('folder', folder, 'a folder outside of the data folder')
+  if (everyMinutes !== undefined && !(Number.isFinite(everyMinutes) && everyMinutes > 0))
+    throw invalid('everyMinutes', everyMinutes, 'a number above 0')
+  if (keep !== undefined && !(Number.isInteger(keep) && keep >= 1)) throw invalid('keep', keep, 'a whole number of at least 1')
+  return { ...schedule, folder: resolve(root, folder) }
 }
 
 async function fromFile(folder: string): Promise<MillraceConfig> {

@@ -199,7 +199,7 @@ export async function startPlatform(
       },
       history,
       ...(local && { backups }),
-      health: () => healthOf({ isReady, startedMs, log, jobs, kafka }),
+      health: () => healthOf({ isReady, startedMs, log, jobs, kafka, backups: backups.health() }),
       stats,
       version,
       ...(files === undefined && { crashTests }),
@@ -333,13 +333,14 @@ interface HealthOptions {
   log: Log
   jobs: JobManager
   kafka: KafkaPort
+  backups: Health['parts'][string] | undefined
 }
 function memoryText({ limitBytes, stateBytes, spilledBytes, otherBytes }: MemoryUse): string {
   const onDisk = spilledBytes > 0 ? `, ${byteText(spilledBytes)} of state on the disk` : ''
   return `${byteText(stateBytes + otherBytes)} of ${byteText(limitBytes)} of memory${onDisk}`
 }
 
-function healthOf({ isReady, startedMs, log, jobs, kafka }: HealthOptions): Health {
+function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptions): Health {
   const failed = jobs.queries().filter(({ state }) => state === 'failed')
   const { pendingBytes, recovery } = log.stats()
   const damaged = recovery.filter(({ kind }) => kind === 'damaged')
@@ -380,6 +381,7 @@ function healthOf({ isReady, startedMs, log, jobs, kafka }: HealthOptions): Heal
           : { state: 'ok' },
       http: { state: isReady ? 'ok' : 'starting' },
       kafka: kafkaHealth(kafka),
+      ...(backups && { backups }),
     },
   }
 }

@@ -26,8 +26,11 @@ const Run = Type.Object({
   error: Type.Optional(Type.Object({ code: Type.String(), message: Type.String(), hint: Type.String() }, { additionalProperties: true })),
 })
 const Status = Type.Object({
+  dataFolder: Type.String({ description: 'What a backup is of, on the machine of the server.' }),
   folder: Type.Optional(Type.String({ description: 'The folder that the configuration names.' })),
   everyMinutes: Type.Optional(Type.Number({ description: 'How often one is taken by itself.' })),
+  keep: Type.Optional(Type.Integer({ description: 'So many of the newest are kept.' })),
+  nextMs: Type.Optional(Type.Number({ description: 'When the next one is due by itself, epoch ms.' })),
   run: Type.Optional(Run),
   backups: Type.Array(Backup, { description: 'In that folder, newest first.' }),
 })

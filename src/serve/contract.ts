@@ -368,8 +368,12 @@ export interface BackupRun {
 }
 /** `GET /v1/backups`. */
 export interface BackupStatus {
+  /** What a backup is of, on the machine of the server. */
+  dataFolder: string
   folder?: string
   everyMinutes?: number
+  keep?: number
+  nextMs?: number
   run?: BackupRun
   backups: BackupInfo[]
 }

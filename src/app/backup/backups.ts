@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { Counter, Gauge } from 'prom-client'
 import { metrics, reviveError, type StreamError, toStreamError } from '../../base/index.ts'
 import type { LocalLog } from '../../log/index.ts'
-import type { BackupRun, BackupStatus } from '../../serve/contract.ts'
+import type { BackupInfo, BackupRun, BackupStatus, Health } from '../../serve/contract.ts'
 import { backupErrors } from './errors.ts'
 import { listBackups } from './repository.ts'
 import { pinRunning, removePin } from './source.ts'
@@ -14,7 +14,7 @@ import type { BackupOrder, FromBackup } from './thread.ts'
 export interface BackupSchedule {
   /** Relative to the project; outside of the data folder. */
   folder: string
-  /** From the start of one backup to the start of the next; absent: only those that somebody asks for. */
+  /** From one backup to the next, restarts between them or not; absent: only those that somebody asks for. */
   everyMinutes?: number
   /** How many of the newest are kept; absent: all. */
   keep?: number
@@ -28,16 +28,25 @@ const total = new Counter({
 })
 const lastSeconds = new Gauge({
   name: 'millrace_backup_last_success_timestamp_seconds',
-  help: 'When the newest backup of this run was taken, epoch seconds; 0: none yet.',
+  help: 'When the newest backup in the configured folder, or of this run, was taken, epoch seconds; 0: there is none.',
   registers: [metrics],
 })
+
+/** A start has other things to do first. */
+const FIRST_MS = 10_000
+/** One that failed is tried again earlier than the next is due. */
+const RETRY_MS = 5 * 60_000
+/** What a timer can wait. */
+const WAIT_MS_MAX = 2 ** 31 - 1
 
 export class Backups {
   private readonly dataFolder: string
   private readonly log: LocalLog | undefined
   private readonly schedule: BackupSchedule | undefined
   private readonly onFailed: (error: StreamError) => void
-  private readonly timer: NodeJS.Timeout | undefined
+  private timer: NodeJS.Timeout | undefined
+  private nextMs: number | undefined
+  private isClosed = false
   private run: BackupRun | undefined
   private running: Promise<void> | undefined
   private worker: Worker | undefined
@@ -54,36 +63,77 @@ export class Backups {
     this.schedule = options.schedule
     this.onFailed = options.onFailed
     removePin(options.dataFolder)
-    const { folder, everyMinutes, keep } = options.schedule ?? {}
-    if (folder === undefined || everyMinutes === undefined) return
-    this.timer = setInterval(() => {
-      try {
-        this.start(folder, keep)
-      } catch (error) {
-        this.onFailed(toStreamError(error))
-      }
-    }, everyMinutes * 60_000)
+    const newestMs = this.listed().at(0)?.createdMs
+    if (newestMs !== undefined) lastSeconds.set(newestMs / 1_000)
+    const everyMs = this.everyMs
+    if (everyMs !== undefined) this.plan(Math.max(Date.now() + Math.min(FIRST_MS, everyMs), (newestMs ?? 0) + everyMs))
+  }
+
+  private get everyMs(): number | undefined {
+    const { everyMinutes } = this.schedule ?? {}
+    return everyMinutes === undefined || !this.log ? undefined : everyMinutes * 60_000
+  }
+
+  /** The next one by the clock. */
+  private plan(atMs: number): void {
+    clearTimeout(this.timer)
+    if (this.isClosed) return
+    this.nextMs = atMs
+    this.timer = setTimeout(
+      () => {
+        if (Date.now() < atMs) return this.plan(atMs)
+        try {
+          this.start(this.schedule?.folder, this.schedule?.keep)
+        } catch (error) {
+          this.failed(toStreamError(error))
+        }
+      },
+      Math.min(Math.max(0, atMs - Date.now()), WAIT_MS_MAX),
+    )
     this.timer.unref()
   }
 
-  /** The present or last backup of this run; and those in the configured folder. */
-  status(): BackupStatus {
-    const { folder, everyMinutes } = this.schedule ?? {}
-    const status: BackupStatus = {
-      ...(folder !== undefined && { folder }),
-      ...(everyMinutes !== undefined && { everyMinutes }),
-      backups: [],
-    }
-    if (this.run) status.run = this.run
-    if (folder === undefined) return status
+  private failed(failure: StreamError): void {
+    total.inc({ outcome: 'failed' })
+    this.onFailed(failure)
+    if (this.everyMs !== undefined) this.plan(Date.now() + Math.min(RETRY_MS, this.everyMs))
+  }
+
+  private listed(): BackupInfo[] {
+    const { folder } = this.schedule ?? {}
+    if (folder === undefined) return []
     try {
-      status.backups = listBackups(folder)
+      return listBackups(folder)
         .backups.toReversed()
         .map(({ id, createdMs, sizeBytes, copiedBytes, files, damaged }) => ({ id, createdMs, sizeBytes, copiedBytes, files, damaged }))
     } catch {
       // There is none yet.
+      return []
     }
-    return status
+  }
+
+  /** For people: what became of the last one, and whether the newest is as new as it should be. Undefined: none is configured. */
+  health(): Health['parts'][string] | undefined {
+    if (this.everyMs === undefined) return undefined
+    const { run, nextMs = 0 } = this
+    if (run?.state === 'failed') return { state: 'degraded', detail: run.error?.message ?? 'the last one failed' }
+    const [newest] = this.listed()
+    const next = `the next one at ${new Date(nextMs).toISOString()}`
+    return { state: 'ok', detail: newest ? `newest ${newest.id}, ${next}` : next }
+  }
+
+  /** The present or last backup of this run; and those in the configured folder. */
+  status(): BackupStatus {
+    const { folder, everyMinutes, keep } = this.schedule ?? {}
+    return {
+      dataFolder: this.dataFolder,
+      ...(folder !== undefined && { folder }),
+      ...(everyMinutes !== undefined && { everyMinutes }),
+      ...(keep !== undefined && { keep }),
+      ...(this.nextMs !== undefined && { nextMs: this.nextMs }),
+      ...(this.run && { run: this.run }),
+      backups: this.listed(),
+    }
   }
 
   /**
@@ -105,8 +155,7 @@ export class Backups {
         const failure = toStreamError(error)
         run.state = 'failed'
         run.error = failure.toJSON()
-        total.inc({ outcome: 'failed' })
-        this.onFailed(failure)
+        if (!this.isClosed) this.failed(failure)
       })
       .finally(() => {
         removePin(dataFolder)
@@ -135,6 +184,7 @@ export class Backups {
             Object.assign(run, { state: 'done', backup, removed: message.removed, doneBytes: sizeBytes, totalBytes: sizeBytes })
             total.inc({ outcome: 'done' })
             lastSeconds.set(createdMs / 1_000)
+            if (this.everyMs !== undefined && run.folder === this.schedule?.folder) this.plan(run.startedMs + this.everyMs)
             resolve()
           }
         }
@@ -146,7 +196,8 @@ export class Backups {
 
   /** Ends a backup that is on its way: nothing of it counts. */
   async close(): Promise<void> {
-    clearInterval(this.timer)
+    this.isClosed = true
+    clearTimeout(this.timer)
     await this.worker?.terminate()
     await this.running
   }
