@@ -4,10 +4,13 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { ERROR } from './errors.ts'
 import { createDelegationTokenApi } from './messages/createDelegationToken.ts'
+import { describeClusterApi } from './messages/describeCluster.ts'
 import { describeDelegationTokenApi } from './messages/describeDelegationToken.ts'
+import { describeGroupsApi } from './messages/describeGroups.ts'
 import { describeQuorumApi } from './messages/describeQuorum.ts'
 import { fetchApi } from './messages/fetch.ts'
 import { listConfigResourcesApi } from './messages/listConfigResources.ts'
+import { metadataApi } from './messages/metadata.ts'
 import { offsetCommitApi } from './messages/offsetCommit.ts'
 import { offsetFetchApi } from './messages/offsetFetch.ts'
 import { produceApi } from './messages/produce.ts'
@@ -90,4 +93,25 @@ test('a quorum of one, what has settings, and no delegation tokens', async (t) =
   const { errorCode: created } = await one.call(createDelegationTokenApi, 3, { maxLifetimeMs: -1 })
   const { errorCode: described } = await one.call(describeDelegationTokenApi, 3, {})
   assert.deepEqual([created, described], [ERROR.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, ERROR.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED])
+})
+
+test('a client is told what it may do, if it asks', async (t) => {
+  const { client, log } = await startTestBroker(t)
+  const one = await client()
+  await log.createTopic('orders', {})
+  const operations = (bits: number) => Array.from({ length: 13 }, (_, i) => i).filter((i) => bits & (1 << i))
+  const asked = { topics: [{ name: 'orders' }, { name: 'no such' }], includeTopicAuthorizedOperations: true }
+  const { topics } = await one.call(metadataApi, 13, asked)
+  const known = topics.find(({ name }) => name === 'orders')!
+  assert.deepEqual(operations(known.topicAuthorizedOperations), [3, 4, 5, 6, 7, 8, 10, 11])
+  const quiet = await one.call(metadataApi, 13, { topics: [{ name: 'orders' }] })
+  assert.equal(quiet.topics[0].topicAuthorizedOperations, -(2 ** 31))
+  const cluster = await one.call(describeClusterApi, 1, { includeClusterAuthorizedOperations: true })
+  assert.deepEqual(operations(cluster.clusterAuthorizedOperations), [5, 7, 8, 9, 10, 11, 12])
+  await one.call(offsetCommitApi, 2, {
+    groupId: 'g',
+    topics: [{ name: 'orders', partitions: [{ partitionIndex: 0, committedOffset: 0, committedMetadata: '' }] }],
+  })
+  const { groups } = await one.call(describeGroupsApi, 5, { groups: ['g'], includeAuthorizedOperations: true })
+  assert.deepEqual(operations(groups[0].authorizedOperations), [3, 6, 8, 10, 11])
 })

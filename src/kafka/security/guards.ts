@@ -393,12 +393,50 @@ const txnOffsetCommit: Guard = both(
 )
 const scramUsers = ({ deletions, upsertions }: Message) => [...new Set([...deletions, ...upsertions].map(({ name }: Message) => name))]
 
+const topicOperations = [read, write, create, remove, alter, describe, describeConfigs, alterConfigs]
+const groupOperations = [read, remove, describe, describeConfigs, alterConfigs]
+const clusterOperations = [create, alter, describe, clusterAction, describeConfigs, alterConfigs, idempotentWrite]
+
+/** What the client may do, a bit for the number of each operation. */
+const allowedBits = (access: Access, operations: readonly number[], resourceType: number, name?: string): number =>
+  operations.reduce((bits, operation) => (access.may(operation, resourceType, name) ? bits | (1 << operation) : bits), 0)
+
+/** Tells in the answer what the client may do, where the request asks for it: `fill` gives what is to be in the answer instead. */
+const withOperations =
+  (guard: Guard, fill: (answer: Message, request: Message, access: Access) => Message | undefined): Guard =>
+  (request, access) => {
+    const guarded = guard(request, access)
+    if (guarded?.answer) return guarded
+    const finish = (answer: Message) => {
+      const finished = guarded?.finish ? guarded.finish(answer) : answer
+      return { ...finished, ...fill(finished, request, access) }
+    }
+    return { ...guarded, finish }
+  }
+
+const topicsWith = (topics: Message[], access: Access): Message[] =>
+  topics.map((topic) =>
+    topic.errorCode ? topic : { ...topic, topicAuthorizedOperations: allowedBits(access, topicOperations, RESOURCE.topic, topic.name) },
+  )
+const groupsWith = (answer: Message, { includeAuthorizedOperations }: Message, access: Access): Message =>
+  includeAuthorizedOperations && {
+    groups: answer.groups.map((one: Message) =>
+      one.errorCode ? one : { ...one, authorizedOperations: allowedBits(access, groupOperations, RESOURCE.group, one.groupId) },
+    ),
+  }
+const clusterWith = (_: Message, { includeClusterAuthorizedOperations }: Message, access: Access): Message =>
+  includeClusterAuthorizedOperations && { clusterAuthorizedOperations: allowedBits(access, clusterOperations, RESOURCE.cluster) }
+const metadataWith = (answer: Message, request: Message, access: Access): Message => ({
+  ...clusterWith(answer, request, access),
+  ...(request.includeTopicAuthorizedOperations && { topics: topicsWith(answer.topics, access) }),
+})
+
 /** By API key. */
 export const guards: Readonly<Record<number, Guard>> = {
   0: byId(13, produce, produceShape),
   1: free,
   2: topicsOf(describe, { more: { offset: -1, timestamp: -1, leaderEpoch: -1 } }),
-  3: metadata,
+  3: withOperations(metadata, metadataWith),
   8: byId(10, offsetCommit),
   9: offsetFetchById,
   10: findCoordinator,
@@ -406,10 +444,13 @@ export const guards: Readonly<Record<number, Guard>> = {
   12: group(read),
   13: group(read),
   14: group(read),
-  15: each(
-    'groups',
-    (id, access) => access.may(describe, RESOURCE.group, id),
-    (groupId) => ({ groupId, ...GROUP_REFUSED }),
+  15: withOperations(
+    each(
+      'groups',
+      (id, access) => access.may(describe, RESOURCE.group, id),
+      (groupId) => ({ groupId, ...GROUP_REFUSED }),
+    ),
+    groupsWith,
   ),
   16: listGroups,
   17: free,
@@ -474,7 +515,7 @@ export const guards: Readonly<Record<number, Guard>> = {
   50: cluster(describe, () => ({ ...CLUSTER_REFUSED, results: [] })),
   51: cluster(alter, (request) => ({ results: scramUsers(request).map((user) => ({ user, ...CLUSTER_REFUSED })) })),
   55: cluster(describe, () => CLUSTER_REFUSED),
-  60: free,
+  60: withOperations(free, clusterWith),
   61: describeProducers,
   65: each(
     'transactionalIds',
@@ -491,12 +532,15 @@ export const guards: Readonly<Record<number, Guard>> = {
     }),
   }),
   68: consumerGroupHeartbeat,
-  69: each(
-    'groupIds',
-    (id, access) => access.may(describe, RESOURCE.group, id),
-    (groupId) => ({ groupId, ...GROUP_REFUSED }),
-    'groups',
+  69: withOperations(
+    each(
+      'groupIds',
+      (id, access) => access.may(describe, RESOURCE.group, id),
+      (groupId) => ({ groupId, ...GROUP_REFUSED }),
+      'groups',
+    ),
+    groupsWith,
   ),
   74: cluster(describeConfigs),
-  75: describeTopicPartitions,
+  75: withOperations(describeTopicPartitions, ({ topics }, _, access) => ({ topics: topicsWith(topics, access) })),
 }
