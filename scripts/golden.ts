@@ -17,13 +17,15 @@ Without arguments it runs test/golden.
   --json          print one JSON object per file instead of text
   --memory SIZE   state may have so much memory (0, 512, 4kb, 1mb), the rest is on the disk: rows must be the same
   --parallelism N   in N subtasks, which read the partitions in turn and exchange rows by key. What is left at the end is compared;
-                  the order of changes is not, where a file says it: it is that of one subtask.
+                  the order of changes is not, where a file says it: it is that of one subtask. With several numbers, as 1,2,3,
+                  each crash takes the next one: state is dealt out anew.
 
 Examples
   npm run golden
   npm run golden -- test/golden/window
   npm run golden -- --memory 0 test/golden/join
   npm run golden -- --parallelism 2 test/golden/join
+  npm run golden -- --parallelism 1,2,3 test/golden/window
   npm run golden -- --update my-case.test`
 
 const { values, positionals } = parseArgs({
@@ -41,9 +43,9 @@ if (values.help) {
   process.exit(0)
 }
 
-const parallelism = values.parallelism === undefined ? undefined : Number(values.parallelism)
-if (parallelism !== undefined && (!Number.isInteger(parallelism) || parallelism < 1 || parallelism > PARALLELISM_MAX)) {
-  console.error(`--parallelism ${values.parallelism}: a whole number from 1 to ${PARALLELISM_MAX}`)
+const parallelism = values.parallelism?.split(',').map(Number)
+if (parallelism?.some((one) => !Number.isInteger(one) || one < 1 || one > PARALLELISM_MAX)) {
+  console.error(`--parallelism ${values.parallelism}: a whole number from 1 to ${PARALLELISM_MAX}, or several`)
   process.exit(2)
 }
 const root = resolve(import.meta.dirname, '..')

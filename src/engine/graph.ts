@@ -31,6 +31,7 @@ import {
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { buildOperator, hasLocalPhase, LocalAggregateOperator, localFields, secondPhase } from './operators/index.ts'
+import { type Rescaling, sharedOut, shareOf } from './spill/share.ts'
 import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
 import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
 
@@ -89,8 +90,9 @@ export interface NodeSnapshot {
   signature: string
   node: string
   label: string
-  /** Absent if the operator has none. */
-  state?: unknown
+  /** Absent if the operator has none. From a checkpoint it is read when asked for. */
+  readonly state?: unknown
+  hasState: boolean
   watermarkMs: number
   forwardedMs: number
   inputWatermarks: number[]
@@ -140,8 +142,9 @@ class Node {
   readonly id: number
   readonly plan: Plan
   readonly inputs: Node[]
-  /** Where its rows are, of all subtasks. */
+  /** Where its rows are, of all subtasks; and where those of its first input are. */
   distribution: Distribution = { kind: 'any' }
+  inputDistribution: Distribution = { kind: 'any' }
 
   /** Names the node in checkpoints: `planSignature`, with a number where several are equal and not shared. */
   signature = ''
@@ -240,6 +243,46 @@ class Node {
     for (const { node, input } of this.outputs) node.advanceInput(watermarkMs, input)
   }
 
+  restore({ watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, hasState, state }: NodeSnapshot): void {
+    Object.assign(this, { watermarkMs, forwardedMs, rowsIn, rowsOut })
+    this.inputWatermarks.splice(0, Infinity, ...inputWatermarks)
+    if (hasState) this.operator.restore?.(state)
+  }
+
+  /**
+   * From what all subtasks had, when they were another number. Behind an exchange all have come to the same event time; before it, this one comes
+   * to what the watermarks of its input say.
+   *
+   * @param build  an operator of its kind that nobody else has
+   */
+  restoreShares(saved: readonly NodeSnapshot[], rescaling: Rescaling, build?: () => Operator): void {
+    const least = (of: (one: NodeSnapshot) => number) => Math.min(...saved.map(of))
+    if (rescaling.subtask === 0)
+      for (const { rowsIn, rowsOut } of saved) Object.assign(this, { rowsIn: this.rowsIn + rowsIn, rowsOut: this.rowsOut + rowsOut })
+    if (build) this.restoreOperator(saved, rescaling, build)
+    this.inputs.forEach(({ forwardedMs }, input) => {
+      this.inputWatermarks[input] = forwardedMs
+    })
+    if (this.inputs.length === 0) this.inputWatermarks[0] = least(({ inputWatermarks }) => inputWatermarks[0])
+    this.watermarkMs = Math.max(
+      least(({ watermarkMs }) => watermarkMs),
+      Math.min(...this.inputWatermarks),
+    )
+    this.forwardedMs = this.operator.forwardsWatermark ? least(({ forwardedMs }) => forwardedMs) : this.watermarkMs
+  }
+
+  private restoreOperator(saved: readonly NodeSnapshot[], rescaling: Rescaling, build: () => Operator): void {
+    const { operator } = this
+    let adds = false
+    saved.forEach((part, from) => {
+      const share = part.hasState ? shareOf(this.plan, this.inputDistribution, from, rescaling) : undefined
+      if (share === undefined) return
+      if (operator instanceof SpillingOperator) operator.restoreShare(part.state, share, adds)
+      else operator.restore?.(sharedOut(part.state, share, build), adds)
+      adds = true
+    })
+  }
+
   /** With several inputs a row cannot see more than the slowest other input has reached. */
   private clamped(batch: Batch, input: number): Batch {
     const before = batch.watermarksBefore
@@ -258,6 +301,11 @@ class WatermarkNode extends Node {
     this.setIdle(false)
     super.deliver(batch, input)
     this.follow()
+  }
+  override restoreShares(saved: readonly NodeSnapshot[], rescaling: Rescaling): void {
+    this.operator.restoreAll(saved.map(({ state }) => state))
+    super.restoreShares(saved, rescaling)
+    this.forwardedMs = this.operator.currentMs
   }
   /** Says what its operator has come to. */
   follow(): void {
@@ -279,6 +327,13 @@ class ExchangeNode extends Node {
   }
   override idleInput(isIdle: boolean): void {
     this.operator.idleInput(isIdle)
+  }
+  /** After a restart with other exchanges, or other subtasks. @param watermarkMs  what has come out of it before */
+  resume(watermarkMs: number): void {
+    const [{ forwardedMs }] = this.inputs
+    this.watermarkMs = this.inputWatermarks[0] = forwardedMs
+    this.forwardedMs = watermarkMs
+    this.operator.resume(forwardedMs, watermarkMs)
   }
 }
 
@@ -342,6 +397,16 @@ const sourceIdentity = ({ name, options }: TableDef): unknown[] => [
 ]
 
 const EXCHANGE = 'exchange-'
+
+/** What had come out where an exchange is now: what those behind it have seen. */
+function reachedBehind(exchange: Node, saved: ReadonlyMap<string, readonly NodeSnapshot[]>): number | undefined {
+  for (const { node, input } of exchange.outputs) {
+    const seen = saved.get(node.signature)?.map(({ inputWatermarks }) => inputWatermarks[input])
+    const reached = node instanceof ExchangeNode ? reachedBehind(node, saved) : seen && Math.min(...seen)
+    if (reached !== undefined) return reached
+  }
+  return undefined
+}
 /** Nodes to which the order of changes of one key counts, wherever they come from. */
 const ordered: ReadonlySet<Plan['node']> = new Set(['deduplicate', 'temporalJoin', 'topN'])
 const sharedNodes: ReadonlySet<Plan['node']> = new Set(['scan', 'calc', 'watermark', 'windowTvf', 'windowAggregate', 'groupAggregate'])
@@ -352,6 +417,8 @@ export class Graph {
   /** By `sharingKey`. */
   private readonly shared = new Map<string, Node>()
   private readonly scanNodes: Node[] = []
+  /** Of operators whose state can be shared out. */
+  private readonly builders = new Map<Node, () => Operator>()
   /** By edge, the number that messages between subtasks carry. */
   private readonly exchanges: ExchangeOperator[] = []
   private readonly plan: Plan
@@ -386,13 +453,12 @@ export class Graph {
     const known = key === undefined ? undefined : this.shared.get(key)
     if (known !== undefined) return known
     const node = this.buildNode(plan, inputs)
-    const { rounds } = this.options
-    if (rounds !== undefined)
-      node.distribution = distributionOf(
-        plan,
-        inputs.map(({ distribution }) => distribution),
-        rounds.isReplicated,
-      )
+    const have = inputs.map(({ distribution }) => distribution)
+    // In one subtask there are no exchanges; but where they would be says how state divides.
+    const wanted = this.options.rounds === undefined ? exchangesOf(plan, have) : []
+    const brought = have.map((one, i) => wanted[i] ?? one)
+    node.inputDistribution = brought[0] ?? { kind: 'any' }
+    node.distribution = distributionOf(plan, brought, this.options.rounds?.isReplicated ?? (() => false))
     if (key !== undefined) this.shared.set(key, node)
     return node
   }
@@ -432,7 +498,10 @@ export class Graph {
     if (known !== undefined) return known
     const { rounds, firstEdge = 0 } = this.options
     const node = new ExchangeNode(this.nodes.length, input.plan, [input], this.memory)
-    node.signature = `${EXCHANGE}${this.exchanges.length}`
+    node.signature = `${EXCHANGE}${createHash('sha256')
+      .update(stableText([input.signature, distribution, consolidatesBy ?? [], stage]))
+      .digest('hex')
+      .slice(0, 16)}`
     node.stage = stage
     this.nodes.push(node)
     const options = { edge: firstEdge + this.exchanges.length, stage, fields: input.plan.fields, distribution, consolidatesBy }
@@ -493,17 +562,20 @@ export class Graph {
         node.operator = new WatermarkOperator(plan, context, () => this.partition, this.memory)
         break
       default:
-        node.operator = this.buildOperator(own, context, own !== plan, (watermarkMs) => node.forward(watermarkMs))
+        node.operator = this.buildOperator(node, plan, context, own !== plan)
     }
     if (inputs.length === 0 && plan.node !== 'scan') node.inputWatermarks.push(-Infinity)
     return node
   }
 
   /** @param merges  it is the second phase of an aggregation */
-  private buildOperator(plan: Plan, context: OperatorContext, merges: boolean, forward: (watermarkMs: number) => void): Operator {
+  private buildOperator(node: Node, plan: Plan, context: OperatorContext, merges: boolean): Operator {
     const { spill, timeZone } = this.options
-    const build = (of: OperatorContext) => buildOperator(plan, of, timeZone, merges)
-    return spill === undefined ? build(context) : SpillingOperator.around(plan, context, { ...spill, build, forward })
+    const build = (of: OperatorContext, isSecond: boolean) =>
+      buildOperator(isSecond && hasLocalPhase(plan) ? secondPhase(plan) : plan, of, timeZone, isSecond)
+    this.builders.set(node, () => build(context, merges))
+    const forward = (watermarkMs: number) => node.forward(watermarkMs)
+    return spill === undefined ? build(context, merges) : SpillingOperator.around(plan, context, { ...spill, build, merges, forward })
   }
 
   /** Nothing comes any more: what it holds is given back to the budget. */
@@ -611,6 +683,7 @@ export class Graph {
       inputWatermarks,
       rowsIn,
       rowsOut,
+      hasState: operator.snapshot !== undefined,
       state: operator.snapshot?.(),
     }))
   }
@@ -622,40 +695,30 @@ export class Graph {
   /**
    * Called once, before anything else.
    *
-   * @returns  labels of what was saved and has no place here, and of operators that begin without their state
+   * @param parts      what the job had that took the checkpoint: of this subtask, or of all if there were another number of them (`rescaling`)
+   * @returns          labels of what was saved and has no place here, and of operators that begin without their state
    */
-  restore(snapshot: readonly NodeSnapshot[]): { dropped: string[]; missing: string[] } {
-    const saved = new Map(snapshot.map((node) => [node.signature, node]))
+  restore(parts: readonly (readonly NodeSnapshot[])[], rescaling?: Rescaling): { dropped: string[]; missing: string[] } {
+    // All subtasks have the same nodes.
+    const saved = new Map(parts[0].map(({ signature }, i) => [signature, parts.map((part) => part[i])]))
     const missing: string[] = []
     for (const node of this.nodes) {
       const found = saved.get(node.signature)
-      if (found) {
-        saved.delete(node.signature)
-        const { watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, state } = found
-        Object.assign(node, { watermarkMs, forwardedMs, rowsIn, rowsOut })
-        node.inputWatermarks.splice(0, Infinity, ...inputWatermarks)
-        if (state !== undefined) node.operator.restore?.(state)
-        continue
+      if (node instanceof ExchangeNode && (rescaling || !found)) node.resume(reachedBehind(node, saved) ?? node.inputs[0].forwardedMs)
+      else if (found && rescaling) node.restoreShares(found, rescaling, this.builders.get(node))
+      else if (found) node.restore(found[0])
+      else {
+        if (node.operator.snapshot) missing.push(explainNode(node.plan))
+        // It comes to an event time that its inputs have reached already.
+        node.inputs.forEach(({ forwardedMs }, input) => {
+          node.advanceInput(forwardedMs, input)
+        })
       }
-      if (node.operator.snapshot) missing.push(explainNode(node.plan))
-      // It comes to an event time that its inputs have reached already.
-      node.inputs.forEach(({ forwardedMs }, input) => {
-        node.advanceInput(forwardedMs, input)
-      })
+      saved.delete(node.signature)
     }
     for (const node of this.nodes) if (node instanceof WatermarkNode || node instanceof ExchangeNode) node.setIdle(node.operator.isIdle)
-    const dropped = [...saved.values()].filter(({ state }) => state !== undefined).map(({ label }) => label)
-    return { dropped, missing }
-  }
-
-  /**
-   * Of a job that had another number of subtasks: its state is not dealt out anew, so all of it is dropped.
-   *
-   * @param parts  what each of them had
-   */
-  restoreRescaled(parts: readonly (readonly NodeSnapshot[])[]): { dropped: string[]; missing: string[] } {
-    const states = parts[0].filter(({ state, signature }) => state !== undefined && !signature.startsWith(EXCHANGE))
-    return { dropped: states.map(({ label }) => label), missing: [] }
+    const lost = [...saved].filter(([signature, [{ hasState }]]) => hasState && !signature.startsWith(EXCHANGE))
+    return { dropped: lost.map(([, [{ label }]]) => label), missing }
   }
 
   /** After a restore: the time that passed while nothing ran makes no partition idle. */

@@ -1,6 +1,7 @@
 // Runs plans: operators, event time, state. Sees batches and watermarks; time and I/O are given to it.
 export { checkpointErrors, reviveCheckpointError } from './checkpoints/errors.ts'
 export type { Manifest, QueryState, SinkState, StoredPart, ViewSegment } from './checkpoints/manifest.ts'
+export { type JsonMs, msOf, partKey } from './checkpoints/manifest.ts'
 export { mergeCheckpoints } from './checkpoints/merge.ts'
 export { readNodes, restoreOptions, verifyCheckpoint } from './checkpoints/restore.ts'
 export { type PartUpdate, wholePart } from './checkpoints/stateTracker.ts'

@@ -26,6 +26,7 @@ import type { DeadLetter, JobSpec, LateRecord, QueryInspection, QuerySpec, Query
 import { openSink, type Sink, type SinkPort } from './sinks.ts'
 import { SourceInput, type SourceRows } from './source.ts'
 import type { Memory } from './spill/memory.ts'
+import type { Rescaling } from './spill/share.ts'
 import { SpillFiles } from './spill/spillFiles.ts'
 import type { SpillOptions } from './spill/spillingOperator.ts'
 
@@ -43,7 +44,7 @@ export interface RestoredQuery {
   state: QueryState
   /** Of this subtask, or of all that there were if there were another number of them. */
   parts: NodeSnapshot[][]
-  isRescaled: boolean
+  rescaling?: Rescaling
   /** State that fits nowhere may be dropped. */
   allowsDropped: boolean
   /** What is not read yet is not needed any more. */
@@ -594,8 +595,8 @@ export class Job {
 }
 
 /** Gives a query its state. Returns where its inputs go on. */
-function restoreQuery(query: RunningQuery, { state, parts, isRescaled, allowsDropped }: RestoredQuery, subtask: number): InputState[] {
-  const { dropped, missing } = isRescaled ? query.graph.restoreRescaled(parts) : query.graph.restore(parts[0])
+function restoreQuery(query: RunningQuery, { state, parts, rescaling, allowsDropped }: RestoredQuery, subtask: number): InputState[] {
+  const { dropped, missing } = query.graph.restore(parts, rescaling)
   const lost = [...dropped.map((label) => `${label}: dropped`), ...missing.map((label) => `${label}: begins empty`)]
   if (lost.length > 0 && !allowsDropped) throw checkpointErrors('STATE_NOT_RESTORED', { query: query.spec.id, dropped: lost })
   query.sink.restore?.(state.sink)

@@ -11,9 +11,19 @@ export type Emit = (batch: Batch) => void
 
 /** Sends keys to parts by their hash: equal keys, of whatever operator, to the same. */
 export interface Division {
-  /** For each part its rows of these key columns, ascending. */
+  /** For each part its rows of these key columns, ascending: columns that stand for those of `requirementsOf`, in that order. */
   rows(columns: readonly Column[], types: readonly SqlType[], count: number): (part: number) => Int32Array
 }
+
+/** Divides by some of the key columns alone: those at `places`, in that order. */
+export const dividedBy = ({ rows }: Division, places: readonly number[]): Division => ({
+  rows: (columns, types, count) =>
+    rows(
+      places.map((at) => columns[at]),
+      places.map((at) => types[at]),
+      count,
+    ),
+})
 
 export interface Operator {
   process(batch: Batch, input: number): void
@@ -21,14 +31,19 @@ export interface Operator {
   tick?(nowMs: number): void
   /** All that a restart needs, structured-clonable (typed arrays, Maps, bigints). The shape is the operator's own and part of the checkpoint format. */
   snapshot?(): unknown
-  /** Called once, before anything else, with what `snapshot` gave. */
-  restore?(state: unknown): void
+  /**
+   * Called before anything else, with what `snapshot` gave, or a part of `divide`.
+   *
+   * @param adds  there is state from an earlier call, of other keys: this comes beside it, and of the event times that they had come to the
+   *              least counts
+   */
+  restore?(state: unknown, adds?: boolean): void
   /**
    * Its state in parts by key, each as `snapshot` would give it for the rows of these keys; made when asked for, and good until the next
-   * call. The operator itself is not used any more afterwards. Absent: its state cannot leave memory, nor be shared out.
+   * call. The operator itself is not used any more afterwards. Absent: all rows meet in one subtask, and in one part.
    */
   divide?(division: Division): (part: number) => unknown
-  /** No `advance` or `tick` to an earlier time has anything to do: event time or processing time, as its windows go by. */
+  /** No `advance` or `tick` to an earlier time has anything to do: event time or processing time, as its windows go by. Absent: its state cannot leave memory. */
   nextDueMs?(): number
   /** It tells the next operators itself how far event time has come, later than `advance`. */
   readonly forwardsWatermark?: boolean

@@ -43,6 +43,7 @@ export class WatermarkOperator implements Operator {
   /** None: another subtask has them. */
   setPartitions(partitions: number[], nowMs: number): void {
     this.hasNone = partitions.length === 0
+    for (const id of this.partitions.keys()) if (!partitions.includes(id)) this.partitions.delete(id)
     for (const partition of partitions)
       if (!this.partitions.has(partition)) this.partitions.set(partition, { watermarkMs: -Infinity, idle: false, lastRowMs: nowMs })
   }
@@ -124,6 +125,16 @@ export class WatermarkOperator implements Operator {
     const { currentMs, partitions } = state as { currentMs: number; partitions: Map<number, Partition> }
     this.currentMs = currentMs
     for (const [id, partition] of partitions) this.partitions.set(id, { ...partition })
+  }
+
+  /** From several subtasks, whose partitions are dealt out anew: the event time of all of them is that of the slowest that is not idle. */
+  restoreAll(states: readonly unknown[]): void {
+    const all = states as { currentMs: number; partitions: Map<number, Partition> }[]
+    for (const { partitions } of all) for (const [id, partition] of partitions) this.partitions.set(id, { ...partition })
+    const reading = all.filter(({ partitions }) => partitions.size > 0)
+    const active = reading.filter(({ partitions }) => [...partitions.values()].some(({ idle }) => !idle))
+    const counted = active.length > 0 ? active : reading
+    if (counted.length > 0) this.currentMs = Math.min(...counted.map(({ currentMs }) => currentMs))
   }
 
   resumeClock(nowMs: number): void {

@@ -147,6 +147,7 @@ export interface QueryInsight {
 }
 
 const ADHOC = 'adhoc-'
+const subtasksText = (count: number): string => (count === 1 ? 'one subtask' : `${count} subtasks`)
 const RESTART_PAUSE_MAX_MS = 30_000
 const CHECKPOINT_INTERVAL_MS = 10_000
 /** Where output becomes visible with the checkpoint. */
@@ -299,7 +300,10 @@ export class JobManager {
           sourceSpecs(this.options.log, [query.plan])
           const parallelism = this.parallelismOf(query)
           if (stopped.has(query.id)) return this.holdStopped(query, parallelism, saved.get(query.id), report)
-          const from = this.goesOnFrom(query, parallelism, saved.get(query.id), report)
+          const from = this.goesOnFrom(query, saved.get(query.id), report)
+          const before = from?.state.parallelism ?? 1
+          if (from && before !== parallelism.subtasks)
+            report.notices.push(`${query.id}: the state of its ${subtasksText(before)} is dealt out to ${parallelism.subtasks}`)
           const key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
           const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map(), parallelism: parallelism.subtasks }
           group.specs.push(await this.specOf(query, from, report))
@@ -401,12 +405,7 @@ export class JobManager {
   }
 
   /** The state from which a query goes on; undefined if it begins anew. @throws StreamError STATE_DAMAGED, CHECKPOINT_DAMAGED */
-  private goesOnFrom(
-    query: ProjectQuery,
-    { subtasks }: Parallelism,
-    saved: SavedQuery | undefined,
-    report: ApplyReport,
-  ): SavedQuery | undefined {
+  private goesOnFrom(query: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): SavedQuery | undefined {
     const { id, plan, target } = query
     if (this.fresh.delete(id)) {
       report.notices.push(`${id} begins anew, as it was told to`)
@@ -426,9 +425,6 @@ export class JobManager {
     if (unfit !== undefined) return anew(unfit)
     const isSame = planSignature(plan) === saved.state.signature
     if (target.kind === 'materializedTable' && !isSame) return anew('it has changed')
-    const { parallelism = 1 } = saved.state
-    if (target.kind === 'materializedTable' && parallelism !== subtasks)
-      return anew(`it ran in ${parallelism} threads, and runs in ${subtasks} now`)
     if (target.kind === 'materializedTable' && saved.state.sink.kind !== 'view') return anew('its rows were not kept')
     for (const lost of this.saved.lostRecords(saved)) report.notices.push(`${id}: ${lost}`)
     return saved

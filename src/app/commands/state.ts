@@ -2,7 +2,16 @@
 import { join, resolve } from 'node:path'
 import { nearestName } from '../../base/index.ts'
 import { valueAt } from '../../data/index.ts'
-import { CheckpointStore, checkpointErrors, type Manifest, readNodes, verifyCheckpoint } from '../../engine/index.ts'
+import {
+  CheckpointStore,
+  checkpointErrors,
+  type JsonMs,
+  type Manifest,
+  msOf,
+  partKey,
+  readNodes,
+  verifyCheckpoint,
+} from '../../engine/index.ts'
 import { byteText, tableText, timeText } from '../output.ts'
 
 export interface StateOptions {
@@ -48,6 +57,7 @@ function list(found: Found[], json: boolean): void {
     fullBytes: manifest?.fullBytes,
     writtenBytes: manifest?.writtenBytes,
     queries: manifest?.queries.map((query) => query.id) ?? [],
+    parallelism: Math.max(1, ...(manifest?.queries ?? []).map(({ parallelism = 1 }) => parallelism)),
     ...(problem !== undefined && { problem }),
   }))
   if (json) for (const row of rows) console.log(JSON.stringify(row))
@@ -55,11 +65,19 @@ function list(found: Found[], json: boolean): void {
   else
     console.log(
       tableText(
-        ['job', 'checkpoint', 'taken', 'state', 'written', 'queries'],
-        rows.map(({ job, id, createdMs, fullBytes = 0, writtenBytes = 0, queries, problem }) =>
+        ['job', 'checkpoint', 'taken', 'state', 'written', 'subtasks', 'queries'],
+        rows.map(({ job, id, createdMs, fullBytes = 0, writtenBytes = 0, parallelism, queries, problem }) =>
           problem !== undefined
-            ? [job, String(id), '', '', '', `damaged: ${problem}`]
-            : [job, String(id), timeText(createdMs ?? 0), byteText(fullBytes), byteText(writtenBytes), queries.join(', ')],
+            ? [job, String(id), '', '', '', '', `damaged: ${problem}`]
+            : [
+                job,
+                String(id),
+                timeText(createdMs ?? 0),
+                byteText(fullBytes),
+                byteText(writtenBytes),
+                String(parallelism),
+                queries.join(', '),
+              ],
         ),
       ),
     )
@@ -75,32 +93,45 @@ function showQuery(store: CheckpointStore, name: string, found: Found[], { check
     throw checkpointErrors('CHECKPOINT_NOT_FOUND', { path: checkpoint === undefined ? `of "${name}"` : `${checkpoint} of "${name}"` })
   const { folder, manifest, state } = newest
   const reader = store.openParts(folder, manifest)
-  const nodes = readNodes(state, reader)
-  reader.close()
   const bytesOf = (keys: string[]) => keys.reduce((sum, key) => sum + (manifest.parts[key]?.sizeBytes ?? 0), 0)
-  const operators = state.operators
-    .map((operator, i) => ({ operator, state: nodes[i].state }))
-    .filter(({ operator }) => operator.parts.length > 0)
-    .map(({ operator: { signature, node, label, stateRows, parts, watermarkMs }, state: value }) => ({
+  // Those of all subtasks together.
+  const bySignature = Map.groupBy(
+    state.operators.filter(({ parts }) => parts.length > 0),
+    ({ signature }) => signature,
+  )
+  const operators = [...bySignature].map(([signature, ofSubtasks]) => {
+    const [{ node, label }] = ofSubtasks
+    const names = new Map(ofSubtasks.flatMap(({ parts }) => parts.map((part) => [part.name, part] as const)))
+    const bytesOfPart = (name: string) => bytesOf(ofSubtasks.map(({ subtask }) => partKey(state.id, signature, name, subtask)))
+    const states = [...names.values()].map(({ name, type }) => ({ name: name || '(rest)', type, bytes: bytesOfPart(name) }))
+    return {
       signature,
       node,
       label,
-      stateRows,
-      bytes: bytesOf(parts.map((part) => `${state.id}/${signature}/${part.name}`)),
-      watermarkMs,
-      states: parts.map((part) => ({
-        name: part.name || '(rest)',
-        type: part.type,
-        bytes: bytesOf([`${state.id}/${signature}/${part.name}`]),
-      })),
-      sampleKeys: sampleKeys(value),
-    }))
-  const { id, takenAt, inputs, counters, sink } = state
+      stateRows: ofSubtasks.reduce((sum, { stateRows }) => sum + stateRows, 0),
+      bytes: states.reduce((sum, { bytes }) => sum + bytes, 0),
+      // Of a subtask that reads nothing there is none.
+      watermarkMs: ofSubtasks.reduce<JsonMs>((most, { watermarkMs }) => (msOf(watermarkMs) > msOf(most) ? watermarkMs : most), null),
+      states,
+      sampleKeys: ofSubtasks
+        .flatMap(({ subtask }) => sampleKeys(readNodes(state, reader, subtask).find((one) => one.signature === signature)?.state))
+        .slice(0, SAMPLE_KEYS),
+    }
+  })
+  reader.close()
+  const { id, takenAt, inputs, counters, sink, parallelism = 1 } = state
   if (json) {
-    console.log(JSON.stringify({ query: id, checkpoint: takenAt, takenMs: manifest.createdMs, inputs, counters, sink, operators }, plain))
+    console.log(
+      JSON.stringify(
+        { query: id, checkpoint: takenAt, takenMs: manifest.createdMs, parallelism, inputs, counters, sink, operators },
+        plain,
+      ),
+    )
     return
   }
-  console.log(`${id} in checkpoint ${takenAt}, taken ${timeText(manifest.createdMs)}\n`)
+  console.log(
+    `${id} in checkpoint ${takenAt}, taken ${timeText(manifest.createdMs)}${parallelism > 1 ? ` in ${parallelism} subtasks` : ''}\n`,
+  )
   for (const { topic, positions } of inputs)
     console.log(`  reads    ${topic} from ${positions.map((offset, partition) => `${partition}:${offset}`).join(' ')}`)
   console.log(`  output   ${sinkText(sink)}`)

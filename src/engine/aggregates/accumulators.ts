@@ -189,6 +189,12 @@ export class Accumulators {
     }
   }
 
+  /** Adds the groups of a snapshot to groups `into[i]` of this, which are below `groupCount`. */
+  add(snapshot: AccumulatorsSnapshot, into: Int32Array, groupCount: number): void {
+    this.reserve(groupCount)
+    this.merge(Accumulators.restore(this.layout, snapshot), Int32Array.from(into.keys()), into, into.length)
+  }
+
   static restore(layout: AggregateLayout, snapshot: AccumulatorsSnapshot): Accumulators {
     const restored = new Accumulators(layout)
     restored.capacity = Math.max(restored.capacity, snapshot.groupCount)
@@ -274,7 +280,10 @@ class GroupObjects {
   merge(source: GroupObjects, from: Int32Array, into: Int32Array, count: number): void {
     for (let i = 0; i < count; i++) {
       const state = source.states[from[i]]
-      if (state !== undefined) this.slot.spec.merge(this.stateOf(into[i]), state)
+      if (state === undefined) continue
+      const { spec } = this.slot
+      if (this.states[into[i]] === undefined && spec.copy) this.states[into[i]] = spec.copy(state)
+      else spec.merge(this.stateOf(into[i]), state)
     }
   }
 

@@ -15,6 +15,8 @@ export interface ObjectSpec<S = any> {
   add(state: S, args: unknown[]): void
   remove(state: S, args: unknown[]): void
   merge(into: S, from: S): void
+  /** Where it may be that nothing can be merged. */
+  copy?(state: S): S
   /** The aggregate's value; of a group to which nothing was added, `create()`'s. */
   result(state: S): unknown
   /** Values held, for the account of memory. */
@@ -172,6 +174,7 @@ function ofUser(call: AggregateCall): ObjectSpec<{ accumulator: unknown }> {
     add: (state, args) => next(state, aggregate.accumulate(state.accumulator, ...args)),
     remove: (state, args) => next(state, aggregate.retract!(state.accumulator, ...args)),
     merge: (into, from) => next(into, aggregate.merge!(into.accumulator, from.accumulator)),
+    copy: (state) => structuredClone(state),
     result: (state) => aggregate.getValue(state.accumulator),
     size: () => 1,
   }

@@ -24,7 +24,7 @@ export function restoreOptions(restore: JobRestore, disk: Disk = realDisk, subta
         return {
           state,
           parts: wanted.map((one) => readNodes(state, reader, one)),
-          isRescaled: saved !== parallelism,
+          ...(saved !== parallelism && { rescaling: { subtask, parallelism, savedParallelism: saved } }),
           allowsDropped: restore.allowsDropped.includes(queryId),
           close,
         }
@@ -48,7 +48,10 @@ export function readNodes(query: QueryState, reader: PartReader, subtask = 0): N
     watermarkMs: msOf(times.watermarkMs),
     forwardedMs: msOf(times.forwardedMs),
     inputWatermarks: times.inputWatermarks.map(msOf),
-    state: parts.length === 0 ? undefined : joinParts(parts, (name) => reader.read(partKey(query.id, signature, name, subtask))),
+    hasState: parts.length > 0,
+    get state() {
+      return parts.length === 0 ? undefined : joinParts(parts, (name) => reader.read(partKey(query.id, signature, name, subtask)))
+    },
   }))
 }
 

@@ -188,7 +188,8 @@ export class ExchangeOperator implements Operator {
   }
 
   /** After a restart at another parallelism: everyone has reached what the job had reached. */
-  resumeAt(watermarkMs: number): void {
+  resume(saidMs: number, watermarkMs: number): void {
+    this.said.watermarkMs = saidMs
     if (this.distribution.kind === 'forward') this.watermarks[this.rounds.subtask] = watermarkMs
     else this.watermarks.fill(watermarkMs)
   }

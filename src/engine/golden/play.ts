@@ -18,8 +18,8 @@ import { planOf } from './plan.ts'
 export type PlayMode = { kind: 'as-written' } | { kind: 'crash-before-every-row' } | { kind: 'batches'; seed: number }
 
 export interface PlayOptions {
-  /** How many subtasks. */
-  parallelism?: number
+  /** How many subtasks. Of several numbers each crash takes the next one: state is dealt out anew. */
+  parallelism?: number | readonly number[]
   memory?: PlayMemory
 }
 
@@ -111,9 +111,11 @@ export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory
     },
   }
   let files: SpillFiles[] = []
+  const parallelisms = typeof parallelism === 'number' ? [parallelism] : parallelism
+  let starts = 0
   const make = () => {
     files = []
-    return new Subtasks(parallelism, (rounds) => {
+    return new Subtasks(parallelisms[starts++ % parallelisms.length], (rounds) => {
       const own = memory && new SpillFiles(realDisk, memory.folder, `play-${++playCount}`)
       if (own) files.push(own)
       const spill = memory && own && { memory: new Memory(Memory.budget(memory.bytes, 1)), files: own, keyGroups: KEY_GROUPS }
@@ -132,17 +134,24 @@ export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory
       graph.snapshot().map((node) => {
         const parts = splitState(node.state).map((part) => ({ ...part, bytes: part.stored ? bytesOf(part.stored) : part.bytes.slice() }))
         const inputWatermarks = node.inputWatermarks.slice()
+        const read = (name: string) => parts.find((part) => part.name === name)!.bytes.slice()
         return {
           ...node,
           inputWatermarks,
-          state: node.state && joinParts(parts, (name) => parts.find((part) => part.name === name)!.bytes),
+          get state() {
+            return node.state && joinParts(parts, read)
+          },
         }
       }),
     )
     const before = files
     subtasks = make()
+    const { length } = subtasks.graphs
     for (const [subtask, graph] of subtasks.graphs.entries()) {
-      const { dropped, missing } = graph.restore(saved[subtask])
+      const { dropped, missing } =
+        saved.length === length
+          ? graph.restore([saved[subtask]])
+          : graph.restore(saved, { subtask, parallelism: length, savedParallelism: saved.length })
       if (dropped.length > 0 || missing.length > 0) throw new Error(`not restored: ${[...dropped, ...missing].join('; ')}`)
     }
     for (const one of before) one.close()

@@ -51,8 +51,8 @@ export class NormalizeOperator implements Operator {
   snapshot(): unknown {
     return this.keys.snapshot()
   }
-  restore(state: unknown): void {
-    this.keys.restore(state)
+  restore(state: unknown, adds = false): void {
+    this.keys.restore(state, undefined, adds)
     this.liveCount = this.keys.states.length
   }
   divide(division: Division): (part: number) => unknown {
@@ -139,10 +139,16 @@ export class SetOperationOperator implements Operator {
   snapshot(): unknown {
     return { rows: this.rows.snapshot(), counts: this.counts }
   }
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { rows, counts } = state as { rows: KeyTableSnapshot; counts: [number[], number[]] }
-    this.rows = KeyTable.restore(this.types, rows)
-    this.counts = counts
+    if (!adds) {
+      this.rows = KeyTable.restore(this.types, rows)
+      this.counts = counts
+      return
+    }
+    this.rows.add(rows).forEach((id, i) => {
+      for (const side of [0, 1]) this.counts[side][id] = counts[side][i]
+    })
   }
   divide(division: Division): (part: number) => unknown {
     const { rows, counts, types } = this

@@ -100,11 +100,13 @@ export class DeduplicateOperator implements Operator {
     return { watermarkMs: this.watermarkMs, keys: this.keys.snapshot() }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { watermarkMs, keys } = state as { watermarkMs: number; keys: unknown }
-    this.watermarkMs = watermarkMs
-    this.keys.restore(keys, (kept) => ({ ...(kept as Kept) }))
-    for (const kept of this.keys.states) if (kept !== undefined && !kept.isOut) heapPush(this.due, { atMs: kept.time, kept }, soonest)
+    this.watermarkMs = adds ? Math.min(this.watermarkMs, watermarkMs) : watermarkMs
+    for (const key of this.keys.restore(keys, (kept) => ({ ...(kept as Kept) }), adds)) {
+      const kept = this.keys.states[key]
+      if (kept !== undefined && !kept.isOut) heapPush(this.due, { atMs: kept.time, kept }, soonest)
+    }
   }
 
   divide(division: Division): (part: number) => unknown {

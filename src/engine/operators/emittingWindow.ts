@@ -14,7 +14,7 @@ import { type Batch, type Column, DELETE, gather, INSERT, t, UPDATE_AFTER, UPDAT
 import type { Plan, WindowEmit } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
-import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { type Row, RowOutput } from './rows.ts'
@@ -230,17 +230,57 @@ export class EmittingWindowOperator implements Operator {
     return { watermarkMs: this.watermarkMs, windows }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { watermarkMs, windows } = state as Snapshot
-    this.watermarkMs = watermarkMs
-    if (!this.isProcessingTime) this.output.seenMs = watermarkMs
-    for (const { table, accumulators, ...rest } of windows)
-      this.windows.set(rest.end, {
-        ...rest,
-        table: KeyTable.restore(this.keyTypes, table),
-        accumulators: Accumulators.restore(this.layout, accumulators),
-        rows: [],
+    this.watermarkMs = adds ? Math.min(this.watermarkMs, watermarkMs) : watermarkMs
+    if (!this.isProcessingTime) this.output.seenMs = this.watermarkMs
+    for (const { table, accumulators, ...rest } of windows) {
+      const known = this.windows.get(rest.end)
+      if (known === undefined) {
+        this.windows.set(rest.end, {
+          ...rest,
+          table: KeyTable.restore(this.keyTypes, table),
+          accumulators: Accumulators.restore(this.layout, accumulators),
+          rows: [],
+        })
+        continue
+      }
+      const groups = known.table.add(table)
+      known.accumulators.add(accumulators, groups, known.table.count)
+      rest.shown.forEach((row, group) => {
+        known.shown[groups[group]] = row
       })
+      for (const [group, dueMs] of rest.due) known.due.set(groups[group], dueMs)
+      known.isClosed &&= rest.isClosed
+    }
+  }
+
+  divide(division: Division): (part: number) => Snapshot {
+    const { watermarkMs, keyTypes } = this
+    const windows = Array.from(this.windows.values(), ({ end, isClosed, table, accumulators, shown, due }) => {
+      const groupsOf = division.rows(
+        keyTypes.map((_, k) => table.column(k)),
+        keyTypes,
+        table.count,
+      )
+      const ofPart = (part: number): Snapshot['windows'] => {
+        const groups = groupsOf(part)
+        if (groups.length === 0) return []
+        const dueOf = new Map(Array.from(groups, (group, at) => [at, due.get(group)] as const).filter(([, dueMs]) => dueMs !== undefined))
+        return [
+          {
+            end,
+            isClosed,
+            table: table.pick(groups),
+            accumulators: accumulators.pick(groups),
+            shown: Array.from(groups, (group) => shown[group]),
+            due: dueOf as Map<number, number>,
+          },
+        ]
+      }
+      return ofPart
+    })
+    return (part) => ({ watermarkMs, windows: windows.flatMap((ofPart) => ofPart(part)) })
   }
 
   describe(): OperatorStatus {

@@ -215,11 +215,18 @@ export class GroupAggregateOperator implements Operator {
     return { table: this.table.snapshot(), accumulators: this.accumulators.snapshot(this.table.count), ...(expiry && { expiry }) }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { table, accumulators, expiry } = state as Snapshot
-    this.table = KeyTable.restore(this.keyTypes, table)
-    this.accumulators = Accumulators.restore(this.layout, accumulators)
-    if (expiry) this.expiry?.restore(expiry)
+    if (adds) {
+      const groups = this.table.add(table)
+      this.accumulators.add(accumulators, groups, this.table.count)
+      if (expiry) this.expiry?.add(expiry, groups)
+    } else {
+      this.table = KeyTable.restore(this.keyTypes, table)
+      this.accumulators = Accumulators.restore(this.layout, accumulators)
+      if (expiry) this.expiry?.restore(expiry)
+    }
+    this.liveCount = 0
     for (let group = 0; group < this.table.count; group++)
       if (!this.layout.retracts || this.accumulators.rowCountOf(group) > 0) this.liveCount++
   }

@@ -1,7 +1,8 @@
 // Stateful operators: `buildOperator` makes the one for a node of a plan. Watermarks, calc, scans and VALUES are the runtime's.
 import type { Plan } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
-import type { Operator, OperatorContext } from '../operator.ts'
+import { requirementsOf } from '../exchange/distribution.ts'
+import { dividedBy, type Operator, type OperatorContext } from '../operator.ts'
 import { NormalizeOperator, SetOperationOperator } from './changelogs.ts'
 import { CorrelateOperator } from './correlate.ts'
 import { DeduplicateOperator } from './deduplicate.ts'
@@ -134,10 +135,21 @@ function sessionsThenGroups(plan: Plan & { node: 'windowAggregate' }, context: O
       groups.tick(nowMs)
     },
     snapshot: () => [sessions.snapshot(), groups.snapshot()],
-    restore: (state) => {
+    restore: (state, adds) => {
       const [ofSessions, ofGroups] = state as [unknown, unknown]
-      sessions.restore(ofSessions)
-      groups.restore(ofGroups)
+      sessions.restore(ofSessions, adds)
+      groups.restore(ofGroups, adds)
+    },
+    divide: (division) => {
+      const [common = []] = requirementsOf(plan).map((wanted) => (wanted.kind === 'hash' ? wanted.columns : []))
+      const by = (keys: readonly number[]) =>
+        dividedBy(
+          division,
+          common.map((key) => keys.indexOf(key)),
+        )
+      const ofSessions = sessions.divide(by(plan.window.partitionKeys))
+      const ofGroups = groups.divide(by(plan.keys))
+      return (part) => [ofSessions(part), ofGroups(part)]
     },
     describe: () => sessions.describe(),
   }

@@ -170,8 +170,19 @@ export class KeepLastOperator implements Operator {
     }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { keys, rows, entries, times, expiry } = state as Snapshot
+    if (adds) {
+      const first = this.rows.add(rows)
+      const places = this.keys.add(keys)
+      this.reserve(this.keys.count)
+      places.forEach((key, i) => {
+        this.entries[key] = entries[i] < 0 ? -1 : first + entries[i]
+        this.times[key] = times[i]
+      })
+      if (expiry) this.expiry?.add(expiry, places)
+      return
+    }
     if (expiry) this.expiry?.restore(expiry)
     this.keys = KeyTable.restore(this.keyTypes, keys)
     this.rows = new RowStore(this.rowTypes, rows)

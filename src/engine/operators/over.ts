@@ -15,7 +15,7 @@ import { heapPop, heapPush } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { FrameAggregates, type FrameStep } from './overRows.ts'
-import { isNullAt, KeyedStates, type Row, RowOutput, timeAt, waitingOf } from './rows.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, timeAt, waitingBeside, waitingOf } from './rows.ts'
 
 interface Waiting {
   key: number
@@ -182,11 +182,24 @@ export class OverOperator implements Operator {
     return { waiting: waiting.slice(), arrivals, watermarkMs, keys, frames: this.frames.snapshot(this.keys.table.count) }
   }
 
-  restore(state: unknown): void {
-    const { keys, frames, ...rest } = state as { keys: unknown; frames: AccumulatorsSnapshot }
-    Object.assign(this, rest)
-    this.keys.restore(keys)
-    this.frames.restore(frames)
+  restore(state: unknown, adds = false): void {
+    const { waiting, arrivals, watermarkMs, keys, frames } = state as {
+      waiting: Waiting[]
+      arrivals: number
+      watermarkMs: number
+      keys: unknown
+      frames: AccumulatorsSnapshot
+    }
+    const places = this.keys.restore(keys, undefined, adds)
+    if (!adds) {
+      Object.assign(this, { waiting, arrivals, watermarkMs })
+      this.frames.restore(frames)
+      return
+    }
+    this.waiting = waitingBeside(this.waiting, waiting, places, leavesFirst)
+    this.arrivals = Math.max(this.arrivals, arrivals)
+    this.watermarkMs = Math.min(this.watermarkMs, watermarkMs)
+    this.frames.add(frames, places, this.keys.table.count)
   }
 
   divide(division: Division): (part: number) => unknown {

@@ -104,6 +104,9 @@ export class FrameAggregates {
   restore(state: AccumulatorsSnapshot): void {
     this.accumulators = Accumulators.restore(this.layout, state)
   }
+  add(state: AccumulatorsSnapshot, keys: Int32Array, keyCount: number): void {
+    this.accumulators.add(state, keys, keyCount)
+  }
   get byteSize(): number {
     return this.accumulators.byteSize
   }

@@ -90,8 +90,8 @@ export class UpdatingOverOperator implements Operator {
   snapshot(): unknown {
     return this.keys.snapshot()
   }
-  restore(state: unknown): void {
-    this.keys.restore(state)
+  restore(state: unknown, adds = false): void {
+    this.keys.restore(state, undefined, adds)
     this.liveCount = this.keys.states.length
   }
   divide(division: Division): (part: number) => unknown {

@@ -5,7 +5,7 @@ import { compareValues } from '../aggregates/index.ts'
 import type { Division, OperatorContext } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { KeyTable } from '../state/keyTable.ts'
-import { batchRowCountMax } from './emission.ts'
+import { batchRowCountMax, ordinals } from './emission.ts'
 
 export type Row = unknown[]
 
@@ -165,11 +165,30 @@ export class KeyedStates<S> {
     }
   }
 
-  restore(saved: unknown, of: (state: unknown) => S = (state) => state as S): void {
+  /** @returns the index of each saved key */
+  restore(saved: unknown, of: (state: unknown) => S = (state) => state as S, adds = false): Int32Array {
     const { table, states } = saved as { table: Parameters<typeof KeyTable.restore>[1]; states: unknown[] }
+    if (adds) {
+      const keys = this.table.add(table)
+      states.forEach((state, i) => {
+        this.states[keys[i]] = of(state)
+      })
+      return keys
+    }
     this.table = KeyTable.restore(this.types, table)
     this.states = states.map(of)
+    return ordinals(table.count)
   }
+}
+
+/** What waits for some keys beside what waits for others: saved keys are `keys` now. Sorted, so it is a heap. */
+export function waitingBeside<W extends { key: number }>(
+  known: readonly W[],
+  saved: readonly W[],
+  keys: Int32Array,
+  leavesFirst: (a: W, b: W) => boolean,
+): W[] {
+  return [...known, ...saved.map((one) => ({ ...one, key: keys[one.key] }))].sort((a, b) => (leavesFirst(a, b) ? -1 : 1))
 }
 
 /** What waits for these keys alone, each with its key's place among them; sorted, so it is a heap. */

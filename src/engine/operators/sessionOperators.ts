@@ -84,8 +84,8 @@ abstract class SessionOperator implements Operator {
   snapshot(): unknown {
     return this.windows.snapshot()
   }
-  restore(state: unknown): void {
-    this.windows.restore(state)
+  restore(state: unknown, adds = false): void {
+    this.windows.restore(state, adds)
   }
 
   divide(division: Division): (part: number) => unknown {
@@ -132,8 +132,10 @@ class AccumulatorPayload implements SessionPayload {
   snapshot(slotCount: number): AccumulatorsSnapshot {
     return this.accumulators.snapshot(slotCount)
   }
-  restore(state: unknown): void {
-    this.accumulators = Accumulators.restore(this.layout, state as AccumulatorsSnapshot)
+  restore(state: unknown, firstSlot: number): void {
+    const snapshot = state as AccumulatorsSnapshot
+    if (firstSlot === 0) this.accumulators = Accumulators.restore(this.layout, snapshot)
+    else this.accumulators.add(snapshot, ordinals(snapshot.groupCount, firstSlot), firstSlot + snapshot.groupCount)
   }
 }
 
@@ -205,8 +207,8 @@ class RowPayload implements SessionPayload {
   snapshot(): unknown {
     return this.rows
   }
-  restore(state: unknown): void {
-    this.rows = (state as unknown[][][]).map((rows) => rows.slice())
+  restore(state: unknown, firstSlot: number): void {
+    this.rows = [...this.rows.slice(0, firstSlot), ...(state as unknown[][][]).map((rows) => rows.slice())]
   }
 }
 

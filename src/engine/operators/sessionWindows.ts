@@ -25,7 +25,8 @@ export interface SessionPayload {
   snapshot(slotCount: number): unknown
   /** A snapshot of these slots alone, in their order. */
   pick(slots: Int32Array): unknown
-  restore(state: unknown): void
+  /** @param firstSlot  the snapshot's slot 0 becomes this one */
+  restore(state: unknown, firstSlot: number): void
 }
 
 /** Sessions that have closed, in order of their end. Times are local ms. */
@@ -276,11 +277,19 @@ export class SessionWindows {
     return this.heap.length === 0 ? Infinity : this.shape.firesAt(this.heap[0].end)
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { watermarkMs, table, sessions, payload } = state as Snapshot
-    this.watermarkMs = watermarkMs
-    this.table = KeyTable.restore(this.keyTypes, table)
-    this.adopt(sessions)
-    this.payload.restore(payload)
+    if (!adds) {
+      this.watermarkMs = watermarkMs
+      this.table = KeyTable.restore(this.keyTypes, table)
+      this.adopt(sessions)
+      this.payload.restore(payload, 0)
+      return
+    }
+    this.watermarkMs = Math.min(this.watermarkMs, watermarkMs)
+    const known = this.byOwner.flat()
+    const owners = this.table.add(table)
+    this.payload.restore(payload, known.length)
+    this.adopt([...known, ...sessions.map((session) => ({ ...session, owner: owners[session.owner], slot: session.slot + known.length }))])
   }
 }

@@ -97,8 +97,8 @@ export class TopNOperator implements Operator {
   snapshot(): unknown {
     return this.partitions.snapshot()
   }
-  restore(state: unknown): void {
-    this.partitions.restore(state, (rows) => (rows as Row[]).slice())
+  restore(state: unknown, adds = false): void {
+    this.partitions.restore(state, (rows) => (rows as Row[]).slice(), adds)
     this.liveCount = this.partitions.states.length
   }
 

@@ -155,11 +155,12 @@ export class AppendTopNOperator implements Operator {
     }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { partitions, rows } = state as Snapshot
-    this.partitions.restore(partitions, (saved) => ({ rows: (saved as number[]).slice(), before: undefined }))
-    this.rows = new RowStore(this.rowTypes, rows)
-    this.liveCount = rows.count
+    if (!adds) this.rows = new RowStore(this.rowTypes)
+    const first = this.rows.add(rows)
+    this.partitions.restore(partitions, (saved) => ({ rows: (saved as number[]).map((entry) => first + entry), before: undefined }), adds)
+    this.liveCount = (adds ? this.liveCount : 0) + rows.count
   }
 
   divide(division: Division): (part: number) => Snapshot {

@@ -302,10 +302,18 @@ export class WindowAggregateOperator implements Operator {
     return { watermarkMs, seenMs, processingTimeMs, pendingEnds: pendingEnds.slice(), slices }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { watermarkMs, seenMs, processingTimeMs, pendingEnds, slices } = state as Snapshot
-    Object.assign(this, { watermarkMs, seenMs, processingTimeMs })
-    for (const { id, table, accumulators } of slices)
+    this.watermarkMs = adds ? Math.min(this.watermarkMs, watermarkMs) : watermarkMs
+    this.seenMs = adds ? Math.min(this.seenMs, seenMs) : seenMs
+    this.processingTimeMs = Math.max(this.processingTimeMs, processingTimeMs)
+    for (const { id, table, accumulators } of slices) {
+      const known = this.slices.get(id)
+      if (known !== undefined) {
+        const groups = known.table.add(table)
+        known.accumulators.add(accumulators, groups, known.table.count)
+        continue
+      }
       this.slices.set(id, {
         id,
         table: KeyTable.restore(this.keyTypes, table),
@@ -313,20 +321,27 @@ export class WindowAggregateOperator implements Operator {
         rows: noRows,
         rowCount: 0,
       })
+    }
     for (const end of pendingEnds) this.addPending(end)
   }
 
   divide(division: Division): (part: number) => Snapshot {
     const { watermarkMs, seenMs, processingTimeMs, pendingEnds } = this
-    const keyTypes = this.keyTypes.slice(0, this.plan.keys.length)
-    const slices = Array.from(this.slices.values(), (slice) => ({
-      ...slice,
-      groupsOf: division.rows(
-        keyTypes.map((_, k) => slice.table.column(k)),
-        keyTypes,
-        slice.table.count,
-      ),
-    }))
+    const { keys, attached } = this.plan
+    const keyTypes = this.keyTypes.slice(0, keys.length)
+    const slices = Array.from(this.slices.values(), (slice) => {
+      const { count } = slice.table
+      // Without keys a window's end says where it is.
+      const groupsOf =
+        keys.length === 0 && attached
+          ? division.rows([constantTimes(slice.id, count)], [this.context.inputFields[0][attached.end].type], count)
+          : division.rows(
+              keyTypes.map((_, k) => slice.table.column(k)),
+              keyTypes,
+              count,
+            )
+      return { ...slice, groupsOf }
+    })
     return (part) => {
       const own = slices.map(({ groupsOf, ...slice }) => ({ ...slice, groups: groupsOf(part) })).filter(({ groups }) => groups.length > 0)
       return {

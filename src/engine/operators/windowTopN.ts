@@ -91,13 +91,23 @@ export class WindowTopNOperator implements Operator {
   snapshot(): unknown {
     return { watermarkMs: this.watermarkMs, windows: this.windows }
   }
-  restore(state: unknown): void {
-    Object.assign(this, state)
+  restore(state: unknown, adds = false): void {
+    const { watermarkMs, windows } = state as { watermarkMs: number; windows: Map<string, OpenWindow> }
+    if (!adds) this.windows = windows
+    else
+      for (const [id, window] of windows) {
+        const known = this.windows.get(id)
+        if (known === undefined) this.windows.set(id, window)
+        else for (const [key, rows] of window.partitions) known.partitions.set(key, rows)
+      }
+    this.watermarkMs = adds ? Math.min(this.watermarkMs, watermarkMs) : watermarkMs
   }
 
   divide(division: Division): (part: number) => unknown {
     const { watermarkMs } = this
-    const { partitionKeys, input } = this.plan
+    const { input } = this.plan
+    // Without keys a window's end says where it is.
+    const partitionKeys = this.plan.partitionKeys.length > 0 ? this.plan.partitionKeys : [this.window.end]
     const keyFields = partitionKeys.map((column) => input.fields[column])
     const windows = Array.from(this.windows, ([id, { start, end, partitions }]) => {
       const lists = [...partitions].filter(([, rows]) => rows.length > 0)

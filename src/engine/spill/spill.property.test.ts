@@ -130,7 +130,7 @@ function play(plan: Plan, { rows, steps, limitBytes }: Case, disk: FakeDisk | un
       const before = saved(graph, disk)
       graph.close()
       graph = makeGraph(plan, result, disk, limitBytes, `x${++graphs}`)
-      graph.restore(before)
+      graph.restore([before])
     }
   }
   const spilledBytes = graph.status().reduce((sum, { operator }) => sum + (operator?.spilledBytes ?? 0), 0)

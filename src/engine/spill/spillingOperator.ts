@@ -14,16 +14,19 @@
 //   3. After each call it holds what it is allowed to, or one key group alone if that is more.
 //   4. Snapshots have what waits and, of each key group, the file with its state: a checkpoint takes the bytes from there.
 //   1, 2 and 4 are held by spill.property.test.ts, with a restore at any step.
-import type { Batch } from '../../data/index.ts'
+import type { Batch, Field, SqlType } from '../../data/index.ts'
 import { gatherAll } from '../../data/index.ts'
-import type { Plan } from '../../sql/index.ts'
-import type { StoredState, UnreadState } from '../checkpoints/stateParts.ts'
+import { inputsOf, type Plan } from '../../sql/index.ts'
+import { joinParts, type StoredState, type UnreadState } from '../checkpoints/stateParts.ts'
 import { KEY_GROUP_COUNT, partitionRows } from '../exchange/partition.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { ordinals } from '../operators/emission.ts'
+import { hasLocalPhase, localFields } from '../operators/localAggregate.ts'
 import { DividedRows, divisionInto, divisionKeysOf } from './division.ts'
 import type { Account, Memory } from './memory.ts'
+import { isInShare, type Share, sharedOut } from './share.ts'
 import type { SpillFiles } from './spillFiles.ts'
-import { type Run, type RunSnapshot, WaitingRows } from './waitingRows.ts'
+import { Run, type RunSnapshot, WaitingRows } from './waitingRows.ts'
 
 export interface SpillOptions {
   memory: Memory
@@ -33,7 +36,10 @@ export interface SpillOptions {
 }
 
 export interface SpillingOptions extends SpillOptions {
-  build(context: OperatorContext): Operator
+  /** `merges`: of an aggregation, the one that takes what its first phase gives. */
+  build(context: OperatorContext, merges: boolean): Operator
+  /** Which one is asked for. */
+  merges: boolean
   /** Tells the next operators how far event time has come. */
   forward(watermarkMs: number): void
 }
@@ -73,7 +79,10 @@ export class SpillingOperator implements Operator {
   private readonly forward: (watermarkMs: number) => void
   private readonly files: SpillFiles
   private readonly account: Account
-  private readonly keys: number[][]
+  private readonly inputs: WaitingInput[]
+  /** Of an aggregation in two phases: which of its two inputs gets rows now. Rows of the other wait since it ran in another number of subtasks. */
+  private readonly firstInput: number
+  private readonly buildOther: () => Operator
   private readonly context: OperatorContext
   private readonly groupCount: number
   /** While all of the state is in memory. */
@@ -91,27 +100,31 @@ export class SpillingOperator implements Operator {
   private isUpwards = true
 
   private constructor(plan: Plan, keys: number[][], context: OperatorContext, options: SpillingOptions) {
+    const { merges } = options
     this.plan = plan
-    this.keys = keys
+    this.inputs = waitingInputs(plan, keys)
+    this.firstInput = merges ? 1 : 0
     this.context = context
-    this.build = () => options.build({ ...context, emit: (batch) => this.emit(batch) })
+    const own = { ...context, emit: (batch: Batch) => this.emit(batch) }
+    this.build = () => options.build(own, merges)
+    this.buildOther = () => options.build(own, !merges)
     this.whole = this.build()
     this.forward = options.forward
     this.files = options.files
     this.account = options.memory.account()
     this.groupCount = options.keyGroups ?? KEY_GROUP_COUNT
-    this.waiting = new WaitingRows(context.inputFields.map((fields) => fields.map(({ type }) => type)))
+    this.waiting = new WaitingRows(this.inputs.map(({ types }) => types))
     this.planMeasuring(0)
   }
 
   /** The operator of a plan's node, able to spill if its state divides by key. */
   static around(plan: Plan, context: OperatorContext, options: SpillingOptions): Operator {
     const keys = divisionKeysOf(plan)
-    if (keys === undefined) return options.build(context)
+    if (keys === undefined) return options.build(context, options.merges)
     const spilling = new SpillingOperator(plan, keys, context, options)
-    if (spilling.whole?.divide !== undefined) return spilling
+    if (spilling.whole?.divide !== undefined && spilling.whole.nextDueMs !== undefined) return spilling
     spilling.close()
-    return options.build(context)
+    return options.build(context, options.merges)
   }
 
   /** What a key group gives out sees no event time that others have not reached. */
@@ -128,7 +141,7 @@ export class SpillingOperator implements Operator {
       return
     }
     if (batch.rowCount === 0) return
-    this.waiting.add(batch, input)
+    this.waiting.add(batch, this.firstInput + input)
     this.waitingSinceMs ??= this.nowMs
     this.measure()
     if (this.waiting.byteSize >= Math.min(WAITING_BYTES_MAX, this.account.allowedBytes / 4)) this.work()
@@ -210,11 +223,15 @@ export class SpillingOperator implements Operator {
       const parts = runs.map(({ rows }) => rows.of(id))
       const hasRows = parts.some(({ length }) => length > 0)
       if (!hasRows && clockMs < group.dueMs) continue
-      const operator = this.fetch(group)
+      let operator = this.fetch(group)
       const mark = this.context.memory.mark()
       runs.forEach(({ run, columns }, i) => {
         const rows = parts[i]
-        if (rows.length > 0) operator.process(run.batch(gatherAll(columns, rows, rows.length), rows), run.input)
+        if (rows.length === 0) return
+        const batch = run.batch(gatherAll(columns, rows, rows.length), rows)
+        const input = run.input - this.firstInput
+        if (this.context.inputFields[input]) operator.process(batch, input)
+        else operator = group.operator = this.otherPhase(operator, batch)
         this.context.memory.release(mark)
       })
       if (pendingMs > group.watermarkMs) operator.advance(pendingMs)
@@ -229,10 +246,19 @@ export class SpillingOperator implements Operator {
     this.forward(pendingMs)
   }
 
+  /** Rows that have not gone through the first phase, or have, unlike those that come now: the operator for these takes them. */
+  private otherPhase(operator: Operator, batch: Batch): Operator {
+    const other = this.buildOther()
+    other.restore?.(operator.snapshot?.())
+    other.process(batch, 0)
+    const again = this.build()
+    again.restore?.(other.snapshot?.())
+    return again
+  }
+
   private divided(run: Run): { run: Run; columns: ReturnType<Run['columns']>; rows: DividedRows } {
     const columns = run.columns()
-    const keys = this.keys[run.input]
-    const types = keys.map((key) => this.context.inputFields[run.input][key].type)
+    const { keys, keyTypes: types } = this.inputs[run.input]
     const targets = new Uint8Array(run.count)
     partitionRows(
       keys.map((key) => columns[key]),
@@ -325,11 +351,79 @@ export class SpillingOperator implements Operator {
     const saved = new Map(keyGroups.map((group) => [group.id, group]))
     this.groups = Array.from({ length: this.groupCount }, (_, id) => {
       const group = saved.get(id)
-      if (!group) return { operator: undefined, stored: undefined, isDirty: false, watermarkMs: -Infinity, dueMs: Infinity, status: {} }
+      if (!group) return emptyGroup()
       const { watermarkMs, dueMs, status } = group
       return { operator: undefined, stored: this.files.copy(group.state as UnreadState), isDirty: false, watermarkMs, dueMs, status }
     })
     this.measure()
+  }
+
+  /**
+   * As `restore`, of a job that had another number of subtasks: what falls to this one, of one old subtask after another. Where one of them was
+   * divided this one is.
+   *
+   * @param adds  it is not the first
+   */
+  restoreShare(state: unknown, share: Share, adds: boolean): void {
+    if (!isDivided(state)) {
+      const own = sharedOut(state, share, this.build)
+      if (this.whole === undefined) this.addWhole(own)
+      else this.whole.restore?.(own, adds)
+      this.rowsUntilMeasured = 0
+      return
+    }
+    const { keyGroups, waiting, watermarkMs, pendingMs } = state
+    const isFirst = this.whole !== undefined
+    if (isFirst && adds) this.divideWhole()
+    else if (isFirst) this.groups = Array.from({ length: this.groupCount }, emptyGroup)
+    this.whole = undefined
+    this.watermarkMs = isFirst ? watermarkMs : Math.min(this.watermarkMs, watermarkMs)
+    this.pendingMs = Math.max(this.pendingMs, pendingMs)
+    this.waitingSinceMs = this.nowMs
+    const isDealtByGroup = share.keyGroups !== undefined && this.groupCount === KEY_GROUP_COUNT
+    for (const { id, ...saved } of keyGroups) {
+      if (!isInShare(share, id, this.groupCount)) continue
+      const group = this.groups[id]
+      const unread = saved.state as UnreadState
+      if (group.stored === undefined && (share.isWhole || isDealtByGroup)) Object.assign(group, saved, { stored: this.files.copy(unread) })
+      else {
+        const read = joinParts(unread.parts, (name) => unread.read(name))
+        this.addToGroup(group, isDealtByGroup ? read : sharedOut(read, share, this.build), saved.watermarkMs)
+      }
+    }
+    for (const saved of waiting) this.addWaiting(new Run(saved.input, this.inputs[saved.input].types, saved), share)
+    this.measure()
+  }
+
+  /** State of an old subtask that was not divided, where another one was. */
+  private addWhole(state: unknown): void {
+    const whole = this.build()
+    whole.restore?.(state)
+    const partOf = whole.divide!(divisionInto(this.groupCount))
+    this.groups.forEach((group, id) => {
+      this.addToGroup(group, partOf(id), group.watermarkMs)
+    })
+    this.measure()
+  }
+
+  private addToGroup(group: KeyGroup, state: unknown, watermarkMs: number): void {
+    const operator = this.build()
+    const before = group.stored
+    if (before) operator.restore?.(this.files.read(before))
+    operator.restore?.(state, before !== undefined)
+    group.stored = this.files.write(operator.snapshot?.())
+    if (before) this.files.release(before)
+    group.watermarkMs = before ? Math.min(group.watermarkMs, watermarkMs) : watermarkMs
+    group.dueMs = operator.nextDueMs?.() ?? -Infinity
+    group.status = operator.describe?.() ?? {}
+  }
+
+  private addWaiting(run: Run, { isWhole, division, part }: Share): void {
+    const columns = run.columns()
+    const { keys, keyTypes } = this.inputs[run.input]
+    const keyColumns = keys.map((key) => columns[key])
+    const rows = isWhole ? ordinals(run.count) : division.rows(keyColumns, keyTypes, run.count)(part)
+    if (rows.length > 0) this.waiting.add(run.batch(gatherAll(columns, rows, rows.length), rows), run.input)
   }
 
   describe(): OperatorStatus {
@@ -364,6 +458,32 @@ export class SpillingOperator implements Operator {
     this.account.close()
   }
 }
+
+/** Rows of an input as they wait, and the columns by which they divide. */
+interface WaitingInput {
+  types: SqlType[]
+  keys: number[]
+  keyTypes: SqlType[]
+}
+
+/** Of an aggregation in two phases: its rows, and what the first phase makes of them. */
+function waitingInputs(plan: Plan, keys: number[][]): WaitingInput[] {
+  const inputOf = (fields: readonly Field[], own: number[]) => {
+    const types = fields.map(({ type }) => type)
+    return { types, keys: own, keyTypes: own.map((key) => types[key]) }
+  }
+  const inputs = inputsOf(plan).map(({ fields }, i) => inputOf(fields, keys[i]))
+  return hasLocalPhase(plan) ? [...inputs, inputOf(localFields(plan), [...plan.keys.keys()])] : inputs
+}
+
+const emptyGroup = (): KeyGroup => ({
+  operator: undefined,
+  stored: undefined,
+  isDirty: false,
+  watermarkMs: -Infinity,
+  dueMs: Infinity,
+  status: {},
+})
 
 const isDivided = (state: unknown): state is DividedSnapshot =>
   typeof state === 'object' && state !== null && 'keyGroups' in state && 'waiting' in state

@@ -55,4 +55,11 @@ export class Expiry {
   restore(snapshot: ExpirySnapshot): void {
     this.writtenMs = snapshot.slice()
   }
+  /** Entries of a snapshot, under other numbers. */
+  add(snapshot: ExpirySnapshot, entries: Int32Array): void {
+    for (const entry of entries) this.reserve(entry + 1)
+    snapshot.forEach((ms, i) => {
+      this.writtenMs[entries[i]] = ms
+    })
+  }
 }

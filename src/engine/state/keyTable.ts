@@ -400,6 +400,17 @@ export class KeyTable {
     return table
   }
 
+  /** Adds the groups of a snapshot; keys that are here stay one. @returns the group of each */
+  add({ count, columns }: KeyTableSnapshot): Int32Array {
+    const groups = new Int32Array(count)
+    this.lookup(
+      columns.map(({ column }) => column),
+      count,
+      groups,
+    )
+    return groups
+  }
+
   /** Makes the look-up find what was only stored: keys that are all different, so nothing is compared. */
   private index(): void {
     this.slots = new Int32Array(this.capacity * 4)

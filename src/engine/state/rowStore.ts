@@ -38,6 +38,14 @@ export class RowStore {
     this.table = table
   }
 
+  /** Rows of a snapshot become the next entries. Returns the first of them. */
+  add({ columns, count }: KeyTableSnapshot): number {
+    return this.table.append(
+      columns.map(({ column }) => column),
+      count,
+    )
+  }
+
   pick(entries: Int32Array): KeyTableSnapshot {
     return this.table.pick(entries)
   }

@@ -179,11 +179,11 @@ export class IntervalJoinOperator implements Operator {
     })
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { watermarkMs, sides } = state as { watermarkMs: number; sides: [unknown, unknown] }
-    this.watermarkMs = watermarkMs
+    this.watermarkMs = adds ? Math.min(this.watermarkMs, watermarkMs) : watermarkMs
     this.keys.forEach((keyed, i) => {
-      keyed.restore(sides[i])
+      keyed.restore(sides[i], undefined, adds)
     })
     this.rebuild()
   }

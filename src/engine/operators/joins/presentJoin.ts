@@ -152,8 +152,17 @@ export class PresentJoinOperator implements Operator {
     return { keys: this.keys.snapshot(), rows: this.rows.snapshot(), entries: this.entries.slice(0, this.keys.count) }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { keys, rows, entries } = state as Snapshot
+    if (adds) {
+      const first = this.rows.add(rows)
+      const places = this.keys.add(keys)
+      this.reserve(this.keys.count)
+      places.forEach((key, i) => {
+        this.entries[key] = first + entries[i]
+      })
+      return
+    }
     this.keys = KeyTable.restore(this.keyTypes, keys)
     this.rows = new RowStore(this.rowTypes, rows)
     this.reserve(keys.count)

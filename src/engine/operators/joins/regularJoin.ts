@@ -20,7 +20,7 @@ import {
 import { canonicalText } from '../../state/columns.ts'
 import { KeyTable, type KeyTableSnapshot, pickRows } from '../../state/keyTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
-import { batchRowCountMax, gatherOrNull } from '../emission.ts'
+import { batchRowCountMax, gatherOrNull, ordinals } from '../emission.ts'
 import { JoinSide, Pairs, pickSide, type SideOptions, type SideSnapshot } from './side.ts'
 
 type JoinPlan = Plan & { node: 'join' }
@@ -360,11 +360,23 @@ export class RegularJoinOperator implements Operator {
     return { keys: table.snapshot(), sides, nullKeyGroup: this.nullKeyGroup === -1 ? -1 : newIndex[this.nullKeyGroup] }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { keys, sides, nullKeyGroup } = state as Snapshot
+    if (adds) {
+      const groups = this.keys.add(keys)
+      sides.forEach((side, i) => {
+        this.sides[i].restore(side, groups, this.keys.count)
+      })
+      if (nullKeyGroup !== -1) this.nullKeyGroup = groups[nullKeyGroup]
+      return
+    }
     this.keys = KeyTable.restore(this.keyTypes, keys)
     this.nullKeyGroup = nullKeyGroup
-    this.sides = sides.map((side, i) => JoinSide.restore(this.sideOptions(i), side, this.keys.count)) as [JoinSide, JoinSide]
+    this.sides = sides.map((side, i) => {
+      const restored = new JoinSide(this.sideOptions(i))
+      restored.restore(side, ordinals(keys.count), keys.count)
+      return restored
+    }) as [JoinSide, JoinSide]
   }
 
   /** Rows for whose key the other side has no row; a condition on top of the keys is not looked at. */

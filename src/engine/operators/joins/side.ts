@@ -249,21 +249,24 @@ export class JoinSide {
     return writtenMs ? { ...snapshot, writtenMs: Float64Array.from(live, (entry) => writtenMs[entry]) } : snapshot
   }
 
-  static restore(options: SideOptions, snapshot: SideSnapshot, groupCount: number): JoinSide {
-    const side = new JoinSide(options)
-    side.reserveKeys(groupCount)
+  /**
+   * Adds rows of a snapshot, of keys that have none here.
+   *
+   * @param places  the key of each of the snapshot's, below `keyCount`
+   */
+  restore(snapshot: SideSnapshot, places: Int32Array, keyCount: number): void {
+    this.reserveKeys(keyCount)
     const { count, columns } = snapshot.rows
     const batch = { columns: columns.map(({ column }) => column) } as Batch
-    const entries = side.entriesOf(
+    const entries = this.entriesOf(
       batch,
       Int32Array.from({ length: count }, (_, i) => i),
     )
     for (let i = 0; i < count; i++) {
-      side.add(entries[i], snapshot.groups[i], snapshot.matches[i])
-      if (!side.onlyGrows) side.counts.data[entries[i]] = snapshot.counts[i]
-      if (snapshot.writtenMs) side.expiry?.write(entries[i], snapshot.writtenMs[i])
+      this.add(entries[i], places[snapshot.groups[i]], snapshot.matches[i])
+      if (!this.onlyGrows) this.counts.data[entries[i]] = snapshot.counts[i]
+      if (snapshot.writtenMs) this.expiry?.write(entries[i], snapshot.writtenMs[i])
     }
-    return side
   }
 }
 

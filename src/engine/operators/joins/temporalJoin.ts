@@ -150,15 +150,19 @@ export class TemporalJoinOperator implements Operator {
     })
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { waiting, arrivals, watermarkMs, versions } = state as {
       waiting: Waiting[]
       arrivals: number
       watermarkMs: number
       versions: unknown
     }
-    Object.assign(this, { waiting, arrivals, watermarkMs })
-    this.versions.restore(versions)
+    if (adds) {
+      this.waiting = [...this.waiting, ...waiting].sort((a, b) => (first(a, b) ? -1 : 1))
+      this.arrivals = Math.max(this.arrivals, arrivals)
+      this.watermarkMs = Math.min(this.watermarkMs, watermarkMs)
+    } else Object.assign(this, { waiting, arrivals, watermarkMs })
+    this.versions.restore(versions, undefined, adds)
     this.findGrown()
   }
 

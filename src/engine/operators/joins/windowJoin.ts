@@ -227,10 +227,14 @@ export class WindowJoinOperator implements Operator {
     return { watermarkMs: this.watermarkMs, windows }
   }
 
-  restore(state: unknown): void {
+  restore(state: unknown, adds = false): void {
     const { watermarkMs, windows } = state as Snapshot
-    this.watermarkMs = watermarkMs
-    for (const { start, end, sides } of windows) this.windows.set(`${start} ${end}`, this.newWindow(start, end, sides))
+    this.watermarkMs = adds ? Math.min(this.watermarkMs, watermarkMs) : watermarkMs
+    for (const { start, end, sides } of windows) {
+      const known = this.windows.get(`${start} ${end}`)
+      if (known === undefined) this.windows.set(`${start} ${end}`, this.newWindow(start, end, sides))
+      else for (const side of [0, 1]) known.sides[side].add(sides[side])
+    }
   }
 
   joinSides(): JoinSideStatus[] {
@@ -243,7 +247,10 @@ export class WindowJoinOperator implements Operator {
 
   divide(division: Division): (part: number) => Snapshot {
     const { watermarkMs } = this
-    const { leftKeys, rightKeys, left, right } = this.plan
+    const { left, right, leftWindow, rightWindow } = this.plan
+    // Without keys a window's end says where it is.
+    const [leftKeys, rightKeys] =
+      this.plan.leftKeys.length > 0 ? [this.plan.leftKeys, this.plan.rightKeys] : [[leftWindow.end], [rightWindow.end]]
     const windows = Array.from(this.windows.values(), ({ start, end, sides }) => {
       const rowsOf = sides.map((side, input) => {
         const keys = input === 0 ? leftKeys : rightKeys

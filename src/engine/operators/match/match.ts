@@ -9,7 +9,7 @@ import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
-import { isNullAt, KeyedStates, type Row, RowOutput, rowOrder, timeAt, waitingOf } from '../rows.ts'
+import { isNullAt, KeyedStates, type Row, RowOutput, rowOrder, timeAt, waitingBeside, waitingOf } from '../rows.ts'
 import { Matcher, newRuns, type RunsState } from './runs.ts'
 import { compileMatch, type MatchExpressions, type Taken } from './values.ts'
 
@@ -118,10 +118,23 @@ export class MatchOperator implements Operator {
     return structuredClone({ waiting, arrivals, watermarkMs, nextExpiryMs, keys: this.keys.snapshot() })
   }
 
-  restore(state: unknown): void {
-    const { keys, ...rest } = state as { keys: unknown }
-    Object.assign(this, rest)
-    this.keys.restore(keys)
+  restore(state: unknown, adds = false): void {
+    const { waiting, arrivals, watermarkMs, nextExpiryMs, keys } = state as {
+      waiting: Waiting[]
+      arrivals: number
+      watermarkMs: number
+      nextExpiryMs: number
+      keys: unknown
+    }
+    const places = this.keys.restore(keys, undefined, adds)
+    if (!adds) {
+      Object.assign(this, { waiting, arrivals, watermarkMs, nextExpiryMs })
+      return
+    }
+    this.waiting = waitingBeside(this.waiting, waiting, places, this.leavesFirst)
+    this.arrivals = Math.max(this.arrivals, arrivals)
+    this.watermarkMs = Math.min(this.watermarkMs, watermarkMs)
+    this.nextExpiryMs = Math.min(this.nextExpiryMs, nextExpiryMs)
   }
 
   divide(division: Division): (part: number) => unknown {
