@@ -122,7 +122,7 @@ export class Job {
   /** Newest arrival among the records behind what is being emitted. */
   private originMs: number | undefined
 
-  /** @throws StreamError CHECKPOINT_DAMAGED of `load` */
+  /** @throws StreamError CHECKPOINT_DAMAGED, CHECKPOINT_UNREADABLE of `load`, or of what it gave when it is read */
   constructor(spec: JobSpec, port: JobPort, nowMs: number, { disk = realDisk, load = () => undefined, spill }: JobOptions = {}) {
     this.spill = spill && { ...spill, files: new SpillFiles(disk, spill.folder, `${spec.id}-${threadId}`) }
     this.spec = spec
@@ -136,8 +136,14 @@ export class Job {
     const inputs: InputState[] = []
     for (const query of [...this.queries.values()]) {
       const restored = load(query.spec.id)
-      if (restored) this.guarded(query, () => inputs.push(...restoreQuery(query, restored, this.subtask)))
-      restored?.close?.()
+      try {
+        if (restored) this.guarded(query, () => inputs.push(...restoreQuery(query, restored, this.subtask)), isOfCheckpoint)
+      } catch (error) {
+        this.close()
+        throw error
+      } finally {
+        restored?.close?.()
+      }
     }
     this.openInputs(inputs)
     for (const query of [...this.queries.values()]) {
@@ -536,11 +542,14 @@ export class Job {
     )
   }
 
-  private guarded(query: RunningQuery, work: () => void): void {
+  /** @param passes  errors that are not the query's */
+  private guarded(query: RunningQuery, work: () => void, passes: (error: StreamError) => boolean = () => false): void {
     try {
       work()
     } catch (error) {
-      this.fail(query, toStreamError(error))
+      const failure = toStreamError(error)
+      if (passes(failure)) throw failure
+      this.fail(query, failure)
     }
   }
 
@@ -593,6 +602,9 @@ export class Job {
     this.letters = []
   }
 }
+
+/** Its bytes are read while queries get their state: an older one may be whole. */
+const isOfCheckpoint = ({ code }: StreamError): boolean => code.startsWith('CHECKPOINT_')
 
 /** Gives a query its state. Returns where its inputs go on. */
 function restoreQuery(query: RunningQuery, { state, parts, rescaling, allowsDropped }: RestoredQuery, subtask: number): InputState[] {

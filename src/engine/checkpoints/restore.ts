@@ -20,11 +20,15 @@ export function restoreOptions(restore: JobRestore, disk: Disk = realDisk, subta
       const close = () => reader.close()
       try {
         const { parallelism: saved = 1 } = state
-        const wanted = saved === parallelism ? [subtask] : Array.from({ length: saved }, (_, i) => i)
         return {
           state,
-          parts: wanted.map((one) => readNodes(state, reader, one)),
-          ...(saved !== parallelism && { rescaling: { subtask, parallelism, savedParallelism: saved } }),
+          // Its own state is read now. That of all subtasks may be more than there is room for: operator by operator, when it is asked for.
+          ...(saved === parallelism
+            ? { parts: [readNodes(state, reader, subtask).map((node) => ({ ...node }))] }
+            : {
+                parts: Array.from({ length: saved }, (_, one) => readNodes(state, reader, one)),
+                rescaling: { subtask, parallelism, savedParallelism: saved },
+              }),
           allowsDropped: restore.allowsDropped.includes(queryId),
           close,
         }
@@ -36,7 +40,7 @@ export function restoreOptions(restore: JobRestore, disk: Disk = realDisk, subta
   }
 }
 
-/** What one of a query's subtasks had. */
+/** What one of a query's subtasks had. Its state is read when it is asked for. @throws then: StreamError CHECKPOINT_DAMAGED, CHECKPOINT_UNREADABLE */
 export function readNodes(query: QueryState, reader: PartReader, subtask = 0): NodeSnapshot[] {
   const mine = query.operators.filter((operator) => (operator.subtask ?? 0) === subtask)
   return mine.map(({ signature, node, label, parts, rowsIn, rowsOut, subtask, ...times }) => ({
