@@ -105,9 +105,10 @@ let lastId = 0
 
 const rowsIn = (job: Job) => job.status()[0].rowsIn
 
-/** Reads for an interval, or what is there; takes a checkpoint at its beginning, if so. Events per second. */
-async function read(job: Job, forMs: number, withCheckpoint: boolean, notes: string[]): Promise<number> {
+/** Reads for an interval, or what is there; takes a checkpoint at its beginning, if so. Events per second, and per second of this thread's own time. */
+async function read(job: Job, forMs: number, withCheckpoint: boolean, notes: string[]): Promise<[perSecond: number, perCpuSecond: number]> {
   const startedMs = performance.now()
+  const startedCpu = process.threadCpuUsage()
   const before = rowsIn(job)
   let pending: Promise<void> | undefined
   if (withCheckpoint) {
@@ -121,9 +122,11 @@ async function read(job: Job, forMs: number, withCheckpoint: boolean, notes: str
   }
   while (performance.now() - startedMs < forMs && job.step(Date.now())) if (pending) await nextTurn()
   const tookMs = performance.now() - startedMs
+  const { user, system } = process.threadCpuUsage(startedCpu)
+  const count = rowsIn(job) - before
   await pending
   if (forMs < Infinity && tookMs < forMs) console.log(`  all events read after ${(tookMs / 1_000).toFixed(1)} s`)
-  return (rowsIn(job) - before) / (tookMs / 1_000)
+  return [count / (tookMs / 1e3), count / ((user + system) / 1e6)]
 }
 
 /** As many bytes of one batch, again and again. */
@@ -158,25 +161,28 @@ console.log(
 )
 
 /** Enough for an interval, at the speed of a machine with nothing else to do. */
-const eventCount = Math.ceil((intervalMs / 1_000) * 2_800_000)
+const eventCount = Math.ceil((intervalMs / 1_000) * 2_000_000)
 const loads = {
   random: ['events of random keys', random],
   hundredth: ['events of one key in a hundred', (i: number) => i % Math.ceil(keyCount / 100)],
 } as const
 for (const [load, [name, keyAt]] of Object.entries(loads)) {
   if (!flags.keys.split(',').includes(load)) continue
-  const rates: [number, number] = [0, 0]
   const notes: string[] = []
+  const sums = { without: [0, 0], with: [0, 0] }
   for (let round = 0; round < rounds; round++)
     // In turn which comes first: the machine's speed changes.
-    for (const withCheckpoints of round % 2 === 0 ? [false, true] : [true, false]) {
+    for (const withCheckpoint of round % 2 === 0 ? [false, true] : [true, false]) {
       await append(log, 'events', eventCount, (i) => keyAt(i + round * 7))
-      const rate = await read(job, intervalMs, withCheckpoints, notes)
-      rates[withCheckpoints ? 1 : 0] += rate / rounds
+      const rates = await read(job, intervalMs, withCheckpoint, notes)
+      rates.forEach((rate, i) => {
+        sums[withCheckpoint ? 'with' : 'without'][i] += rate / rounds
+      })
     }
-  console.log(
-    `${name}: ${(rates[0] / 1e6).toFixed(2)} M/s without, ${(rates[1] / 1e6).toFixed(2)} M/s with one every ${flags.interval} s: ${((1 - rates[1] / rates[0]) * 100).toFixed(1)} % less`,
-  )
+  for (const [i, of] of ['a second', "a second of the thread's CPU time"].entries())
+    console.log(
+      `${name}: ${(sums.without[i] / 1e6).toFixed(2)} M without, ${(sums.with[i] / 1e6).toFixed(2)} M with one every ${flags.interval} s, ${of}: ${((1 - sums.with[i] / sums.without[i]) * 100).toFixed(1)} % less`,
+    )
   for (const note of notes) console.log(`  ${note}`)
 }
 await checkpoint(job, ++lastId).durable

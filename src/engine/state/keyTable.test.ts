@@ -169,6 +169,32 @@ test('a large KeyTable goes on as it was in memory that it took over, which is t
         for (const k of [0, 1]) assert.deepEqual(valueAt(restored.column(k), first + i), valueAt(inputs[k], i))
 })
 
+test('what a snapshot shares stays as it was while the table grows, so that another thread may read it', () => {
+  const types = [t.string(), t.bigint()]
+  const keys = (from: number): Column[] => [
+    columnOf(
+      types[0],
+      Array.from({ length: 140_000 }, (_, i) => (i % 1000 === 7 ? null : `key-${from + i}`)),
+      true,
+    ),
+    { lane: 'i64', data: BigInt64Array.from({ length: 140_000 }, (_, i) => BigInt(from + i)) },
+  ]
+  const table = new KeyTable(types)
+  const out = new Int32Array(140_000)
+  table.lookup(keys(0), out.length, out)
+  const parts = splitState(table.snapshot()).filter(
+    ({ lineage, bytes }) => lineage !== undefined && bytes.buffer instanceof SharedArrayBuffer,
+  )
+  const names = ['columns.0.column.bytes', 'columns.0.column.ends', 'columns.0.column.starts', 'columns.1.column.data']
+  assert.deepEqual(parts.map(({ name }) => name).sort(), names)
+  const before = parts.map(({ bytes }) => bytes.slice())
+  table.lookup(keys(140_000), out.length, out)
+  table.append(keys(280_000), out.length)
+  parts.forEach(({ name, bytes }, i) => {
+    assert.equal(Buffer.compare(bytes, before[i]), 0, name)
+  })
+})
+
 test('slots are filled so that each group is found, whatever its hash', () => {
   const bits = 18
   const mask = (1 << bits) - 1
