@@ -131,6 +131,11 @@ const query = createRoute({
   },
   component: lazyRouteComponent(() => import('./pages/Query.tsx'), 'Query'),
 })
+const backups = createRoute({
+  getParentRoute: () => root,
+  path: '/backups',
+  component: lazyRouteComponent(() => import('./pages/Backups.tsx'), 'Backups'),
+})
 
 const sql = createRoute({
   getParentRoute: () => root,
@@ -143,7 +148,7 @@ const sql = createRoute({
 })
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, tables, table, topics, topic, topicTab, groups, group, queries, query, sql]),
+  routeTree: root.addChildren([home, tables, table, topics, topic, topicTab, groups, group, queries, query, backups, sql]),
   defaultPreload: 'intent',
   scrollRestoration: false,
 })

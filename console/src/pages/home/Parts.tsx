@@ -1,4 +1,5 @@
 // Health of the parts, and three things to try from a terminal.
+import { Link } from '@tanstack/react-router'
 import { useHealth } from '../../api/queries.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { Code, Failure, SkeletonRows, Status, type Tone } from '../../ui/parts.tsx'
@@ -12,7 +13,15 @@ export function Parts() {
   const origin = location.origin
   return (
     <div className="span-4 stack">
-      <Panel title="Health" note={health ? (health.ready ? 'ready' : 'not ready') : ''}>
+      <Panel
+        title="Health"
+        note={health ? (health.ready ? 'ready' : 'not ready') : ''}
+        actions={
+          <Link to="/backups" className="button small">
+            Backups
+          </Link>
+        }
+      >
         {health && (
           <ul className="parts">
             {Object.entries(health.parts).map(([name, part]) => (
