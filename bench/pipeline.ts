@@ -46,27 +46,16 @@ CREATE MATERIALIZED TABLE revenue (PRIMARY KEY (window_start, user_id) NOT ENFOR
 SELECT window_start, window_end, user_id, COUNT(*) AS orders, SUM(cents) AS cents, MIN(cents) AS lowest, MAX(cents) AS highest
 FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(rt), INTERVAL '5' MINUTES)) GROUP BY window_start, window_end, user_id;`
 
+/** With the flags that this process has from `scripts/run.mjs`, as its users start it. */
 function startPlatform(folder: string): Promise<{ child: ChildProcess; port: number }> {
   const main = resolve(import.meta.dirname, '../src/app/main.ts')
   const child = spawn(
     process.execPath,
-    [
-      ...(process.env.PIPE_FLAGS ?? '').split(' ').filter(Boolean),
-      '--disable-warning=ExperimentalWarning',
-      main,
-      'start',
-      folder,
-      '--port',
-      '0',
-      '--data',
-      join(folder, 'data'),
-      '--json',
-    ],
+    [...process.execArgv, main, 'start', folder, '--port', '0', '--data', join(folder, 'data'), '--json'],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   return new Promise((found, failed) => {
     createInterface({ input: child.stdout! }).on('line', (line) => {
-      if (!line.startsWith('{')) return void console.log(line)
       const { port } = JSON.parse(line) as { port?: number }
       if (port) found({ child, port })
     })
@@ -84,6 +73,16 @@ try {
   child.kill('SIGTERM')
   await new Promise((done) => child.once('exit', done))
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** How long the disk's syncs took, ms, by share: the upper bound of the histogram's bucket. */
+function syncTimes(metrics: string): (share: number) => number {
+  const buckets = [...metrics.matchAll(/^millrace_log_sync_seconds_bucket\{le="([\d.]+)"\} (\d+)$/gm)].map(([, le, count]) => [
+    +le * 1_000,
+    +count,
+  ])
+  const total = Number(/^millrace_log_sync_seconds_count (\d+)$/m.exec(metrics)?.[1])
+  return (share) => buckets.find(([, count]) => count >= total * share)?.[0] ?? Number.POSITIVE_INFINITY
 }
 
 async function run(): Promise<void> {
@@ -175,6 +174,8 @@ async function run(): Promise<void> {
   await sleep(300)
   socket.close()
   for (const { endMs: windowEndMs, atMs } of waitingRows) {
+    // Closed by the last batch, when the load was over.
+    if (windowEndMs > eventMs - DELAY_MS) continue
     const acknowledgedMs = closedAt.get(windowEndMs) ?? [...closedAt].filter(([end]) => end >= windowEndMs).map(([, ms]) => ms)[0]
     if (acknowledgedMs === undefined) continue
     pushMs.push(Math.max(0, atMs - acknowledgedMs))
@@ -187,6 +188,7 @@ async function run(): Promise<void> {
   if (stats.queries.some(({ lateRows }) => lateRows > 0)) throw new Error('rows were late: the load generator sent them out of order')
   if (orders !== BigInt(loaded) || cents !== loadedCents)
     throw new Error(`windows hold ${orders} orders and ${cents} cents; acknowledged were ${loaded} and ${loadedCents}`)
+  const syncMs = syncTimes(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text())
   const result = {
     bench: 'pipeline',
     machine: machineText(),
@@ -198,6 +200,7 @@ async function run(): Promise<void> {
     windows: pushed.size,
     rowsPushed: pushMs.length,
     pushMs: { p50: percentile(pushMs, 0.5), p95: percentile(pushMs, 0.95), p99: percentile(pushMs, 0.99) },
+    diskSyncMs: { p50: syncMs(0.5), p99: syncMs(0.99) },
     behindMs: Math.round(settledMs - loadMs),
     rssMb: Math.round(rssMb),
     cpuMicrosPerEvent: microsPerEvent,
@@ -213,6 +216,7 @@ async function run(): Promise<void> {
     console.log(
       `acknowledged → pushed   p50 ${result.pushMs.p50.toFixed(1)} ms, p95 ${result.pushMs.p95.toFixed(1)} ms, p99 ${result.pushMs.p99.toFixed(1)} ms   (${result.rowsPushed} rows of ${result.windows} windows)`,
     )
+    console.log(`the disk's own sync     p50 below ${result.diskSyncMs.p50} ms, p99 below ${result.diskSyncMs.p99} ms`)
     console.log(`resident memory         ${result.rssMb} MB`)
     console.log(
       `CPU, µs for each event  platform ${platformMicros.toFixed(2)}: ${Object.entries(microsPerEvent)

@@ -312,6 +312,12 @@ function readVarint(bytes: Uint8Array, end: number): number {
       cursor++
       return (byte >>> 1) ^ -(byte & 1)
     }
+    // Lengths of records and values, mostly.
+    if (cursor + 1 < end && bytes[cursor + 1] < 128) {
+      const zigzag = (byte & 127) | (bytes[cursor + 1] << 7)
+      cursor += 2
+      return (zigzag >>> 1) ^ -(zigzag & 1)
+    }
   }
   return readLongVarint(bytes, end)
 }
