@@ -1,35 +1,62 @@
-// The simple pipeline: a file of JSON events, decoded, 10-second windows by user, five aggregates; against JSON.parse alone on the same lines.
+// The simple pipeline: a file of JSON events, decoded, 10-second windows by user, five aggregates, CSV files; against JSON.parse alone, or Flink.
 //
-// npm run bench -- simple [--events 5000000] [--file events.ndjson] [--parallelism 2]
-// Each subtask reads every second chunk of the file and exchanges rows by user with the other.
-// The check: the counts of all windows add up to the events; for the 5 M events of seed 42 there are 459,076 windows.
+// npm run bench -- simple [--events 5000000] [--file events.ndjson] [--parallelism 2] [--against flink] [--passes 3] [--all-columns] [--json]
+// Each subtask reads every second chunk of the file and exchanges rows by user with the other. The CSV files are synced and renamed in the time
+// that counts. With --against flink the same statements run on a Flink in its benchmark setting (once before: test/compat/servers/flink.sh setup),
+// by turns with ours, each with all cores; the best pass of each counts, the first ones warm up.
+// The check, of every pass: the counts of all windows add up to the events; for the 5 M events of seed 42 there are 459,076 windows; what Flink
+// has written are the same rows, sums within rounding.
 import { spawnSync } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PARALLELISM_MAX } from '../src/engine/index.ts'
+import { flinkMissing, startFlink } from '../test/compat/servers/flink.ts'
 import { machineText, perSecond } from './machine.ts'
-import { lineChunks, type PipelineReport } from './simple/pipeline.ts'
+import { lineChunks, type PipelineReport, type PipelineTask, statements } from './simple/pipeline.ts'
 import { Threads } from './threads.ts'
 
-async function runPipeline(path: string, parallelism: number) {
-  const threads = new Threads<{ path: string }, PipelineReport>(new URL('./simple/thread.ts', import.meta.url), parallelism)
-  const { reports, wallMs, cpuMs } = await threads.run({ path })
-  await threads.close()
-  const sum = (of: (report: PipelineReport) => number) => reports.reduce((all, report) => all + of(report), 0)
-  return {
-    ms: wallMs,
-    cpuMs,
-    eventCount: sum((report) => report.eventCount),
-    windowCount: sum((report) => report.windowCount),
-    counted: reports.reduce((all, { counted }) => all + counted, 0n),
-    amount: sum((report) => report.amount),
-    columns: reports[0].columns,
+/** By window and user: count, sum, average, least and largest amount. */
+type Result = Map<string, number[]>
+
+/** Reads what a run has written, and forgets it. */
+function takeResult(folder: string): Result {
+  const result: Result = new Map()
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const path = join(folder, name)
+    if (name.split('/').some((part) => part.startsWith('.')) || !statSync(path).isFile()) continue
+    for (const line of readFileSync(path, 'utf8').split('\n')) {
+      if (line === '') continue
+      const [window, user, ...numbers] = line.split(',')
+      // Flink writes no digits of a second's fraction where there are none.
+      const key = `${window.replaceAll('"', '').replace(/\.000$/, '')} ${user}`
+      if (result.has(key)) throw new Error(`${key} is there twice`)
+      result.set(key, numbers.map(Number))
+    }
+  }
+  rmSync(folder, { recursive: true })
+  return result
+}
+
+function checkCounts(who: string, result: Result, eventCount: number, windowCount: number | undefined): void {
+  let counted = 0
+  for (const [count] of result.values()) counted += count
+  if (counted !== eventCount) throw new Error(`${who}: counts add up to ${counted}, not ${eventCount}`)
+  if (windowCount !== undefined && result.size !== windowCount) throw new Error(`${who}: ${result.size} windows, not ${windowCount}`)
+}
+
+const isNear = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.abs(b)
+
+function checkEqual(ours: Result, theirs: Result): void {
+  for (const [key, values] of theirs) {
+    const own = ours.get(key)
+    if (own === undefined || own.length !== values.length || !own.every((value, i) => isNear(value, values[i])))
+      throw new Error(`${key}: Flink has ${values.join()}, Millrace ${own?.join()}`)
   }
 }
 
-function runJsonParse(path: string) {
+function sumsByJsonParse(path: string) {
   const decoder = new TextDecoder()
   let eventCount = 0
   let amount = 0
@@ -47,17 +74,24 @@ const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '5000000' },
     parallelism: { type: 'string', default: '2' },
+    passes: { type: 'string', default: '3' },
+    against: { type: 'string' },
+    'all-columns': { type: 'boolean', default: false },
     file: { type: 'string' },
     json: { type: 'boolean' },
   },
   allowPositionals: true,
 })
-const events = Number(values.events)
-const parallelism = Number(values.parallelism)
-if (!(events > 0) || !Number.isInteger(parallelism) || parallelism < 1 || parallelism > PARALLELISM_MAX) {
-  console.error(`--events and --parallelism are whole numbers above 0, the last at most ${PARALLELISM_MAX}.`)
+const [events, parallelism, passes] = [values.events, values.parallelism, values.passes].map(Number)
+const refuse = (message: string): never => {
+  console.error(message)
   process.exit(2)
 }
+if (![events, parallelism, passes].every((number) => Number.isInteger(number) && number > 0) || parallelism > PARALLELISM_MAX)
+  refuse(`--events, --parallelism and --passes are whole numbers above 0, --parallelism at most ${PARALLELISM_MAX}.`)
+if (values.against !== undefined && values.against !== 'flink') refuse(`--against ${values.against} is not known; there is flink.`)
+if (values.against && flinkMissing) refuse(`There is ${flinkMissing}.`)
+
 const path = values.file ?? join(tmpdir(), `millrace-simple-${events}.ndjson`)
 if (!existsSync(path)) {
   console.error(`making ${path} …`)
@@ -65,34 +99,72 @@ if (!existsSync(path)) {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
 }
-const pipeline = await runPipeline(path, parallelism)
-const parse = runJsonParse(path)
-if (pipeline.counted !== BigInt(pipeline.eventCount)) throw new Error(`counts add up to ${pipeline.counted}, not ${pipeline.eventCount}`)
-if (Math.abs(pipeline.amount - parse.amount) > 1e-6 * Math.abs(parse.amount))
-  throw new Error(`amounts add up to ${pipeline.amount}, not ${parse.amount}`)
-if (!values.file && events === 5_000_000 && pipeline.windowCount !== 459_076) throw new Error(`${pipeline.windowCount} windows, not 459076`)
+const windowCount = !values.file && events === 5_000_000 ? 459_076 : undefined
+const newFolder = () => mkdtempSync(join(tmpdir(), 'millrace-simple-'))
 const megabytes = statSync(path).size / 1e6
+const say = (text: string) => values.json || console.log(text)
+say(machineText())
+
+const threads = new Threads<PipelineTask, PipelineReport>(new URL('./simple/thread.ts', import.meta.url), parallelism)
+const flink = values.against ? await startFlink('benchmark') : undefined
+const ours = { ms: Infinity, cpuMs: Infinity, columns: [] as string[], eventCount: 0 }
+let flinkMs = Infinity
+let result: Result = new Map()
+try {
+  for (let pass = 0; pass < passes; pass++) {
+    const folder = newFolder()
+    const { reports, wallMs, cpuMs } = await threads.run({ path, folder, allColumns: values['all-columns'] })
+    ours.ms = Math.min(ours.ms, wallMs)
+    ours.cpuMs = Math.min(ours.cpuMs, cpuMs)
+    ours.columns = reports[0].columns
+    ours.eventCount = reports.reduce((sum, { eventCount }) => sum + eventCount, 0)
+    result = takeResult(folder)
+    checkCounts('Millrace', result, ours.eventCount, windowCount)
+    if (flink === undefined) continue
+    const theirFolder = newFolder()
+    const source = `WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'json')`
+    const sink = `WITH ('connector' = 'filesystem', 'path' = '${theirFolder}', 'format' = 'csv')`
+    const [job] = await flink.submit(statements(source, sink))
+    flinkMs = Math.min(flinkMs, await flink.finish(job))
+    const theirs = takeResult(theirFolder)
+    checkCounts('Flink', theirs, ours.eventCount, windowCount)
+    checkEqual(result, theirs)
+  }
+} finally {
+  await threads.close()
+  await flink?.stop()
+}
+const parse = flink === undefined ? sumsByJsonParse(path) : undefined
+if (parse) {
+  let amount = 0
+  for (const [, sum] of result.values()) amount += sum
+  if (parse.eventCount !== ours.eventCount || Math.abs(amount - parse.amount) > 1e-6 * Math.abs(parse.amount))
+    throw new Error(`amounts of ${ours.eventCount} add up to ${amount}, not ${parse.amount} of ${parse.eventCount}`)
+}
 if (values.json)
   console.log(
     JSON.stringify({
       bench: 'simple',
       machine: machineText(),
-      events,
+      events: ours.eventCount,
       parallelism,
-      pipelineMs: pipeline.ms,
-      pipelineCpuMs: pipeline.cpuMs,
-      jsonParseMs: parse.ms,
-      windows: pipeline.windowCount,
+      pipelineMs: ours.ms,
+      pipelineCpuMs: ours.cpuMs,
+      columns: ours.columns,
+      windows: result.size,
+      ...(parse && { jsonParseMs: parse.ms }),
+      ...(flink && { flinkMs }),
     }),
   )
 else {
-  console.log(machineText())
+  const rate = (ms: number) => `${perSecond(ours.eventCount, ms).padEnd(10)} ${((megabytes / ms) * 1_000).toFixed(0).padStart(5)} MB/s`
+  const inThreads = parallelism === 1 ? 'one thread' : `${parallelism} threads`
+  console.log(`${ours.eventCount} events, ${megabytes.toFixed(0)} MB; best of ${passes}; ${result.size} windows, counts and sums right`)
   console.log(
-    `${events} events, ${megabytes.toFixed(0)} MB; columns read: ${pipeline.columns.join(', ')}; ${parallelism === 1 ? 'one thread' : `${parallelism} threads`}`,
+    `Millrace, ${inThreads}, columns decoded: ${ours.columns.join(', ')}; ${perSecond(ours.eventCount, ours.cpuMs)} per CPU second`,
   )
-  console.log(
-    `decode + 10 s windows by user   ${perSecond(events, pipeline.ms)}  ${((megabytes / pipeline.ms) * 1_000).toFixed(0)} MB/s  ${pipeline.windowCount} windows, counts and sums right; ${perSecond(events, pipeline.cpuMs)} per CPU second`,
-  )
-  console.log(`JSON.parse of each line alone   ${perSecond(events, parse.ms)}  ${((megabytes / parse.ms) * 1_000).toFixed(0)} MB/s`)
-  console.log(`ratio                           ${(parse.ms / pipeline.ms).toFixed(1)} ×`)
+  console.log(`                                ${rate(ours.ms)}`)
+  if (flink) console.log(`Flink, parallelism 2            ${rate(flinkMs)}  the same rows`)
+  if (parse) console.log(`JSON.parse of each line alone   ${rate(parse.ms)}`)
+  console.log(`ratio                           ${((parse?.ms ?? flinkMs) / ours.ms).toFixed(2)} ×`)
 }

@@ -1,17 +1,23 @@
-// The simple pipeline, whole or as one of its parallel subtasks: lines of a file, decoded, 10-second windows by user.
+// The simple pipeline, whole or as one of its parallel subtasks: lines of a file, decoded, 10-second windows by user, to CSV files.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Batch } from '../../src/data/index.ts'
-import { emptyNote, Graph, type Links, Rounds } from '../../src/engine/index.ts'
+import { FilesSink } from '../../src/engine/fileSink.ts'
+import { emptyNote, finishFiles, Graph, type Links, Rounds } from '../../src/engine/index.ts'
 import { makeJsonDecoder } from '../../src/formats/index.ts'
+import { realDisk } from '../../src/log/index.ts'
 import { bindScript, Catalog, readLeaves } from '../../src/sql/index.ts'
 import { turn } from '../nexmark/run.ts'
 
-const sql = `
-CREATE TABLE ev (
-  id BIGINT, ts BIGINT, user_id STRING, product_id STRING, event_type STRING, region STRING, amount DOUBLE, url STRING,
-  rt AS TO_TIMESTAMP_LTZ(ts, 3), WATERMARK FOR rt AS rt - INTERVAL '2' SECOND);
-SELECT window_start, user_id, COUNT(*) AS c, SUM(amount) AS s, AVG(amount) AS a, MIN(amount) AS mi, MAX(amount) AS ma
-FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(rt), INTERVAL '10' SECOND)) GROUP BY user_id, window_start, window_end;`
+/** The same statements for Millrace and for Flink, but for where the tables are. */
+export const statements = (source: string, sink: string): string[] => [
+  `CREATE TABLE ev (
+    id BIGINT, ts BIGINT, user_id STRING, product_id STRING, event_type STRING, region STRING, amount DOUBLE, url STRING,
+    rt AS TO_TIMESTAMP_LTZ(ts, 3), WATERMARK FOR rt AS rt - INTERVAL '2' SECOND) ${source}`,
+  `CREATE TABLE o (ws TIMESTAMP(3), user_id STRING, c BIGINT, s DOUBLE, a DOUBLE, mi DOUBLE, ma DOUBLE) ${sink}`,
+  `INSERT INTO o
+  SELECT CAST(window_start AS TIMESTAMP(3)), user_id, COUNT(*), SUM(amount), AVG(amount), MIN(amount), MAX(amount)
+  FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(rt), INTERVAL '10' SECOND)) GROUP BY user_id, window_start, window_end`,
+]
 
 const CHUNK_BYTES = 1 << 20
 /** Longer lines do not occur in such a file. */
@@ -51,38 +57,46 @@ export function* lineChunks(
   closeSync(file)
 }
 
+export interface PipelineTask {
+  path: string
+  folder: string
+  /** Decode all columns of the table, as Flink does, instead of those that the query reads. */
+  allColumns: boolean
+}
+
 export interface PipelineReport {
   eventCount: number
-  windowCount: number
-  counted: bigint
-  amount: number
+  /** Columns that are decoded. */
   columns: string[]
 }
 
-/** Gives what runs the pipeline. Late and failed rows are errors. */
-export function preparePipeline(path: string, links?: Links): () => PipelineReport {
-  const bound = bindScript(sql, new Catalog()).at(-1)
-  if (bound?.type !== 'query') throw new Error('the last statement is the query')
+/** Gives what runs the pipeline, up to the moment at which its CSV files are durable in `folder`. Late and failed rows are errors. */
+export function preparePipeline({ path, folder, allColumns }: PipelineTask, links?: Links): () => PipelineReport {
+  const bound = bindScript(statements('', "WITH ('connector' = 'filesystem')").join(';'), new Catalog()).at(-1)
+  if (bound?.type !== 'insert') throw new Error('the last statement is an INSERT')
   const plan = readLeaves(bound.query)
   return () => {
-    const report: PipelineReport = { eventCount: 0, windowCount: 0, counted: 0n, amount: 0, columns: [] }
-    const sink = (batch: Batch) => {
-      report.windowCount += batch.rowCount
-      const counts = batch.columns[2].lane === 'i64' ? batch.columns[2].data : new BigInt64Array(0)
-      const sums = batch.columns[3].lane === 'f64' ? batch.columns[3].data : new Float64Array(0)
-      for (let row = 0; row < batch.rowCount; row++) {
-        report.counted += counts[row]
-        report.amount += sums[row]
-      }
-    }
+    const report: PipelineReport = { eventCount: 0, columns: [] }
+    const spec = { kind: 'files', folder, format: 'csv', fields: plan.fields, options: {}, fileBytesMax: 1 << 27, firstFile: 0 } as const
+    const files = new FilesSink(
+      { id: 'simple', name: 'simple', plan, sink: spec },
+      spec,
+      realDisk,
+      links?.subtask ?? 0,
+      links?.parallelism ?? 1,
+    )
+    const sink = (batch: Batch) => files.write(batch)
     const fail = () => {
       throw new Error('no row may be late or fail')
     }
     const rounds = links && new Rounds(links)
     const graph = new Graph(plan, { timeZone: 'UTC', sink, rounds, hooks: { count: () => {}, late: fail, rowFailed: fail } })
     const { fields } = graph.sources[0]
-    report.columns = fields.map(({ name }) => name)
-    const decoder = makeJsonDecoder(fields)
+    const table = graph.sources[0].table.columns.flatMap((column) => (column.kind === 'physical' ? [column] : []))
+    const decoded = allColumns ? table : fields
+    report.columns = decoded.map(({ name }) => name)
+    const decoder = makeJsonDecoder(decoded)
+    const read = fields.map((field) => report.columns.indexOf(field.name))
     const chunks = lineChunks(path, links?.parallelism, links?.subtask)
     let isEnd = false
     const next = (): void => {
@@ -97,7 +111,7 @@ export function preparePipeline(path: string, links?: Links): () => PipelineRepo
         throw error
       })
       report.eventCount += rowCount
-      graph.push(0, 0, { columns, rowCount, watermarkAfter: -Infinity, processingTimeMs: 0 })
+      graph.push(0, 0, { columns: read.map((at) => columns[at]), rowCount, watermarkAfter: -Infinity, processingTimeMs: 0 })
     }
     if (rounds === undefined) while (!isEnd) next()
     else
@@ -108,6 +122,7 @@ export function preparePipeline(path: string, links?: Links): () => PipelineRepo
         next,
         () => ({ ...emptyNote, isEnd }),
       )
+    finishFiles(realDisk, files.checkpoint())
     return report
   }
 }

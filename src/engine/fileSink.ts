@@ -9,19 +9,17 @@
 //   3. Numbers go up: no file has the name of an earlier one that is there. Of several subtasks each takes every so manieth.
 //   4. Where a query goes back to an older checkpoint, the files of later ones are hidden (`setAside`): their rows come again.
 // Names and states are those of Flink's file sink; a file ends with its checkpoint, as Flink's bulk formats do, or when it is large.
-import { type Batch, INSERT } from '../data/index.ts'
-import { makeJsonEncoder } from '../formats/index.ts'
+import type { Batch } from '../data/index.ts'
 import { type Disk, errorCodeOf, ignoreFailure } from '../log/index.ts'
 import type { SinkState } from './checkpoints/manifest.ts'
 import { finishParquet, parquetColumns, stagedLines } from './parquet.ts'
 import type { QuerySpec, SinkSpec } from './protocol.ts'
-import { csvText } from './recordEncoder.ts'
+import { makeRecordEncoder } from './recordEncoder.ts'
 import type { Sink } from './sinks.ts'
 
 type FilesSpec = SinkSpec & { kind: 'files' }
 type FilesState = SinkState & { kind: 'files' }
 const IN_PROGRESS = '.inprogress'
-const newline = Uint8Array.of(10)
 
 export class FilesSink implements Sink {
   private readonly prefix: string
@@ -43,7 +41,7 @@ export class FilesSink implements Sink {
     this.spec = spec
     this.disk = disk
     this.nextFile = spec.firstFile + subtask
-    this.encode = spec.format === 'json' ? jsonLines(spec) : spec.format === 'csv' ? csvLines(spec) : stagedLines(spec.fields)
+    this.encode = encoderOf(spec)
   }
 
   write(batch: Batch): void {
@@ -163,23 +161,9 @@ function namesIn(disk: Disk, folder: string): string[] {
   }
 }
 
-function jsonLines({ fields }: FilesSpec): (batch: Batch) => Uint8Array[] {
-  const encode = makeJsonEncoder(fields)
-  return (batch) => {
-    const { bytes, starts, ends } = encode(batch)
-    const lines: Uint8Array[] = []
-    // Rows that a changelog takes away do not come here: the plan is append-only.
-    for (let row = 0; row < batch.rowCount; row++)
-      if ((batch.kinds?.[row] ?? INSERT) === INSERT) lines.push(bytes.subarray(starts[row], ends[row]), newline)
-    return lines
-  }
-}
-
-function csvLines({ fields, options }: FilesSpec): (batch: Batch) => Uint8Array[] {
-  const text = csvText(fields, options)
-  return ({ columns, rowCount }) => {
-    const lines: Uint8Array[] = []
-    for (let row = 0; row < rowCount; row++) lines.push(text(columns, row), newline)
-    return lines
-  }
+/** What goes into the file for a batch; rows that a changelog takes away do not come here: the plan is append-only. */
+function encoderOf({ fields, format, options }: FilesSpec): (batch: Batch) => Uint8Array[] {
+  if (format === 'parquet') return stagedLines(fields)
+  const encode = makeRecordEncoder(format, fields, options)
+  return (batch) => (batch.rowCount === 0 ? [] : [encode(batch).bytes])
 }

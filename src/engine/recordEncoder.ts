@@ -1,8 +1,8 @@
 // Columns to the bytes of records, in the formats that Flink's Kafka connector writes: json, csv, raw. For values and for keys.
 import { type Column, type Field, valueAt } from '../data/index.ts'
 import { type EncodedRows, makeJsonEncoder } from '../formats/index.ts'
+import { makeCsvEncoder } from './csvEncoder.ts'
 import { engineErrors } from './errors.ts'
-import { formatValue } from './expressions/index.ts'
 import type { RecordFormat } from './protocol.ts'
 
 interface Rows {
@@ -22,40 +22,21 @@ export function makeRecordEncoder(
   options: Readonly<Record<string, string>>,
 ): RecordEncoder {
   if (format === 'json') return makeJsonEncoder(fields)
-  const text = format === 'csv' ? csvText(fields, options) : rawBytes(fields)
+  if (format === 'csv') return makeCsvEncoder(fields, options)
+  const part = rawBytes(fields)
   return (rows) => {
     const starts = new Int32Array(rows.rowCount)
     const ends = new Int32Array(rows.rowCount)
     const parts: Uint8Array[] = []
     let at = 0
     for (let row = 0; row < rows.rowCount; row++) {
-      const part = text(rows.columns, row)
-      starts[row] = part === null ? -1 : at
-      ends[row] = part === null ? -1 : (at += part.length)
-      if (part !== null) parts.push(part)
+      const bytes = part(rows.columns, row)
+      starts[row] = bytes === null ? -1 : at
+      ends[row] = bytes === null ? -1 : (at += bytes.length)
+      if (bytes !== null) parts.push(bytes)
     }
     return { bytes: Buffer.concat(parts), starts, ends }
   }
-}
-
-/** One line without its end, as Flink writes CSV: values are quoted where they must be; NULL is the null literal, or nothing. */
-export function csvText(
-  fields: readonly Field[],
-  options: Readonly<Record<string, string>>,
-): (columns: readonly Column[], row: number) => Uint8Array {
-  const option = (name: string): string | undefined => options[`csv.${name}`] ?? options[name]
-  const given = option('field-delimiter') ?? ','
-  const delimiter = given === '\\t' ? '\t' : given
-  const quote = option('disable-quote-character') === 'true' ? '' : (option('quote-character') ?? '"')
-  const nullText = option('null-literal') ?? ''
-  const special = new RegExp(`[\\r\\n${[delimiter, quote].map((text) => text.replace(/[\]\\^-]/g, '\\$&')).join('')}]|^\\s|\\s$`)
-  const textOf = (value: unknown): string => {
-    if (value === null || value === undefined) return nullText
-    const plain = typeof value === 'object' ? JSON.stringify(value) : String(value)
-    return quote !== '' && (special.test(plain) || plain === nullText) ? `${quote}${plain.replaceAll(quote, quote + quote)}${quote}` : plain
-  }
-  return (columns, row) =>
-    Buffer.from(fields.map(({ type }, column) => textOf(formatValue(valueAt(columns[column], row), type))).join(delimiter))
 }
 
 /** The bytes of the one column: text, bytes, or a number or boolean in big-endian binary. */

@@ -1,4 +1,5 @@
 // Bytes to columnar batches and back: JSON, CSV, raw. No I/O.
+export { ByteSink } from './byteSink.ts'
 export { makeCsvDecoder } from './csv.ts'
 export * from './errors.ts'
 export { type JsonChecker, makeJsonChecker } from './json/checker.ts'

@@ -1,74 +1,19 @@
 // A Flink job with the Kafka connector that reads from and writes to the real process, exactly once, while that is killed.
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeProject, startServer, until } from '../harness.ts'
+import { flinkMissing, startFlink } from './servers/flink.ts'
 import { freePort } from './servers/kafka.ts'
 
-const script = resolve(import.meta.dirname, 'servers/flink.sh')
-const flinkMissing = spawnSync(script, ['has']).status === 0 ? undefined : 'no Flink: run test/compat/servers/flink.sh setup'
-const START_MS_MAX = 180_000
 const RESULT_MS_MAX = 180_000
 const EVENTS = 3_000
-
-interface Gateway {
-  folder: string
-  url: string
-  rest: string
-}
-async function startFlink(t: TestContext): Promise<Gateway> {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-flink-'))
-  const [rest, rpc, gateway] = [await freePort(), await freePort(), await freePort()]
-  const child = spawn(script, ['run', folder, ...[rest, rpc, gateway].map(String)], { stdio: 'ignore' })
-  const exited = once(child, 'exit')
-  t.after(async () => {
-    child.kill('SIGTERM')
-    await exited
-    rmSync(folder, { recursive: true, force: true })
-  })
-  const flink = { folder, url: `http://127.0.0.1:${gateway}`, rest: `http://127.0.0.1:${rest}` }
-  const isUp = async () => {
-    const overview = (await (await fetch(`${flink.rest}/overview`)).json()) as { 'slots-available': number }
-    return overview['slots-available'] > 0 && (await fetch(`${flink.url}/v2/info`)).ok
-  }
-  await until(
-    () => isUp().catch(() => false),
-    () => `Flink is not up: ${logsOf(folder)}`,
-    START_MS_MAX,
-  )
-  return flink
-}
-const logsOf = (folder: string): string =>
-  readdirSync(folder)
-    .filter((name) => name.endsWith('.log'))
-    .map((name) => `${name}: ${readFileSync(join(folder, name), 'utf8').slice(-2_000)}`)
-    .join('\n')
-
-/** Runs statements in one session of the SQL Gateway, each to its end. */
-async function submit({ url }: Gateway, statements: string[]): Promise<void> {
-  const call = async (path: string, body?: object) => {
-    const response = await fetch(`${url}${path}`, { method: body ? 'POST' : 'GET', body: body && JSON.stringify(body) })
-    const json = (await response.json()) as { errors?: string[]; sessionHandle: string; operationHandle: string; resultType: string }
-    if (json.errors) throw new Error(json.errors.join('\n').slice(-3_000))
-    return json
-  }
-  const { sessionHandle } = await call('/v2/sessions', { properties: {} })
-  for (const statement of statements) {
-    const { operationHandle } = await call(`/v2/sessions/${sessionHandle}/statements`, { statement })
-    const path = `/v2/sessions/${sessionHandle}/operations/${operationHandle}/result/0?rowFormat=JSON`
-    while ((await call(path)).resultType === 'NOT_READY') await sleep(50)
-  }
-}
 
 test('a Flink job reads and writes through its Kafka connector exactly once, over kill -9 of the broker', {
   skip: flinkMissing,
 }, async (t) => {
-  const flink = await startFlink(t)
+  const flink = await startFlink()
+  t.after(() => flink.stop())
   const folder = makeProject(t, {
     'pipelines/orders.sql': `
       CREATE TABLE orders (id BIGINT, cents BIGINT) WITH ('connector' = 'kafka', 'topic' = 'orders', 'format' = 'json', 'millrace.partitions' = '2');
@@ -82,7 +27,7 @@ test('a Flink job reads and writes through its Kafka connector exactly once, ove
   assert.deepEqual(server.ready.errors, [])
   const table = (topic: string, more: string) =>
     `CREATE TABLE ${topic} (id BIGINT, cents BIGINT) WITH ('connector' = 'kafka', 'topic' = '${topic}', 'format' = 'json', 'properties.bootstrap.servers' = '127.0.0.1:${port}'${more})`
-  await submit(flink, [
+  await flink.submit([
     table(
       'orders',
       ", 'properties.group.id' = 'flink', 'scan.startup.mode' = 'earliest-offset', 'properties.isolation.level' = 'read_committed'",
@@ -105,7 +50,7 @@ test('a Flink job reads and writes through its Kafka connector exactly once, ove
   await send(EVENTS / 3)
   await until(
     async () => Number((await sums())[1]) > 0,
-    () => `nothing came back: ${logsOf(flink.folder)}`,
+    () => `nothing came back: ${flink.logs()}`,
     RESULT_MS_MAX,
   )
   for (let round = 0; round < 2; round++) {
@@ -118,7 +63,7 @@ test('a Flink job reads and writes through its Kafka connector exactly once, ove
   const total = EVENTS * (EVENTS - 1)
   await until(
     async () => Number((last = await sums())[2]) >= EVENTS,
-    () => `${JSON.stringify(last)} of ${EVENTS}: ${logsOf(flink.folder)}`,
+    () => `${JSON.stringify(last)} of ${EVENTS}: ${flink.logs()}`,
     RESULT_MS_MAX,
   )
   // Whatever comes twice would come now.

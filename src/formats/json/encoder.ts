@@ -5,6 +5,7 @@
 //
 // @source Flink 2.1 RowDataToJsonConverters; decimals are always plain (json.encode.decimal-as-plain-number), doubles have JavaScript's digits
 import type { Column, RowField, SqlType } from '../../data/index.ts'
+import { ByteSink } from '../byteSink.ts'
 
 export interface JsonEncodeOptions {
   timestampFormat?: 'SQL' | 'ISO-8601'
@@ -26,7 +27,7 @@ export type JsonEncoder = (rows: { columns: readonly Column[]; rowCount: number 
 export function makeJsonEncoder(fields: readonly RowField[], options: JsonEncodeOptions = {}): JsonEncoder {
   const names = fields.map(({ name }) => Buffer.from(`${JSON.stringify(name.toWellFormed())}:`))
   const writers = fields.map(({ type }) => makeWriter(type, options))
-  const sink = new ByteSink()
+  const sink = new JsonSink()
   return ({ columns, rowCount }) => {
     sink.at = 0
     const starts = new Int32Array(rowCount)
@@ -55,47 +56,7 @@ export function makeJsonEncoder(fields: readonly RowField[], options: JsonEncode
   }
 }
 
-class ByteSink {
-  private bytes = Buffer.allocUnsafe(16 * 1024)
-  at = 0
-
-  take(): Uint8Array {
-    return new Uint8Array(this.bytes.subarray(0, this.at))
-  }
-  reserve(size: number): void {
-    if (this.at + size <= this.bytes.length) return
-    const grown = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.at + size))
-    this.bytes.copy(grown, 0, 0, this.at)
-    this.bytes = grown
-  }
-  byte(value: number): void {
-    this.reserve(1)
-    this.bytes[this.at++] = value
-  }
-  raw(source: Uint8Array): void {
-    this.reserve(source.length)
-    for (let i = 0; i < source.length; i++) this.bytes[this.at++] = source[i]
-  }
-  ascii(text: string): void {
-    this.reserve(text.length)
-    for (let i = 0; i < text.length; i++) this.bytes[this.at++] = text.charCodeAt(i)
-  }
-  /** A whole number within ± 2^53. */
-  integer(value: number): void {
-    if (value < 0 || value > 999_999_999) {
-      this.ascii(String(value))
-      return
-    }
-    this.reserve(9)
-    let digitCount = 1
-    for (let power = 10; digitCount < 9 && value >= power; power *= 10) digitCount++
-    for (let i = this.at + digitCount - 1; i >= this.at; i--) {
-      const rest = (value / 10) | 0
-      this.bytes[i] = 48 + value - rest * 10
-      value = rest
-    }
-    this.at += digitCount
-  }
+class JsonSink extends ByteSink {
   /** Text in UTF-8, quoted. */
   utf8Text(source: Uint8Array, start: number, end: number): void {
     this.reserve((end - start) * 6 + 2)
@@ -133,7 +94,7 @@ class ByteSink {
 const escapes: Record<number, string> = { 34: '\\"', 92: '\\\\' }
 for (let c = 0; c < 32; c++) escapes[c] = JSON.stringify(String.fromCharCode(c)).slice(1, -1)
 
-type Writer = (sink: ByteSink, value: unknown) => void
+type Writer = (sink: JsonSink, value: unknown) => void
 
 const pad = (value: number, width: number): string => String(value).padStart(width, '0')
 
@@ -264,7 +225,7 @@ function timestampWriter(precision: number, isZoned: boolean, options: JsonEncod
 /** A key that is no text is written as JSON and that as text. */
 function mapWriter(key: SqlType, value: Writer, options: JsonEncodeOptions): Writer {
   const keyWriter = makeWriter(key, { ...options, numbers: 'exact' })
-  const scratch = new ByteSink()
+  const scratch = new JsonSink()
   const keyText = (each: unknown): string => {
     if (each === null) return 'null'
     if (typeof each === 'string') return each

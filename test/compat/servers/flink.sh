@@ -2,6 +2,7 @@
 # flink.sh setup | has | run FOLDER REST_PORT RPC_PORT GATEWAY_PORT
 # Flink with its Kafka connector (versions: flink/pom.xml): 312 MB from PyPI and 35 MB from Maven Central, once, kept in
 # ${SERVERS_HOME:-~/.cache/millrace-servers}. `run` is a JobManager, a TaskManager and a SQL Gateway on loopback until it is ended.
+# With FLINK_SETTING=benchmark: both slots for one job, 2 GB of heap, all of Java's compilers, no checkpoint within ten minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)/flink
 version=$(sed -n 's:.*<flink.version>\(.*\)</flink.version>.*:\1:p' "$here/pom.xml")
@@ -30,6 +31,10 @@ PYTHON
   has) [ -f "$home/complete" ] ;;
   run)
     folder=$2
+    parallelism=1 checkpoint_interval=1s task_heap=384m managed=64m task_xmx=512m jvm=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1)
+    if [ "${FLINK_SETTING:-}" = benchmark ]; then
+      parallelism=2 checkpoint_interval=10min task_heap=1920m managed=128m task_xmx=2048m jvm=(-XX:+UseG1GC)
+    fi
     mkdir -p "$folder/conf" "$folder/tmp"
     cat >"$folder/conf/config.yaml" <<YAML
 jobmanager: {rpc: {address: 127.0.0.1, port: $4}, bind-host: 127.0.0.1, memory: {process: {size: 1024m}}}
@@ -41,14 +46,14 @@ taskmanager:
   cpu: {cores: 2.0}
   memory:
     framework: {heap: {size: 128m}, off-heap: {size: 128m}}
-    task: {heap: {size: 384m}, off-heap: {size: 0m}}
-    managed: {size: 64m}
+    task: {heap: {size: $task_heap}, off-heap: {size: 0m}}
+    managed: {size: $managed}
     network: {min: 64m, max: 64m}
     jvm-metaspace: {size: 256m}
     jvm-overhead: {min: 128m, max: 128m}
-parallelism: {default: 1}
+parallelism: {default: $parallelism}
 io: {tmp: {dirs: $folder/tmp}}
-execution: {checkpointing: {interval: 1s, dir: "file://$folder/checkpoints"}}
+execution: {checkpointing: {interval: $checkpoint_interval, dir: "file://$folder/checkpoints"}}
 restart-strategy: {type: fixed-delay, fixed-delay: {attempts: 1000, delay: 1s}}
 sql-gateway: {endpoint: {rest: {address: 127.0.0.1, bind-address: 127.0.0.1, port: $5, bind-port: $5}}}
 classloader: {check-leaked-classloader: false}
@@ -67,12 +72,12 @@ YAML
     go() { # name heap classpath main args…
       local name=$1 heap=$2 classpath=$3
       shift 3
-      "$java" "-Xmx$heap" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=UTC "${opens[@]}" "-Dlog4j2.configurationFile=file:$here/log4j2.properties" \
+      "$java" "-Xmx$heap" "${jvm[@]}" -Duser.timezone=UTC "${opens[@]}" "-Dlog4j2.configurationFile=file:$here/log4j2.properties" \
         -cp "$classpath" "$@" >"$folder/$name.log" 2>&1 &
       pids+=($!)
     }
     go job 512m "$home/lib/*" org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint --configDir "$folder/conf" --executionMode cluster
-    go task 512m "$home/lib/*" org.apache.flink.runtime.taskexecutor.TaskManagerRunner --configDir "$folder/conf"
+    go task "$task_xmx" "$home/lib/*" org.apache.flink.runtime.taskexecutor.TaskManagerRunner --configDir "$folder/conf"
     go gateway 512m "$home/lib/*:$home/opt/*" org.apache.flink.table.gateway.SqlGateway
     wait
     ;;

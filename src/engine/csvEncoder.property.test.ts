@@ -1,0 +1,110 @@
+// Lines of CSV against a slow encoder: values to text by `formatValue`, quoted by a rule of one line.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { batchOf, type Column, type Field, t } from '../data/index.ts'
+import { makeCsvEncoder } from './csvEncoder.ts'
+import { formatValue } from './expressions/index.ts'
+
+const text = fc.oneof(
+  fc.constantFrom(
+    '',
+    ' a',
+    'a ',
+    'N',
+    '0',
+    ' x',
+    'x ',
+    'tab\there',
+    'é',
+    '€,',
+    '12345678,',
+    'abcdefgh"ij',
+    'line\nend',
+    'cr\rcr',
+    'a;b',
+    'plain text',
+  ),
+  fc.string({ unit: fc.constantFrom('a', 'b', ',', '"', ';', '\n', '\u0001', ' ', 'ß', '🎉', 'z'), maxLength: 12 }),
+)
+const values = {
+  text,
+  utf8: text,
+  long: fc.oneof(
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    fc.bigInt({ min: -5n, max: 5n }),
+    fc.constantFrom(2n ** 31n, 2n ** 32n, -(2n ** 32n), 2n ** 53n),
+  ),
+  int: fc.oneof(fc.integer(), fc.integer({ min: -9, max: 9 })),
+  double: fc.oneof(
+    fc.double(),
+    fc.integer({ min: -99_999, max: 99_999 }).map((n) => n / 100),
+    fc.integer({ min: 0, max: 2 ** 40 }).map((n) => n / 1000),
+    fc.constantFrom(0, -0, 1e21, 0.01, 21474836.47, 21474836.48),
+  ),
+  time: fc.constantFrom(0, 1, 1_700_000_000_123, 1_700_000_000_000, -1),
+  isTrue: fc.boolean(),
+  price: fc.bigInt({ min: -9_999n, max: 9_999n }),
+}
+const fields: Field[] = [
+  { name: 'text', type: t.string() },
+  { name: 'utf8', type: t.string() },
+  { name: 'long', type: t.bigint() },
+  { name: 'int', type: t.int() },
+  { name: 'double', type: t.double() },
+  { name: 'time', type: t.timestamp(3) },
+  { name: 'isTrue', type: t.boolean() },
+  { name: 'price', type: t.decimal(10, 2) },
+]
+const row = fc.tuple(...Object.values(values).map((arbitrary) => fc.option(arbitrary as fc.Arbitrary<unknown>, { freq: 6 })))
+const options = fc.record({
+  'field-delimiter': fc.constantFrom(',', ';', '\\t', '-', '€'),
+  'csv.quote-character': fc.constantFrom('"', "'"),
+  'disable-quote-character': fc.constantFrom('true', 'false'),
+  'null-literal': fc.constantFrom('', 'N', '0', 'null'),
+})
+
+/** The same texts as a decoder gives them: in one memory, where they are not side by side. */
+function asUtf8(column: Column): Column {
+  if (column.lane !== 'any') throw new TypeError('texts are in lane any')
+  const parts = column.data.map((value) => Buffer.from(String(value ?? '')))
+  const starts = new Int32Array(parts.length)
+  const ends = new Int32Array(parts.length)
+  let at = 3
+  parts.forEach((part, i) => {
+    starts[i] = at
+    ends[i] = at + part.length
+    at = ends[i] + 1
+  })
+  const bytes = new Uint8Array(at + 3)
+  parts.forEach((part, i) => {
+    bytes.set(part, starts[i])
+  })
+  return { lane: 'utf8', bytes, starts, ends, nulls: Uint8Array.from(column.data, (value) => (value === null ? 1 : 0)) }
+}
+
+test('lines are those of an encoder of one value at a time', () => {
+  fc.assert(
+    fc.property(fc.array(row, { minLength: 1, maxLength: 6 }), options, (rows, given) => {
+      const batch = batchOf(fields, rows)
+      const columns = batch.columns.map((column, c) => (c === 1 ? asUtf8(column) : column))
+      const { bytes, starts, ends } = makeCsvEncoder(fields, given)({ columns, rowCount: rows.length })
+      const delimiter = given['field-delimiter'] === '\\t' ? '\t' : given['field-delimiter']
+      const quote = given['disable-quote-character'] === 'true' ? '' : given['csv.quote-character']
+      const nullText = given['null-literal']
+      const quoted = (plain: string) => {
+        const needsQuotes = plain === nullText || /[\r\n]|^\s|\s$/.test(plain) || plain.includes(delimiter) || plain.includes(quote)
+        return quote !== '' && needsQuotes ? quote + plain.replaceAll(quote, quote + quote) + quote : plain
+      }
+      const lines = rows.map((each) =>
+        each.map((value, c) => (value === null ? nullText : quoted(String(formatValue(value, fields[c].type))))).join(delimiter),
+      )
+      assert.deepEqual(
+        lines.map((_, i) => Buffer.from(bytes.subarray(starts[i], ends[i])).toString()),
+        lines,
+      )
+      assert.equal(Buffer.from(bytes).toString(), lines.map((line) => `${line}\n`).join(''))
+    }),
+    { numRuns: 2_000 },
+  )
+})

@@ -1,0 +1,206 @@
+// Columns to CSV as Flink writes it: values are quoted where they must be; NULL is the null literal, or nothing.
+//
+// Invariant: a line is what `textOf` of its values gives, joined. Texts that are UTF-8 already, whole numbers, doubles of few digits and
+// times go to bytes without becoming a JS string first. Held by csvEncoder.property.test.ts.
+import { copyBytes, viewOf } from '../base/index.ts'
+import { type Column, type Field, type SqlType, valueAt } from '../data/index.ts'
+import { ByteSink } from '../formats/index.ts'
+import { formatValue } from './expressions/index.ts'
+import type { RecordEncoder } from './recordEncoder.ts'
+
+const NEWLINE = 10
+const TWO_32 = 2 ** 32
+
+/**
+ * An encoder of lines, each with its end: all of `bytes` is a CSV file; row i without the end of its line is `bytes[starts[i] … ends[i])`.
+ *
+ * @param options  the table's format options, with or without the prefix `csv.`
+ */
+export function makeCsvEncoder(fields: readonly Field[], options: Readonly<Record<string, string>>): RecordEncoder {
+  const option = (name: string): string | undefined => options[`csv.${name}`] ?? options[name]
+  const given = option('field-delimiter') ?? ','
+  const delimiter = given === '\\t' ? '\t' : given
+  const quote = option('disable-quote-character') === 'true' ? '' : (option('quote-character') ?? '"')
+  const nullText = option('null-literal') ?? ''
+  const sink = new CsvSink(delimiter, quote, nullText)
+  const delimiterBytes = Buffer.from(delimiter)
+  const nullBytes = Buffer.from(nullText)
+  const writers = fields.map(({ type }) => columnWriter(type))
+  return ({ columns, rowCount }) => {
+    sink.at = 0
+    const starts = new Int32Array(rowCount)
+    const ends = new Int32Array(rowCount)
+    const write = columns.map((column, c) => writers[c](sink, column))
+    for (let row = 0; row < rowCount; row++) {
+      starts[row] = sink.at
+      for (let c = 0; c < fields.length; c++) {
+        if (c > 0) sink.raw(delimiterBytes)
+        const { nulls } = columns[c]
+        if (nulls !== undefined && nulls[row] === 1) sink.raw(nullBytes)
+        else write[c](row)
+      }
+      ends[row] = sink.at
+      sink.byte(NEWLINE)
+    }
+    return { bytes: sink.take(), starts, ends }
+  }
+}
+
+class CsvSink extends ByteSink {
+  /** Digits, and what stands between them in numbers and times, are quoted nowhere. */
+  readonly digitsArePlain: boolean
+  private readonly quote: string
+  private readonly nullText: string
+  private readonly nullSize: number
+  private readonly special: RegExp
+  /** Four times the byte that is looked for, in one word; undefined where it is no single byte. */
+  private readonly delimiterWord: number | undefined
+  private readonly quoteWord: number | undefined
+  private timeMs = Number.NaN
+  private timeText = ''
+
+  constructor(delimiter: string, quote: string, nullText: string) {
+    super()
+    this.quote = quote
+    this.nullText = nullText
+    this.nullSize = Buffer.byteLength(nullText)
+    this.special = new RegExp(`[\\r\\n${[delimiter, quote].map((text) => text.replace(/[\]\\^-]/g, '\\$&')).join('')}]|^\\s|\\s$`)
+    this.digitsArePlain = !/[-\d:. Z]/.test(delimiter + quote + nullText)
+    this.delimiterWord = wordOf(delimiter)
+    this.quoteWord = quote === '' ? this.delimiterWord : wordOf(quote)
+  }
+
+  any(value: unknown, type: SqlType): void {
+    this.string(this.textOf(formatValue(value, type)))
+  }
+
+  private textOf(value: unknown): string {
+    const { quote } = this
+    if (value === null || value === undefined) return this.nullText
+    const plain = typeof value === 'object' ? JSON.stringify(value) : String(value)
+    if (quote === '' || !(this.special.test(plain) || plain === this.nullText)) return plain
+    return `${quote}${plain.replaceAll(quote, quote + quote)}${quote}`
+  }
+
+  private string(text: string): void {
+    this.reserve(text.length * 3)
+    const start = this.at
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i)
+      if (unit > 127) {
+        this.at = start + this.bytes.write(text, start)
+        return
+      }
+      this.bytes[this.at++] = unit
+    }
+  }
+
+  /** UTF-8 of a text that may have to be quoted. */
+  utf8(from: Uint8Array, view: DataView, start: number, end: number): void {
+    const { delimiterWord, quoteWord } = this
+    const size = end - start
+    // A space at either end, of which there are many in Unicode, and what may be the null literal.
+    const isPlain = size > 0 && size !== this.nullSize && isInk(from[start]) && isInk(from[end - 1])
+    if (isPlain && delimiterWord !== undefined && quoteWord !== undefined && !holds(view, start, end, delimiterWord, quoteWord)) {
+      this.reserve(size)
+      this.at = copyBytes(from, view, start, end, this.bytes, this.view, this.at)
+    } else this.string(this.textOf(Buffer.from(from.buffer, from.byteOffset + start, size).toString()))
+  }
+
+  /** A 64-bit integer by its halves. */
+  long(low: number, high: number): void {
+    const value = high * TWO_32 + (low >>> 0)
+    if (high === 0 && low >= 0) this.integer(low)
+    else if (Number.isSafeInteger(value)) this.ascii(String(value))
+    else this.ascii(String((BigInt(high) << 32n) | BigInt(low >>> 0)))
+  }
+
+  double(value: number): void {
+    // Up to 15 digits are the shortest text of the double nearest to them.
+    const hundredths = Math.round(value * 100)
+    if (hundredths > 0 && hundredths < 0x7fffffff && hundredths / 100 === value) {
+      const whole = (hundredths / 100) | 0
+      const rest = hundredths - whole * 100
+      this.integer(whole)
+      if (rest === 0) return
+      this.reserve(3)
+      const tenths = (rest / 10) | 0
+      this.bytes[this.at++] = 46
+      this.bytes[this.at++] = 48 + tenths
+      if (rest !== tenths * 10) this.bytes[this.at++] = 48 + rest - tenths * 10
+    } else this.ascii(String(value))
+  }
+
+  /** A timestamp; the same one often comes many times. */
+  time(value: number, type: SqlType): void {
+    if (value !== this.timeMs || Number.isNaN(value)) {
+      this.timeText = String(formatValue(value, type))
+      this.timeMs = value
+    }
+    this.ascii(this.timeText)
+  }
+}
+
+const isInk = (byte: number): boolean => byte > 32 && byte < 127
+const wordOf = (text: string): number | undefined => {
+  const byte = text.length === 1 ? text.charCodeAt(0) : 128
+  return byte > 127 ? undefined : Math.imul(byte, 0x01010101)
+}
+
+/** Whether a text holds the delimiter, the quote, or any control character below 14, line ends among them. */
+function holds(view: DataView, start: number, end: number, delimiterWord: number, quoteWord: number): boolean {
+  let at = start
+  for (; at + 4 <= end; at += 4) {
+    const word = view.getInt32(at)
+    const [d, q] = [word ^ delimiterWord, word ^ quoteWord]
+    // A byte of these is 0, or below 14, where its highest bit is borrowed.
+    if (((((d - 0x01010101) & ~d) | ((q - 0x01010101) & ~q) | ((word - 0x0e0e0e0e) & ~word)) & 0x80808080) !== 0) return true
+  }
+  for (; at < end; at++) {
+    const byte = view.getUint8(at)
+    if (byte === (delimiterWord & 127) || byte === (quoteWord & 127) || byte < 14) return true
+  }
+  return false
+}
+
+/** Writes the value of a row, which is not NULL. */
+type ColumnWriter = (sink: CsvSink, column: Column) => (row: number) => void
+
+function columnWriter(type: SqlType): ColumnWriter {
+  return (sink, column) => {
+    if (column.lane === 'utf8' && (type.kind === 'VARCHAR' || type.kind === 'CHAR')) {
+      const { bytes, starts, ends } = column
+      const view = viewOf(bytes)
+      return (row) => sink.utf8(bytes, view, starts[row], ends[row])
+    }
+    if (sink.digitsArePlain)
+      switch (type.kind) {
+        case 'TINYINT':
+        case 'SMALLINT':
+        case 'INT':
+          if (column.lane === 'i32') {
+            const { data } = column
+            return (row) => sink.integer(data[row])
+          }
+          break
+        case 'BIGINT':
+          if (column.lane === 'i64') {
+            const words = new Int32Array(column.data.buffer, column.data.byteOffset, column.data.length * 2)
+            return (row) => sink.long(words[2 * row], words[2 * row + 1])
+          }
+          break
+        case 'DOUBLE':
+          if (column.lane === 'f64') {
+            const { data } = column
+            return (row) => sink.double(data[row])
+          }
+          break
+        case 'TIMESTAMP':
+          if (column.lane === 'f64') {
+            const { data } = column
+            return (row) => sink.time(data[row], type)
+          }
+      }
+    return (row) => sink.any(valueAt(column, row), type)
+  }
+}
