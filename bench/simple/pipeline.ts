@@ -25,7 +25,7 @@ const LINE_BYTES_MAX = 1 << 14
 const NEWLINE = 10
 
 /**
- * Whole lines of a file, chunk by chunk: positions into `bytes`. A line belongs to the chunk in which it begins.
+ * Whole lines of a file, chunk by chunk, in memory that the next one overwrites: positions into `bytes`. A line belongs to the chunk in which it begins.
  *
  * @param every  of each so many chunks one is read, that numbered `first`: subtasks share a file and its timeline
  */
@@ -38,8 +38,9 @@ export function* lineChunks(
   const { size: fileBytes } = fstatSync(file)
   const starts = new Int32Array(1 << 16)
   const ends = new Int32Array(1 << 16)
+  // What is made of a chunk is gone when the next one is asked for.
+  const bytes = Buffer.allocUnsafeSlow(1 + CHUNK_BYTES + LINE_BYTES_MAX)
   for (let from = first * CHUNK_BYTES; from < fileBytes; from += every * CHUNK_BYTES) {
-    const bytes = Buffer.allocUnsafeSlow(1 + CHUNK_BYTES + LINE_BYTES_MAX)
     // One byte before the chunk says whether a line begins with it.
     const before = from === 0 ? 0 : 1
     const size = readSync(file, bytes, 0, before + CHUNK_BYTES + LINE_BYTES_MAX, from - before)
