@@ -70,8 +70,9 @@ async function check(name: string): Promise<void> {
 }
 
 function runAlone(name: string): RunResult & { lateRows: number } {
-  const csv = name === 'q10' ? new CsvSink() : undefined
-  return runQuery(planOf(name), { events, rate }, csv === undefined ? discard : (batch) => csv.write(batch))
+  const plan = planOf(name)
+  const csv = name === 'q10' ? new CsvSink(plan.fields) : undefined
+  return runQuery(plan, { events, rate }, csv === undefined ? discard : (batch) => csv.write(batch))
 }
 
 async function measure(name: string) {

@@ -2,7 +2,7 @@
 import type { SqlType } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
 import type { KernelBuilder, Value } from './codegen.ts'
-import { repOf } from './codegen.ts'
+import { longOf, repOf } from './codegen.ts'
 import { decimalDivide, decimalModulo, fitDecimal, powerOfTen } from './decimal.ts'
 import type { EmitContext } from './emit.ts'
 import { emit, strictCall } from './emit.ts'
@@ -45,6 +45,8 @@ export function emitArithmetic(expr: Call, context: EmitContext): Value {
   let b = right
   const integer = rep === 'bigint' || type.kind === 'TINYINT' || type.kind === 'SMALLINT' || type.kind === 'INT'
   if (integer && (operator === 'DIVIDE' || operator === 'MOD')) {
+    const small = rep === 'bigint' && operator === 'MOD' ? emitSmallModulo(expr, a, context) : undefined
+    if (small !== undefined) return small
     const [, divisor] = expr.args
     const zero = rep === 'bigint' ? '0n' : '0'
     const surelyNotZero = divisor.kind === 'literal' && divisor.value !== null && Number(divisor.value) !== 0
@@ -56,6 +58,34 @@ export function emitArithmetic(expr: Call, context: EmitContext): Value {
     return strictCall([a, b], rep, false, true, context, ([x, y]) => `Math.imul(${x}, ${y})`)
   }
   return strictCall([a, b], rep, false, true, context, ([x, y]) => wrapped(type, `${x} ${signs[operator]} ${y}`))
+}
+
+const HALF = 2 ** 32
+/** The high half of integers that are exact as doubles. */
+const EXACT_HIGH = 2 ** 21
+
+/** Rest of the 64-bit integer at `row`, by its halves, divided by a number of at most 31 bits; its sign is the dividend's. */
+function smallModulo(words: Int32Array, row: number, by: number): number {
+  const [low, high] = [words[2 * row], words[2 * row + 1]]
+  if (high === low >> 31) return (low % by) | 0
+  if (high < -EXACT_HIGH || high >= EXACT_HIGH) return Number(((BigInt(high) << 32n) | BigInt(low >>> 0)) % BigInt(by))
+  const value = high * HALF + (low >>> 0)
+  // The quotient may be one off: it is rounded before it is cut.
+  const rest = value - Math.trunc(value / by) * by
+  const size = Math.abs(by)
+  if (value >= 0) return rest < 0 ? rest + size : rest >= size ? rest - size : rest
+  return rest > 0 ? rest - size : rest <= -size ? rest + size : rest
+}
+
+/** MOD of a BIGINT by a literal of 32 bits, without a BigInt; undefined where it is not of that form. */
+function emitSmallModulo(expr: Call, dividend: Value, { builder }: EmitContext): Value | undefined {
+  const [left, divisor] = expr.args
+  const by = divisor.kind === 'literal' && divisor.value !== null ? Number(divisor.value) : 0
+  if (by === 0 || Math.abs(by) > 0x7fffffff) return undefined
+  const rest = (code: string): Value => longOf({ code, isNull: dividend.isNull, safe: true, rep: 'number' })
+  if (dividend.integer !== undefined && dividend.safe) return rest(`(${dividend.integer} % ${builder.constant(by)} | 0)`)
+  if (left.kind !== 'column' || builder.shapes[left.index].lane !== 'i64') return undefined
+  return rest(`${builder.import(smallModulo)}(${builder.words(left.index)}, row, ${builder.constant(by)})`)
 }
 
 function emitMinus(expr: Call, context: EmitContext): Value {

@@ -6,8 +6,10 @@
 //   2. The code of a `Value` is an expression; it may be placed once. Who needs it twice asks for `once`.
 //   3. `isNull` is free of side effects and cheap: it may be placed any number of times.
 //   4. Where `isNull` can be true, `code` is evaluated only if `safe`: the data of a NULL row is garbage.
+import { viewOf } from '../../base/index.ts'
 import type { Batch, Column, SqlType } from '../../data/index.ts'
 import { laneOf, readUtf8 } from '../../data/index.ts'
+import { halves } from '../state/columns.ts'
 
 /** How a value is held by generated code. Text, bytes, collections and rows are 'any'. */
 export type Rep = 'boolean' | 'number' | 'bigint' | 'any'
@@ -19,6 +21,8 @@ export interface Value {
   /** Can be evaluated at a NULL row: never throws, and is of the right type. */
   safe: boolean
   rep: Rep
+  /** Of a 64-bit integer that fits into 32 bits: code of it as a number, to be placed instead of `code`. */
+  integer?: string
   /** Text that still is bytes: the ordinal of its column. */
   utf8?: number
   /** Text that is a part of a column's bytes: names that hold its limits. */
@@ -45,6 +49,9 @@ export function repOf(type: SqlType): Rep {
 }
 
 export const defaultCode: Record<Rep, string> = { boolean: 'false', number: '0', bigint: '0n', any: 'null' }
+
+/** A 32-bit integer as a 64-bit one. */
+export const longOf = (value: Value): Value => ({ ...value, code: `BigInt(${value.code})`, rep: 'bigint', integer: value.code })
 
 export const orCode = (parts: readonly string[]): string => {
   if (parts.includes('true')) return 'true'
@@ -131,6 +138,7 @@ export class KernelBuilder {
 
   /** A value whose code may be placed any number of times. */
   once(value: Value): Value {
+    if (value.integer !== undefined) return longOf(this.once({ ...value, code: value.integer, rep: 'number', integer: undefined }))
     if (plainCode.test(value.code)) return value
     if (value.isNull !== 'false' && !value.safe) return this.guarded(value.isNull, value.rep, () => value.code, false)
     const name = this.fresh()
@@ -205,6 +213,15 @@ export class KernelBuilder {
     return { code: this.reachable(`value${index}`, `const c${index} = ${code}`) ? `c${index}` : `(${code})`, isNull, safe, rep }
   }
 
+  /** The 32-bit halves of a column of 64-bit integers, low half first. */
+  words(index: number): string {
+    return this.perBatch(`w${index}`, `${this.import(halves)}(batch.columns[${index}].data)`)
+  }
+  /** The bytes of a text column, read several at a time. */
+  bytesView(index: number): string {
+    return this.perBatch(`view${index}`, `${this.import(viewOf)}(batch.columns[${index}].bytes)`)
+  }
+
   /** Declares a name of the row where that is surely reached; false within a branch that may not run. */
   private reachable(key: string, text: string): boolean {
     if (this.declared.has(key)) return true
@@ -249,9 +266,8 @@ ${head}
       const out =
         value.slice === undefined ? `o${index} = outputs[${index}].data` : `{ starts: o${index}, ends: q${index} } = outputs[${index}]`
       heads.push(`const ${out}, m${index} = outputs[${index}].nulls; let h${index} = false`)
-      const data = value.rep === 'boolean' ? `${value.code} ? 1 : 0` : value.code
-      const written =
-        value.slice === undefined ? `o${index}[o] = ${data}` : `o${index}[o] = ${value.slice.start}; q${index}[o] = ${value.slice.end}`
+      const written = writtenCode(value, index)
+      if (value.integer !== undefined) heads.push(`const w_${index} = ${this.import(halves)}(o${index})`)
       if (value.isNull === 'false') this.line(written)
       // The limits of a NULL text are given: functions on bytes may look at it.
       else {
@@ -265,4 +281,11 @@ ${head}
     const all = [...this.batchLines, ...heads, body, ...ends, 'return o'].join('\n')
     return this.make('batch, selection, count, failed, shared, outputs', all) as ProjectKernel
   }
+}
+
+/** Writes a value to the output of its ordinal; a 64-bit integer of 32 bits by its halves. */
+function writtenCode({ code, rep, integer, slice }: Value, index: number): string {
+  if (slice !== undefined) return `o${index}[o] = ${slice.start}; q${index}[o] = ${slice.end}`
+  if (integer !== undefined) return `const x${index} = ${integer}; w_${index}[2 * o] = x${index}; w_${index}[2 * o + 1] = x${index} >> 31`
+  return `o${index}[o] = ${rep === 'boolean' ? `${code} ? 1 : 0` : code}`
 }

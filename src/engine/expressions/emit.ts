@@ -10,7 +10,7 @@ import { emitArithmetic, isNarrowDecimal, scaledLong } from './arithmetic.ts'
 import { ByteSet, equalBytes, equalSlices, utf8Of } from './bytes.ts'
 import { castOf } from './casts.ts'
 import type { KernelBuilder, Rep, Value } from './codegen.ts'
-import { defaultCode, orCode, repOf } from './codegen.ts'
+import { defaultCode, longOf, orCode, repOf } from './codegen.ts'
 import { compareValues, equalValues } from './compare.ts'
 import type { DecimalType } from './decimal.ts'
 import { expressionErrors } from './errors.ts'
@@ -18,7 +18,7 @@ import { implementations } from './functions.ts'
 import { emitLike } from './like.ts'
 import type { CallContext, RowFunction } from './registry.ts'
 import { emitCharLength, emitFoldedEqual, emitMayMatch, emitSplitIndex } from './slices.ts'
-import { currentDateDays, currentTimeMs, localTimestampMs } from './temporal.ts'
+import { currentDateDays, currentTimeMs, localTimestampMs, timesOfDay } from './temporal.ts'
 
 export interface EmitContext {
   builder: KernelBuilder
@@ -251,6 +251,9 @@ function emitComparison(expr: Call, context: EmitContext): Value {
     const bytes = emitBytesEqual(a, b, expr.args, builder)
     if (bytes !== undefined) return booleanValue(expr.fn === 'EQUALS' ? bytes : `!${bytes}`, isNull)
   }
+  const integers = [a, b].map((value, i) => asInteger(value, expr.args[i], builder))
+  if (integers[0] !== undefined && integers[1] !== undefined)
+    return strictCall([integers[0], integers[1]], 'boolean', false, true, context, ([x, y]) => `(${x} ${operator} ${y})`)
   if (comparedDirectly(type)) return strictCall([a, b], 'boolean', false, true, context, ([x, y]) => `(${x} ${operator} ${y})`)
   if (operator === '===' || operator === '!==') {
     const equal = builder.import(equalValues(type))
@@ -258,6 +261,13 @@ function emitComparison(expr: Call, context: EmitContext): Value {
   }
   const compare = builder.import(compareValues(type))
   return strictCall([a, b], 'boolean', false, false, context, ([x, y]) => `(${compare}(${x}, ${y}) ${operator} 0)`)
+}
+
+/** A 64-bit integer that fits into 32 bits as a number; undefined where it may not. */
+function asInteger(value: Value, expr: Expr, builder: KernelBuilder): Value | undefined {
+  if (value.integer !== undefined) return { ...value, code: value.integer, rep: 'number', integer: undefined }
+  if (expr.kind !== 'literal' || expr.type.kind !== 'BIGINT' || typeof expr.value !== 'bigint') return undefined
+  return BigInt.asIntN(32, expr.value) === expr.value ? { ...value, code: builder.constant(Number(expr.value)), rep: 'number' } : undefined
 }
 
 /** Text columns compared as bytes, with a literal or with one another. */
@@ -376,6 +386,9 @@ function emitCast(expr: Call, context: EmitContext): Value {
     const shift = (expr.type as DecimalType).scale - (arg.type.kind === 'DECIMAL' ? arg.type.scale : 0)
     return strictCall([value], rep, false, true, context, ([x]) => scaledLong(x, shift, builder))
   }
+  if (arg.type.kind === 'BIGINT' && expr.type.kind === 'INT' && value.integer !== undefined)
+    return { ...value, code: value.integer, rep: 'number', integer: undefined }
+  if (arg.type.kind === 'INT' && expr.type.kind === 'BIGINT') return value.isNull === 'true' ? nullValue(rep) : longOf(value)
   if (cast.inline !== undefined) {
     const { inline } = cast
     // Text that fits is still the bytes of its column.
@@ -384,6 +397,18 @@ function emitCast(expr: Call, context: EmitContext): Value {
   }
   const fn = builder.import(cast.fn)
   return strictCall([value], rep, cast.mayBeNull, false, context, ([x]) => `${fn}(${x})`)
+}
+
+/** HOUR, MINUTE and SECOND of a timestamp in ms: a number of 32 bits; undefined for all else. */
+function emitTimeOfDay(expr: Call, context: EmitContext): Value | undefined {
+  const [arg] = expr.args
+  const { type } = arg
+  const isLocal = type.kind === 'TIMESTAMP' || (type.kind === 'TIMESTAMP_LTZ' && context.timeZone === 'UTC')
+  const of = timesOfDay[String(expr.options?.unit)]
+  if (!isLocal || type.precision > 3 || of === undefined) return undefined
+  const name = context.builder.import(of)
+  const number = strictCall([emit(arg, context)], 'number', false, true, context, ([x]) => `${name}(${x})`)
+  return number.isNull === 'true' ? nullValue('bigint') : longOf(number)
 }
 
 /** NULL without a string where the text surely does not match. */
@@ -471,6 +496,7 @@ const emitters: Record<string, Emitter> = {
   CAST: emitCast,
   TRY_CAST: emitCast,
   SPLIT_INDEX: (expr, context) => emitSplitIndex(expr, context) ?? emitFunction(expr, context),
+  EXTRACT: (expr, context) => emitTimeOfDay(expr, context) ?? emitFunction(expr, context),
   CHAR_LENGTH: (expr, context) => emitCharLength(expr, context) ?? emitFunction(expr, context),
   REGEXP_EXTRACT: emitRegexpExtract,
   LIKE: (expr, context) => emitLike(expr, context, emitFunction),

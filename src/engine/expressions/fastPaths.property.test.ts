@@ -238,3 +238,86 @@ test('decimals of more than 18 digits: 64 bits where a batch fits, BigInts where
   )
   assert.deepEqual([...lanes].sort(), ['any', 'i64'])
 })
+
+test('small 64-bit integers as numbers of 32 bits: the same values as in 64 bits', () => {
+  const bigint = t.bigint()
+  const [long, time] = [column(0, bigint), column(1, t.timestamp(3))]
+  const n = (value: bigint) => literal(value, t.bigint(false))
+  const extract = (unit: string): Expr => ({ kind: 'call', fn: 'EXTRACT', args: [time], type: bigint, options: { unit } })
+  const wrapped = (value: bigint) => Number(BigInt.asIntN(32, value))
+  type Row = [long: bigint | null, time: number | null]
+  const ofLong = (of: (x: bigint) => unknown) => (row: Row) => (row[0] === null ? null : of(row[0]))
+  const ofTime = (of: (x: number) => unknown) => (row: Row) => (row[1] === null ? null : of(row[1]))
+  const cases: { expr: Expr; of: (row: Row) => unknown }[] = [
+    ...[7n, -7n, 10_000n, 2n ** 31n - 1n, 2n ** 31n, 2n ** 40n, 1n].flatMap((by) => {
+      const rest = call('MOD', [long, n(by)], bigint)
+      return [
+        { expr: rest, of: ofLong((x) => x % by) },
+        { expr: call('CAST', [rest], t.int()), of: ofLong((x) => wrapped(x % by)) },
+        { expr: call('CAST', [call('CAST', [rest], t.int())], bigint), of: ofLong((x) => BigInt(wrapped(x % by))) },
+        { expr: call('MOD', [rest, n(5n)], bigint), of: ofLong((x) => (x % by) % 5n) },
+        { expr: call('LESS_OR_EQUAL', [rest, n(3n)], t.boolean()), of: ofLong((x) => x % by <= 3n) },
+        { expr: call('GREATER', [rest, long], t.boolean()), of: ofLong((x) => x % by > x) },
+        { expr: call('IS_NOT_DISTINCT_FROM', [rest, n(0n)], t.boolean()), of: ([x]: Row) => x !== null && x % by === 0n },
+      ]
+    }),
+    ...Object.entries({ HOUR: 3_600_000, MINUTE: 60_000, SECOND: 1_000 }).flatMap(([unit, size]) => {
+      // Before 1970 cut toward it, as Flink does.
+      const value = (ms: number) => BigInt(Math.trunc(ms / size) % (unit === 'HOUR' ? 24 : 60))
+      return [
+        { expr: extract(unit), of: ofTime(value) },
+        { expr: call('EQUALS', [extract(unit), n(0n)], t.boolean()), of: ofTime((ms) => value(ms) === 0n) },
+        { expr: call('GREATER', [extract(unit), n(2n ** 40n)], t.boolean()), of: ofTime(() => false) },
+        { expr: call('PLUS', [extract(unit), extract(unit)], bigint), of: ofTime((ms) => 2n * value(ms)) },
+      ]
+    }),
+  ]
+  const inputs = [
+    { name: 'l', type: bigint },
+    { name: 'ts', type: t.timestamp(3) },
+  ]
+  const longs = fc.oneof(
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    fc.bigInt({ min: -(2n ** 54n), max: 2n ** 54n }),
+    fc.bigInt({ min: -50_000n, max: 50_000n }),
+    fc.constantFrom(
+      2n ** 31n,
+      -(2n ** 31n),
+      2n ** 32n,
+      2n ** 53n,
+      -(2n ** 53n),
+      2n ** 53n - 1n,
+      2n ** 31n - 1n,
+      (2n ** 31n - 1n) * 4_000_000n,
+    ),
+  )
+  const times = fc.oneof(
+    fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 }),
+    fc.integer({ min: -99, max: 99 }).map((hours) => hours * 3_600_000),
+    fc.integer({ min: -2, max: 2 }),
+  )
+  const kernels = cases.map(({ expr, of }) => ({ expr, of, run: compileScalar(expr, inputs) }))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.option(longs), fc.option(times)), { minLength: 1, maxLength: 4 }), (rows) => {
+      const batch = batchOf(inputs, rows)
+      for (const { expr, of, run } of kernels) {
+        const out = run(batch)
+        rows.forEach((row, i) => {
+          assert.equal(valueAt(out, i), of(row), `${expr.kind === 'call' ? expr.fn : ''} of ${row}`)
+        })
+      }
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+test('characters of long texts are counted', () => {
+  const without = call('REPLACE', [text, literal('c', t.string(false)), literal('', t.string(false))], t.string())
+  const run = compileScalar(call('CHAR_LENGTH', [without], t.int()), fields)
+  for (const [value, expected] of [
+    ['c'.repeat(5_000), 0],
+    ['\u0000b\u007fc'.repeat(1_025), 3 * 1_025],
+    [`${'c'.repeat(1_021)}é`, 1],
+  ] as const)
+    assert.equal(valueAt(run(utf8Batch([value])), 0), expected)
+})

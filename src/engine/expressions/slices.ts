@@ -101,23 +101,72 @@ export function emitFoldedEqual(operand: Expr, literal: unknown, context: EmitCo
   return { code, isNull: value.isNull, safe: true, rep: 'boolean' }
 }
 
+const NOT_ASCII = 0x80808080
+/** Words of which each byte may be counted up by one before it overflows. */
+const COUNTED_WORDS_MAX = 255
+
+/** Whether all bytes are below 128, four at a time. */
+function isAscii(view: DataView, start: number, end: number): boolean {
+  let seen = 0
+  let at = start
+  for (; at + 4 <= end; at += 4) seen |= view.getInt32(at)
+  for (; at < end; at++) seen |= view.getUint8(at)
+  return (seen & NOT_ASCII) === 0
+}
+
+/** How often a byte below 128 is there, four at a time; -1 where a byte is not ASCII. */
+function countOf(view: DataView, start: number, end: number, byte: number): number {
+  const pattern = Math.imul(byte, 0x01010101)
+  let seen = 0
+  let count = 0
+  let at = start
+  while (at + 4 <= end) {
+    const stop = Math.min(end - 3, at + 4 * COUNTED_WORDS_MAX)
+    let counts = 0
+    for (; at < stop; at += 4) {
+      const word = view.getInt32(at)
+      seen |= word
+      const other = word ^ pattern
+      // The high bit of a byte is clear where it is the one that is looked for.
+      counts = (counts + ((~(((other & 0x7f7f7f7f) + 0x7f7f7f7f) | other) & NOT_ASCII) >>> 7)) | 0
+    }
+    count += (counts & 255) + ((counts >>> 8) & 255) + ((counts >>> 16) & 255) + (counts >>> 24)
+  }
+  for (; at < end; at++) {
+    const one = view.getUint8(at)
+    seen |= one
+    if (one === byte) count++
+  }
+  return (seen & NOT_ASCII) === 0 ? count : -1
+}
+
 /** Code points of a text. */
-function lengthOf(bytes: Uint8Array, start: number, end: number): number {
-  for (let i = start; i < end; i++) if (bytes[i] > 127) return codePointCount(readUtf8(bytes, start, end))
-  return end - start
+function lengthOf(bytes: Uint8Array, view: DataView, start: number, end: number): number {
+  return isAscii(view, start, end) ? end - start : codePointCount(readUtf8(bytes, start, end))
 }
 
 /** Code points of a text in which each `needle` is replaced by a text that has `growth` more of them. */
-function lengthReplaced(bytes: Uint8Array, start: number, end: number, needle: Needle, search: string, growth: number): number {
-  let length = end - start
-  for (let i = start; i < end; i++) if (bytes[i] > 127) length = -1
-  if (length < 0) {
-    const text = readUtf8(bytes, start, end)
-    return codePointCount(text) + growth * (text.split(search).length - 1)
+function lengthReplaced(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  needle: Needle,
+  search: string,
+  growth: number,
+): number {
+  const [first] = needle.bytes
+  if (needle.bytes.length === 1) {
+    const count = countOf(view, start, end, first)
+    if (count >= 0) return end - start + growth * count
+  } else if (isAscii(view, start, end)) {
+    let length = end - start
+    for (let at = indexOfBytes(bytes, start, end, needle); at >= 0; at = indexOfBytes(bytes, at + needle.bytes.length, end, needle))
+      length += growth
+    return length
   }
-  for (let at = indexOfBytes(bytes, start, end, needle); at >= 0; at = indexOfBytes(bytes, at + needle.bytes.length, end, needle))
-    length += growth
-  return length
+  const text = readUtf8(bytes, start, end)
+  return codePointCount(text) + growth * (text.split(search).length - 1)
 }
 
 /** CHAR_LENGTH of a column, or of REPLACE of a column with literals: a number from bytes; undefined where it is not of that form. */
@@ -128,7 +177,7 @@ export function emitCharLength(expr: Call, context: EmitContext): Value | undefi
   if (column.kind !== 'column' || !isTextKind(column.type.kind)) return undefined
   const value = emit(column, context)
   if (value.utf8 === undefined) return undefined
-  const place = `b${value.utf8}, s${value.utf8}[row], e${value.utf8}[row]`
+  const place = `b${value.utf8}, ${builder.bytesView(value.utf8)}, s${value.utf8}[row], e${value.utf8}[row]`
   const number = (code: string): Value => ({ code, isNull: value.isNull, safe: true, rep: 'number' })
   if (search === undefined) return number(`${builder.import(lengthOf)}(${place})`)
   const [from, to] = [literalOf(search), literalOf(replacement)]

@@ -78,6 +78,13 @@ const timeUnits: Record<string, (ms: number, ns: number) => number> = {
   EPOCH: (ms) => Math.trunc(ms / SECOND_MS),
 }
 
+/** Units of the time of day, in 32 bits, of local ms. As `timeUnits`, without the rest of a division, which is a call for doubles. */
+export const timesOfDay: Record<string, (ms: number) => number> = {
+  HOUR: (ms) => ((ms - Math.trunc(ms / DAY_MS) * DAY_MS) / HOUR_MS) | 0,
+  MINUTE: (ms) => ((ms - Math.trunc(ms / HOUR_MS) * HOUR_MS) / MINUTE_MS) | 0,
+  SECOND: (ms) => ((ms - Math.trunc(ms / MINUTE_MS) * MINUTE_MS) / SECOND_MS) | 0,
+}
+
 function extract({ options, argTypes: [type], timeZone }: CallContext): RowFunction {
   const unit = String(options.unit)
   if (type.kind === 'INTERVAL_YEAR_MONTH') {

@@ -1,5 +1,5 @@
 // What operators share when they emit: ranges of groups as columns, constant columns, batches that carry the right watermark.
-import { type Batch, type Column, gather } from '../../data/index.ts'
+import { type Arrays, type Batch, type Column, gather, gatherAll } from '../../data/index.ts'
 import type { Accumulators } from '../aggregates/index.ts'
 import type { KeyTable } from '../state/keyTable.ts'
 
@@ -58,10 +58,10 @@ export function ordinals(count: number, from = 0): Int32Array {
   return rows
 }
 
-/** Rows of columns, with NULL for ordinal -1. */
-export function gatherOrNull(columns: readonly Column[], ordinalsOrNull: Int32Array): Column[] {
+/** Rows of columns, with NULL for ordinal -1. In memory of their own unless other is given. */
+export function gatherOrNull(columns: readonly Column[], ordinalsOrNull: Int32Array, arrays?: Arrays): Column[] {
   const count = ordinalsOrNull.length
-  if (!ordinalsOrNull.includes(-1)) return columns.map((column) => gather(column, ordinalsOrNull, count))
+  if (!ordinalsOrNull.includes(-1)) return gatherAll(columns, ordinalsOrNull, count, arrays)
   const missing = Uint8Array.from(ordinalsOrNull, (at) => (at < 0 ? 1 : 0))
   const picks = ordinalsOrNull.map((at) => Math.max(at, 0))
   return columns.map((column) => {

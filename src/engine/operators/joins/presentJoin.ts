@@ -4,7 +4,7 @@
 //   1. Each left row is given out (or found without partner) once, by what the right side holds when its batch comes; output is append-only.
 //   2. Of each key of the right side only the newest version is kept; versions that were replaced give up their memory when they are
 //      the majority.
-import { type Batch, type Column, gather, INSERT, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
+import { type Batch, type Column, gather, gatherAll, INSERT, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import {
   type Division,
@@ -83,34 +83,44 @@ export class PresentJoinOperator implements Operator {
 
   private join(batch: Batch): void {
     const { rowCount } = batch
-    const entryOf = new Int32Array(rowCount)
+    const { memory } = this.context
+    const entryOf = memory.i32(rowCount)
     const keyColumns = this.plan.leftKeys.map((key) => batch.columns[key])
     this.keys.find(keyColumns, rowCount, entryOf)
-    const isNull = (row: number) => keyColumns.some(({ nulls }) => nulls !== undefined && nulls[row] === 1)
-    const hasNulls = keyColumns.some(({ nulls }) => nulls !== undefined)
-    for (let row = 0; row < rowCount; row++) entryOf[row] = entryOf[row] < 0 || (hasNulls && isNull(row)) ? -1 : this.entries[entryOf[row]]
+    for (const { nulls } of keyColumns)
+      if (nulls !== undefined) for (let row = 0; row < rowCount; row++) if (nulls[row] === 1) entryOf[row] = -1
+    const { entries } = this
+    for (let row = 0; row < rowCount; row++) if (entryOf[row] >= 0) entryOf[row] = entries[entryOf[row]]
     const versions = this.rows.columns()
-    if (this.condition !== undefined) this.judge(this.condition, batch, entryOf, versions)
-    const rows = new Int32Array(rowCount)
-    const entries = new Int32Array(rowCount)
-    const missed: number[] = []
+    if (this.condition !== undefined) this.judge(this.condition, batch, entryOf.subarray(0, rowCount), versions)
+    const rows = memory.i32(rowCount)
+    const found = memory.i32(rowCount)
+    const givesMissed = this.plan.kind !== 'INNER'
     let count = 0
     for (let row = 0; row < rowCount; row++) {
-      if (entryOf[row] < 0) missed.push(row)
-      if (entryOf[row] < 0 && this.plan.kind === 'INNER') continue
+      const entry = entryOf[row]
+      if (entry < 0 && !givesMissed) continue
       rows[count] = row
-      entries[count++] = entryOf[row]
+      found[count++] = entry
     }
-    this.unmatched.skip(missed.length - Math.min(missed.length, SAMPLES_MAX))
-    for (const row of missed.slice(-SAMPLES_MAX)) this.unmatched.add(rowAt(batch, row))
+    this.noteMissed(batch, entryOf)
     if (count === 0) return
-    const left = count === rowCount ? batch.columns : batch.columns.map((column) => gather(column, rows, count))
+    const left = count === rowCount ? batch.columns : gatherAll(batch.columns, rows, count, memory)
     this.context.emit({
       rowCount: count,
-      columns: [...left, ...gatherOrNull(versions, entries.subarray(0, count))],
+      columns: [...left, ...gatherOrNull(versions, found.subarray(0, count), memory)],
       watermarkAfter: batch.watermarkAfter,
       processingTimeMs: batch.processingTimeMs,
     })
+  }
+
+  /** Counts the rows without partner, and keeps the last ones for `why`. */
+  private noteMissed(batch: Batch, entryOf: Int32Array): void {
+    const last: number[] = []
+    let count = 0
+    for (let row = batch.rowCount - 1; row >= 0; row--) if (entryOf[row] < 0 && ++count <= SAMPLES_MAX) last.unshift(row)
+    this.unmatched.skip(count - last.length)
+    for (const row of last) this.unmatched.add(rowAt(batch, row))
   }
 
   /** Takes the version from each row with which it does not satisfy the condition. */

@@ -326,11 +326,13 @@ export class RegularJoinOperator implements Operator {
   }
 
   private emit(batch: Batch, input: number, output: Output): void {
+    const { memory } = this.context
     for (let from = 0; from < output.count; from += batchRowCountMax) {
       const to = Math.min(output.count, from + batchRowCountMax)
       const rowCount = to - from
-      const own = gatherOrNull(batch.columns, output.own.subarray(from, to))
-      const other = gatherOrNull(this.sides[1 - input].columns(), output.other.subarray(from, to))
+      const mark = memory.mark()
+      const own = gatherOrNull(batch.columns, output.own.subarray(from, to), memory)
+      const other = gatherOrNull(this.sides[1 - input].columns(), output.other.subarray(from, to), memory)
       const kinds = output.kinds.subarray(from, to)
       const columns = this.isHalf ? (input === 0 ? own : other) : input === 0 ? [...own, ...other] : [...other, ...own]
       this.context.emit({
@@ -340,6 +342,7 @@ export class RegularJoinOperator implements Operator {
         watermarkAfter: batch.watermarkAfter,
         processingTimeMs: batch.processingTimeMs,
       })
+      memory.release(mark)
     }
   }
 
