@@ -3,10 +3,11 @@
 // Invariant: a line is what `textOf` of its values gives, joined. Texts that are UTF-8 already, whole numbers, doubles of few digits and
 // times go to bytes without becoming a JS string first. Held by csvEncoder.property.test.ts.
 import { copyBytes, viewOf } from '../base/index.ts'
-import { type Column, type Field, type SqlType, valueAt } from '../data/index.ts'
+import { type Column, type Field, isTextKind, type SqlType, valueAt } from '../data/index.ts'
 import { ByteSink } from '../formats/index.ts'
 import { formatValue } from './expressions/index.ts'
 import type { RecordEncoder } from './recordEncoder.ts'
+import { halves } from './state/columns.ts'
 
 const NEWLINE = 10
 const TWO_32 = 2 ** 32
@@ -24,26 +25,92 @@ export function makeCsvEncoder(fields: readonly Field[], options: Readonly<Recor
   const nullText = option('null-literal') ?? ''
   const sink = new CsvSink(delimiter, quote, nullText)
   const delimiterBytes = Buffer.from(delimiter)
+  const delimiterByte = delimiterBytes.length === 1 ? delimiterBytes[0] : -1
   const nullBytes = Buffer.from(nullText)
-  const writers = fields.map(({ type }) => columnWriter(type))
   return ({ columns, rowCount }) => {
     sink.at = 0
     const starts = new Int32Array(rowCount)
     const ends = new Int32Array(rowCount)
-    const write = columns.map((column, c) => writers[c](sink, column))
+    const inputs = fields.map(({ type }, c) => inputOf(columns[c], type, sink.digitsArePlain))
     for (let row = 0; row < rowCount; row++) {
       starts[row] = sink.at
-      for (let c = 0; c < fields.length; c++) {
-        if (c > 0) sink.raw(delimiterBytes)
-        const { nulls } = columns[c]
-        if (nulls !== undefined && nulls[row] === 1) sink.raw(nullBytes)
-        else write[c](row)
+      for (let c = 0; c < inputs.length; c++) {
+        const { form, nulls, words, doubles, starts, ends, bytes, view, column, type } = inputs[c]
+        if (c > 0) {
+          if (delimiterByte >= 0) sink.byte(delimiterByte)
+          else sink.raw(delimiterBytes)
+        }
+        if (nulls !== undefined && nulls[row] === 1) {
+          sink.raw(nullBytes)
+          continue
+        }
+        switch (form) {
+          case UTF8:
+            sink.utf8(bytes, view, starts[row], ends[row])
+            break
+          case LONG:
+            sink.long(words[2 * row], words[2 * row + 1])
+            break
+          case INT:
+            sink.integer(words[row])
+            break
+          case DOUBLE:
+            sink.double(doubles[row])
+            break
+          case TIME:
+            sink.time(doubles[row], type)
+            break
+          default:
+            sink.any(valueAt(column, row), type)
+        }
       }
       ends[row] = sink.at
       sink.byte(NEWLINE)
     }
     return { bytes: sink.take(), starts, ends }
   }
+}
+
+const ANY = 0
+const UTF8 = 1
+const LONG = 2
+const INT = 3
+const DOUBLE = 4
+const TIME = 5
+
+/** A column as the loop reads it: one shape for all forms. */
+interface Input {
+  form: number
+  nulls: Uint8Array | undefined
+  words: Int32Array
+  doubles: Float64Array
+  starts: Int32Array
+  ends: Int32Array
+  bytes: Uint8Array
+  view: DataView
+  column: Column
+  type: SqlType
+}
+const noWords = new Int32Array(0)
+const noDoubles = new Float64Array(0)
+const noBytes = new Uint8Array(0)
+const noView = viewOf(noBytes)
+
+function inputOf(column: Column, type: SqlType, digitsArePlain: boolean): Input {
+  const { nulls } = column
+  const [words, doubles, starts, ends] = [noWords, noDoubles, noWords, noWords]
+  const input: Input = { form: ANY, nulls, words, doubles, starts, ends, bytes: noBytes, view: noView, column, type }
+  if (column.lane === 'utf8' && isTextKind(type.kind)) {
+    const { bytes, starts, ends } = column
+    return { ...input, form: UTF8, bytes, view: viewOf(bytes), starts, ends }
+  }
+  if (!digitsArePlain) return input
+  if (column.lane === 'i64' && type.kind === 'BIGINT') return { ...input, form: LONG, words: halves(column.data) }
+  if (column.lane === 'i32' && (type.kind === 'TINYINT' || type.kind === 'SMALLINT' || type.kind === 'INT'))
+    return { ...input, form: INT, words: column.data }
+  if (column.lane === 'f64' && (type.kind === 'DOUBLE' || type.kind === 'TIMESTAMP'))
+    return { ...input, form: type.kind === 'DOUBLE' ? DOUBLE : TIME, doubles: column.data }
+  return input
 }
 
 class CsvSink extends ByteSink {
@@ -57,7 +124,8 @@ class CsvSink extends ByteSink {
   private readonly delimiterWord: number | undefined
   private readonly quoteWord: number | undefined
   private timeMs = Number.NaN
-  private timeText = ''
+  private timeBytes = noBytes
+  private timeView = noView
 
   constructor(delimiter: string, quote: string, nullText: string) {
     super()
@@ -134,10 +202,13 @@ class CsvSink extends ByteSink {
   /** A timestamp; the same one often comes many times. */
   time(value: number, type: SqlType): void {
     if (value !== this.timeMs || Number.isNaN(value)) {
-      this.timeText = String(formatValue(value, type))
+      this.timeBytes = Buffer.from(String(formatValue(value, type)))
+      this.timeView = viewOf(this.timeBytes)
       this.timeMs = value
     }
-    this.ascii(this.timeText)
+    const { length } = this.timeBytes
+    this.reserve(length)
+    this.at = copyBytes(this.timeBytes, this.timeView, 0, length, this.bytes, this.view, this.at)
   }
 }
 
@@ -161,46 +232,4 @@ function holds(view: DataView, start: number, end: number, delimiterWord: number
     if (byte === (delimiterWord & 127) || byte === (quoteWord & 127) || byte < 14) return true
   }
   return false
-}
-
-/** Writes the value of a row, which is not NULL. */
-type ColumnWriter = (sink: CsvSink, column: Column) => (row: number) => void
-
-function columnWriter(type: SqlType): ColumnWriter {
-  return (sink, column) => {
-    if (column.lane === 'utf8' && (type.kind === 'VARCHAR' || type.kind === 'CHAR')) {
-      const { bytes, starts, ends } = column
-      const view = viewOf(bytes)
-      return (row) => sink.utf8(bytes, view, starts[row], ends[row])
-    }
-    if (sink.digitsArePlain)
-      switch (type.kind) {
-        case 'TINYINT':
-        case 'SMALLINT':
-        case 'INT':
-          if (column.lane === 'i32') {
-            const { data } = column
-            return (row) => sink.integer(data[row])
-          }
-          break
-        case 'BIGINT':
-          if (column.lane === 'i64') {
-            const words = new Int32Array(column.data.buffer, column.data.byteOffset, column.data.length * 2)
-            return (row) => sink.long(words[2 * row], words[2 * row + 1])
-          }
-          break
-        case 'DOUBLE':
-          if (column.lane === 'f64') {
-            const { data } = column
-            return (row) => sink.double(data[row])
-          }
-          break
-        case 'TIMESTAMP':
-          if (column.lane === 'f64') {
-            const { data } = column
-            return (row) => sink.time(data[row], type)
-          }
-      }
-    return (row) => sink.any(valueAt(column, row), type)
-  }
 }

@@ -1,6 +1,7 @@
 // Results of aggregates that are made of primitives, as columns.
-import { type Column, laneOf } from '../../data/index.ts'
+import { type Arrays, type Column, laneOf, newArrays } from '../../data/index.ts'
 import { divideRounded, rescale } from '../expressions/decimal.ts'
+import { halves } from '../state/columns.ts'
 import type { Cells } from './kernels.ts'
 import type { AggregateLayout, Finisher } from './layout.ts'
 import { decimalScaleOf, inDecimalRange } from './values.ts'
@@ -10,6 +11,8 @@ export interface GroupRange {
   groups?: Int32Array
   from: number
   count: number
+  /** Where the memory of the column comes from; its own unless given. */
+  arrays?: Arrays
 }
 
 type PrimitiveFinisher = Finisher & { from: 'primitives' }
@@ -21,68 +24,85 @@ const longAt = (words: Int32Array, cell: number): bigint => (BigInt(words[2 * ce
 export function resultColumn(layout: AggregateLayout, finisher: PrimitiveFinisher, cells: Cells, range: GroupRange): Column {
   const { call } = finisher
   if (call.fn === 'COUNT') return countColumn(layout.stride, finisher.countAt, cells.floats, range)
+  if (call.fn === 'AVG' && call.type.kind === 'BIGINT' && finisher.value?.arithmetic === 'i64')
+    return longAverages(layout, finisher, finisher.value.at, cells, range)
   if (call.fn === 'AVG') return mapped(layout, finisher, cells, range, averageOf(finisher))
   if (finisher.square !== undefined) return mapped(layout, finisher, cells, range, statisticOf(finisher))
   return valueColumn(layout, finisher, cells, range, call.fn.endsWith('SUM0'))
 }
 
 /** Counts, which lie in cell `at` of each `stride`. */
-export function countColumn(stride: number, at: number, counts: Float64Array, { groups, from, count }: GroupRange): Column {
-  const data = new BigInt64Array(count)
-  const halves = new Int32Array(data.buffer)
-  for (let i = 0; i < count; i++) {
-    const n = counts[(groups === undefined ? from + i : groups[i]) * stride + at]
-    halves[2 * i] = n
-    // What does not fit into 32 bits, and what is below 0.
-    if (n !== (n | 0) || n < 0) halves[2 * i + 1] = Math.floor(n / 4_294_967_296)
-  }
+export function countColumn(stride: number, at: number, counts: Float64Array, range: GroupRange): Column {
+  const { groups, from, count, arrays = newArrays } = range
+  const data = arrays.i64(count)
+  const words = halves(data)
+  for (let i = 0; i < count; i++) writeWhole(words, i, counts[(groups === undefined ? from + i : groups[i]) * stride + at])
   return { lane: 'i64', data }
 }
 
+/** A whole number within ± 2^53 as a 64-bit integer. */
+function writeWhole(words: Int32Array, i: number, value: number): void {
+  words[2 * i] = value
+  words[2 * i + 1] = value === (value | 0) ? value >> 31 : Math.floor(value / 4_294_967_296)
+}
+
+/** AVG of integers as BIGINT: divided toward zero, as doubles where the sum is exact as one. */
+function longAverages(layout: AggregateLayout, { countAt }: PrimitiveFinisher, at: number, cells: Cells, range: GroupRange): Column {
+  const { groups, from, count, arrays = newArrays } = range
+  const { floats, words } = cells
+  const data = arrays.i64(count)
+  const nulls = arrays.u8(count)
+  const written = halves(data)
+  let hasNulls = false
+  for (let i = 0; i < count; i++) {
+    const base = (groups === undefined ? from + i : groups[i]) * layout.stride
+    const n = floats[base + countAt]
+    const sum = words[2 * (base + at) + 1] * 4_294_967_296 + (words[2 * (base + at)] >>> 0)
+    nulls[i] = n === 0 ? 1 : 0
+    if (n === 0) hasNulls = true
+    else if (Number.isSafeInteger(sum)) writeWhole(written, i, Math.trunc(sum / n))
+    else data[i] = longAt(words, base + at) / BigInt(n)
+  }
+  return { lane: 'i64', data, nulls: hasNulls ? nulls : undefined }
+}
+
 /** SUM, MIN, MAX: what the primitive holds, in the lane of the result; NULL where no value came. */
-function valueColumn(
-  layout: AggregateLayout,
-  finisher: PrimitiveFinisher,
-  cells: Cells,
-  { groups, from, count }: GroupRange,
-  zeroForNone: boolean,
-): Column {
+function valueColumn(layout: AggregateLayout, finisher: PrimitiveFinisher, cells: Cells, range: GroupRange, zeroForNone: boolean): Column {
+  const { groups, from, count, arrays = newArrays } = range
   const { stride } = layout
   const { floats, words } = cells
   const value = finisher.value as NonNullable<PrimitiveFinisher['value']>
   const lane = laneOf(finisher.call.type)
-  const nulls = new Uint8Array(count)
+  const nulls = arrays.u8(count)
   let hasNulls = false
   for (let i = 0; i < count; i++) {
     const group = groups === undefined ? from + i : groups[i]
-    if (floats[group * stride + finisher.countAt] === 0) {
-      nulls[i] = 1
-      hasNulls = true
-    }
+    nulls[i] = floats[group * stride + finisher.countAt] === 0 ? 1 : 0
+    if (nulls[i] === 1) hasNulls = true
   }
   let column: Column
   if (value.boxed) {
     const boxed = cells.boxed[value.at]
     const zero = finisher.call.type.kind === 'DECIMAL' ? 0n : 0
-    const values = Array.from({ length: count }, (_, i) =>
-      nulls[i] === 1 ? (zeroForNone ? zero : null) : (boxed[groups === undefined ? from + i : groups[i]] ?? null),
-    )
+    const values = new Array<unknown>(count)
+    for (let i = 0; i < count; i++) {
+      const value = nulls[i] === 1 ? (zeroForNone ? zero : null) : (boxed[groups === undefined ? from + i : groups[i]] ?? null)
+      values[i] = value
+      nulls[i] = value === null ? 1 : 0
+      if (value === null) hasNulls = true
+    }
     column = lane === 'i64' ? { lane, data: BigInt64Array.from(values, (v) => (v as bigint | null) ?? 0n) } : { lane: 'any', data: values }
-    values.forEach((v, i) => {
-      nulls[i] = v === null ? 1 : 0
-      hasNulls ||= v === null
-    })
   } else if (value.arithmetic === 'i64') {
-    const data = new BigInt64Array(count)
-    const halves = new Int32Array(data.buffer)
+    const data = arrays.i64(count)
+    const written = halves(data)
     for (let i = 0; i < count; i++) {
       const cell = 2 * ((groups === undefined ? from + i : groups[i]) * stride + value.at)
-      halves[2 * i] = words[cell]
-      halves[2 * i + 1] = words[cell + 1]
+      written[2 * i] = words[cell]
+      written[2 * i + 1] = words[cell + 1]
     }
     column = { lane: 'i64', data }
   } else {
-    const data = lane === 'i32' ? new Int32Array(count) : lane === 'u8' ? new Uint8Array(count) : new Float64Array(count)
+    const data = lane === 'i32' ? arrays.i32(count) : lane === 'u8' ? arrays.u8(count) : arrays.f64(count)
     for (let i = 0; i < count; i++) data[i] = floats[(groups === undefined ? from + i : groups[i]) * stride + value.at]
     column = { lane, data } as Column
   }

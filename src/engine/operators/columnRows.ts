@@ -1,5 +1,5 @@
 // Entries of a row store on their way out, and whether two of them are equal rows.
-import { type Column, gather, INSERT, valueAt } from '../../data/index.ts'
+import { type Column, gatherAll, INSERT, valueAt } from '../../data/index.ts'
 import type { SortKey } from '../../sql/index.ts'
 import { compareValues } from '../aggregates/index.ts'
 import type { OperatorContext } from '../operator.ts'
@@ -33,19 +33,30 @@ export class EntryOutput {
   flush(columns: readonly Column[], withRank: boolean, processingTimeMs: number, context: OperatorContext): void {
     const { count: total } = this
     this.count = 0
+    const { memory } = context
     for (let from = 0; from < total; from += batchRowCountMax) {
       const rowCount = Math.min(batchRowCountMax, total - from)
-      const entries = this.entries.subarray(from, from + rowCount)
-      const kinds = this.kinds.slice(from, from + rowCount)
-      const taken = columns.map((column) => gather(column, entries, rowCount))
-      if (withRank) taken.push({ lane: 'i64', data: BigInt64Array.from(this.ranks.subarray(from, from + rowCount), BigInt) })
+      const mark = memory.mark()
+      const taken = gatherAll(columns, this.entries.subarray(from, from + rowCount), rowCount, memory)
+      if (withRank) {
+        const ranks = memory.i64(rowCount)
+        const words = halves(ranks)
+        for (let i = 0; i < rowCount; i++) {
+          words[2 * i] = this.ranks[from + i]
+          words[2 * i + 1] = 0
+        }
+        taken.push({ lane: 'i64', data: ranks })
+      }
+      let changes = 0
+      for (let i = from; i < from + rowCount; i++) changes |= this.kinds[i]
       context.emit({
         rowCount,
         columns: taken,
-        kinds: kinds.every((kind) => kind === INSERT) ? undefined : kinds,
+        kinds: changes === INSERT ? undefined : this.kinds.subarray(from, from + rowCount),
         watermarkAfter: -Infinity,
         processingTimeMs,
       })
+      memory.release(mark)
     }
   }
 }

@@ -10,7 +10,7 @@
 //   4. Groups without rows, and expired ones, give up their memory when they are the majority.
 //   5. With a time to live a group that got no row for so long, by the clock, is as if it had never been.
 //   1 to 3 are held by groupAggregate.property.test.ts.
-import { type Batch, type Column, DELETE, gather, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
+import { type Arrays, type Batch, type Column, DELETE, gather, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
@@ -132,7 +132,7 @@ export class GroupAggregateOperator implements Operator {
   }
 
   private results(groups: Int32Array): Column[] {
-    const range = { groups, from: 0, count: groups.length }
+    const range = { groups, from: 0, count: groups.length, arrays: this.context.memory }
     return this.plan.aggregates.map((_, i) => this.accumulators.column(i, range))
   }
 
@@ -172,11 +172,13 @@ export class GroupAggregateOperator implements Operator {
       }
       if (existed) old++
     }
+    const { memory } = this.context
     for (let from = 0; from < count; from += batchRowCountMax) {
       const rowCount = Math.min(batchRowCountMax, count - from)
       const to = from + rowCount
-      const keys = this.keyTypes.map((_, k) => gather(this.table.column(k), groups.subarray(from, to), rowCount))
-      const results = after.map((column, c) => pickBetween(before[c], column, picks.subarray(from, to)))
+      const mark = memory.mark()
+      const keys = this.keyTypes.map((_, k) => gather(this.table.column(k), groups.subarray(from, to), rowCount, memory))
+      const results = after.map((column, c) => pickBetween(before[c], column, picks.subarray(from, to), memory))
       this.context.emit({
         rowCount,
         columns: [...keys, ...results],
@@ -184,6 +186,7 @@ export class GroupAggregateOperator implements Operator {
         watermarkAfter: batch.watermarkAfter,
         processingTimeMs: batch.processingTimeMs,
       })
+      memory.release(mark)
     }
   }
 
@@ -266,28 +269,39 @@ function sameValue(a: Column, i: number, b: Column, j: number): boolean {
 }
 
 /** Row i is row `picks[i]` of `after`, or row `~picks[i]` of `before`. */
-function pickBetween(before: Column, after: Column, picks: Int32Array): Column {
+function pickBetween(before: Column, after: Column, picks: Int32Array, arrays: Arrays): Column {
   const count = picks.length
-  const nulls = before.nulls || after.nulls ? new Uint8Array(count) : undefined
-  if (before.lane === 'utf8' || after.lane === 'utf8') throw new TypeError('results of aggregates are not in lane utf8')
-  const a = after.data
-  const b = before.data
-  const data = Array.isArray(a) ? new Array<unknown>(count) : new (a.constructor as Float64ArrayConstructor)(count)
-  if (a instanceof BigInt64Array) pickLongs(halves(b as BigInt64Array), halves(a), picks, halves(data as unknown as BigInt64Array))
-  else pickNumbers(b as Float64Array, a as Float64Array, picks, data as Float64Array)
+  const nulls = before.nulls || after.nulls ? arrays.u8(count) : undefined
   if (nulls !== undefined)
     for (let i = 0; i < count; i++) {
       const pick = picks[i]
       nulls[i] = (pick >= 0 ? after.nulls?.[pick] : before.nulls?.[~pick]) ?? 0
     }
-  return { lane: after.lane, data, nulls } as Column
+  switch (after.lane) {
+    case 'utf8':
+      throw new TypeError('results of aggregates are not in lane utf8')
+    case 'any':
+      return { lane: 'any', data: pickValues((before as typeof after).data, after.data, picks, new Array<unknown>(count)), nulls }
+    case 'i64': {
+      const data = arrays.i64(count)
+      pickLongs(halves((before as typeof after).data), halves(after.data), picks, halves(data))
+      return { lane: 'i64', data, nulls }
+    }
+    case 'f64':
+      return { lane: 'f64', data: pickValues((before as typeof after).data, after.data, picks, arrays.f64(count)), nulls }
+    case 'i32':
+      return { lane: 'i32', data: pickValues((before as typeof after).data, after.data, picks, arrays.i32(count)), nulls }
+    default:
+      return { lane: 'u8', data: pickValues((before as typeof after).data, after.data, picks, arrays.u8(count)), nulls }
+  }
 }
 
-function pickNumbers(before: Float64Array, after: Float64Array, picks: Int32Array, out: Float64Array): void {
+function pickValues<D extends { [i: number]: unknown }>(before: D, after: D, picks: Int32Array, out: D): D {
   for (let i = 0; i < picks.length; i++) {
     const pick = picks[i]
-    out[i] = pick >= 0 ? after[pick] : before[~pick]
+    out[i as keyof D] = pick >= 0 ? after[pick as keyof D] : before[~pick as keyof D]
   }
+  return out
 }
 
 /** By halves: no BigInt is made, and bits that would be a NaN stay as they are. */
