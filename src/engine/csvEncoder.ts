@@ -14,6 +14,7 @@ const TWO_32 = 2 ** 32
 
 /**
  * An encoder of lines, each with its end: all of `bytes` is a CSV file; row i without the end of its line is `bytes[starts[i] … ends[i])`.
+ * The bytes hold until its next call.
  *
  * @param options  the table's format options, with or without the prefix `csv.`
  */
@@ -37,7 +38,8 @@ export function makeCsvEncoder(fields: readonly Field[], options: Readonly<Recor
       for (let c = 0; c < inputs.length; c++) {
         const { form, nulls, words, doubles, starts, ends, bytes, view, column, type } = inputs[c]
         if (c > 0) {
-          if (delimiterByte >= 0) sink.byte(delimiterByte)
+          // There is room: each value leaves some.
+          if (delimiterByte >= 0) sink.bytes[sink.at++] = delimiterByte
           else sink.raw(delimiterBytes)
         }
         if (nulls !== undefined && nulls[row] === 1) {
@@ -67,7 +69,7 @@ export function makeCsvEncoder(fields: readonly Field[], options: Readonly<Recor
       ends[row] = sink.at
       sink.byte(NEWLINE)
     }
-    return { bytes: sink.take(), starts, ends }
+    return { bytes: sink.bytes.subarray(0, sink.at), starts, ends }
   }
 }
 

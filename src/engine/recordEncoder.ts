@@ -9,7 +9,7 @@ interface Rows {
   columns: readonly Column[]
   rowCount: number
 }
-/** Where a row has no bytes, as NULL in the format raw, its start is -1. */
+/** Where a row has no bytes, as NULL in the format raw, its start is -1. The bytes may hold only until the next call. */
 export type RecordEncoder = (rows: Rows) => EncodedRows
 
 /**

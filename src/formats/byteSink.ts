@@ -1,6 +1,8 @@
 // Bytes written one after the other into memory that grows and is used again.
 import { viewOf } from '../base/index.ts'
 
+const SPARE_BYTES = 8
+
 export class ByteSink {
   bytes = Buffer.allocUnsafeSlow(16 * 1024)
   /** Of all of `bytes`. */
@@ -10,9 +12,11 @@ export class ByteSink {
   take(): Uint8Array {
     return new Uint8Array(this.bytes.subarray(0, this.at))
   }
+  /** Room for `size` more bytes, and a few beside. */
   reserve(size: number): void {
-    if (this.at + size <= this.bytes.length) return
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.at + size))
+    const needed = this.at + size + SPARE_BYTES
+    if (needed <= this.bytes.length) return
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, needed))
     this.bytes.copy(grown, 0, 0, this.at)
     this.bytes = grown
     this.view = viewOf(grown)
