@@ -406,8 +406,13 @@ function emitTimeOfDay(expr: Call, context: EmitContext): Value | undefined {
   const isLocal = type.kind === 'TIMESTAMP' || (type.kind === 'TIMESTAMP_LTZ' && context.timeZone === 'UTC')
   const of = timesOfDay[String(expr.options?.unit)]
   if (!isLocal || type.precision > 3 || of === undefined) return undefined
-  const name = context.builder.import(of)
-  const number = strictCall([emit(arg, context)], 'number', false, true, context, ([x]) => `${name}(${x})`)
+  const { builder } = context
+  const name = builder.import(of)
+  // Of a column it is computed once for a row, where it is first needed; no such part of a time is 99.
+  const known = arg.kind === 'column' ? builder.perRow(`time${arg.index}_${name}`, (key) => `let ${key} = 99`) : undefined
+  const number = strictCall([emit(arg, context)], 'number', false, true, context, ([x]) =>
+    known === undefined ? `${name}(${x})` : `(${known} !== 99 ? ${known} : (${known} = ${name}(${x})))`,
+  )
   return number.isNull === 'true' ? nullValue('bigint') : longOf(number)
 }
 

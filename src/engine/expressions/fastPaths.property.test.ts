@@ -289,6 +289,8 @@ test('small 64-bit integers as numbers of 32 bits: the same values as in 64 bits
       2n ** 53n - 1n,
       2n ** 31n - 1n,
       (2n ** 31n - 1n) * 4_000_000n,
+      (2n ** 31n - 1n) * 4_000_000n - 1n,
+      1n - (2n ** 31n - 1n) * 4_000_000n,
     ),
   )
   const times = fc.oneof(

@@ -121,16 +121,16 @@ function countOf(view: DataView, start: number, end: number, byte: number): numb
   let count = 0
   let at = start
   while (at + 4 <= end) {
+    const first = at
     const stop = Math.min(end - 3, at + 4 * COUNTED_WORDS_MAX)
-    let counts = 0
+    let others = 0
     for (; at < stop; at += 4) {
       const word = view.getInt32(at)
       seen |= word
-      const other = word ^ pattern
-      // The high bit of a byte is clear where it is the one that is looked for.
-      counts = (counts + ((~(((other & 0x7f7f7f7f) + 0x7f7f7f7f) | other) & NOT_ASCII) >>> 7)) | 0
+      // Of bytes below 128, those that differ get their highest bit.
+      others = (others + ((((word ^ pattern) + 0x7f7f7f7f) >>> 7) & 0x01010101)) | 0
     }
-    count += (counts & 255) + ((counts >>> 8) & 255) + ((counts >>> 16) & 255) + (counts >>> 24)
+    count += at - first - (others & 255) - ((others >>> 8) & 255) - ((others >>> 16) & 255) - (others >>> 24)
   }
   for (; at < end; at++) {
     const one = view.getUint8(at)
