@@ -70,11 +70,8 @@ function smallModulo(words: Int32Array, row: number, by: number): number {
   if (high === low >> 31) return (low % by) | 0
   if (high < -EXACT_HIGH || high >= EXACT_HIGH) return Number(((BigInt(high) << 32n) | BigInt(low >>> 0)) % BigInt(by))
   const value = high * HALF + (low >>> 0)
-  // A quotient a little below a whole number may have been rounded to it.
-  const rest = value - Math.trunc(value / by) * by
-  const size = Math.abs(by)
-  if (value >= 0) return rest < 0 ? rest + size : rest
-  return rest > 0 ? rest - size : rest
+  // Below 2^53 the quotient is never rounded to a whole number that it does not reach.
+  return value - Math.trunc(value / by) * by
 }
 
 /** MOD of a BIGINT by a literal of 32 bits, without a BigInt; undefined where it is not of that form. */
