@@ -11,7 +11,8 @@ const benches: Record<string, string> = {
   checkpoint: 'checkpoints: cost at 1 GB of state, time to recover [--mb 1000] [--interval 10] [--log-gb 10]',
   operators: 'operators: windows and group-by on columnar batches',
   windowKeys: 'memory of one window over many distinct keys, and the time of an event as they grow [--keys 10000000]',
-  simple: 'JSON file → 10-second windows by key, in two threads, against JSON.parse alone [--events N] [--parallelism 2]',
+  simple:
+    'JSON file → 10-second windows by key → CSV, in two threads, against JSON.parse or Flink [--against flink] [--events N] [--parallelism 2]',
   pipeline: 'HTTP batches → durable log → five-minute windows by key → view, with push latency [--seconds 60]',
   nexmark:
     'Nexmark: 22 queries, generator included, in two threads, against Flink [--queries q1,q5] [--events N] [--rate N] [--parallelism 2] [--check]',
