@@ -11,7 +11,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { PARALLELISM_MAX } from '../src/engine/index.ts'
+import { finishFiles, PARALLELISM_MAX } from '../src/engine/index.ts'
+import { realDisk } from '../src/log/index.ts'
 import { flinkMissing, startFlink } from '../test/compat/servers/flink.ts'
 import { machineText, perSecond } from './machine.ts'
 import { lineChunks, type PipelineReport, type PipelineTask, statements } from './simple/pipeline.ts'
@@ -114,7 +115,9 @@ try {
   for (let pass = 0; pass < passes; pass++) {
     const folder = newFolder()
     const { reports, wallMs, cpuMs } = await threads.run({ path, folder, allColumns: values['all-columns'] })
-    ours.ms = Math.min(ours.ms, wallMs)
+    const finishedMs = performance.now()
+    for (const { files } of reports) if (files) await finishFiles(realDisk, files)
+    ours.ms = Math.min(ours.ms, wallMs + performance.now() - finishedMs)
     ours.cpuMs = Math.min(ours.cpuMs, cpuMs)
     ours.columns = reports[0].columns
     ours.eventCount = reports.reduce((sum, { eventCount }) => sum + eventCount, 0)

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Batch } from '../../src/data/index.ts'
 import { FilesSink } from '../../src/engine/fileSink.ts'
-import { emptyNote, finishFiles, Graph, type Links, Rounds } from '../../src/engine/index.ts'
+import { emptyNote, Graph, type Links, Rounds } from '../../src/engine/index.ts'
 import { makeJsonDecoder } from '../../src/formats/index.ts'
 import { realDisk } from '../../src/log/index.ts'
 import { bindScript, Catalog, readLeaves } from '../../src/sql/index.ts'
@@ -69,9 +69,11 @@ export interface PipelineReport {
   eventCount: number
   /** Columns that are decoded. */
   columns: string[]
+  /** Files that are synced and wait to be renamed. */
+  files?: ReturnType<FilesSink['checkpoint']>
 }
 
-/** Gives what runs the pipeline, up to the moment at which its CSV files are durable in `folder`. Late and failed rows are errors. */
+/** Gives what runs the pipeline, up to the moment at which its CSV files in `folder` are synced. Late and failed rows are errors. */
 export function preparePipeline({ path, folder, allColumns }: PipelineTask, links?: Links): () => PipelineReport {
   const bound = bindScript(statements('', "WITH ('connector' = 'filesystem')").join(';'), new Catalog()).at(-1)
   if (bound?.type !== 'insert') throw new Error('the last statement is an INSERT')
@@ -123,7 +125,7 @@ export function preparePipeline({ path, folder, allColumns }: PipelineTask, link
         next,
         () => ({ ...emptyNote, isEnd }),
       )
-    finishFiles(realDisk, files.checkpoint())
+    report.files = files.checkpoint()
     return report
   }
 }
