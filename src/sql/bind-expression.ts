@@ -190,6 +190,8 @@ function bindCall(node: FunctionCall & { span: Span }, env: Env): Expr {
     const nearest = meantFunction(name, [...scalarFunctionNames(), ...aggregateFunctionNames(), ...env.context.catalog.functionNames()])
     throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest, span: node.name.span })
   }
+  const beside = node.filter ? 'FILTER' : node.over ? 'OVER' : node.distinct ? 'DISTINCT' : undefined
+  if (beside) throw sqlErrors('SQL_AGGREGATE_EXPECTED', { name, beside, span: node.span })
   const options: Record<string, unknown> = {}
   const args: Expr[] = []
   for (const arg of node.args) {

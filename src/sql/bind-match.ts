@@ -127,8 +127,6 @@ class Matcher {
           throw refuse('a quantifier on a group is not supported', 'Put quantifiers on single variables: a+ b+.', pattern.span)
         const { min, max } = pattern
         const isOptional = min === 0 && max === 1
-        if (min === 0 && max !== undefined && !isOptional)
-          throw refuse(`{0,${max}} is not supported`, `Write * or ?, or {1,${max}} in a second MATCH_RECOGNIZE.`, pattern.span)
         if (isOptional && !pattern.greedy) throw refuse('the reluctant ?? is not supported', 'Write ?: both ways are tried.', pattern.span)
         const greedy = pattern.greedy && !isOptional && min !== max
         return [{ variable: this.newVariable(pattern.item.name), min, ...(max !== undefined && { max }), greedy }]

@@ -131,6 +131,8 @@ function bindWindowSpec(call: CallNode, spec: WindowSpec, env: Env): BoundWindow
   if (frame === undefined) return { partitionBy, orderBy, frame: { unit: 'RANGE' } }
   if (frame.end.kind !== 'CURRENT ROW')
     throw unsupported('it ends after the present row', 'End it with CURRENT ROW: later rows are not known.')
+  if (frame.start.kind === 'CURRENT ROW')
+    throw unsupported('it begins with the present row', "Begin it with 0 PRECEDING, or with INTERVAL '0' SECOND PRECEDING.")
   const preceding = precedingOf(frame.unit, frame.start, env, unsupported)
   return { partitionBy, orderBy, frame: { unit: frame.unit, ...(preceding !== undefined && { preceding }) } }
 }

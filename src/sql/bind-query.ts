@@ -57,6 +57,10 @@ function bindSetOperation(query: SetOperation, context: BindContext, outer: Env 
       span: query.right.span,
     })
   }
+  for (const [i, side] of sides.entries()) {
+    const untyped = side.fields.find((field) => field.type.kind === 'NULL')
+    if (untyped) throw sqlErrors('SQL_NULL_UNTYPED', { where: `${operator}`, span: [query.left, query.right][i].span })
+  }
   const fields = commonFields(operator, sides, query)
   const [left, right] = sides.map((side) => coerced(side, fields))
   if (operator === 'UNION') {

@@ -201,6 +201,11 @@ export const sqlErrors = defineErrors({
     message: (p) => `the aggregate ${p.name} cannot stand here`,
     hint: () => 'Aggregates belong into SELECT, HAVING and ORDER BY, and not inside one another; filter them with HAVING.',
   }),
+  SQL_AGGREGATE_EXPECTED: spec<{ name: string; beside: string } & Placed>({
+    ...user,
+    message: (p) => `${p.name} is no aggregate, and takes no ${p.beside}`,
+    hint: (p) => (p.beside === 'FILTER' ? 'Write CASE WHEN … THEN … END.' : `Leave out ${p.beside}.`),
+  }),
   SQL_AGGREGATE_ARGUMENTS: spec<{ name: string; types: string; expected: string } & Placed>({
     ...user,
     message: (p) => `${p.name} cannot be applied to (${p.types})`,

@@ -102,6 +102,12 @@ function rankPlan(over: Node<'over'>, { from, to }: Range): Plan {
     // No row has such a number.
     return annotateNode(filter(withRank(input, rank.name, 1), literalExpr(false, t.boolean(false))))
   }
+  if (orderBy.length === 0)
+    throw sqlErrors('SQL_OVER_UNSUPPORTED', {
+      reason: 'ROW_NUMBER() has no ORDER BY',
+      instead: 'Say which rows come first: ORDER BY a time attribute, or any column.',
+      span: over.span,
+    })
   const windows = windowsOf(input)
   const windowed = isWindowed(partitionKeys, windows) ? { start: windows.start, end: windows.end } : undefined
   const time = orderBy.length === 1 ? input.fields[orderBy[0].column].timeAttribute : undefined

@@ -73,6 +73,16 @@ function checkInputs(plan: Plan): void {
 
 /** @throws StreamError  SQL_WINDOW_TIME_ATTRIBUTE where an operation below made the time column an ordinary one */
 function checkTime(plan: Plan): void {
+  if (plan.node === 'match') {
+    const field = plan.input.fields[plan.spec.orderBy[0].column]
+    if (field.timeAttribute !== undefined) return
+    throw sqlErrors('SQL_WINDOW_TIME_ATTRIBUTE', {
+      fn: 'MATCH_RECOGNIZE',
+      column: field.name,
+      type: formatType(field.type),
+      span: plan.span,
+    })
+  }
   if (plan.node !== 'windowTvf' && (plan.node !== 'windowAggregate' || plan.attached)) return
   const field = plan.input.fields[plan.timeColumn]
   if (field.timeAttribute === undefined) {

@@ -5,7 +5,7 @@
 //
 // @source Flink 2.1: golden cases calc/cast_*
 import type { SqlType } from '../../data/index.ts'
-import { formatType, isApproximateKind, isIntegerKind, isTextKind } from '../../data/index.ts'
+import { formatType, inHashOrder, isApproximateKind, isIntegerKind, isTextKind } from '../../data/index.ts'
 import { sameType } from '../../sql/index.ts'
 import { DAY_MS, dateText, floorMod, floorNsToMs, timestampText, timestampTextNs, timeText, zoneOf } from './calendar.ts'
 import type { DecimalType } from './decimal.ts'
@@ -99,7 +99,7 @@ function conversion(from: SqlType, to: SqlType, timeZone: string): Convert {
       return toDecimal(from, to)
     case 'BINARY':
     case 'VARBINARY':
-      return toBytes(to as LengthType)
+      return toBytes(from, to as LengthType)
     case 'DATE':
     case 'TIME':
     case 'TIMESTAMP':
@@ -174,11 +174,13 @@ function toDecimal(from: SqlType, to: DecimalType): Convert {
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-function toBytes(to: LengthType): Convert {
+function toBytes(from: SqlType, to: LengthType): Convert {
+  // Bytes of a type that may be longer are brought to exactly the length, as Flink does; of one that may not, and of text, only BINARY.
+  const isPadded = to.kind === 'BINARY' || (!isTextKind(from.kind) && (from as LengthType).length > to.length)
   return (value: Uint8Array | string) => {
     const bytes = typeof value === 'string' ? encoder.encode(value) : value
     if (bytes.length > to.length) return bytes.slice(0, to.length)
-    if (to.kind === 'VARBINARY' || bytes.length === to.length) return bytes
+    if (!isPadded || bytes.length === to.length) return bytes
     const padded = new Uint8Array(to.length)
     padded.set(bytes)
     return padded
@@ -250,7 +252,7 @@ export function textOf(type: SqlType, timeZone: string): ToText {
     }
     case 'MULTISET': {
       const element = textOrNull(type.element, timeZone)
-      return (value: Map<unknown, number>) => `{${[...value].map(([k, count]) => `${element(k)}=${count}`).join(', ')}}`
+      return (value: Map<unknown, number>) => `{${[...inHashOrder(value)].map(([k, count]) => `${element(k)}=${count}`).join(', ')}}`
     }
     case 'ROW': {
       const fields = type.fields.map((field) => textOrNull(field.type, timeZone))

@@ -148,5 +148,6 @@ export const collectionFunctions: FunctionTable = {
   MAP_VALUES: plain((map: Dict) => [...map.values()]),
   MAP_ENTRIES: plain((map: Dict) => [...map]),
   MAP_FROM_ARRAYS: plain(mapFromArrays),
-  MAP_UNION: plain((...maps: Dict[]) => new Map(maps.flatMap((map) => [...map]))),
+  // The newest value of a key, and the maps from the last to the first, as Flink puts them.
+  MAP_UNION: plain((...maps: Dict[]) => new Map([...maps.toReversed(), ...maps].flatMap((map) => [...map]))),
 }

@@ -38,10 +38,11 @@ function rounded(round: Rounding): (context: CallContext) => RowFunction {
         return BigInt.asIntN(64, round(value, unit) * unit)
       }
     }
+    const bits = type.kind === 'TINYINT' ? 8 : type.kind === 'SMALLINT' ? 16 : 32
     return (value: number, digits = 0) => {
       if (digits >= 0) return value
       const unit = powerOfTen(Math.min(-digits, ROUND_DIGITS_MAX))
-      return Number(BigInt.asIntN(32, round(BigInt(value), unit) * unit))
+      return Number(BigInt.asIntN(bits, round(BigInt(value), unit) * unit))
     }
   }
 }

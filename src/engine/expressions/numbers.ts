@@ -1,42 +1,28 @@
 // Numbers and their texts, as Java writes and reads them.
-
-/** Digits and exponent of a shortest text such as 1.25e-7. */
-function scientific(text: string): { sign: string; digits: string; exponent: number } {
-  const match = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(text)!
-  const [, sign, whole, fraction = '', exponentText = '0'] = match
-  const all = whole + fraction
-  const firstDigit = all.search(/[1-9]/)
-  const digits = all.slice(firstDigit).replace(/0+$/, '') || '0'
-  return { sign, digits, exponent: Number(exponentText) + whole.length - 1 - firstDigit }
-}
+import { type JavaDigits, javaDigits } from './floatingDecimal.ts'
 
 /** From 1e-3 to below 1e7 plain, else with E: 1.0E7. */
-function javaText(shortest: string): string {
-  const { sign, digits, exponent } = scientific(shortest)
+function javaText(sign: string, found: JavaDigits): string {
+  const { exponent } = found
+  const digits = found.digits.replace(/0+$/, '')
   if (exponent >= 7 || exponent < -3) return `${sign}${digits[0]}.${digits.slice(1) || '0'}E${exponent}`
   if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`
   return `${sign}${digits.slice(0, exponent + 1).padEnd(exponent + 1, '0')}.${digits.slice(exponent + 1) || '0'}`
 }
 
 /** @source Java's Double.toString */
-export function doubleText(value: number): string {
-  if (!Number.isFinite(value)) return String(value)
-  if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0'
-  return javaText(String(value))
-}
+export const doubleText = (value: number): string => numberText(value, false)
+/** @source Java's Float.toString */
+export const floatText = (value: number): string => numberText(value, true)
 
-/** The shortest text that reads back as the same 32-bit float. @source Java's Float.toString */
-export function floatText(value: number): string {
+function numberText(value: number, isFloat: boolean): string {
   if (!Number.isFinite(value)) return String(value)
-  if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0'
-  // Below a power of two floats lie twice as dense; Java then asks for a text within a quarter of the distance above it.
-  const isPowerOfTwo = Number.isInteger(Math.log2(Math.abs(value)))
-  const toleranceMax = isPowerOfTwo ? Math.abs(value) * 2 ** -25 : Number.POSITIVE_INFINITY
-  for (let digits = 1; digits < 9; digits++) {
-    const text = value.toExponential(digits - 1)
-    if (Math.fround(Number(text)) === value && Math.abs(Number(text) - value) <= toleranceMax) return javaText(text)
-  }
-  return javaText(value.toExponential(8))
+  const sign = value < 0 || Object.is(value, -0) ? '-' : ''
+  const size = Math.abs(value)
+  if (size === 0) return `${sign}0.0`
+  // Here the shortest text is Java's, too.
+  if (!isFloat && size >= 1e-3 && size < 1e7) return Number.isInteger(value) ? `${value}.0` : String(value)
+  return javaText(sign, javaDigits(size, isFloat))
 }
 
 /** A number as Java's BigDecimal writes it: the digits stay as they are, only the exponent is made plain where it is small. */

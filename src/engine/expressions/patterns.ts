@@ -130,7 +130,9 @@ function similarPattern(pattern: string, escapeUnit: string | undefined): RegExp
     if (unit === escapeUnit) source += escaped(points[++i] ?? '')
     else if (unit === '%') source += '[^]*'
     else if (unit === '_') source += '.'
-    else source += /[.^$\\/]/.test(unit) && !source.endsWith('[') ? `\\${unit}` : unit
+    // '.' is any character, as for Flink, which leaves it to the regular expression.
+    else if (unit === '.') source += source.endsWith('[') ? unit : '[^\\n\\r]'
+    else source += /[\\^$\\/]/.test(unit) && !source.endsWith('[') ? `\\${unit}` : unit
   }
   try {
     return new RegExp(`^(?:${source})$`, 'u')

@@ -119,7 +119,10 @@ function converted(value: unknown, type: SqlType, item: Item, text: (value: unkn
   if (value === null) return 'null'
   if (conversion === 's')
     return type.kind === 'BOOLEAN' ? String(value) : type.kind.startsWith('TIMESTAMP') ? text(value).replace(' ', 'T') : text(value)
-  if (conversion === 'c') return type.kind === 'INT' ? String.fromCodePoint(value as number) : undefined
+  if (conversion === 'c') {
+    const point = value as number
+    return type.kind === 'INT' && point >= 0 && point <= 0x10ffff ? String.fromCodePoint(point) : undefined
+  }
   if ('dox'.includes(conversion)) return isIntegerKind(type.kind) ? wholeNumber(value as bigint, type, { ...item, conversion }) : undefined
   return isApproximateKind(type.kind) ? realNumber(value as number, { ...item, conversion }) : undefined
 }

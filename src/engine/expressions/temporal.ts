@@ -10,7 +10,7 @@ import { dateFormatter, dateParser } from './dateFormat.ts'
 import { expressionErrors, shown } from './errors.ts'
 import { wholeNumber } from './math.ts'
 import type { CallContext, FunctionTable, RowFunction } from './registry.ts'
-import { madeFrom, maybe, plain, plainMaybe, strict } from './registry.ts'
+import { called, madeFrom, maybe, plainMaybe, strict } from './registry.ts'
 import { parseDate, parseTimestampNs, parseTimestampRollingNs } from './timestamps.ts'
 
 const NS_PER_MS = 1_000_000n
@@ -248,10 +248,14 @@ function minusDates({ argTypes: [pointType], type, timeZone }: CallContext): Row
 }
 
 /** Periods may be given end first; periods that only touch overlap. */
-function overlaps<T extends number | bigint>(start1: T, end1: T, start2: T, end2: T): boolean {
-  const [from1, to1] = start1 <= end1 ? [start1, end1] : [end1, start1]
-  const [from2, to2] = start2 <= end2 ? [start2, end2] : [end2, start2]
-  return to1 >= from2 && to2 >= from1
+/** Each period is brought into order by CASE WHEN start <= end, which takes NULL for no: one with a NULL may still be known not to overlap. */
+function overlaps<T extends number | bigint>(start1: T | null, end1: T | null, start2: T | null, end2: T | null): boolean | null {
+  const ordered = (start: T | null, end: T | null) => (start !== null && end !== null && start <= end ? [start, end] : [end, start])
+  const reaches = (end: T | null, start: T | null) => (end === null || start === null ? null : end >= start)
+  const [from1, to1] = ordered(start1, end1)
+  const [from2, to2] = ordered(start2, end2)
+  const [first, second] = [reaches(to1, from2), reaches(to2, from1)]
+  return first === false || second === false ? false : first === null || second === null ? null : true
 }
 
 // ---------------------------------------------------------------- text
@@ -360,7 +364,7 @@ export const temporalFunctions: FunctionTable = {
   MINUS_DATES: strict(minusDates),
   TIMESTAMPADD: strict(timestampAdd),
   TIMESTAMPDIFF: strict(timestampDiff),
-  OVERLAPS: plain(overlaps),
+  OVERLAPS: called(() => overlaps),
   DATE_FORMAT: maybe(dateFormat),
   TO_TIMESTAMP: maybe(toTimestamp),
   TO_TIMESTAMP_LTZ: maybe(toTimestampLtz),

@@ -1,7 +1,7 @@
 // Text functions. Lengths and positions count code points unless Flink counts UTF-16 units (LPAD, RPAD, OVERLAY).
 //
 // @source golden cases functions/*; Flink's BinaryStringDataUtil and SqlFunctionUtils
-import { isIntegerKind, isNumericKind } from '../../data/index.ts'
+import { inJavaOrder, isIntegerKind, isNumericKind } from '../../data/index.ts'
 import { utf8Of } from './bytes.ts'
 import { expressionErrors } from './errors.ts'
 import { parseDouble } from './numbers.ts'
@@ -173,12 +173,13 @@ const delimiter = (text: string): RegExp => javaPattern(text, '') ?? new RegExp(
 function strToMap(text: string, entries: RegExp, keys: RegExp): Map<string, string | null> {
   const map = new Map<string, string | null>()
   if (text === '') return map
-  for (const entry of javaSplit(text, entries)) {
+  const parts = javaSplit(text, entries)
+  for (const entry of parts) {
     const match = keys.exec(entry)
     if (match === null) map.set(entry, null)
     else map.set(entry.slice(0, match.index), entry.slice(match.index + match[0].length))
   }
-  return map
+  return inJavaOrder(map, parts.length)
 }
 
 const startsWith = (value: string | Uint8Array, start: string | Uint8Array): boolean =>
@@ -213,7 +214,7 @@ export const textFunctions: FunctionTable = {
   SUBSTRING: plainMaybe(substring),
   LEFT: plain((text: string, count: number) => (count <= 0 ? '' : cutCodePoints(text, count))),
   RIGHT: plain((text: string, count: number) => (count <= 0 ? '' : slicePoints(text, Math.max(0, codePointCount(text) - count), codePointCount(text)))), // biome-ignore format: one thought
-  POSITION: plain((search: string, text: string) => position(search, text)),
+  POSITION: plain(position),
   LOCATE: plain(position),
   INSTR: plain(instr),
   OVERLAY: plain(overlay),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { batchOf, type SqlType, t, valueAt } from '../../data/index.ts'
+import { batchOf, inHashOrder, type SqlType, t, valueAt } from '../../data/index.ts'
 import { makeJsonDecoder } from './decoder.ts'
 import { type JsonEncodeOptions, makeJsonEncoder } from './encoder.ts'
 
@@ -90,7 +90,7 @@ const typed: fc.Arbitrary<[SqlType, fc.Arbitrary<unknown>]> = fc.letrec((tie) =>
   map: tie('any').map((each) => {
     const [type, value] = each as [SqlType, fc.Arbitrary<unknown>]
     const entries = fc.uniqueArray(fc.tuple(fc.string(), fc.option(value)), { selector: ([key]) => key, maxLength: 4 })
-    return [t.map(t.string(), type), entries.map((list) => new Map(list))] as [SqlType, fc.Arbitrary<unknown>]
+    return [t.map(t.string(), type), entries.map((list) => inHashOrder(new Map(list)))] as [SqlType, fc.Arbitrary<unknown>]
   }),
   row: fc.array(tie('any'), { minLength: 1, maxLength: 3 }).map((list) => {
     const members = list as [SqlType, fc.Arbitrary<unknown>][]

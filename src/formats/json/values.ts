@@ -5,7 +5,7 @@
 // Stricter than Flink, as data would be lost unseen: 1.5 is no INT, 'yes' is no BOOLEAN, a DECIMAL that does not fit is an error and not NULL.
 //
 // @source Flink 2.1 JsonToRowDataConverters (rules), JsonFormatOptions (options)
-import { isNumericKind, type Lane, laneOf, readUtf8, type SqlType } from '../../data/index.ts'
+import { inHashOrder, isNumericKind, type Lane, laneOf, readUtf8, type SqlType } from '../../data/index.ts'
 import { doubleOfToken, expectedText, makeTextParser, out, reserveSide, sideText, type TimestampForm, typeFailure } from '../text.ts'
 import { RowReader } from './object.ts'
 import {
@@ -241,7 +241,7 @@ function mapReader(key: SqlType, value: SqlType, options: ReadOptions): ValueRea
           p = skipSpace(b, p, end)
         }
       }
-      out.value = map
+      out.value = inHashOrder(map)
       return p
     },
   }

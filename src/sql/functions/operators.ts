@@ -58,7 +58,9 @@ function resolveComparison(name: string, ordered: boolean, args: Expr[], info: C
   const resolved = args.length === 2 ? comparable(args)?.map((arg) => lenient(name, arg)) : undefined
   const unordered = resolved && ['MAP', 'ROW', 'ARRAY', 'MULTISET'].includes(resolved[0].type.kind)
   if (resolved === undefined || (ordered && unordered)) throw badArguments(name, args, info, 'two values of comparable types')
-  return call(name, resolved, name.startsWith('IS_') ? t.boolean(false) : booleanOf(resolved), info)
+  // Of rows that are written out, a field that may be NULL makes <> one that may be.
+  const parts = name === 'NOT_EQUALS' && args.every(isRow) ? args.flatMap((arg) => (isRow(arg) ? arg.args : [])) : resolved
+  return call(name, resolved, name.startsWith('IS_') ? t.boolean(false) : booleanOf(parts), info)
 }
 
 const comparison = (name: string, ordered: boolean): AnySpec => ({

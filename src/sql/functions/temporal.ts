@@ -101,6 +101,8 @@ export const temporalSpecs: AnySpec[] = [
     name: 'TIMESTAMPDIFF',
     resolve: (args, info) => {
       const type = info.options?.unit === 'NANOSECOND' ? t.bigint() : t.int()
+      const zoned = args.filter((arg) => arg.type.kind === 'TIMESTAMP_LTZ').length
+      if (zoned === 1) throw badArguments('TIMESTAMPDIFF', args, info, 'two times of one kind: CAST(… AS TIMESTAMP_LTZ(3)) makes one')
       return resolveSpec(fn('TIMESTAMPDIFF', overload(p.dateOrTimestamp, p.dateOrTimestamp), ifArgs(type)), args, info)
     },
   },

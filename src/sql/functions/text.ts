@@ -57,7 +57,7 @@ export const textSpecs: AnySpec[] = [
   fn('BTRIM', withOptional(1, p.text, p.text), text),
   fn('SUBSTRING', withOptional(1, p.text, p.int, p.int), forceNullable(varying(0))),
   ...['LEFT', 'RIGHT'].map((name) => fn(name, overload(p.text, p.int), forceNullable(varying(0)))),
-  fn('POSITION', overload(p.text, p.text), ifArgs(t.int())),
+  fn('POSITION', withOptional(1, p.text, p.text, p.int), ifArgs(t.int())),
   fn('LOCATE', withOptional(1, p.text, p.text, p.int), ifArgs(t.int())),
   fn('INSTR', withOptional(2, p.text, p.text, p.int, p.int), ifArgs(t.int())),
   fn('OVERLAY', withOptional(1, p.text, p.text, p.int, p.int), joined),

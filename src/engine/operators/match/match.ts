@@ -101,7 +101,7 @@ export class MatchOperator implements Operator {
   private expireAll(timeMs: number): void {
     this.nextExpiryMs = Infinity
     for (const state of this.keys.states) {
-      if (state === undefined || state.open.length === 0) continue
+      if (state === undefined) continue
       for (const taken of this.matcher.expire(state, timeMs)) this.emitMatch(taken)
       for (const { startMs } of state.open) this.nextExpiryMs = Math.min(this.nextExpiryMs, startMs + (this.plan.spec.withinMs as number))
     }

@@ -3,13 +3,17 @@
 // Flink's CEP, not the SQL standard: rows are strictly contiguous; a greedy loop takes every row that fits and never gives one back;
 // also one that is full: what it would take is not for the next variable. A reluctant loop tries both, to go on and to leave. A match is held back while one that began earlier may still become a match,
 // unless matches may overlap (NO SKIP).
+//
+// Where several matches that begin at one row are complete with the same row, one of them is given out. Flink takes the one that its
+// java.util.PriorityQueue, ordered by the first row alone, happens to have in front: so runs are kept in such heaps (heap.ts).
 import type { MatchPlan } from '../../../sql/index.ts'
 import type { Row } from '../rows.ts'
+import { heapAdd, heapFilter, heapPoll } from './heap.ts'
 import type { MatchExpressions, Taken } from './values.ts'
 
-/** A match that has begun. */
+/** A match that has begun; the first of all has taken no row, and begins with each. */
 interface Run {
-  /** Number of its first row within the partition. */
+  /** Number of its first row within the partition; Infinity for the one that has none. */
   start: number
   startMs: number
   taken: Taken[]
@@ -20,12 +24,19 @@ interface Run {
 
 export interface RunsState {
   rowNumber: number
+  /** A heap by `start`. */
   open: Run[]
-  /** Complete, but held back by a run that began earlier. */
+  /** Complete, but held back by a run that began earlier: a heap by `start`. */
   complete: Run[]
 }
 
-export const newRuns = (): RunsState => ({ rowNumber: 0, open: [], complete: [] })
+const isBefore = (a: Run, b: Run): boolean => a.start < b.start
+
+export const newRuns = (): RunsState => ({
+  rowNumber: 0,
+  open: [{ start: Infinity, startMs: Infinity, taken: [], step: 0, count: 0 }],
+  complete: [],
+})
 
 export class Matcher {
   private readonly spec: MatchPlan
@@ -42,16 +53,18 @@ export class Matcher {
     const number = state.rowNumber++
     const open: Run[] = []
     const found: Run[] = []
-    const begin: Run = { start: number, startMs: timeMs, taken: [], step: 0, count: 0 }
-    for (const run of [...state.open, begin])
-      for (const next of this.successors(run, row)) {
+    for (const run of state.open) {
+      const isStart = run.start === Infinity
+      for (const next of this.successors(isStart ? { ...run, start: number, startMs: timeMs, taken: [] } : run, row)) {
         const isComplete = this.isComplete(next)
-        if (isComplete) found.push(next)
-        if (!isComplete || this.canGoOn(next)) open.push(isComplete ? { ...next, taken: next.taken.slice() } : next)
+        if (!isComplete || this.canGoOn(next)) heapAdd(open, isComplete ? { ...next, taken: next.taken.slice() } : next, isBefore)
+        if (isComplete) heapAdd(found, next, isBefore)
       }
+      if (isStart) heapAdd(open, run, isBefore)
+    }
     state.open = open
     if (this.spec.afterMatch.kind === 'NO SKIP') return [...out, ...found.map(({ taken }) => taken)]
-    state.complete.push(...found)
+    for (const run of found) heapAdd(state.complete, run, isBefore)
     return [...out, ...this.settle(state)]
   }
 
@@ -61,7 +74,8 @@ export class Matcher {
     if (withinMs === undefined) return []
     const left = state.open.filter(({ startMs }) => timeMs - startMs < withinMs)
     if (left.length === state.open.length) return []
-    state.open = left
+    state.open = []
+    for (const run of left) heapAdd(state.open, run, isBefore)
     return this.settle(state)
   }
 
@@ -97,17 +111,13 @@ export class Matcher {
   /** Gives out complete matches that no open run began before, earliest first, and drops what the skip rule excludes. */
   private settle(state: RunsState): Taken[][] {
     const out: Taken[][] = []
-    for (;;) {
-      const match = earliest(state.complete)
-      if (match === undefined) return out
-      const open = earliest(state.open)
-      if (open !== undefined && open.start < match.start) return out
-      state.complete.splice(state.complete.indexOf(match), 1)
+    while (state.complete.length > 0 && state.complete[0].start <= state.open[0].start) {
+      const match = heapPoll(state.complete, isBefore)
       out.push(match.taken)
       const keepFrom = this.firstStartAfter(match)
-      state.open = state.open.filter(({ start }) => start >= keepFrom)
-      state.complete = state.complete.filter(({ start }) => start >= keepFrom)
+      for (const runs of [state.open, state.complete]) heapFilter(runs, ({ start }) => start >= keepFrom, isBefore)
     }
+    return out
   }
 
   /** The first row at which another match may begin. */
@@ -127,10 +137,4 @@ export class Matcher {
         return start + 1
     }
   }
-}
-
-function earliest(runs: readonly Run[]): Run | undefined {
-  let first: Run | undefined
-  for (const run of runs) if (first === undefined || run.start < first.start) first = run
-  return first
 }
