@@ -15,7 +15,7 @@ import { isStreamError } from '../src/base/index.ts'
 import { KafkaError } from '../src/kafka/errors.ts'
 import { startKafka } from '../src/kafka/index.ts'
 import { apiVersionsApi } from '../src/kafka/messages/apiVersions.ts'
-import { type Api, assertEnd } from '../src/kafka/schema.ts'
+import type { Api } from '../src/kafka/schema.ts'
 import { requestFrame, TestClient } from '../src/kafka/testClient.ts'
 import { apis, messageOf } from '../src/kafka/testMessages.ts'
 import { WireReader } from '../src/kafka/wire.ts'
@@ -84,7 +84,6 @@ export async function fuzzDecoder(frameCount: number): Promise<string> {
     try {
       const reader = new WireReader(body)
       api.request(version).decode(reader)
-      assertEnd(reader)
     } catch (error) {
       if (!isStreamError(error) && !(error instanceof KafkaError)) {
         throw new Error(`${api.name} v${version}: ${body.toString('hex')}`, { cause: error })

@@ -8,7 +8,7 @@
 //
 // Invariants
 //   1. A decoded message has every field of its declaration.
-//   2. Unknown tagged fields are skipped; bytes behind a message are an error.
+//   2. Unknown tagged fields are skipped; bytes behind a message are not looked at, those behind a tagged field's are an error.
 //   3. From `flexibleFrom` on, lengths are compact and every struct ends with its tagged fields.
 import { kafkaErrors } from './errors.ts'
 import { WireReader, WireWriter, ZERO_UUID } from './wire.ts'
@@ -285,7 +285,7 @@ export function includes(versions: string, version: number): boolean {
   return version >= from && version <= to
 }
 
-export function assertEnd(reader: WireReader): void {
+function assertEnd(reader: WireReader): void {
   if (reader.left > 0) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `${reader.left} bytes behind the message` })
 }
 

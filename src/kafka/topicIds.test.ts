@@ -14,7 +14,7 @@ import { metadataApi } from './messages/metadata.ts'
 import { offsetCommitApi } from './messages/offsetCommit.ts'
 import { offsetFetchApi } from './messages/offsetFetch.ts'
 import { produceApi } from './messages/produce.ts'
-import { batchOf, startTestBroker } from './testClient.ts'
+import { batchOf, requestFrame, startTestBroker } from './testClient.ts'
 
 test('produce, fetch, commit and fetch of offsets by topic id; an id that is not known is said to be so, and holds up nothing', async (t) => {
   const { client, log } = await startTestBroker(t)
@@ -114,4 +114,17 @@ test('a client is told what it may do, if it asks', async (t) => {
   })
   const { groups } = await one.call(describeGroupsApi, 5, { groups: ['g'], includeAuthorizedOperations: true })
   assert.deepEqual(operations(groups[0].authorizedOperations), [3, 6, 8, 10, 11])
+})
+
+test('bytes behind a request are left alone, as Kafka does: librdkafka sends some', async (t) => {
+  const { client, log } = await startTestBroker(t)
+  const one = await client()
+  await log.createTopic('orders', {})
+  const frame = Buffer.concat([...requestFrame(metadataApi, 12, 7, { topics: null }), Buffer.from([0, 0, 0])])
+  frame.writeInt32BE(frame.length - 4, 0)
+  const answered = new Promise<Buffer>((resolve) => one.socket.once('data', resolve))
+  one.socket.write(frame)
+  assert.equal((await answered).readInt32BE(4), 7)
+  const { topics } = await one.call(metadataApi, 12, { topics: null })
+  assert.ok(topics.some(({ name }) => name === 'orders'))
 })
