@@ -130,10 +130,16 @@ export function removeUnfinished(disk: Disk, folder: string, queryId: string): v
  * Before a query goes on from a checkpoint: hides finished files of later ones. There are such only where the newest checkpoint is not the one
  * that is used: it is damaged, or a savepoint or a backup is. The rows of these files are written again. Returns their names.
  */
-export function setAside(disk: Disk, folder: string, queryId: string, nextFile: number): string[] {
+export function setAside(
+  disk: Disk,
+  queryId: string,
+  { folder, nextFile, nextFiles = [nextFile] }: Omit<FilesState, 'kind' | 'pending'>,
+): string[] {
   const prefix = prefixOf(queryId)
   const names = namesIn(disk, folder)
-  const later = names.filter((name) => name.startsWith(prefix) && Number.parseInt(name.slice(prefix.length), 10) >= nextFile)
+  // A subtask that has written less has lower numbers.
+  const isLater = (file: number) => file >= nextFile || nextFiles.some((next) => file >= next && (file - next) % nextFiles.length === 0)
+  const later = names.filter((name) => name.startsWith(prefix) && isLater(Number.parseInt(name.slice(prefix.length), 10)))
   for (const name of later) {
     let hidden = `.${name}.undone`
     for (let n = 2; names.includes(hidden); n++) hidden = `.${name}~${n}.undone`

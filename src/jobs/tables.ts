@@ -113,7 +113,7 @@ export async function filesSink({ id, plan, table, saved, report, projectFolder,
   const state = saved?.state.sink.kind === 'files' ? saved.state.sink : undefined
   const gone = state ? await finishFiles(disk, state) : []
   if (gone.length > 0) report.notices.push(`${id}: files that its checkpoint has are gone from ${folder}: ${gone.join(', ')}`)
-  const undone = state ? setAside(disk, folder, id, state.nextFile) : []
+  const undone = state ? setAside(disk, id, { ...state, folder }) : []
   if (undone.length > 0)
     report.notices.push(
       `${id} goes back to an older checkpoint: its later files in ${folder} are hidden, their rows come again: ${undone.join(', ')}`,

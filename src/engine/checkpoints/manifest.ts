@@ -57,7 +57,15 @@ export type SinkState =
   | { kind: 'view'; name: string; epoch: number; segments: ViewSegment[] }
   | { kind: 'transaction'; topic: string; refs: { transactionalId: string; producerId: number; producerEpoch: number }[] }
   /** `parquet`: pending files are staged, and these are their columns. */
-  | { kind: 'files'; folder: string; nextFile: number; pending: { from: string; to: string }[]; parquet?: ParquetColumn[] }
+  /** `nextFile` is above all numbers that were taken; of several subtasks `nextFiles` says what each would take next: those in between are others'. */
+  | {
+      kind: 'files'
+      folder: string
+      nextFile: number
+      nextFiles?: number[]
+      pending: { from: string; to: string }[]
+      parquet?: ParquetColumn[]
+    }
 
 /** Rows of a view: all of them (`full`) or those that changed since the segment before. */
 export interface ViewSegment {

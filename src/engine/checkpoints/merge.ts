@@ -41,5 +41,6 @@ function mergeInputs(table: string, states: readonly QueryState[]): InputState {
 function mergeSinks(sinks: readonly SinkState[]): SinkState {
   const files = sinks.filter((sink) => sink.kind === 'files')
   if (files.length === 0) return sinks[0]
-  return { ...files[0], nextFile: Math.max(...files.map(({ nextFile }) => nextFile)), pending: files.flatMap(({ pending }) => pending) }
+  const nextFiles = files.map(({ nextFile }) => nextFile)
+  return { ...files[0], nextFile: Math.max(...nextFiles), nextFiles, pending: files.flatMap(({ pending }) => pending) }
 }
