@@ -287,6 +287,38 @@ test('a large body is taken in slices and keeps its order', async () => {
   )
 })
 
+test('bodies that come in pieces at the same time, with and without their length: none has bytes of another', async () => {
+  const before = countOf('clicks')
+  const names = Array.from({ length: 24 }, (_, i) => `sender${i}`)
+  const send = async (user: string, i: number) => {
+    const body = Buffer.from(Array.from({ length: 2_000 + 500 * i }, (_, n) => `{"user":"${user}","n":${n}}`).join('\n'))
+    // A stream has no length.
+    const pieces = new ReadableStream({
+      start(controller) {
+        for (let at = 0; at < body.length; at += 50_000) controller.enqueue(body.subarray(at, at + 50_000))
+        controller.close()
+      },
+    })
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/topics/clicks/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: i % 2 === 0 ? body : pieces,
+      duplex: 'half',
+    })
+    assert.deepEqual([answer.status, ((await answer.json()) as IngestAnswer).accepted], [202, 2_000 + 500 * i])
+  }
+  for (let from = 0; from < names.length; from += 8) await Promise.all(names.slice(from, from + 8).map((user, i) => send(user, from + i)))
+  const counts = new Map<string, number>()
+  for (const { value } of await newest('clicks', countOf('clicks') - before)) {
+    const { user, n } = JSON.parse(value)
+    if (n === (counts.get(user) ?? 0)) counts.set(user, n + 1)
+  }
+  assert.deepEqual(
+    names.map((user) => counts.get(user)),
+    names.map((_, i) => 2_000 + 500 * i),
+  )
+})
+
 test('a connection that is cut off in the body stores nothing', async () => {
   const stored = countOf('clicks')
   const event = '{"user":"cut"}\n'
