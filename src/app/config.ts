@@ -6,7 +6,6 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseBytes } from '../base/index.ts'
 import { PARALLELISM_MAX } from '../engine/index.ts'
-import type { KafkaTls } from '../kafka/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
 import type { BackupSchedule } from './backup/backups.ts'
 import { appErrors } from './errors.ts'
@@ -75,7 +74,10 @@ export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls' | 'backu
   backup: BackupSchedule | undefined
   memoryBytes: number
   kafka: ClusterOptions | undefined
-  kafkaTls: KafkaTls | undefined
+  /** As the Kafka port takes it; said here, because what its types need is nothing that a project that imports `defineConfig` has. */
+  kafkaTls:
+    | { certFile: string; keyFile: string; clientAuth?: KafkaTlsConfig['clientAuth']; caFile?: string; principalRules?: string }
+    | undefined
   folder: string
   insecure: boolean
   json: boolean

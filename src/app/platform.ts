@@ -223,6 +223,8 @@ export async function startPlatform(
     if (local) kafka = await openKafkaPort(config, { log: local, logger, tokens })
     closers.push(() => kafka.server?.close())
     isReady = true
+    for (const report of log.stats().recovery)
+      logger.warn({ report }, `${report.topic} ${report.partition} ${report.kind} at offset ${report.offset}: ${report.reason}`)
     const poll = async () => {
       totals.accepted = await counterTotal('millrace_ingest_events_accepted_total')
       totals.rejected = await counterTotal('millrace_ingest_events_rejected_total')

@@ -44,7 +44,13 @@ describe('the published package', () => {
         !/^(dist\/|scripts\/(millrace|node24)\.mjs$|package\.json$|LICENSE$|README\.md$)/.test(path) || /\.test\.|[^d]\.ts$/.test(path),
     )
     assert.deepEqual(strange, [])
-    for (const path of ['dist/src/index.d.ts', 'dist/src/engine/worker.js', 'dist/src/log/writerThread.js', 'dist/console/dist/index.html'])
+    for (const path of [
+      'dist/src/index.d.ts',
+      'dist/src/engine/worker.js',
+      'dist/src/log/writerThread.js',
+      'dist/src/engine/parquetChild.js',
+      'dist/console/dist/index.html',
+    ])
       assert.ok(paths.includes(path), path)
     for (const path of paths.filter((path) => path.endsWith('.js') && path.startsWith('dist/src')))
       assert.doesNotMatch(readFileSync(join(installed, path), 'utf8'), /(from|import|URL)\s*\(?\s*['"]\.[^'"]*\.ts['"]/, path)
