@@ -282,7 +282,8 @@ export class FakeDisk implements Disk {
     }
     let left = takenBytes
     for (const buffer of buffers) {
-      const bytes = buffer.slice(0, Math.max(0, left))
+      // A copy: `slice` of a Buffer is none, and who writes may use its memory again.
+      const bytes = new Uint8Array(buffer.subarray(0, Math.max(0, left)))
       if (bytes.length > 0) this.change(file, { kind: 'write', position, bytes })
       position += bytes.length
       left -= bytes.length
