@@ -2,7 +2,7 @@
 export { type AdhocStatement, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
 export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'
-export { type ApplyReport, JobManager, type LiveTables, type QueryCheckpoints, type QueryInsight } from './manager.ts'
+export { type ApplyReport, JobManager, type QueryCheckpoints, type QueryInsight } from './manager.ts'
 export {
   bindProject,
   type FileError,
@@ -13,6 +13,7 @@ export {
   readProjectFiles,
   type SqlFile,
 } from './project.ts'
+export type { LiveTables } from './querySinks.ts'
 export { recordShapeOf } from './recordShape.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'
 export { type SavepointInfo, savepointInfo } from './savedStates.ts'

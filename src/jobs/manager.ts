@@ -17,7 +17,6 @@ import { isDeepStrictEqual } from 'node:util'
 import { type ErrorBody, reviveError, type StreamError, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
 import type {
-  CheckpointStore,
   DeadLetter,
   FromWorker,
   JobRestore,
@@ -27,56 +26,27 @@ import type {
   QueryInspection,
   QuerySpec,
   QueryStatus,
-  SinkSpec,
   SourceSpec,
 } from '../engine/index.ts'
 import { engineErrors, Memory, PARALLELISM_MAX, parallelismOf, planSignature, removeSpilled } from '../engine/index.ts'
-import { type Log, realDisk, type Transactions } from '../log/index.ts'
-import { Catalog, durationMs, type Plan, type TableDef } from '../sql/index.ts'
-import { type CheckpointRecord, type CheckpointSettings, Checkpoints } from './checkpoints.ts'
+import { realDisk } from '../log/index.ts'
+import { Catalog, type Plan, type TableDef } from '../sql/index.ts'
+import { checkpointSettings, freshName, removeSuperseded } from './checkpointFolders.ts'
+import { type CheckpointRecord, Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
 import { showMemory } from './memory.ts'
 import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
 import { showQueries } from './queryMetrics.ts'
-import { sinkParts } from './recordShape.ts'
+import { QuerySinks, type SinkOptions } from './querySinks.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
-import { persistently, type SinkCommitter, ViewCommitter, WorkerCommitter } from './sinkCommitters.ts'
+import { persistently, type SinkCommitter } from './sinkCommitters.ts'
 import { StoppedQueries } from './stopped.ts'
-import {
-  declareTopic,
-  filesSink,
-  isExactlyOnceTopic,
-  isTopicTable,
-  lateTopicsOf,
-  scannedTables,
-  sinkKeyOf,
-  sourceSpecs,
-  topicOf,
-} from './tables.ts'
-import { recoverTransactions, TransactionCommitter } from './transactionCommitter.ts'
+import { declareTopic, isExactlyOnceTopic, isTopicTable, scannedTables, sinkKeyOf, sourceSpecs, topicOf } from './tables.ts'
 import { EngineWorkers } from './workers.ts'
 
-/** Where the changes of materialized tables go: the view store, seen from here. */
-export interface LiveTables {
-  define(table: { name: string; fields: Field[]; primaryKey: number[]; comment?: string }): void
-  drop(name: string): void
-  /** Empties it; who watches is told why. */
-  restore(name: string, content: { epoch: number; rows: []; deltas?: { rows: unknown[][]; deleted: unknown[][] }[] }, reason: string): void
-  changesSince(name: string, version: number | undefined): { version: number; all: boolean; rows: unknown[][]; deleted: unknown[][] }
-  epochOf(name: string): number
-  apply(name: string, batch: Batch, meta: { epoch: number; originMs?: number }): void
-}
-
-export interface ManagerOptions {
-  log: Log
-  tables: LiveTables
+export interface ManagerOptions extends SinkOptions {
   dataFolder: string
-  /** Paths in SQL are relative to it. */
-  projectFolder: string
-  store: CheckpointStore
-  /** Absent where the log is a cluster of others: its topics are written at least once. */
-  transactions: Transactions | undefined
   /** Queries go on from this savepoint instead of their checkpoints. */
   savepoint?: string
   /** State of changed queries that fits nowhere any more may be dropped. */
@@ -96,15 +66,12 @@ export interface ManagerOptions {
    * query meets again. Until the promise is done, the query waits.
    */
   onLateRows(query: string, run: string, topic: string, rows: LateRecord[], fromOffset: number): Promise<void>
-  /** Where a topic of late rows ends behind all that was handed over so far. */
-  latePosition(topic: string): Promise<number>
   onPrint(table: string, batch: Batch, fields: Field[]): void
   /** A checkpoint cannot be used: an older one is, if there is one. */
   onCheckpointDamaged(error: StreamError): void
   onQueryFailed(query: string, error: ErrorBody): void
   /** What runs is what the project says now. */
   onApplied(report: ApplyReport, project: Project): void
-  onCheckpointFailed(job: string, error: StreamError): void
   now(): number
 }
 
@@ -149,11 +116,6 @@ export interface QueryInsight {
 const ADHOC = 'adhoc-'
 const subtasksText = (count: number): string => (count === 1 ? 'one subtask' : `${count} subtasks`)
 const RESTART_PAUSE_MAX_MS = 30_000
-const CHECKPOINT_INTERVAL_MS = 10_000
-/** Where output becomes visible with the checkpoint. */
-const CHECKPOINT_INTERVAL_OUTPUT_MS = 1_000
-const CHECKPOINT_TIMEOUT_MS = 600_000
-const CHECKPOINTS_RETAINED = 3
 
 export interface QueryCheckpoints {
   query: string
@@ -192,9 +154,6 @@ export class JobManager {
   private readonly adhoc = new Map<string, AdhocOptions>()
   private project: Project | undefined
   private jobCount = 0
-  private epoch = 0
-  /** Live tables that are defined. */
-  private readonly liveTables = new Set<string>()
   private restartCount = 0
   /** How often each query was begun again after a failure. */
   private readonly restarts = new Map<string, number>()
@@ -208,12 +167,14 @@ export class JobManager {
   private readonly checkpoints: Checkpoints
   private readonly writer: CheckpointWriter
   private readonly saved: SavedStates
+  private readonly sinks: QuerySinks
   private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
   constructor(options: ManagerOptions) {
     this.options = options
     // First: where this throws no thread has been started.
     this.saved = new SavedStates(options.store, options.log, options.savepoint, options.onCheckpointDamaged)
+    this.sinks = new QuerySinks(options, this.saved)
     this.stopped = new StoppedQueries(options.log, options.now)
     const spillFolder = join(options.dataFolder, 'spill')
     removeSpilled(realDisk, spillFolder)
@@ -239,7 +200,7 @@ export class JobManager {
       settled: (jobId, isDurable) => this.workers.tell(jobId, { type: 'checkpointSettled', jobId, isDurable }),
       onUncertain: (jobId, error) => this.restartJob(jobId, error),
       onFailed: (job, error) => options.onCheckpointFailed(job, error),
-      onFirst: () => this.removeSuperseded(),
+      onFirst: () => removeSuperseded(options.store, this.checkpoints),
       fault: (point) => {
         if (point === faultPoint && --faultsLeft === 0) process.kill(process.pid, 'SIGKILL')
       },
@@ -288,7 +249,7 @@ export class JobManager {
       await this.stop(id)
       if (fate === 'gone') report.stopped.push(id)
     }
-    for (const name of this.liveTables) if (!this.running.has(name) && !project.queries.some(({ id }) => id === name)) this.dropTable(name)
+    this.sinks.dropTables((name) => !this.running.has(name) && !project.queries.some(({ id }) => id === name))
     this.project = project
     const saved = this.saved.find()
     for (const file of project.files) {
@@ -306,7 +267,7 @@ export class JobManager {
             report.notices.push(`${query.id}: the state of its ${subtasksText(before)} is dealt out to ${parallelism.subtasks}`)
           const key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
           const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map(), parallelism: parallelism.subtasks }
-          group.specs.push(await this.specOf(query, from, report))
+          group.specs.push(await this.sinks.specOf(query, from, report))
           group.queries.push(query)
           if (from) group.saved.set(query.id, from)
           groups.set(key, group)
@@ -328,7 +289,7 @@ export class JobManager {
     report: ApplyReport,
   ): Promise<void> {
     const fits = saved && (query.target.kind === 'insert' || planSignature(query.plan) === saved.state.signature)
-    await this.sinkOf(query, fits ? saved : undefined, report)
+    await this.sinks.open(query, fits ? saved : undefined, report)
     this.running.set(query.id, {
       query,
       jobId: '',
@@ -446,11 +407,11 @@ export class JobManager {
     // Where a stopped query has its state in the same folder, that stays as it is.
     const isHeld = from?.manifest.queries.some(({ id }) => stopped.has(id))
     const continues = from !== undefined && savepoint === undefined && !isHeld && !this.checkpoints.names().has(from.name)
-    const name = continues ? from.name : this.freshName(file)
+    const name = continues ? from.name : freshName(file, new Set([...store.jobs(), ...this.checkpoints.names()]))
     const folder = store.folderOf(name)
     const sinks = new Map<string, SinkCommitter>()
     for (const query of queries) {
-      const sink = this.committerOf(query, continues ? saved.get(query.id) : undefined)
+      const sink = this.sinks.committerOf(query, continues ? saved.get(query.id) : undefined)
       sinks.set(query.id, sink)
       this.running.set(query.id, {
         query,
@@ -482,77 +443,8 @@ export class JobManager {
     }
     this.workers.start(job, parallelism)
     const kept = continues ? { id: from.manifest.id, queries: from.manifest.queries.filter(({ id }) => sinks.has(id)) } : undefined
-    this.checkpoints.add({ jobId, name, folder, sinks, settings: this.checkpointSettings(queries), base: kept })
+    this.checkpoints.add({ jobId, name, folder, sinks, settings: checkpointSettings(queries, this.project?.settings), base: kept })
     for (const { id } of queries) this.running.get(id)!.state = 'running'
-  }
-
-  private committerOf(query: ProjectQuery, saved: SavedQuery | undefined): SinkCommitter {
-    const committer = this.sinkCommitterOf(query, saved)
-    const topics = [...new Set(Object.values(lateTopicsOf(query) ?? {}))]
-    if (topics.length === 0) return committer
-    return {
-      append: committer.append?.bind(committer),
-      settle: committer.settle.bind(committer),
-      close: committer.close?.bind(committer),
-      cut: async (checkpointId, ofWorker) => {
-        const positions = topics.map((topic) => this.options.latePosition(topic))
-        const cut = await committer.cut(checkpointId, ofWorker)
-        const latePositions = Object.fromEntries((await Promise.all(positions)).map((position, i) => [topics[i], position]))
-        return { ...cut, latePositions }
-      },
-    }
-  }
-
-  private sinkCommitterOf({ id, target }: ProjectQuery, saved: SavedQuery | undefined): SinkCommitter {
-    if (target.kind === 'materializedTable')
-      return new ViewCommitter(this.options.tables, id, saved?.state.sink.kind === 'view' ? saved.state.sink.segments : [])
-    const { transactions } = this.options
-    if (transactions && isExactlyOnceTopic(target.table)) return new TransactionCommitter(transactions, id, topicOf(target.table))
-    const isFiles = target.table.options.connector === 'filesystem'
-    return new WorkerCommitter(isFiles ? this.options.store.disk : undefined, (error) => this.options.onCheckpointFailed(id, error))
-  }
-
-  /** A name for the folder of a job that goes on from none. */
-  private freshName(file: string): string {
-    const base =
-      file
-        .replace(/\.sql$/, '')
-        .replace(/^pipelines[/\\]/, '')
-        .replace(/[^\w.-]/g, '_') || 'job'
-    const used = new Set([...this.options.store.jobs(), ...this.checkpoints.names()])
-    let name = base
-    for (let n = 2; used.has(name); n++) name = `${base}~${n}`
-    return name
-  }
-
-  private checkpointSettings(queries: ProjectQuery[]): CheckpointSettings {
-    const waits = queries.some(({ target }) => target.kind === 'insert' && isExactlyOnceTopic(target.table))
-    const setting = (key: string) => this.project?.settings.get(`execution.checkpointing.${key}`)
-    const ms = (key: string, otherwise: number) => (setting(key) === undefined ? otherwise : durationMs(setting(key)))
-    return {
-      intervalMs: ms('interval', waits ? CHECKPOINT_INTERVAL_OUTPUT_MS : CHECKPOINT_INTERVAL_MS),
-      minPauseMs: ms('min-pause', 0),
-      timeoutMs: ms('timeout', CHECKPOINT_TIMEOUT_MS),
-      retained: Math.max(1, Math.trunc(Number(setting('num-retained') ?? CHECKPOINTS_RETAINED)) || CHECKPOINTS_RETAINED),
-    }
-  }
-
-  /** Folders of which every query has newer state elsewhere are not needed any more. */
-  private removeSuperseded(): void {
-    const { store } = this.options
-    const takenAt = this.checkpoints.takenAt()
-    const used = this.checkpoints.names()
-    for (const name of store.jobs()) {
-      if (used.has(name)) continue
-      try {
-        const folder = store.folderOf(name)
-        const ids = store.ids(folder)
-        const queries = ids.flatMap((id) => store.read(folder, id).queries)
-        if (queries.every((query) => (takenAt.get(query.id) ?? 0) > query.takenAt)) store.remove(folder)
-      } catch {
-        // One that cannot be read stays for people to look at.
-      }
-    }
   }
 
   private async stop(id: string): Promise<void> {
@@ -561,61 +453,8 @@ export class JobManager {
     this.running.delete(id)
     this.workers.removeQuery(entry.jobId, id)
     if (![...this.running.values()].some(({ jobId }) => jobId === entry.jobId)) this.workers.stop(entry.jobId)
-    this.dropTable(id)
+    this.sinks.dropTables((name) => name === id)
     await this.checkpoints.removeQuery(entry.jobId, id)
-  }
-
-  private dropTable(name: string): void {
-    if (this.liveTables.delete(name)) this.options.tables.drop(name)
-  }
-
-  private async specOf(query: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): Promise<QuerySpec> {
-    const lateTopics = lateTopicsOf(query)
-    const sinkKey = sinkKeyOf(query)
-    return {
-      id: query.id,
-      name: query.id,
-      plan: query.plan,
-      sink: await this.sinkOf(query, saved, report),
-      ...(sinkKey && { sinkKey }),
-      ...(lateTopics && { lateTopics }),
-    }
-  }
-
-  private async sinkOf({ id, plan, target }: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): Promise<SinkSpec> {
-    if (target.kind === 'materializedTable') {
-      const { name, fields, primaryKey, comment } = target.table
-      const isKnown = this.liveTables.has(name)
-      if (!isKnown) this.options.tables.define({ name, fields, primaryKey, comment })
-      this.liveTables.add(name)
-      const content = saved && this.saved.viewOf(saved)
-      if (content) this.epoch = Math.max(this.epoch, content.epoch)
-      if (content) this.options.tables.restore(name, content, 'its query goes on from a checkpoint')
-      else if (isKnown) this.options.tables.restore(name, { rows: [], epoch: this.epoch }, 'its query starts anew')
-      return { kind: 'view', name }
-    }
-    const { table } = target
-    const { connector = 'kafka' } = table.options
-    if (connector === 'blackhole') return { kind: 'blackhole' }
-    if (connector === 'print') return { kind: 'collect' }
-    if (connector === 'filesystem') return filesSink({ ...this.options, id, plan, table, saved, report })
-    const upsert = connector === 'upsert-kafka'
-    if (!upsert && plan.changelog !== 'append') throw jobErrors('SINK_NOT_UPDATABLE', { table: table.name, connector })
-    if (upsert && !table.primaryKey) throw jobErrors('SINK_KEY_MISSING', { table: table.name })
-    const topic = topicOf(table)
-    const { transactions } = this.options
-    if (transactions && isExactlyOnceTopic(table)) {
-      const refs = saved?.state.sink.kind === 'transaction' ? saved.state.sink.refs : []
-      report.notices.push(...(await recoverTransactions(transactions, id, refs)))
-    } else if (isExactlyOnceTopic(table)) report.notices.push(`${id}: the topic ${topic} of the cluster is written at least once`)
-    return {
-      kind: 'topic',
-      table: table.name,
-      topic,
-      upsert,
-      partitionCount: this.options.log.topic(topic)!.partitions.length,
-      ...sinkParts(table),
-    }
   }
 
   private onMessage(message: FromWorker): void | Promise<void> {
@@ -664,7 +503,7 @@ export class JobManager {
 
   private applyChanges(entry: Running, { queryId, jobId, batch, originMs }: FromWorker & { type: 'changes' }): void {
     try {
-      this.options.tables.apply(queryId, batch, { epoch: ++this.epoch, originMs })
+      this.sinks.applyChanges(queryId, batch, originMs)
     } catch (error) {
       this.workers.removeQuery(jobId, queryId)
       this.failed(queryId, entry.jobId, toStreamError(error).toJSON())

@@ -7,7 +7,7 @@ import { serialize } from 'node:v8'
 import { type StreamError, toStreamError } from '../base/index.ts'
 import { finishFiles, type PartUpdate, type SinkState, type ViewSegment, wholePart } from '../engine/index.ts'
 import type { Disk } from '../log/index.ts'
-import type { LiveTables } from './manager.ts'
+import type { LiveTables } from './querySinks.ts'
 
 export interface SinkCut {
   state: SinkState
