@@ -14,6 +14,9 @@ CREATE TABLE big (customer STRING, amount INT) WITH ('connector' = 'kafka', 'top
 CREATE MATERIALIZED TABLE totals AS SELECT customer, SUM(${factor} * amount) AS total FROM orders GROUP BY customer;
 CREATE MATERIALIZED TABLE counts AS SELECT customer, COUNT(*) AS orders FROM orders GROUP BY customer;
 INSERT INTO big SELECT customer, amount FROM orders WHERE amount > 10;
+CREATE TABLE checked (x INT) WITH ('connector' = 'kafka', 'topic' = 'checked', 'format' = 'json');
+INSERT INTO checked SELECT amount / (2147483647 - amount) FROM orders;
+CREATE MATERIALIZED TABLE checks (PRIMARY KEY (n) NOT ENFORCED) AS SELECT COUNT(*) AS n FROM checked;
 CREATE MATERIALIZED TABLE relayed AS SELECT customer, COUNT(*) AS orders FROM big GROUP BY customer;`
 
 test('a query is stopped, stays so, and goes on from where it was', { timeout: 120_000 }, async (t) => {
@@ -32,7 +35,14 @@ test('a query is stopped, stays so, and goes on from where it was', { timeout: 1
   const states = async () => Object.fromEntries((await server.get<QuerySummary[]>('/v1/queries')).map(({ id, state }) => [id, state]))
   const post = async (customer: string, amount: number) =>
     assert.equal((await server.post('orders', JSON.stringify({ customer, amount }))).status, 202)
-  const all = { totals: 'running', counts: 'running', insert_into_big: 'running', relayed: 'running' }
+  const all = {
+    totals: 'running',
+    counts: 'running',
+    insert_into_big: 'running',
+    insert_into_checked: 'running',
+    checks: 'running',
+    relayed: 'running',
+  }
 
   await post('a', 11)
   await untilRows(server, 'relayed', [['a', 1]])
@@ -92,6 +102,26 @@ test('a query is stopped, stays so, and goes on from where it was', { timeout: 1
     ['b', 72],
   ])
   assert.equal((await millrace('stop', 'nobody')).code, 1)
+
+  // One that fails while its neighbours go on is started again from its state: what it wrote is not written once more.
+  assert.equal((await server.post('orders', JSON.stringify({ customer: 'c', amount: 2_147_483_647 }))).status, 202)
+  await until(async () => (await states()).insert_into_checked === 'failed', 'it did not fail')
+  await post('a', 13)
+  await untilRows(server, 'counts', [
+    ['a', 3],
+    ['b', 3],
+    ['c', 1],
+  ])
+  for (let again = 0; again < 2; again++) {
+    await millrace('start', 'checked')
+    await until(async () => (await states()).insert_into_checked === 'failed', 'it did not fail again')
+    if (again === 0) {
+      await server.running.kill('SIGKILL')
+      server = await startServer(t, folder)
+      await until(async () => (await states()).insert_into_checked === 'failed', 'it did not fail after the kill')
+    }
+  }
+  await untilRows(server, 'checks', [[5]])
 
   // What is stopped no more is remembered as such.
   await server.running.kill('SIGKILL')

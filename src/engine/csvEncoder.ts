@@ -135,7 +135,8 @@ class CsvSink extends ByteSink {
     this.nullText = nullText
     this.nullSize = Buffer.byteLength(nullText)
     this.special = new RegExp(`[\\r\\n${[delimiter, quote].map((text) => text.replace(/[\]\\^-]/g, '\\$&')).join('')}]|^\\s|\\s$`)
-    this.digitsArePlain = !/[-\d:. Z]/.test(delimiter + quote + nullText)
+    this.digitsArePlain =
+      !/[-+\d:. ZEeInfityNa]/.test(delimiter + quote) && !/[-\d:. Z]/.test(nullText) && !['NaN', 'Infinity'].includes(nullText)
     this.delimiterWord = wordOf(delimiter)
     this.quoteWord = quote === '' ? this.delimiterWord : wordOf(quote)
   }

@@ -372,7 +372,8 @@ export class SourceInput {
     if (this.spec.formatOptions['json.ignore-parse-errors'] === 'true') return
     if (this.spec.onError === 'fail') throw isStreamError(error) ? error : engineErrors('ROW_FAILED', { reason: String(error) })
     const { index, spec } = this
-    const raw = bytes.slice(index.valueStarts[record], index.valueEnds[record])
+    // A copy: the memory is used again.
+    const raw = new Uint8Array(bytes.subarray(index.valueStarts[record], index.valueEnds[record]))
     letters.push({ topic: spec.topic, partition, offset: index.offsets[record], raw, error: error.toJSON() })
   }
 }
@@ -414,7 +415,8 @@ export function metadataColumn(
         builder.append(topic)
         break
       case 'headers':
-        builder.append(new Map(headersOf(record)))
+        // Copies: the memory is used again.
+        builder.append(new Map(headersOf(record).map(([name, value]) => [name, value && new Uint8Array(value)])))
         break
       case 'ingested_at': {
         const value = text(header(record, key))

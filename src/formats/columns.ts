@@ -42,6 +42,8 @@ export class ColumnStore implements LayoutTargets {
     for (const arrays of [this.nulls, this.starts, this.ends, this.bigints, this.data])
       for (const array of arrays) if (ArrayBuffer.isView(array)) released(new Uint8Array(array.buffer))
     for (const nulls of this.nulls) nulls.fill(0, 0, rowCount)
+    // A text that is NULL is empty: what is computed for all rows may look at its limits.
+    for (const limits of [this.starts, this.ends]) for (const one of limits) one?.fill(0, 0, rowCount)
     this.lanes.forEach((lane, o) => {
       if (lane === 'any') this.data[o] = new Array(rowCount)
     })

@@ -43,6 +43,8 @@ interface JobEntry {
   name: string
   folder: string
   sinks: Map<string, SinkCommitter>
+  /** Queries that run elsewhere now: their state stays in this folder until they have a newer one there. */
+  carried: Set<string>
   settings: CheckpointSettings
   /** The newest in the folder. */
   base?: { id: number; queries: QueryState[] }
@@ -109,6 +111,8 @@ export class Checkpoints {
   private readonly options: CheckpointsOptions
   private readonly jobs = new Map<string, JobEntry>()
   private lastId: number
+  /** Jobs whose last checkpoint is still on its way. */
+  private readonly ending = new Map<string, Promise<unknown>>()
 
   constructor(options: CheckpointsOptions) {
     this.options = options
@@ -116,19 +120,28 @@ export class Checkpoints {
   }
 
   /** @param base  what the job goes on from, if its checkpoints follow it in the same folder */
-  add(job: Pick<JobEntry, 'jobId' | 'name' | 'folder' | 'sinks' | 'settings' | 'base'>): void {
+  add(job: Pick<JobEntry, 'jobId' | 'name' | 'folder' | 'sinks' | 'settings' | 'base' | 'carried'>): void {
     const entry: JobEntry = { ...job, history: [], readers: [], startedMs: 0, isClosed: false }
     this.jobs.set(job.jobId, entry)
     this.plan(entry, entry.settings.intervalMs)
   }
 
-  /** A query leaves its job. Resolves when its sink is closed. */
-  async removeQuery(jobId: string, queryId: string): Promise<void> {
+  /**
+   * A query leaves its job. Resolves when its sink is closed.
+   *
+   * @param goesOn  elsewhere, from the state that it has here
+   */
+  async removeQuery(jobId: string, queryId: string, goesOn: boolean): Promise<void> {
     const entry = this.jobs.get(jobId)
-    if (!entry) return
+    if (!entry) {
+      await this.ending.get(jobId)
+      return
+    }
     const sink = entry.sinks.get(queryId)
     entry.sinks.delete(queryId)
-    if (entry.base) entry.base = { ...entry.base, queries: entry.base.queries.filter(({ id }) => id !== queryId) }
+    if (goesOn) entry.carried.add(queryId)
+    else if (entry.base) entry.base = { ...entry.base, queries: entry.base.queries.filter(({ id }) => id !== queryId) }
+    sink?.giveUp?.()
     if (entry.sinks.size === 0) await this.remove(jobId, true)
     else await entry.running
     await sink?.close?.(true)
@@ -141,11 +154,21 @@ export class Checkpoints {
    */
   async remove(jobId: string, isUndone: boolean): Promise<void> {
     const entry = this.jobs.get(jobId)
-    if (!entry) return
+    if (!entry) {
+      await this.ending.get(jobId)
+      return
+    }
     this.jobs.delete(jobId)
+    const ended = this.end(entry, isUndone).finally(() => this.ending.delete(jobId))
+    this.ending.set(jobId, ended)
+    await ended
+  }
+
+  private async end(entry: JobEntry, isUndone: boolean): Promise<void> {
     entry.isClosed = true
     clearTimeout(entry.timer)
     for (const { reject } of entry.readers.splice(0)) reject(checkpointErrors('CHECKPOINT_BUSY', { job: entry.name }))
+    for (const sink of entry.sinks.values()) sink.giveUp?.()
     entry.answer?.(undefined)
     await entry.running
     clearTimeout(entry.timer)
@@ -163,7 +186,10 @@ export class Checkpoints {
 
   /** When each query that runs was last in a durable checkpoint of its present job: the id of that. */
   takenAt(): Map<string, number> {
-    return new Map([...this.jobs.values()].flatMap(({ base }) => (base?.queries ?? []).map(({ id, takenAt }) => [id, takenAt] as const)))
+    const newest = new Map<string, number>()
+    for (const { base } of this.jobs.values())
+      for (const { id, takenAt } of base?.queries ?? []) newest.set(id, Math.max(takenAt, newest.get(id) ?? 0))
+    return newest
   }
 
   /** What a job's checkpoints were in this run, newest first. */
@@ -268,7 +294,7 @@ export class Checkpoints {
       stateBytes.set({ job: name }, manifest.fullBytes)
       const isFirst = base === undefined
       // Queries may have been taken out meanwhile.
-      entry.base = { id: record.id, queries: queries.filter(({ id }) => entry.sinks.has(id)) }
+      entry.base = { id: record.id, queries: queries.filter(({ id }) => entry.sinks.has(id) || entry.carried.has(id)) }
       this.options.settled(entry.jobId, true)
       await Promise.all(sinks.map((sink) => sink.settle(true)))
       this.options.fault('settled')
@@ -341,7 +367,10 @@ export class Checkpoints {
       updates.push(...sinkCut.updates)
     }
     const present = new Set(checkpoint.queries.map(({ id }) => id))
-    for (const query of entry.base?.queries ?? []) if (!present.has(query.id) && entry.sinks.has(query.id)) queries.push(query)
+    const takenAt = this.takenAt()
+    const isNewest = ({ id, takenAt: here }: QueryState) => here === takenAt.get(id)
+    for (const query of entry.base?.queries ?? [])
+      if (!present.has(query.id) && (entry.sinks.has(query.id) || (entry.carried.has(query.id) && isNewest(query)))) queries.push(query)
     return { queries, updates }
   }
 }

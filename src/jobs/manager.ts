@@ -246,7 +246,7 @@ export class JobManager {
       // What it has put out so far is kept, and a changed one goes on from there.
       const goesOn = query.target.kind === 'insert' || (fate === 'changed' && fateOf(query, project) === 'kept')
       if (this.checkpoints.has(jobId) && goesOn) await this.checkpoints.take(jobId, 'change')
-      await this.stop(id)
+      await this.stop(id, fate !== 'gone')
       if (fate === 'gone') report.stopped.push(id)
     }
     this.sinks.dropTables((name) => !this.running.has(name) && !project.queries.some(({ id }) => id === name))
@@ -314,7 +314,7 @@ export class JobManager {
       if (id === undefined) return undefined
       const { jobId, state } = this.running.get(id) ?? { jobId: '', state: 'failed' }
       if (state === 'stopped') return id
-      if (this.checkpoints.has(jobId) && state !== 'failed') {
+      if (this.checkpoints.has(jobId)) {
         const { error } = await this.checkpoints.take(jobId, 'stop')
         if (error) throw reviveError(error)
       }
@@ -345,8 +345,12 @@ export class JobManager {
       await this.stopped.set(id, false)
       if (withoutState) this.fresh.add(id)
       if (state === 'stopped') this.running.delete(id)
-      else await this.stop(id)
+      else await this.stop(id, !withoutState)
       const { errors } = await this.applyAlone(project)
+      // From now on it is this beginning that a restart goes on from.
+      const { jobId } = this.running.get(id) ?? { jobId: '' }
+      if (withoutState && this.checkpoints.has(jobId)) await this.checkpoints.take(jobId, 'change')
+      this.fresh.delete(id)
       const { file } = project.queries.find((query) => query.id === id)!
       const problem = errors.slice(project.errors.length).find((one) => one.file === file)
       if (problem && !this.running.has(id)) throw problem.error
@@ -368,7 +372,7 @@ export class JobManager {
   /** The state from which a query goes on; undefined if it begins anew. @throws StreamError STATE_DAMAGED, CHECKPOINT_DAMAGED */
   private goesOnFrom(query: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): SavedQuery | undefined {
     const { id, plan, target } = query
-    if (this.fresh.delete(id)) {
+    if (this.fresh.has(id)) {
       report.notices.push(`${id} begins anew, as it was told to`)
       return undefined
     }
@@ -442,19 +446,23 @@ export class JobManager {
       ...(restore && { restore }),
     }
     this.workers.start(job, parallelism)
-    const kept = continues ? { id: from.manifest.id, queries: from.manifest.queries.filter(({ id }) => sinks.has(id)) } : undefined
-    this.checkpoints.add({ jobId, name, folder, sinks, settings: checkpointSettings(queries, this.project?.settings), base: kept })
+    // Queries of the same checkpoint that start apart have no other state yet.
+    const isPresent = ({ id }: { id: string }) => this.project?.queries.some((query) => query.id === id)
+    const kept = continues ? { id: from.manifest.id, queries: from.manifest.queries.filter(isPresent) } : undefined
+    const carried = new Set(kept?.queries.map(({ id }) => id).filter((id) => !sinks.has(id)))
+    const settings = checkpointSettings(queries, this.project?.settings)
+    this.checkpoints.add({ jobId, name, folder, sinks, carried, settings, base: kept })
     for (const { id } of queries) this.running.get(id)!.state = 'running'
   }
 
-  private async stop(id: string): Promise<void> {
+  private async stop(id: string, goesOn: boolean): Promise<void> {
     const entry = this.running.get(id)
     if (!entry) return
     this.running.delete(id)
     this.workers.removeQuery(entry.jobId, id)
     if (![...this.running.values()].some(({ jobId }) => jobId === entry.jobId)) this.workers.stop(entry.jobId)
     this.sinks.dropTables((name) => name === id)
-    await this.checkpoints.removeQuery(entry.jobId, id)
+    await this.checkpoints.removeQuery(entry.jobId, id, goesOn)
   }
 
   private onMessage(message: FromWorker): void | Promise<void> {

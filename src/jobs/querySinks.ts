@@ -123,6 +123,7 @@ export class QuerySinks {
     return {
       append: committer.append?.bind(committer),
       settle: committer.settle.bind(committer),
+      giveUp: committer.giveUp?.bind(committer),
       close: committer.close?.bind(committer),
       cut: async (checkpointId, ofWorker) => {
         const positions = topics.map((topic) => this.options.latePosition(topic))

@@ -22,6 +22,8 @@ export interface SinkCommitter {
   settle(isDurable: boolean): Promise<void>
   /** Takes output that is not visible before its checkpoint. @throws StreamError  it is lost: the job must go back to its last checkpoint */
   append?(batch: OutputBatch): Promise<void>
+  /** What `settle` tries again and again is left to the next start of the query. */
+  giveUp?(): void
   /** After the last `settle`. `isUndone`: what is in no durable checkpoint is undone; else a restart of the query will see to that. */
   close?(isUndone: boolean): Promise<void>
 }
@@ -93,6 +95,7 @@ export class WorkerCommitter implements SinkCommitter {
   private readonly disk: Disk | undefined
   private readonly onRetry: ((error: StreamError) => void) | undefined
   private state: SinkState = { kind: 'none' }
+  private isGivenUp = false
 
   /**
    * @param disk     where its files are, if it writes files
@@ -113,9 +116,13 @@ export class WorkerCommitter implements SinkCommitter {
     if (isDurable && disk && state.kind === 'files')
       await persistently(
         () => finishFiles(disk, state),
-        () => true,
+        () => !this.isGivenUp,
         this.onRetry,
       )
+  }
+
+  giveUp(): void {
+    this.isGivenUp = true
   }
 }
 

@@ -268,7 +268,7 @@ class WriterLog implements LocalLog {
 
   noteDamage(report: RecoveryReport): void {
     this.recovery.push(report)
-    logMetrics.damages.inc()
+    if (report.kind === 'damaged') logMetrics.damages.inc()
   }
 
   close(): Promise<void> {

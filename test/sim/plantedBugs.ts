@@ -136,9 +136,9 @@ export const plantedBugs: Record<string, PlantedBug> = {
   'skip-checkpoint-checksum': {
     what: 'state is read without its checksums',
     file: 'engine/checkpoints/store.ts',
-    find: 'if (actualA !== a || actualB !== b) throw',
-    replace: 'if (false) throw',
-    seed: 689,
+    find: 'if (a !== chunks[i * CHUNK_FIELDS + 2] || b !== chunks[i * CHUNK_FIELDS + 3])',
+    replace: 'if (false)',
+    seed: 191,
   },
   'read-beyond-end': {
     what: 'queries read what is written and not durable yet',

@@ -72,3 +72,17 @@ test('what is decoded is what was encoded, with any selection of rows', () => {
     ),
   )
 })
+
+test('what operators keep of a message is their own: its memory is used again', () => {
+  const kept: Field[] = [
+    { name: 'x', type: t.bytes() },
+    { name: 'm', type: t.map(t.string(), t.bytes()) },
+  ]
+  const rows = [[Uint8Array.of(1, 2, 3), new Map([['h', Uint8Array.of(4)]])]]
+  const encoder = new MessageEncoder()
+  const length = encoder.batch(3, batchOf(kept, rows), kept, Int32Array.of(0), 1)
+  const message = encoder.bytes.slice(0, length)
+  const row = rowAt(decodeMessage(message.buffer, kept), 0)
+  message.fill(0xaa)
+  assert.deepEqual(row, rows[0])
+})

@@ -263,7 +263,8 @@ export function decodeMessage(buffer: ArrayBuffer, fields: readonly Field[], arr
       }
       default:
         at = aligned(at + size)
-        return { lane: 'any', data: deserialize(new Uint8Array(buffer, start, size)), nulls }
+        // A copy: byte strings among the values are views, and the message's memory is used again.
+        return { lane: 'any', data: deserialize(new Uint8Array(new Uint8Array(buffer, start, size))), nulls }
     }
   })
   return { rowCount, columns, kinds, watermarksBefore, processingTimeMs: doubles[2], watermarkAfter: doubles[3] }

@@ -125,13 +125,16 @@ export function likePattern(pattern: string, escapeUnit: string | undefined): Re
 function similarPattern(pattern: string, escapeUnit: string | undefined): RegExp {
   let source = ''
   const points = [...pattern]
+  let isInBrackets = false
   for (let i = 0; i < points.length; i++) {
     const unit = points[i]
+    if (unit === '[') isInBrackets = true
+    else if (unit === ']') isInBrackets = false
     if (unit === escapeUnit) source += escaped(points[++i] ?? '')
     else if (unit === '%') source += '[^]*'
     else if (unit === '_') source += '.'
     // '.' is any character, as for Flink, which leaves it to the regular expression.
-    else if (unit === '.') source += source.endsWith('[') ? unit : '[^\\n\\r]'
+    else if (unit === '.') source += isInBrackets ? '\\.' : '[^\\n\\r]'
     else source += /[\\^$\\/]/.test(unit) && !source.endsWith('[') ? `\\${unit}` : unit
   }
   try {

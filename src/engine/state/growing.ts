@@ -46,6 +46,8 @@ export function adoptable(sizeBytes: number): Uint8Array {
 
 /** The array with room for `length` elements, at least as many as it has: itself if it is to be taken, else a copy. */
 export function adopted<A extends StateArray>(data: A, length = data.length): A {
+  // A small array may lie amid others in memory that was read at once.
+  if (data.byteOffset !== 0) return copyOf(data, length)
   if (!toBeTaken.delete(data.buffer)) return copyOf(data, length)
   return length === data.length ? data : grown(data, length)
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Column, ColumnBuilder, type SqlType, t, valueAt } from '../../data/index.ts'
 import { joinParts, splitState } from '../checkpoints/stateParts.ts'
-import { adoptable } from './growing.ts'
+import { adoptable, adopted } from './growing.ts'
 import { fillSlots, KeyTable, type KeyTableSnapshot } from './keyTable.ts'
 
 const columnTypes: { type: SqlType; value: fc.Arbitrary<unknown> }[] = [
@@ -221,5 +221,13 @@ test('slots are filled so that each group is found, whatever its hash', () => {
       assert.equal(slots[2 * slot + 1], group + 1, name)
       assert.equal(slots[2 * slot], hash, name)
     }
+  }
+})
+
+test('a small array that lies amid others in memory read at once is not taken over with it', () => {
+  for (const sizeBytes of [4_096, 2 << 20]) {
+    const memory = adoptable(sizeBytes).fill(7)
+    const small = new Uint8Array(memory.buffer, 64, 16).fill(9)
+    assert.deepEqual([...adopted(small, 32).subarray(0, 16)], new Array(16).fill(9))
   }
 })

@@ -472,3 +472,14 @@ test('mutated bytes: accepted exactly where JSON.parse gives an object, never a 
   )
   assert.ok(acceptedCount > 300)
 })
+
+test('where columns are lent, a text that is NULL is empty: what is computed for all rows may look at it', () => {
+  const decoder = makeJsonDecoder([{ name: 's', type: t.string() }], {}, true)
+  for (const json of [`{"s":"${'x'.repeat(200)}"}`, '{"s":null}', '{}']) {
+    const bytes = Buffer.from(json)
+    const { columns } = decoder.decode(bytes, Int32Array.of(0), Int32Array.of(bytes.length), 1, assert.fail)
+    const [column] = columns
+    assert.ok(column.lane === 'utf8')
+    assert.ok(column.starts[0] >= 0 && column.ends[0] >= column.starts[0] && column.ends[0] <= column.bytes.length, json)
+  }
+})

@@ -298,7 +298,14 @@ class Coordinator implements Transactions {
       partitions.set(topic, new Set([...(partitions.get(topic) ?? []), partition]))
       const startMs = record.state === 'Ongoing' ? record.startMs : this.now()
       await this.write(slot!, { ...record, state: 'Ongoing', producerEpoch, partitions, startMs })
-    } else await this.writeMarker({ topic, partition }, open, verdict === 'commit', COORDINATOR_EPOCH)
+    } else {
+      const isCommit = verdict === 'commit'
+      try {
+        await this.writeMarker({ topic, partition }, open, isCommit, COORDINATOR_EPOCH)
+      } catch (error) {
+        if (!isNothingToMark(error)) throw error
+      }
+    }
     logMetrics.orphanedTransactions.inc({ result: verdict === 'adopt' ? 'awaited' : verdict === 'commit' ? 'committed' : 'aborted' })
     const name = `transaction ${producerId}/${producerEpoch}${slot ? ` of "${slot.record!.transactionalId}"` : ''}`
     const done = { adopt: 'waits for its end again', commit: 'was committed, as had been decided', abort: 'was aborted' }[verdict]

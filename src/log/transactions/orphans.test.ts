@@ -10,6 +10,8 @@ import { readRecords } from '../recordIndex.ts'
 import { TestLog } from '../testLog.ts'
 import type { ProducerIdAndEpoch, TransactionRef, Transactions } from './contract.ts'
 import { openTransactions, TRANSACTIONS_TOPIC } from './coordinator.ts'
+import { judge } from './orphans.ts'
+import type { TransactionRecord } from './stateRecords.ts'
 
 const record = (text: string) => [{ key: null, value: Buffer.from(text), timestampMs: 0 }]
 
@@ -205,4 +207,31 @@ test('whatever is torn off the log and the states, nothing that was aborted is s
     }),
     { numRuns: 300 },
   )
+})
+
+test('a client that keeps its epoch: the end of another transaction is not the end of this one', () => {
+  const at = (state: TransactionRecord['state'], producerEpoch: number, partition?: number): TransactionRecord => ({
+    transactionalId: 'client',
+    producerId: 5,
+    producerEpoch,
+    state,
+    timeoutMs: 60_000,
+    partitions: new Map(partition === undefined ? [] : [['t', new Set([partition])]]),
+    startMs: -1,
+    lastUpdateMs: 0,
+    previousProducerId: -1,
+    nextProducerId: -1,
+    bumpsEpoch: false,
+    lastCommitted: state.endsWith('Commit') ? { producerId: 5, producerEpoch } : undefined,
+  })
+  const open = { topic: 't', partition: 0, producerId: 5, producerEpoch: 0, firstOffset: 0 }
+  const verdict = (history: TransactionRecord[]) => judge(open, history.at(-1), history)
+  assert.equal(verdict([at('Ongoing', 0, 0), at('PrepareCommit', 0, 0), at('CompleteCommit', 0)]), 'commit')
+  // What was committed had another partition.
+  assert.equal(verdict([at('Ongoing', 0, 1), at('PrepareCommit', 0, 1), at('CompleteCommit', 0)]), 'adopt')
+  // The next epoch aborted a transaction of its own; without one, its abort is the fence of this epoch.
+  const committed = [at('Ongoing', 0, 0), at('PrepareCommit', 0, 0), at('CompleteCommit', 0)]
+  const later = [at('Empty', 1), at('Ongoing', 1, 0), at('PrepareAbort', 1, 0), at('CompleteAbort', 1)]
+  assert.equal(verdict([...committed, ...later]), 'commit')
+  assert.equal(verdict([at('Ongoing', 0, 0), at('PrepareAbort', 1, 0), at('CompleteAbort', 1)]), 'abort')
 })

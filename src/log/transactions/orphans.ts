@@ -34,6 +34,8 @@ export const heldBack = (log: LocalLog): TopicPartition[] =>
 export async function openIn(log: LocalLog, targets: readonly TopicPartition[]): Promise<OpenInPartition[]> {
   const found: OpenInPartition[] = []
   for (const { topic, partition } of targets) {
+    // It may have been deleted since.
+    if (!log.topic(topic)?.partitions[partition]) continue
     for (const { producerId, producerEpoch, transactionStartOffset } of await log.describeProducers(topic, partition))
       if (transactionStartOffset >= 0) found.push({ topic, partition, producerId, producerEpoch, firstOffset: transactionStartOffset })
   }
@@ -57,9 +59,20 @@ export function judge(
   const commits = history.filter(
     ({ lastCommitted }) => lastCommitted?.producerId === producerId && lastCommitted.producerEpoch === producerEpoch,
   )
-  const aborts = history.filter((one) => (one.state === 'PrepareAbort' || one.state === 'CompleteAbort') && isAt(one))
-  if (commits.length > 0 && aborts.length === 0) return 'commit'
-  if (commits.length > 0) {
+  // A fence goes from one epoch to the abort of the next: where the next one had a life of its own, its abort is its own, too.
+  const isNextUsed = history.some(
+    (one) => one.producerId === producerId && one.producerEpoch === producerEpoch + 1 && (one.state === 'Empty' || one.state === 'Ongoing'),
+  )
+  const aborts = history.filter(
+    (one) =>
+      (one.state === 'PrepareAbort' || one.state === 'CompleteAbort') &&
+      isAt(one) &&
+      (one.producerEpoch === producerEpoch || raises(one) || !isNextUsed),
+  )
+  // A client that keeps its epoch has several transactions of it: the one that is known to be committed may be another, of other partitions.
+  const decided = commits.filter(({ state, bumpsEpoch }) => state === 'PrepareCommit' && !bumpsEpoch)
+  if (commits.length > 0 && aborts.length === 0 && (decided.length === 0 || decided.some(has))) return 'commit'
+  if (commits.length > 0 && aborts.length > 0) {
     // Several transactions of one epoch, of an old client: those that had this partition.
     const [isCommitted, isAborted] = [commits, aborts].map((all) => all.some(has))
     return isCommitted && !isAborted ? 'commit' : 'abort'

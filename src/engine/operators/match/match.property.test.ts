@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { type Field, t } from '../../../data/index.ts'
 import type { Expr, MatchPlan, MatchStep, MatchValue, Plan } from '../../../sql/index.ts'
 import { inputPlan, type PlayOptions, play, rowText, type Step } from '../testing.ts'
+import { withBegin } from './runs.ts'
 
 const fields: Field[] = [
   { name: 'ts', type: t.timestamp(3), timeAttribute: 'event' },
@@ -176,4 +177,15 @@ test('with a skip rule: matches are ways to lay the pattern, do not overlap wher
     ),
     { numRuns: 500 },
   )
+})
+
+test('state of before the beginning of a match was a run of its own begins matches again', () => {
+  const run = (start: number) => ({ start, startMs: start, taken: [], step: 0, count: 1 })
+  const { rowNumber, open, complete } = withBegin({ rowNumber: 4, open: [run(2)], complete: [run(3), run(1)] })
+  assert.equal(rowNumber, 4)
+  assert.deepEqual(
+    open.map(({ start }) => start),
+    [2, Infinity],
+  )
+  assert.equal(complete[0].start, 1)
 })

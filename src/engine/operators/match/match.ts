@@ -10,7 +10,7 @@ import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, rowOrder, timeAt, waitingBeside, waitingOf } from '../rows.ts'
-import { Matcher, newRuns, type RunsState } from './runs.ts'
+import { Matcher, newRuns, type RunsState, withBegin } from './runs.ts'
 import { compileMatch, type MatchExpressions, type Taken } from './values.ts'
 
 interface Waiting {
@@ -127,6 +127,9 @@ export class MatchOperator implements Operator {
       keys: unknown
     }
     const places = this.keys.restore(keys, undefined, adds)
+    this.keys.states.forEach((runs, key, states) => {
+      if (runs) states[key] = withBegin(runs)
+    })
     if (!adds) {
       Object.assign(this, { waiting, arrivals, watermarkMs, nextExpiryMs })
       return

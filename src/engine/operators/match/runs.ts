@@ -38,6 +38,15 @@ export const newRuns = (): RunsState => ({
   complete: [],
 })
 
+/** State of before a begin was a run of its own, and its lists were heaps. */
+export function withBegin(state: RunsState): RunsState {
+  if (state.open.some(({ start }) => start === Infinity)) return state
+  const upgraded = { ...newRuns(), rowNumber: state.rowNumber }
+  for (const run of state.open) heapAdd(upgraded.open, run, isBefore)
+  for (const run of state.complete) heapAdd(upgraded.complete, run, isBefore)
+  return upgraded
+}
+
 export class Matcher {
   private readonly spec: MatchPlan
   private readonly expressions: MatchExpressions
