@@ -138,7 +138,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: 'if (a !== chunks[i * CHUNK_FIELDS + 2] || b !== chunks[i * CHUNK_FIELDS + 3])',
     replace: 'if (false)',
-    seed: 191,
+    seed: 67,
   },
   'read-beyond-end': {
     what: 'queries read what is written and not durable yet',
