@@ -131,14 +131,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/reader.ts',
     find: 'crc32c(bytes.subarray(start, end)) !== chunks[i].crc',
     replace: 'false',
-    seed: 7,
+    seed: 43,
   },
   'skip-checkpoint-checksum': {
     what: 'state is read without its checksums',
     file: 'engine/checkpoints/store.ts',
     find: 'if (a !== chunks[i * CHUNK_FIELDS + 2] || b !== chunks[i * CHUNK_FIELDS + 3])',
     replace: 'if (false)',
-    seed: 67,
+    seed: 45,
   },
   'read-beyond-end': {
     what: 'queries read what is written and not durable yet',
@@ -194,7 +194,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/transactions/coordinator.ts',
     find: 'if (targets.length === 0) this.finishPrepared()',
     replace: 'if (targets.length >= 0) this.finishPrepared()',
-    seed: 149,
+    seed: 167,
   },
   'show-open': {
     what: 'readers of committed records are shown records of open transactions',

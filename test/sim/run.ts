@@ -507,9 +507,9 @@ export class Simulation {
   private async startWithFlippedBit(): Promise<void> {
     const { world, random, disk, model } = this
     const files = disk.files().filter((path) => disk.contentOf(path).length > 0)
-    // Of each kind as often as of any other, however many files there are of it.
+    // Half of them in a file of any kind, however few files there are of it.
     const byKind = Map.groupBy(files, (file) => siteOf('read', file))
-    const path = random.pick(byKind.get(random.pick([...byKind.keys()]))!)
+    const path = random.pick(random.chance(0.5) ? files : byKind.get(random.pick([...byKind.keys()]))!)
     const bit = random.int(0, disk.contentOf(path).length * 8 - 1)
     disk.flip(path, bit)
     const site = siteOf('read', path).slice('read '.length)
