@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { Counter } from 'prom-client'
-import { metrics } from '../base/index.ts'
+import { isStreamError, metrics } from '../base/index.ts'
 import type { DeadLetter } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
 
@@ -112,7 +112,11 @@ export class DeadLetters {
   }
 
   private async append(topic: string, batch: DeadLetter[]): Promise<void> {
-    if (!this.log.topic(topic)) await this.log.createTopic(topic)
+    if (!this.log.topic(topic))
+      await this.log.createTopic(topic).catch((error: unknown) => {
+        // The front door, or the letters before these, made it meanwhile.
+        if (!isStreamError(error) || error.code !== 'LOG_TOPIC_EXISTS') throw error
+      })
     const nowMs = Date.now()
     await this.log.appendRecords(
       topic,
