@@ -6,6 +6,8 @@ import { reportError } from './output.ts'
 export const json = () => new Option('--json', 'print JSON, one object a line')
 export const url = () => new Option('--url <address>', 'address of a running Millrace').default(environment.url)
 export const token = () => new Option('--token <token>', 'access token; MILLRACE_TOKEN is used unless given')
+/** A command that talks to a running Millrace. */
+export const withTarget = (command: Command): Command => command.addOption(url()).addOption(token()).addOption(json())
 export const examples = (text: string) => `\nExamples\n${text.trim().replace(/^/gm, '  ')}`
 
 /** Runs a command; errors are printed with their next step and make the exit code 1. */

@@ -4,9 +4,9 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { Counter } from 'prom-client'
-import { isStreamError, metrics } from '../base/index.ts'
+import { metrics } from '../base/index.ts'
 import type { DeadLetter } from '../engine/index.ts'
-import type { Log } from '../log/index.ts'
+import { ensureTopic, type Log } from '../log/index.ts'
 
 const LETTERS_PENDING_MAX = 10_000
 const RAW_BYTES_MAX = 64 * 1024
@@ -112,11 +112,7 @@ export class DeadLetters {
   }
 
   private async append(topic: string, batch: DeadLetter[]): Promise<void> {
-    if (!this.log.topic(topic))
-      await this.log.createTopic(topic).catch((error: unknown) => {
-        // The front door, or the letters before these, made it meanwhile.
-        if (!isStreamError(error) || error.code !== 'LOG_TOPIC_EXISTS') throw error
-      })
+    await ensureTopic(this.log, topic)
     const nowMs = Date.now()
     await this.log.appendRecords(
       topic,

@@ -1,11 +1,9 @@
 // `millrace groups …`: the declarations; what they do is in commands/groups.ts.
 import { type Command, Option } from 'commander'
 import type { ResetRequest } from '../serve/contract.ts'
-import { examples, guarded, json, type TargetFlags, target, token, url } from './commandParts.ts'
+import { examples, guarded, type TargetFlags, target, withTarget } from './commandParts.ts'
 import { appErrors } from './errors.ts'
 import { collect, wholeNumber } from './topicCommands.ts'
-
-const withTarget = (command: Command): Command => command.addOption(url()).addOption(token()).addOption(json())
 
 type ResetFlags = TargetFlags & {
   toEarliest?: boolean

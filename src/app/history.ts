@@ -10,7 +10,7 @@ import { basename } from 'node:path'
 import type { Logger } from 'pino'
 import type { ErrorBody } from '../base/index.ts'
 import type { ApplyReport, Project } from '../jobs/index.ts'
-import type { Log } from '../log/index.ts'
+import { ensureTopic, type Log } from '../log/index.ts'
 import type { QueryHistory, QueryVersion } from '../serve/index.ts'
 
 const TOPIC = '__millrace_history'
@@ -123,7 +123,7 @@ export class History {
       if (records.length === 0) return
       for (const [id, record] of records) this.take(id, record)
       try {
-        if (!this.log.topic(TOPIC)) await this.log.createTopic(TOPIC, { 'retention.ms': -1, 'retention.bytes': TOPIC_BYTES_MAX })
+        await ensureTopic(this.log, TOPIC, { 'retention.ms': -1, 'retention.bytes': TOPIC_BYTES_MAX })
         const encode = (value: string) => Buffer.from(value)
         await this.log.appendRecords(
           TOPIC,

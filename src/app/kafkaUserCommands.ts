@@ -1,8 +1,6 @@
 // `millrace kafka-user …`: the declarations; what they do is in commands/kafkaUsers.ts.
 import type { Command } from 'commander'
-import { examples, guarded, json, type TargetFlags, target, token, url } from './commandParts.ts'
-
-const withTarget = (command: Command): Command => command.addOption(url()).addOption(token()).addOption(json())
+import { examples, guarded, type TargetFlags, target, withTarget } from './commandParts.ts'
 
 export function addKafkaUserCommands(program: Command): void {
   const users = program

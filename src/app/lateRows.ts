@@ -12,7 +12,7 @@ import type { Logger } from 'pino'
 import { Counter } from 'prom-client'
 import { metrics, toStreamError } from '../base/index.ts'
 import type { LateRecord } from '../engine/index.ts'
-import type { Log } from '../log/index.ts'
+import { ensureTopic, type Log } from '../log/index.ts'
 
 const KNOWN_ROWS_MAX = 500_000
 const READ_ROWS = 10_000
@@ -70,7 +70,7 @@ export class LateRowTopics {
     if (fresh.length === 0) return
     for (let pauseMs = 50; !this.isClosed(); pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MAX_MS)) {
       try {
-        if (!this.log.topic(topic)) await this.log.createTopic(topic)
+        await ensureTopic(this.log, topic)
         await this.log.appendRecords(
           topic,
           0,

@@ -1,8 +1,6 @@
 // `millrace queries …`: the declarations; what they do is in commands/queries.ts.
 import type { Command } from 'commander'
-import { examples, guarded, json, type TargetFlags, target, token, url } from './commandParts.ts'
-
-const withTarget = (command: Command): Command => command.addOption(url()).addOption(token()).addOption(json())
+import { examples, guarded, type TargetFlags, target, withTarget } from './commandParts.ts'
 
 export function addQueryCommands(program: Command): void {
   const queries = program.command('queries').description('queries of a running Millrace: how they do, stop and start')

@@ -1,6 +1,6 @@
 // `millrace topics …`: the declarations; what they do is in commands/topics.ts and commands/records.ts.
 import { type Command, Option } from 'commander'
-import { examples, guarded, interrupted, json, type TargetFlags, target, token, url } from './commandParts.ts'
+import { examples, guarded, interrupted, type TargetFlags, target, withTarget } from './commandParts.ts'
 import { appErrors } from './errors.ts'
 
 interface SeekFlags {
@@ -26,7 +26,6 @@ export function wholeNumber(option: string, text: string | undefined, min = 0): 
 }
 export const collect = (value: string, all: string[] = []): string[] => [...all, value]
 
-const withTarget = (command: Command): Command => command.addOption(url()).addOption(token()).addOption(json())
 const withSeek = (command: Command): Command =>
   command
     .option('--from <place>', 'oldest, newest, an offset, or a time as 2026-03-01T12:00:00Z (UTC unless it says its zone)')

@@ -5,8 +5,8 @@
 //   2. A request that is refused (404, 413, 429 …) has stored nothing. One whose batches were stored in part says so: INGEST_PARTLY_STORED.
 //   3. Memory is bounded: by requests and bytes in flight, and by what the log has not confirmed. Above that requests are refused, none waits.
 import { createHash } from 'node:crypto'
-import { BufferPool, isStreamError, nearestName, type StreamError, toStreamError } from '../base/index.ts'
-import { defaultTopicConfig, type Log } from '../log/index.ts'
+import { BufferPool, nearestName, type StreamError, toStreamError } from '../base/index.ts'
+import { defaultTopicConfig, ensureTopic, type Log } from '../log/index.ts'
 import { type IngestAnswer, type IngestDeps, type IngestLimits, ingestLimits, type OffsetRange, type TopicSchema } from './contract.ts'
 import { IdSource } from './enrich.ts'
 import { ingestErrors, ingestMetrics } from './errors.ts'
@@ -286,9 +286,7 @@ export class Door {
   private async makeTopic(topic: string) {
     let making = this.creating.get(topic)
     if (making === undefined) {
-      making = this.log.createTopic(topic).catch((error: unknown) => {
-        if (!isStreamError(error) || error.code !== 'LOG_TOPIC_EXISTS') throw error
-      })
+      making = ensureTopic(this.log, topic)
       this.creating.set(topic, making)
       making.finally(() => this.creating.delete(topic)).catch(() => {})
     }

@@ -1,7 +1,7 @@
 // Which queries somebody has stopped: they stay so over restarts of the process, until somebody starts them again.
 //
 // A compacted internal topic is the truth (key: the query's id; value: when it was stopped, or none); the newest of each key is in memory.
-import type { Log } from '../log/index.ts'
+import { ensureTopic, type Log } from '../log/index.ts'
 
 const TOPIC = '__millrace_stopped_queries'
 const RECORDS_MAX = 100_000
@@ -32,7 +32,7 @@ export class StoppedQueries {
     const ids = (await this.all()) as Map<string, number>
     if (ids.has(id) === isStopped) return
     const atMs = this.now()
-    if (!this.log.topic(TOPIC)) await this.log.createTopic(TOPIC, { 'cleanup.policy': 'compact' })
+    await ensureTopic(this.log, TOPIC, { 'cleanup.policy': 'compact' })
     const value = isStopped ? Buffer.from(JSON.stringify({ stoppedMs: atMs })) : null
     await this.log.appendRecords(TOPIC, 0, [{ key: Buffer.from(id), value, timestampMs: atMs }])
     if (isStopped) ids.set(id, atMs)
