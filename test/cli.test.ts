@@ -181,7 +181,7 @@ test('simulate: to a file, to a server; its table is printed', { timeout: 120_00
   const lost = await millrace(t, 'simulate', 'website', '--events', '1', '--topic', 'website', '--speed', 'max', '--json', ...truth, ...at)
   assert.equal(lost.json<Failure>()[0].error.code, 'INGEST_TOPIC_NOT_DECLARED')
   const nowhere = await millrace(t, 'simulate', 'website', '--events', '1', '--out', join(folder, 'none/x'), ...truth)
-  assert.match(nowhere.stderr, /none\/x cannot be used: ENOENT \[FILE_UNUSABLE\]/)
+  assert.match(nowhere.stderr, /none\/x cannot be opened: it, or its folder, is not there \[FILE_UNUSABLE\]/)
 })
 
 test('dev takes up each edit, says what is wrong where, and goes on', { timeout: 120_000 }, async (t) => {
@@ -243,7 +243,7 @@ test('wrong use is told what is right, with exit code 1 and no stack', { timeout
   const folder = makeProject(t, files)
   const data = ['--data', join(folder, 'data')]
   const cases: [args: string[], says: RegExp][] = [
-    [['sql', 'SELECT 1', '--url', 'http://127.0.0.1:2'], /no Millrace answers at http:\/\/127\.0\.0\.1:2[\s\S]*millrace start/],
+    [['sql', 'SELECT 1', '--url', 'http://127.0.0.1:2'], /no Millrace answers at http:\/\/127\.0\.0\.1:2[\s\S]*millrace dev/],
     [['sql', 'SELECT 1', '--url', 'nonsense'], /--url is "nonsense", expected an address/],
     [['sql', '--jsn'], /unknown option '--jsn'[\s\S]*--json/],
     [['topic'], /unknown command 'topic'[\s\S]*topics/],

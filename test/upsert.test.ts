@@ -30,3 +30,26 @@ for (const keyFormat of ['json', 'raw'])
     await untilRows(again, 'debts', [['bo', -8]])
     assert.equal((await again.running.kill('SIGTERM')).code, 0)
   })
+
+test('an event that is posted to an upsert-kafka table gets its PRIMARY KEY as its key, and replaces the row', async (t) => {
+  const folder = makeProject(t, {
+    'pipelines/sites.sql': `
+CREATE TABLE sites (site STRING, storey INT, city STRING, PRIMARY KEY (site, storey) NOT ENFORCED)
+WITH ('connector' = 'upsert-kafka', 'topic' = 'sites', 'key.format' = 'json', 'value.format' = 'json');
+CREATE MATERIALIZED TABLE cities (PRIMARY KEY (site, storey) NOT ENFORCED) AS SELECT site, storey, city FROM sites;`,
+  })
+  const server = await startServer(t, folder)
+  await server.post(
+    'sites',
+    '{"site":"nord","storey":1,"city":"Oslo"}\n{"site":"süd","storey":1,"city":"Rom"}\n{"site":"nord","storey":1,"city":"Bergen"}',
+  )
+  await untilRows(server, 'cities', [
+    ['nord', 1, 'Bergen'],
+    ['süd', 1, 'Rom'],
+  ])
+  const { body } = await server.call<{ messages: { key: string }[] }>('/v1/topics/sites/messages')
+  assert.ok(
+    body.messages.some(({ key }) => key === '{"site":"nord","storey":1}'),
+    JSON.stringify(body),
+  )
+})

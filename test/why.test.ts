@@ -79,7 +79,7 @@ describe('why', () => {
     await t.test('all events refused at the door', async () => {
       assert.equal((await server.post('refused', [{ v: 'no key', ts: '2026-01-01 00:00:00' }])).status, 422)
       const why = await whyOf(server, 'of_refused', has('ALL_REJECTED'))
-      assert.match(why.verdict, /all 1 event sent to it were refused at the door/)
+      assert.match(why.verdict, /the one event sent to it was refused at the door/)
       assert.equal(why.sources[0].invalidCount, 1)
       assert.match(JSON.stringify(why.sources[0].lastInvalid), /k/)
     })
@@ -175,6 +175,7 @@ describe('why', () => {
       assert.equal(sample.watermarkMs, atMs('12:09:55.000'))
       assert.deepEqual(sample.window, { startMs: atMs('12:00:00.000'), endMs: atMs('12:01:00.000') })
       assert.ok(sample.row.includes('late'))
+      assert.match(why.findings.find(({ code }) => code === 'LATE_ROWS')?.next ?? '', /'millrace.late-rows.topic' = /)
     })
 
     await t.test('a query that does not run is not found, with the nearest name', async () => {
@@ -223,7 +224,8 @@ describe('late rows', () => {
     await first.running.kill('SIGKILL')
 
     const second = await startServer(t, folder)
-    await whyOf(second, 'per_minute', (why) => why.lateRows === 3)
+    const why = await whyOf(second, 'per_minute', ({ lateRows }) => lateRows === 3)
+    assert.match(why.findings.find(({ code }) => code === 'LATE_ROWS')?.next ?? '', /topics read clicks_late/)
     // One that is new comes behind those that were met again: when it is there, the others would be too.
     await accepted(second, 'clicks', [at('12:00:59', 'c')])
     const after = await topic(second, 4)

@@ -20,8 +20,23 @@ export const appErrors = defineErrors({
     kind: 'user',
     httpStatus: 400,
     retry: 'never',
-    message: (p) => `${p.path} cannot be used: ${p.reason}`,
-    hint: () => 'Check that its folder exists and that this user may read and write it.',
+    message: (p) =>
+      p.reason === 'ENOENT'
+        ? `${p.path} cannot be opened: it, or its folder, is not there`
+        : p.reason === 'EACCES' || p.reason === 'EPERM'
+          ? `${p.path} may not be used by this user`
+          : `${p.path} cannot be used: ${p.reason}`,
+    hint: (p) =>
+      p.reason === 'ENOENT'
+        ? 'Check how it is spelled, and in which folder you are.'
+        : 'Check that its folder exists and that this user may read and write it.',
+  }),
+  PROJECT_EXISTS: spec<{ folder: string; files: string[] }>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'never',
+    message: (p) => `"${p.folder}" has ${p.files.join(', ')} already; nothing was written`,
+    hint: () => 'Name another folder, or start what is there: `millrace dev FOLDER`.',
   }),
   PROJECT_FILE_NAME: spec<{ name: string }>({
     kind: 'user',
@@ -102,7 +117,7 @@ export const appErrors = defineErrors({
     httpStatus: 503,
     retry: 'later',
     message: (p) => `no Millrace answers at ${p.url}: ${p.reason}`,
-    hint: () => 'Start one with `millrace start FOLDER`, or say where it is with --url or MILLRACE_URL.',
+    hint: () => 'Start one with `millrace dev FOLDER`, or say where it is with --url or MILLRACE_URL.',
   }),
   SERVER_TOKEN_MISSING: spec<{ url: string }>({
     kind: 'user',

@@ -59,6 +59,19 @@ withServerOptions(program.command('demo').description('start with the demo: real
     }),
   )
 
+program
+  .command('init')
+  .description('makes a project: a SQL file, a test of it, events to send')
+  .argument('[folder]', 'where; it is made if it is not there', '.')
+  .addOption(json())
+  .addHelpText('after', examples('millrace init shop\nmillrace dev shop'))
+  .action(
+    guarded(async (folder: string, flags: { json?: boolean }) => {
+      const { initProject } = await import('./commands/init.ts')
+      initProject(folder, { json: flags.json ?? false })
+    }),
+  )
+
 withServerOptions(
   program.command('dev').description('start a project and take up each edit of its SQL files').argument('[folder]', 'the project', '.'),
 )

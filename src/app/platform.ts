@@ -288,8 +288,9 @@ function schemaOf(table: TableDef | undefined): TopicSchema | undefined {
 /** How the door makes keys: as the table says that they are read. */
 function doorKey(table: TableDef): Pick<TopicSchema, 'keyFields' | 'keyNames' | 'keyFormat'> {
   const { keyColumns, keyNames, keyFormat, isKeyInValue } = recordShapeOf(table)
-  if (table.options['key.fields'] === undefined) return { keyFields: [] }
-  const isSaid = table.options['key.format'] !== undefined || !isKeyInValue
+  if (keyColumns.length === 0) return { keyFields: [] }
+  const isUpsert = table.options.connector === 'upsert-kafka'
+  const isSaid = isUpsert || table.options['key.format'] !== undefined || !isKeyInValue
   return {
     keyFields: keyColumns.map((ordinal) => table.columns[ordinal].name),
     keyNames,

@@ -14,7 +14,7 @@ export const jobErrors = defineErrors({
     httpStatus: 404,
     retry: 'never',
     message: (p) => `there is no project at "${p.folder}": it has neither pipelines/*.sql nor *.sql`,
-    hint: () => 'Give the folder that holds "pipelines", or make one: a single .sql file in it is enough.',
+    hint: () => 'Give the folder that holds "pipelines"; or `millrace init FOLDER` makes a project to begin with.',
   }),
   PIPELINE_SELECT: spec<{ file: string; position?: TextPosition }>({
     kind: 'user',

@@ -42,7 +42,7 @@ import { QuerySinks, type SinkOptions } from './querySinks.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
 import { persistently, type SinkCommitter } from './sinkCommitters.ts'
 import { StoppedQueries } from './stopped.ts'
-import { declareTopic, isExactlyOnceTopic, isTopicTable, scannedTables, sinkKeyOf, sourceSpecs, topicOf } from './tables.ts'
+import { declareTopic, isExactlyOnceTopic, isTopicTable, lateTopicsOf, scannedTables, sinkKeyOf, sourceSpecs, topicOf } from './tables.ts'
 import { EngineWorkers } from './workers.ts'
 
 export interface ManagerOptions extends SinkOptions {
@@ -109,6 +109,8 @@ export interface QueryInsight {
   error?: ErrorBody
   changelog: Plan['changelog']
   parallelism: Parallelism
+  /** Where its late rows are kept, if they are. */
+  lateTopics: string[]
   /** Absent if its worker does not answer, or never began it. */
   live?: QueryInspection
 }
@@ -770,7 +772,8 @@ export class JobManager {
     const entry = this.running.get(id)
     if (!entry) return undefined
     const { query, jobId, state, error, parallelism } = entry
-    return { id, state, error, changelog: query.plan.changelog, parallelism, live: await this.workers.inspect(jobId, id) }
+    const lateTopics = [...new Set(Object.values(lateTopicsOf(query) ?? {}))]
+    return { id, state, error, changelog: query.plan.changelog, parallelism, lateTopics, live: await this.workers.inspect(jobId, id) }
   }
 
   /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */

@@ -16,7 +16,10 @@ export const serveErrors = defineErrors({
     ...user,
     httpStatus: 404,
     message: (p) => `topic "${p.topic}" does not exist`,
-    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'GET /v1/topics lists the topics; CREATE TABLE makes one.'),
+    hint: (p) =>
+      p.nearest
+        ? `Did you mean "${p.nearest}"?`
+        : '`millrace topics` (GET /v1/topics) lists them; CREATE TABLE or `millrace topics create` makes one.',
   }),
   SERVE_KAFKA_OFF: spec<Record<never, never>>({
     ...user,
@@ -39,7 +42,7 @@ export const serveErrors = defineErrors({
         ? 'Mend the file: `millrace dev` takes it up.'
         : p.nearest
           ? `Did you mean "${p.nearest}"?`
-          : 'GET /v1/queries lists them: each CREATE MATERIALIZED TABLE and INSERT INTO of the project is one.',
+          : '`millrace queries` (GET /v1/queries) lists them: each CREATE MATERIALIZED TABLE and INSERT INTO of the project is one.',
   }),
   SERVE_TOPIC_INTERNAL: spec<{ topic: string }>({
     ...user,

@@ -36,6 +36,7 @@ const insight = (live: Partial<Live>): QueryInsight => ({
   state: 'running',
   changelog: 'append',
   parallelism: { subtasks: 1 },
+  lateTopics: [],
   live: {
     jobId: 'job-1',
     queryId: 'q',

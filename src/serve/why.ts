@@ -16,7 +16,7 @@ const WINDOWS_MAX = 100
 const finite = (ms: number): number | undefined => (Number.isFinite(ms) ? ms : undefined)
 
 export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: number): Promise<QueryWhy> {
-  const { id, state, error, live, parallelism } = insight
+  const { id, state, error, live, parallelism, lateTopics } = insight
   const nodes = live?.nodes ?? []
   const facts: QueryFacts = {
     id,
@@ -34,6 +34,7 @@ export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: n
       .sort((a, b) => a.firesAtMs - b.firesAtMs)
       .slice(0, WINDOWS_MAX),
     nodes: nodes.map(nodeFacts),
+    lateTopics,
   }
   const findings = findingsOf(facts)
   return {

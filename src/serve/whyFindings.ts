@@ -18,6 +18,7 @@ export interface QueryFacts {
   sources: WhySource[]
   windows: WhyWindow[]
   nodes: WhyNode[]
+  lateTopics: readonly string[]
 }
 
 /** A query that has put out rows this short a time ago is well. */
@@ -128,8 +129,8 @@ function whyNoRows({ sources }: QueryFacts, node: WhyNode): WhyFinding[] {
       ? [
           {
             code: 'ALL_REJECTED',
-            fact: `Topic "${topic}" is empty: all ${count(invalidCount, 'event')} sent to it were refused at the door (${refused}).`,
-            next: `See them with \`millrace topics read ${topic}.invalid\`; mend the events or the columns of ${table}.`,
+            fact: `Topic "${topic}" is empty: ${invalidCount === 1 ? 'the one event' : `all ${count(invalidCount, 'event')}`} sent to it ${invalidCount === 1 ? 'was' : 'were'} refused at the door (${refused}).`,
+            next: `See what was refused with \`millrace topics read ${topic}.invalid\`; mend the events or the columns of ${table}.`,
           },
         ]
       : [
@@ -365,15 +366,18 @@ const waitsForTransaction = ({ topic, undecided }: WhySource): WhyFinding => ({
 
 /** What is worth knowing beside the reason. */
 function remarks(facts: QueryFacts): WhyFinding[] {
-  const { sources, nodes } = facts
+  const { sources, nodes, lateTopics } = facts
   const found: WhyFinding[] = []
   const late = nodes.reduce((sum, { lateRows }) => sum + lateRows, 0)
   const lateNode = nodes.find(({ lateRows }) => lateRows > 0)
   if (lateNode && lateNode.lateRows !== lateNode.rowsIn)
     found.push({
       code: 'LATE_ROWS',
-      fact: `${count(late, 'row')} ${late === 1 ? 'was' : 'were'} dropped for being late.`,
-      next: "Give the watermark more delay, or keep such rows: 'millrace.late-rows.topic' = 'a topic' in the table's WITH.",
+      fact: `${count(late, 'row')} ${late === 1 ? 'was' : 'were'} dropped for being late${lateTopics.length > 0 ? `, and kept in "${lateTopics.join('", "')}"` : ''}.`,
+      next:
+        lateTopics.length > 0
+          ? `See the late rows with ${lateTopics.map((topic) => `\`millrace topics read ${topic}\``).join(', ')}; a longer delay of the watermark would take them in.`
+          : "Give the watermark more delay, or keep such rows: 'millrace.late-rows.topic' = 'a topic' in the table's WITH.",
     })
   const undecoded = sources.reduce((sum, source) => sum + source.undecodedRows, 0)
   const failedRows = nodes.reduce((sum, node) => sum + node.failedRows, 0) + undecoded
@@ -389,7 +393,7 @@ function remarks(facts: QueryFacts): WhyFinding[] {
       found.push({
         code: 'REJECTED',
         fact: `${count(invalidCount, 'record')} ${invalidCount === 1 ? 'is' : 'are'} in "${topic}.invalid": refused at the door, or put aside by a query.`,
-        next: `See them with \`millrace topics read ${topic}.invalid\`.`,
+        next: `See what was refused with \`millrace topics read ${topic}.invalid\`.`,
       })
   for (const node of nodes) {
     const unmatched = node.rowsOut > 0 ? (node.sides ?? []).map((side) => side.unmatched) : []

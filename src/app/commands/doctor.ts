@@ -1,8 +1,8 @@
 // millrace doctor: looks at what usually goes wrong, and says what to do about it.
-import { closeSync, fdatasyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fdatasyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { makeFolders } from '../../base/index.ts'
 import { bindProject, readProjectFiles } from '../../jobs/index.ts'
 import type { Config } from '../config.ts'
@@ -46,6 +46,8 @@ function checkMachine(budgetBytes: number): Finding {
 
 function checkFolder(folder: string): Finding[] {
   const probe = join(folder, `.doctor-${process.pid}`)
+  // What it makes to look at the disk is gone afterwards: a look leaves nothing behind.
+  const made = firstMissing(folder)
   try {
     makeFolders(folder)
     const file = openSync(probe, 'w')
@@ -58,7 +60,6 @@ function checkFolder(folder: string): Finding[] {
       timesMs.push(performance.now() - startedMs)
     }
     closeSync(file)
-    rmSync(probe)
     timesMs.sort((a, b) => a - b)
     const [p50, p99] = [timesMs[25], timesMs[49]]
     const { bavail, bsize } = statfsSync(folder)
@@ -80,7 +81,6 @@ function checkFolder(folder: string): Finding[] {
       ),
     ]
   } catch (error) {
-    rmSync(probe, { force: true })
     return [
       finding(
         'data folder',
@@ -89,7 +89,16 @@ function checkFolder(folder: string): Finding[] {
         'Choose a folder that this user may write with --data, or mend its permissions.',
       ),
     ]
+  } finally {
+    rmSync(probe, { force: true })
+    if (made !== undefined) rmSync(made, { recursive: true, force: true })
   }
+}
+
+/** The uppermost folder on the way to `path` that is not there. */
+function firstMissing(path: string): string | undefined {
+  if (existsSync(path)) return undefined
+  return firstMissing(dirname(path)) ?? path
 }
 
 function checkPort(host: string, port: number): Promise<Finding> {
@@ -126,7 +135,14 @@ function checkProject(folder: string): Finding[] {
       ...project.errors.map(({ file, error }) => finding('project', 'problem', errorText(error, { file }).split('\n')[0], error.hint)),
     ]
   } catch (error) {
-    return [finding('project', 'warning', (error as Error).message, 'Nothing to do if you only want to look at the machine.')]
+    return [
+      finding(
+        'project',
+        'warning',
+        (error as Error).message,
+        '`millrace init FOLDER` makes one; nothing to do if you only want to look at the machine.',
+      ),
+    ]
   }
 }
 

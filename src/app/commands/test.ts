@@ -39,7 +39,9 @@ export function runTests(names: readonly string[], { update, json }: TestOptions
   }
   if (json) console.log(JSON.stringify(counts))
   else if (files.length + counts.unreadable === 0)
-    console.log('There is no test: write tests/NAME.test as docs/golden-files.md describes (events in, rows out).')
+    console.log(
+      'There is no test here. Write tests/NAME.test (events in, rows out: docs/golden-files.md); `millrace init FOLDER` makes a project with one.',
+    )
   else
     console.log(
       `${counts.passed} passed, ${counts.failed} failed${counts.unreadable > 0 ? `, ${counts.unreadable} unreadable` : ''} in ${((performance.now() - startedMs) / 1_000).toFixed(1)} s`,

@@ -48,8 +48,10 @@ export function whyText(why: QueryWhy): string {
   return parts.filter(Boolean).join('\n\n')
 }
 
-const stepsText = ({ findings }: QueryWhy): string => {
-  const steps = [...new Set(findings.map(({ next }) => next))]
+const stepsText = ({ findings, isHealthy, next }: QueryWhy): string => {
+  const all = [...new Set(findings.map((one) => one.next))]
+  // "Nothing to do" is said where there is really nothing.
+  const steps = isHealthy && all.length > 1 ? all.filter((step) => step !== next) : all
   return `Next: ${plainText(steps[0])}${steps
     .slice(1)
     .map((step) => `\n      ${plainText(step)}`)

@@ -1,5 +1,6 @@
 // Compares what a golden file expects with what came, exactly as its README says.
 import { formatType, isApproximateKind, isIntegerKind, type SqlType } from '../../data/index.ts'
+import { formatValue, parseValue } from '../expressions/index.ts'
 import type { GoldenFile } from './file.ts'
 import { type PlayMode, type PlayResult, rowText } from './play.ts'
 
@@ -38,6 +39,10 @@ function sameValue(expected: unknown, actual: unknown, type: SqlType): boolean {
   return expected === actual
 }
 
+/** A value as an input may write it, as results have it: 100 of a DECIMAL(10, 2) is "100.00". */
+const inputValue = (value: unknown, type: SqlType): unknown =>
+  type.kind === 'DECIMAL' && isNumber(value) ? formatValue(parseValue(value, type), type) : value
+
 const sameRow = (expected: unknown[], actual: unknown[], types: SqlType[]): boolean =>
   expected.length === actual.length && types.every((type, i) => sameValue(expected[i], actual[i], type))
 
@@ -75,7 +80,7 @@ export function differences(file: GoldenFile, result: PlayResult, mode: PlayMode
   if (file.late) {
     const late = file.late.map((text) => {
       const row = parseExactJson(text) as Record<string, unknown>
-      return result.lateFields.map((field) => row[field.name] ?? null)
+      return result.lateFields.map(({ name, type }) => inputValue(row[name] ?? null, type))
     })
     const lateDifference = differingRows(
       late,
