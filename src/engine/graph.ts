@@ -383,12 +383,15 @@ function sharingKey(plan: Plan, inputIds: readonly number[]): string | undefined
  */
 export function planSignature(plan: Plan): string {
   const leftOut = ['fields', 'span', 'input', 'inputs', 'left', 'right']
+  // These began to forget later than the others: what they had remembered until then is good for them.
+  if (forgetful.has(plan.node) || (plan.node === 'deduplicate' && plan.keep === 'first')) leftOut.push('ttlMs')
   const own = Object.entries(plan).filter(([key, value]) => !leftOut.includes(key) && value !== undefined)
   const types = plan.fields.map(({ type, timeAttribute }) => [type, timeAttribute])
   const parts = own.map(([key, value]) => [key, key === 'table' ? sourceIdentity(value as TableDef) : value])
   const text = stableText([inputsOf(plan).map(planSignature), parts, types])
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
+const forgetful: ReadonlySet<Plan['node']> = new Set(['limit', 'normalize', 'over', 'setOperation', 'topN'])
 const sourceIdentity = ({ name, options }: TableDef): unknown[] => [
   name,
   options.topic ?? name,

@@ -35,6 +35,8 @@ const names = (fields: readonly Field[], ordinals: readonly number[]): string =>
   ordinals.map((ordinal) => fields[ordinal]?.name ?? `?${ordinal}`).join(', ')
 const listed = (parts: readonly (string | undefined | false)[]): string => parts.filter(Boolean).join(' ')
 
+const ttlText = ({ ttlMs }: { ttlMs?: number }): string | undefined => (ttlMs === undefined ? undefined : `ttl=${ttlMs} ms`)
+
 /** One node as a line of EXPLAIN, without its inputs. */
 export function explainNode(plan: Plan): string {
   const inputFields = distinctlyNamed(inputsOf(plan).flatMap((input) => input.fields))
@@ -80,7 +82,7 @@ export function explainNode(plan: Plan): string {
         'groupAggregate',
         keys(plan.keys),
         plan.aggregates.length > 0 && aggregatesText(plan.aggregates, inputFields, plan.fields.slice(plan.keys.length)),
-        plan.ttlMs !== undefined && `ttl=${plan.ttlMs} ms`,
+        ttlText(plan),
       ])
     case 'expand':
       return `expand ${plan.sets.map((set) => `${set.id}: -[${names(inputFields, set.nulled)}]`).join(', ')}`
@@ -123,6 +125,7 @@ export function explainNode(plan: Plan): string {
         order(plan.orderBy),
         `${plan.frame.unit} ${plan.frame.preceding === undefined ? 'UNBOUNDED' : plan.frame.preceding} PRECEDING`,
         aggregatesText(plan.aggregates, inputFields, plan.fields.slice(inputFields.length)),
+        ttlText(plan),
       ])
     case 'topN':
       return listed([
@@ -133,11 +136,16 @@ export function explainNode(plan: Plan): string {
         plan.windowed && 'windowed',
         plan.lastOfTies && 'lastOfTies',
         plan.rankColumn && 'with rank',
+        ttlText(plan),
       ])
     case 'deduplicate':
-      return `deduplicate keep ${plan.keep} ${keys(plan.keys)} by ${names(inputFields, [plan.timeColumn])}${plan.processingTime ? ' (processing time)' : ''}${plan.ttlMs ? `, ttl=${plan.ttlMs} ms` : ''}`
+      return listed([
+        `deduplicate keep ${plan.keep} ${keys(plan.keys)} by ${names(inputFields, [plan.timeColumn])}`,
+        plan.processingTime && '(processing time)',
+        ttlText(plan),
+      ])
     case 'normalize':
-      return `normalize ${keys(plan.keys)}`
+      return listed(['normalize', keys(plan.keys), ttlText(plan)])
     case 'sort':
       return listed(['sort', order(plan.orderBy)])
     case 'limit':
@@ -146,6 +154,7 @@ export function explainNode(plan: Plan): string {
         plan.limit === undefined ? 'all' : String(plan.limit),
         plan.offset > 0 && `offset ${plan.offset}`,
         order(plan.orderBy),
+        ttlText(plan),
       ])
     case 'match': {
       const { variables, pattern, partitionKeys, orderBy, withinMs } = plan.spec
@@ -162,7 +171,7 @@ export function explainNode(plan: Plan): string {
       ])
     }
     case 'setOperation':
-      return `${plan.operator}${plan.all ? ' ALL' : ''}`
+      return listed([plan.operator, plan.all && 'ALL', ttlText(plan)])
   }
 }
 

@@ -161,7 +161,15 @@ export type Plan =
     })
   /** Correlated UNNEST or table function: args over the input's columns; fields = input's, then the function's. */
   | (Base & { node: 'correlate'; kind: 'INNER' | 'LEFT'; input: Plan; fn: string; args: Expr[]; outputFields: Field[]; condition?: Expr })
-  | (Base & { node: 'over'; input: Plan; partitionKeys: number[]; orderBy: SortKey[]; frame: OverFrame; aggregates: AggregateCall[] })
+  | (Base & {
+      node: 'over'
+      input: Plan
+      partitionKeys: number[]
+      orderBy: SortKey[]
+      frame: OverFrame
+      aggregates: AggregateCall[]
+      ttlMs?: number
+    })
   /** ROW_NUMBER() … WHERE rn between from and to. With `windowed` only rows of the same window are ranked and they are emitted when it closes. */
   | (Base & {
       node: 'topN'
@@ -171,6 +179,7 @@ export type Plan =
       from: number
       to: number
       rankColumn: boolean
+      ttlMs?: number
       windowed?: { start: number; end: number }
       /** Of rows with equal sort keys the one that came last is first (keep-last deduplication in a window). */
       lastOfTies?: boolean
@@ -188,10 +197,10 @@ export type Plan =
     })
   | (Base & { node: 'sort'; input: Plan; orderBy: SortKey[] })
   /** Upserts by key become a whole changelog: the last row of each key is kept. */
-  | (Base & { node: 'normalize'; input: Plan; keys: number[] })
-  | (Base & { node: 'limit'; input: Plan; orderBy: SortKey[]; offset: number; limit?: number })
+  | (Base & { node: 'normalize'; input: Plan; keys: number[]; ttlMs?: number })
+  | (Base & { node: 'limit'; input: Plan; orderBy: SortKey[]; offset: number; limit?: number; ttlMs?: number })
   | (Base & { node: 'match'; input: Plan; spec: MatchPlan })
-  | (Base & { node: 'setOperation'; operator: 'INTERSECT' | 'EXCEPT'; all: boolean; left: Plan; right: Plan })
+  | (Base & { node: 'setOperation'; operator: 'INTERSECT' | 'EXCEPT'; all: boolean; left: Plan; right: Plan; ttlMs?: number })
 
 export type PlanNode = Plan['node']
 

@@ -47,7 +47,14 @@ export function withStateTtl(plan: Plan, ttlMs: number): Plan {
   switch (node.node) {
     case 'groupAggregate':
     case 'deduplicate':
+    case 'limit':
+    case 'normalize':
+    case 'over':
+    case 'setOperation':
       return { ttlMs, ...node }
+    case 'topN':
+      // Windows forget by event time.
+      return node.windowed ? node : { ttlMs, ...node }
     case 'join':
       return { ...node, ttlMs: (node.ttlMs ?? [-1, -1]).map((one) => (one < 0 ? ttlMs : one)) as [number, number] }
     default:

@@ -2,17 +2,29 @@
 import { type Batch, DELETE, gather, INSERT, isRetraction, rowAt, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { ordinals } from './emission.ts'
 import { KeyedStates, type Row, RowOutput, sameRow } from './rows.ts'
 
-/** Upserts by key become a whole changelog: -U with the old row before each +U, -D with the whole row; what changes nothing is left out. */
+interface DatedKeys {
+  keys: unknown
+  expiry?: ExpirySnapshot
+}
+
+/**
+ * Upserts by key become a whole changelog: -U with the old row before each +U, -D with the whole row; what changes nothing is left out.
+ * With a time to live a key that got no change for so long, by the clock, is as if it had never been.
+ */
 export class NormalizeOperator implements Operator {
   private readonly keys: KeyedStates<Row>
   private readonly output: RowOutput
+  private readonly expiry: Expiry | undefined
   private liveCount = 0
 
   constructor(plan: Plan & { node: 'normalize' }, context: OperatorContext) {
     this.keys = new KeyedStates(plan.input.fields, plan.keys)
+    this.expiry = plan.ttlMs ? new Expiry(plan.ttlMs) : undefined
     this.output = new RowOutput(plan.fields, context)
   }
 
@@ -20,7 +32,9 @@ export class NormalizeOperator implements Operator {
     this.output.processingTimeMs = batch.processingTimeMs
     const keys = this.keys.keysOf(batch)
     const { states } = this.keys
+    this.expiry?.reserve(this.keys.table.count)
     for (let i = 0; i < batch.rowCount; i++) {
+      this.expire(keys[i], batch.processingTimeMs)
       this.output.seenMs = batch.watermarksBefore?.[i] ?? -Infinity
       const kind = batch.kinds?.[i] ?? INSERT
       const old = states[keys[i]]
@@ -43,21 +57,47 @@ export class NormalizeOperator implements Operator {
       states[keys[i]] = row
     }
     this.output.flush()
-    this.keys.compact(this.liveCount)
+    if (this.expiry?.isDue(batch.processingTimeMs)) this.expireAll(batch.processingTimeMs)
+    this.moved(this.keys.compact(this.liveCount))
+  }
+
+  private expire(key: number, nowMs: number, isWritten = true): void {
+    if (!this.expiry) return
+    const { states } = this.keys
+    if (states[key] !== undefined && this.expiry.isOver(key, nowMs)) {
+      states[key] = undefined
+      this.liveCount--
+    }
+    if (isWritten) this.expiry.write(key, nowMs)
+  }
+  private expireAll(nowMs: number): void {
+    for (const key of this.keys.states.keys()) this.expire(key, nowMs, false)
+  }
+  private moved(newIndex: Int32Array | undefined): void {
+    if (newIndex !== undefined) this.expiry?.move(newIndex)
   }
 
   advance(): void {}
 
+  /** Without a time to live the keys alone. */
   snapshot(): unknown {
-    return this.keys.snapshot()
+    this.moved(this.keys.forgetDead())
+    const keys = this.keys.snapshot()
+    return this.expiry ? { keys, expiry: this.expiry.snapshot(keys.table.count) } : keys
   }
   restore(state: unknown, adds = false): void {
-    this.keys.restore(state, undefined, adds)
+    const { keys, expiry } = (state as { keys?: unknown }).keys ? (state as DatedKeys) : { keys: state, expiry: undefined }
+    const places = this.keys.restore(keys, undefined, adds)
+    this.expiry?.add(expiry, places)
     this.liveCount = this.keys.states.length
   }
   divide(division: Division): (part: number) => unknown {
-    const dividedKeys = this.keys.divide(division)
-    return (part) => dividedKeys(part).saved
+    this.moved(this.keys.forgetDead())
+    const ofPart = this.keys.divide(division)
+    return (part) => {
+      const { keys, saved } = ofPart(part)
+      return this.expiry ? { keys: saved, expiry: this.expiry.pick(keys) } : saved
+    }
   }
 
   nextDueMs(): number {
@@ -75,7 +115,10 @@ function resultCount({ operator, all }: Plan & { node: 'setOperation' }, left: n
   return all ? Math.max(left - right, 0) : left > 0 && right === 0 ? 1 : 0
 }
 
-/** INTERSECT and EXCEPT, with and without ALL: counts of each row on both sides. After each batch the result is that over all rows so far. */
+/**
+ * INTERSECT and EXCEPT, with and without ALL: counts of each row on both sides. After each batch the result is that over all rows so far. With a
+ * time to live a side's copies of a row are forgotten so long after the last of them came or went, by the clock.
+ */
 export class SetOperationOperator implements Operator {
   private readonly plan: Plan & { node: 'setOperation' }
   private readonly context: OperatorContext
@@ -83,9 +126,12 @@ export class SetOperationOperator implements Operator {
   private rows: KeyTable
   /** Counts on the left and right side. */
   private counts: [number[], number[]] = [[], []]
+  /** Of each side: when it last got a row or lost one. */
+  private readonly expiries: [Expiry, Expiry] | undefined
 
   constructor(plan: Plan & { node: 'setOperation' }, context: OperatorContext) {
     this.plan = plan
+    this.expiries = plan.ttlMs ? [new Expiry(plan.ttlMs), new Expiry(plan.ttlMs)] : undefined
     this.context = context
     this.types = plan.fields.map(({ type }) => type)
     this.rows = new KeyTable(this.types)
@@ -100,6 +146,7 @@ export class SetOperationOperator implements Operator {
       rights.push(0)
     }
     const before = new Map<number, number>()
+    this.expire(ids, input, batch.processingTimeMs)
     ids.forEach((id, row) => {
       if (!before.has(id)) before.set(id, resultCount(this.plan, lefts[id], rights[id]))
       this.counts[input][id] += isRetraction(batch.kinds?.[row] ?? INSERT) ? -1 : 1
@@ -121,7 +168,22 @@ export class SetOperationOperator implements Operator {
         watermarkAfter: batch.watermarkAfter,
         processingTimeMs: batch.processingTimeMs,
       })
+    if (this.rows.count > 1024 && this.expiries?.[0].isDue(batch.processingTimeMs))
+      this.forgetOver(ordinals(this.rows.count), batch.processingTimeMs)
     if (this.rows.count > 1024) this.compactIfMostlyDead()
+  }
+
+  private expire(ids: Int32Array, input: number, nowMs: number): void {
+    if (!this.expiries) return
+    for (const expiry of this.expiries) expiry.reserve(this.rows.count)
+    this.forgetOver(ids, nowMs)
+    for (const id of ids) this.expiries[input].write(id, nowMs)
+  }
+  private forgetOver(ids: Int32Array, nowMs: number): void {
+    this.expiries?.forEach((expiry, side) => {
+      const counts = this.counts[side]
+      for (const id of ids) if (counts[id] !== 0 && expiry.isOver(id, nowMs)) counts[id] = 0
+    })
   }
 
   advance(): void {}
@@ -134,24 +196,33 @@ export class SetOperationOperator implements Operator {
     const { table, newIndex } = this.rows.compacted(keep)
     this.rows = table
     this.counts = this.counts.map((counts) => counts.filter((_, id) => newIndex[id] >= 0)) as [number[], number[]]
+    for (const expiry of this.expiries ?? []) expiry.move(newIndex)
   }
 
   snapshot(): unknown {
-    return { rows: this.rows.snapshot(), counts: this.counts }
+    const expiries = this.expiries?.map((expiry) => expiry.snapshot(this.rows.count))
+    return { rows: this.rows.snapshot(), counts: this.counts, ...(expiries && { expiries }) }
   }
   restore(state: unknown, adds = false): void {
-    const { rows, counts } = state as { rows: KeyTableSnapshot; counts: [number[], number[]] }
+    const { rows, counts, expiries } = state as { rows: KeyTableSnapshot; counts: [number[], number[]]; expiries?: ExpirySnapshot[] }
     if (!adds) {
       this.rows = KeyTable.restore(this.types, rows)
       this.counts = counts
+      this.expiries?.forEach((expiry, side) => {
+        expiry.restore(expiries?.[side], rows.count)
+      })
       return
     }
-    this.rows.add(rows).forEach((id, i) => {
+    const ids = this.rows.add(rows)
+    ids.forEach((id, i) => {
       for (const side of [0, 1]) this.counts[side][id] = counts[side][i]
+    })
+    this.expiries?.forEach((expiry, side) => {
+      expiry.add(expiries?.[side], ids)
     })
   }
   divide(division: Division): (part: number) => unknown {
-    const { rows, counts, types } = this
+    const { rows, counts, types, expiries } = this
     const idsOf = division.rows(
       types.map((_, i) => rows.column(i)),
       types,
@@ -159,7 +230,12 @@ export class SetOperationOperator implements Operator {
     )
     return (part) => {
       const ids = idsOf(part)
-      return { rows: rows.pick(ids), counts: counts.map((ofSide) => Array.from(ids, (id) => ofSide[id])) }
+      const times = expiries?.map((expiry) => expiry.pick(ids))
+      return {
+        rows: rows.pick(ids),
+        counts: counts.map((ofSide) => Array.from(ids, (id) => ofSide[id])),
+        ...(times && { expiries: times }),
+      }
     }
   }
 

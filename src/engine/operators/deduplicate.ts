@@ -3,12 +3,15 @@
 //
 // Invariants
 //   1. By event time: a row behind the watermark is late; of equal times the first arrival wins; a key gives one row for ever.
-//   This is held by rank.property.test.ts.
+//   2. With a time to live a key that gave its row so long ago, by the clock, is as if it had never been. A row that waits for the
+//      watermark stays.
+//   1 is held by rank.property.test.ts, 2 by stateTtl.property.test.ts.
 import { type Batch, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { SweepClock } from '../state/expiry.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, timeAt } from './rows.ts'
 
 type DeduplicatePlan = Plan & { node: 'deduplicate' }
@@ -18,6 +21,8 @@ interface Kept {
   row: Row
   /** Keep-first: given out, so the row itself is no longer needed. */
   isOut: boolean
+  /** With a time to live: when it was given out; undefined where nobody knows. */
+  outMs?: number
 }
 interface Due {
   atMs: number
@@ -32,19 +37,55 @@ export class DeduplicateOperator implements Operator {
   private readonly keys: KeyedStates<Kept>
   private due: Due[] = []
   private watermarkMs = -Infinity
+  private nowMs = -Infinity
+  private liveCount = 0
+  private readonly sweeps: SweepClock | undefined
 
   constructor(plan: DeduplicatePlan, context: OperatorContext) {
     this.plan = plan
     this.context = context
     this.output = new RowOutput(plan.fields, context)
     this.keys = new KeyedStates(plan.input.fields, plan.keys)
+    this.sweeps = plan.ttlMs ? new SweepClock(plan.ttlMs) : undefined
   }
 
   process(batch: Batch): void {
-    this.output.processingTimeMs = batch.processingTimeMs
+    this.nowMs = this.output.processingTimeMs = batch.processingTimeMs
     const keys = this.keys.keysOf(batch)
     this.keepFirst(batch, keys)
     this.output.flush()
+    if (this.sweeps?.isDue(this.nowMs)) this.sweep()
+  }
+
+  tick(nowMs: number): void {
+    this.nowMs = nowMs
+  }
+
+  private isOver(kept: Kept): boolean {
+    const { ttlMs } = this.plan
+    if (!ttlMs || !kept.isOut) return false
+    kept.outMs ??= this.nowMs
+    return kept.outMs + ttlMs <= this.nowMs
+  }
+
+  private sweep(): void {
+    const { states } = this.keys
+    states.forEach((kept, key) => {
+      if (kept === undefined || !this.isOver(kept)) return
+      states[key] = undefined
+      this.liveCount--
+    })
+    this.keys.compact(this.liveCount)
+  }
+
+  private begin(key: number, kept: Kept): Kept {
+    if (this.keys.states[key] === undefined) this.liveCount++
+    this.keys.states[key] = kept
+    return kept
+  }
+
+  private get out(): { isOut: true; outMs?: number } {
+    return { isOut: true, ...(this.sweeps && Number.isFinite(this.nowMs) && { outMs: this.nowMs }) }
   }
 
   private keepFirst(batch: Batch, keys: Int32Array): void {
@@ -52,10 +93,11 @@ export class DeduplicateOperator implements Operator {
     const timeColumn = batch.columns[this.plan.timeColumn]
     const late: number[] = []
     for (let i = 0; i < batch.rowCount; i++) {
-      const kept = states[keys[i]]
+      const known = states[keys[i]]
+      const kept = known && this.isOver(known) ? undefined : known
       if (this.plan.processingTime) {
         if (kept !== undefined) continue
-        states[keys[i]] = { time: 0, row: [], isOut: true }
+        this.begin(keys[i], { time: 0, row: [], ...this.out })
         this.output.put(rowAt(batch, i))
         continue
       }
@@ -68,9 +110,8 @@ export class DeduplicateOperator implements Operator {
       }
       if (kept !== undefined && (kept.isOut || kept.time <= time)) continue
       const row = rowAt(batch, i)
-      if (kept !== undefined) Object.assign(kept, { time, row })
-      else states[keys[i]] = { time, row, isOut: false }
-      heapPush(this.due, { atMs: time, kept: states[keys[i]] as Kept }, soonest)
+      const waiting = kept ? Object.assign(kept, { time, row }) : this.begin(keys[i], { time, row, isOut: false })
+      heapPush(this.due, { atMs: time, kept: waiting }, soonest)
     }
     if (late.length > 0) this.context.late(batch, late)
   }
@@ -89,8 +130,7 @@ export class DeduplicateOperator implements Operator {
       // An entry whose row was replaced by an earlier one has been passed already.
       if (kept.isOut || kept.time !== atMs) continue
       this.output.put(kept.row)
-      kept.isOut = true
-      kept.row = []
+      Object.assign(kept, { row: [], ...this.out })
     }
     this.watermarkMs = watermarkMs
     this.output.flush()
@@ -103,7 +143,9 @@ export class DeduplicateOperator implements Operator {
   restore(state: unknown, adds = false): void {
     const { watermarkMs, keys } = state as { watermarkMs: number; keys: unknown }
     this.watermarkMs = adds ? Math.min(this.watermarkMs, watermarkMs) : watermarkMs
-    for (const key of this.keys.restore(keys, (kept) => ({ ...(kept as Kept) }), adds)) {
+    const restored = this.keys.restore(keys, (kept) => ({ ...(kept as Kept) }), adds)
+    this.liveCount = this.keys.states.length
+    for (const key of restored) {
       const kept = this.keys.states[key]
       if (kept !== undefined && !kept.isOut) heapPush(this.due, { atMs: kept.time, kept }, soonest)
     }

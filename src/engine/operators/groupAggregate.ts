@@ -223,11 +223,11 @@ export class GroupAggregateOperator implements Operator {
     if (adds) {
       const groups = this.table.add(table)
       this.accumulators.add(accumulators, groups, this.table.count)
-      if (expiry) this.expiry?.add(expiry, groups)
+      this.expiry?.add(expiry, groups)
     } else {
       this.table = KeyTable.restore(this.keyTypes, table)
       this.accumulators = Accumulators.restore(this.layout, accumulators)
-      if (expiry) this.expiry?.restore(expiry)
+      this.expiry?.restore(expiry, table.count)
     }
     this.liveCount = 0
     for (let group = 0; group < this.table.count; group++)

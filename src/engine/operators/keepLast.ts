@@ -4,7 +4,7 @@
 //   1. A row replaces what is kept if its time is not smaller, so of equal times the last arrival wins. No row is late.
 //   2. One batch gives at most one change for each key; a key whose row stays equal gives none. Below a temporal join each version counts:
 //      there every change is given.
-//   3. Rows that were replaced give up their memory when they are the majority.
+//   3. Rows that were replaced give up their memory when they are the majority; with a time to live also keys whose time is over.
 //   1 is held by rank.property.test.ts.
 import { type Batch, type Column, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
@@ -72,6 +72,7 @@ export class KeepLastOperator implements Operator {
         from = done.to
       }
     this.output.flush(this.rows.columns(), false, batch.processingTimeMs, this.context)
+    if (this.keys.count > 1024 && this.expiry?.isDue(batch.processingTimeMs)) this.forgetExpired(batch.processingTimeMs)
     if (this.rows.count > 1024 && this.rows.count > 2 * this.keys.count) this.compact()
   }
 
@@ -102,6 +103,24 @@ export class KeepLastOperator implements Operator {
       if (this.entries[key] >= 0 && this.expiry.isOver(key, nowMs)) this.entries[key] = -1
       this.expiry.write(key, nowMs)
     }
+  }
+
+  /** Keys whose time is over give up their memory, and then their rows. */
+  private forgetExpired(nowMs: number): void {
+    const { expiry } = this
+    const keep = Uint8Array.from({ length: this.keys.count }, (_, key) => (expiry?.isOver(key, nowMs) ? 0 : 1))
+    const { table, newIndex } = this.keys.compacted(keep)
+    const { entries, times } = this
+    this.keys = table
+    this.entries = new Int32Array(Math.max(16, table.count)).fill(-1)
+    this.times = new Float64Array(this.entries.length)
+    this.replacing = new Int32Array(this.entries.length).fill(-1)
+    newIndex.forEach((to, from) => {
+      if (to < 0) return
+      this.entries[to] = entries[from]
+      this.times[to] = times[from]
+    })
+    expiry?.move(newIndex)
   }
 
   /** Keys that get another row, in order of their first one. */
@@ -180,10 +199,10 @@ export class KeepLastOperator implements Operator {
         this.entries[key] = entries[i] < 0 ? -1 : first + entries[i]
         this.times[key] = times[i]
       })
-      if (expiry) this.expiry?.add(expiry, places)
+      this.expiry?.add(expiry, places)
       return
     }
-    if (expiry) this.expiry?.restore(expiry)
+    this.expiry?.restore(expiry, keys.count)
     this.keys = KeyTable.restore(this.keyTypes, keys)
     this.rows = new RowStore(this.rowTypes, rows)
     this.reserve(keys.count)

@@ -5,9 +5,12 @@
 //   2. With UNBOUNDED PRECEDING a row at or behind the watermark is late; with a bounded frame only a row that is not later than the last
 //      one worked through for its key.
 //   3. What a row's own watermark lets out is worked through before the row is looked at: batching changes nothing. Output is append-only.
-//   1 to 3 are held by over.property.test.ts.
+//   4. With a time to live a key without waiting rows is as if it had never been once its clean-up is due: once and a half the time to live
+//      behind a row, by the clock, moved only when less than the time to live is left. A key with waiting rows gets another such time.
+//   1 to 3 are held by over.property.test.ts, 4 by stateTtl.property.test.ts.
 //
-// Keys are kept for ever with an unbounded frame, as in Flink; with a bounded one their last rows are, of RANGE once and a half the frame.
+// Else keys are kept for ever with an unbounded frame, as in Flink; with a bounded one their last rows are, of RANGE once and a half the
+// frame, whatever the time to live.
 import { type Batch, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import type { AccumulatorsSnapshot } from '../aggregates/index.ts'
@@ -32,7 +35,16 @@ interface KeyState {
   /** How many rows, and how many times, were worked through: RANK and DENSE_RANK. */
   rowCount: number
   timeCount: number
+  /** With a time to live: rows that wait, and the clock's time at which the key may be forgotten. */
+  waitingCount?: number
+  cleanupMs?: number
 }
+interface Cleanup {
+  atMs: number
+  state: KeyState
+  key: number
+}
+const cleansFirst = (a: Cleanup, b: Cleanup): boolean => a.atMs < b.atMs
 
 const leavesFirst = (a: Waiting, b: Waiting): boolean => a.time < b.time || (a.time === b.time && a.arrival < b.arrival)
 
@@ -47,6 +59,12 @@ export class OverOperator implements Operator {
   private waiting: Waiting[] = []
   private arrivals = 0
   private watermarkMs = -Infinity
+  /** Of a key only the one with the time of its state counts. */
+  private cleanups: Cleanup[] = []
+  /** Keys of a restored state without times. */
+  private readonly undated: number[] = []
+  private readonly ttlMs: number
+  private liveCount = 0
 
   constructor(plan: Plan & { node: 'over' }, context: OperatorContext) {
     this.plan = plan
@@ -56,16 +74,20 @@ export class OverOperator implements Operator {
     this.isProcessingTime = plan.input.fields[this.timeColumn].timeAttribute === 'processing'
     this.keys = new KeyedStates(plan.input.fields, plan.partitionKeys)
     this.frames = new FrameAggregates(plan.input.fields, plan.aggregates, plan.frame.preceding !== undefined)
+    const isBoundedRange = plan.frame.unit === 'RANGE' && plan.frame.preceding !== undefined
+    this.ttlMs = isBoundedRange ? 0 : (plan.ttlMs ?? 0)
   }
 
   process(batch: Batch): void {
     this.output.processingTimeMs = batch.processingTimeMs
+    this.cleanUp(batch.processingTimeMs)
     const keys = this.keys.keysOf(batch)
     const column = batch.columns[this.timeColumn]
     const late: number[] = []
     for (let i = 0; i < batch.rowCount; i++) {
       const seen = batch.watermarksBefore?.[i] ?? -Infinity
-      const state = (this.keys.states[keys[i]] ??= { lastMs: -Infinity, rows: [], rowCount: 0, timeCount: 0 })
+      const state = this.stateOf(keys[i])
+      this.scheduleCleanup(state, keys[i], batch.processingTimeMs)
       let time = batch.processingTimeMs
       if (!this.isProcessingTime) {
         if (seen > this.watermarkMs) this.fire(seen)
@@ -84,10 +106,55 @@ export class OverOperator implements Operator {
         this.keep(state, time)
       }
       heapPush(this.waiting, { key: keys[i], time, arrival: this.arrivals++, row: rowAt(batch, i) }, leavesFirst)
+      if (this.ttlMs > 0) state.waitingCount = (state.waitingCount ?? 0) + 1
     }
     if (this.isProcessingTime) this.fire(Infinity)
     this.output.flush()
     if (late.length > 0) this.context.late(batch, late)
+  }
+
+  private stateOf(key: number): KeyState {
+    const known = this.keys.states[key]
+    if (known !== undefined) return known
+    this.liveCount++
+    return (this.keys.states[key] = { lastMs: -Infinity, rows: [], rowCount: 0, timeCount: 0 })
+  }
+
+  /** @source Flink's CleanupState: the longest time is once and a half the shortest */
+  private scheduleCleanup(state: KeyState, key: number, nowMs: number): void {
+    if (this.ttlMs === 0 || nowMs + this.ttlMs <= (state.cleanupMs ?? -Infinity)) return
+    state.cleanupMs = nowMs + Math.trunc(this.ttlMs * 1.5)
+    heapPush(this.cleanups, { atMs: state.cleanupMs, state, key }, cleansFirst)
+  }
+
+  private cleanUp(nowMs: number): void {
+    for (const key of this.undated.splice(0)) this.scheduleCleanup(this.keys.states[key] as KeyState, key, nowMs)
+    while (this.cleanups.length > 0 && this.cleanups[0].atMs <= nowMs) {
+      const { atMs, state, key } = heapPop(this.cleanups, cleansFirst) as Cleanup
+      if (state.cleanupMs !== atMs) continue
+      if (state.waitingCount) this.scheduleCleanup(state, key, nowMs)
+      else {
+        this.frames.reset(key)
+        this.keys.states[key] = undefined
+        this.liveCount--
+      }
+    }
+    if (this.ttlMs > 0 && this.keys.table.count > 1024 && this.liveCount * 2 < this.keys.table.count) this.forgetDead()
+  }
+
+  /** Keys that are forgotten give up their memory, and the others are under other numbers. */
+  private forgetDead(): void {
+    const newIndex = this.keys.forgetDead()
+    if (newIndex === undefined) return
+    this.frames.move(newIndex)
+    for (const one of this.waiting) one.key = newIndex[one.key]
+    this.cleanups = this.cleanups.filter(({ state, atMs }) => state.cleanupMs === atMs)
+    for (const one of this.cleanups) one.key = newIndex[one.key]
+    this.cleanups = this.cleanups.filter(({ key }) => key >= 0).sort((a, b) => a.atMs - b.atMs)
+  }
+
+  tick(nowMs: number): void {
+    this.cleanUp(nowMs)
   }
 
   /** A key whose time is over is as if it had never been: its rows leave, and none is too late for it. */
@@ -133,6 +200,7 @@ export class OverOperator implements Operator {
     const state = this.keys.states[key] as KeyState
     const { unit, preceding } = this.plan.frame
     state.lastMs = time
+    if (this.ttlMs > 0) state.waitingCount = (state.waitingCount ?? 0) - peers.length
     const ranks = { rank: state.rowCount + 1, denseRank: ++state.timeCount }
     state.rowCount += peers.length
     // By processing time rows come one by one, however they were batched; only a bounded RANGE looks at the clock.
@@ -176,8 +244,8 @@ export class OverOperator implements Operator {
   }
 
   snapshot(): unknown {
+    this.forgetDead()
     const { waiting, arrivals, watermarkMs } = this
-    // No key is without a state, so none moves.
     const keys = this.keys.snapshot()
     return { waiting: waiting.slice(), arrivals, watermarkMs, keys, frames: this.frames.snapshot(this.keys.table.count) }
   }
@@ -191,6 +259,8 @@ export class OverOperator implements Operator {
       frames: AccumulatorsSnapshot
     }
     const places = this.keys.restore(keys, undefined, adds)
+    this.liveCount = this.keys.states.length
+    this.schedule(places, waiting)
     if (!adds) {
       Object.assign(this, { waiting, arrivals, watermarkMs })
       this.frames.restore(frames)
@@ -202,7 +272,21 @@ export class OverOperator implements Operator {
     this.frames.add(frames, places, this.keys.table.count)
   }
 
+  /** Clean-ups of restored keys; those of a state without times count from the first tick or batch. */
+  private schedule(places: Int32Array, waiting: readonly Waiting[]): void {
+    if (this.ttlMs === 0) return
+    const waitingCounts = new Map<number, number>()
+    for (const { key } of waiting) waitingCounts.set(key, (waitingCounts.get(key) ?? 0) + 1)
+    places.forEach((key, saved) => {
+      const state = this.keys.states[key] as KeyState
+      state.waitingCount = waitingCounts.get(saved) ?? 0
+      if (state.cleanupMs === undefined) this.undated.push(key)
+      else heapPush(this.cleanups, { atMs: state.cleanupMs, state, key }, cleansFirst)
+    })
+  }
+
   divide(division: Division): (part: number) => unknown {
+    this.forgetDead()
     const { waiting, arrivals, watermarkMs, frames } = this
     const ofPart = this.keys.divide(division)
     return (part) => {

@@ -94,6 +94,12 @@ export class FrameAggregates {
     this.accumulators = fresh
   }
 
+  /** Forgets what a key has accumulated. */
+  reset(key: number): void {
+    this.accumulators.reserve(key + 1)
+    this.accumulators.reset(key)
+  }
+
   snapshot(keyCount: number): AccumulatorsSnapshot {
     this.accumulators.reserve(keyCount)
     return this.accumulators.snapshot(keyCount)

@@ -1,10 +1,12 @@
 // OVER ordered by a plain column: a row that comes between others changes the results of those after it.
 //
 // Invariant: after each batch what has left is each row with the aggregates over the rows of its key up to it (RANGE: and its equals).
-// A key that a batch touches is worked through anew: the cost is that of all its rows.
+// A key that a batch touches is worked through anew: the cost is that of all its rows. With a time to live a key that got no row for so
+// long, by the clock, is as if it had never been.
 import { type Batch, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { SweepClock } from '../state/expiry.ts'
 import { FrameAggregates, type FrameStep } from './overRows.ts'
 import { emitDifference, KeyedStates, type Row, RowOutput, rowOrder, sameRow, sortedIndex } from './rows.ts'
 
@@ -12,6 +14,8 @@ interface KeyState {
   rows: Row[]
   /** What has left for these rows, in their order. */
   results: Row[]
+  /** With a time to live: when it last got a row; undefined where nobody knows. */
+  writtenMs?: number
 }
 
 export class UpdatingOverOperator implements Operator {
@@ -19,6 +23,7 @@ export class UpdatingOverOperator implements Operator {
   private readonly output: RowOutput
   private readonly order: (a: Row, b: Row) => number
   private readonly keys: KeyedStates<KeyState>
+  private readonly sweeps: SweepClock | undefined
   private liveCount = 0
 
   constructor(plan: Plan & { node: 'over' }, context: OperatorContext) {
@@ -26,6 +31,7 @@ export class UpdatingOverOperator implements Operator {
     this.output = new RowOutput(plan.fields, context)
     this.order = rowOrder(plan.orderBy)
     this.keys = new KeyedStates(plan.input.fields, plan.partitionKeys)
+    this.sweeps = plan.ttlMs ? new SweepClock(plan.ttlMs) : undefined
   }
 
   process(batch: Batch): void {
@@ -35,10 +41,11 @@ export class UpdatingOverOperator implements Operator {
     const touched = new Set<number>()
     for (let i = 0; i < batch.rowCount; i++) {
       let state = states[keys[i]]
-      if (state === undefined) {
+      if (state === undefined || this.isOver(state, batch.processingTimeMs)) {
+        if (state === undefined) this.liveCount++
         states[keys[i]] = state = { rows: [], results: [] }
-        this.liveCount++
       }
+      if (this.sweeps) state.writtenMs = batch.processingTimeMs
       touched.add(keys[i])
       this.change(state.rows, rowAt(batch, i), isRetraction(batch.kinds?.[i] ?? INSERT))
     }
@@ -52,7 +59,22 @@ export class UpdatingOverOperator implements Operator {
       this.liveCount--
     }
     this.output.flush()
+    if (this.sweeps?.isDue(batch.processingTimeMs)) this.sweep(batch.processingTimeMs)
     this.keys.compact(this.liveCount)
+  }
+
+  private isOver(state: KeyState, nowMs: number): boolean {
+    if (!this.plan.ttlMs) return false
+    state.writtenMs ??= nowMs
+    return state.writtenMs + this.plan.ttlMs <= nowMs
+  }
+  private sweep(nowMs: number): void {
+    const { states } = this.keys
+    states.forEach((state, key) => {
+      if (state === undefined || !this.isOver(state, nowMs)) return
+      states[key] = undefined
+      this.liveCount--
+    })
   }
 
   private change(rows: Row[], row: Row, removes: boolean): void {

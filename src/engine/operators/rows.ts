@@ -131,7 +131,8 @@ export class KeyedStates<S> {
     return this.forgetDead()
   }
 
-  private forgetDead(): Int32Array | undefined {
+  /** Forgets keys without a state; gives the new index of each old key, or undefined if nothing moved. */
+  forgetDead(): Int32Array | undefined {
     if (this.states.length === this.table.count && !this.states.includes(undefined)) return undefined
     const keep = Uint8Array.from({ length: this.table.count }, (_, key) => (this.states[key] === undefined ? 0 : 1))
     const { table, newIndex } = this.table.compacted(keep)

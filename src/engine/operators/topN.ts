@@ -4,10 +4,14 @@
 // Invariants
 //   1. After each batch what has left is exactly the rows of ranks from … to of each partition; rows of equal order rank by arrival.
 //   2. With a rank column a rank's change is -U old, +U new; without, rows that fall out are -D and rows that come in +I.
-//   1 is held by rank.property.test.ts.
+//   3. With a time to live the rows of one place in the order are forgotten together, so long after a row was written there or taken
+//      away, by the clock: none of them is taken back, and those behind them move up.
+//   1 is held by rank.property.test.ts, 3 by stateTtl.property.test.ts.
 import { type Batch, DELETE, INSERT, isRetraction, rowAt, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Plan, SortKey } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { canonicalText } from '../state/columns.ts'
+import { SweepClock } from '../state/expiry.ts'
 import { emitDifference, KeyedStates, type Row, RowOutput, rowOrder, sameRow, sortedIndex } from './rows.ts'
 
 export interface TopNSpec {
@@ -20,14 +24,23 @@ export interface TopNSpec {
   from: number
   to: number
   rankColumn: boolean
+  /** How long a row is remembered after it was written; 0 or none: for ever. */
+  ttlMs?: number
+}
+
+interface Partition {
+  /** Sorted. */
+  rows: Row[]
+  /** With a time to live: when the rows of a place in the order were last written, by that place's text. */
+  writtenMs: Map<string, number>
 }
 
 export class TopNOperator implements Operator {
   private readonly spec: TopNSpec
   private readonly output: RowOutput
   private readonly order: (a: Row, b: Row) => number
-  /** Sorted rows of each partition. */
-  private readonly partitions: KeyedStates<Row[]>
+  private readonly partitions: KeyedStates<Partition>
+  private readonly sweeps: SweepClock | undefined
   private liveCount = 0
 
   constructor(spec: TopNSpec, context: OperatorContext) {
@@ -35,47 +48,99 @@ export class TopNOperator implements Operator {
     this.output = new RowOutput(spec.fields, context)
     this.order = rowOrder(spec.orderBy)
     this.partitions = new KeyedStates(spec.input.fields, spec.partitionKeys)
+    this.sweeps = spec.ttlMs ? new SweepClock(spec.ttlMs) : undefined
   }
 
   process(batch: Batch): void {
     const keys = this.partitions.keysOf(batch)
     const { states } = this.partitions
-    const { from, to } = this.spec
+    const { from, to, rankColumn } = this.spec
+    const nowMs = batch.processingTimeMs
     const before = new Map<number, Row[]>()
     for (let i = 0; i < batch.rowCount; i++) {
       const key = keys[i]
-      let rows = states[key]
-      if (rows === undefined) {
-        states[key] = rows = []
+      let partition = states[key]
+      if (partition === undefined) {
+        states[key] = partition = { rows: [], writtenMs: new Map() }
         this.liveCount++
       }
-      if (!before.has(key)) before.set(key, rows.slice(from - 1, to))
-      this.change(rows, rowAt(batch, i), isRetraction(batch.kinds?.[i] ?? INSERT))
+      if (!before.has(key)) {
+        this.forget(partition, nowMs)
+        before.set(key, partition.rows.slice(from - 1, to))
+      }
+      this.change(partition, rowAt(batch, i), isRetraction(batch.kinds?.[i] ?? INSERT), nowMs)
     }
-    this.output.processingTimeMs = batch.processingTimeMs
+    this.output.processingTimeMs = nowMs
     for (const [key, old] of before) {
-      const rows = states[key] as Row[]
-      if (this.spec.rankColumn) this.emitRanks(old, rows.slice(from - 1, to))
-      else emitDifference(old, rows.slice(from - 1, to), (row, kind) => this.output.put(row, kind))
-      if (rows.length > 0) continue
+      const partition = states[key] as Partition
+      this.forget(partition, nowMs)
+      const now = partition.rows.slice(from - 1, to)
+      if (rankColumn) this.emitRanks(old, now)
+      else emitDifference(old, now, (row, kind) => this.output.put(row, kind))
+      if (partition.rows.length > 0) continue
       states[key] = undefined
       this.liveCount--
     }
     this.output.flush()
+    if (this.sweeps?.isDue(nowMs)) this.sweep(nowMs)
     this.partitions.compact(this.liveCount)
   }
 
-  private change(rows: Row[], row: Row, removes: boolean): void {
-    if (removes) {
-      // Of equal rows the first is as good as any.
-      for (let at = sortedIndex(rows, row, this.order, true); at < rows.length && this.order(rows[at], row) === 0; at++)
-        if (sameRow(rows[at], row)) {
-          rows.splice(at, 1)
-          return
-        }
-      return
+  private placeOf(row: Row): string {
+    return canonicalText(this.spec.orderBy.map(({ column }) => row[column]))
+  }
+
+  /** Forgets rows whose time is over among the first ones of a partition, until those that count are all good; with `all` everywhere. */
+  private forget({ rows, writtenMs }: Partition, nowMs: number, all = false): void {
+    const { to, ttlMs } = this.spec
+    if (!ttlMs) return
+    for (let at = 0; at < rows.length && (all || at < to); ) {
+      const place = this.placeOf(rows[at])
+      let end = at + 1
+      while (end < rows.length && this.order(rows[at], rows[end]) === 0) end++
+      const ms = writtenMs.get(place)
+      // What comes from a state without times counts from now.
+      if (ms === undefined) writtenMs.set(place, nowMs)
+      if (ms !== undefined && ms + ttlMs <= nowMs) {
+        rows.splice(at, end - at)
+        writtenMs.delete(place)
+      } else at = end
     }
-    rows.splice(sortedIndex(rows, row, this.order), 0, row)
+  }
+
+  private sweep(nowMs: number): void {
+    const { states } = this.partitions
+    states.forEach((partition, key) => {
+      if (partition === undefined) return
+      this.forget(partition, nowMs, true)
+      if (partition.rows.length > 0) return
+      states[key] = undefined
+      this.liveCount--
+    })
+  }
+
+  private change({ rows, writtenMs }: Partition, row: Row, removes: boolean, nowMs: number): void {
+    const place = this.spec.ttlMs ? this.placeOf(row) : undefined
+    let at = sortedIndex(rows, row, this.order, removes || place !== undefined)
+    if (place !== undefined) {
+      const end = sortedIndex(rows, row, this.order)
+      // What is over does not come back because a new row has its place.
+      if ((writtenMs.get(place) ?? nowMs) + (this.spec.ttlMs as number) <= nowMs) rows.splice(at, end - at)
+      else if (!removes) at = end
+      writtenMs.set(place, nowMs)
+    }
+    if (!removes) rows.splice(at, 0, row)
+    else {
+      // Of equal rows the first is as good as any.
+      while (at < rows.length && this.order(rows[at], row) === 0 && !sameRow(rows[at], row)) at++
+      if (at < rows.length && this.order(rows[at], row) === 0) rows.splice(at, 1)
+      if (place !== undefined && !this.hasPlace(rows, row)) writtenMs.delete(place)
+    }
+  }
+
+  private hasPlace(rows: readonly Row[], row: Row): boolean {
+    const at = sortedIndex(rows, row, this.order, true)
+    return at < rows.length && this.order(rows[at], row) === 0
   }
 
   private emitRanks(old: Row[], now: Row[]): void {
@@ -94,16 +159,24 @@ export class TopNOperator implements Operator {
 
   advance(): void {}
 
+  /** Without a time to live a partition is its rows alone. */
+  private get saved(): (partition: Partition) => unknown {
+    return this.spec.ttlMs ? ({ rows, writtenMs }) => ({ rows: rows.slice(), writtenMs: new Map(writtenMs) }) : ({ rows }) => rows.slice()
+  }
   snapshot(): unknown {
-    return this.partitions.snapshot()
+    return this.partitions.snapshot(this.saved)
   }
   restore(state: unknown, adds = false): void {
-    this.partitions.restore(state, (rows) => (rows as Row[]).slice(), adds)
+    const read = (saved: unknown): Partition => {
+      const { rows, writtenMs } = Array.isArray(saved) ? { rows: saved as Row[], writtenMs: [] } : (saved as Partition)
+      return { rows: rows.slice(), writtenMs: new Map(writtenMs) }
+    }
+    this.partitions.restore(state, read, adds)
     this.liveCount = this.partitions.states.length
   }
 
   divide(division: Division): (part: number) => unknown {
-    const dividedKeys = this.partitions.divide(division)
+    const dividedKeys = this.partitions.divide(division, this.saved)
     return (part) => dividedKeys(part).saved
   }
 
@@ -113,7 +186,7 @@ export class TopNOperator implements Operator {
 
   describe(): OperatorStatus {
     let stateRows = 0
-    for (const rows of this.partitions.states) stateRows += rows?.length ?? 0
+    for (const partition of this.partitions.states) stateRows += partition?.rows.length ?? 0
     return { stateRows, stateBytes: stateRows * 64 * this.spec.fields.length }
   }
 }

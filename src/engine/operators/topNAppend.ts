@@ -4,9 +4,12 @@
 //   1. After each batch what has left is exactly the rows of ranks from … to of each partition; rows of equal order rank by arrival.
 //   2. With a rank column a rank's change is -U old, +U new; without, rows that fall out are -D and rows that come in +I.
 //   3. Rows that fell out give up their memory when they are the majority.
-//   1 is held by rank.property.test.ts.
+//   4. With a time to live the rows of one place in the order are forgotten together, so long after the last of them came, by the clock:
+//      none of them is taken back, and those behind them move up. Where the order is that of arrival the whole partition is one place.
+//   1 is held by rank.property.test.ts, 4 by stateTtl.property.test.ts.
 import { type Batch, type Column, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import type { KeyTableSnapshot } from '../state/keyTable.ts'
 import { RowStore } from '../state/rowStore.ts'
 import { type EntryOrder, EntryOutput, entryOrder, sameEntries } from './columnRows.ts'
@@ -18,10 +21,13 @@ interface Partition {
   rows: number[]
   /** The rows of ranks from … to before the batch in work; undefined where it has changed nothing. */
   before: number[] | undefined
+  /** With a time to live: no row is over before. */
+  dueMs: number
 }
 interface Snapshot {
   partitions: unknown
   rows: KeyTableSnapshot
+  expiry?: ExpirySnapshot
 }
 
 export class AppendTopNOperator implements Operator {
@@ -31,12 +37,15 @@ export class AppendTopNOperator implements Operator {
   private readonly partitions: KeyedStates<Partition>
   private rows: RowStore
   private liveCount = 0
+  private partitionCount = 0
+  private readonly expiry: Expiry | undefined
 
   constructor(spec: TopNSpec, context: OperatorContext) {
     this.spec = spec
     this.context = context
     this.partitions = new KeyedStates(spec.input.fields, spec.partitionKeys)
     this.rows = new RowStore(this.rowTypes)
+    this.expiry = spec.ttlMs ? new Expiry(spec.ttlMs) : undefined
   }
 
   private get rowTypes() {
@@ -47,10 +56,16 @@ export class AppendTopNOperator implements Operator {
     const { from, to, rankColumn } = this.spec
     const keys = this.partitions.keysOf(batch)
     const { states } = this.partitions
+    const nowMs = batch.processingTimeMs
     const order = this.mixedOrder(batch)
     const changed: Partition[] = []
     for (let row = 0; row < batch.rowCount; row++) {
-      const partition = (states[keys[row]] ??= { rows: [], before: undefined })
+      let partition = states[keys[row]]
+      if (partition === undefined) {
+        partition = states[keys[row]] = { rows: [], before: undefined, dueMs: Infinity }
+        this.partitionCount++
+      }
+      if (partition.dueMs <= nowMs && partition.before === undefined) this.forget(partition, nowMs)
       const { rows } = partition
       const isFull = rows.length >= to
       if (isFull && (to === 0 || order(~row, rows[rows.length - 1]) >= 0)) continue
@@ -62,7 +77,9 @@ export class AppendTopNOperator implements Operator {
       if (isFull) rows.pop()
       else this.liveCount++
     }
+    const first = this.rows.count
     const columns = this.keepAccepted(batch, changed)
+    if (this.expiry) this.write(changed, columns, first, nowMs)
     for (const partition of changed) {
       const old = partition.before as number[]
       partition.before = undefined
@@ -70,8 +87,58 @@ export class AppendTopNOperator implements Operator {
       if (rankColumn) this.putRanks(columns, old, now)
       else this.putDifference(columns, old, now)
     }
-    this.output.flush(columns, rankColumn, batch.processingTimeMs, this.context)
+    this.output.flush(columns, rankColumn, nowMs, this.context)
+    if (this.expiry?.isDue(nowMs)) this.sweep(nowMs)
     if (this.rows.count > 1024 && this.rows.count > 2 * this.liveCount) this.compact()
+  }
+
+  private forget(partition: Partition, nowMs: number): void {
+    const expiry = this.expiry as Expiry
+    const left = partition.rows.filter((entry) => !expiry.isOver(entry, nowMs))
+    this.liveCount -= partition.rows.length - left.length
+    partition.rows = left
+    partition.dueMs = this.dueMs(left)
+  }
+  /** The soonest end of their time; long ago where one counts from its first look. */
+  private dueMs(entries: readonly number[]): number {
+    const { ttlMs } = this.expiry as Expiry
+    let dueMs = Infinity
+    for (const entry of entries) {
+      const ms = this.expiry?.at(entry) as number
+      dueMs = Math.min(dueMs, Number.isNaN(ms) ? -Infinity : ms + ttlMs)
+    }
+    return dueMs
+  }
+
+  /** Writes down when the new rows came, those from entry `first` on, and with each the others of its place in the order. */
+  private write(changed: readonly Partition[], columns: readonly Column[], first: number, nowMs: number): void {
+    const expiry = this.expiry as Expiry
+    const { orderBy, input } = this.spec
+    expiry.reserve(this.rows.count)
+    const isByArrival = orderBy.length === 0 || (!orderBy[0].descending && input.fields[orderBy[0].column].timeAttribute === 'processing')
+    const order = isByArrival ? () => 0 : entryOrder(orderBy, columns, columns)
+    for (const partition of changed) {
+      const { rows } = partition
+      for (let from = 0, to = 1; from < rows.length; from = to++) {
+        while (to < rows.length && order(rows[from], rows[to]) === 0) to++
+        const place = rows.slice(from, to)
+        if (place.some((entry) => entry >= first)) for (const entry of place) expiry.write(entry, nowMs)
+      }
+      partition.dueMs = this.dueMs(rows)
+    }
+  }
+
+  /** Rows and partitions whose time is over give up their memory. */
+  private sweep(nowMs: number): void {
+    const { states } = this.partitions
+    states.forEach((partition, key) => {
+      if (partition === undefined) return
+      if (partition.dueMs <= nowMs) this.forget(partition, nowMs)
+      if (partition.rows.length > 0) return
+      states[key] = undefined
+      this.partitionCount--
+    })
+    this.partitions.compact(this.partitionCount)
   }
 
   /** Order of entries and, as ~row, of rows of the batch, which are stored only if they are among the best after it. */
@@ -132,6 +199,7 @@ export class AppendTopNOperator implements Operator {
   }
 
   private compact(): void {
+    const { expiry } = this
     const kept = new Int32Array(this.liveCount)
     let next = 0
     for (const partition of this.partitions.states) {
@@ -143,6 +211,7 @@ export class AppendTopNOperator implements Operator {
       }
     }
     this.rows.keepOnly(kept)
+    expiry?.restore(expiry.pick(kept), kept.length)
   }
 
   advance(): void {}
@@ -152,27 +221,39 @@ export class AppendTopNOperator implements Operator {
     return {
       partitions: this.partitions.snapshot(({ rows }) => rows.slice()),
       rows: this.rows.snapshot(),
+      ...(this.expiry && { expiry: this.expiry.snapshot(this.rows.count) }),
     }
   }
 
   restore(state: unknown, adds = false): void {
-    const { partitions, rows } = state as Snapshot
+    const { partitions, rows, expiry } = state as Snapshot
     if (!adds) this.rows = new RowStore(this.rowTypes)
     const first = this.rows.add(rows)
-    this.partitions.restore(partitions, (saved) => ({ rows: (saved as number[]).map((entry) => first + entry), before: undefined }), adds)
+    this.expiry?.add(
+      expiry,
+      Int32Array.from({ length: rows.count }, (_, i) => first + i),
+    )
+    const read = (saved: unknown): Partition => {
+      const entries = (saved as number[]).map((entry) => first + entry)
+      return { rows: entries, before: undefined, dueMs: this.expiry ? this.dueMs(entries) : Infinity }
+    }
+    this.partitions.restore(partitions, read, adds)
     this.liveCount = (adds ? this.liveCount : 0) + rows.count
+    this.partitionCount = this.partitions.states.length
   }
 
   divide(division: Division): (part: number) => Snapshot {
-    const { rows } = this
+    const { rows, expiry } = this
     const ofPart = this.partitions.divide(division, (partition) => partition.rows)
     return (part) => {
       const { table, states } = ofPart(part).saved
       const lists = states as number[][]
+      const entries = Int32Array.from(lists.flat())
       let next = 0
       return {
         partitions: { table, states: lists.map((list) => list.map(() => next++)) },
-        rows: rows.pick(Int32Array.from(lists.flat())),
+        rows: rows.pick(entries),
+        ...(expiry && { expiry: expiry.pick(entries) }),
       }
     }
   }

@@ -1,17 +1,29 @@
 // When each entry of a state was last written, by the clock, and whether its time to live is over.
 //
-// Time comes with the batches: between two of them nothing expires, so a restart in between changes nothing.
+// Time comes with the batches: between two of them nothing expires, so a restart in between changes nothing. What comes from a state
+// that had no time to live counts from when it is looked at first.
 
 export type ExpirySnapshot = Float64Array
 
-export class Expiry {
+/** When to look for what is over although nobody asks for it: what is found pays for the look. */
+export class SweepClock {
   readonly ttlMs: number
-  private writtenMs = new Float64Array(16)
   private sweptMs = Number.NEGATIVE_INFINITY
 
   constructor(ttlMs: number) {
     this.ttlMs = ttlMs
   }
+
+  /** Whether so much of the time to live has gone by since the last sweep that another one pays. */
+  isDue(nowMs: number): boolean {
+    if (nowMs < this.sweptMs + this.ttlMs / 2) return false
+    this.sweptMs = nowMs
+    return true
+  }
+}
+
+export class Expiry extends SweepClock {
+  private writtenMs = new Float64Array(16)
 
   reserve(count: number): void {
     if (count <= this.writtenMs.length) return
@@ -25,14 +37,14 @@ export class Expiry {
   }
 
   isOver(entry: number, nowMs: number): boolean {
-    return this.writtenMs[entry] + this.ttlMs <= nowMs
+    const writtenMs = this.writtenMs[entry]
+    if (Number.isNaN(writtenMs)) this.writtenMs[entry] = nowMs
+    return writtenMs + this.ttlMs <= nowMs
   }
 
-  /** Whether so much of the time to live has gone by since the last sweep that another one pays. */
-  isDue(nowMs: number): boolean {
-    if (nowMs < this.sweptMs + this.ttlMs / 2) return false
-    this.sweptMs = nowMs
-    return true
+  /** When an entry was last written; NaN where nobody knows. */
+  at(entry: number): number {
+    return this.writtenMs[entry]
   }
 
   /** Entries have a new index; -1 for those that are gone. */
@@ -52,14 +64,15 @@ export class Expiry {
     this.reserve(count)
     return this.writtenMs.slice(0, count)
   }
-  restore(snapshot: ExpirySnapshot): void {
-    this.writtenMs = snapshot.slice()
+  /** @param count  how many entries there are, for a state without times */
+  restore(snapshot: ExpirySnapshot | undefined, count: number): void {
+    this.writtenMs = snapshot?.slice() ?? new Float64Array(count).fill(Number.NaN)
   }
   /** Entries of a snapshot, under other numbers. */
-  add(snapshot: ExpirySnapshot, entries: Int32Array): void {
-    for (const entry of entries) this.reserve(entry + 1)
-    snapshot.forEach((ms, i) => {
-      this.writtenMs[entries[i]] = ms
+  add(snapshot: ExpirySnapshot | undefined, entries: Int32Array): void {
+    entries.forEach((entry, i) => {
+      this.reserve(entry + 1)
+      this.writtenMs[entry] = snapshot?.[i] ?? Number.NaN
     })
   }
 }

@@ -265,7 +265,7 @@ export class JoinSide {
     for (let i = 0; i < count; i++) {
       this.add(entries[i], places[snapshot.groups[i]], snapshot.matches[i])
       if (!this.onlyGrows) this.counts.data[entries[i]] = snapshot.counts[i]
-      if (snapshot.writtenMs) this.expiry?.write(entries[i], snapshot.writtenMs[i])
+      this.expiry?.write(entries[i], snapshot.writtenMs?.[i] ?? Number.NaN)
     }
   }
 }
