@@ -54,7 +54,7 @@ export function withStateTtl(plan: Plan, ttlMs: number): Plan {
       return { ttlMs, ...node }
     case 'topN':
       // Windows forget by event time.
-      return node.windowed ? node : { ttlMs, ...node }
+      return { ...node, ...(!node.windowed && { ttlMs }) }
     case 'join':
       return { ...node, ttlMs: (node.ttlMs ?? [-1, -1]).map((one) => (one < 0 ? ttlMs : one)) as [number, number] }
     default:
