@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { batchOf, type Column, type Field, t } from '../data/index.ts'
+import { batchOf, type Column, type Field, type SqlType, t } from '../data/index.ts'
 import { makeCsvEncoder } from './csvEncoder.ts'
 import { formatValue } from './expressions/index.ts'
 
@@ -97,7 +97,13 @@ test('lines are those of an encoder of one value at a time', () => {
         return quote !== '' && needsQuotes ? quote + plain.replaceAll(quote, quote + quote) + quote : plain
       }
       const lines = rows.map((each) =>
-        each.map((value, c) => (value === null ? nullText : quoted(String(formatValue(value, fields[c].type))))).join(delimiter),
+        each
+          .map((value, c) => {
+            if (value === null) return nullText
+            const text = String(formatValue(value, fields[c].type))
+            return quoted(fields[c].type.kind === 'TIMESTAMP' ? text.replace('.000', '') : text)
+          })
+          .join(delimiter),
       )
       assert.deepEqual(
         lines.map((_, i) => Buffer.from(bytes.subarray(starts[i], ends[i])).toString()),
@@ -107,4 +113,31 @@ test('lines are those of an encoder of one value at a time', () => {
     }),
     { numRuns: 2_000 },
   )
+})
+
+test('values of other types are written as Flink 2.1.1 writes them', () => {
+  const cases: [SqlType, unknown, string][] = [
+    [t.timestamp(0), 1_767_268_800_000, '2026-01-01 12:00:00'],
+    [t.timestamp(3), 1_767_268_800_120, '2026-01-01 12:00:00.12'],
+    [t.timestamp(6), 1_767_268_800_123_456_000n, '2026-01-01 12:00:00.123456'],
+    [t.timestampLtz(3), 1_767_268_800_000, '2026-01-01 12:00:00Z'],
+    [t.timestampLtz(3), 1_767_268_800_500, '2026-01-01 12:00:00.5Z'],
+    [t.time(), 45_240_000, '12:34:00'],
+    [t.date(), 20_454, '2026-01-01'],
+    [t.double(), Number.NaN, 'NaN'],
+    [t.double(), Infinity, 'Infinity'],
+    [t.bytes(), Uint8Array.of(10, 255, 0), 'Cv8A'],
+    [t.boolean(), true, 'true'],
+    [t.array(t.int()), [1, 2], '1;2'],
+    [t.array(t.double()), [1.5, null], '1.5;'],
+    [t.array(t.string()), ['a', 'b;c'], 'a;b;c'],
+    [t.array(t.timestamp(3)), [1_767_268_800_000], '2026-01-01 12:00:00'],
+    [t.array(t.bytes()), [Uint8Array.of(10)], 'Cg=='],
+    [t.row([{ name: 'i', type: t.int() }, { name: 's', type: t.string() }]), [1, 'x,y'], '"1;x,y"'], // biome-ignore format: one thought
+  ]
+  for (const [type, value, expected] of cases) {
+    const one: Field[] = [{ name: 'x', type }]
+    const { bytes } = makeCsvEncoder(one, {})(batchOf(one, [[value]]))
+    assert.equal(Buffer.from(bytes).toString(), `${expected}\n`)
+  }
 })

@@ -1,4 +1,5 @@
-// Columns to CSV as Flink writes it: values are quoted where they must be; NULL is the null literal, or nothing.
+// Columns to CSV as Flink writes it: values are quoted where they must be; NULL is the null literal, or nothing. Bytes are base64, times have
+// no zeros at the end of their fraction, elements of an ARRAY and fields of a ROW are joined by the array element delimiter.
 //
 // Invariant: a line is what `textOf` of its values gives, joined. Texts that are UTF-8 already, whole numbers, doubles of few digits and
 // times go to bytes without becoming a JS string first. Held by csvEncoder.property.test.ts.
@@ -24,7 +25,7 @@ export function makeCsvEncoder(fields: readonly Field[], options: Readonly<Recor
   const delimiter = given === '\\t' ? '\t' : given
   const quote = option('disable-quote-character') === 'true' ? '' : (option('quote-character') ?? '"')
   const nullText = option('null-literal') ?? ''
-  const sink = new CsvSink(delimiter, quote, nullText)
+  const sink = new CsvSink(delimiter, quote, nullText, option('array-element-delimiter') ?? ';')
   const delimiterBytes = Buffer.from(delimiter)
   const delimiterByte = delimiterBytes.length === 1 ? delimiterBytes[0] : -1
   const nullBytes = Buffer.from(nullText)
@@ -120,6 +121,7 @@ class CsvSink extends ByteSink {
   readonly digitsArePlain: boolean
   private readonly quote: string
   private readonly nullText: string
+  private readonly elementDelimiter: string
   private readonly nullSize: number
   private readonly special: RegExp
   /** Four times the byte that is looked for, in one word; undefined where it is no single byte. */
@@ -129,8 +131,9 @@ class CsvSink extends ByteSink {
   private timeBytes = noBytes
   private timeView = noView
 
-  constructor(delimiter: string, quote: string, nullText: string) {
+  constructor(delimiter: string, quote: string, nullText: string, elementDelimiter: string) {
     super()
+    this.elementDelimiter = elementDelimiter
     this.quote = quote
     this.nullText = nullText
     this.nullSize = Buffer.byteLength(nullText)
@@ -142,13 +145,32 @@ class CsvSink extends ByteSink {
   }
 
   any(value: unknown, type: SqlType): void {
-    this.string(this.textOf(formatValue(value, type)))
+    this.string(this.textOf(value === null || value === undefined ? value : this.plainText(value, type)))
   }
 
-  private textOf(value: unknown): string {
+  private plainText(value: unknown, type: SqlType): string {
+    const joined = (values: readonly unknown[], typeOf: (i: number) => SqlType) =>
+      values.map((one, i) => (one === null ? this.nullText : this.plainText(one, typeOf(i)))).join(this.elementDelimiter)
+    switch (type.kind) {
+      case 'BINARY':
+      case 'VARBINARY':
+        return Buffer.from(value as Uint8Array).toString('base64')
+      case 'ARRAY':
+        return joined(value as unknown[], () => type.element)
+      case 'ROW':
+        return joined(value as unknown[], (i) => type.fields[i].type)
+      default: {
+        const formatted = formatValue(value, type)
+        const text = typeof formatted === 'object' ? JSON.stringify(formatted) : String(formatted)
+        const isTime = type.kind === 'TIMESTAMP' || type.kind === 'TIMESTAMP_LTZ'
+        return isTime ? text.replace(/\.?0*(Z?)$/, '$1') : text
+      }
+    }
+  }
+
+  private textOf(plain: string | null | undefined): string {
     const { quote } = this
-    if (value === null || value === undefined) return this.nullText
-    const plain = typeof value === 'object' ? JSON.stringify(value) : String(value)
+    if (plain === null || plain === undefined) return this.nullText
     if (quote === '' || !(this.special.test(plain) || plain === this.nullText)) return plain
     return `${quote}${plain.replaceAll(quote, quote + quote)}${quote}`
   }
@@ -205,7 +227,7 @@ class CsvSink extends ByteSink {
   /** A timestamp; the same one often comes many times. */
   time(value: number, type: SqlType): void {
     if (value !== this.timeMs || Number.isNaN(value)) {
-      this.timeBytes = Buffer.from(String(formatValue(value, type)))
+      this.timeBytes = Buffer.from(this.plainText(value, type))
       this.timeView = viewOf(this.timeBytes)
       this.timeMs = value
     }

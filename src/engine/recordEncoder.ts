@@ -1,6 +1,6 @@
 // Columns to the bytes of records, in the formats that Flink's Kafka connector writes: json, csv, raw. For values and for keys.
 import { type Column, type Field, valueAt } from '../data/index.ts'
-import { type EncodedRows, makeJsonEncoder } from '../formats/index.ts'
+import { type EncodedRows, type JsonEncodeOptions, makeJsonEncoder } from '../formats/index.ts'
 import { makeCsvEncoder } from './csvEncoder.ts'
 import { engineErrors } from './errors.ts'
 import type { RecordFormat } from './protocol.ts'
@@ -21,7 +21,7 @@ export function makeRecordEncoder(
   fields: readonly Field[],
   options: Readonly<Record<string, string>>,
 ): RecordEncoder {
-  if (format === 'json') return makeJsonEncoder(fields)
+  if (format === 'json') return makeJsonEncoder(fields, jsonOptions(options))
   if (format === 'csv') return makeCsvEncoder(fields, options)
   const part = rawBytes(fields)
   return (rows) => {
@@ -36,6 +36,16 @@ export function makeRecordEncoder(
       if (bytes !== null) parts.push(bytes)
     }
     return { bytes: Buffer.concat(parts), starts, ends }
+  }
+}
+
+/** Flink's options of the format json that concern what is written, with or without the prefix `json.`. */
+function jsonOptions(options: Readonly<Record<string, string>>): JsonEncodeOptions {
+  const option = (name: string): string | undefined => options[`json.${name}`] ?? options[name]
+  return {
+    shortFraction: true,
+    timestampFormat: option('timestamp-format.standard') === 'ISO-8601' ? 'ISO-8601' : 'SQL',
+    ignoreNullFields: option('encode.ignore-null-fields') === 'true',
   }
 }
 

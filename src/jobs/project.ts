@@ -10,6 +10,7 @@ import {
   type BoundStatement,
   bindStatement,
   Catalog,
+  DEFAULT_DATABASE,
   type FunctionDef,
   type MaterializedTableDef,
   type Plan,
@@ -93,11 +94,14 @@ export function bindProject(files: SqlFile[]): Project {
     }
   }
   const waiting = new Map<SqlFile, Statement[]>()
+  // USE holds to the end of its file.
+  const databases = new Map<SqlFile, string>()
   for (const file of files) guarded(file, () => void waiting.set(file, parseScript(file.text)))
   // The names of files say nothing about what needs what: a file whose table is declared in a later one goes on once it is there.
   for (let isMoving = true; isMoving; ) {
     isMoving = false
     for (const [file, statements] of waiting) {
+      for (const one of [project.catalog, catalog]) one.currentDatabase = databases.get(file) ?? DEFAULT_DATABASE
       guarded(file, () => {
         for (let statement = statements[0]; statement; statement = statements[0]) {
           bindInto(project, catalog, file, statement)
@@ -105,9 +109,11 @@ export function bindProject(files: SqlFile[]): Project {
           isMoving = true
         }
       })
+      databases.set(file, catalog.currentDatabase)
       if (!isWaiting(errors.get(file))) waiting.delete(file)
     }
   }
+  for (const one of [project.catalog, catalog]) one.currentDatabase = DEFAULT_DATABASE
   project.errors = files.flatMap((file) => {
     const error = errors.get(file)
     return error ? { file: file.name, error } : []
@@ -116,7 +122,7 @@ export function bindProject(files: SqlFile[]): Project {
 }
 
 const isWaiting = (error: StreamError | undefined): boolean =>
-  error?.code === 'SQL_TABLE_NOT_FOUND' || error?.code === 'SQL_FUNCTION_NOT_FOUND'
+  error?.code === 'SQL_TABLE_NOT_FOUND' || error?.code === 'SQL_DATABASE_NOT_FOUND' || error?.code === 'SQL_FUNCTION_NOT_FOUND'
 
 function bindInto(project: Project, catalog: Catalog, file: SqlFile, statement: Statement): void {
   const bound = bindStatement(statement, file.text, catalog)
@@ -125,7 +131,7 @@ function bindInto(project: Project, catalog: Catalog, file: SqlFile, statement: 
   for (const one of [project.catalog, catalog]) applyStatement(bound, one)
   if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
     const { start, end } = statement.query.span
-    catalog.add({ kind: 'materialized table', table: bound.table, query: file.text.slice(start, end) })
+    catalog.add({ kind: 'materialized table', table: bound.table, query: file.text.slice(start, end), database: catalog.currentDatabase })
   }
 }
 

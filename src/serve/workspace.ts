@@ -23,6 +23,7 @@ import {
   explainPlan,
   functionNames,
   parseScriptTolerant,
+  type QualifiedName,
 } from '../sql/index.ts'
 import { rowJson } from '../views/index.ts'
 import type { CatalogTable, DeployReport, ProjectFile, SqlCheck, SqlCompletion } from './contract.ts'
@@ -279,8 +280,7 @@ export function checkScript(text: string, known: Catalog): SqlCheck {
     const { start, end } = statement.span
     try {
       // A script is often what is running already, to be edited: its own declarations may come again.
-      if ('name' in statement && /^create/.test(statement.type))
-        catalog.drop((statement.name as { parts: { name: string }[] }).parts.at(-1)!.name)
+      if ('name' in statement && /^create/.test(statement.type)) catalog.drop(catalog.nameOf(statement.name as QualifiedName))
       const bound = bindStatement(statement, text, catalog)
       applyStatement(bound, catalog)
       const plan = 'query' in bound ? bound.query : undefined

@@ -6,7 +6,6 @@ import type { AlterAction, ColumnDefinition, CreateTable, Expression, Identifier
 import { walk } from './ast-walk.ts'
 import type { BindContext } from './bind-scope.ts'
 import { bindCreateTable, ordinalOf } from './bind-table.ts'
-import { plainName } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { parseScript } from './parse.ts'
 import type { BoundStatement } from './plan.ts'
@@ -16,7 +15,7 @@ type AlterTable = Extract<Statement, { type: 'alterTable' }>
 /** @throws StreamError  SQL_ALTER_INVALID with the reason, SQL_TABLE_NOT_FOUND, SQL_COLUMN_NOT_FOUND, SQL_NAME_TAKEN */
 export function alterTable(statement: AlterTable, text: string, context: BindContext): BoundStatement {
   const { catalog } = context
-  const name = plainName(statement.name)
+  const name = catalog.nameOf(statement.name)
   const { action, span } = statement
   if (statement.ifExists && catalog.get(name) === undefined) return { type: 'done', message: `There is no table ${name}` }
   const entry = catalog.require(statement.name)
@@ -30,7 +29,7 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
   if (entry.kind !== 'table') throw invalid(`it is a ${entry.kind}`)
   const ddl = `${entry.table.ddl};\n${text.slice(span.start, span.end)}`
   if (action.kind === 'rename') {
-    const to = plainName(action.to)
+    const to = catalog.newNameOf(action.to)
     if (catalog.get(to)) throw sqlErrors('SQL_NAME_TAKEN', { name: to, what: 'table', span: action.to.span })
     return { type: 'alterTable', from: name, table: { ...entry.table, name: to, ddl } }
   }

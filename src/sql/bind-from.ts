@@ -13,7 +13,7 @@ import { emptyScope, findLocal, joinScopes, retyped, scopeOf } from './bind-scop
 import { bindCondition } from './bind-subquery.ts'
 import { bindTemporalJoin } from './bind-temporal.ts'
 import { bindWindowFunction } from './bind-window.ts'
-import { plainName, type ViewDef } from './catalog.ts'
+import { DEFAULT_DATABASE, type ViewDef } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey, hasOuterReference, mapColumns, mapExpr, shiftColumns } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
@@ -91,7 +91,7 @@ function bindNamed(name: QualifiedName, context: BindContext, options: Record<st
     const plan = bindQuery(common.query, common.context, undefined)
     if (common.columns.length > 0 && common.columns.length !== plan.fields.length) {
       throw sqlErrors('SQL_COLUMN_COUNT', {
-        what: `the WITH table "${plainName(name)}"`,
+        what: `the WITH table "${name.parts[0].name}"`,
         actual: common.columns.length,
         expected: plan.fields.length,
         span: common.columns[0].span,
@@ -108,16 +108,18 @@ function bindNamed(name: QualifiedName, context: BindContext, options: Record<st
       return scanPlan({ ...entry.table, options: { ...entry.table.options, ...options } }, context)
     case 'materialized table':
       if (entry.query === undefined) return scanPlan(tableOfMaterialized(entry.table), context)
-      return bindView({ name: entry.table.name, fields: entry.table.fields, sql: entry.query }, name, context)
+      return bindView({ name: entry.table.name, fields: entry.table.fields, sql: entry.query, database: entry.database }, name, context)
     case 'view':
       return bindView(entry.view, name, context)
   }
 }
 
-function bindView({ name, fields, sql }: ViewDef, { span }: QualifiedName, context: BindContext): Plan {
+function bindView({ name, fields, sql, database = DEFAULT_DATABASE }: ViewDef, { span }: QualifiedName, context: BindContext): Plan {
   const statement = parseStatement(sql)
   if (statement.type !== 'query') throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'a query of view', name, span })
-  const plan = placed(sql, () => bindQuery(statement.query, { ...context, withTables: new Map() }, undefined))
+  const plan = placed(sql, () =>
+    bindQuery(statement.query, { ...context, catalog: context.catalog.within(database), withTables: new Map() }, undefined),
+  )
   return renamed(
     plan,
     fields.map((field) => field.name),

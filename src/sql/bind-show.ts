@@ -3,7 +3,7 @@ import type { Field } from '../data/index.ts'
 import { formatType, withNullable } from '../data/index.ts'
 import { aggregateFunctionNames } from './aggregates.ts'
 import type { Statement } from './ast.ts'
-import { type Catalog, type CatalogEntry, DEFAULT_CATALOG, DEFAULT_DATABASE } from './catalog.ts'
+import { type Catalog, type CatalogEntry, DEFAULT_CATALOG } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { explainExpr } from './explain.ts'
 import { scalarFunctionNames } from './functions/index.ts'
@@ -34,17 +34,19 @@ function likeTest(statement: ShowStatement): (name: string) => boolean {
   return (name) => pattern.test(name) !== isNegated
 }
 
-/** @throws StreamError  SQL_TABLE_NOT_FOUND, SQL_NOT_SUPPORTED */
+/** @throws StreamError  SQL_TABLE_NOT_FOUND, SQL_DATABASE_NOT_FOUND, SQL_NOT_SUPPORTED */
 export function bindShow(statement: ShowStatement, catalog: Catalog): TextAnswer {
   const fits = likeTest(statement)
   const listed = (column: string, values: readonly string[]) => oneColumn(column, values.filter(fits))
+  const namesOf = (...kinds: CatalogEntry['kind'][]) =>
+    catalog.namesIn(statement.name ? catalog.databaseOf(statement.name) : catalog.currentDatabase, ...kinds).sort()
   switch (statement.what) {
     case 'TABLES':
-      return listed('table name', catalog.names().sort())
+      return listed('table name', namesOf())
     case 'VIEWS':
-      return listed('view name', catalog.names('view').sort())
+      return listed('view name', namesOf('view'))
     case 'MATERIALIZED TABLES':
-      return listed('materialized table name', catalog.names('materialized table').sort())
+      return listed('materialized table name', namesOf('materialized table'))
     case 'FUNCTIONS':
       return listed('function name', functionNames(catalog))
     case 'USER FUNCTIONS':
@@ -52,11 +54,11 @@ export function bindShow(statement: ShowStatement, catalog: Catalog): TextAnswer
     case 'CATALOGS':
       return listed('catalog name', [DEFAULT_CATALOG])
     case 'DATABASES':
-      return listed('database name', [DEFAULT_DATABASE])
+      return listed('database name', catalog.databaseNames().sort())
     case 'CURRENT CATALOG':
       return oneColumn('current catalog name', [DEFAULT_CATALOG])
     case 'CURRENT DATABASE':
-      return oneColumn('current database name', [DEFAULT_DATABASE])
+      return oneColumn('current database name', [catalog.currentDatabase])
     case 'COLUMNS': {
       const described = describeEntry(catalog.require(statement.name!))
       return { ...described, rows: described.rows.filter(([name]) => fits(name)) }

@@ -9,7 +9,6 @@ import { valuesPlan } from './bind-plan.ts'
 import type { BindContext, Env } from './bind-scope.ts'
 import { scopeOf } from './bind-scope.ts'
 import type { Catalog } from './catalog.ts'
-import { plainName } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { mapColumns } from './expr.ts'
 import { castExpr } from './functions/index.ts'
@@ -64,7 +63,7 @@ export function bindCreateTable(
   })
 
   const table: TableDef = {
-    name: plainName(statement.name),
+    name: context.catalog.nameOf(statement.name),
     columns,
     partitionedBy: statement.partitionedBy.map((name) => ordinalOf(name, names)),
     options: { ...base?.options, ...optionsOf(statement.options) },

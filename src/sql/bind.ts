@@ -75,12 +75,12 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
     case 'explain':
       return { type: 'explain', details: statement.details, plans: explained(statement, text, context) }
     case 'createTable':
-      return isTaken(statement, 'table', catalog) ? exists('Table', statement.name) : createTable(statement, text, context)
+      return isTaken(statement, 'table', catalog) ? exists('Table', catalog.nameOf(statement.name)) : createTable(statement, text, context)
     case 'createView':
-      return isTaken(statement, 'view', catalog) ? exists('View', statement.name) : createView(statement, text, context)
+      return isTaken(statement, 'view', catalog) ? exists('View', catalog.nameOf(statement.name)) : createView(statement, text, context)
     case 'createMaterializedTable':
       return isTaken(statement, 'materialized table', catalog)
-        ? exists('Materialized table', statement.name)
+        ? exists('Materialized table', catalog.nameOf(statement.name))
         : createMaterializedTable(statement, text, context)
     case 'createFunction':
       return createFunction(statement, catalog)
@@ -94,17 +94,10 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
       return statement.key === undefined ? bindSettings(catalog) : { type: 'set', key: statement.key, value: statement.value }
     case 'reset':
       return { type: 'set', key: statement.key ?? '' }
-    case 'use': {
-      const name = plainName(statement.name)
-      if (name === DEFAULT_CATALOG || name === DEFAULT_DATABASE) return { type: 'done', message: `Using ${name}` }
-      throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog or database', name, span: statement.name.span })
-    }
+    case 'use':
+      return use(statement, catalog)
     case 'createDatabase':
-      throw sqlErrors('SQL_NOT_SUPPORTED', {
-        what: 'CREATE DATABASE',
-        instead: `All tables are in ${DEFAULT_DATABASE}; put a prefix into their names.`,
-        span: statement.span,
-      })
+      return createDatabase(statement, catalog)
     case 'alterTable':
       return alterTable(statement, text, context)
   }
@@ -119,14 +112,14 @@ type Create = Extract<Statement, { type: 'createTable' | 'createView' | 'createM
 
 /** @returns whether IF NOT EXISTS leaves nothing to do  @throws StreamError  SQL_NAME_TAKEN */
 function isTaken({ name, ifNotExists }: Create, what: string, catalog: Catalog): boolean {
-  const plain = plainName(name)
+  const plain = catalog.newNameOf(name)
   const entry = catalog.get(plain)
   if (entry === undefined) return false
   if (!ifNotExists || entry.kind !== what) throw sqlErrors('SQL_NAME_TAKEN', { name: plain, what: entry.kind, span: name.span })
   return true
 }
 
-const exists = (what: string, name: Create['name']): BoundStatement => ({ type: 'done', message: `${what} ${plainName(name)} exists` })
+const exists = (what: string, name: string): BoundStatement => ({ type: 'done', message: `${what} ${name} exists` })
 const textOf = (node: { span: { start: number; end: number } }, text: string): string => text.slice(node.span.start, node.span.end)
 
 function createTable(statement: Extract<Statement, { type: 'createTable' }>, text: string, context: BindContext): BoundStatement {
@@ -139,12 +132,13 @@ function createTable(statement: Extract<Statement, { type: 'createTable' }>, tex
 }
 
 function createView(statement: Extract<Statement, { type: 'createView' }>, text: string, context: BindContext): BoundStatement {
-  const { name, columns, query } = statement
+  const { columns, query } = statement
+  const name = context.catalog.nameOf(statement.name)
   const bound = bindQuery(query, context, undefined)
   // Planned to find what no stream can compute; the plan is made again where the view is used.
   optimize(bound)
-  const fields = renamedFields(bound.fields, columns, `the view "${plainName(name)}"`)
-  return { type: 'createView', name: plainName(name), fields, sql: textOf(query, text) }
+  const fields = renamedFields(bound.fields, columns, `the view "${name}"`)
+  return { type: 'createView', name, fields, sql: textOf(query, text), database: context.catalog.currentDatabase }
 }
 
 function renamedFields(fields: readonly Field[], columns: readonly Identifier[], what: string): Field[] {
@@ -160,7 +154,7 @@ function createMaterializedTable(
   text: string,
   context: BindContext,
 ): BoundStatement {
-  const name = plainName(statement.name)
+  const name = context.catalog.nameOf(statement.name)
   const bound = bindQuery(statement.query, context, undefined, true)
   const names = renamedFields(bound.fields, statement.columns, `the materialized table "${name}"`).map((field) => field.name)
   const query = optimizeForSession(renamed(bound, names), context.catalog, statement.query.span)
@@ -193,20 +187,59 @@ function createMaterializedTable(
   return { type: 'createMaterializedTable', table, query }
 }
 
-// ---------------------------------------------------------------- DROP, EXPLAIN
+// ---------------------------------------------------------------- DROP
 
-function drop({ what, name, ifExists }: Extract<Statement, { type: 'drop' }>, catalog: Catalog): BoundStatement {
-  const plain = plainName(name)
+function drop(statement: Extract<Statement, { type: 'drop' }>, catalog: Catalog): BoundStatement {
+  const { what, name, ifExists } = statement
+  if (what === 'DATABASE') return dropDatabase(statement, catalog)
   const isFunction = what === 'FUNCTION'
+  const plain = isFunction ? plainName(name) : catalog.nameOf(name)
   const kind = what.toLowerCase()
   const found = isFunction ? catalog.getFunction(plain) !== undefined : catalog.get(plain)?.kind === kind
   if (!found && !ifExists) {
-    const names = isFunction ? catalog.functionNames() : what === 'DATABASE' ? [] : catalog.names(kind as 'table')
+    const names = isFunction ? catalog.functionNames() : catalog.names(kind as 'table')
     throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: kind, name: plain, nearest: nearestName(plain, names), span: name.span })
   }
   if (!found) return { type: 'done', message: `There is no ${kind} ${plain}` }
   return { type: 'drop', what, name: plain, ifExists }
 }
+
+// ---------------------------------------------------------------- databases
+
+/** @throws StreamError  SQL_DATABASE_NOT_FOUND, SQL_OBJECT_NOT_FOUND for a catalog */
+function use({ name, catalog: isCatalog }: Extract<Statement, { type: 'use' }>, catalog: Catalog): BoundStatement {
+  if (!isCatalog) return { type: 'use', database: catalog.databaseOf(name) }
+  const given = plainName(name)
+  if (given !== DEFAULT_CATALOG) throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog', name: given, nearest: DEFAULT_CATALOG, span: name.span }) // biome-ignore format: one thought
+  return { type: 'use', database: DEFAULT_DATABASE }
+}
+
+/** @throws StreamError  SQL_NAME_TAKEN, SQL_OBJECT_NOT_FOUND for a catalog */
+function createDatabase({ name, ifNotExists }: Extract<Statement, { type: 'createDatabase' }>, catalog: Catalog): BoundStatement {
+  const database = name.parts.at(-1)!.name
+  const [first] = name.parts
+  if (name.parts.length > 1 && first.name !== DEFAULT_CATALOG)
+    throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog', name: first.name, nearest: DEFAULT_CATALOG, span: first.span })
+  if (!catalog.hasDatabase(database)) return { type: 'createDatabase', name: database }
+  if (!ifNotExists) throw sqlErrors('SQL_NAME_TAKEN', { name: database, what: 'database', span: name.span })
+  return { type: 'done', message: `Database ${database} exists` }
+}
+
+/** @throws StreamError  SQL_DATABASE_NOT_FOUND, SQL_DATABASE_IN_USE */
+function dropDatabase({ name, ifExists, cascade }: Extract<Statement, { type: 'drop' }>, catalog: Catalog): BoundStatement {
+  const plain = name.parts.at(-1)!.name
+  if (ifExists && !catalog.hasDatabase(plain)) return { type: 'done', message: `There is no database ${plain}` }
+  const database = catalog.databaseOf(name)
+  const inUse = (reason: string, instead: string) => sqlErrors('SQL_DATABASE_IN_USE', { database, reason, instead, span: name.span })
+  if (database === DEFAULT_DATABASE) throw inUse('it is the default one', 'Drop what is in it.')
+  if (database === catalog.currentDatabase) throw inUse('it is the current one', `USE another one first, such as ${DEFAULT_DATABASE}.`)
+  const names = catalog.namesIn(database)
+  if (names.length > 0 && !cascade)
+    throw inUse(`it has ${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''}`, 'Drop these first, or write CASCADE.')
+  return { type: 'dropDatabase', name: database }
+}
+
+// ---------------------------------------------------------------- EXPLAIN
 
 type Explained = Extract<BoundStatement, { type: 'explain' }>['plans']
 

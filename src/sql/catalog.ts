@@ -1,7 +1,8 @@
 // What has been declared: tables, views, materialized tables, functions and settings, in memory.
 //
-// Tables, views and materialized tables share one namespace, as in Flink; names are case-sensitive. There is one catalog and one database,
-// under Flink's names for them, so that `default_catalog.default_database.t` is `t`.
+// Tables, views and materialized tables of a database share one namespace, as in Flink; names are case-sensitive. There is one catalog. What is
+// in its default database has its own name everywhere, so that `default_catalog.default_database.t` is `t`; table `t` of a database `shop`
+// is `shop.t`, here and wherever a table's name is used: as its topic, in paths, as the name of a query. Functions belong to no database.
 
 import { nearestName } from '../base/index.ts'
 import type { Field, RowField, SqlType } from '../data/index.ts'
@@ -12,8 +13,9 @@ import type { BoundStatement, MaterializedTableDef, TableDef } from './plan.ts'
 export interface ViewDef {
   name: string
   fields: Field[]
-  /** The text of its query. */
+  /** The text of its query, and the database that plain names in it are of; the default one if absent. */
   sql: string
+  database?: string
 }
 /** A function of the user. Without `signature` it is one for Flink alone. */
 export interface FunctionDef {
@@ -35,12 +37,19 @@ export type CatalogEntry =
   | { kind: 'table'; table: TableDef }
   | { kind: 'view'; view: ViewDef }
   /** With `query`, the text of its SELECT, it is read as a view is: its rows are computed again. */
-  | { kind: 'materialized table'; table: MaterializedTableDef; query?: string }
+  | { kind: 'materialized table'; table: MaterializedTableDef; query?: string; database?: string }
 
 export const DEFAULT_CATALOG = 'default_catalog'
 export const DEFAULT_DATABASE = 'default_database'
 
-/** The name without Flink's default catalog and database. */
+/** A database's name without Flink's default catalog. */
+const databaseName = ({ parts }: QualifiedName): string =>
+  parts
+    .slice(parts.length > 1 && parts[0].name === DEFAULT_CATALOG ? 1 : 0)
+    .map((part) => part.name)
+    .join('.')
+
+/** A function's name without Flink's default catalog and database. */
 export function plainName({ parts }: QualifiedName): string {
   const names = parts.map((part) => part.name)
   if (names.length > 2 && names[0] === DEFAULT_CATALOG) names.shift()
@@ -56,13 +65,71 @@ export class Catalog {
   /** SET 'key' = 'value'. */
   readonly settings = new Map<string, string>()
 
+  private readonly databases = new Set([DEFAULT_DATABASE])
+  /** What plain names are in: USE. */
+  currentDatabase = DEFAULT_DATABASE
+
+  /** What a table, view or materialized table is called, whether or not there is one. */
+  nameOf({ parts }: QualifiedName): string {
+    const names = parts.map((part) => part.name)
+    if (names.length === 1) names.unshift(this.currentDatabase)
+    if (names.length > 2 && names[0] === DEFAULT_CATALOG) names.shift()
+    if (names.length === 2 && names[0] === DEFAULT_DATABASE) names.shift()
+    return names.join('.')
+  }
+
+  /**
+   * What a new one will be called.
+   * @throws StreamError  SQL_DATABASE_NOT_FOUND
+   */
+  newNameOf(name: QualifiedName): string {
+    if (name.parts.length > 1) this.databaseOf({ ...name, parts: name.parts.slice(0, -1) })
+    return this.nameOf(name)
+  }
+
+  /** @throws StreamError  SQL_DATABASE_NOT_FOUND with the nearest name */
+  databaseOf(name: QualifiedName): string {
+    const database = databaseName(name)
+    if (this.databases.has(database)) return database
+    throw sqlErrors('SQL_DATABASE_NOT_FOUND', { database, nearest: nearestName(database, this.databases), span: name.span })
+  }
+  hasDatabase(database: string): boolean {
+    return this.databases.has(database)
+  }
+  databaseNames(): string[] {
+    return [...this.databases]
+  }
+  addDatabase(database: string): void {
+    this.databases.add(database)
+  }
+  /** With all that is in it. */
+  dropDatabase(database: string): void {
+    for (const name of this.namesIn(database)) this.entries.delete(`${database}.${name}`)
+    this.databases.delete(database)
+  }
+
+  /** Names of what is in a database, without its name. */
+  namesIn(database: string, ...kinds: CatalogEntry['kind'][]): string[] {
+    const names = this.names(...kinds)
+    if (database !== DEFAULT_DATABASE)
+      return names.filter((name) => name.startsWith(`${database}.`)).map((name) => name.slice(database.length + 1))
+    return names.filter((name) => !name.includes('.') || !this.databases.has(name.slice(0, name.indexOf('.'))))
+  }
+
+  /** The same declarations, seen from another database. */
+  within(database: string): Catalog {
+    const seen: Catalog = Object.create(this)
+    seen.currentDatabase = database
+    return seen
+  }
+
   get(name: string): CatalogEntry | undefined {
     return this.entries.get(name)
   }
 
   /** @throws StreamError  SQL_TABLE_NOT_FOUND with the nearest name */
   require(name: QualifiedName): CatalogEntry {
-    const table = plainName(name)
+    const table = this.nameOf(name)
     const entry = this.entries.get(table)
     if (entry === undefined) throw sqlErrors('SQL_TABLE_NOT_FOUND', { table, nearest: nearestName(table, this.names()), span: name.span })
     return entry
@@ -102,6 +169,8 @@ export class Catalog {
     for (const [name, entry] of this.entries) copy.entries.set(name, entry)
     for (const [name, definition] of this.functions) copy.functions.set(name, definition)
     for (const [key, value] of this.settings) copy.settings.set(key, value)
+    for (const database of this.databases) copy.databases.add(database)
+    copy.currentDatabase = this.currentDatabase
     return copy
   }
 }
@@ -113,7 +182,7 @@ export function applyStatement(bound: BoundStatement, catalog: Catalog): void {
       catalog.add({ kind: 'table', table: bound.table })
       break
     case 'createView':
-      catalog.add({ kind: 'view', view: { name: bound.name, fields: bound.fields, sql: bound.sql } })
+      catalog.add({ kind: 'view', view: { name: bound.name, fields: bound.fields, sql: bound.sql, database: bound.database } })
       break
     case 'createMaterializedTable':
       catalog.add({ kind: 'materialized table', table: bound.table })
@@ -128,6 +197,15 @@ export function applyStatement(bound: BoundStatement, catalog: Catalog): void {
     case 'drop':
       if (bound.what === 'FUNCTION') catalog.dropFunction(bound.name)
       else catalog.drop(bound.name)
+      break
+    case 'createDatabase':
+      catalog.addDatabase(bound.name)
+      break
+    case 'dropDatabase':
+      catalog.dropDatabase(bound.name)
+      break
+    case 'use':
+      catalog.currentDatabase = bound.database
       break
     case 'set':
       if (bound.key === '') catalog.settings.clear()

@@ -133,6 +133,16 @@ export const sqlErrors = defineErrors({
     message: (p) => `${p.what} "${p.name}" exists already`,
     hint: () => `Write IF NOT EXISTS, choose another name, or DROP it first.`,
   }),
+  SQL_DATABASE_NOT_FOUND: spec<{ database: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `database "${p.database}" does not exist`,
+    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'CREATE DATABASE declares one; SHOW DATABASES lists them.'),
+  }),
+  SQL_DATABASE_IN_USE: spec<{ database: string; reason: string; instead: string } & Placed>({
+    ...user,
+    message: (p) => `database "${p.database}" cannot be dropped: ${p.reason}`,
+    hint: (p) => p.instead,
+  }),
   SQL_OBJECT_NOT_FOUND: spec<{ what: string; name: string; nearest?: string } & Placed>({
     ...user,
     message: (p) => `${p.what} "${p.name}" does not exist`,

@@ -274,7 +274,7 @@ export type TableColumn = { name: string; type: SqlType; comment?: string } & (
 export type BoundStatement =
   /** `insert` fills the new table: CREATE TABLE … AS. */
   | { type: 'createTable'; table: TableDef; ifNotExists: boolean; insert?: Plan }
-  | { type: 'createView'; name: string; fields: Field[]; sql: string }
+  | { type: 'createView'; name: string; fields: Field[]; sql: string; database: string }
   | { type: 'createMaterializedTable'; table: MaterializedTableDef; query: Plan }
   | { type: 'query'; query: Plan }
   | { type: 'insert'; table: TableDef; query: Plan }
@@ -286,6 +286,8 @@ export type BoundStatement =
   /** Without value: RESET of the key; of all if `key` is empty. */
   | { type: 'set'; key: string; value?: string }
   | { type: 'drop'; what: string; name: string; ifExists: boolean }
+  | { type: 'createDatabase' | 'dropDatabase'; name: string }
+  | { type: 'use'; database: string }
   | { type: 'done'; message: string }
 export interface MaterializedTableDef {
   name: string

@@ -48,7 +48,7 @@ function bindInto(file: GoldenFile, catalog: Catalog, text: string): BoundStatem
     applyStatement(bound, catalog)
     if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
       const { start, end } = statement.query.span
-      catalog.add({ kind: 'materialized table', table: bound.table, query: text.slice(start, end) })
+      catalog.add({ kind: 'materialized table', table: bound.table, query: text.slice(start, end), database: catalog.currentDatabase })
     }
     return bound
   })

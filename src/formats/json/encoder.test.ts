@@ -53,6 +53,16 @@ test('values are written as Flink writes them, numbers exactly', () => {
   assert.equal(encode(t.bigint(), 12n, { numbers: 'string' }), '"12"')
   assert.equal(encode(t.decimal(4, 1), 12n, { numbers: 'string' }), '"1.2"')
   assert.equal(encode(t.timestampLtz(3), 0, { timestampFormat: 'ISO-8601' }), '"1970-01-01T00:00:00.000Z"')
+  for (const [ms, text] of [
+    [0, '00:00:00'],
+    [120, '00:00:00.12'],
+    [600_000, '00:10:00'],
+  ] as const) {
+    assert.equal(encode(t.timestamp(3), ms, { shortFraction: true }), `"1970-01-01 ${text}"`)
+    assert.equal(encode(t.timestampLtz(3), ms, { shortFraction: true, timestampFormat: 'ISO-8601' }), `"1970-01-01T${text}Z"`)
+    assert.equal(encode(t.timestamp(6), BigInt(ms) * 1_000_000n, { shortFraction: true }), `"1970-01-01 ${text}"`)
+    assert.equal(encode(t.time(3), ms, { shortFraction: true }), `"${text}"`)
+  }
   const fields = [
     { name: 'a', type: t.int() },
     { name: 'b', type: t.int() },

@@ -1,7 +1,7 @@
 // Columns to JSON: one object per row, each followed by a line break, so the whole is NDJSON and each row can be cut out.
 //
 // BIGINT and DECIMAL are exact numerals; NaN and the infinities are text; times are text in Flink's SQL format (or ISO-8601) with the digits of
-// their precision; bytes are base64; NULL is null. A MAP's keys are written as text, a NULL key as "null".
+// their precision, or as Flink's formats write them without zeros at the end; bytes are base64; NULL is null. A MAP's keys are written as text, a NULL key as "null".
 //
 // @source Flink 2.1 RowDataToJsonConverters; decimals are always plain (json.encode.decimal-as-plain-number), doubles have JavaScript's digits
 import type { Column, RowField, SqlType } from '../../data/index.ts'
@@ -9,6 +9,8 @@ import { ByteSink } from '../byteSink.ts'
 
 export interface JsonEncodeOptions {
   timestampFormat?: 'SQL' | 'ISO-8601'
+  /** Times without zeros at the end of the second's fraction, as in records of Flink. */
+  shortFraction?: boolean
   /** Flink's json.encode.ignore-null-fields. */
   ignoreNullFields?: boolean
   /** 'string': BIGINT and DECIMAL as text, for readers whose numbers are doubles. */
@@ -160,8 +162,9 @@ function makeWriter(type: SqlType, options: JsonEncodeOptions): Writer {
     case 'DATE':
       return (sink, value) => sink.ascii(`"${dateText(value as number)}"`)
     case 'TIME': {
+      const shown = shownTime(options)
       const { precision } = type
-      return (sink, value) => sink.ascii(`"${timeText(value as number, 0, precision)}"`)
+      return (sink, value) => sink.ascii(`"${shown(timeText(value as number, 0, precision))}"`)
     }
     case 'TIMESTAMP':
     case 'TIMESTAMP_LTZ':
@@ -210,15 +213,20 @@ const nullable =
   (sink, value) =>
     value === null ? sink.ascii('null') : writer(sink, value)
 
+/** What is written of a time with all its digits. */
+const shownTime = ({ shortFraction }: JsonEncodeOptions): ((text: string) => string) =>
+  shortFraction ? (text) => (text.includes('.') ? text.replace(/\.?0+$/, '') : text) : (text) => text
+
 function timestampWriter(precision: number, isZoned: boolean, options: JsonEncodeOptions): Writer {
   const separator = options.timestampFormat === 'ISO-8601' ? 'T' : ' '
   const zone = isZoned ? 'Z' : ''
+  const shown = shownTime(options)
   return (sink, value) => {
     const isNanos = typeof value === 'bigint'
     const nanos = isNanos ? Number(BigInt.asUintN(64, ((value % 1_000_000n) + 1_000_000n) % 1_000_000n)) : 0
     const ms = isNanos ? Number((value - BigInt(nanos)) / 1_000_000n) : (value as number)
     const days = Math.floor(ms / 86_400_000)
-    sink.ascii(`"${dateText(days)}${separator}${timeText(ms - days * 86_400_000, nanos, precision)}${zone}"`)
+    sink.ascii(`"${dateText(days)}${separator}${shown(timeText(ms - days * 86_400_000, nanos, precision))}${zone}"`)
   }
 }
 

@@ -1,0 +1,85 @@
+// Databases: what plain and qualified names mean, what a view's names mean, and what may be dropped.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { isStreamError } from '../base/index.ts'
+import { bindScript } from './bind.ts'
+import { applyStatement, Catalog } from './catalog.ts'
+import { explainPlan } from './explain.ts'
+
+const columns = "(id INT) WITH ('connector' = 'kafka')"
+function catalogOf(...scripts: string[]): Catalog {
+  const catalog = new Catalog()
+  for (const script of scripts) for (const bound of bindScript(script, catalog)) applyStatement(bound, catalog)
+  return catalog
+}
+const scanned = (catalog: Catalog, sql: string): string[] => {
+  const bound = bindScript(sql, catalog).at(-1)!
+  assert.equal(bound.type, 'query')
+  return [...explainPlan((bound as { query: Parameters<typeof explainPlan>[0] }).query).matchAll(/scan (\S+)/g)].map(([, name]) => name)
+}
+const shown = (catalog: Catalog, sql: string): string[] => {
+  const bound = bindScript(sql, catalog).at(-1)!
+  return bound.type === 'text' ? bound.rows.map(([name]) => name) : []
+}
+const codeOf = (catalog: Catalog, sql: string): string => {
+  try {
+    bindScript(sql, catalog)
+  } catch (error) {
+    if (isStreamError(error)) return error.code
+    throw error
+  }
+  return 'none'
+}
+const shop = () =>
+  catalogOf(
+    `CREATE TABLE t ${columns}; CREATE DATABASE shop COMMENT 'orders'; CREATE TABLE shop.t ${columns}; USE shop; CREATE TABLE own ${columns};
+     CREATE VIEW both_of AS SELECT own.id FROM own JOIN t ON own.id = t.id; USE default_database;`,
+  )
+
+test('plain names are of the current database, qualified ones of theirs', () => {
+  const catalog = shop()
+  for (const name of ['t', 'default_database.t', 'default_catalog.default_database.t']) assert.deepEqual(scanned(catalog, `SELECT * FROM ${name};`), ['t']) // biome-ignore format: one thought
+  for (const name of ['shop.t', 'default_catalog.shop.t']) assert.deepEqual(scanned(catalog, `SELECT * FROM ${name};`), ['shop.t'])
+  assert.deepEqual(scanned(catalog, 'USE default_catalog.shop; SELECT * FROM t, default_database.t AS u;'), ['shop.t', 't'])
+  assert.deepEqual(scanned(catalog, 'USE shop; USE CATALOG default_catalog; SELECT * FROM t;'), ['t'])
+  assert.deepEqual(scanned(catalog, 'WITH t AS (SELECT * FROM shop.t) SELECT t.id FROM t;'), ['shop.t'])
+  assert.equal(codeOf(catalog, 'SELECT * FROM own;'), 'SQL_TABLE_NOT_FOUND')
+  assert.equal(codeOf(catalog, 'SELECT * FROM other_catalog.shop.t;'), 'SQL_TABLE_NOT_FOUND')
+})
+
+test('names in a view are those of where it was made', () => {
+  assert.deepEqual(scanned(shop(), 'SELECT * FROM shop.both_of;').sort(), ['shop.own', 'shop.t'])
+})
+
+test('SHOW lists what is in a database', () => {
+  const catalog = shop()
+  assert.deepEqual(shown(catalog, 'SHOW TABLES;'), ['t'])
+  assert.deepEqual(shown(catalog, 'SHOW TABLES FROM shop;'), ['both_of', 'own', 't'])
+  assert.deepEqual(shown(catalog, "SHOW VIEWS IN shop LIKE 'b%';"), ['both_of'])
+  assert.deepEqual(shown(catalog, 'SHOW DATABASES;'), ['default_database', 'shop'])
+  assert.deepEqual(shown(catalog, 'USE shop; SHOW CURRENT DATABASE;'), ['shop'])
+  assert.equal(codeOf(catalog, 'SHOW TABLES FROM shopp;'), 'SQL_DATABASE_NOT_FOUND')
+})
+
+test('a database with something in it, the current and the default one are not dropped by the way', () => {
+  const catalog = shop()
+  const codes: [string, string][] = [
+    ['DROP DATABASE shop;', 'SQL_DATABASE_IN_USE'],
+    ['DROP DATABASE shop RESTRICT;', 'SQL_DATABASE_IN_USE'],
+    ['USE shop; DROP DATABASE shop CASCADE;', 'SQL_DATABASE_IN_USE'],
+    ['DROP DATABASE default_database CASCADE;', 'SQL_DATABASE_IN_USE'],
+    ['DROP DATABASE nothing;', 'SQL_DATABASE_NOT_FOUND'],
+    ['DROP DATABASE IF EXISTS nothing;', 'none'],
+    ['CREATE DATABASE shop;', 'SQL_NAME_TAKEN'],
+    ['CREATE DATABASE IF NOT EXISTS shop;', 'none'],
+    ['CREATE DATABASE other_catalog.shop;', 'SQL_OBJECT_NOT_FOUND'],
+    [`CREATE TABLE nothing.t ${columns};`, 'SQL_DATABASE_NOT_FOUND'],
+    [`CREATE TABLE shop.t ${columns};`, 'SQL_NAME_TAKEN'],
+    ['USE nothing;', 'SQL_DATABASE_NOT_FOUND'],
+    ['ALTER TABLE shop.own RENAME TO shop.t;', 'SQL_NAME_TAKEN'],
+  ]
+  for (const [sql, code] of codes) assert.equal(codeOf(catalog, sql), code, sql)
+  for (const bound of bindScript('DROP DATABASE shop CASCADE;', catalog)) applyStatement(bound, catalog)
+  assert.deepEqual(catalog.names(), ['t'])
+  assert.deepEqual(catalog.databaseNames(), ['default_database'])
+})
