@@ -12,7 +12,8 @@ import { dirname, join } from 'node:path'
 import { isStreamError } from '../src/base/index.ts'
 import { type Field, formatType, type SqlType, withNullable } from '../src/data/index.ts'
 import { type GoldenFile, type PlayMode, parseGoldenFile, play } from '../src/engine/golden/index.ts'
-import { applyStatement, bindStatement, Catalog, explainPlan, parseScript } from '../src/sql/index.ts'
+import { explainText } from '../src/engine/index.ts'
+import { applyStatement, bindStatement, Catalog, parseScript } from '../src/sql/index.ts'
 
 interface Example {
   /** From 1: of the fence or the table row. */
@@ -122,7 +123,7 @@ function run(
       if (bound.type === 'query') shown = resultText(playQuery(`${declared}${own};`, inputs, folder), asChanges)
       else if (bound.type === 'text') shown = tableText(bound.columns, bound.rows)
       else if (bound.type === 'explain')
-        shown = bound.plans.map(({ target, query }) => `${target === undefined ? '' : `${target} <- `}${explainPlan(query)}`).join('\n')
+        shown = bound.plans.map(({ target, query }) => `${target === undefined ? '' : `${target} <- `}${explainText(query)}`).join('\n')
       else if (bound.type === 'done') shown = bound.message
     }
   } catch (error) {

@@ -20,6 +20,7 @@ export {
   type SharedLinks,
   shareLinks,
 } from './exchange/index.ts'
+export { explainText } from './explain.ts'
 export { formatValue } from './expressions/index.ts'
 export { finishFiles, nextFileNumber, removeUnfinished, setAside } from './fileSink.ts'
 export { Graph, type GraphHooks, type NodeStatus, planSignature } from './graph.ts'

@@ -1,8 +1,8 @@
 // SQL typed by a person: one statement over the project's names. It changes nothing.
 import { baseErrors, reviveError, type StreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, isRetraction, rowAt } from '../data/index.ts'
-import { rowOrder } from '../engine/index.ts'
-import { bindStatement, explainPlan, type Plan, parseExpression, parseStatement, type SortKey } from '../sql/index.ts'
+import { explainText, rowOrder } from '../engine/index.ts'
+import { bindStatement, type Plan, parseExpression, parseStatement, type SortKey } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { JobManager } from './manager.ts'
 import { replaceMaterialized } from './materialized.ts'
@@ -37,9 +37,11 @@ export function prepareAdhoc(manager: JobManager, sql: string, tableRows: (table
     case 'text':
       return { kind: 'text', columns: bound.columns, rows: bound.rows }
     case 'explain': {
-      const rows = bound.plans.map(({ target, query }) => [
-        `${target === undefined ? '' : `${target} (${manager.guaranteeOf(target)}) <- `}${explainPlan(query)}`,
-      ])
+      const rows = bound.plans.map(({ target, query }) => {
+        const { reason } = manager.explainedParallelism(query, target)
+        const subtasks = reason === undefined ? '' : `\n\nIt runs in one subtask: ${reason}.`
+        return [`${target === undefined ? '' : `${target} (${manager.guaranteeOf(target)}) <- `}${explainText(query)}${subtasks}`]
+      })
       return { kind: 'text', columns: ['plan'], rows }
     }
     default:

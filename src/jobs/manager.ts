@@ -579,13 +579,22 @@ export class JobManager {
   }
 
   /** In how many subtasks a query is to run. @throws StreamError PARALLELISM_INVALID */
-  parallelismOf(query: ProjectQuery, project: Project | undefined = this.project): Parallelism {
+  parallelismOf(query: Pick<ProjectQuery, 'plan' | 'target'>, project: Project | undefined = this.project): Parallelism {
     const setting = project?.settings.get('parallelism.default')
     const wanted = setting === undefined || setting === 'default' ? this.options.parallelism : Number(setting)
     if (!Number.isInteger(wanted) || wanted < 1 || wanted > PARALLELISM_MAX)
       throw jobErrors('PARALLELISM_INVALID', { value: String(setting), max: PARALLELISM_MAX })
     const partitions = scannedTables(query.plan).map((table) => this.options.log.topic(topicOf(table))?.partitions.length ?? 1)
     return parallelismOf(query.plan, wanted, sinkKeyOf(query), partitions)
+  }
+
+  /** Of a query that EXPLAIN shows: into a table or a materialized table that is declared, or as a materialized table of its own. */
+  explainedParallelism(plan: Plan, target: string | undefined): Parallelism {
+    const entry = target === undefined ? undefined : this.catalog.get(target)
+    if (entry?.kind === 'table') return this.parallelismOf({ plan, target: { kind: 'insert', table: entry.table } })
+    const table =
+      entry?.kind === 'materialized table' ? entry.table : { name: '', fields: plan.fields, primaryKey: plan.upsertKey ?? [], options: {} }
+    return this.parallelismOf({ plan, target: { kind: 'materializedTable', table } })
   }
 
   private fateOf({ query, parallelism }: Running, project: Project): 'kept' | 'changed' | 'gone' {

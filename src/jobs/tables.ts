@@ -34,7 +34,7 @@ export const topicOf = (table: TableDef): string => table.options.topic ?? table
 export const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))
 
 /** Columns of a query's result by which its target keeps one row each; undefined if it keeps all. */
-export function sinkKeyOf({ target }: ProjectQuery): number[] | undefined {
+export function sinkKeyOf({ target }: Pick<ProjectQuery, 'target'>): number[] | undefined {
   if (target.kind === 'materializedTable') return [...target.table.primaryKey]
   return target.table.options.connector === 'upsert-kafka' ? sinkParts(target.table).key?.columns : undefined
 }
