@@ -43,11 +43,10 @@ console.log(machineText())
 let failed = 0
 for (const bench of name ? [name] : Object.keys(benches).filter((key) => !long.includes(key))) {
   console.log(`\n# ${bench}: ${benches[bench]}`)
-  const { status } = spawnSync(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, `${bench}.ts`), ...rest],
-    { stdio: 'inherit' },
-  )
+  // With the flags that users have from `scripts/run.mjs`: they decide on memory and on how often V8 collects.
+  const { status } = spawnSync(process.execPath, [...process.execArgv, join(import.meta.dirname, `${bench}.ts`), ...rest], {
+    stdio: 'inherit',
+  })
   if (status !== 0) failed++
 }
 process.exit(failed > 0 ? 1 : 0)

@@ -138,12 +138,13 @@ async function playMany(tasks: readonly (number | CrashPoint)[], workers: number
   let next = 0
   let done = 0
   let isOver = false
+  const isTerminal = process.stderr.isTTY
   const progress = () => {
-    if (!process.stderr.isTTY) return
     const seconds = (Date.now() - startedMs) / 1000
-    process.stderr.write(`\r${done} of ${count} ${what}, ${failed.length} fail, ${(done / seconds).toFixed(1)}/s   `)
+    const text = `${done} of ${count} ${what}, ${failed.length} fail, ${(done / seconds).toFixed(1)}/s`
+    process.stderr.write(isTerminal ? `\r${text}   ` : `${text}\n`)
   }
-  const timer = setInterval(progress, 500)
+  const timer = setInterval(progress, isTerminal ? 500 : 60_000)
   const work = (): Promise<void> =>
     new Promise((resolve, reject) => {
       const worker = new Worker(new URL(import.meta.url), { workerData: { bug: flags.bug } satisfies Task })
@@ -176,7 +177,7 @@ async function playMany(tasks: readonly (number | CrashPoint)[], workers: number
     })
   await Promise.all(Array.from({ length: Math.min(workers, count) }, work))
   clearInterval(timer)
-  if (process.stderr.isTTY) process.stderr.write('\n')
+  if (isTerminal) process.stderr.write('\n')
   const missing = flags.bug === undefined && isSeeds ? missingHits(hits, count) : []
   const seconds = (Date.now() - startedMs) / 1000
   if (flags.json)
