@@ -123,6 +123,8 @@ test('deploy: a dry run says what would change, a write does it, a stale editor 
   const path = join(folder, 'pipelines/pages.sql')
   const put = (name: string, text: string, version: string | null, query = '') =>
     server.call<DeployReport & ApiError>(`/v1/project/files/${name}${query}`, json({ text, version }, 'PUT'))
+  const versionOf = async (name: string) =>
+    (await server.get<ProjectFile[]>('/v1/project/files')).find((file) => file.name === name)!.version
   const text = 'CREATE MATERIALIZED TABLE pages AS SELECT page, COUNT(*) AS c FROM events GROUP BY page;'
 
   const dry = await put('pages.sql', text, null, '?dryRun=true')
@@ -151,11 +153,17 @@ test('deploy: a dry run says what would change, a write does it, a stale editor 
   assert.deepEqual([again.body.started, again.body.kept], [['pages'], ['counts']])
   await untilRows(server, 'pages', [['/x', 2]])
 
+  // Comments and places in the text are no change: it goes on untouched, and its new text is shown.
+  const moved = await put('pages.sql', `-- pages\n\n${text.replace('COUNT(*)', '/* all */ COUNT(*) + 1')}`, await versionOf('pages.sql'))
+  assert.deepEqual([moved.body.started, moved.body.kept.sort()], [[], ['counts', 'pages']])
+  const queries = await server.get<{ id: string; sql: string }[]>('/v1/queries')
+  assert.match(queries.find(({ id }) => id === 'pages')!.sql, /all/)
+
   for (const name of ['..%2Fevil.sql', 'evil.txt', '.sql', 'a%20b.sql']) {
     const answer = await put(name, text, null)
     assert.equal(answer.body.error.code, 'PROJECT_FILE_NAME', name)
   }
-  const { version } = (await server.get<ProjectFile[]>('/v1/project/files')).find(({ name }) => name === 'pages.sql')!
+  const version = await versionOf('pages.sql')
   const gone = await server.call<DeployReport>('/v1/project/files/pages.sql', json({ version }, 'DELETE'))
   assert.deepEqual(gone.body, { started: [], kept: ['counts'], stopped: ['pages'], restored: [], notices: [], errors: [] })
   assert.equal(existsSync(path), false)

@@ -13,7 +13,6 @@
 // Longer than other files because each part of a query's life touches the same table of what runs: start, output, failure, restart, stop.
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isDeepStrictEqual } from 'node:util'
 import { type ErrorBody, reviveError, type StreamError, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
 import type {
@@ -30,7 +29,7 @@ import type {
 } from '../engine/index.ts'
 import { engineErrors, Memory, PARALLELISM_MAX, parallelismOf, planSignature, removeSpilled } from '../engine/index.ts'
 import { realDisk } from '../log/index.ts'
-import { Catalog, type Plan, type TableDef } from '../sql/index.ts'
+import { Catalog, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { checkpointSettings, freshName, removeSuperseded } from './checkpointFolders.ts'
 import { type CheckpointRecord, Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
@@ -243,6 +242,8 @@ export class JobManager {
       const fate = this.fateOf(entry, project)
       if (fate === 'kept') {
         report.kept.push(id)
+        // Its text may have moved, or have other comments.
+        entry.query = project.queries.find((next) => next.id === id) ?? query
         continue
       }
       // What it has put out so far is kept, and a changed one goes on from there.
@@ -825,9 +826,12 @@ export class JobManager {
 const idOf = ({ queries }: Project, name: string): string | undefined =>
   [name, `insert_into_${name}`].find((id) => queries.some((query) => query.id === id))
 
+/** What a query is, without its text: comments and where it stands do not matter. */
+const identityOf = ({ plan, target }: ProjectQuery): string => stableText([plan, { ...target, table: { ...target.table, ddl: '' } }])
+
 /** What becomes of a running query under another text of the project. While a file is broken its queries go on: an edit in progress takes nothing down. */
 function fateOf(query: ProjectQuery, project: Project): 'kept' | 'changed' | 'gone' {
   const next = project.queries.find((candidate) => candidate.id === query.id)
-  if (next) return isDeepStrictEqual([next.plan, next.target], [query.plan, query.target]) ? 'kept' : 'changed'
+  if (next) return identityOf(next) === identityOf(query) ? 'kept' : 'changed'
   return project.errors.some(({ file }) => file === query.file) ? 'kept' : 'gone'
 }
