@@ -16,4 +16,9 @@ if (!findNode()) {
   )
   process.exit(1)
 }
+// In a checkout the console is built from its sources, which a pull may have changed.
+if (isCheckout && ['demo', 'dev', 'start'].includes(process.argv[2]) && !process.argv.includes('--help')) {
+  const { buildConsole } = await import('./prepare.mjs')
+  buildConsole()
+}
 process.exit(await runNode([isCheckout ? sources : join(root, 'dist/src/app/main.js'), ...process.argv.slice(2)], process.cwd()))

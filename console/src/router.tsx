@@ -1,5 +1,7 @@
 // The addresses of the console. Every object has one, and so have order and filters: a link shows what the sender saw.
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { createRootRoute, createRoute, createRouter, Link, lazyRouteComponent } from '@tanstack/react-router'
+import { PageHead } from './ui/PageHead.tsx'
+import { Empty } from './ui/parts.tsx'
 import { Shell } from './ui/Shell.tsx'
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
@@ -65,6 +67,7 @@ function topicSearch(raw: Record<string, unknown>): TopicSearch {
 export const queryTabs = [
   'why',
   'graph',
+  'output',
   'watermarks',
   'windows',
   'state',
@@ -147,7 +150,20 @@ const sql = createRoute({
   component: lazyRouteComponent(() => import('./pages/Sql.tsx'), 'SqlWorkspace'),
 })
 
+function NotFound() {
+  return (
+    <div className="page">
+      <PageHead title="No such page" />
+      <Empty title="Nothing is at this address">
+        It may have been mistyped, or be of an older version. <Link to="/">Home</Link>; Ctrl-K (⌘K) finds every page, table, topic and
+        query.
+      </Empty>
+    </div>
+  )
+}
+
 export const router = createRouter({
+  defaultNotFoundComponent: NotFound,
   routeTree: root.addChildren([home, tables, table, topics, topic, topicTab, groups, group, queries, query, backups, sql]),
   defaultPreload: 'intent',
   scrollRestoration: false,

@@ -375,6 +375,7 @@ function queries(): QuerySummary[] {
     spentMs: { busy: 20, backPressured: 0, idle: 980 },
     restarts: 0,
     checkpointMs: Date.now() - 4_000,
+    target: { kind: 'table', name: table.name },
     sql: table.sql,
   }))
 }

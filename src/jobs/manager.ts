@@ -41,7 +41,17 @@ import { QuerySinks, type SinkOptions } from './querySinks.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
 import { persistently, type SinkCommitter } from './sinkCommitters.ts'
 import { StoppedQueries } from './stopped.ts'
-import { declareTopic, isExactlyOnceTopic, isTopicTable, lateTopicsOf, scannedTables, sinkKeyOf, sourceSpecs, topicOf } from './tables.ts'
+import {
+  declareTopic,
+  isExactlyOnceTopic,
+  isTopicTable,
+  lateTopicsOf,
+  placeOf,
+  scannedTables,
+  sinkKeyOf,
+  sourceSpecs,
+  topicOf,
+} from './tables.ts'
 import { EngineWorkers } from './workers.ts'
 
 export interface ManagerOptions extends SinkOptions {
@@ -772,6 +782,7 @@ export class JobManager {
       spentMs: status?.spentMs ?? { busy: 0, backPressured: 0, idle: 0 },
       restarts: this.restarts.get(id) ?? 0,
       checkpointMs: this.checkpoints.status(jobId)?.checkpoints.find((one) => one.state === 'completed')?.startedMs,
+      target: placeOf(query),
       sql: query.sql,
     }))
   }

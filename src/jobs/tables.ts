@@ -39,6 +39,15 @@ export function sinkKeyOf({ target }: Pick<ProjectQuery, 'target'>): number[] | 
   return target.table.options.connector === 'upsert-kafka' ? sinkParts(target.table).key?.columns : undefined
 }
 
+/** Where a query's rows go, for people. */
+export function placeOf({ target }: ProjectQuery): { kind: 'table' | 'topic' | 'files' | 'other'; name: string } {
+  const { table } = target
+  if (target.kind === 'materializedTable') return { kind: 'table', name: table.name }
+  const { connector = 'kafka', path = '' } = table.options
+  if (connector === 'kafka' || connector === 'upsert-kafka') return { kind: 'topic', name: topicOf(target.table) }
+  return connector === 'filesystem' ? { kind: 'files', name: path } : { kind: 'other', name: connector }
+}
+
 const LATE_TOPIC = 'millrace.late-rows.topic'
 
 /** Where late rows of a query go, by source table: what its materialized table says, else what each source says. */

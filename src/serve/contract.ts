@@ -441,6 +441,8 @@ export interface QuerySummary {
   restarts: number
   /** When its newest completed checkpoint of this run was begun, in epoch ms. */
   checkpointMs?: number
+  /** Where its rows go: a live table, a topic, the folder of files, or what its connector is called. */
+  target: { kind: 'table' | 'topic' | 'files' | 'other'; name: string }
   sql: string
 }
 

@@ -123,6 +123,10 @@ export const QuerySummary = Type.Object({
   spentMs: Type.Object({ busy: Type.Number(), backPressured: Type.Number(), idle: Type.Number() }),
   restarts: count(),
   checkpointMs: optional(Type.Number()),
+  target: Type.Object({
+    kind: Type.Union([Type.Literal('table'), Type.Literal('topic'), Type.Literal('files'), Type.Literal('other')]),
+    name: Type.String(),
+  }),
   sql: Type.String(),
 })
 export const Stats = Type.Object({

@@ -40,6 +40,7 @@ const query: QuerySummary = {
   stateBytes: 0,
   spentMs: { busy: 0, backPressured: 0, idle: 0 },
   restarts: 0,
+  target: { kind: 'table', name: 'pages' },
   sql: 'SELECT 1',
 }
 let log: Log

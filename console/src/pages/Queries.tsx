@@ -117,7 +117,7 @@ export function Queries() {
                 <th scope="col" className="number">
                   Rows in/s
                 </th>
-                <th scope="col" className="wide-only">
+                <th scope="col" className="wide-only roomy-only">
                   Last minutes
                 </th>
                 <th scope="col" className="number">
@@ -181,7 +181,7 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
         <td className="number" data-label="Rows in/s">
           {formatRate(query.rowsInPerSecond)}
         </td>
-        <td className="spark wide-only">
+        <td className="spark wide-only roomy-only">
           <Sparkline values={history} />
         </td>
         <td className="number" data-label="Rows out/s">

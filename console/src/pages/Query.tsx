@@ -2,7 +2,7 @@
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { lazy, type ReactNode, Suspense } from 'react'
 import type { QuerySummary, QueryWhy } from '../../../src/serve/contract.ts'
-import { queryOfTable, useTables, useWhy } from '../api/queries.ts'
+import { useWhy } from '../api/queries.ts'
 import { type QueryTab, queryTabs } from '../router.tsx'
 import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
@@ -13,6 +13,7 @@ import { Checkpoints } from './query/Checkpoints.tsx'
 import { Control } from './query/Control.tsx'
 import { LateRows, State, Threads, Watermarks, Windows } from './query/Facts.tsx'
 import { History } from './query/History.tsx'
+import { Output } from './query/Output.tsx'
 import { Why } from './query/Why.tsx'
 
 const Versions = lazy(async () => ({ default: (await import('./query/Versions.tsx')).Versions }))
@@ -31,19 +32,17 @@ export function Query() {
           It may have been renamed or stopped. <Link to="/queries">All queries</Link>
         </Empty>
       )}
-      {query && queries && <QueryPage query={query} queries={queries} />}
+      {query && <QueryPage query={query} />}
     </div>
   )
 }
 
-function QueryPage({ query, queries }: { query: QuerySummary; queries: QuerySummary[] }) {
-  const tables = useTables().data
+function QueryPage({ query }: { query: QuerySummary }) {
   const nowMs = useNow()
-  const kept = tables?.filter((table) => queryOfTable(queries, table.name)?.id === query.id) ?? []
   return (
     <>
       <PageHead title={query.name} parent={{ to: '/queries', label: 'Queries' }}>
-        <Control query={query} isTable={kept.length > 0} />
+        <Control query={query} isTable={query.target.kind === 'table'} />
       </PageHead>
       <Facts
         facts={[
@@ -61,16 +60,7 @@ function QueryPage({ query, queries }: { query: QuerySummary; queries: QuerySumm
           ['Threads', formatInteger(query.parallelism)],
           ['Restarts', formatInteger(query.restarts)],
           ['Checkpoint', checkpointAge(query, nowMs)],
-          [
-            'Writes to',
-            kept.length === 0
-              ? '–'
-              : kept.map((table) => (
-                  <Link key={table.name} to="/tables/$name" params={{ name: table.name }}>
-                    {table.name}
-                  </Link>
-                )),
-          ],
+          ['Writes to', <Target key="target" target={query.target} />],
         ]}
       />
       {query.error && <Failure error={query.error} />}
@@ -79,9 +69,26 @@ function QueryPage({ query, queries }: { query: QuerySummary; queries: QuerySumm
   )
 }
 
+function Target({ target: { kind, name } }: Pick<QuerySummary, 'target'>) {
+  if (kind === 'table')
+    return (
+      <Link to="/tables/$name" params={{ name }}>
+        {name}
+      </Link>
+    )
+  if (kind === 'topic')
+    return (
+      <Link to="/topics/$name" params={{ name }}>
+        {name}
+      </Link>
+    )
+  return <>{name}</>
+}
+
 const tabLabels: Record<QueryTab, string> = {
   why: 'Why',
   graph: 'Graph',
+  output: 'Output',
   watermarks: 'Watermarks',
   windows: 'Windows',
   state: 'State',
@@ -92,7 +99,7 @@ const tabLabels: Record<QueryTab, string> = {
   versions: 'Versions',
   sql: 'SQL',
 }
-const shownBy: Record<Exclude<QueryTab, 'sql' | 'checkpoints' | 'history' | 'versions'>, (why: QueryWhy) => ReactNode> = {
+const shownBy: Record<Exclude<QueryTab, 'sql' | 'output' | 'checkpoints' | 'history' | 'versions'>, (why: QueryWhy) => ReactNode> = {
   why: (why) => <Why why={why} />,
   graph: (why) => (
     <Suspense fallback={<SkeletonRows />}>
@@ -124,6 +131,8 @@ function Tabs({ query }: { query: QuerySummary }) {
       >
         {tab === 'sql' ? (
           <Sql sql={query.sql} />
+        ) : tab === 'output' ? (
+          <Output target={query.target} rowsOut={query.rowsOut} />
         ) : tab === 'checkpoints' ? (
           <Checkpoints id={query.id} />
         ) : tab === 'history' ? (

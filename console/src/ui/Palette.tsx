@@ -1,6 +1,6 @@
 // ⌘K: every page, table, topic, consumer group and query by name.
 import { useNavigate } from '@tanstack/react-router'
-import { Archive, Database, Rows3, Users, Workflow } from 'lucide-react'
+import { Database, Rows3, Users, Workflow } from 'lucide-react'
 import { type ComponentType, type KeyboardEvent, useMemo, useRef, useState } from 'react'
 import { useQueries, useTables, useTopics } from '../api/queries.ts'
 import { useGroups } from '../api/topics.ts'
@@ -32,7 +32,6 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const entries = useMemo<Entry[]>(
     () => [
       ...areas.map(({ to, label, icon }) => ({ id: to, kind: 'Page', name: label, note: '', icon, open: () => void navigate({ to }) })),
-      { id: '/backups', kind: 'Page', name: 'Backups', note: '', icon: Archive, open: () => void navigate({ to: '/backups' }) },
       ...(tables ?? []).map(({ name, comment, rowCount }) => ({
         id: `table/${name}`,
         kind: 'Table',

@@ -1,6 +1,6 @@
 // The frame around every page: navigation, event time against processing time, connection, theme, palette, token prompt.
 import { Link, Outlet, useRouterState } from '@tanstack/react-router'
-import { Activity, Database, Monitor, Moon, Rows3, Search, SquareTerminal, Sun, Users, Workflow } from 'lucide-react'
+import { Activity, Archive, Database, Monitor, Moon, Rows3, Search, SquareTerminal, Sun, Users, Workflow } from 'lucide-react'
 import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
 import { access } from '../api/client.ts'
 import { eventTimeMs } from '../api/eventTime.ts'
@@ -19,6 +19,7 @@ export const areas = [
   { to: '/groups', label: 'Groups', icon: Users },
   { to: '/queries', label: 'Queries', icon: Workflow },
   { to: '/sql', label: 'SQL', icon: SquareTerminal },
+  { to: '/backups', label: 'Backups', icon: Archive },
 ] as const
 
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent)
@@ -57,7 +58,13 @@ export function Shell() {
           <Logo />
           <span>Millrace</span>
         </Link>
-        <button type="button" className="search-button" onClick={() => setPaletteOpen(true)} aria-keyshortcuts="Meta+K Control+K">
+        <button
+          type="button"
+          className="search-button"
+          onClick={() => setPaletteOpen(true)}
+          aria-label="Find"
+          aria-keyshortcuts="Meta+K Control+K"
+        >
           <Search size={14} aria-hidden />
           <span>Find</span>
           <kbd>{isMac ? '⌘K' : 'Ctrl K'}</kbd>
@@ -128,17 +135,19 @@ function Clocks() {
   const nowMs = useNow()
   const eventMs = eventTimeMs(latest)
   return (
-    <dl className="clocks">
-      <div title="How far the events have come: the newest watermark of the running queries">
-        <dt>Event time</dt>
-        <dd className="is-event">{eventMs === null ? '–' : formatDateTime(eventMs)}</dd>
-      </div>
-      <div title="The clock of this machine">
-        <dt>Processing time</dt>
-        <dd>{formatDateTime(nowMs)}</dd>
-      </div>
-      <div className="zone">UTC</div>
-    </dl>
+    <div className="clocks">
+      <dl>
+        <div title="How far the events have come: the newest watermark of the running queries">
+          <dt>Event time</dt>
+          <dd className="is-event">{eventMs === null ? '–' : formatDateTime(eventMs)}</dd>
+        </div>
+        <div title="The clock of this machine">
+          <dt>Processing time</dt>
+          <dd>{formatDateTime(nowMs)}</dd>
+        </div>
+      </dl>
+      <span className="zone">UTC</span>
+    </div>
   )
 }
 

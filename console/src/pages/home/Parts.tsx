@@ -1,16 +1,34 @@
 // Health of the parts, and three things to try from a terminal.
 import { Link } from '@tanstack/react-router'
-import { useHealth } from '../../api/queries.ts'
+import { isInternalTopic, isInvalidTopic, useHealth, useTables, useTopics } from '../../api/queries.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { Code, Failure, SkeletonRows, Status, type Tone } from '../../ui/parts.tsx'
 
 const tones: Record<string, Tone> = { ok: 'ok', starting: 'warn', degraded: 'warn', failed: 'bad' }
 
-const badEvent = '[{"page":"no time, no channel"}]'
+/** Of the first table and the first topic with a door that this project has. */
+function TryIt() {
+  const table = useTables().data?.[0]
+  const door = useTopics().data?.find(({ columns, name }) => columns.length > 0 && !isInternalTopic(name) && !isInvalidTopic(name))
+  const { origin } = location
+  if (!table && !door) return null
+  return (
+    <Panel title="Try it" note="from a terminal">
+      <div className="stack">
+        {table && <Code label="Read a live table" text={`curl '${origin}/v1/tables/${encodeURIComponent(table.name)}?limit=3'`} />}
+        {door && (
+          <Code
+            label={`Send a bad event, then look into ${door.name}.invalid`}
+            text={`curl ${origin}/v1/topics/${door.name}/events -H 'content-type: application/json' -d '["not a row"]'`}
+          />
+        )}
+      </div>
+    </Panel>
+  )
+}
 
 export function Parts() {
   const { data: health, error } = useHealth()
-  const origin = location.origin
   return (
     <div className="span-4 stack">
       <Panel
@@ -37,15 +55,7 @@ export function Parts() {
         )}
         {!health && (error ? <Failure error={error} /> : <SkeletonRows count={6} />)}
       </Panel>
-      <Panel title="Try it" note="from a terminal">
-        <div className="stack">
-          <Code label="Read a live table" text={`curl '${origin}/v1/tables/top_pages?order=-edits&limit=3'`} />
-          <Code
-            label="Send a bad event, then look into wiki_edits.invalid"
-            text={`curl ${origin}/v1/topics/wiki_edits/events -H 'content-type: application/json' -d '${badEvent}'`}
-          />
-        </div>
-      </Panel>
+      <TryIt />
     </div>
   )
 }

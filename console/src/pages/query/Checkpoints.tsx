@@ -42,13 +42,13 @@ function Overview({ of: { checkpoints, intervalMs, restoredFrom } }: { of: Query
   const failed = checkpoints.filter(({ state }) => state === 'failed')
   const mean = (values: (number | undefined)[]) => values.reduce<number>((sum, value) => sum + (value ?? 0), 0) / Math.max(1, values.length)
   const facts: [string, string][] = [
-    ['Last', last ? `${formatInteger(last.id)}, ${formatAge(Math.max(0, Date.now() - last.startedMs))}` : none],
+    ['Last', last ? `${last.id}, ${formatAge(Math.max(0, Date.now() - last.startedMs))}` : none],
     ['State', last?.fullBytes === undefined ? none : formatBytes(last.fullBytes)],
-    ['Interval', intervalMs ? formatDuration(intervalMs / 1_000) : 'on request'],
+    ['Interval', intervalMs ? `${formatDuration(intervalMs / 1_000)}, while rows come` : 'on request'],
     ['Took, on average', done.length > 0 ? formatMs(mean(done.map(({ durationMs }) => durationMs))) : none],
     ['Queries stood still', done.length > 0 ? formatMs(mean(done.map(({ stallMs }) => stallMs))) : none],
     ['Failed', formatInteger(failed.length)],
-    ['Went on from', restoredFrom === undefined ? 'the start of its topics' : `checkpoint ${formatInteger(restoredFrom)}`],
+    ['Went on from', restoredFrom === undefined ? 'the start of its topics' : `checkpoint ${restoredFrom}`],
   ]
   return (
     <>
@@ -72,7 +72,7 @@ function History({ of: { checkpoints } }: { of: QueryCheckpoints }) {
     <FactTable
       heads={['#Id', 'State', 'When', '#Took', '#Stood still', '#Written', '#State bytes', 'Because of']}
       rows={checkpoints.slice(0, SHOWN).map(({ id, state, startedMs, durationMs, stallMs, writtenBytes, fullBytes, cause, error }) => [
-        formatInteger(id),
+        String(id),
         <Status key="state" tone={tones[state]} title={error?.message}>
           {error?.code ?? state}
         </Status>,
@@ -108,7 +108,7 @@ function Savepoints() {
         Named copies of the state of all queries. A start goes on from one with <code>millrace start --from-savepoint NAME</code>.
       </p>
       <form
-        className="button-group savepoint-form"
+        className="savepoint-form"
         onSubmit={(event: FormEvent) => {
           event.preventDefault()
           create.mutate()

@@ -6,15 +6,22 @@ export const timeText = (ms: number | undefined): string => (ms === undefined ? 
 export const rowText = (columns: readonly string[], row: readonly unknown[]): string =>
   row.map((value, i) => `${columns[i] ?? i}=${JSON.stringify(value)}`).join(' ')
 
+/** Times, names and numbers stay on one line; texts are broken. */
+const LINE_LENGTH_MAX = 28
+const cellClass = (head: string | undefined, cell: ReactNode): string | undefined =>
+  [head?.startsWith('#') && 'number', typeof cell === 'string' && cell.length <= LINE_LENGTH_MAX && 'nowrap'].filter(Boolean).join(' ') ||
+  undefined
+
 /** A table of plain cells; a head that begins with # is of numbers. */
 export const FactTable = ({ heads, rows }: { heads: readonly string[]; rows: readonly (readonly ReactNode[])[] }) => (
-  <div className="table-scroll">
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
+  <div className="table-scroll" tabIndex={0}>
     <table className="list">
       <thead>
         <tr>
           {heads.map((head) => (
             <th key={head} scope="col" className={head.startsWith('#') ? 'number' : undefined}>
-              {head.replace('#', '')}
+              {head === '' ? <span className="visually-hidden">Note</span> : head.replace('#', '')}
             </th>
           ))}
         </tr>
@@ -24,7 +31,7 @@ export const FactTable = ({ heads, rows }: { heads: readonly string[]; rows: rea
           // biome-ignore lint/suspicious/noArrayIndexKey: rows are facts of one moment, without identity
           <tr key={index}>
             {row.map((cell, i) => (
-              <td key={heads[i]} className={heads[i]?.startsWith('#') ? 'number' : undefined}>
+              <td key={heads[i]} className={cellClass(heads[i], cell)}>
                 {cell}
               </td>
             ))}

@@ -119,6 +119,12 @@ export function Threads({ why: { subtasks, parallelism } }: { why: QueryWhy }) {
 
 export function LateRows({ why }: { why: QueryWhy }) {
   const nodes = why.nodes.filter(({ lateRows }) => lateRows > 0)
+  if (nodes.length === 0 && why.lateRows > 0)
+    return (
+      <Empty title={`${formatInteger(why.lateRows)} late rows, all before the last start`}>
+        Examples are of the rows that came since then. All are kept where <code>'millrace.late-rows.topic' = '…'</code> is set at the table.
+      </Empty>
+    )
   if (nodes.length === 0)
     return (
       <Empty title="No late rows">

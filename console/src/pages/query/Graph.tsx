@@ -4,12 +4,12 @@ import { Background, Controls, type Edge, Handle, MarkerType, type Node, type No
 import '@xyflow/react/dist/style.css'
 import { useMemo, useState } from 'react'
 import type { QueryWhy, WhyNode } from '../../../../src/serve/contract.ts'
-import { formatBytes, formatDateTime, formatInteger, formatRate, formatShare, none } from '../../ui/format.ts'
+import { formatBytes, formatCompact, formatDateTime, formatInteger, formatRate, formatShare, none } from '../../ui/format.ts'
 import { Badge, Code, useIsPhone } from '../../ui/parts.tsx'
 import { useIsDark } from '../../ui/theme.ts'
 import { type Flow, useFlows } from './rates.ts'
 
-const SIZE = { width: 190, height: 96 }
+const SIZE = { width: 208, height: 96 }
 /** A busier node is marked: it is what the others wait for. */
 const BUSY_SHARE = 0.5
 
@@ -49,7 +49,7 @@ export function Graph({ why }: { why: QueryWhy }) {
   const shown = why.nodes.find(({ id }) => id === chosen) ?? why.nodes.at(-1)
   return (
     <div className="plan-graph">
-      <div className="plan-canvas" role="img" aria-label={`Plan of ${why.query}: ${why.nodes.length} nodes`}>
+      <div className="plan-canvas" role="group" aria-label={`Plan of ${why.query}: ${why.nodes.length} nodes`}>
         <ReactFlow<PlanNode>
           key={`${shape} ${isPhone}`}
           nodes={nodes}
@@ -113,7 +113,11 @@ function PlanNodeBox({
         <b>{formatRate(flow.rowsOutPerSecond)}/s</b>
         <span title="Of one core, by this node alone">{formatShare(flow.busyShare)}</span>
         {node.stateBytes !== undefined && <span title="State">{formatBytes(node.stateBytes)}</span>}
-        {node.lateRows > 0 && <span className="warn">{formatInteger(node.lateRows)} late</span>}
+        {node.lateRows > 0 && (
+          <span className="warn" title={`${formatInteger(node.lateRows)} late rows`}>
+            {formatCompact(node.lateRows)} late
+          </span>
+        )}
       </span>
       <span className="plan-busy" style={{ transform: `scaleX(${Math.min(1, flow.busyShare)})` }} aria-hidden="true" />
       <Handle type="source" position={sourcePosition} isConnectable={false} />

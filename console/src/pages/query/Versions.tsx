@@ -93,6 +93,7 @@ function Difference({ from, to }: { from: string; to: string }) {
         sqlLook,
         EditorState.readOnly.of(true),
         EditorView.editable.of(false),
+        EditorView.contentAttributes.of({ 'aria-label': 'SQL of this version, with what has changed' }),
         unifiedMergeView({ original: from, mergeControls: false, gutter: true, allowInlineDiffs: true }),
       ],
     })

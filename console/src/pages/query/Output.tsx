@@ -1,0 +1,85 @@
+// What a query puts out, live: the rows of its table, or the newest records of its topic.
+import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
+import type { QuerySummary } from '../../../../src/serve/contract.ts'
+import { useLiveTable, usePause, useTopicTails } from '../../api/live.ts'
+import { DataGrid } from '../../ui/DataGrid.tsx'
+import { formatInteger } from '../../ui/format.ts'
+import { MessageList } from '../../ui/MessageList.tsx'
+import { Empty, Failure, PauseButton, SkeletonRows } from '../../ui/parts.tsx'
+
+const ROWS_SHOWN = 100
+const RECORDS_KEPT = 100
+
+export function Output({ target: { kind, name }, rowsOut }: Pick<QuerySummary, 'target' | 'rowsOut'>) {
+  if (kind === 'table') return <TableRows name={name} />
+  if (kind === 'topic') return <TopicRecords name={name} />
+  return (
+    <Empty title={kind === 'files' ? `Files in ${name}` : `Connector ${name}`}>
+      {formatInteger(rowsOut)} rows have gone there. Rows that go {kind === 'files' ? 'to files' : 'to this connector'} are not shown here;
+      the Graph has the last ones.
+    </Empty>
+  )
+}
+
+function TableRows({ name }: { name: string }) {
+  const [order, setOrder] = useState<{ column: string; isDescending: boolean } | null>(null)
+  const live = useLiveTable(name, { limit: ROWS_SHOWN, ...(order && { order: `${order.isDescending ? '-' : ''}${order.column}` }) })
+  const { value: view, isPaused, setPaused } = usePause(live)
+  if (live.refusal) return <Failure error={live.refusal} />
+  return (
+    <div className="stack">
+      <div className="page-actions">
+        <p className="quiet">
+          {view.rows.length >= ROWS_SHOWN ? `The first ${ROWS_SHOWN} rows.` : `${view.rows.length} rows.`}{' '}
+          <Link to="/tables/$name" params={{ name }}>
+            All of {name}
+          </Link>
+        </p>
+        <PauseButton isPaused={isPaused} setPaused={setPaused} />
+      </div>
+      {!view.hasData ? (
+        <SkeletonRows count={8} />
+      ) : view.rows.length === 0 ? (
+        <Empty title="No rows yet">The tab Why says what it waits for.</Empty>
+      ) : (
+        <DataGrid
+          label={`Rows of ${name}`}
+          columns={view.columns}
+          rows={view.rows}
+          order={order}
+          onOrder={(column) => setOrder({ column, isDescending: !(order?.column === column && order.isDescending) })}
+          height="min(50vh, 480px)"
+        />
+      )}
+    </div>
+  )
+}
+
+function TopicRecords({ name }: { name: string }) {
+  const { value: view, isPaused, setPaused } = usePause(useTopicTails([name], RECORDS_KEPT))
+  return (
+    <div className="stack">
+      <div className="page-actions">
+        <p className="quiet">
+          The newest records, as committed.{' '}
+          <Link to="/topics/$name" params={{ name }}>
+            All of {name}
+          </Link>
+        </p>
+        <PauseButton isPaused={isPaused} setPaused={setPaused} />
+      </div>
+      {view.refusal ? (
+        <Failure error={view.refusal} />
+      ) : (
+        <MessageList
+          label={`Newest records of ${name}`}
+          messages={view.messages}
+          filter=""
+          height="min(50vh, 480px)"
+          empty={<Empty title="No record yet">The tab Why says what it waits for.</Empty>}
+        />
+      )}
+    </div>
+  )
+}
