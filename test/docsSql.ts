@@ -95,6 +95,8 @@ function fencedExamples(page: string): Example[] {
   return examples
 }
 
+const declaring: ReadonlySet<string> = new Set(['createTable', 'createView', 'createFunction', 'alterTable', 'alterView'])
+
 /** What the statements of one fence give, and the declarations that are in force after it. */
 function run(
   text: string,
@@ -118,8 +120,7 @@ function run(
       const bound = bindStatement(statement, text, catalog)
       applyStatement(bound, catalog)
       const own = text.slice(span!.start, span!.end)
-      if (bound.type === 'createTable' || bound.type === 'createView' || bound.type === 'createFunction' || bound.type === 'alterTable')
-        declared += `${own};\n`
+      if (declaring.has(bound.type)) declared += `${own};\n`
       if (bound.type === 'query') shown = resultText(playQuery(`${declared}${own};`, inputs, folder), asChanges)
       else if (bound.type === 'text') shown = tableText(bound.columns, bound.rows)
       else if (bound.type === 'explain')

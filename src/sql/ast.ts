@@ -352,6 +352,8 @@ export type Statement = Node &
         cascade?: boolean
       }
     | { type: 'alterTable'; name: QualifiedName; ifExists?: boolean; action: AlterAction }
+    /** One of both: RENAME TO, or AS. */
+    | { type: 'alterView'; name: QualifiedName; to?: QualifiedName; query?: Query }
     | { type: 'use'; name: QualifiedName; catalog?: boolean }
     | { type: 'createDatabase'; ifNotExists: boolean; name: QualifiedName; comment?: string; options: OptionEntry[] }
   )

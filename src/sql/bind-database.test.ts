@@ -41,7 +41,7 @@ test('plain names are of the current database, qualified ones of theirs', () => 
   for (const name of ['t', 'default_database.t', 'default_catalog.default_database.t']) assert.deepEqual(scanned(catalog, `SELECT * FROM ${name};`), ['t']) // biome-ignore format: one thought
   for (const name of ['shop.t', 'default_catalog.shop.t']) assert.deepEqual(scanned(catalog, `SELECT * FROM ${name};`), ['shop.t'])
   assert.deepEqual(scanned(catalog, 'USE default_catalog.shop; SELECT * FROM t, default_database.t AS u;'), ['shop.t', 't'])
-  assert.deepEqual(scanned(catalog, 'USE shop; USE CATALOG default_catalog; SELECT * FROM t;'), ['t'])
+  assert.deepEqual(scanned(catalog, 'USE shop; USE CATALOG default_catalog; SELECT * FROM t;'), ['shop.t'])
   assert.deepEqual(scanned(catalog, 'WITH t AS (SELECT * FROM shop.t) SELECT t.id FROM t;'), ['shop.t'])
   assert.equal(codeOf(catalog, 'SELECT * FROM own;'), 'SQL_TABLE_NOT_FOUND')
   assert.equal(codeOf(catalog, 'SELECT * FROM other_catalog.shop.t;'), 'SQL_TABLE_NOT_FOUND')
@@ -82,4 +82,27 @@ test('a database with something in it, the current and the default one are not d
   for (const bound of bindScript('DROP DATABASE shop CASCADE;', catalog)) applyStatement(bound, catalog)
   assert.deepEqual(catalog.names(), ['t'])
   assert.deepEqual(catalog.databaseNames(), ['default_database'])
+})
+
+test('a view is renamed, or gets another query, with the columns of that', () => {
+  const catalog = shop()
+  const alter = (sql: string) => {
+    for (const bound of bindScript(sql, catalog)) applyStatement(bound, catalog)
+  }
+  alter('ALTER VIEW shop.both_of RENAME TO renamed;')
+  assert.deepEqual(shown(catalog, 'SHOW VIEWS;'), ['renamed'])
+  assert.deepEqual(scanned(catalog, 'SELECT * FROM renamed;').sort(), ['shop.own', 'shop.t'])
+  alter('ALTER VIEW renamed AS SELECT id AS a, id + 1 AS b FROM t;')
+  assert.deepEqual(shown(catalog, 'DESCRIBE renamed;'), ['a', 'b'])
+  assert.deepEqual(scanned(catalog, 'SELECT b FROM renamed;'), ['t'])
+  const codes: [string, string][] = [
+    ['ALTER VIEW t RENAME TO u;', 'SQL_OBJECT_NOT_FOUND'],
+    ['ALTER VIEW nothing AS SELECT 1;', 'SQL_OBJECT_NOT_FOUND'],
+    ['ALTER VIEW renamed RENAME TO t;', 'SQL_NAME_TAKEN'],
+    ['ALTER VIEW renamed AS SELECT nothing FROM t;', 'SQL_COLUMN_NOT_FOUND'],
+    ['ALTER VIEW IF EXISTS renamed RENAME TO u;', 'SQL_SYNTAX'],
+    ['CREATE OR ALTER MATERIALIZED TABLE m AS SELECT 1 AS a;', 'SQL_NOT_SUPPORTED'],
+    ['ALTER MATERIALIZED TABLE m AS SELECT 1 AS a;', 'SQL_NOT_SUPPORTED'],
+  ]
+  for (const [sql, code] of codes) assert.equal(codeOf(catalog, sql), code, sql)
 })

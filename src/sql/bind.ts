@@ -100,6 +100,8 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
       return createDatabase(statement, catalog)
     case 'alterTable':
       return alterTable(statement, text, context)
+    case 'alterView':
+      return alterView(statement, text, context)
   }
 }
 
@@ -129,6 +131,31 @@ function createTable(statement: Extract<Statement, { type: 'createTable' }>, tex
   const plan = bindQuery(query, context, undefined, true)
   const table = bindCreateTable(statement, context, ddl, plan.fields)
   return { type: 'createTable', table, ifNotExists, insert: sinkPlan(table, plan, { columns: [], span, query }, context) }
+}
+
+/** @throws StreamError  SQL_OBJECT_NOT_FOUND, SQL_NAME_TAKEN, and those of queries */
+function alterView(statement: Extract<Statement, { type: 'alterView' }>, text: string, context: BindContext): BoundStatement {
+  const { catalog } = context
+  const from = catalog.nameOf(statement.name)
+  const entry = catalog.get(from)
+  if (entry?.kind !== 'view') {
+    const nearest = nearestName(from, catalog.names('view'))
+    throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'view', name: from, nearest, span: statement.name.span })
+  }
+  const { to, query } = statement
+  if (to !== undefined) {
+    const name = catalog.newNameOf(to)
+    const taken = catalog.get(name)
+    if (taken) throw sqlErrors('SQL_NAME_TAKEN', { name, what: taken.kind, span: to.span })
+    return { type: 'alterView', from, view: { ...entry.view, name } }
+  }
+  const bound = bindQuery(query!, context, undefined)
+  optimize(bound)
+  return {
+    type: 'alterView',
+    from,
+    view: { name: from, fields: bound.fields, sql: textOf(query!, text), database: catalog.currentDatabase },
+  }
 }
 
 function createView(statement: Extract<Statement, { type: 'createView' }>, text: string, context: BindContext): BoundStatement {
@@ -211,7 +238,7 @@ function use({ name, catalog: isCatalog }: Extract<Statement, { type: 'use' }>, 
   if (!isCatalog) return { type: 'use', database: catalog.databaseOf(name) }
   const given = plainName(name)
   if (given !== DEFAULT_CATALOG) throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog', name: given, nearest: DEFAULT_CATALOG, span: name.span }) // biome-ignore format: one thought
-  return { type: 'use', database: DEFAULT_DATABASE }
+  return { type: 'use', database: catalog.currentDatabase }
 }
 
 /** @throws StreamError  SQL_NAME_TAKEN, SQL_OBJECT_NOT_FOUND for a catalog */

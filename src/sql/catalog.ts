@@ -5,18 +5,11 @@
 // is `shop.t`, here and wherever a table's name is used: as its topic, in paths, as the name of a query. Functions belong to no database.
 
 import { nearestName } from '../base/index.ts'
-import type { Field, RowField, SqlType } from '../data/index.ts'
+import type { RowField, SqlType } from '../data/index.ts'
 import type { QualifiedName } from './ast.ts'
 import { sqlErrors } from './errors.ts'
-import type { BoundStatement, MaterializedTableDef, TableDef } from './plan.ts'
+import type { BoundStatement, MaterializedTableDef, TableDef, ViewDef } from './plan.ts'
 
-export interface ViewDef {
-  name: string
-  fields: Field[]
-  /** The text of its query, and the database that plain names in it are of; the default one if absent. */
-  sql: string
-  database?: string
-}
 /** A function of the user. Without `signature` it is one for Flink alone. */
 export interface FunctionDef {
   name: string
@@ -190,6 +183,10 @@ export function applyStatement(bound: BoundStatement, catalog: Catalog): void {
     case 'alterTable':
       if (bound.from !== bound.table.name) catalog.drop(bound.from)
       catalog.add({ kind: 'table', table: bound.table })
+      break
+    case 'alterView':
+      catalog.drop(bound.from)
+      catalog.add({ kind: 'view', view: bound.view })
       break
     case 'createFunction':
       catalog.addFunction(bound.definition)

@@ -10,7 +10,7 @@ const ifExists = (p: Cursor): boolean => p.acceptAll('IF', 'EXISTS')
 
 export function parseCreate(p: Cursor): Statement {
   const { start } = p.next()
-  if (p.at('OR')) throw p.notSupported('CREATE OR …', 'Write DROP … IF EXISTS and then CREATE.')
+  if (p.at('OR')) throw createOr(p)
   const temporary = p.accept('TEMPORARY')
   if (temporary && p.peek().key === 'FUNCTION') p.accept('SYSTEM')
   if (p.accept('TABLE')) return createTable(p, start, temporary)
@@ -36,6 +36,13 @@ export function parseCreate(p: Cursor): Statement {
   if (p.token.key === 'CATALOG' || p.token.key === 'MODEL')
     throw p.notSupported(`CREATE ${p.token.key}`, 'There is one catalog; use CREATE DATABASE.')
   throw p.fail()
+}
+
+/** CREATE OR REPLACE, and CREATE OR ALTER of later versions of Flink. */
+function createOr(p: Cursor): Error {
+  const { key } = p.peek()
+  const what = `CREATE OR ${key === 'REPLACE' || key === 'ALTER' ? key : '…'}`
+  return p.notSupported(what, 'In a project change the CREATE statement itself; in a script write DROP … IF EXISTS before it.')
 }
 
 /** Flink's statement, with a signature: CREATE [AGGREGATE] FUNCTION f (a INT) RETURNS STRING LANGUAGE TYPESCRIPT AS 'f.ts'. */
@@ -257,7 +264,9 @@ export function parseAlter(p: Cursor): Statement {
   const materialized = p.accept('MATERIALIZED')
   if (!p.at('TABLE')) {
     if (materialized || p.token.kind !== 'word') throw p.fail()
-    if (p.atAny('VIEW', 'DATABASE', 'FUNCTION', 'CATALOG')) throw p.notSupported(`ALTER ${p.token.key}`, 'Drop it and create it again.')
+    if (p.accept('VIEW')) return alterView(p, start)
+    if (p.at('FUNCTION')) throw p.notSupported('ALTER FUNCTION', 'Change its CREATE FUNCTION, or DROP it first.')
+    if (p.atAny('DATABASE', 'CATALOG')) throw p.notSupported(`ALTER ${p.token.key}`, 'It has no options that mean something here.')
     throw p.fail()
   }
   p.next()
@@ -267,7 +276,16 @@ export function parseAlter(p: Cursor): Statement {
   return { type: 'alterTable', name, ...(exists && { ifExists: true }), action, span: p.from(start) }
 }
 
+function alterView(p: Cursor, start: number): Statement {
+  const name = p.qualifiedName('a name of a view')
+  if (p.acceptAll('RENAME', 'TO')) return { type: 'alterView', name, to: p.qualifiedName(), span: p.from(start) }
+  p.expect('AS')
+  return { type: 'alterView', name, query: parseQuery(p), span: p.from(start) }
+}
+
 function materializedAction(p: Cursor): AlterAction {
+  if (p.at('AS'))
+    throw p.notSupported('ALTER MATERIALIZED TABLE … AS', 'Change its CREATE MATERIALIZED TABLE; millrace diff shows what that changes.')
   if (p.accept('SUSPEND')) return { kind: 'suspend' }
   if (p.accept('RESUME')) {
     const options = p.accept('WITH') ? parseOptions(p) : []

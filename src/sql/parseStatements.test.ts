@@ -199,7 +199,7 @@ test('what is not supported says so, and what to do', () => {
     'TRUNCATE TABLE t',
     'CREATE OR REPLACE TABLE t AS SELECT 1',
     'CREATE CATALOG c',
-    'ALTER VIEW v RENAME TO w',
+    "ALTER FUNCTION f AS 'x'",
     'CREATE TABLE t (a INT, UNIQUE (a))',
     'CREATE TABLE t (a INT) DISTRIBUTED BY (a)',
     'WITH RECURSIVE a AS (SELECT 1) SELECT 1',

@@ -283,12 +283,20 @@ export type BoundStatement =
   | { type: 'text'; columns: string[]; rows: string[][] }
   | { type: 'createFunction'; definition: FunctionDef }
   | { type: 'alterTable'; from: string; table: TableDef }
+  | { type: 'alterView'; from: string; view: ViewDef }
   /** Without value: RESET of the key; of all if `key` is empty. */
   | { type: 'set'; key: string; value?: string }
   | { type: 'drop'; what: string; name: string; ifExists: boolean }
   | { type: 'createDatabase' | 'dropDatabase'; name: string }
   | { type: 'use'; database: string }
   | { type: 'done'; message: string }
+export interface ViewDef {
+  name: string
+  fields: Field[]
+  /** The text of its query, and the database that plain names in it are of; the default one if absent. */
+  sql: string
+  database?: string
+}
 export interface MaterializedTableDef {
   name: string
   fields: Field[]
