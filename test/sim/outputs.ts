@@ -41,3 +41,7 @@ export function rowsOf(
       return lines().map((line) => line.split(',').map((cell) => cell.replace(/^"(.*)"$/, '$1')))
   }
 }
+
+/** A value as records and lines have it: times have no zeros at the end of their fraction. */
+export const writtenValue = (value: unknown): unknown =>
+  typeof value === 'string' && /:\d\d\.\d+$/.test(value) ? value.replace(/\.?0+$/, '') : value

@@ -7,7 +7,7 @@ import { Consumer, type ConsumerOptions } from './consumer.ts'
 import { DiskFaults, type FaultPlan, siteOf } from './faults.ts'
 import { type Contents, Model } from './model.ts'
 import { Network, type NetworkFaults } from './network.ts'
-import { rowsOf } from './outputs.ts'
+import { rowsOf, writtenValue } from './outputs.ts'
 import { BASE_MS, type Event, LAST_MS, type Pipeline, rowText, type SinkKind, type Taken, templates, textOfEvent } from './pipelines.ts'
 import { COMPACTED, FOLDER, type Read, SimProcess } from './process.ts'
 import { HttpProducer, KafkaProducer } from './producers.ts'
@@ -643,7 +643,8 @@ export class Simulation {
       const taken = history.flatMap(({ table, partition, from, to }): Taken[] =>
         events[table][partition].slice(from, to).flatMap((event) => (event ? [{ table, partition, event }] : [])),
       )
-      const all = pipeline.expected(taken, { partitionCounts, delayMs }).map(rowText)
+      const rows = pipeline.expected(taken, { partitionCounts, delayMs })
+      const all = (sink === 'view' ? rows : rows.map((row) => row.map(writtenValue))).map(rowText)
       // An event that its producer sent again without sequences is there twice; where there is a key, its rows fall together.
       const expected = countOf(sink === 'view' || sink === 'upsert topic' ? [...new Set(all)] : all)
       const columns = query.plan.fields.map(({ name }) => name)
