@@ -1,10 +1,11 @@
 // Configuration: flags of the command line, then MILLRACE_* in the environment, then millrace.config.ts, then defaults.
 // The one place that reads the environment.
 import { existsSync } from 'node:fs'
+import { registerHooks } from 'node:module'
 import { availableParallelism, totalmem } from 'node:os'
-import { join, resolve } from 'node:path'
+import { extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { parseBytes } from '../base/index.ts'
+import { nearestName, parseBytes } from '../base/index.ts'
 import { PARALLELISM_MAX } from '../engine/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
 import type { BackupSchedule } from './backup/backups.ts'
@@ -204,13 +205,82 @@ async function fromFile(folder: string): Promise<MillraceConfig> {
   for (const name of ['millrace.config.ts', 'millrace.config.mjs', 'millrace.config.js']) {
     const path = join(folder, name)
     if (!existsSync(path)) continue
+    let config: unknown
     try {
-      return ((await import(pathToFileURL(path).href)) as { default?: MillraceConfig }).default ?? {}
+      knowOurselves()
+      config = ((await import(pathToFileURL(path).href)) as { default?: unknown }).default ?? {}
     } catch (error) {
       throw appErrors('CONFIG_INVALID', { path, reason: (error as Error).message }, { cause: error })
     }
+    const reason = problemOf(config)
+    if (reason !== undefined) throw appErrors('CONFIG_INVALID', { path, reason })
+    return config as MillraceConfig
   }
   return {}
+}
+
+let isKnown = false
+/** A project that is in no folder below ours finds this package all the same: `import { defineConfig } from 'millrace'`. Its own copy goes first. */
+function knowOurselves(): void {
+  if (isKnown) return
+  isKnown = true
+  registerHooks({
+    resolve(specifier, context, next) {
+      try {
+        return next(specifier, context)
+      } catch (error) {
+        if (specifier !== 'millrace') throw error
+        return { url: new URL(`../index${extname(import.meta.filename)}`, import.meta.url).href, shortCircuit: true }
+      }
+    },
+  })
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== ''
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText)
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isWhole =
+  (min: number, max: number) =>
+  (value: unknown): boolean =>
+    Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+const isPort = isWhole(0, 65_535)
+const isTimeZone = (value: unknown): boolean => {
+  try {
+    return typeof value === 'string' && Boolean(new Intl.DateTimeFormat('en', { timeZone: value }))
+  } catch {
+    return false
+  }
+}
+const settings: { [K in keyof Required<MillraceConfig>]: [expected: string, fits: (value: unknown) => boolean] } = {
+  port: ['a whole number from 0 to 65535', isPort],
+  kafkaPort: ["a whole number from 0 to 65535, or 'none'", (value) => value === 'none' || isPort(value)],
+  kafka: ["an object such as { bootstrap: ['host:9092'] }", isObject],
+  kafkaTls: ["an object such as { cert: 'server.pem', key: 'server.key' }", isObject],
+  kafkaSuperUsers: ['names of users', isTexts],
+  host: ['an address', isText],
+  dataFolder: ['a folder', isText],
+  durability: ["'fsync' or 'os'", (value) => value === 'fsync' || value === 'os'],
+  workerCount: ['a whole number from 1 to 256', isWhole(1, 256)],
+  memory: ["a size such as '2gb'", isText],
+  parallelism: [`a whole number from 1 to ${PARALLELISM_MAX}`, isWhole(1, PARALLELISM_MAX)],
+  timeZone: ["a time zone such as 'Europe/Berlin'", isTimeZone],
+  allowedHosts: ['names of hosts', isTexts],
+  allowedOrigins: ['origins such as https://shop.test', isTexts],
+  backup: ["an object such as { folder: '/backups/shop', everyMinutes: 60 }", isObject],
+}
+
+/** What is wrong with what a file exports; a setting that does not exist is no comment. */
+function problemOf(config: unknown): string | undefined {
+  if (!isObject(config)) return 'it exports no settings by default'
+  for (const [name, value] of Object.entries(config as object)) {
+    if (!Object.hasOwn(settings, name)) {
+      const nearest = nearestName(name, Object.keys(settings))
+      return `there is no setting "${name}"${nearest ? `; did you mean "${nearest}"?` : ''}`
+    }
+    const [expected, fits] = settings[name as keyof MillraceConfig]
+    if (value !== undefined && !fits(value)) return `${name} is ${JSON.stringify(value)}, expected ${expected}`
+  }
+  return undefined
 }
 
 export const environment = {

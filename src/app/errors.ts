@@ -13,7 +13,7 @@ export const appErrors = defineErrors({
     kind: 'user',
     httpStatus: 400,
     retry: 'never',
-    message: (p) => `${p.path} could not be read: ${p.reason}`,
+    message: (p) => `${p.path} cannot be used: ${p.reason}`,
     hint: () => "It should hold: import { defineConfig } from 'millrace'; export default defineConfig({ … })",
   }),
   FILE_UNUSABLE: spec<{ path: string; reason: string }>({

@@ -280,7 +280,7 @@ function schemaOf(table: TableDef | undefined): TopicSchema | undefined {
   let schema = schemas.get(table)
   if (!schema) {
     const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
-    schemas.set(table, (schema = { fields, ...doorKey(table) }))
+    schemas.set(table, (schema = { fields, ...doorKey(table), valueFormat: recordShapeOf(table).valueFormat }))
   }
   return schema
 }

@@ -11,6 +11,8 @@ export interface TopicSchema {
   keyNames?: readonly string[]
   /** Flink's key.format: raw is one field, numbers in bytes; json an object of the key fields. Default: one field's text, json for more. */
   keyFormat?: 'raw' | 'json'
+  /** What values are; the door takes JSON and stores it as it is, so other topics have no door. json unless given. */
+  valueFormat?: string
 }
 
 export interface IngestLimits {

@@ -88,7 +88,7 @@ export class Door {
    *
    * @param sizeBytes  what its body may take, at most
    * @returns          gives it back; to be called once, when the request is answered or gone
-   * @throws StreamError  INGEST_TOPIC_NOT_DECLARED, INGEST_OVERLOADED, INGEST_CLOSED
+   * @throws StreamError  INGEST_TOPIC_NOT_DECLARED, INGEST_FORMAT, INGEST_OVERLOADED, INGEST_CLOSED
    */
   admit(topic: string, sizeBytes: number): () => void {
     this.schemaOf(topic)
@@ -260,11 +260,13 @@ export class Door {
     return { status: acceptedCount > 0 ? 202 : 422, text: JSON.stringify(answer) }
   }
 
-  /** @throws StreamError INGEST_TOPIC_NOT_DECLARED */
+  /** @throws StreamError INGEST_TOPIC_NOT_DECLARED, INGEST_FORMAT */
   private schemaOf(topic: string): TopicSchema {
     const schema = this.deps.topicSchema(topic)
     if (schema === undefined)
       throw ingestErrors('INGEST_TOPIC_NOT_DECLARED', { topic, nearest: nearestName(topic, this.deps.topicNames()) })
+    const { valueFormat: format = 'json' } = schema
+    if (format !== 'json') throw ingestErrors('INGEST_FORMAT', { topic, format })
     const known = this.known.get(topic)
     if (known?.schema === schema) return schema
     const schemaText = JSON.stringify(schema)

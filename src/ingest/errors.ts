@@ -35,6 +35,12 @@ export const ingestErrors = defineErrors({
     message: (p) => `a body of type "${p.mediaType}" is not taken here`,
     hint: () => 'Send "Content-Type: application/json" (an object or an array) or "application/x-ndjson", in UTF-8.',
   }),
+  INGEST_FORMAT: spec<{ topic: string; format: string }>({
+    ...user,
+    httpStatus: 415,
+    message: (p) => `values of topic "${p.topic}" are ${p.format}, and events that are posted are JSON`,
+    hint: (p) => `Send them with a Kafka client or \`millrace topics produce ${p.topic}\`, or declare the table with 'format' = 'json'.`,
+  }),
   INGEST_CONTENT_ENCODING: spec<{ encoding: string }>({
     ...user,
     httpStatus: 415,

@@ -34,6 +34,7 @@ const schemas: Record<string, TopicSchema> = {
     keyFields: ['a', 'b'],
   },
   numbered: { fields: [{ name: 'n', type: t.bigint() }], keyFields: ['n'], keyFormat: 'raw' },
+  lines: { fields: [{ name: 'n', type: t.bigint() }], keyFields: [], valueFormat: 'csv' },
   numberedAsText: { fields: [{ name: 'n', type: t.bigint() }], keyFields: ['n'] },
 }
 
@@ -228,6 +229,8 @@ test('what is no request for this door: typed errors, nothing stored', async () 
     [404, 'INGEST_TOPIC_NOT_DECLARED', 'Did you mean "clicks"?'],
   )
   assert.equal((await post('clicks.invalid', '{}')).status, 404)
+  const other = await post('lines', '{"n":1}')
+  assert.deepEqual([other.status, other.code], [415, 'INGEST_FORMAT'])
   assert.equal((await post('__proto__', '{}')).status, 404)
   for (const empty of ['', ' \n', '[]'])
     assert.deepEqual([(await post('clicks', empty)).status, (await post('clicks', empty)).code], [400, 'INGEST_BODY_EMPTY'], empty)
