@@ -112,6 +112,9 @@ export type MetadataKey =
   | 'trace_id'
   | 'source'
 
+const isHeader = (key: MetadataKey): boolean =>
+  key === 'headers' || key === 'id' || key === 'ingested_at' || key === 'trace_id' || key === 'source'
+
 /** The subtask that reads a partition: as in Flink's Kafka source, in turn, from one on that the topic's name says. */
 export function ownerOf(topic: string, partition: number, parallelism: number): number {
   let hash = 0
@@ -135,7 +138,7 @@ export class SourceInput {
   private readonly keyDecoder: RowDecoder | undefined
   /** Where each batch of the indexed records begins, and what its header says. */
   private batches: BatchMark[] = []
-  private readonly index = new RecordIndex()
+  private readonly index: RecordIndex
   /** What is read into: all rows of a read have gone through the graph before the next one. */
   private memory: Uint8Array = new Uint8Array(0)
   /** Bytes read but not yet decoded, of one partition at a time. */
@@ -165,6 +168,11 @@ export class SourceInput {
         physical.push(field)
       }
     }
+    this.index = new RecordIndex(
+      1024,
+      true,
+      this.metadata.some(({ key }) => isHeader(key)),
+    )
     // The row of a tombstone has nothing but its key.
     this.decoder = decoderOf(
       spec,
@@ -237,6 +245,7 @@ export class SourceInput {
       if (!this.pending) return undefined
     }
     const { pending, index } = this
+    if (index.lent) released(index.lent)
     index.reset()
     this.batches = []
     while (pending.at < pending.end && index.count < BATCH_ROWS) {

@@ -141,7 +141,7 @@ export class Door {
     try {
       const request: EventsRequest = { topic, body, isNdjson: false, traceId: '', source: 'repair', client: '' }
       const { partitions, config } = this.log.topic(topic) ?? { partitions: [0], config: defaultTopicConfig }
-      const target = { topic, partitionCount: partitions.length, batchBytesMax: config['max.message.bytes'] }
+      const target = { topic, partitionCount: partitions.length, batchBytesMax: config['max.message.bytes'], isCompressed: true }
       const { acceptedCount, rejected, rejectedCount } = await this.take(request, this.schemaOf(topic), target, 0, undefined)
       return { accepted: acceptedCount, rejected, rejectedCount }
     } finally {
@@ -277,7 +277,7 @@ export class Door {
 
   private async targetOf(topic: string): Promise<Target> {
     const info = this.log.topic(topic) ?? (await this.makeTopic(topic))
-    return { topic, partitionCount: info.partitions.length, batchBytesMax: info.config['max.message.bytes'] }
+    return { topic, partitionCount: info.partitions.length, batchBytesMax: info.config['max.message.bytes'], isCompressed: true }
   }
 
   private async makeTopics(parts: readonly Part[]): Promise<void> {

@@ -1,5 +1,6 @@
 // What is added to an event, in its record's headers: id, ingested_at, trace_id, source.
 import { randomBytes } from 'node:crypto'
+import { viewOf } from '../base/index.ts'
 
 const hex = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 export const ID_BYTES = 36
@@ -13,6 +14,7 @@ export const ID_BYTES = 36
 export class IdSource {
   /** The newest id. */
   readonly text = new Uint8Array(ID_BYTES).fill(45)
+  readonly view = viewOf(this.text)
   private lastMs = 0
   private counter = 0
 

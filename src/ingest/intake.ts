@@ -10,9 +10,9 @@
 //      a request that is sent again can be compared with what is stored (idempotency.ts).
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { BufferPool } from '../base/index.ts'
+import { type BufferPool, copyBytes } from '../base/index.ts'
 import { EventSplitter, type JsonChecker, makeJsonChecker, type RowFailure } from '../formats/index.ts'
-import { BatchBuilder, encodeHeaders, type HeaderTemplate, partitionOf } from '../log/index.ts'
+import { BatchBuilder, encodeHeaders, type HeaderTemplate, Lz4BatchBuilder, partitionOf } from '../log/index.ts'
 import type { IngestLimits, Rejection, TopicSchema } from './contract.ts'
 import { ID_BYTES, type IdSource } from './enrich.ts'
 import { ingestErrors } from './errors.ts'
@@ -48,11 +48,12 @@ export interface Taken {
   rejectedByRule: Map<string, number>
 }
 
-/** Where a topic's records go: what the log says of it. */
+/** Where a topic's records go, and how: what the log and the table that declares it say. */
 export interface Target {
   topic: string
   partitionCount: number
   batchBytesMax: number
+  isCompressed: boolean
 }
 
 /** Events between two pauses: a large body must not hold up everything else on this thread. */
@@ -64,6 +65,8 @@ const RECORD_BYTES_MAX = 40
 const MARK_BYTES_MAX = 80
 /** A batch's own bytes. */
 const BATCH_BYTES = 61
+/** Of a body with fewer events for each partition the batches are not compressed: one record repeats nothing. */
+const COMPRESSED_RECORDS_MIN = 8
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
 
@@ -81,9 +84,13 @@ export class Intake {
   /** Of a raw key that is no text. */
   private readonly rawKey: ((text: Uint8Array) => Uint8Array) | undefined
   private readonly keyIsText: boolean[]
-  private readonly builders: BatchBuilder[] = []
-  /** Ordinals of the parts that the builders are at; -1: the builder is empty. */
-  private openParts: number[] = []
+  /** By partition. */
+  private readonly plainBuilders: BatchBuilder[] = []
+  private readonly lz4Builders: Lz4BatchBuilder[] = []
+  /** By partition: the builder that has records. */
+  private builders: (BatchBuilder | undefined)[] = []
+  /** By partition: the ordinal of the part that its builder is at. */
+  private readonly openParts: number[] = []
 
   /** @param buffers  of the batches; whoever appends a part gives its bytes back */
   constructor(schema: TopicSchema, limits: IngestLimits, ids: IdSource, buffers: BufferPool) {
@@ -102,7 +109,7 @@ export class Intake {
 
   /** Whether no record of an earlier body is left in the builders. */
   get isEmpty(): boolean {
-    return this.builders.every((builder) => builder.recordCount === 0)
+    return this.builders.every((builder) => builder === undefined)
   }
 
   /**
@@ -117,14 +124,13 @@ export class Intake {
     const taken: Taken = { parts: [], eventCount: count, acceptedCount: 0, rejected: [], rejectedCount: 0, rejectedByRule: new Map() }
     const headers = new HeaderSet(context)
     const letters = new DeadLetters(`${target.topic}.invalid`, body, context, this.limits, this.buffers, taken)
-    this.openParts = new Array(target.partitionCount).fill(-1)
+    this.builders = new Array(target.partitionCount).fill(undefined)
+    const isCompressed = target.isCompressed && count >= COMPRESSED_RECORDS_MIN * target.partitionCount
     for (let from = 0; from < count; from += SLICE_EVENTS) {
       if (from > 0) await nextTurn()
-      this.slice(body, starts, ends, from, Math.min(count, from + SLICE_EVENTS), target, firstPartition, context, headers, letters, taken)
+      this.slice(body, starts, ends, from, Math.min(count, from + SLICE_EVENTS), target, isCompressed, firstPartition, context, headers, letters, taken)
     }
-    this.openParts.forEach((ordinal, partition) => {
-      if (ordinal >= 0) this.finish(taken, partition)
-    })
+    for (let partition = 0; partition < target.partitionCount; partition++) this.finish(taken, partition)
     letters.finish()
     return taken
   }
@@ -136,6 +142,7 @@ export class Intake {
     from: number,
     to: number,
     target: Target,
+    isCompressed: boolean,
     firstPartition: number,
     context: EventContext,
     headers: HeaderSet,
@@ -187,28 +194,36 @@ export class Intake {
         letters.add(i, start, end, { rule: 'size', path: '', message: `the record would have more than ${target.batchBytesMax} bytes` })
         continue
       }
-      const builder = (this.builders[partition] ??= new BatchBuilder(
-        Math.min(target.batchBytesMax, 16 * 1024 + 2 * body.length),
-        this.buffers,
-      ))
-      if (this.openParts[partition] >= 0 && builder.sizeBytes + sizeMax > target.batchBytesMax) this.finish(taken, partition)
-      if (this.openParts[partition] < 0) {
+      const isLz4 = isCompressed && sizeMax <= Lz4BatchBuilder.recordBytesMax
+      let builder = this.builders[partition]
+      if (builder && (!builder.hasRoom(sizeMax, target.batchBytesMax) || (builder instanceof Lz4BatchBuilder && !isLz4))) {
+        this.finish(taken, partition)
+        builder = undefined
+      }
+      let recordHeaders = template
+      if (builder === undefined) {
+        builder = this.builders[partition] = this.builderOf(partition, isLz4, Math.min(target.batchBytesMax, 16 * 1024 + 2 * body.length))
         const ordinal = taken.parts.push({ topic: target.topic, partition, recordCount: 0, bytes: body }) - 1
         this.openParts[partition] = ordinal
-        builder.appendRecord(key, body, start, end, headers.marked(template, ordinal), context.nowMs, keyStart, keyEnd)
-      } else {
-        builder.appendRecord(key, body, start, end, template, context.nowMs, keyStart, keyEnd)
+        recordHeaders = headers.marked(template, ordinal)
       }
+      builder.appendRecord(key, body, start, end, recordHeaders, context.nowMs, keyStart, keyEnd)
       taken.acceptedCount++
     }
   }
 
+  private builderOf(partition: number, isLz4: boolean, capacityBytes: number): BatchBuilder {
+    if (isLz4) return (this.lz4Builders[partition] ??= new Lz4BatchBuilder(capacityBytes, this.buffers))
+    return (this.plainBuilders[partition] ??= new BatchBuilder(capacityBytes, this.buffers))
+  }
+
   private finish(taken: Taken, partition: number): void {
     const builder = this.builders[partition]
+    if (builder === undefined) return
     const part = taken.parts[this.openParts[partition]]
     part.recordCount = builder.recordCount
     part.bytes = builder.finish()
-    this.openParts[partition] = -1
+    this.builders[partition] = undefined
   }
 
   /** The key fields as a JSON object, as Flink's key.format json has it; null if all of them are. */
@@ -246,7 +261,9 @@ class HeaderSet {
 
   withId(ids: IdSource): HeaderTemplate {
     ids.next(this.context.nowMs)
-    return this.withClientId(ids.text, 0, ID_BYTES)
+    const template = (this.ofIdSize[ID_BYTES] ??= this.encode(new Uint8Array(ID_BYTES)))
+    copyBytes(ids.text, ids.view, 0, ID_BYTES, template.bytes, template.view, template.patchStart)
+    return template
   }
 
   withClientId(source: Uint8Array, start: number, size: number): HeaderTemplate {

@@ -6,35 +6,72 @@
 // Checksums inside LZ4 frames are not looked at: the batch's CRC covers the same bytes.
 // Sources: the LZ4 frame and block formats, the Snappy format, and the framing of snappy-java, which Kafka's Java client puts around it.
 import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
+import { copyBytes, viewOf } from '../base/index.ts'
 
 /**
  * @param codec     1 gzip, 2 snappy, 3 lz4, 4 zstd
  * @param bytesMax  an output beyond it is an error
- * @param spare     bytes to write to, if that helps: LZ4 and Snappy do, as far as they suffice
  * @throws          Error, with a text that says what is wrong
  */
-export function decompress(source: Uint8Array, codec: number, bytesMax: number, spare?: Uint8Array): Uint8Array {
+export function decompress(source: Uint8Array, codec: number, bytesMax: number): Uint8Array {
+  const out = new Output(new Uint8Array(0), 0, bytesMax)
+  decompressInto(out, source, codec)
+  return out.finish()
+}
+
+/** As `decompress`, behind what `out` has. */
+export function decompressInto(out: Output, source: Uint8Array, codec: number): void {
   switch (codec) {
     case 1:
-      return gunzipSync(source, { maxOutputLength: bytesMax })
+      return out.append(gunzipSync(source, { maxOutputLength: out.bytesLeft }))
     case 2:
-      return snappy(source, new Output(source.length * 4, bytesMax, spare))
+      out.expect(source.length * 4)
+      return snappy(source, out)
     case 3:
-      return lz4Frame(source, new Output(source.length * 4, bytesMax, spare))
+      out.expect(source.length * 4)
+      return lz4Frame(source, out)
     default:
-      return zstdDecompressSync(source, { maxOutputLength: bytesMax, params: { [constants.ZSTD_d_windowLogMax]: 27 } })
+      return out.append(
+        zstdDecompressSync(source, { maxOutputLength: out.bytesLeft, params: { [constants.ZSTD_d_windowLogMax]: 27 } }),
+      )
   }
 }
 
 /** Bytes that grow at the end, and copies of what was written before: all that both LZ4 and Snappy do. */
-class Output {
-  at = 0
+export class Output {
+  at: number
   bytes: Uint8Array
+  view: DataView
+  /** What was there before: nothing refers to it. */
+  private readonly start: number
   private readonly bytesMax: number
 
-  constructor(sizeBytes: number, bytesMax: number, spare?: Uint8Array) {
-    this.bytesMax = bytesMax
-    this.bytes = spare && spare.length <= bytesMax ? spare : new Uint8Array(Math.min(sizeBytes, bytesMax))
+  /**
+   * @param bytes     where to write, from `start` on; where they do not suffice others take their place, with what was before `start`
+   * @param bytesMax  from `start` on
+   */
+  constructor(bytes: Uint8Array, start: number, bytesMax: number) {
+    this.bytes = bytes
+    this.view = viewOf(bytes)
+    this.at = this.start = start
+    this.bytesMax = start + bytesMax
+  }
+
+  get bytesLeft(): number {
+    return this.bytesMax - this.at
+  }
+
+  /** Takes bytes that nobody else has. */
+  append(source: Uint8Array): void {
+    if (this.bytes.length > 0) return this.literal(source, 0, source.length)
+    this.bytes = source
+    this.view = viewOf(source)
+    this.at = source.length
+  }
+
+  /** Makes room at once for what will probably come. */
+  expect(size: number): void {
+    if (this.bytes.length === 0) this.reserve(Math.min(size, this.bytesMax))
   }
 
   literal(source: Uint8Array, start: number, size: number): void {
@@ -48,7 +85,8 @@ class Output {
 
   /** Repeats what lies `distance` bytes back; it may overlap what is being written. */
   copy(distance: number, size: number): void {
-    if (distance < 1 || distance > this.at) throw new Error(`a copy from ${distance} bytes back, and there are ${this.at}`)
+    if (distance < 1 || distance > this.at - this.start)
+      throw new Error(`a copy from ${distance} bytes back, and there are ${this.at - this.start}`)
     this.reserve(size)
     const { bytes, at } = this
     if (distance >= size && size > 32) bytes.copyWithin(at, at - distance, at - distance + size)
@@ -64,44 +102,46 @@ class Output {
   reserve(size: number): void {
     const need = this.at + size
     if (need <= this.bytes.length) return
-    if (need > this.bytesMax) throw new Error(`more than ${this.bytesMax} bytes`)
+    if (need > this.bytesMax) throw new Error(`more than ${this.bytesMax - this.start} bytes`)
     const grown = new Uint8Array(Math.min(this.bytesMax, Math.max(need, this.bytes.length * 2)))
     grown.set(this.bytes.subarray(0, this.at))
     this.bytes = grown
+    this.view = viewOf(grown)
   }
 }
 
 const LZ4_MAGIC = 0x184d2204
-const LZ4_UNCOMPRESSED = 0x80000000
-const LZ4_REPEAT_BYTES_MIN = 4
-/** A loop is faster than a call up to so many bytes. */
-const COPY_BYTES_MAX = 64
+export const LZ4_UNCOMPRESSED = 0x80000000
+export const LZ4_REPEAT_BYTES_MIN = 4
+/** A loop over words is faster than a call up to so many bytes. */
+const WORDS_BYTES_MAX = 256
 
-function lz4Frame(source: Uint8Array, out: Output): Uint8Array {
-  const view = new DataView(source.buffer, source.byteOffset, source.length)
+function lz4Frame(source: Uint8Array, out: Output): void {
+  const view = viewOf(source)
   if (source.length < 7 || view.getUint32(0, true) !== LZ4_MAGIC) throw new Error('no LZ4 frame')
   const flags = source[4]
   if (flags >> 6 !== 1) throw new Error(`LZ4 frame version ${flags >> 6}`)
   if (flags & 1) throw new Error('an LZ4 dictionary')
   const blockChecksumBytes = flags & 0x10 ? 4 : 0
+  const start = out.at
   let at = flags & 0x08 ? 15 : 7
   for (;;) {
     if (at + 4 > source.length) throw new Error('an LZ4 frame is cut off')
     const word = view.getUint32(at, true)
     at += 4
-    if (word === 0) return out.finish()
+    if (word === 0) return
     const size = word & ~LZ4_UNCOMPRESSED
     if (size > source.length - at) throw new Error('an LZ4 block is cut off')
     if (word >= LZ4_UNCOMPRESSED) out.literal(source, at, size)
-    else lz4Block(source, at, at + size, out)
+    else lz4Block(source, view, at, at + size, out, start)
     at += size + blockChecksumBytes
   }
 }
 
-/** The hot one: every batch that a producer sent in LZ4 goes through it, byte by byte. So it keeps its state in variables, and calls nothing for a short copy. */
-function lz4Block(source: Uint8Array, start: number, end: number, out: Output): void {
+/** The hot one: every batch in LZ4 goes through it, byte by byte. So it keeps its state in variables, and calls nothing for a short copy. */
+function lz4Block(source: Uint8Array, sourceView: DataView, start: number, end: number, out: Output, outStart: number): void {
   let from = start
-  let { bytes, at } = out
+  let { bytes, view, at } = out
   while (from < end) {
     const token = source[from++]
     let size = token >> 4
@@ -115,13 +155,14 @@ function lz4Block(source: Uint8Array, start: number, end: number, out: Output): 
     if (at + size > bytes.length) {
       out.at = at
       out.reserve(size)
-      bytes = out.bytes
+      ;({ bytes, view } = out)
     }
-    if (size > COPY_BYTES_MAX) {
-      bytes.set(source.subarray(from, from + size), at)
-      from += size
-      at += size
-    } else for (const literalEnd = from + size; from < literalEnd; ) bytes[at++] = source[from++]
+    // Up to seven bytes more than asked for, where that does no harm: they are written over.
+    if (size <= WORDS_BYTES_MAX && from + size + 8 <= source.length && at + size + 8 <= bytes.length) {
+      for (let i = 0; i < size; i += 8) view.setBigInt64(at + i, sourceView.getBigInt64(from + i))
+    } else copyBytes(source, sourceView, from, from + size, bytes, view, at)
+    from += size
+    at += size
     if (from === end) break
     if (from + 2 > end) throw new Error('an LZ4 distance is cut off')
     const distance = source[from] | (source[from + 1] << 8)
@@ -134,16 +175,17 @@ function lz4Block(source: Uint8Array, start: number, end: number, out: Output): 
       }
     }
     size += LZ4_REPEAT_BYTES_MIN
-    if (distance < 1 || distance > at) throw new Error(`a copy from ${distance} bytes back, and there are ${at}`)
+    if (distance < 1 || distance > at - outStart) throw new Error(`a copy from ${distance} bytes back, and there are ${at - outStart}`)
     if (at + size > bytes.length) {
       out.at = at
       out.reserve(size)
-      bytes = out.bytes
+      ;({ bytes, view } = out)
     }
-    if (distance >= size && size > COPY_BYTES_MAX) {
-      bytes.copyWithin(at, at - distance, at - distance + size)
-      at += size
-    } else for (const repeatEnd = at + size; at < repeatEnd; at++) bytes[at] = bytes[at - distance]
+    if (distance >= 8 && size <= WORDS_BYTES_MAX && at + size + 8 <= bytes.length) {
+      for (let i = 0; i < size; i += 8) view.setBigInt64(at + i, view.getBigInt64(at + i - distance))
+    } else if (distance >= size && size > WORDS_BYTES_MAX) bytes.copyWithin(at, at - distance, at - distance + size)
+    else for (let i = at; i < at + size; i++) bytes[i] = bytes[i - distance]
+    at += size
   }
   out.at = at
 }
@@ -151,12 +193,12 @@ function lz4Block(source: Uint8Array, start: number, end: number, out: Output): 
 const XERIAL_MAGIC = Uint8Array.of(0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0)
 const XERIAL_HEADER_BYTES = 16
 
-function snappy(source: Uint8Array, out: Output): Uint8Array {
+function snappy(source: Uint8Array, out: Output): void {
   if (!XERIAL_MAGIC.every((byte, i) => source[i] === byte)) {
     snappyBlock(source, out)
-    return out.finish()
+    return
   }
-  const view = new DataView(source.buffer, source.byteOffset, source.length)
+  const view = viewOf(source)
   for (let at = XERIAL_HEADER_BYTES; at < source.length; ) {
     const size = at + 4 <= source.length ? view.getUint32(at) : Number.POSITIVE_INFINITY
     at += 4
@@ -164,7 +206,6 @@ function snappy(source: Uint8Array, out: Output): Uint8Array {
     snappyBlock(source.subarray(at, at + size), out)
     at += size
   }
-  return out.finish()
 }
 
 function snappyBlock(source: Uint8Array, out: Output): void {

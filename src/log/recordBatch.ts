@@ -208,7 +208,7 @@ export interface BatchOptions {
   producerId?: number
   producerEpoch?: number
   baseSequence?: number
-  /** Attribute bits other than compression, which the builder does not do. */
+  /** Attribute bits other than compression, which is the builder's. */
   attributes?: number
 }
 
@@ -216,7 +216,7 @@ export interface BatchOptions {
 export const finishedBatch = (batch: Uint8Array, recordCount: number): Pick<BatchBuilder, 'recordCount' | 'finish'> => ({
   recordCount,
   finish({ producerId = -1, producerEpoch = -1, baseSequence = -1, attributes = 0 } = {}) {
-    writeInt16(batch, ATTRIBUTES_AT, attributes)
+    writeInt16(batch, ATTRIBUTES_AT, attributes | (readInt16(batch, ATTRIBUTES_AT) & COMPRESSION_MASK))
     writeInt64(batch, PRODUCER_ID_AT, producerId)
     writeInt16(batch, PRODUCER_EPOCH_AT, producerEpoch)
     writeInt32(batch, BASE_SEQUENCE_AT, baseSequence)
@@ -226,7 +226,7 @@ export const finishedBatch = (batch: Uint8Array, recordCount: number): Pick<Batc
 })
 
 const noBytes = new Uint8Array(0)
-const RECORD_OVERHEAD_BYTES_MAX = 40
+export const RECORD_OVERHEAD_BYTES_MAX = 40
 /** Beyond this (the year 37,000) a difference of two timestamps could lose digits in a double. */
 export const TIMESTAMP_MS_MAX = 2 ** 50
 
@@ -249,6 +249,23 @@ class ViewedSource {
   }
 }
 
+/** What a record's own length says. A size of -1 is null. */
+export const recordLength = (
+  timestampDelta: number,
+  offsetDelta: number,
+  keySize: number,
+  valueSize: number,
+  headersSize: number,
+): number =>
+  1 +
+  varintSize(timestampDelta) +
+  varintSize(offsetDelta) +
+  varintSize(keySize) +
+  Math.max(keySize, 0) +
+  varintSize(valueSize) +
+  Math.max(valueSize, 0) +
+  headersSize
+
 /**
  * Builds one record batch after another.
  *
@@ -260,16 +277,16 @@ class ViewedSource {
 export class BatchBuilder {
   recordCount = 0
   /** Empty until the first record: finished bytes are transferred to the writer, so each batch has a buffer of its own. */
-  private bytes: Uint8Array = noBytes
-  private view: DataView = viewOf(noBytes)
+  protected bytes: Uint8Array = noBytes
+  protected view: DataView = viewOf(noBytes)
   /** What a record was last copied from: the keys and values of a body are all in one array each. A new view costs as much as copying them. */
-  private readonly keySource = new ViewedSource()
-  private readonly valueSource = new ViewedSource()
+  protected readonly keySource = new ViewedSource()
+  protected readonly valueSource = new ViewedSource()
   private capacityBytes: number
   private readonly pool: BufferPool | undefined
-  private at = BATCH_HEADER_BYTES
-  private baseTimestampMs = 0
-  private maxTimestampMs = 0
+  protected at = BATCH_HEADER_BYTES
+  protected baseTimestampMs = 0
+  protected maxTimestampMs = 0
 
   /** @param pool  where its buffers come from; whoever appends a batch gives it back once that is answered */
   constructor(capacityBytes = 64 * 1024, pool?: BufferPool) {
@@ -280,6 +297,11 @@ export class BatchBuilder {
   /** Size of the batch as it would be now. */
   get sizeBytes(): number {
     return this.at
+  }
+
+  /** Whether a record of at most so many bytes fits into a batch of at most so many. */
+  hasRoom(recordBytesMax: number, batchBytesMax: number): boolean {
+    return this.sizeBytes + recordBytesMax <= batchBytesMax
   }
 
   /**
@@ -315,15 +337,7 @@ export class BatchBuilder {
     const timestampDelta = timestampMs - this.baseTimestampMs
     const offsetDelta = this.recordCount++
     const { bytes, view } = this
-    const length =
-      1 +
-      varintSize(timestampDelta) +
-      varintSize(offsetDelta) +
-      varintSize(keySize) +
-      Math.max(keySize, 0) +
-      varintSize(valueSize) +
-      Math.max(valueSize, 0) +
-      headerBytes.length
+    const length = recordLength(timestampDelta, offsetDelta, keySize, valueSize, headerBytes.length)
     let at = writeVarint(bytes, this.at, length)
     bytes[at++] = 0
     at = writeVarint(bytes, at, timestampDelta)
@@ -341,12 +355,13 @@ export class BatchBuilder {
    */
   finish(options: BatchOptions = {}): Uint8Array {
     assert(this.recordCount > 0, 'a batch has at least one record')
+    const codec = this.close()
     const { bytes, at } = this
     writeInt64(bytes, 0, 0)
     writeInt32(bytes, BATCH_LENGTH_AT, at - BATCH_PREFIX_BYTES)
     writeInt32(bytes, LEADER_EPOCH_AT, 0)
     bytes[MAGIC_AT] = 2
-    writeInt16(bytes, ATTRIBUTES_AT, options.attributes ?? 0)
+    writeInt16(bytes, ATTRIBUTES_AT, (options.attributes ?? 0) | codec)
     writeInt32(bytes, LAST_OFFSET_DELTA_AT, this.recordCount - 1)
     writeInt64(bytes, BASE_TIMESTAMP_AT, this.baseTimestampMs)
     writeInt64(bytes, MAX_TIMESTAMP_AT, this.maxTimestampMs)
@@ -367,7 +382,12 @@ export class BatchBuilder {
     return batch
   }
 
-  private grow(neededBytes: number): void {
+  /** Ends the records. Gives the codec that they are compressed in. */
+  protected close(): number {
+    return 0
+  }
+
+  protected grow(neededBytes: number): void {
     const had = this.bytes
     const sizeBytes = Math.max(this.capacityBytes, had.length * 2, this.at + neededBytes)
     const grown = this.pool?.take(sizeBytes) ?? Buffer.allocUnsafeSlow(sizeBytes)

@@ -2,10 +2,12 @@
 //
 // Invariants
 //   1. Whatever the bytes are, nothing is read outside the batch: each length is checked against its end, or LOG_BATCH_INVALID is thrown.
-//   2. A position is valid in `RecordIndex.bytes`: the batch's own buffer, or the decompressed records of one compressed batch.
+//   2. A position is valid in `RecordIndex.bytes`: the batches' own buffer, or the decompressed records of one compressed batch, or of several
+//      where the index lends bytes to them.
 //   3. An index that failed to take a batch keeps the records it had before.
+import { LZ4_HEADER } from './compress.ts'
 import type { LogRecord } from './contract.ts'
-import { decompress } from './decompress.ts'
+import { decompressInto, LZ4_REPEAT_BYTES_MIN, LZ4_UNCOMPRESSED, Output } from './decompress.ts'
 import { logErrors } from './errors.ts'
 import {
   ATTRIBUTES_AT,
@@ -28,8 +30,12 @@ import {
 
 /** A compressed batch that grows beyond this is refused: a small request must not take the memory. */
 const DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024
-/** What a scratch index keeps for the records of compressed batches; larger ones get bytes of their own. */
-const SPARE_BYTES = 1024 * 1024
+/** What an index with lent bytes keeps at most for the records of compressed batches. */
+const LENT_BYTES_MAX = 4 * 1024 * 1024
+/** Of topics whose batches others compressed hardly one is readable in place. */
+const IN_PLACE_TRIES = 16
+const LZ4 = 3
+const noBytes = new Uint8Array(0)
 /** length, attributes, timestamp, offset, key, value, header count: one byte each. */
 const RECORD_BYTES_MIN = 7
 
@@ -37,7 +43,7 @@ const RECORD_BYTES_MIN = 7
 export class RecordIndex {
   count = 0
   /** What the positions point into. */
-  bytes: Uint8Array = new Uint8Array(0)
+  bytes: Uint8Array = noBytes
   /** (count) first byte of the value; -1 is a null value, and its end is -1 too. */
   valueStarts: Int32Array
   valueEnds: Int32Array
@@ -51,12 +57,20 @@ export class RecordIndex {
   timestampsMs: Float64Array
   /** (count) offsets in the log. */
   offsets: Float64Array
-  /** Where compressed records are written to, if they fit; undefined: each batch gets bytes of its own. */
-  spare: Uint8Array | undefined
+  /** Where the records of compressed batches are written to, one batch behind the other; undefined: each gets bytes of its own. */
+  lent: Uint8Array | undefined
+  lentEnd = 0
+  /** How many more batches may turn out not to be readable in place before none is tried any more. */
+  inPlaceTries: number
 
-  /** @param isScratch  whether nobody looks at `bytes` any more once the next batch is indexed: then the same are used again */
-  constructor(capacity = 1024, isScratch = false) {
-    if (isScratch) this.spare = new Uint8Array(SPARE_BYTES)
+  /**
+   * @param isLent      whether nobody looks at `bytes` any more after the next `reset`: then those of compressed batches are used again
+   * @param hasHeaders  whether somebody looks at headers; if not, `headersStarts` and `headersEnds` may be -1, and a batch that repeats nothing
+   *                    but headers (lz4BatchBuilder.ts) is not decompressed at all: its keys and values stand in it as they are
+   */
+  constructor(capacity = 1024, isLent = false, hasHeaders = true) {
+    if (isLent) this.lent = noBytes
+    this.inPlaceTries = hasHeaders ? 0 : IN_PLACE_TRIES
     this.valueStarts = new Int32Array(capacity)
     this.valueEnds = new Int32Array(capacity)
     this.keyStarts = new Int32Array(capacity)
@@ -67,7 +81,7 @@ export class RecordIndex {
     this.offsets = new Float64Array(capacity)
   }
 
-  /** Forgets the records, keeps the arrays. Columns that still point into `bytes` are not affected. */
+  /** Forgets the records, keeps the arrays. Columns that still point into `bytes` are not affected, unless those are lent. */
   reset(): void {
     this.count = 0
   }
@@ -85,11 +99,8 @@ export class RecordIndex {
     grown.headersEnds.set(this.headersEnds)
     grown.timestampsMs.set(this.timestampsMs)
     grown.offsets.set(this.offsets)
-    const { count: had, bytes, spare } = this
-    Object.assign(this, grown)
-    this.count = had
-    this.bytes = bytes
-    this.spare = spare
+    const { count: had, bytes, lent, lentEnd, inPlaceTries } = this
+    Object.assign(this, grown, { count: had, bytes, lent, lentEnd, inPlaceTries })
   }
 }
 
@@ -98,8 +109,8 @@ export class RecordIndex {
  * Control batches (the marks of transactions) add nothing.
  *
  * @param fromOffset  records below it are skipped: a reader that starts inside a batch gets the whole batch
- * @returns           where the batch ends; `start` itself if the batch is compressed and `out` is not empty, because its positions
- *                    would point into another buffer: take what `out` has, reset it, and come again
+ * @returns           where the batch ends; `start` itself if `out` is not empty and the positions of this batch would point into another
+ *                    buffer, because it is compressed: take what `out` has, reset it, and come again
  * @throws            LOG_BATCH_INVALID, LOG_COMPRESSION_UNSUPPORTED
  */
 export function indexBatch(bytes: Uint8Array, start: number, out: RecordIndex, fromOffset = 0): number {
@@ -116,10 +127,22 @@ export function indexBatch(bytes: Uint8Array, start: number, out: RecordIndex, f
     indexRecords(bytes, start + BATCH_HEADER_BYTES, end, bytes, start, out, fromOffset)
     return end
   }
-  if (out.count > 0) return start
-  const records = decompressRecords(bytes.subarray(start + BATCH_HEADER_BYTES, end), codec, start, out.spare)
-  out.bytes = records
-  indexRecords(records, 0, records.length, bytes, start, out, fromOffset)
+  if (codec === LZ4 && out.inPlaceTries > 0 && (out.count === 0 || out.bytes === bytes)) {
+    if (indexInPlace(bytes, start, end, out, fromOffset)) return end
+    out.inPlaceTries--
+  }
+  const { lent } = out
+  if (out.count > 0 && out.bytes !== lent) return start
+  const from = out.count > 0 ? out.lentEnd : 0
+  const source = bytes.subarray(start + BATCH_HEADER_BYTES, end)
+  const records = new Output(lent ?? noBytes, from, DECOMPRESSED_BYTES_MAX)
+  decompressRecords(source, codec, start, records)
+  out.bytes = records.bytes
+  if (lent && records.bytes.length <= LENT_BYTES_MAX) {
+    out.lent = records.bytes
+    out.lentEnd = records.at
+  }
+  indexRecords(records.bytes, from, records.at, bytes, start, out, fromOffset)
   return end
 }
 
@@ -178,6 +201,103 @@ function indexRecords(
   }
   if (cursor !== end) throw invalid(cursor, `${end - cursor} bytes after the last record`)
   out.count = row
+}
+
+/**
+ * Adds the records of a batch in LZ4 whose keys and values are literals, without decompressing it: what is repeated between a record's value
+ * and its end are headers, which nobody looks at here.
+ *
+ * @returns  whether it is such a batch; if not, nothing was added
+ */
+function indexInPlace(bytes: Uint8Array, start: number, end: number, out: RecordIndex, fromOffset: number): boolean {
+  const recordCount = readInt32(bytes, start + RECORD_COUNT_AT)
+  let at = start + BATCH_HEADER_BYTES + LZ4_HEADER.length
+  if (recordCount < 0 || recordCount > end - start || at > end) return false
+  for (let i = 0; i < LZ4_HEADER.length; i++) if (bytes[start + BATCH_HEADER_BYTES + i] !== LZ4_HEADER[i]) return false
+  const baseOffset = baseOffsetOf(bytes, start)
+  const baseTimestampMs = readInt64(bytes, start + BASE_TIMESTAMP_AT)
+  const appendTimeMs =
+    readInt16(bytes, start + ATTRIBUTES_AT) & LOG_APPEND_TIME_FLAG ? readInt64(bytes, start + MAX_TIMESTAMP_AT) : undefined
+  const lastOffsetDelta = readInt32(bytes, start + LAST_OFFSET_DELTA_AT)
+  out.reserve(out.count + recordCount)
+  const { valueStarts, valueEnds, keyStarts, keyEnds, headersStarts, headersEnds, timestampsMs, offsets } = out
+  let row = out.count
+  let record = 0
+  let lastDelta = -1
+  // Bytes of the record that are still to be passed.
+  let skip = 0
+  let blockEnd = at
+  let literalsEnd = at
+  let token = 0
+  try {
+    for (;;) {
+      if (skip < literalsEnd - at) {
+        if (record++ === recordCount) return false
+        cursor = at + skip
+        const size = readVarint(bytes, literalsEnd)
+        const recordEnd = cursor + size
+        cursor++
+        const timestampDelta = readVarint(bytes, literalsEnd)
+        const offsetDelta = readVarint(bytes, literalsEnd)
+        if (offsetDelta <= lastDelta || offsetDelta > lastOffsetDelta) return false
+        lastDelta = offsetDelta
+        const keySize = readVarint(bytes, literalsEnd)
+        const keyStart = cursor
+        if (keySize > 0) cursor += keySize
+        const keyEnd = cursor
+        const valueSize = readVarint(bytes, literalsEnd)
+        const valueStart = cursor
+        if (valueSize > 0) cursor += valueSize
+        if (keySize < -1 || valueSize < -1 || cursor > literalsEnd || cursor >= recordEnd) return false
+        if (baseOffset + offsetDelta >= fromOffset) {
+          keyStarts[row] = keySize < 0 ? -1 : keyStart
+          keyEnds[row] = keySize < 0 ? -1 : keyEnd
+          valueStarts[row] = valueSize < 0 ? -1 : valueStart
+          valueEnds[row] = valueSize < 0 ? -1 : cursor
+          headersStarts[row] = headersEnds[row] = -1
+          timestampsMs[row] = appendTimeMs ?? baseTimestampMs + timestampDelta
+          offsets[row++] = baseOffset + offsetDelta
+        }
+        at = cursor
+        skip = recordEnd - cursor
+        continue
+      }
+      skip -= literalsEnd - at
+      at = literalsEnd
+      if (at < blockEnd) {
+        at += 2
+        let repeated = token & 15
+        if (repeated === 15) for (let byte = 255; byte === 255 && at < blockEnd; repeated += byte) byte = bytes[at++]
+        skip -= repeated + LZ4_REPEAT_BYTES_MIN
+        // A record that begins with what is repeated.
+        if (skip < 0) return false
+      } else {
+        if (at + 4 > end) return false
+        const word = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)
+        at += 4
+        if (word === 0) break
+        blockEnd = at + (word & ~LZ4_UNCOMPRESSED)
+        if (blockEnd > end) return false
+        if (word < 0) {
+          literalsEnd = blockEnd
+          continue
+        }
+      }
+      if (at >= blockEnd) return false
+      token = bytes[at++]
+      let literals = token >> 4
+      if (literals === 15) for (let byte = 255; byte === 255 && at < blockEnd; literals += byte) byte = bytes[at++]
+      literalsEnd = at + literals
+      if (literalsEnd > blockEnd) return false
+    }
+  } catch {
+    // A number that is cut off by the end of literals.
+    return false
+  }
+  if (record !== recordCount || skip > 0 || at !== end) return false
+  out.count = row
+  out.bytes = bytes
+  return true
 }
 
 /**
@@ -293,10 +413,10 @@ export function* readRecords(bytes: Uint8Array, start = 0, end = bytes.length, f
 
 const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
-function decompressRecords(records: Uint8Array, codec: number, position: number, spare: Uint8Array | undefined): Uint8Array {
+function decompressRecords(records: Uint8Array, codec: number, position: number, out: Output): void {
   if (codec >= codecNames.length) throw logErrors('LOG_COMPRESSION_UNSUPPORTED', { codec: `codec ${codec}` })
   try {
-    return decompress(records, codec, DECOMPRESSED_BYTES_MAX, spare)
+    decompressInto(out, records, codec)
   } catch (error) {
     throw invalid(position, `its ${codecNames[codec]} data cannot be read: ${(error as Error).message}`)
   }
