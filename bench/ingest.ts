@@ -102,7 +102,7 @@ async function benchIntake(name: string, schema: TopicSchema, partitionCount: nu
   const bodies = makeBodies()
   const buffers = new BufferPool()
   const intake = new Intake(schema, ingestLimits, new IdSource(), buffers)
-  const target = { topic: 'shop', partitionCount, batchBytesMax: 1_048_588, isCompressed: true }
+  const target = { topic: 'shop', partitionCount, batchBytesMax: 1_048_588, codec: 3 }
   let eventCount = 0
   let byteCount = 0
   const run = async (untilMs: number) => {

@@ -280,7 +280,8 @@ function schemaOf(table: TableDef | undefined): TopicSchema | undefined {
   let schema = schemas.get(table)
   if (!schema) {
     const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
-    schemas.set(table, (schema = { fields, ...doorKey(table), valueFormat: recordShapeOf(table).valueFormat }))
+    const { valueFormat, compression } = recordShapeOf(table)
+    schemas.set(table, (schema = { fields, ...doorKey(table), valueFormat, ...(compression !== undefined && { compression }) }))
   }
   return schema
 }

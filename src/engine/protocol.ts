@@ -46,6 +46,8 @@ export type SinkSpec =
       table: string
       topic: string
       upsert: boolean
+      /** What its batches are compressed in: Kafka's number, 0 is none. */
+      codec: number
       value: RecordPart
       /** Absent: records have no key. */
       key?: RecordPart

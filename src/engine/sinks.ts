@@ -3,7 +3,7 @@
 // Small results of one step are gathered and leave together in `flush`, so that a step costs one message for each query.
 import { type Batch, INSERT, isRetraction, UPDATE_AFTER, UPDATE_BEFORE, valueAt } from '../data/index.ts'
 import type { EncodedRows } from '../formats/index.ts'
-import { BatchBuilder, type Disk, encodeHeaders, type HeaderTemplate, noHeaders, partitionOf } from '../log/index.ts'
+import { BatchBuilder, type Disk, encodeHeaders, type HeaderTemplate, noHeaders, partitionOf, recompressed } from '../log/index.ts'
 import type { SinkState } from './checkpoints/manifest.ts'
 import { FilesSink } from './fileSink.ts'
 import type { QuerySpec, RecordPart, SinkSpec } from './protocol.ts'
@@ -98,7 +98,7 @@ class TopicSink implements Sink {
     if (this.builders.size === 0) return
     for (const [partition, builder] of this.builders) {
       const { recordCount } = builder
-      this.port.records(this.query.id, this.spec.topic, partition, builder.finish(), recordCount)
+      this.port.records(this.query.id, this.spec.topic, partition, recompressed(builder.finish(), this.spec.codec), recordCount)
     }
     this.builders.clear()
   }

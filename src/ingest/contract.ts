@@ -13,6 +13,8 @@ export interface TopicSchema {
   keyFormat?: 'raw' | 'json'
   /** What values are; the door takes JSON and stores it as it is, so other topics have no door. json unless given. */
   valueFormat?: string
+  /** What batches are compressed in, by Kafka's name for its producers; default `lz4`. A topic whose own `compression.type` says otherwise wins. */
+  compression?: string
 }
 
 export interface IngestLimits {

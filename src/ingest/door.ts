@@ -6,7 +6,7 @@
 //   3. Memory is bounded: by requests and bytes in flight, and by what the log has not confirmed. Above that requests are refused, none waits.
 import { createHash } from 'node:crypto'
 import { BufferPool, nearestName, type StreamError, toStreamError } from '../base/index.ts'
-import { defaultTopicConfig, ensureTopic, type Log } from '../log/index.ts'
+import { codecOf, defaultTopicConfig, ensureTopic, type Log, type TopicConfig } from '../log/index.ts'
 import { type IngestAnswer, type IngestDeps, type IngestLimits, ingestLimits, type OffsetRange, type TopicSchema } from './contract.ts'
 import { IdSource } from './enrich.ts'
 import { ingestErrors, ingestMetrics } from './errors.ts'
@@ -141,8 +141,9 @@ export class Door {
     try {
       const request: EventsRequest = { topic, body, isNdjson: false, traceId: '', source: 'repair', client: '' }
       const { partitions, config } = this.log.topic(topic) ?? { partitions: [0], config: defaultTopicConfig }
-      const target = { topic, partitionCount: partitions.length, batchBytesMax: config['max.message.bytes'], isCompressed: true }
-      const { acceptedCount, rejected, rejectedCount } = await this.take(request, this.schemaOf(topic), target, 0, undefined)
+      const schema = this.schemaOf(topic)
+      const target = targetOf(topic, schema, partitions.length, config)
+      const { acceptedCount, rejected, rejectedCount } = await this.take(request, schema, target, 0, undefined)
       return { accepted: acceptedCount, rejected, rejectedCount }
     } finally {
       leave()
@@ -151,7 +152,7 @@ export class Door {
 
   private async acceptOnce(request: EventsRequest): Promise<EventsAnswer> {
     const schema = this.schemaOf(request.topic)
-    const target = await this.targetOf(request.topic)
+    const target = await this.targetOf(request.topic, schema)
     const firstPartition = this.turn++ % target.partitionCount
     const taken = await this.take(request, schema, target, firstPartition, undefined)
     const { ranges, error } = await this.append(taken.parts, new Map())
@@ -187,7 +188,7 @@ export class Door {
   private async settle(request: EventsRequest, key: string, entry: KeyEntry): Promise<StoredAnswer> {
     const { topic } = request
     const schema = this.schemaOf(topic)
-    const target = await this.targetOf(topic)
+    const target = await this.targetOf(topic, schema)
     const firstPartition = entry.begin?.firstPartition ?? this.turn++ % target.partitionCount
     const taken = await this.take(request, schema, target, firstPartition, markOf(topic, key))
     await this.makeTopics(taken.parts)
@@ -275,9 +276,9 @@ export class Door {
     return schema
   }
 
-  private async targetOf(topic: string): Promise<Target> {
+  private async targetOf(topic: string, schema: TopicSchema): Promise<Target> {
     const info = this.log.topic(topic) ?? (await this.makeTopic(topic))
-    return { topic, partitionCount: info.partitions.length, batchBytesMax: info.config['max.message.bytes'], isCompressed: true }
+    return targetOf(topic, schema, info.partitions.length, info.config)
   }
 
   private async makeTopics(parts: readonly Part[]): Promise<void> {
@@ -295,6 +296,13 @@ export class Door {
     await making
     return this.log.topic(topic)!
   }
+}
+
+/** The topic's own codec is the log's to see to, but for LZ4, which the intake has at no cost. */
+function targetOf(topic: string, { compression = 'lz4' }: TopicSchema, partitionCount: number, config: TopicConfig): Target {
+  const ofTopic = config['compression.type']
+  const codec = codecOf(ofTopic === 'producer' ? compression : ofTopic)
+  return { topic, partitionCount, batchBytesMax: config['max.message.bytes'], codec }
 }
 
 const overloaded = (what: string, limit: number): StreamError => ingestErrors('INGEST_OVERLOADED', { what, limit })

@@ -11,7 +11,7 @@ import { WebSocket } from 'ws'
 import { type HttpServer, makeHttpServer } from '../base/http/index.ts'
 import { metrics } from '../base/index.ts'
 import { t } from '../data/index.ts'
-import { type Log, openLog, partitionOf } from '../log/index.ts'
+import { batchHeaderOf, type Log, openLog, openReader, partitionOf, readRecords, type TopicConfig } from '../log/index.ts'
 import type { IngestAnswer, IngestLimits, TopicSchema } from './contract.ts'
 import { registerIngest } from './index.ts'
 
@@ -126,6 +126,69 @@ test('one object, an array, lines: stored as they came, with headers', async () 
   assert.equal(many.json.accepted, 100)
   const made = (await newest('clicks', 100)).map(({ headers }) => headers.id)
   assert.deepEqual(made, [...new Set(made)].sort())
+})
+
+test('batches are compressed in the codec of the table, or of the topic; few events and large ones are not; the records are the same', async () => {
+  const codecsIn = (topic: string) => {
+    const reader = openReader(log.descriptor(topic), 0, 0)
+    const found: [codec: number, records: number][] = []
+    for (let run = reader.read(); run; run = reader.read()) {
+      for (let at = run.start; at < run.end; at += batchHeaderOf(run.bytes, at).sizeBytes) {
+        const batch = run.bytes.subarray(at, at + batchHeaderOf(run.bytes, at).sizeBytes)
+        found.push([batchHeaderOf(batch, 0).codec, [...readRecords(batch)].length])
+      }
+    }
+    return found
+  }
+  const fields = [{ name: 'user', type: t.string() }]
+  const events = Array.from({ length: 100 }, (_, i) => JSON.stringify({ user: `user ${i}`, id: i % 7 === 0 ? `mine-${i}` : undefined }))
+  const large = JSON.stringify({ user: 'l'.repeat(100_000) })
+  const cases: [compression: string | undefined, ofTopic: TopicConfig['compression.type'], codec: number, few: number][] = [
+    [undefined, 'producer', 3, 0],
+    ['none', 'producer', 0, 0],
+    ['gzip', 'producer', 1, 0],
+    ['snappy', 'producer', 2, 0],
+    ['lz4', 'producer', 3, 0],
+    ['zstd', 'producer', 4, 0],
+    ['zstd', 'uncompressed', 0, 0],
+    ['none', 'lz4', 3, 3],
+    [undefined, 'gzip', 1, 1],
+  ]
+  for (const [i, [compression, ofTopic, codec, few]] of cases.entries()) {
+    const topic = `compressed-${i}`
+    schemas[topic] = { fields, keyFields: [], ...(compression && { compression }) }
+    await log.createTopic(topic, { 'compression.type': ofTopic })
+    for (const body of [events, events.slice(0, 7)]) assert.equal((await post(topic, body.join('\n'))).json.accepted, body.length)
+    assert.deepEqual(
+      codecsIn(topic),
+      [
+        [codec, 100],
+        [few, 7],
+      ],
+      `${compression}, ${ofTopic}`,
+    )
+    const stored = await newest(topic, 1_000)
+    assert.deepEqual(
+      stored.map(({ value }) => value),
+      [...events, ...events.slice(0, 7)],
+    )
+    assert.equal(
+      new Set(stored.map(({ headers }) => headers.id)).size,
+      106,
+      'an id of its own for each, but for one that a client sent twice',
+    )
+    for (const { headers } of stored) assert.deepEqual(Object.keys(headers), ['id', 'ingested_at', 'trace_id', 'source'])
+  }
+  schemas['compressed-large'] = { fields, keyFields: [] }
+  await post('compressed-large', [...events, large, ...events].join('\n'))
+  assert.deepEqual(codecsIn('compressed-large'), [
+    [3, 100],
+    [0, 101],
+  ])
+  assert.deepEqual(
+    (await newest('compressed-large', 1_000)).map(({ value }) => value),
+    [...events, large, ...events],
+  )
 })
 
 test('keys choose the partition as Kafka does; several key fields are a JSON object', async () => {

@@ -12,7 +12,7 @@ import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type BufferPool, copyBytes } from '../base/index.ts'
 import { EventSplitter, type JsonChecker, makeJsonChecker, type RowFailure } from '../formats/index.ts'
-import { BatchBuilder, encodeHeaders, type HeaderTemplate, Lz4BatchBuilder, partitionOf } from '../log/index.ts'
+import { BatchBuilder, encodeHeaders, type HeaderTemplate, Lz4BatchBuilder, partitionOf, recompressed } from '../log/index.ts'
 import type { IngestLimits, Rejection, TopicSchema } from './contract.ts'
 import { ID_BYTES, type IdSource } from './enrich.ts'
 import { ingestErrors } from './errors.ts'
@@ -53,7 +53,8 @@ export interface Target {
   topic: string
   partitionCount: number
   batchBytesMax: number
-  isCompressed: boolean
+  /** What batches are compressed in: Kafka's number, 0 is none. */
+  codec: number
 }
 
 /** Events between two pauses: a large body must not hold up everything else on this thread. */
@@ -65,6 +66,7 @@ const RECORD_BYTES_MAX = 40
 const MARK_BYTES_MAX = 80
 /** A batch's own bytes. */
 const BATCH_BYTES = 61
+const LZ4 = 3
 /** Of a body with fewer events for each partition the batches are not compressed: one record repeats nothing. */
 const COMPRESSED_RECORDS_MIN = 8
 
@@ -87,6 +89,8 @@ export class Intake {
   /** By partition. */
   private readonly plainBuilders: BatchBuilder[] = []
   private readonly lz4Builders: Lz4BatchBuilder[] = []
+  /** Of the body that is taken. */
+  private codec = 0
   /** By partition: the builder that has records. */
   private builders: (BatchBuilder | undefined)[] = []
   /** By partition: the ordinal of the part that its builder is at. */
@@ -125,10 +129,10 @@ export class Intake {
     const headers = new HeaderSet(context)
     const letters = new DeadLetters(`${target.topic}.invalid`, body, context, this.limits, this.buffers, taken)
     this.builders = new Array(target.partitionCount).fill(undefined)
-    const isCompressed = target.isCompressed && count >= COMPRESSED_RECORDS_MIN * target.partitionCount
+    this.codec = count >= COMPRESSED_RECORDS_MIN * target.partitionCount ? target.codec : 0
     for (let from = 0; from < count; from += SLICE_EVENTS) {
       if (from > 0) await nextTurn()
-      this.slice(body, starts, ends, from, Math.min(count, from + SLICE_EVENTS), target, isCompressed, firstPartition, context, headers, letters, taken)
+      this.slice(body, starts, ends, from, Math.min(count, from + SLICE_EVENTS), target, firstPartition, context, headers, letters, taken)
     }
     for (let partition = 0; partition < target.partitionCount; partition++) this.finish(taken, partition)
     letters.finish()
@@ -142,7 +146,6 @@ export class Intake {
     from: number,
     to: number,
     target: Target,
-    isCompressed: boolean,
     firstPartition: number,
     context: EventContext,
     headers: HeaderSet,
@@ -194,7 +197,7 @@ export class Intake {
         letters.add(i, start, end, { rule: 'size', path: '', message: `the record would have more than ${target.batchBytesMax} bytes` })
         continue
       }
-      const isLz4 = isCompressed && sizeMax <= Lz4BatchBuilder.recordBytesMax
+      const isLz4 = this.codec === LZ4 && sizeMax <= Lz4BatchBuilder.recordBytesMax
       let builder = this.builders[partition]
       if (builder && (!builder.hasRoom(sizeMax, target.batchBytesMax) || (builder instanceof Lz4BatchBuilder && !isLz4))) {
         this.finish(taken, partition)
@@ -217,12 +220,22 @@ export class Intake {
     return (this.plainBuilders[partition] ??= new BatchBuilder(capacityBytes, this.buffers))
   }
 
+  private compressed(builder: BatchBuilder): Uint8Array {
+    const batch = builder.finish()
+    if (this.codec === 0 || this.codec === LZ4) return batch
+    const compressed = recompressed(batch, this.codec)
+    // Larger, it might be too large for the topic.
+    if (compressed.length >= batch.length) return batch
+    this.buffers.give(batch)
+    return compressed
+  }
+
   private finish(taken: Taken, partition: number): void {
     const builder = this.builders[partition]
     if (builder === undefined) return
     const part = taken.parts[this.openParts[partition]]
     part.recordCount = builder.recordCount
-    part.bytes = builder.finish()
+    part.bytes = this.compressed(builder)
     this.builders[partition] = undefined
   }
 

@@ -1,9 +1,11 @@
 // Which columns of a `kafka` or `upsert-kafka` table are in a record's key, which in its value, and which are the record's own: the options
 // 'format', 'value.format', 'key.format', 'key.fields', 'key.fields-prefix' and 'value.fields-include', with Flink's meaning.
 import type { RecordFormat, RecordPart, SinkSpec, SourceSpec } from '../engine/index.ts'
+import { codecOf } from '../log/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 
+const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 const formats: readonly string[] = ['json', 'csv', 'raw'] satisfies RecordFormat[]
 
 export interface RecordShape {
@@ -16,6 +18,8 @@ export interface RecordShape {
   keyNames: string[]
   /** The value has the columns of the key too. */
   isKeyInValue: boolean
+  /** The codec that its producers compress batches in; absent where the table does not say. */
+  compression?: string
 }
 
 /** @throws StreamError TABLE_OPTION_INVALID */
@@ -35,6 +39,9 @@ export function recordShapeOf(table: TableDef): RecordShape {
   const include = options['value.fields-include'] ?? 'ALL'
   if (include !== 'ALL' && include !== 'EXCEPT_KEY') throw invalid('value.fields-include', "'ALL' or 'EXCEPT_KEY'")
   const isKeyInValue = include === 'ALL'
+  const compression = options['properties.compression.type']
+  if (compression !== undefined && !codecs.includes(compression))
+    throw invalid('properties.compression.type', "'none', 'gzip', 'snappy', 'lz4' or 'zstd'")
   if (prefix !== '' && isKeyInValue) throw invalid('key.fields-prefix', "'value.fields-include' = 'EXCEPT_KEY' beside it")
   if (isUpsert && options['key.fields'] !== undefined)
     throw invalid('key.fields', 'not to be there: the key of upsert-kafka is the PRIMARY KEY')
@@ -57,7 +64,7 @@ export function recordShapeOf(table: TableDef): RecordShape {
   const valueColumns = columns.flatMap(({ kind }, ordinal) =>
     kind === 'physical' && (isKeyInValue || !keyColumns.includes(ordinal)) ? [ordinal] : [],
   )
-  return { valueFormat, keyFormat, keyColumns, valueColumns, keyNames, isKeyInValue }
+  return { valueFormat, keyFormat, keyColumns, valueColumns, keyNames, isKeyInValue, ...(compression !== undefined && { compression }) }
 }
 
 /** Options of a format: those of the table, and those that are meant for the value or the key alone. */
@@ -87,8 +94,10 @@ export function sourceParts(table: TableDef): Pick<SourceSpec, 'format' | 'forma
  *
  * @throws StreamError TABLE_OPTION_INVALID, SINK_METADATA_READ_ONLY
  */
-export function sinkParts(table: TableDef): Pick<SinkSpec & { kind: 'topic' }, 'value' | 'key' | 'timestampColumn' | 'headersColumn'> {
-  const { valueFormat, keyFormat, keyColumns, valueColumns, keyNames } = recordShapeOf(table)
+export function sinkParts(
+  table: TableDef,
+): Pick<SinkSpec & { kind: 'topic' }, 'value' | 'key' | 'timestampColumn' | 'headersColumn' | 'codec'> {
+  const { valueFormat, keyFormat, keyColumns, valueColumns, keyNames, compression = 'none' } = recordShapeOf(table)
   const { columns, options } = table
   const written = columns.flatMap((column, ordinal) =>
     column.kind === 'computed' || (column.kind === 'metadata' && column.virtual) ? [] : [ordinal],
@@ -116,6 +125,7 @@ export function sinkParts(table: TableDef): Pick<SinkSpec & { kind: 'topic' }, '
   }
   const valueNames = valueColumns.map((ordinal) => columns[ordinal].name)
   return {
+    codec: codecOf(compression),
     value: part(valueFormat, 'value', valueColumns, valueNames),
     ...(keyColumns.length > 0 && { key: part(keyFormat, 'key', keyColumns, keyNames) }),
     ...own,

@@ -85,7 +85,7 @@ test('wrong names and values are refused with INVALID_CONFIG, and change nothing
     ['message.timestamp.type', 'NoTime'],
     ['delete.retention.ms', '-1'],
     ['max.compaction.lag.ms', '0'],
-    ['compression.type', 'gzip'],
+    ['compression.type', 'brotli'],
   ]
   for (const [name, value] of wrong) {
     const configs = [{ name, configOperation: 0, value }]

@@ -14,6 +14,8 @@ export interface TopicConfig {
   /** `compact` keeps the newest record of each key: see compaction.ts. */
   'cleanup.policy': 'delete' | 'compact' | 'compact,delete'
   'max.message.bytes': number
+  /** `producer`: batches are kept as their producer compressed them; any other: what comes otherwise is compressed again. */
+  'compression.type': 'producer' | 'uncompressed' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
   /** LogAppendTime: the log's clock stands in for the producer's. */
   'message.timestamp.type': 'CreateTime' | 'LogAppendTime'
   /** How far the timestamp of a foreign record may be from the log's clock. */

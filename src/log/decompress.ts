@@ -23,17 +23,18 @@ export function decompress(source: Uint8Array, codec: number, bytesMax: number):
 export function decompressInto(out: Output, source: Uint8Array, codec: number): void {
   switch (codec) {
     case 1:
-      return out.append(gunzipSync(source, { maxOutputLength: out.bytesLeft }))
+      out.append(gunzipSync(source, { maxOutputLength: out.bytesLeft }))
+      break
     case 2:
       out.expect(source.length * 4)
-      return snappy(source, out)
+      snappy(source, out)
+      break
     case 3:
       out.expect(source.length * 4)
-      return lz4Frame(source, out)
+      lz4Frame(source, out)
+      break
     default:
-      return out.append(
-        zstdDecompressSync(source, { maxOutputLength: out.bytesLeft, params: { [constants.ZSTD_d_windowLogMax]: 27 } }),
-      )
+      out.append(zstdDecompressSync(source, { maxOutputLength: out.bytesLeft, params: { [constants.ZSTD_d_windowLogMax]: 27 } }))
   }
 }
 
@@ -63,10 +64,12 @@ export class Output {
 
   /** Takes bytes that nobody else has. */
   append(source: Uint8Array): void {
-    if (this.bytes.length > 0) return this.literal(source, 0, source.length)
-    this.bytes = source
-    this.view = viewOf(source)
-    this.at = source.length
+    if (this.bytes.length > 0) this.literal(source, 0, source.length)
+    else {
+      this.bytes = source
+      this.view = viewOf(source)
+      this.at = source.length
+    }
   }
 
   /** Makes room at once for what will probably come. */

@@ -24,6 +24,7 @@ export { damageTeller, openReader, readPastDamage, readToEnd } from './openReade
 export { murmur2, partitionOf } from './partitioner.ts'
 export { type PinnedFile, type PinnedPartition, pinFiles } from './pin.ts'
 export { type FilePartitionReader, openPartitionReader } from './reader.ts'
+export { codecOf, recompressed } from './recompress.ts'
 export {
   BATCH_HEADER_BYTES,
   BatchBuilder,

@@ -13,7 +13,8 @@ import type { RecordInput } from './contract.ts'
 import { lockFolder } from './folderLock.ts'
 import { openLog } from './log.ts'
 import { openPartitionReader } from './reader.ts'
-import { BatchBuilder, noHeaders } from './recordBatch.ts'
+import { recompressed } from './recompress.ts'
+import { BatchBuilder, batchHeaderOf, noHeaders } from './recordBatch.ts'
 import { makeBatch, readTexts } from './testRecords.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'millrace-log-'))
@@ -53,6 +54,39 @@ test('appends, reads back by offset, time and newest, and after a restart', asyn
   assert.deepEqual(reopened.stats().recovery, [])
   await check(reopened)
   await reopened.close()
+})
+
+test("a topic's compression.type: what comes otherwise is compressed again, what cannot be read is refused", async () => {
+  const log = await openLog({ folder: newFolder(), durability: 'os' })
+  const texts = Array.from({ length: 200 }, (_, i) => `record ${i}`)
+  const codecs = { producer: 0, uncompressed: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
+  const codecsIn = (topic: string) => {
+    const reader = openPartitionReader(log.descriptor(topic), 0, 0)
+    const run = reader.read()!
+    const found: number[] = []
+    for (let at = run.start; at < run.end; at += batchHeaderOf(run.bytes, at).sizeBytes) found.push(batchHeaderOf(run.bytes, at).codec)
+    reader.close()
+    return found
+  }
+  const sent = Object.fromEntries([0, 1, 2, 3, 4].map((codec) => [codec, recompressed(makeBatch(texts, 7), codec)]))
+  for (const [name, codec] of Object.entries(codecs)) {
+    await log.createTopic(name, { 'compression.type': name as keyof typeof codecs })
+    for (const [, batch] of Object.entries(sent)) await log.append(name, 0, Uint8Array.from(batch), { isForeign: true, recordCount: 200 })
+    assert.deepEqual(codecsIn(name), name === 'producer' ? [0, 1, 2, 3, 4] : Array(5).fill(codec))
+    assert.deepEqual(
+      readTexts(log.descriptor(name), 0).map(([, text]) => text),
+      [...texts, ...texts, ...texts, ...texts, ...texts],
+    )
+  }
+  for (const codec of [0, 1, 3]) {
+    const torn = Uint8Array.from(sent[codec])
+    torn[torn.length - 20] ^= 1
+    await assert.rejects(log.append('zstd', 0, torn, { isForeign: true }), { code: 'LOG_BATCH_CHECKSUM' })
+  }
+  await log.alterTopic('zstd', { 'compression.type': 'producer' })
+  await log.append('zstd', 0, makeBatch(texts))
+  assert.equal(codecsIn('zstd').at(-1), 0)
+  await log.close()
 })
 
 test('requests that make no sense get typed errors and harm nobody', async () => {

@@ -35,6 +35,7 @@ import { lockFolder } from './folderLock.ts'
 import { logMetrics } from './logMetrics.ts'
 import { PartitionState } from './partitionState.ts'
 import type { PinnedLog } from './pin.ts'
+import { codecOf, recompressed } from './recompress.ts'
 import { BATCH_HEADER_BYTES, BatchBuilder, encodeHeaders, noHeaders, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
 import type { CallName, Calls, FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
 
@@ -179,20 +180,22 @@ class WriterLog implements LocalLog {
     return topic && infoOf(topic)
   }
 
-  append(topicName: string, partition: number, batch: Uint8Array, options: AppendOptions = {}): Promise<AppendResult> {
+  append(topicName: string, partition: number, sent: Uint8Array, options: AppendOptions = {}): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
       const topic = this.find(topicName)
       this.checkPartition(topic, partition)
       this.checkOpen()
+      if (sent.length < BATCH_HEADER_BYTES) {
+        throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: `${sent.length} bytes are less than a batch header` })
+      }
+      const compression = topic.config['compression.type']
+      const batch = compression === 'producer' ? sent : recompressed(sent, codecOf(compression))
       const sizeBytes = batch.length
       const pendingBytes = this.pendingBytes + sizeBytes
       // A single batch may be larger than the limit: refusing it would never end.
       if (this.pendingBytes > 0 && pendingBytes > this.limits.pendingBytesMax) {
         logMetrics.rejected.inc({ code: 'LOG_OVERLOADED' })
         throw logErrors('LOG_OVERLOADED', { pendingBytes: this.pendingBytes, limitBytes: this.limits.pendingBytesMax })
-      }
-      if (sizeBytes < BATCH_HEADER_BYTES) {
-        throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: `${sizeBytes} bytes are less than a batch header` })
       }
       const recordCount = readInt32(batch, RECORD_COUNT_AT)
       if (options.recordCount !== undefined && options.recordCount !== recordCount) {

@@ -20,10 +20,36 @@ interface Row {
 }
 const idBytes = [36, 36, 4, 200, 0]
 const templatesOf = (): HeaderTemplate[] => [
-  encodeHeaders([['id', new Uint8Array(36)], ['ingested_at', Buffer.from('1700000000000')], ['trace_id', Buffer.alloc(32, 97)]], 'id'),
-  encodeHeaders([['id', new Uint8Array(36)], ['a', Buffer.from('0123456')]], 'id'),
-  encodeHeaders([['id', new Uint8Array(4)], ['source', Buffer.from('http')], ['more', null]], 'id'),
-  encodeHeaders([['id', new Uint8Array(200)], ['rest', Buffer.alloc(300, 98)]], 'id'),
+  encodeHeaders(
+    [
+      ['id', new Uint8Array(36)],
+      ['ingested_at', Buffer.from('1700000000000')],
+      ['trace_id', Buffer.alloc(32, 97)],
+    ],
+    'id',
+  ),
+  encodeHeaders(
+    [
+      ['id', new Uint8Array(36)],
+      ['a', Buffer.from('0123456')],
+    ],
+    'id',
+  ),
+  encodeHeaders(
+    [
+      ['id', new Uint8Array(4)],
+      ['source', Buffer.from('http')],
+      ['more', null],
+    ],
+    'id',
+  ),
+  encodeHeaders(
+    [
+      ['id', new Uint8Array(200)],
+      ['rest', Buffer.alloc(300, 98)],
+    ],
+    'id',
+  ),
   encodeHeaders([['x', Buffer.alloc(20, 1)]]),
 ]
 function build(builder: BatchBuilder, rows: readonly Row[]): Uint8Array {
@@ -79,7 +105,9 @@ test('batches of several blocks: no block is larger than 64 KiB, and none refers
       for (let size = view.getUint32(at, true); size > 0; size = view.getUint32(at, true)) {
         assert.ok(size <= 64 * 1024)
         // Alone in a frame: what refers to another block cannot be decoded, or differs.
-        const alone = decode(Buffer.concat([batch.subarray(BATCH_HEADER_BYTES, BATCH_HEADER_BYTES + 7), batch.subarray(at, at + 4 + size), Buffer.alloc(4)]))
+        const alone = decode(
+          Buffer.concat([batch.subarray(BATCH_HEADER_BYTES, BATCH_HEADER_BYTES + 7), batch.subarray(at, at + 4 + size), Buffer.alloc(4)]),
+        )
         assert.ok(alone.length <= 64 * 1024)
         decoded.push(alone)
         at += 4 + size
@@ -136,7 +164,9 @@ test('an index with lent bytes takes several compressed batches, one behind the 
   fc.assert(
     fc.property(batches, (all) => {
       const run = Buffer.concat(all.map((rows) => build(new Lz4BatchBuilder(), rows)))
-      const expected = all.flatMap((rows) => [...readRecords(build(new BatchBuilder(), rows))].map(({ key, value }) => [key && Buffer.from(key), value && Buffer.from(value)]))
+      const expected = all.flatMap((rows) =>
+        [...readRecords(build(new BatchBuilder(), rows))].map(({ key, value }) => [key && Buffer.from(key), value && Buffer.from(value)]),
+      )
       index.reset()
       for (let at = 0; at < run.length; ) {
         const next = indexBatch(run, at, index)
@@ -144,7 +174,10 @@ test('an index with lent bytes takes several compressed batches, one behind the 
         at = next
       }
       const view = (from: number, to: number) => (from < 0 ? null : Buffer.from(index.bytes.subarray(from, to)))
-      const found = Array.from({ length: index.count }, (_, i) => [view(index.keyStarts[i], index.keyEnds[i]), view(index.valueStarts[i], index.valueEnds[i])])
+      const found = Array.from({ length: index.count }, (_, i) => [
+        view(index.keyStarts[i], index.keyEnds[i]),
+        view(index.valueStarts[i], index.valueEnds[i]),
+      ])
       assert.deepEqual(found, expected)
     }),
     { numRuns: 60 },

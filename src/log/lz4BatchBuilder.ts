@@ -134,7 +134,10 @@ export class Lz4BatchBuilder extends BatchBuilder {
     let same = 0
     while (same + 4 <= patchBytes && view.getInt32(patchStart + same) === patchView.getInt32(same)) same += 4
     while (same < patchBytes && from[patchStart + same] === patch[same]) same++
-    if (same === patchBytes) return this.writeRepeat(distance, from.length)
+    if (same === patchBytes) {
+      this.writeRepeat(distance, from.length)
+      return
+    }
     let rest = patchBytes
     while (rest - 4 >= same && view.getInt32(patchStart + rest - 4) === patchView.getInt32(rest - 4)) rest -= 4
     while (from[patchStart + rest - 1] === patch[rest - 1]) rest--

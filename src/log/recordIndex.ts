@@ -411,7 +411,17 @@ export function* readRecords(bytes: Uint8Array, start = 0, end = bytes.length, f
   }
 }
 
-const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+export const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+
+/** The records of a batch, as they are without compression. @throws LOG_BATCH_INVALID, LOG_COMPRESSION_UNSUPPORTED */
+export function recordsOf(batch: Uint8Array): Uint8Array {
+  const records = batch.subarray(BATCH_HEADER_BYTES)
+  const codec = readInt16(batch, ATTRIBUTES_AT) & COMPRESSION_MASK
+  if (codec === 0) return records
+  const out = new Output(noBytes, 0, DECOMPRESSED_BYTES_MAX)
+  decompressRecords(records, codec, 0, out)
+  return out.finish()
+}
 
 function decompressRecords(records: Uint8Array, codec: number, position: number, out: Output): void {
   if (codec >= codecNames.length) throw logErrors('LOG_COMPRESSION_UNSUPPORTED', { codec: `codec ${codec}` })

@@ -35,6 +35,7 @@ export const defaultTopicConfig: TopicConfig = {
   'segment.ms': 7 * 24 * 3600 * 1000,
   'cleanup.policy': 'delete',
   'max.message.bytes': 1_048_588,
+  'compression.type': 'producer',
   'message.timestamp.type': 'CreateTime',
   'message.timestamp.before.max.ms': Number.MAX_SAFE_INTEGER,
   'message.timestamp.after.max.ms': 3600 * 1000,
@@ -58,6 +59,7 @@ const ranges = {
   'max.compaction.lag.ms': [1, Number.MAX_SAFE_INTEGER],
 } as const
 const choices: Record<string, readonly string[]> = {
+  'compression.type': ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'],
   'cleanup.policy': ['delete', 'compact', 'compact,delete'],
   'message.timestamp.type': ['CreateTime', 'LogAppendTime'],
 }

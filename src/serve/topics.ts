@@ -30,6 +30,7 @@ const descriptions: Record<string, string> = {
   'segment.ms': 'Age at which a new file begins, even if it is small.',
   'cleanup.policy': 'delete: by retention. compact: the newest record of each key is kept. compact,delete: both.',
   'max.message.bytes': 'The largest batch of records that is taken.',
+  'compression.type': 'producer: batches stay as they were sent. Any other: the server compresses all that comes otherwise.',
   'message.timestamp.type': "CreateTime: the producer's clock. LogAppendTime: this machine's, when the record is stored.",
   'message.timestamp.before.max.ms': 'How far in the past the timestamp of a Kafka record may be.',
   'message.timestamp.after.max.ms': 'How far in the future the timestamp of a Kafka record may be.',

@@ -41,6 +41,15 @@ test('kcat: every compression is stored as sent and read by SQL; what HTTP posts
   assert.match(lines, /^250 \{"id":"http","page":"\/b","n":1,"ts":".*"\} .*trace_id=/)
   assert.equal(kcat(server, ['-C', '-t', 'events', '-e', '-o', 'beginning']).trim().split('\n').length, 251)
   assert.match(kcat(server, ['-Q', '-t', 'events:0:-1']), /offset 251/)
+  // Enough of them to be one batch in LZ4, whose headers are repeats.
+  const many = Array.from({ length: 2_000 }, (_, n) => ({ id: `many-${n % 3 === 0 ? n : 0}`, page: '/c', n, ts }))
+  assert.equal((await server.post('events', many)).status, 202)
+  const read = kcat(server, ['-C', '-t', 'events', '-e', '-o', '251', '-f', '%s %h\n']).trim().split('\n')
+  assert.equal(read.length, many.length)
+  for (const [i, line] of read.entries()) {
+    assert.ok(line.startsWith(`${JSON.stringify(many[i])} id=${many[i].id},ingested_at=`), line)
+    assert.match(line, /,trace_id=[0-9a-f]{32},source=http$/)
+  }
   assert.match(kcat(server, ['-L']), /1 brokers:[\s\S]*topic "events" with 1 partitions/)
 })
 

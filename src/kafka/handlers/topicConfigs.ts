@@ -14,6 +14,7 @@ export const RESOURCE = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 1
 type LogKey = Exclude<keyof TopicConfig, 'partitionCount'>
 const own: Record<LogKey, number> = {
   'cleanup.policy': TYPE.list,
+  'compression.type': TYPE.string,
   'delete.retention.ms': TYPE.long,
   'max.compaction.lag.ms': TYPE.long,
   'max.message.bytes': TYPE.int,
@@ -45,7 +46,6 @@ const brokerNames: Partial<Record<LogKey, string>> = {
 }
 /** What always holds here. */
 const fixed: Record<string, [value: string, type: number]> = {
-  'compression.type': ['producer', TYPE.string],
   'min.insync.replicas': ['1', TYPE.int],
   'remote.storage.enable': ['false', TYPE.boolean],
 }
@@ -114,7 +114,7 @@ export function parseTopicConfig(name: string, value: string | null): Partial<To
   const key = name as LogKey
   if (value === null) return { [key]: defaultTopicConfig[key] }
   if (key === 'cleanup.policy') return { [key]: policyOf(value.split(',')) }
-  if (key === 'message.timestamp.type') return { [key]: value as TopicConfig['message.timestamp.type'] }
+  if (own[key] === TYPE.string) return { [key]: value }
   const text = value.trim()
   const isNumber = own[key] === TYPE.double ? text !== '' && Number.isFinite(Number(text)) : /^-?\d+$/.test(text)
   if (!isNumber) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} = ${value} is not a ${own[key] === TYPE.double ? '' : 'whole '}number`)

@@ -17,6 +17,7 @@ const spanText = (ms: number): string => formatDuration(ms / 1_000).replace(/ 00
 
 /** Settings that are one of a few words. */
 const choices: Record<string, readonly string[]> = {
+  'compression.type': ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'],
   'cleanup.policy': ['delete', 'compact', 'compact,delete'],
   'message.timestamp.type': ['CreateTime', 'LogAppendTime'],
 }
