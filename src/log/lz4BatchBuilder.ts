@@ -2,8 +2,9 @@
 //
 // Records of one request have the same headers but for a few characters of the id, so more than half of such a record stands in the one before.
 // An LZ4 block says that in a dozen bytes: literals up to the headers, a repeat up to where the id differs, the differing characters, a
-// repeat of the rest. That takes less time than copying the headers did, and is read by whoever reads LZ4. (Measured for records of 106 bytes with
-// 121 of headers: NNN)
+// repeat of the rest. It is read by whoever reads LZ4, and our own engine need not decompress it (`indexInPlace` in recordIndex.ts). Of records
+// with 106 bytes of event and 121 of headers it leaves 125 of 236 bytes, for 0.03 µs a record more than copying them takes; a compressor that searches
+// takes 0.23 to 0.4 µs for a sixth of the bytes.
 //
 //   frame   magic, flags, checksum of both | blocks | 0
 //   block   size u32 | sequences: token (literals << 4 | repeat - 4), more of the literals' length, literals, distance u16, more of the repeat's length
