@@ -12,6 +12,7 @@ const heartbeat = {
   clientId: 'test',
   clientHost: '127.0.0.1',
   rebalanceTimeoutMs: 1_000_000,
+  subscribedTopicNames: null,
   subscribedTopicRegex: null,
   serverAssignor: null,
 }
@@ -138,7 +139,7 @@ test('epochs of the past and future are fenced, a lost answer is given again', (
     ERROR.UNSUPPORTED_ASSIGNOR,
   )
   assert.equal(
-    codeOf(() => beat('x', 2, null, { subscribedTopicRegex: '(a+)+' })),
+    codeOf(() => beat('x', 2, null, { subscribedTopicRegex: 'a(' })),
     ERROR.INVALID_REGULAR_EXPRESSION,
   )
   assert.equal(
@@ -146,6 +147,39 @@ test('epochs of the past and future are fenced, a lost answer is given again', (
     ERROR.STALE_MEMBER_EPOCH,
   )
   group.checkEpoch('x', 2)
+  group.close()
+})
+
+test('expressions are those of RE2, match whole names, and follow topics that are made later', () => {
+  const names = ['orders-eu', 'orders.us', 'clicks', 'audit', 'audit-2']
+  const topics = { names: () => names, topic: (name: string) => ({ id: name, partitionCount: 1 }) }
+  const subscribed = (subscribedTopicRegex: string) => {
+    const group = new ConsumerGroup('g', limits, topics)
+    try {
+      const { assignment } = group.heartbeat({ ...heartbeat, memberId: 'x', memberEpoch: 0, subscribedTopicRegex, owned: new Map() })
+      return [...assignment!.keys()].sort()
+    } finally {
+      group.close()
+    }
+  }
+  assert.deepEqual(subscribed('orders-.*|click.*|aud.+t'), ['audit', 'clicks', 'orders-eu'])
+  assert.deepEqual(subscribed('(?i)ORDERS[-.](eu|us)'), ['orders-eu', 'orders.us'])
+  assert.deepEqual(subscribed('orders\\-eu'), ['orders-eu'])
+  assert.deepEqual(subscribed('\\Qorders.us\\E'), ['orders.us'])
+  assert.deepEqual(subscribed('(.*)*(.*)*(.*)*z'), [])
+  for (const wrong of ['a(', '(?=a)b', 'a{1000}'.repeat(10), 'x'.repeat(3_000)]) {
+    assert.throws(
+      () => subscribed(wrong),
+      (error: KafkaError) => error.code === ERROR.INVALID_REGULAR_EXPRESSION,
+    )
+  }
+
+  const group = new ConsumerGroup('g', limits, topics)
+  const beat = (memberEpoch: number, more: object) => group.heartbeat({ ...heartbeat, memberId: 'x', memberEpoch, owned: null, ...more })
+  const { memberEpoch } = beat(0, { subscribedTopicRegex: 'audit.*', owned: new Map() })
+  names.push('audit-3')
+  assert.deepEqual([...beat(memberEpoch, {}).assignment!.keys()].sort(), ['audit', 'audit-2', 'audit-3'])
+  assert.deepEqual([...beat(memberEpoch + 1, { subscribedTopicRegex: 'audit-3' }).assignment!.keys()], ['audit-3'])
   group.close()
 })
 

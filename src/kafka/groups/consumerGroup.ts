@@ -10,6 +10,7 @@
 //   3. A request with an epoch that is not the member's is fenced, but for the one before it whose answer may have been lost.
 // Source: KIP-848.
 import { ERROR, KafkaError } from '../errors.ts'
+import { Pattern } from '../pattern.ts'
 import { type Assignment, type Assignor, assignors } from './assignors.ts'
 
 export type ConsumerState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
@@ -52,6 +53,7 @@ export interface ConsumerMember {
 }
 /** The topics that there are, as far as the group needs them. */
 export interface TopicsView {
+  /** Those that an expression may mean. */
   names(): Iterable<string>
   topic(name: string): { id: string; partitionCount: number } | undefined
 }
@@ -63,8 +65,6 @@ interface GroupLimits {
 const LEAVE = -1
 const LEAVE_FOR_A_WHILE = -2
 const DEFAULT_ASSIGNOR = 'uniform'
-const REGEX_CHARACTERS_MAX = 512
-const REPETITIONS_MAX = 2
 
 export class ConsumerGroup {
   readonly id: string
@@ -75,6 +75,10 @@ export class ConsumerGroup {
   private readonly topics: TopicsView
   /** Topics and partition counts that the target was made from. */
   private seen = ''
+  /** What members subscribe to by expressions, compiled once however many members say the same. */
+  private readonly patterns = new Map<string, Pattern>()
+  /** All that somebody subscribes to; undefined when that may have changed. */
+  private subscribed: { topicNames: ReadonlySet<string>; patterns: readonly Pattern[] } | undefined
 
   constructor(id: string, limits: GroupLimits, topics: TopicsView) {
     this.id = id
@@ -208,10 +212,10 @@ export class ConsumerGroup {
     }
     const topicNames = subscribedTopicNames === null ? member.topicNames : new Set(subscribedTopicNames)
     const topicRegex = subscribedTopicRegex ?? member.topicRegex
-    if (topicRegex !== member.topicRegex) regexOf(topicRegex)
+    if (topicRegex !== '') this.patternOf(topicRegex)
     const assignor = serverAssignor ?? member.serverAssignor
     const isNew = member.epoch === 0 && !this.isTargeted(member)
-    const isSame = [...topicNames].sort().join() === [...member.topicNames].sort().join() && topicRegex === member.topicRegex
+    const isSame = topicRegex === member.topicRegex && isSameSet(member.topicNames, topicNames)
     const isChanged = isNew || !isSame || assignor !== member.serverAssignor
     Object.assign(member, { topicNames, topicRegex, serverAssignor: assignor, clientId: request.clientId, clientHost: request.clientHost })
     if (request.rebalanceTimeoutMs > 0) member.rebalanceTimeoutMs = request.rebalanceTimeoutMs
@@ -222,16 +226,23 @@ export class ConsumerGroup {
     return member.target.size > 0
   }
 
+  /** With every heartbeat: topics come, grow and go without a word to the group. */
   private lookAtTopics(isChanged: boolean): void {
-    const subscriptions = new Map([...this.members.values()].map((member) => [member, this.topicsOf(member)]))
-    const partitionCounts = new Map<string, number>()
-    for (const topics of subscriptions.values()) for (const [id, count] of topics) partitionCounts.set(id, count)
+    const members = [...this.members.values()]
+    if (isChanged || !this.subscribed) {
+      const regexes = new Set(members.map(({ topicRegex }) => topicRegex).filter((text) => text !== ''))
+      for (const text of this.patterns.keys()) if (!regexes.has(text)) this.patterns.delete(text)
+      const topicNames = new Set(members.flatMap((member) => [...member.topicNames]))
+      this.subscribed = { topicNames, patterns: [...regexes].map((text) => this.patternOf(text)) }
+    }
+    const partitionCounts = this.topicsOf(this.subscribed.topicNames, this.subscribed.patterns)
     const seen = [...partitionCounts].sort().join()
     if (!isChanged && seen === this.seen) return
     this.seen = seen
     this.epoch++
-    const subscribers = [...subscriptions].map(([member, topics]) => {
-      return { id: member.id, topicIds: new Set(topics.keys()), current: member.target }
+    const subscribers = members.map((member) => {
+      const patterns = member.topicRegex === '' ? [] : [this.patternOf(member.topicRegex)]
+      return { id: member.id, topicIds: new Set(this.topicsOf(member.topicNames, patterns).keys()), current: member.target }
     })
     const assignor: Assignor = assignors[this.assignorName]
     const targets = assignor(subscribers, partitionCounts)
@@ -239,18 +250,24 @@ export class ConsumerGroup {
     this.assignmentEpoch = this.epoch
   }
 
-  private topicsOf(member: ConsumerMember): Map<string, number> {
+  /** Partition counts by topic id. */
+  private topicsOf(topicNames: ReadonlySet<string>, patterns: readonly Pattern[]): Map<string, number> {
     const found = new Map<string, number>()
     const add = (name: string) => {
       const topic = this.topics.topic(name)
       if (topic) found.set(topic.id, topic.partitionCount)
     }
-    for (const name of member.topicNames) add(name)
-    if (member.topicRegex !== '') {
-      const regex = regexOf(member.topicRegex)
-      for (const name of this.topics.names()) if (regex.test(name)) add(name)
-    }
+    for (const name of topicNames) add(name)
+    if (patterns.length === 0) return found
+    for (const name of this.topics.names()) if (patterns.some((pattern) => pattern.matches(name))) add(name)
     return found
+  }
+
+  /** @throws KafkaError INVALID_REGULAR_EXPRESSION */
+  private patternOf(text: string): Pattern {
+    let pattern = this.patterns.get(text)
+    if (!pattern) this.patterns.set(text, (pattern = new Pattern(text)))
+    return pattern
   }
 
   /** The member says what it owns: what it was told to give up and does not own any more is free. */
@@ -332,18 +349,5 @@ const contains = (whole: Assignment, part: Assignment): boolean => {
 const invalid = (message: string) => new KafkaError(ERROR.INVALID_REQUEST, message)
 const fenced = (epoch: number, known: number) => new KafkaError(ERROR.FENCED_MEMBER_EPOCH, `member epoch ${epoch}, it is ${known}`)
 
-/**
- * Anchored on both sides, as Kafka does it. JavaScript tries all ways to match: a repeated group, or many repetitions, could take forever
- * on a long name, so they are refused.
- */
-export function regexOf(text: string): RegExp {
-  const fail = (why: string) => new KafkaError(ERROR.INVALID_REGULAR_EXPRESSION, `regular expression ${text}: ${why}`)
-  if (text.length > REGEX_CHARACTERS_MAX) throw fail('it is too long')
-  if (/[)][*+{]/.test(text)) throw fail('a group is repeated')
-  if ((text.match(/[*+{]/g) ?? []).length > REPETITIONS_MAX) throw fail(`more than ${REPETITIONS_MAX} repetitions`)
-  try {
-    return new RegExp(`^(?:${text})$`, 'u')
-  } catch (error) {
-    throw fail((error as Error).message)
-  }
-}
+const isSameSet = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
+  a === b || (a.size === b.size && [...a].every((one) => b.has(one)))

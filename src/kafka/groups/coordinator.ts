@@ -28,7 +28,12 @@ export class Groups {
     this.broker = broker
     this.offsets = new Offsets(broker.log, broker.transactions, broker.disk)
     this.topics = {
-      names: () => broker.log.topics().map(({ name }) => name),
+      // Internal topics are not meant by an expression, only by their names.
+      names: () =>
+        broker.log
+          .topics()
+          .map(({ name }) => name)
+          .filter((name) => !broker.isInternal(name)),
       topic: (name) => {
         const topic = name === OFFSETS_TOPIC ? undefined : broker.log.topic(name)
         return topic && { id: topic.id, partitionCount: topic.partitions.length }

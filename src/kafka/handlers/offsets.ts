@@ -25,8 +25,8 @@ export function entriesOf(broker: Broker, api: string, topics: readonly WantedOf
     name,
     partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
       try {
-        check()
         partitionOf(broker.log.topic(name), partitionIndex)
+        check()
         const metadata = committedMetadata ?? ''
         if (Buffer.byteLength(metadata) > broker.limits.offsetMetadataBytes) {
           throw new KafkaError(ERROR.OFFSET_METADATA_TOO_LARGE, `more than ${broker.limits.offsetMetadataBytes} bytes of metadata`)

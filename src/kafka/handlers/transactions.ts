@@ -2,7 +2,6 @@
 import type { TopicPartition, TransactionRef, TransactionState } from '../../log/index.ts'
 import { type Broker, handler, OFFSETS_TOPIC } from '../broker.ts'
 import { ERROR, KafkaError, kafkaCodeOf } from '../errors.ts'
-import { regexOf } from '../groups/consumerGroup.ts'
 import type { Groups } from '../groups/coordinator.ts'
 import { addOffsetsToTxnApi } from '../messages/addOffsetsToTxn.ts'
 import { addPartitionsToTxnApi } from '../messages/addPartitionsToTxn.ts'
@@ -11,6 +10,7 @@ import { endTxnApi } from '../messages/endTxn.ts'
 import { listTransactionsApi } from '../messages/listTransactions.ts'
 import { txnOffsetCommitApi } from '../messages/txnOffsetCommit.ts'
 import { writeTxnMarkersApi } from '../messages/writeTxnMarkers.ts'
+import { Pattern } from '../pattern.ts'
 import { entriesOf } from './offsets.ts'
 import { answerError, partitionOf } from './partitions.ts'
 
@@ -180,7 +180,7 @@ export const describeTransactionsHandler = (broker: Broker) =>
 export const listTransactionsHandler = (broker: Broker) =>
   handler(listTransactionsApi, ({ stateFilters, producerIdFilters, durationFilter, transactionalIdPattern }) => {
     try {
-      const pattern = transactionalIdPattern ? regexOf(transactionalIdPattern) : undefined
+      const pattern = transactionalIdPattern ? new Pattern(transactionalIdPattern) : undefined
       const nowMs = broker.now()
       const transactionStates = broker.transactions
         .list()
@@ -189,7 +189,7 @@ export const listTransactionsHandler = (broker: Broker) =>
           if (producerIdFilters.length > 0 && !producerIdFilters.includes(producerId)) return false
           // A transaction that is over does not run.
           if (durationFilter >= 0 && (startMs < 0 || nowMs - startMs <= durationFilter)) return false
-          return pattern === undefined || pattern.test(transactionalId)
+          return pattern === undefined || pattern.matches(transactionalId)
         })
         .map(({ transactionalId, producerId, state }) => ({ transactionalId, producerId, transactionState: state }))
       return { unknownStateFilters: stateFilters.filter((state) => !STATES.has(state)), transactionStates }
