@@ -1,4 +1,4 @@
-// kafka-python and confluent-kafka-python against the real process, and against a real Kafka, which shows that the scripts ask for nothing of ours.
+// kafka-python, confluent-kafka-python and aiokafka against the real process, and against a real Kafka, which shows that the scripts ask for nothing of ours.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ const pythonMissing = spawnSync(script, ['has']).status === 0 ? undefined : 'no 
 const RUN_MS_MAX = 120_000
 
 async function play(t: TestContext, bootstrap: string): Promise<void> {
-  for (const name of ['kafka_python', 'confluent']) {
+  for (const name of ['kafka_python', 'confluent', 'aiokafka']) {
     const file = resolve(import.meta.dirname, `servers/python/${name}_test.py`)
     const child = spawn(script, ['run', file, bootstrap], { timeout: RUN_MS_MAX })
     let output = ''

@@ -48,11 +48,11 @@ assert len(sent) == 2000
 print("produced, idempotent, with every compression", len(sent))
 
 
-def read(group, count, **options):
+def read(group, count, subscription=TOPIC, **options):
     consumer = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False, **options}
     )
-    consumer.subscribe([TOPIC])
+    consumer.subscribe([subscription])
     records, idle = [], 0
     while len(records) < count and idle < 150:
         batch = consumer.consume(min(100, count - len(records)), 0.1)
@@ -70,6 +70,8 @@ for group, options in (
     ("cf-eager", {"partition.assignment.strategy": "range"}),
     ("cf-cooperative", {"partition.assignment.strategy": "cooperative-sticky", "group.instance.id": "one"}),
     ("cf-next", {"group.protocol": "consumer"}),
+    # With this protocol the broker matches the expression, which is RE2's.
+    ("cf-pattern", {"group.protocol": "consumer", "subscription": "^(cf-ord.*|pay.*|click-.*|a+b+)"}),
 ):
     records = read(group, 700, **options) + read(group, 1300, **options)
     found = {(r.partition(), r.offset()): (r.key(), r.value()) for r in records}
