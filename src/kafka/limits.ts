@@ -3,6 +3,7 @@ import { Counter, Gauge } from 'prom-client'
 import { metrics } from '../base/index.ts'
 
 export interface KafkaLimits {
+  /** No more than half of the files that the system lets the process open. */
   connections: number
   /** A Produce request. */
   produceBytes: number
@@ -22,6 +23,8 @@ export interface KafkaLimits {
   responseBytes: number
   /** How long a connection may be silent, or leave a response unread. */
   idleMs: number
+  /** How long a TLS handshake may take. */
+  tlsHandshakeMs: number
   /** Members of one group, and groups in all. */
   groupMembers: number
   groups: number
@@ -49,6 +52,7 @@ export const kafkaLimits: KafkaLimits = {
   fetchBytes: 16 * 1024 * 1024,
   responseBytes: 256 * 1024 * 1024,
   idleMs: 10 * 60_000,
+  tlsHandshakeMs: 10_000,
   groupMembers: 1_000,
   groups: 10_000,
   memberBytes: 1024 * 1024,

@@ -18,6 +18,7 @@ import { initProducerIdApi } from './messages/initProducerId.ts'
 import { listOffsetsApi } from './messages/listOffsets.ts'
 import { metadataApi } from './messages/metadata.ts'
 import { produceApi } from './messages/produce.ts'
+import { connectionsMax } from './server.ts'
 import { batchOf, requestFrame, startTestBroker, type TestClient } from './testClient.ts'
 
 const produce = (topic: string, batch: Uint8Array | null, { acks = -1, partition = 0 } = {}) => ({
@@ -416,6 +417,12 @@ test('a client that does not read is not read from either, and costs no more tha
   }
   slow.socket.resume()
   await slow.closed()
+})
+
+test('connections leave half of the files that may be open to the log', () => {
+  assert.equal(connectionsMax(10_000, 1_024), 512)
+  assert.equal(connectionsMax(10_000, 1_048_576), 10_000)
+  assert.equal(connectionsMax(10_000, Number.POSITIVE_INFINITY), 10_000)
 })
 
 test('connections beyond the limit are closed, and a port in use is a typed error', async (t) => {

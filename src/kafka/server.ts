@@ -18,8 +18,6 @@ import { type PrincipalMapping, parsePrincipalRules } from './security/principal
 import { Security } from './security/security.ts'
 import { UserAdmin } from './security/userAdmin.ts'
 
-const TLS_HANDSHAKE_MS = 10_000
-
 /** PEM files: with them the port speaks TLS only. */
 export interface KafkaTls {
   certFile: string
@@ -77,6 +75,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   const canLogIn = clientAuth !== 'none' || security.store.users.size > 0 || (tokens?.list().length ?? 0) > 0
   if (isAlwaysRequired && !canLogIn) throw kafkaErrors('KAFKA_HOST_NOT_LOOPBACK', { host })
   const limits = { ...kafkaLimits, ...options.limits }
+  limits.connections = connectionsMax(limits.connections, openFilesMax())
   const broker = new Broker({ log, logger, limits, autoCreateTopics, now, security })
   const groups = new Groups(broker)
   const handlers = makeHandlers(broker, groups)
@@ -125,6 +124,8 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   server.on('tlsClientError', (error, socket) => {
     kafkaMetrics.closed.inc({ code: 'TLS' })
     logger.warn({ client: socket.remoteAddress, code: error.code }, 'a Kafka client did not get through the TLS handshake')
+    // Node leaves one open that has not ended its handshake in time.
+    socket.destroy()
   })
   try {
     server.listen({ host, port })
@@ -149,6 +150,18 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
       groups.close()
       broker.close()
     },
+  }
+}
+
+/** Half of the files that the process may have open: the log needs the rest, and a write that finds none fails. */
+export const connectionsMax = (connections: number, openFiles: number): number => Math.min(connections, Math.floor(openFiles / 2))
+
+/** What the system allows this process, where it tells (Linux). Node has raised the soft limit to the hard one when it started. */
+function openFilesMax(): number {
+  try {
+    return Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Number.POSITIVE_INFINITY)
+  } catch {
+    return Number.POSITIVE_INFINITY
   }
 }
 
@@ -183,7 +196,7 @@ function principalShown(socket: TLSSocket, nameOf: PrincipalMapping): { name: st
 
 function createTlsServer(
   { certFile, keyFile, caFile, clientAuth = 'none' }: KafkaTls,
-  { connections }: KafkaLimits,
+  { connections, tlsHandshakeMs }: KafkaLimits,
   accept: (socket: TLSSocket) => void,
 ): TlsServer {
   try {
@@ -195,7 +208,7 @@ function createTlsServer(
       requestCert: clientAuth !== 'none',
       // One that was asked for and is bad ends the connection too, with a line in the log.
       rejectUnauthorized: clientAuth === 'required',
-      handshakeTimeout: TLS_HANDSHAKE_MS,
+      handshakeTimeout: tlsHandshakeMs,
       minVersion: 'TLSv1.2' as const,
     }
     const server = createTls(options, accept)

@@ -3,11 +3,15 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
 import { Admin, Producer, stringSerializers } from '@platformatic/kafka'
+import { startTestBroker } from '../../src/kafka/testClient.ts'
 import { countsSql, makeProject, type Ready, type Server, startServer } from '../harness.ts'
 
 const hasKcat = spawnSync('kcat', ['-V']).status === 0
@@ -91,6 +95,22 @@ test('kcat logs in with PLAIN and both SCRAMs, as a user and with a token; witho
   // With the last user gone the port is open again.
   assert.match(kcat({}, ['-L']), /1 brokers/)
   assert.ok(!server.running.stderr.includes('sesame'), server.running.stderr)
+})
+
+test('TLS: who does not end its handshake is cut off, others get through meanwhile', {
+  skip: !hasOpenssl && 'no openssl',
+}, async (t) => {
+  const { cert: certFile, key: keyFile } = makeCertificate(t)
+  const { kafka, lines } = await startTestBroker(t, { tls: { certFile, keyFile }, limits: { tlsHandshakeMs: 500 } })
+  const slow = connect(kafka.port, '127.0.0.1')
+  t.after(() => slow.destroy())
+  slow.on('error', () => {})
+  slow.write(Buffer.from([22, 3, 1]))
+  const quick = connectTls({ port: kafka.port, host: '127.0.0.1', ca: readFileSync(certFile) })
+  t.after(() => quick.destroy())
+  await once(quick, 'secureConnect')
+  await once(slow, 'close')
+  assert.match(lines.join(), /did not get through the TLS handshake/)
 })
 
 test('TLS: kcat and @platformatic/kafka, with and without a login; plain text gets nothing', {
