@@ -92,6 +92,12 @@ test('rows that differ by key, the record with which they begin to, and the chan
   ).json as unknown as ScriptDiff
   assert.deepEqual([fresh.queries[0].state, fresh.queries[0].counts.new], ['new', 3])
 
+  // A table of the same name in another database is another one.
+  const elsewhere = `CREATE DATABASE shop; USE shop; CREATE TABLE orders (id INT) WITH ('connector' = 'kafka');
+    CREATE MATERIALIZED TABLE totals (PRIMARY KEY (customer) NOT ENFORCED) AS SELECT customer, COUNT(*) AS n FROM default_database.orders GROUP BY customer;`
+  const shop = (await millrace(t, 'diff', write('shop.sql', elsewhere), '--json', ...at)).json as unknown as ScriptDiff
+  assert.deepEqual(shop.queries.map(({ query, state, counts }) => [query, state, counts.new]), [['shop.totals', 'new', 3]]) // biome-ignore format: one thought
+
   // Only what came since; and what is wrong.
   const none = (await millrace(t, 'diff', path, '--since', '2100-01-01T00:00:00Z', '--json', ...at)).json as unknown as ScriptDiff
   assert.deepEqual([none.records, none.queries[0].counts.old], [0, 0])

@@ -30,6 +30,24 @@ test('the tests of the demo pass', async (t) => {
   assert.match(output, /^2 passed, 0 failed/m)
 })
 
+test('USE of a pipeline holds to the end of its file', async (t) => {
+  const eu = shop
+    .replace('CREATE TABLE', 'CREATE DATABASE eu; USE eu; CREATE TABLE')
+    .replace('total DECIMAL(10, 2)', 'total STRING')
+    .split(';')
+    .slice(0, 3)
+  const folder = makeProject(t, {
+    'pipelines/shop.sql': shop,
+    'pipelines/wide.sql': `${eu.join(';')};`,
+    'tests/view.test': golden('["ana"]\n["bo"]\n["ana"]\n', 'pipelines').replace(
+      '--- expect by_customer',
+      '--- sql\nCREATE VIEW customers AS SELECT customer FROM orders WHERE total > 0.0;\n--- expect customers',
+    ),
+  })
+  const { code, output } = await tested(t, [folder])
+  assert.equal(code, 0, output)
+})
+
 test('a project: what passes, what differs and by which column, and --update', async (t) => {
   const folder = makeProject(t, {
     'pipelines/shop.sql': shop,

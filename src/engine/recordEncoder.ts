@@ -1,6 +1,6 @@
 // Columns to the bytes of records, in the formats that Flink's Kafka connector writes: json, csv, raw. For values and for keys.
 import { type Column, type Field, valueAt } from '../data/index.ts'
-import { type EncodedRows, type JsonEncodeOptions, makeJsonEncoder } from '../formats/index.ts'
+import { type EncodedRows, type JsonEncodeOptions, jsonDecodeOptions, makeJsonEncoder } from '../formats/index.ts'
 import { makeCsvEncoder } from './csvEncoder.ts'
 import { engineErrors } from './errors.ts'
 import type { RecordFormat } from './protocol.ts'
@@ -14,7 +14,7 @@ export type RecordEncoder = (rows: Rows) => EncodedRows
 
 /**
  * @param options  the table's format options, with or without the prefix of the format
- * @throws         StreamError FORMAT_COLUMNS_UNWRITABLE
+ * @throws         StreamError FORMAT_COLUMNS_UNWRITABLE, FORMAT_OPTION
  */
 export function makeRecordEncoder(
   format: RecordFormat,
@@ -44,7 +44,7 @@ function jsonOptions(options: Readonly<Record<string, string>>): JsonEncodeOptio
   const option = (name: string): string | undefined => options[`json.${name}`] ?? options[name]
   return {
     shortFraction: true,
-    timestampFormat: option('timestamp-format.standard') === 'ISO-8601' ? 'ISO-8601' : 'SQL',
+    timestampFormat: jsonDecodeOptions(options).timestampFormat ?? 'SQL',
     ignoreNullFields: option('encode.ignore-null-fields') === 'true',
   }
 }

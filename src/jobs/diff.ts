@@ -12,7 +12,7 @@ import { toStreamError } from '../base/index.ts'
 import { type Field, formatType } from '../data/index.ts'
 import type { SourceSpec } from '../engine/index.ts'
 import type { BrowsedRecord, Log } from '../log/index.ts'
-import { type Plan, parseScript, parseScriptTolerant, type QualifiedName, type Statement } from '../sql/index.ts'
+import { Catalog, DEFAULT_DATABASE, type Plan, parseScript, parseScriptTolerant, type Statement } from '../sql/index.ts'
 import { applyChanges, rowText } from './adhoc.ts'
 import { jobErrors } from './errors.ts'
 import type { JobManager } from './manager.ts'
@@ -88,7 +88,7 @@ export async function diffScript(
 /** Queries of the new text, each with the one of its name that runs. */
 function changedQueries(manager: JobManager, fileName: string, text: string): { next: ProjectQuery; now?: ProjectQuery }[] {
   const baseName = (name: string) => name.slice(name.lastIndexOf('/') + 1)
-  const names = new Set(parseScript(text).flatMap((statement) => targetOf(statement) ?? []))
+  const names = new Set(targetsOf(parseScript(text)).filter((name) => name !== undefined))
   // What the text declares or writes to is not taken from another file as well.
   const others = manager.files
     .filter((file) => baseName(file.name) !== baseName(fileName))
@@ -101,29 +101,34 @@ function changedQueries(manager: JobManager, fileName: string, text: string): { 
   return queries.map((next) => ({ next, now: manager.query(next.id) }))
 }
 
-const plainName = ({ parts }: QualifiedName): string => parts.map(({ name }) => name).join('.')
-
-/** What a statement declares, or writes to. */
-function targetOf(statement: Statement): string | undefined {
-  switch (statement.type) {
-    case 'createTable':
-    case 'createView':
-    case 'createMaterializedTable':
-      return plainName(statement.name)
-    case 'insert':
-      return plainName(statement.table)
-    default:
-      return undefined
-  }
+/** What each statement of a script declares, or writes to; undefined for the others. */
+function targetsOf(statements: readonly Statement[]): (string | undefined)[] {
+  // It resolves names alone: there is nothing in it.
+  const catalog = new Catalog()
+  return statements.map((statement) => {
+    switch (statement.type) {
+      case 'use':
+        catalog.currentDatabase = statement.catalog ? DEFAULT_DATABASE : statement.name.parts.at(-1)!.name
+        return undefined
+      case 'createTable':
+      case 'createView':
+      case 'createMaterializedTable':
+        return catalog.nameOf(statement.name)
+      case 'insert':
+        return catalog.nameOf(statement.table)
+      default:
+        return undefined
+    }
+  })
 }
 
 /** The text with blanks in place of statements that have one of these targets: every other position stays. A text that is wrong stays as it is. */
 function withoutTargets(text: string, names: ReadonlySet<string>): string {
   let rest = text
-  for (const statement of parseScriptTolerant(text).statements) {
-    const target = targetOf(statement)
+  const { statements } = parseScriptTolerant(text)
+  for (const [i, target] of targetsOf(statements).entries()) {
     if (target === undefined || !names.has(target)) continue
-    const { start, end } = statement.span
+    const { start, end } = statements[i].span
     rest = rest.slice(0, start) + rest.slice(start, end).replace(/[^\n]/g, ' ') + rest.slice(end)
   }
   return rest

@@ -21,6 +21,7 @@ import {
   type CompletionCatalog,
   completions,
   explainPlan,
+  functionNameOf,
   functionNames,
   parseScriptTolerant,
   type QualifiedName,
@@ -280,7 +281,9 @@ export function checkScript(text: string, known: Catalog): SqlCheck {
     const { start, end } = statement.span
     try {
       // A script is often what is running already, to be edited: its own declarations may come again.
-      if ('name' in statement && /^create/.test(statement.type)) catalog.drop(catalog.nameOf(statement.name as QualifiedName))
+      if (statement.type === 'createDatabase') Object.assign(statement, { ifNotExists: true })
+      else if (statement.type === 'createFunction') catalog.dropFunction(functionNameOf(statement.name))
+      else if ('name' in statement && /^create/.test(statement.type)) catalog.drop(catalog.nameOf(statement.name as QualifiedName))
       const bound = bindStatement(statement, text, catalog)
       applyStatement(bound, catalog)
       const plan = 'query' in bound ? bound.query : undefined

@@ -29,7 +29,7 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
   if (entry.kind !== 'table') throw invalid(`it is a ${entry.kind}`)
   const ddl = `${entry.table.ddl};\n${text.slice(span.start, span.end)}`
   if (action.kind === 'rename') {
-    const to = catalog.newNameOf(action.to)
+    const to = catalog.newNameBeside(statement.name, action.to)
     if (catalog.get(to)) throw sqlErrors('SQL_NAME_TAKEN', { name: to, what: 'table', span: action.to.span })
     return { type: 'alterTable', from: name, table: { ...entry.table, name: to, ddl } }
   }

@@ -90,19 +90,45 @@ test('a view is renamed, or gets another query, with the columns of that', () =>
     for (const bound of bindScript(sql, catalog)) applyStatement(bound, catalog)
   }
   alter('ALTER VIEW shop.both_of RENAME TO renamed;')
-  assert.deepEqual(shown(catalog, 'SHOW VIEWS;'), ['renamed'])
-  assert.deepEqual(scanned(catalog, 'SELECT * FROM renamed;').sort(), ['shop.own', 'shop.t'])
-  alter('ALTER VIEW renamed AS SELECT id AS a, id + 1 AS b FROM t;')
-  assert.deepEqual(shown(catalog, 'DESCRIBE renamed;'), ['a', 'b'])
-  assert.deepEqual(scanned(catalog, 'SELECT b FROM renamed;'), ['t'])
+  assert.deepEqual(shown(catalog, 'SHOW VIEWS FROM shop;'), ['renamed'])
+  assert.deepEqual(scanned(catalog, 'SELECT * FROM shop.renamed;').sort(), ['shop.own', 'shop.t'])
+  alter('ALTER VIEW shop.renamed AS SELECT id AS a, id + 1 AS b FROM t;')
+  assert.deepEqual(shown(catalog, 'DESCRIBE shop.renamed;'), ['a', 'b'])
+  assert.deepEqual(scanned(catalog, 'SELECT b FROM shop.renamed;'), ['t'])
   const codes: [string, string][] = [
     ['ALTER VIEW t RENAME TO u;', 'SQL_OBJECT_NOT_FOUND'],
     ['ALTER VIEW nothing AS SELECT 1;', 'SQL_OBJECT_NOT_FOUND'],
-    ['ALTER VIEW renamed RENAME TO t;', 'SQL_NAME_TAKEN'],
-    ['ALTER VIEW renamed AS SELECT nothing FROM t;', 'SQL_COLUMN_NOT_FOUND'],
+    ['ALTER VIEW shop.renamed RENAME TO t;', 'SQL_NAME_TAKEN'],
+    ['ALTER VIEW shop.renamed AS SELECT nothing FROM t;', 'SQL_COLUMN_NOT_FOUND'],
     ['ALTER VIEW IF EXISTS renamed RENAME TO u;', 'SQL_SYNTAX'],
     ['CREATE OR ALTER MATERIALIZED TABLE m AS SELECT 1 AS a;', 'SQL_NOT_SUPPORTED'],
     ['ALTER MATERIALIZED TABLE m AS SELECT 1 AS a;', 'SQL_NOT_SUPPORTED'],
   ]
   for (const [sql, code] of codes) assert.equal(codeOf(catalog, sql), code, sql)
+})
+
+test('a name has one meaning, whatever dots are in it', () => {
+  const catalog = catalogOf(`CREATE DATABASE shop; CREATE TABLE shop.t ${columns}; CREATE TABLE \`other.t\` ${columns};`)
+  assert.equal(codeOf(catalog, 'CREATE DATABASE `a.b`;'), 'SQL_NOT_SUPPORTED')
+  assert.equal(codeOf(catalog, 'CREATE DATABASE other;'), 'SQL_NAME_TAKEN')
+  assert.equal(codeOf(catalog, `CREATE TABLE \`shop.u\` ${columns};`), 'SQL_NAME_TAKEN')
+  assert.equal(codeOf(catalog, `CREATE TABLE default_database.\`shop.u\` ${columns};`), 'SQL_NAME_TAKEN')
+  assert.equal(codeOf(catalog, `CREATE TABLE shop.\`u.v\` ${columns};`), 'none')
+})
+
+test('a table that is renamed stays in its database, a view is shown as it can be made again', () => {
+  const catalog = shop()
+  for (const bound of bindScript('ALTER TABLE shop.t RENAME TO u;', catalog)) applyStatement(bound, catalog)
+  assert.deepEqual(catalog.names().sort(), ['shop.both_of', 'shop.own', 'shop.u', 't'])
+  const [shownView] = shown(catalog, 'SHOW CREATE VIEW shop.both_of;')
+  assert.match(shownView, /^CREATE VIEW `shop`\.`both_of` \(`id`\) AS\n/)
+})
+
+test('a function is in no database, whatever stands before its name', () => {
+  const catalog = catalogOf(
+    "CREATE DATABASE shop; CREATE FUNCTION shop.twice(n INT) RETURNS INT AS 'twice.ts'; CREATE TABLE t (id INT) WITH ('connector' = 'kafka');",
+  )
+  assert.equal(codeOf(catalog, 'SELECT twice(id), shop.twice(id) FROM t;'), 'none')
+  assert.equal(codeOf(catalog, 'DROP FUNCTION shop.twice;'), 'none')
+  assert.equal(codeOf(catalog, 'DROP FUNCTION thrice;'), 'SQL_OBJECT_NOT_FOUND')
 })

@@ -2,10 +2,10 @@
 //
 // A table function is a scalar one that gives ARRAY<ROW<…>>, and its rows are UNNESTed.
 import { t } from '../data/index.ts'
-import type { FunctionCall, QualifiedName, Span, Statement } from './ast.ts'
+import type { FunctionCall, Span, Statement } from './ast.ts'
 import type { BindContext } from './bind-scope.ts'
 import type { Catalog, FunctionDef } from './catalog.ts'
-import { plainName } from './catalog.ts'
+import { functionNameOf } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { badArguments, coerce } from './functions/index.ts'
 import type { BoundStatement, Expr } from './plan.ts'
@@ -13,7 +13,7 @@ import type { BoundStatement, Expr } from './plan.ts'
 const LANGUAGES = ['TYPESCRIPT', 'JAVASCRIPT']
 
 export function createFunction(statement: Extract<Statement, { type: 'createFunction' }>, catalog: Catalog): BoundStatement {
-  const name = plainName(statement.name)
+  const name = functionNameOf(statement.name)
   const { signature, target, language = signature ? 'TYPESCRIPT' : 'JAVA' } = statement
   if (catalog.getFunction(name) !== undefined) {
     if (statement.ifNotExists) return { type: 'done', message: `Function ${name} exists` }
@@ -31,17 +31,15 @@ export function createFunction(statement: Extract<Statement, { type: 'createFunc
   return { type: 'createFunction', definition: { name, target, language, signature: { kind, params: fields(signature.params), returns } } }
 }
 
-const nameOf = ({ parts }: QualifiedName): string => parts.at(-1)!.name
-
 /** The function of the user that a call means, if it is of that kind. */
 export function userDefinition(call: FunctionCall, context: BindContext, kind: 'scalar' | 'table' | 'aggregate'): FunctionDef | undefined {
-  const definition = context.catalog.getFunction(nameOf(call.name))
+  const definition = context.catalog.getFunction(functionNameOf(call.name))
   return definition?.signature?.kind === kind ? definition : undefined
 }
 
 /** Any function of the user by that name, for what it is not: a table function in SELECT, a Java class. */
 export function refuseUserFunction(call: FunctionCall, context: BindContext): void {
-  const definition = context.catalog.getFunction(nameOf(call.name))
+  const definition = context.catalog.getFunction(functionNameOf(call.name))
   if (definition === undefined) return
   const { signature, name, language } = definition
   throw signature === undefined

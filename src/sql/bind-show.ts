@@ -66,7 +66,7 @@ export function bindShow(statement: ShowStatement, catalog: Catalog): TextAnswer
     case 'CREATE TABLE':
     case 'CREATE VIEW':
     case 'CREATE MATERIALIZED TABLE':
-      return oneColumn('result', [ddlOf(catalog.require(statement.name!), statement)])
+      return oneColumn('result', [ddlOf(catalog.require(statement.name!), statement, catalog)])
     default:
       throw sqlErrors('SQL_NOT_SUPPORTED', {
         what: `SHOW ${statement.what}`,
@@ -76,7 +76,7 @@ export function bindShow(statement: ShowStatement, catalog: Catalog): TextAnswer
   }
 }
 
-function ddlOf(entry: CatalogEntry, statement: ShowStatement): string {
+function ddlOf(entry: CatalogEntry, statement: ShowStatement, catalog: Catalog): string {
   const wanted = statement.what.slice('CREATE '.length).toLowerCase()
   if (entry.kind !== wanted) {
     const name = statement.name!.parts.at(-1)!.name
@@ -84,7 +84,7 @@ function ddlOf(entry: CatalogEntry, statement: ShowStatement): string {
   }
   if (entry.kind !== 'view') return entry.table.ddl ?? ''
   const { name, fields, sql } = entry.view
-  return `CREATE VIEW \`${name}\` (${fields.map((field) => `\`${field.name}\``).join(', ')}) AS\n${sql}`
+  return `CREATE VIEW ${catalog.quoted(name)} (${fields.map((field) => `\`${field.name}\``).join(', ')}) AS\n${sql}`
 }
 
 /** DESCRIBE: one row per column, as Flink shows them. */

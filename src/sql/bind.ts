@@ -14,7 +14,7 @@ import { bindSettings, bindShow, describeEntry } from './bind-show.ts'
 import { bindCreateTable, optionsOf, ordinalOf, requireUnique } from './bind-table.ts'
 import { constantIntervalMs } from './bind-window.ts'
 import type { Catalog } from './catalog.ts'
-import { applyStatement, DEFAULT_CATALOG, DEFAULT_DATABASE, plainName } from './catalog.ts'
+import { applyStatement, DEFAULT_CATALOG, DEFAULT_DATABASE, functionNameOf } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { optimize } from './optimize.ts'
 import { optimizeForSession } from './optimize-session.ts'
@@ -144,7 +144,7 @@ function alterView(statement: Extract<Statement, { type: 'alterView' }>, text: s
   }
   const { to, query } = statement
   if (to !== undefined) {
-    const name = catalog.newNameOf(to)
+    const name = catalog.newNameBeside(statement.name, to)
     const taken = catalog.get(name)
     if (taken) throw sqlErrors('SQL_NAME_TAKEN', { name, what: taken.kind, span: to.span })
     return { type: 'alterView', from, view: { ...entry.view, name } }
@@ -220,7 +220,7 @@ function drop(statement: Extract<Statement, { type: 'drop' }>, catalog: Catalog)
   const { what, name, ifExists } = statement
   if (what === 'DATABASE') return dropDatabase(statement, catalog)
   const isFunction = what === 'FUNCTION'
-  const plain = isFunction ? plainName(name) : catalog.nameOf(name)
+  const plain = isFunction ? functionNameOf(name) : catalog.nameOf(name)
   const kind = what.toLowerCase()
   const found = isFunction ? catalog.getFunction(plain) !== undefined : catalog.get(plain)?.kind === kind
   if (!found && !ifExists) {
@@ -236,18 +236,24 @@ function drop(statement: Extract<Statement, { type: 'drop' }>, catalog: Catalog)
 /** @throws StreamError  SQL_DATABASE_NOT_FOUND, SQL_OBJECT_NOT_FOUND for a catalog */
 function use({ name, catalog: isCatalog }: Extract<Statement, { type: 'use' }>, catalog: Catalog): BoundStatement {
   if (!isCatalog) return { type: 'use', database: catalog.databaseOf(name) }
-  const given = plainName(name)
+  const given = name.parts.map((part) => part.name).join('.')
   if (given !== DEFAULT_CATALOG) throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog', name: given, nearest: DEFAULT_CATALOG, span: name.span }) // biome-ignore format: one thought
   return { type: 'use', database: catalog.currentDatabase }
 }
 
-/** @throws StreamError  SQL_NAME_TAKEN, SQL_OBJECT_NOT_FOUND for a catalog */
+/** @throws StreamError  SQL_NAME_TAKEN, SQL_OBJECT_NOT_FOUND for a catalog, SQL_NOT_SUPPORTED for a name with a dot */
 function createDatabase({ name, ifNotExists }: Extract<Statement, { type: 'createDatabase' }>, catalog: Catalog): BoundStatement {
   const database = name.parts.at(-1)!.name
   const [first] = name.parts
   if (name.parts.length > 1 && first.name !== DEFAULT_CATALOG)
     throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog', name: first.name, nearest: DEFAULT_CATALOG, span: first.span })
-  if (!catalog.hasDatabase(database)) return { type: 'createDatabase', name: database }
+  if (database.includes('.'))
+    throw sqlErrors('SQL_NOT_SUPPORTED', { what: 'a dot in the name of a database', instead: 'Write another sign.', span: name.span })
+  if (!catalog.hasDatabase(database)) {
+    const inside = catalog.names().find((one) => one.startsWith(`${database}.`))
+    if (inside !== undefined) throw sqlErrors('SQL_NAME_TAKEN', { name: inside, what: catalog.get(inside)!.kind, span: name.span })
+    return { type: 'createDatabase', name: database }
+  }
   if (!ifNotExists) throw sqlErrors('SQL_NAME_TAKEN', { name: database, what: 'database', span: name.span })
   return { type: 'done', message: `Database ${database} exists` }
 }

@@ -42,13 +42,8 @@ const databaseName = ({ parts }: QualifiedName): string =>
     .map((part) => part.name)
     .join('.')
 
-/** A function's name without Flink's default catalog and database. */
-export function plainName({ parts }: QualifiedName): string {
-  const names = parts.map((part) => part.name)
-  if (names.length > 2 && names[0] === DEFAULT_CATALOG) names.shift()
-  if (names.length > 1 && names[0] === DEFAULT_DATABASE) names.shift()
-  return names.join('.')
-}
+/** A function's name: whatever catalog and database stand before it, as it is in none. */
+export const functionNameOf = ({ parts }: QualifiedName): string => parts.at(-1)!.name
 
 const nameOf = (entry: CatalogEntry): string => (entry.kind === 'view' ? entry.view.name : entry.table.name)
 
@@ -72,12 +67,24 @@ export class Catalog {
   }
 
   /**
-   * What a new one will be called.
-   * @throws StreamError  SQL_DATABASE_NOT_FOUND
+   * What a new one will be called. A dot in its own name must not make it one of another database.
+   * @throws StreamError  SQL_DATABASE_NOT_FOUND, SQL_NAME_TAKEN by a database
    */
   newNameOf(name: QualifiedName): string {
-    if (name.parts.length > 1) this.databaseOf({ ...name, parts: name.parts.slice(0, -1) })
-    return this.nameOf(name)
+    const database = name.parts.length > 1 ? this.databaseOf({ ...name, parts: name.parts.slice(0, -1) }) : this.currentDatabase
+    const full = this.nameOf(name)
+    const [first] = full.split('.', 1)
+    if (database === DEFAULT_DATABASE && first !== full && this.databases.has(first))
+      throw sqlErrors('SQL_NAME_TAKEN', { name: first, what: 'database', span: name.span })
+    return full
+  }
+
+  /**
+   * What is renamed will be called: with a plain name it stays in its database.
+   * @throws StreamError  as `newNameOf`
+   */
+  newNameBeside({ parts }: QualifiedName, to: QualifiedName): string {
+    return this.newNameOf(to.parts.length > 1 ? to : { ...to, parts: [...parts.slice(0, -1), ...to.parts] })
   }
 
   /** @throws StreamError  SQL_DATABASE_NOT_FOUND with the nearest name */
@@ -99,6 +106,13 @@ export class Catalog {
   dropDatabase(database: string): void {
     for (const name of this.namesIn(database)) this.entries.delete(`${database}.${name}`)
     this.databases.delete(database)
+  }
+
+  /** How it is written in SQL, wherever it stands. */
+  quoted(name: string): string {
+    const [first] = name.split('.', 1)
+    const parts = first !== name && this.databases.has(first) ? [first, name.slice(first.length + 1)] : [name]
+    return parts.map((part) => `\`${part.replaceAll('`', '``')}\``).join('.')
   }
 
   /** Names of what is in a database, without its name. */

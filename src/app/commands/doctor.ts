@@ -1,5 +1,5 @@
 // millrace doctor: looks at what usually goes wrong, and says what to do about it.
-import { closeSync, existsSync, fdatasyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fdatasyncSync, openSync, rmdirSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -91,8 +91,18 @@ function checkFolder(folder: string): Finding[] {
     ]
   } finally {
     rmSync(probe, { force: true })
-    if (made !== undefined) rmSync(made, { recursive: true, force: true })
+    if (made !== undefined) removeEmpty(folder, made)
   }
+}
+
+/** Takes away `path` and the folders above it up to `upTo`, as long as they are empty: a server may have begun to use them meanwhile. */
+function removeEmpty(path: string, upTo: string): void {
+  try {
+    if (existsSync(path)) rmdirSync(path)
+  } catch {
+    return
+  }
+  if (path !== upTo) removeEmpty(dirname(path), upTo)
 }
 
 /** The uppermost folder on the way to `path` that is not there. */

@@ -2,7 +2,16 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isStreamError, nearestName } from '../../base/index.ts'
-import { applyStatement, type BoundStatement, bindStatement, Catalog, type FunctionDef, type Plan, parseScript } from '../../sql/index.ts'
+import {
+  applyStatement,
+  type BoundStatement,
+  bindStatement,
+  Catalog,
+  DEFAULT_DATABASE,
+  type FunctionDef,
+  type Plan,
+  parseScript,
+} from '../../sql/index.ts'
 import { type GoldenFile, goldenErrors } from './file.ts'
 
 export interface GoldenPlan {
@@ -42,6 +51,8 @@ const invalid = (file: GoldenFile, line: number, problem: string) => goldenError
 
 /** Binds a script; a materialized table that others read is computed again for each, as in a running project. */
 function bindInto(file: GoldenFile, catalog: Catalog, text: string): BoundStatement[] {
+  // USE holds to the end of its file.
+  catalog.currentDatabase = DEFAULT_DATABASE
   return parseScript(text).map((statement) => {
     const bound = bindStatement(statement, text, catalog)
     if (bound.type === 'createFunction') placeFunction(file, bound.definition)

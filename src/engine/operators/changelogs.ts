@@ -4,7 +4,6 @@ import type { Plan } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
-import { ordinals } from './emission.ts'
 import { KeyedStates, type Row, RowOutput, sameRow } from './rows.ts'
 
 interface DatedKeys {
@@ -14,7 +13,8 @@ interface DatedKeys {
 
 /**
  * Upserts by key become a whole changelog: -U with the old row before each +U, -D with the whole row; what changes nothing is left out.
- * With a time to live a key that got no change for so long, by the clock, is as if it had never been.
+ * With a time to live a key that got no change for so long, by the clock, is as if it had never been; and what changes nothing is given out,
+ * as in Flink, so that those behind do not forget what is still written here.
  */
 export class NormalizeOperator implements Operator {
   private readonly keys: KeyedStates<Row>
@@ -50,7 +50,7 @@ export class NormalizeOperator implements Operator {
       if (old === undefined) {
         this.output.put(row, INSERT)
         this.liveCount++
-      } else if (!sameRow(old, row)) {
+      } else if (this.expiry || !sameRow(old, row)) {
         this.output.put(old, UPDATE_BEFORE)
         this.output.put(row, UPDATE_AFTER)
       }
@@ -117,7 +117,8 @@ function resultCount({ operator, all }: Plan & { node: 'setOperation' }, left: n
 
 /**
  * INTERSECT and EXCEPT, with and without ALL: counts of each row on both sides. After each batch the result is that over all rows so far. With a
- * time to live a side's copies of a row are forgotten so long after the last of them came or went, by the clock.
+ * time to live a side's copies of a row are forgotten so long after the last of them came or went, by the clock; with ALL both sides' together,
+ * after the last of either. What is forgotten is not taken back, neither here nor by its input: a deletion of it is ignored.
  */
 export class SetOperationOperator implements Operator {
   private readonly plan: Plan & { node: 'setOperation' }
@@ -128,6 +129,8 @@ export class SetOperationOperator implements Operator {
   private counts: [number[], number[]] = [[], []]
   /** Of each side: when it last got a row or lost one. */
   private readonly expiries: [Expiry, Expiry] | undefined
+  /** To look for dead rows costs as much as there are rows: it is done once in half as many. */
+  private rowsUntilCompacted = 0
 
   constructor(plan: Plan & { node: 'setOperation' }, context: OperatorContext) {
     this.plan = plan
@@ -146,10 +149,16 @@ export class SetOperationOperator implements Operator {
       rights.push(0)
     }
     const before = new Map<number, number>()
-    this.expire(ids, input, batch.processingTimeMs)
+    for (const id of ids) before.set(id, resultCount(this.plan, lefts[id], rights[id]))
+    if (this.expiries) {
+      this.expire(ids, input, batch.processingTimeMs)
+      // What a row was given out for may be forgotten; that it comes back as what hid it is forgotten has not been said yet.
+      for (const [id, count] of before) before.set(id, Math.min(count, resultCount(this.plan, lefts[id], rights[id])))
+    }
+    const counts = this.counts[input]
     ids.forEach((id, row) => {
-      if (!before.has(id)) before.set(id, resultCount(this.plan, lefts[id], rights[id]))
-      this.counts[input][id] += isRetraction(batch.kinds?.[row] ?? INSERT) ? -1 : 1
+      if (!isRetraction(batch.kinds?.[row] ?? INSERT)) counts[id]++
+      else if (!this.expiries || counts[id] > 0) counts[id]--
     })
     const picks: number[] = []
     const kinds: number[] = []
@@ -168,22 +177,31 @@ export class SetOperationOperator implements Operator {
         watermarkAfter: batch.watermarkAfter,
         processingTimeMs: batch.processingTimeMs,
       })
-    if (this.rows.count > 1024 && this.expiries?.[0].isDue(batch.processingTimeMs))
-      this.forgetOver(ordinals(this.rows.count), batch.processingTimeMs)
-    if (this.rows.count > 1024) this.compactIfMostlyDead()
+    this.rowsUntilCompacted -= batch.rowCount
+    if (this.rows.count <= 1024) return
+    if (this.expiries?.[0].isDue(batch.processingTimeMs)) this.sweep(batch.processingTimeMs)
+    else if (this.rowsUntilCompacted > 0) return
+    this.compactIfMostlyDead()
+    this.rowsUntilCompacted = this.rows.count >> 1
   }
 
   private expire(ids: Int32Array, input: number, nowMs: number): void {
-    if (!this.expiries) return
-    for (const expiry of this.expiries) expiry.reserve(this.rows.count)
-    this.forgetOver(ids, nowMs)
-    for (const id of ids) this.expiries[input].write(id, nowMs)
+    const expiries = this.expiries as [Expiry, Expiry]
+    for (const expiry of expiries) expiry.reserve(this.rows.count)
+    for (const side of [0, 1]) for (const id of ids) this.forget(side, id, nowMs)
+    for (const expiry of this.plan.all ? expiries : [expiries[input]]) for (const id of ids) expiry.write(id, nowMs)
   }
-  private forgetOver(ids: Int32Array, nowMs: number): void {
-    this.expiries?.forEach((expiry, side) => {
-      const counts = this.counts[side]
-      for (const id of ids) if (counts[id] !== 0 && expiry.isOver(id, nowMs)) counts[id] = 0
-    })
+  private forget(side: number, id: number, nowMs: number): void {
+    if (this.counts[side][id] !== 0 && this.expiries?.[side].isOver(id, nowMs)) this.counts[side][id] = 0
+  }
+  /** What hides a row that is there is forgotten when the row is touched next: only then it can be given out. */
+  private sweep(nowMs: number): void {
+    const hides = this.plan.operator === 'EXCEPT'
+    const [lefts] = this.counts
+    for (let id = 0; id < this.rows.count; id++) {
+      this.forget(0, id, nowMs)
+      if (!hides || lefts[id] === 0) this.forget(1, id, nowMs)
+    }
   }
 
   advance(): void {}

@@ -166,7 +166,8 @@ export class GroupAggregateOperator implements Operator {
         put(INSERT, group, i)
         inserts++
         this.liveCount++
-      } else if (before.some((column, c) => !sameValue(column, old, after[c], i))) {
+      } else if (this.expiry || before.some((column, c) => !sameValue(column, old, after[c], i))) {
+        // With a time to live what changes nothing is given out, as in Flink: those behind do not forget what is still written here.
         if (withBefore) put(UPDATE_BEFORE, group, ~old)
         put(UPDATE_AFTER, group, i)
       }

@@ -3,7 +3,8 @@
 // Invariants
 //   1. A row replaces what is kept if its time is not smaller, so of equal times the last arrival wins. No row is late.
 //   2. One batch gives at most one change for each key; a key whose row stays equal gives none. Below a temporal join each version counts:
-//      there every change is given.
+//      there every change is given. With a time to live an equal row is given too, as in Flink: those behind do not forget what is still
+//      written here. What is older than what is kept does not count as written.
 //   3. Rows that were replaced give up their memory when they are the majority; with a time to live also keys whose time is over.
 //   1 is held by rank.property.test.ts.
 import { type Batch, type Column, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
@@ -88,8 +89,9 @@ export class KeepLastOperator implements Operator {
       const old = this.entries[key]
       this.entries[key] = first + i
       this.replacing[key] = -1
+      this.expiry?.write(key, batch.processingTimeMs)
       if (old < 0) this.output.put(first + i, INSERT)
-      else if (!sameEntries(columns, old, first + i)) {
+      else if (this.expiry || !sameEntries(columns, old, first + i)) {
         if (withBefore) this.output.put(old, UPDATE_BEFORE)
         this.output.put(first + i, UPDATE_AFTER)
       }
@@ -99,10 +101,7 @@ export class KeepLastOperator implements Operator {
   private expire(keys: Int32Array, nowMs: number): void {
     if (!this.expiry) return
     this.expiry.reserve(this.keys.count)
-    for (const key of keys) {
-      if (this.entries[key] >= 0 && this.expiry.isOver(key, nowMs)) this.entries[key] = -1
-      this.expiry.write(key, nowMs)
-    }
+    for (const key of keys) if (this.entries[key] >= 0 && this.expiry.isOver(key, nowMs)) this.entries[key] = -1
   }
 
   /** Keys whose time is over give up their memory, and then their rows. */

@@ -274,7 +274,11 @@ export class OverOperator implements Operator {
 
   /** Clean-ups of restored keys; those of a state without times count from the first tick or batch. */
   private schedule(places: Int32Array, waiting: readonly Waiting[]): void {
-    if (this.ttlMs === 0) return
+    if (this.ttlMs === 0) {
+      // Rows that come without a time to live do not move it: another one begins anew.
+      for (const key of places) Object.assign(this.keys.states[key] as KeyState, { cleanupMs: undefined })
+      return
+    }
     const waitingCounts = new Map<number, number>()
     for (const { key } of waiting) waitingCounts.set(key, (waitingCounts.get(key) ?? 0) + 1)
     places.forEach((key, saved) => {

@@ -113,7 +113,8 @@ export class UpdatingOverOperator implements Operator {
     return this.keys.snapshot()
   }
   restore(state: unknown, adds = false): void {
-    this.keys.restore(state, undefined, adds)
+    // Rows that come without a time to live do not move the time that was written with one.
+    this.keys.restore(state, (saved) => (this.sweeps ? (saved as KeyState) : { ...(saved as KeyState), writtenMs: undefined }), adds)
     this.liveCount = this.keys.states.length
   }
   divide(division: Division): (part: number) => unknown {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { batchOf } from '../../data/index.ts'
+import { batchOf, rowAt } from '../../data/index.ts'
 import { FakeDisk } from '../../log/fakeDisk.ts'
 import { bindScript, Catalog, type Plan, readLeaves } from '../../sql/index.ts'
 import { joinParts, splitState } from '../checkpoints/stateParts.ts'
@@ -231,4 +231,40 @@ test('one budget: who holds more than its fair share gives it up, others stay', 
   memory.clear(1)
   large.close()
   assert.deepEqual(memory.use, { limitBytes: 1_000, stateBytes: 0, spilledBytes: 0, otherBytes: 400 })
+})
+
+test('with part of the state on the disk, a first row is remembered for its time to live from when it was given out', () => {
+  const sql = 'SELECT k FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY rt) AS r FROM a) WHERE r = 1'
+  const bound = bindScript(`${tables}SET 'table.exec.state.ttl' = '100 ms'; ${sql}`, new Catalog()).at(-1)
+  assert.ok(bound?.type === 'query')
+  const given = new Map<unknown, number>()
+  const fail = () => assert.fail('no row may be late or fail')
+  const graph = new Graph(readLeaves(bound.query), {
+    timeZone: 'UTC',
+    sink: (batch) => {
+      for (let row = 0; row < batch.rowCount; row++) {
+        const [k] = rowAt(batch, row)
+        given.set(k, (given.get(k) ?? 0) + 1)
+      }
+    },
+    spill: { memory: new Memory(Memory.budget(600_000, 1)), files: new SpillFiles(newDisk(), '/data/spill', 'x'), keyGroups: 4 },
+    hooks: { count: () => {}, late: fail, rowFailed: fail },
+  })
+  const keys = Array.from({ length: 8_000 }, (_, k) => BigInt(k))
+  const at = (nowMs: number, rows: Row[]) => {
+    graph.tick(nowMs)
+    push(graph, 'a', rows, nowMs)
+    graph.tick(nowMs + 1)
+    graph.tick(nowMs + 1_001)
+  }
+  at(1, keys.map((k) => [k, 'x', 1n, 10])) // biome-ignore format: one thought
+  at(5_000, [[-1n, 'x', 1n, 1_000]])
+  const spilled = graph.status().some(({ operator }) => (operator?.spilledBytes ?? 0) > 0)
+  at(6_050, keys.map((k) => [k, 'x', 1n, 2_000])) // biome-ignore format: one thought
+  graph.finish()
+  assert.ok(spilled)
+  assert.deepEqual(
+    [...given.values()].filter((times) => times !== 1),
+    [],
+  )
 })

@@ -234,6 +234,8 @@ export class SpillingOperator implements Operator {
         else operator = group.operator = this.otherPhase(operator, batch)
         this.context.memory.release(mark)
       })
+      // What it gives out now it remembers from now on.
+      if (this.plan.node === 'deduplicate') operator.tick?.(this.nowMs)
       if (pendingMs > group.watermarkMs) operator.advance(pendingMs)
       if (this.isProcessingTime) operator.tick?.(this.nowMs)
       group.watermarkMs = pendingMs

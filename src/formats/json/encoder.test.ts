@@ -75,6 +75,12 @@ test('values are written as Flink writes them, numbers exactly', () => {
     ]),
   )
   assert.equal(Buffer.from(bytes).toString(), '{"b":1}\n{"a":2}\n{}\n')
+  const nested = t.row([
+    { name: 'x', type: t.int() },
+    { name: 'y', type: t.row([{ name: 'z', type: t.int() }]) },
+  ])
+  assert.equal(encode(nested, [null, [null]], { ignoreNullFields: true }), '{"y":{}}')
+  assert.equal(encode(t.array(t.int()), [null, 1], { ignoreNullFields: true }), '[null,1]')
 })
 
 const scalars: [SqlType, fc.Arbitrary<unknown>][] = [

@@ -11,7 +11,7 @@ export interface JsonEncodeOptions {
   timestampFormat?: 'SQL' | 'ISO-8601'
   /** Times without zeros at the end of the second's fraction, as in records of Flink. */
   shortFraction?: boolean
-  /** Flink's json.encode.ignore-null-fields. */
+  /** Flink's json.encode.ignore-null-fields; in rows within rows, too. */
   ignoreNullFields?: boolean
   /** 'string': BIGINT and DECIMAL as text, for readers whose numbers are doubles. */
   numbers?: 'exact' | 'string'
@@ -195,8 +195,11 @@ function makeWriter(type: SqlType, options: JsonEncodeOptions): Writer {
       const writers = type.fields.map((field) => nullable(makeWriter(field.type, options)))
       return (sink, value) => {
         sink.byte(123)
+        let isFirst = true
         ;(value as unknown[]).forEach((each, i) => {
-          if (i > 0) sink.byte(44)
+          if (each === null && options.ignoreNullFields) return
+          if (!isFirst) sink.byte(44)
+          isFirst = false
           sink.raw(Buffer.from(names[i]))
           writers[i](sink, each)
         })
