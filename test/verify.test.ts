@@ -12,6 +12,8 @@ WITH ('connector' = 'kafka', 'topic' = 'orders', 'format' = 'json');
 CREATE TABLE sums (customer STRING, window_end TIMESTAMP(3), n BIGINT) WITH ('connector' = 'kafka', 'topic' = 'sums', 'format' = 'json');
 CREATE TABLE spenders (customer STRING NOT NULL, total INT NOT NULL, PRIMARY KEY (customer) NOT ENFORCED)
 WITH ('connector' = 'upsert-kafka', 'topic' = 'spenders', 'key.format' = 'raw', 'value.format' = 'json');
+CREATE TABLE cities (customer STRING, city STRING, PRIMARY KEY (customer) NOT ENFORCED) WITH ('connector' = 'upsert-kafka', 'topic' = 'cities');
+CREATE MATERIALIZED TABLE by_city AS SELECT c.city, SUM(o.amount) AS amount FROM orders o JOIN cities c ON o.customer = c.customer GROUP BY c.city;
 CREATE TABLE archive (id STRING, amount INT) WITH ('connector' = 'filesystem', 'path' = 'archive', 'format' = 'csv');
 CREATE TABLE lake (id STRING, amount INT) WITH ('connector' = 'filesystem', 'path' = 'lake', 'format' = 'parquet');
 INSERT INTO lake SELECT id, amount FROM orders WHERE amount < 3;
@@ -37,16 +39,18 @@ test('a pipeline that is killed again and again gets a certificate', { timeout: 
   const folder = makeProject(t, {
     'pipelines/orders.sql': sql,
     'recorded/orders.ndjson': events.map((event) => JSON.stringify(event)).join('\n'),
+    'recorded/cities.ndjson': '{"customer":"c1","city":"Oslo"}\n{"customer":"c2","city":"Rom"}\n{"customer":"c1","city":"Bergen"}',
   })
   const { code, answer, stderr } = await verify(t, folder, '--events', join(folder, 'recorded'), '--kills', '4', '--seed', '3')
   assert.equal(code, 0, `${stderr} ${JSON.stringify(answer)}`)
   assert.equal(answer.isExactlyOnce, true)
   assert.equal(answer.kills.length, 4)
-  assert.deepEqual(answer.events, { orders: 400 })
+  assert.deepEqual(answer.events, { cities: 3, orders: 400 })
   assert.deepEqual(
     answer.results.map(({ name, kind, rows, rowsWithCrashes }) => [name, kind, rows === rowsWithCrashes && rows > 0]).sort(),
     [
       ['archive', 'files', true],
+      ['by_city', 'live table', true],
       ['lake', 'files', true],
       ['spenders', 'upsert topic', true],
       ['sums', 'topic', true],

@@ -80,6 +80,7 @@ function certificateText({ isExactlyOnce, kills, results, seconds, events }: Cer
     ...missing.map((row) => `lost from ${name}: ${plainText(row)}`),
     ...extra.map((row) => `too much in ${name}: ${plainText(row)}`),
   ])
+  const empty = results.flatMap(({ name, rows, rowsWithCrashes }) => (rows + rowsWithCrashes === 0 ? [name] : []))
   return [
     isExactlyOnce ? 'Exactly once: every result is what it is without a crash.' : 'NOT exactly once: results differ.',
     `${Object.entries(events)
@@ -99,6 +100,9 @@ function certificateText({ isExactlyOnce, kills, results, seconds, events }: Cer
       ]),
     ),
     lost.join('\n'),
+    empty.length > 0
+      ? `Without a row in either run, so with nothing to compare: ${empty.join(', ')}. \`millrace why ${empty[0]}\` says why; --max takes more events.`
+      : '',
     `certificate: ${path}`,
   ]
     .filter(Boolean)

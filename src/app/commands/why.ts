@@ -4,6 +4,7 @@ import { getJson, type Target } from '../client.ts'
 import { durationText, plainText, tableText, timeText } from '../output.ts'
 
 const WINDOWS_SHOWN = 8
+const PARTITIONS_SHOWN = 16
 
 const rowText = (columns: readonly string[], row: readonly unknown[]): string =>
   plainText(row.map((value, i) => `${columns[i] ?? i}=${JSON.stringify(value)}`).join(' '))
@@ -58,11 +59,13 @@ const stepsText = ({ findings, isHealthy, next }: QueryWhy): string => {
     .join('')}`
 }
 
-const sourcesText = (sources: readonly WhySource[]): string =>
-  tableText(
+/** Of many partitions those that event time waits for come first. */
+function sourcesText(sources: readonly WhySource[]): string {
+  const left = sources.reduce((sum, { partitions }) => sum + Math.max(0, partitions.length - PARTITIONS_SHOWN), 0)
+  const table = tableText(
     ['topic', 'partition', 'records', 'behind', 'newest record', 'watermark', ''],
     sources.flatMap(({ topic, partitions }) =>
-      partitions.map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
+      shownFirst(partitions).map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
         topic,
         partition,
         endOffset,
@@ -73,6 +76,15 @@ const sourcesText = (sources: readonly WhySource[]): string =>
       ]),
     ),
   )
+  return left > 0 ? `${table}\n… and ${left} more partitions: --json has all` : table
+}
+
+const shownFirst = (partitions: WhySource['partitions']): WhySource['partitions'] =>
+  partitions.length <= PARTITIONS_SHOWN
+    ? partitions
+    : partitions
+        .toSorted((a, b) => Number(b.holdsBack) - Number(a.holdsBack) || (a.watermarkMs ?? -Infinity) - (b.watermarkMs ?? -Infinity) || 0)
+        .slice(0, PARTITIONS_SHOWN)
 
 function windowsText({ windows, nodes }: QueryWhy): string {
   const rows = windows

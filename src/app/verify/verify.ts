@@ -82,10 +82,12 @@ export async function verifyExactlyOnce(options: VerifyOptions): Promise<Certifi
   }
 }
 
-/** Topics that events come into from outside: declared, and written by no query. */
+/** Topics that events come into from outside: declared, written by no query, and of JSON, as events that are posted are. */
 export function sourceTopics(project: Project): string[] {
   const written = new Set(project.queries.flatMap(({ target }) => (target.kind === 'insert' ? topicOf(target.table) : [])))
-  const declared = project.tables.filter(({ options }) => ['kafka', undefined].includes(options.connector)).map(topicOf)
+  const isPosted = ({ options }: Project['tables'][number]) =>
+    ['kafka', 'upsert-kafka', undefined].includes(options.connector) && (options.format ?? options['value.format'] ?? 'json') === 'json'
+  const declared = project.tables.filter(isPosted).map(topicOf)
   return [...new Set(declared)].filter((topic) => !written.has(topic))
 }
 

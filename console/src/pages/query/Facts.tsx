@@ -1,8 +1,18 @@
 // The facts behind a query, a tab each: watermarks of its partitions, open windows, state, threads, late rows.
-import type { QueryWhy } from '../../../../src/serve/contract.ts'
+import type { QueryWhy, WhySource } from '../../../../src/serve/contract.ts'
 import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, none } from '../../ui/format.ts'
 import { Badge, Code, Empty } from '../../ui/parts.tsx'
 import { FactTable, rowText, timeText } from './FactTable.tsx'
+
+/** Of many partitions, those that event time waits for come first: who looks at watermarks looks for them. */
+export const heldBackFirst = (partitions: WhySource['partitions']): WhySource['partitions'] =>
+  partitions.length <= PARTITIONS_MANY
+    ? partitions
+    : partitions.toSorted((a, b) => {
+        const [one, other] = [a, b].map(({ watermarkMs }) => watermarkMs ?? -Number.MAX_VALUE)
+        return Number(b.holdsBack) - Number(a.holdsBack) || one! - other!
+      })
+const PARTITIONS_MANY = 16
 
 export function Watermarks({ why }: { why: QueryWhy }) {
   if (why.sources.length === 0) return <Empty title="No sources">The query's worker does not answer, or it reads no topic.</Empty>
@@ -11,7 +21,7 @@ export function Watermarks({ why }: { why: QueryWhy }) {
       heads={['Topic', '#Partition', '#Read to', '#Behind', 'Newest record', 'Watermark', '#Behind the newest', '']}
       rows={why.sources.flatMap(({ topic, partitions }) => {
         const most = Math.max(...partitions.map(({ watermarkMs }) => watermarkMs ?? -Infinity))
-        return partitions.map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
+        return heldBackFirst(partitions).map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
           topic,
           partition,
           formatInteger(offset),

@@ -2,9 +2,11 @@
 import type { QueryWhy, WhyNode } from '../../../../src/serve/contract.ts'
 import { formatAge, formatDuration, formatInteger, none } from '../../ui/format.ts'
 import { Code, Status } from '../../ui/parts.tsx'
+import { heldBackFirst } from './Facts.tsx'
 import { FactTable, rowText, timeText } from './FactTable.tsx'
 
 const WINDOWS_SHOWN = 8
+const PARTITIONS_SHOWN = 16
 
 export function Why({ why }: { why: QueryWhy }) {
   const { isHealthy, state, verdict, findings, sources, windows, nodes } = why
@@ -30,19 +32,24 @@ export function Why({ why }: { why: QueryWhy }) {
         <FactTable
           heads={['Topic', 'Partition', '#Records', '#Behind', 'Newest record', 'Watermark', '']}
           rows={sources.flatMap(({ topic, partitions }) =>
-            partitions.map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
-              topic,
-              partition,
-              formatInteger(endOffset),
-              formatInteger(Math.max(0, endOffset - offset)),
-              newestMs === undefined ? none : formatAge(Math.max(0, why.atMs - newestMs)),
-              <span key="watermark" className="is-event">
-                {timeText(watermarkMs)}
-              </span>,
-              endOffset === 0 ? 'no record yet' : holdsBack ? 'holds the others back' : isIdle ? 'idle: not counted' : '',
-            ]),
+            heldBackFirst(partitions)
+              .slice(0, PARTITIONS_SHOWN)
+              .map(({ partition, offset, endOffset, newestMs, watermarkMs, isIdle, holdsBack }) => [
+                topic,
+                partition,
+                formatInteger(endOffset),
+                formatInteger(Math.max(0, endOffset - offset)),
+                newestMs === undefined ? none : formatAge(Math.max(0, why.atMs - newestMs)),
+                <span key="watermark" className="is-event">
+                  {timeText(watermarkMs)}
+                </span>,
+                endOffset === 0 ? 'no record yet' : holdsBack ? 'holds the others back' : isIdle ? 'idle: not counted' : '',
+              ]),
           )}
         />
+      )}
+      {sources.some(({ partitions }) => partitions.length > PARTITIONS_SHOWN) && (
+        <p className="quiet">The partitions that hold event time back, and some others; the tab Watermarks has all.</p>
       )}
       {windows.length > 0 && (
         <FactTable
