@@ -8,7 +8,6 @@
 //   1. A query that fails is taken out, with its reason told; the others go on.
 //   2. `step` does a bounded amount of work and never waits.
 //   3. `checkpoint` between two steps has everything that the steps before have done, and nothing else: what they put out has left before it.
-import { threadId } from 'node:worker_threads'
 import { type StreamError, toStreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, gather, valueAt } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'
@@ -124,7 +123,7 @@ export class Job {
 
   /** @throws StreamError CHECKPOINT_DAMAGED, CHECKPOINT_UNREADABLE of `load`, or of what it gave when it is read */
   constructor(spec: JobSpec, port: JobPort, nowMs: number, { disk = realDisk, load = () => undefined, spill }: JobOptions = {}) {
-    this.spill = spill && { ...spill, files: new SpillFiles(disk, spill.folder, `${spec.id}-${threadId}`) }
+    this.spill = spill && { ...spill, files: new SpillFiles(disk, spill.folder, `${spec.id}-${spec.parallel?.subtask ?? 0}`) }
     this.spec = spec
     this.port = port
     this.nowMs = nowMs
@@ -182,7 +181,7 @@ export class Job {
         sink: (batch) => {
           query.rowsOut += batch.rowCount
           query.lastOutMs = this.nowMs
-          query.sink.write(batch, this.originMs)
+          query.sink.write(batch, this.originMs, this.nowMs)
         },
         hooks: {
           count: () => {},
@@ -451,6 +450,14 @@ export class Job {
   }
   get isParallel(): boolean {
     return this.rounds !== undefined
+  }
+  /** How many rounds it has begun. */
+  get round(): number {
+    return this.rounds?.begunHere ?? 0
+  }
+  /** How many of them have gone through all of its stages. */
+  get completedRounds(): number {
+    return this.rounds?.completed ?? 0
   }
 
   /** A query has failed in another subtask. */

@@ -71,6 +71,8 @@ export interface OperatorStatus {
   stateBytes?: number
   /** Of these rows' state, what is on the disk. */
   spilledBytes?: number
+  /** Rows that wait for state on the disk; absent while all of it is in memory. */
+  waitingRows?: number
   /** Open windows, soonest first: limits as the window's zone shows them, groups or rows held, and the watermark (or processing time) that closes it. */
   openWindows?: { startMs: number; endMs: number; rows: number; firesAtMs: number }[]
 }

@@ -16,7 +16,8 @@ export interface SinkPort {
 }
 
 export interface Sink {
-  write(batch: Batch, originMs: number | undefined): void
+  /** @param nowMs  processing time: the arrival of rows behind which there is no record, as when time alone has closed a window */
+  write(batch: Batch, originMs: number | undefined, nowMs: number): void
   flush(originMs: number | undefined): void
   /** What the sink itself keeps, after a flush. A sink whose other half is on the main thread has its state there. */
   checkpoint?(checkpointId: number): SinkState
@@ -69,12 +70,12 @@ class TopicSink implements Sink {
     this.encodeKey = spec.key && partEncoder(spec.key)
   }
 
-  write(batch: Batch, originMs: number | undefined): void {
+  write(batch: Batch, originMs: number | undefined, nowMs: number): void {
     const { upsert, partitionCount, timestampColumn, headersColumn } = this.spec
     const values = this.encodeValue(batch)
     const keys = this.encodeKey?.(batch)
     const keyOf = (row: number) => (!keys || keys.starts[row] < 0 ? null : keys.bytes.subarray(keys.starts[row], keys.ends[row]))
-    const arrivedMs = originMs ?? batch.processingTimeMs
+    const arrivedMs = originMs ?? nowMs
     for (let row = 0; row < batch.rowCount; row++) {
       const kind = batch.kinds?.[row] ?? INSERT
       if (isRetraction(kind) && !upsert) continue

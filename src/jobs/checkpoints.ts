@@ -66,7 +66,8 @@ export interface CheckpointsOptions {
   /** Asks a job's worker for a checkpoint; `isLast`: the job ends with it. */
   request(jobId: string, checkpointId: number, isLast: boolean): void
   settled(jobId: string, isDurable: boolean): void
-  /** Whether a job's newest checkpoint is on the disk, or what its sinks did after it, is not known: it must be started again from the disk. */
+  /** Whether a job's newest checkpoint is on the disk, or what its sinks did after it, is not known, or its state is damaged: it must be started
+   *  again from the disk. */
   onUncertain(jobId: string, error: StreamError): void
   onFailed(job: string, error: StreamError): void
   /** A job has its first checkpoint. */
@@ -301,9 +302,9 @@ export class Checkpoints {
       if (isFirst) this.options.onFirst()
     } catch (error) {
       const failure = toStreamError(error)
-      if (isDurable || failure.code === 'CHECKPOINT_UNCERTAIN') {
+      if (isDurable || failure.code === 'CHECKPOINT_UNCERTAIN' || failure.code === 'SPILL_DAMAGED') {
         fail(failure)
-        // Its sinks stay as they are until the disk has said what it has.
+        // Its sinks stay as they are until the disk has said what it has. (State that was damaged on the disk would fail every checkpoint.)
         this.options.onUncertain(entry.jobId, failure)
         return record
       }

@@ -66,6 +66,8 @@ function sumNodes(parts: readonly NodeStatus[]): NodeStatus {
       ...first.operator,
       stateRows: sumIfAny(parts.map(({ operator }) => operator?.stateRows)),
       stateBytes: sumIfAny(parts.map(({ operator }) => operator?.stateBytes)),
+      spilledBytes: sumIfAny(parts.map(({ operator }) => operator?.spilledBytes)),
+      waitingRows: sumIfAny(parts.map(({ operator }) => operator?.waitingRows)),
       openWindows:
         first.operator.openWindows &&
         [...windows.values()].map((same) => ({ ...same[0], rows: sum(same, ({ rows }) => rows) })).sort((a, b) => a.endMs - b.endMs),

@@ -546,6 +546,8 @@ export interface WhyNode {
   stateBytes?: number
   /** State that is on the disk, as it did not fit into memory. */
   spilledBytes?: number
+  /** Rows that wait for state on the disk. */
+  waitingRows?: number
   /** Recent rows that it put out. */
   samples: WhyRow[]
   /** Late rows, in the columns of its input, each with the watermark that it saw. */

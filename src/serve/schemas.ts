@@ -216,6 +216,7 @@ export const QueryWhy = Type.Object({
       stateRows: optional(count()),
       stateBytes: optional(count()),
       spilledBytes: optional(count()),
+      waitingRows: optional(count()),
       samples: Type.Array(Type.Object({ op: Op, row: values })),
       lateSamples: Type.Array(
         Type.Object({

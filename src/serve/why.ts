@@ -169,6 +169,7 @@ function nodeFacts(node: LiveNode): WhyNode {
     stateRows: node.operator?.stateRows,
     stateBytes: node.operator?.stateBytes,
     spilledBytes: node.operator?.spilledBytes,
+    waitingRows: node.operator?.waitingRows,
     samples,
     lateSamples: lateSamples.map(({ watermarkMs, ...sample }) => ({ ...sample, watermarkMs: finite(watermarkMs) })),
     sides,

@@ -13,6 +13,7 @@
 import assert from 'node:assert'
 import { isStreamError, toStreamError } from '../../base/index.ts'
 import { checkedLine, type Disk, errorCodeOf, readLine, realDisk } from '../../log/index.ts'
+import { spillErrors } from '../spill/errors.ts'
 import { adoptable } from '../state/growing.ts'
 import { checkpointErrors } from './errors.ts'
 import { CHUNK_FIELDS, FORMAT, type Manifest, partKeysOf, type QueryState, type StoredPart } from './manifest.ts'
@@ -111,6 +112,7 @@ export class CheckpointStore {
    * Writes a checkpoint. When it returns, that is durable.
    *
    * @throws CHECKPOINT_FAILED     it is not there, and will not be
+   * @throws SPILL_DAMAGED         the same, and there can be no other: state that is on the disk is not what it was
    * @throws CHECKPOINT_UNCERTAIN  nobody knows
    */
   write(request: WriteRequest): Manifest {
@@ -125,6 +127,7 @@ export class CheckpointStore {
       this.disk.syncFolder(folder)
     } catch (error) {
       for (const left of [`${folder}/${dataName(id)}`, `${path}.new`]) this.attempt(() => this.disk.unlink(left))
+      if (errorCodeOf(error) === 'SPILL_DAMAGED') throw error
       throw checkpointErrors('CHECKPOINT_FAILED', { path, reason: (error as Error).message }, { cause: error })
     }
     try {
@@ -394,7 +397,7 @@ class SourceFiles {
     const count = this.disk.read(file, bytes, 0, size, position + index * CHUNK_BYTES)
     const [actualA, actualB] = checksumsOf(bytes)
     if (count < size || actualA !== a || actualB !== b)
-      throw new Error(`the checksum of ${path} at ${position + index * CHUNK_BYTES} is wrong`)
+      throw spillErrors('SPILL_DAMAGED', { path, reason: `wrong checksum at ${position + index * CHUNK_BYTES}` })
     return bytes
   }
 

@@ -115,6 +115,11 @@ export class Rounds {
     return this.done[this.lastStage]
   }
 
+  /** Rounds that this subtask has begun. */
+  get begunHere(): number {
+    return this.done[0]
+  }
+
   /** Some subtask waits for this one's part of a round. */
   get isCalled(): boolean {
     return this.begun > this.done[0] || (this.barrier !== undefined && this.barrier.round >= this.done[0])

@@ -363,7 +363,7 @@ export class WindowAggregateOperator implements Operator {
   }
 
   describe(): OperatorStatus {
-    const status: Required<Omit<OperatorStatus, 'spilledBytes'>> = { stateRows: 0, stateBytes: 0, openWindows: [] }
+    const status: Required<Omit<OperatorStatus, 'spilledBytes' | 'waitingRows'>> = { stateRows: 0, stateBytes: 0, openWindows: [] }
     for (const { table, accumulators } of this.slices.values()) {
       status.stateRows += table.count
       status.stateBytes += table.byteSize + accumulators.byteSize

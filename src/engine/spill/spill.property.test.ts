@@ -5,7 +5,10 @@ import fc from 'fast-check'
 import { batchOf, rowAt } from '../../data/index.ts'
 import { FakeDisk } from '../../log/fakeDisk.ts'
 import { bindScript, Catalog, type Plan, readLeaves } from '../../sql/index.ts'
+import { partKey } from '../checkpoints/manifest.ts'
 import { joinParts, splitState } from '../checkpoints/stateParts.ts'
+import { type PartUpdate, StateTracker } from '../checkpoints/stateTracker.ts'
+import { CheckpointStore } from '../checkpoints/store.ts'
 import { Graph } from '../graph.ts'
 import { ChangeCounts } from '../testChanges.ts'
 import { Memory } from './memory.ts'
@@ -174,6 +177,47 @@ test('a flipped bit is noticed: SPILL_DAMAGED, and nothing of the state is used'
     () => pushAll(graph, someRows),
     (error: { code?: string }) => error.code === 'SPILL_DAMAGED',
   )
+})
+
+test('a checkpoint that finds a flipped bit is SPILL_DAMAGED, and leaves nothing: no other could be written either', () => {
+  const disk = newDisk()
+  const graph = makeGraph(plans[2], new ChangeCounts(), disk)
+  pushAll(graph, someRows)
+  const store = new CheckpointStore('/data', disk)
+  const write = (id: number) => {
+    const tracker = new StateTracker()
+    const updates: PartUpdate[] = []
+    const operators = graph.snapshot().map(({ signature, node, label, state }) => {
+      const parts = state === undefined ? [] : splitState(state)
+      for (const part of parts) updates.push(tracker.update(partKey('q', signature, part.name), part))
+      const times = { watermarkMs: null, forwardedMs: null, inputWatermarks: [], rowsIn: 0, rowsOut: 0 }
+      return { signature, node, label, stateRows: 0, keyGroups: [0, 127] as [number, number], parts, ...times }
+    })
+    const none = { sink: { kind: 'none' as const }, latePositions: {}, counters: { rowsIn: 0, rowsOut: 0, lateRows: 0, failedRows: 0 } }
+    const query = { id: 'q', takenAt: id, signature: 's', inputs: [], operators, ...none }
+    return store.write({ folder: store.folderOf('j'), id, job: 'j', createdMs: 0, queries: [query], updates, base: undefined })
+  }
+  assert.equal(write(1).id, 1)
+  for (const file of disk.list('/data/spill')) flip(disk, `/data/spill/${file}`)
+  assert.throws(
+    () => write(2),
+    (error: { code?: string }) => error.code === 'SPILL_DAMAGED',
+  )
+  assert.deepEqual(disk.list('/data/checkpoints/j').sort(), ['chk-1', 'data-1'])
+})
+
+test('rows that wait for state on the disk have their turn where the clock was set back by a day', () => {
+  const graph = makeGraph(plans[2], new ChangeCounts(), newDisk(), 4_000)
+  const waiting = () => graph.status().reduce((sum, { operator }) => sum + (operator?.waitingRows ?? 0), 0)
+  const dayMs = 86_400_000
+  graph.tick(2 * dayMs)
+  for (let i = 0; i < 200; i++) push(graph, 'a', [[BigInt(i), `group ${i}`, 1n, i]], 0)
+  graph.tick(2 * dayMs + 2_000)
+  push(graph, 'a', [[1n, 'group 1', 1n, 300]], 0)
+  graph.tick(2 * dayMs + 2_001)
+  assert.equal(waiting(), 1)
+  graph.tick(dayMs)
+  assert.equal(waiting(), 0)
 })
 
 function flip(disk: FakeDisk, path: string): void {

@@ -173,7 +173,9 @@ export class SpillingOperator implements Operator {
     const isDue = this.isProcessingTime && this.groups.some(({ dueMs }) => dueMs <= nowMs)
     const waits = this.waitingSinceMs !== undefined
     const isIn = this.groups.every(({ operator, stored }) => operator !== undefined || stored === undefined)
-    if (isDue || (waits && (isIn || nowMs - (this.waitingSinceMs as number) >= WAITING_MS_MAX))) this.work()
+    const waitedMs = nowMs - (this.waitingSinceMs ?? nowMs)
+    // Where the clock was set back nobody knows how long it was.
+    if (isDue || (waits && (isIn || waitedMs >= WAITING_MS_MAX || waitedMs < 0))) this.work()
   }
 
   private get isProcessingTime(): boolean {
@@ -442,7 +444,8 @@ export class SpillingOperator implements Operator {
     }
     const openWindows = [...windows.values()].sort((a, b) => a.endMs - b.endMs).slice(0, 100)
     const { bytes: stateBytes, spilledBytes } = this.account
-    return { stateRows, stateBytes, spilledBytes, ...(openWindows.length > 0 && { openWindows }) }
+    const { rowCount: waitingRows } = this.waiting
+    return { stateRows, stateBytes, spilledBytes, waitingRows, ...(openWindows.length > 0 && { openWindows }) }
   }
 
   /** Of a divided join only what is in memory. */

@@ -109,6 +109,9 @@ export class WaitingRows {
   get byteSize(): number {
     return this.runs.reduce((sum, run) => sum + run.byteSize, 0)
   }
+  get rowCount(): number {
+    return this.runs.reduce((sum, { count }) => sum + count, 0)
+  }
 
   add(batch: Batch, input: number): void {
     let run = this.runs.at(-1)
