@@ -6,14 +6,13 @@
 //                          worker 1 --+--> one job again: cuts are joined, status is summed, a failure is told to the others
 //
 // Invariants
-//   1. Of a job in several threads, what comes behind a subtask's cut waits here until all have made theirs: a cut has nothing from behind it.
+//   1. Of a job in several threads, what comes behind a subtask's cut waits until all have made theirs (alignedOutput.ts).
 //   2. Where one subtask's thread dies, its job ends in all threads.
 import { Worker } from 'node:worker_threads'
 import {
   type FromWorker,
   type JobSpec,
   type Memory,
-  mergeCheckpoints,
   type QueryInspection,
   type QueryStatus,
   type SharedLinks,
@@ -21,6 +20,7 @@ import {
   type ToWorker,
   type WorkerSpill,
 } from '../engine/index.ts'
+import { AlignedOutput, type SubtaskCut } from './alignedOutput.ts'
 import { sumInspections, sumStatus } from './subtasks.ts'
 
 export interface WorkerEvents {
@@ -31,7 +31,6 @@ export interface WorkerEvents {
 
 /** What a worker says to a question with a `requestId`. */
 type Answer = FromWorker & { requestId: number }
-type Cut = FromWorker & { type: 'checkpoint' }
 
 const workerUrl = new URL('../engine/worker.ts', import.meta.url)
 
@@ -45,9 +44,7 @@ interface Slot {
 interface ParallelJob {
   /** By subtask. */
   slots: Slot[]
-  /** Of those that have made theirs, while others have not. */
-  cuts: Map<number, Cut>
-  held: { message: FromWorker; handle: () => void }[]
+  output: AlignedOutput
 }
 
 export class EngineWorkers {
@@ -120,23 +117,18 @@ export class EngineWorkers {
     if (message.type === 'failed')
       for (const other of job.slots)
         if (other !== slot) this.post(other, { type: 'failQuery', jobId: message.jobId, queryId: message.queryId, error: message.error })
-    if (message.type === 'checkpoint') {
-      job.cuts.set(subtask, message)
-      if (job.cuts.size < job.slots.length) return
-      const cuts = job.slots.map((_, i) => job.cuts.get(i) as Cut)
-      job.cuts.clear()
-      const checkpoint = mergeCheckpoints(cuts.map((cut) => cut.checkpoint))
-      this.events.message({ ...message, checkpoint, tookMs: Math.max(...cuts.map(({ tookMs }) => tookMs)) })
-      for (const held of job.held.splice(0)) held.handle()
-    } else if (job.cuts.has(subtask)) job.held.push({ message, handle })
-    else handle()
+    if (message.type === 'checkpoint') job.output.cut(subtask, message)
+    else job.output.take(subtask, handle)
   }
 
   start(job: JobSpec, parallelism = 1): void {
     while (this.slots.length < parallelism) this.addSlot()
     const slots = this.slots.toSorted((a, b) => a.jobs.size - b.jobs.size).slice(0, parallelism)
     const links: SharedLinks | undefined = parallelism > 1 ? shareLinks(parallelism) : undefined
-    if (links) this.parallel.set(job.id, { slots, cuts: new Map(), held: [] })
+    if (links) {
+      const onCut = (cut: SubtaskCut) => void this.events.message({ type: 'checkpoint', jobId: job.id, ...cut })
+      this.parallel.set(job.id, { slots, output: new AlignedOutput(parallelism, onCut) })
+    }
     slots.forEach((slot, subtask) => {
       const spec = links ? { ...job, parallel: { subtask, links } } : job
       slot.jobs.set(job.id, spec)
@@ -150,7 +142,7 @@ export class EngineWorkers {
     const job = this.parallel.get(jobId)
     this.parallel.delete(jobId)
     // Who handles what is left finds that the job has gone; the rows count as taken.
-    for (const { handle } of job?.held ?? []) handle()
+    job?.output.release()
   }
 
   specOf(jobId: string): JobSpec | undefined {

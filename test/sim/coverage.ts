@@ -1,9 +1,9 @@
 // What a run of many seeds must have hit at least once: a fault that never happens proves nothing.
-import { crashSites, failSites } from './faults.ts'
-import { sinkKinds, templates } from './pipelines.ts'
+import { crashSites, failSites, spillSites } from './faults.ts'
+import { filter, sinkKinds, templates } from './pipelines.ts'
 import { Random } from './random.ts'
 
-const operators = Object.values(templates).map((template) => template(new Random(1)).operator)
+const operators = [...Object.values(templates), filter].map((template) => template(new Random(1)).operator)
 
 const required = [
   ...crashSites.map((site) => `crash at ${site}`),
@@ -36,12 +36,17 @@ const required = [
   ...['net delay', 'net drop', 'net half-open', 'net refused', 'net reset', 'net reset in mid-frame'],
   ...['short read', 'short write', 'torn tail cut', 'start failed'],
   ...['producer paused', 'producer fenced', 'producer told that it failed', 'producer left without an answer'],
+  ...[2, 3, 4].map((count) => `start in ${count} subtasks`),
+  ...['restored in more subtasks', 'restored in fewer subtasks', 'rows exchanged', 'barrier aligned over subtasks'],
+  ...['output behind a cut waited for other subtasks', 'call write spill file', 'call read spill file', 'restore of spilled state'],
+  ...spillSites.flatMap((site) => [`crash at ${site}`, `EIO ${site}`]),
+  ...['ENOSPC write spill file', 'EMFILE open spill file', 'bit of state on the disk flipped', 'damage told of state on the disk'],
   ...['request sent again with its key', 'committed offset read', 'query failed and began again'],
 ]
 
 /** Calls that happen seldom: only many seeds must have hit them. */
 const rare = [
-  ...['truncate log', 'sync index', 'write index', 'unlink producers', 'write producers', 'rename topic folder'],
+  ...['truncate log', 'sync index', 'write index', 'unlink producers', 'write producers', 'truncate producers', 'rename topic folder'],
   ...['open', 'write', 'sync', 'rename', 'unlink'].flatMap((call) => [`${call} output file`, `${call} compacted segment`]),
   ...['open', 'write', 'read'].map((call) => `${call} aborted index`),
 ]

@@ -1,6 +1,7 @@
 // What the disk does to the process: which call of which file fails how, and where it crashes. Everything is drawn from the seed; a seed has some
 // kinds of faults and not others, so that rare ones are not buried under frequent ones.
 import { type DiskCall, diskError, type FakeDisk } from '../../src/log/fakeDisk.ts'
+import type { Random } from './random.ts'
 import type { World } from './world.ts'
 
 /** Chances of one call of the disk, and how often crashes come. */
@@ -41,6 +42,8 @@ const kinds: [RegExp, string][] = [
   [/\/topics\/[^/]+\/\d+$/, 'partition folder'],
   [/\/topics\/[^/]+$/, 'topic folder'],
   [/\/topics$/, 'topics folder'],
+  [/\/spill\/[^/]+$/, 'spill file'],
+  [/\/spill$/, 'spill folder'],
 ]
 export const siteOf = (call: DiskCall, path: string): string =>
   `${call} ${kinds.find(([pattern]) => pattern.test(path))?.[1] ?? 'data folder'}`
@@ -68,6 +71,8 @@ export const crashSites = [
   'unlink index',
   'unlink topic.json',
 ]
+/** The same where state does not fit into memory. */
+export const spillSites = [...['open', 'write', 'read', 'unlink'].map((call) => `${call} spill file`), 'makeFolder spill folder']
 const firstStartSites = [
   ...['broker.json', 'topic.json'].flatMap((kind) => ['open', 'write', 'sync', 'truncate', 'rename'].map((call) => `${call} ${kind}`)),
   'makeFolder topic folder',
@@ -100,19 +105,31 @@ export class DiskFaults {
   changes = 0
   crashAfterChanges = Number.POSITIVE_INFINITY
 
-  constructor(world: World, plan: FaultPlan) {
+  /** Of these and those that all have. */
+  private readonly moreSites: readonly string[]
+  private readonly random: Random
+
+  /** @param random  chooses whether it is one of `moreSites` */
+  constructor(world: World, plan: FaultPlan, moreSites: readonly string[], random: Random) {
     this.world = world
     this.plan = plan
+    this.moreSites = moreSites
+    this.random = random
+  }
+
+  private aim(sites: readonly string[]): string {
+    const { moreSites, random, world } = this
+    return moreSites.length > 0 && random.chance(0.4) ? random.pick(moreSites) : world.random.pick(sites)
   }
 
   planCrash(): void {
     const { random } = this.world
     const isAimed = random.chance(0.7)
-    this.crashIn = isAimed ? { calls: random.int(0, 1), site: random.pick(crashSites) } : { calls: random.int(0, 25), site: undefined }
+    this.crashIn = isAimed ? { calls: random.int(0, 1), site: this.aim(crashSites) } : { calls: random.int(0, 25), site: undefined }
   }
 
   planFailure(): void {
-    this.failAt = this.world.random.pick(failSites)
+    this.failAt = this.aim(failSites)
   }
 
   /** What only the first start does is met there or never. */

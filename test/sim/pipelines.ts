@@ -14,11 +14,17 @@ export interface Event {
   /** A field that no query reads: some events are longer than a sector. */
   padBytes?: number
 }
-/** One row as the engine took it: from which table and partition. */
+/** One row as the engine took it: from which table and partition; of several subtasks by which, and in which round. */
 export interface Taken {
   table: number
   partition: number
   event: Event
+  run: number
+  parallelism: number
+  subtask: number
+  round: number
+  /** By partition: the subtask that reads it. */
+  owners: readonly number[]
 }
 
 export interface Pipeline {
@@ -56,33 +62,64 @@ export const tableSql = (table: number, partitionCount: number, delayMs: number)
   `CREATE TABLE t${table} (id STRING, k STRING, v BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '${delayMs / 1000}' SECOND)
    WITH ('connector' = 'kafka', 'topic' = 't${table}', 'format' = 'json', 'key.format' = 'raw', 'key.fields' = 'k', 'millrace.partitions' = '${partitionCount}');`
 
+/**
+ * The watermark of a table, as rows see it. In one subtask: the least of its partitions. In several each has that of its own partitions, and where
+ * rows are exchanged one sees no more than the others have said at the end of the round before (those that come first in a round: of this round).
+ */
 class Watermark {
-  private readonly greatest: number[]
   private readonly delayMs: number
+  /** By partition: the greatest event time. */
+  private readonly greatest: number[]
+  /** By subtask: what it has come to, and what it has said of that. */
+  private own: number[] = []
+  private said: number[] = []
+  private owners: readonly number[] = []
+  private last: Taken | undefined
+
   constructor(partitionCount: number, delayMs: number) {
     this.greatest = new Array(partitionCount).fill(Number.NEGATIVE_INFINITY)
     this.delayMs = delayMs
   }
+
+  /** Event time that all have come to. A subtask without a partition holds nothing back. */
   get ms(): number {
-    return Math.min(...this.greatest) - this.delayMs
+    if (this.last === undefined) return Number.NEGATIVE_INFINITY
+    return Math.min(...[...new Set(this.owners)].map((subtask) => this.own[subtask])) - this.delayMs
   }
-  note({ partition, event }: Taken): void {
-    this.greatest[partition] = Math.max(this.greatest[partition], event.atMs)
+
+  /** What the row sees; then it counts itself. */
+  take(taken: Taken): number {
+    const { subtask, partition, event, owners, parallelism } = taken
+    const { last } = this
+    if (last && (last.run !== taken.run || last.round !== taken.round || last.subtask !== subtask))
+      this.said[last.subtask] = this.own[last.subtask]
+    if (last === undefined || last.parallelism !== parallelism) {
+      // Dealt out anew: all have come as far as the slowest had.
+      const reached = last === undefined ? Number.NEGATIVE_INFINITY : this.ms + this.delayMs
+      this.own = new Array(parallelism).fill(reached)
+      this.said = new Array(parallelism).fill(reached)
+      this.owners = owners
+    }
+    this.last = taken
+    const others = [...new Set(owners)].filter((other) => other !== subtask).map((other) => this.said[other])
+    const seen = Math.min(this.own[subtask], ...others) - this.delayMs
+    if (event.atMs > this.greatest[partition]) {
+      this.greatest[partition] = event.atMs
+      const mine = this.greatest.filter((_, one) => owners[one] === subtask)
+      this.own[subtask] = Math.max(this.own[subtask], Math.min(...mine))
+    }
+    return seen
   }
 }
 
-/** Rows of the first table, each with the watermark that it sees; and the last watermark. */
+/** Rows of the first table, each with the watermark that it sees. */
 function* withWatermarks(history: readonly Taken[], { partitionCounts, delayMs }: Sources): Generator<[Event, number]> {
   const watermark = new Watermark(partitionCounts[0], delayMs)
-  for (const taken of history) {
-    if (taken.table !== 0) continue
-    yield [taken.event, watermark.ms]
-    watermark.note(taken)
-  }
+  for (const taken of history) if (taken.table === 0) yield [taken.event, watermark.take(taken)]
 }
 function lastWatermark(history: readonly Taken[], { partitionCounts, delayMs }: Sources, table = 0): number {
   const watermark = new Watermark(partitionCounts[table], delayMs)
-  for (const taken of history) if (taken.table === table) watermark.note(taken)
+  for (const taken of history) if (taken.table === table) watermark.take(taken)
   return watermark.ms
 }
 const eventsOf = (history: readonly Taken[], table: number): Event[] =>
@@ -450,6 +487,20 @@ export const templates: Record<string, Template> = {
     },
   }),
 }
+
+/** In subtasks alone: its rows meet nowhere, so what one subtask puts out does not wait for the others. */
+export const filter: Template = () => ({
+  operator: 'filter',
+  isAppendOnly: true,
+  tableCount: 1,
+  needsOrder: false,
+  key: ['id'],
+  select: 'SELECT id, k, v FROM t0 WHERE v >= 3',
+  expected: (history) =>
+    eventsOf(history, 0)
+      .filter(({ v }) => v >= 3)
+      .map(({ id, k, v }) => [id, k, v]),
+})
 
 /** Where the rows of a query go. */
 export const sinkKinds = ['view', 'topic', 'upsert topic', 'json files', 'csv files'] as const

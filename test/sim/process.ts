@@ -7,18 +7,22 @@
 
 import { toStreamError } from '../../src/base/index.ts'
 import { formatType } from '../../src/data/index.ts'
-import type { Manifest } from '../../src/engine/checkpoints/manifest.ts'
-import { restoreOptions } from '../../src/engine/checkpoints/restore.ts'
+import type { Manifest, QueryState } from '../../src/engine/checkpoints/manifest.ts'
+import { restoreOptions, verifyCheckpoint } from '../../src/engine/checkpoints/restore.ts'
+import type { PartUpdate } from '../../src/engine/checkpoints/stateTracker.ts'
 import { CheckpointStore } from '../../src/engine/checkpoints/store.ts'
+import { parallelismOf } from '../../src/engine/exchange/index.ts'
 import { formatValue } from '../../src/engine/expressions/index.ts'
-import { Job, type JobOptions } from '../../src/engine/job.ts'
+import type { JobOptions } from '../../src/engine/job.ts'
 import type { SinkSpec } from '../../src/engine/protocol.ts'
+import { Memory } from '../../src/engine/spill/memory.ts'
+import { removeSpilled } from '../../src/engine/spill/spillFiles.ts'
 import { Door } from '../../src/ingest/door.ts'
 import { bindProject, type Project, type ProjectQuery } from '../../src/jobs/project.ts'
 import { sinkParts } from '../../src/jobs/recordShape.ts'
 import { type SavedQuery, SavedStates } from '../../src/jobs/savedStates.ts'
-import { type OutputBatch, type SinkCommitter, ViewCommitter, WorkerCommitter } from '../../src/jobs/sinkCommitters.ts'
-import { filesSink, sourceSpecs } from '../../src/jobs/tables.ts'
+import { type OutputBatch, type SinkCommitter, type SinkCut, ViewCommitter, WorkerCommitter } from '../../src/jobs/sinkCommitters.ts'
+import { filesSink, sinkKeyOf, sourceSpecs } from '../../src/jobs/tables.ts'
 import { recoverTransactions, TransactionCommitter } from '../../src/jobs/transactionCommitter.ts'
 import { Broker } from '../../src/kafka/broker.ts'
 import { Connection } from '../../src/kafka/connection.ts'
@@ -34,6 +38,8 @@ import { ViewStore } from '../../src/views/views.ts'
 import type { Endpoint } from './kafkaClient.ts'
 import type { FakeSocket } from './network.ts'
 import { type Pipeline, querySql, type SinkKind, tableSql } from './pipelines.ts'
+import { type Scaling, SUBTASKS_MAX } from './scaling.ts'
+import { type Read, SimJob } from './simJob.ts'
 import { SimLog } from './simLog.ts'
 import { Violation, type World } from './world.ts'
 
@@ -52,22 +58,15 @@ export interface ProcessOptions {
   checkpoints: Map<string, Read[]>
   /** Whether a query may fail because the disk does. */
   mayFail: () => boolean
+  scaling: Scaling
   /** Bytes were changed behind its back: it may say so, instead of doing what it should. */
   expectsDamage?: boolean
-}
-
-/** What a query has read: a run of records of one partition. */
-export interface Read {
-  table: number
-  partition: number
-  from: number
-  to: number
 }
 
 interface RunningQuery {
   index: number
   sink: SinkKind
-  job: Job | undefined
+  job: SimJob | undefined
   committer: SinkCommitter | undefined
   /** Counts its starts: what an earlier one had planned does not happen. */
   start: number
@@ -82,11 +81,13 @@ interface RunningQuery {
   base: Manifest | undefined
   pipeline: Pipeline
   query: ProjectQuery
-  history: Read[]
+  /** What the checkpoint has read that it goes on from. */
+  before: Read[]
   failure: { message: string; code: string } | undefined
 }
 
 export const FOLDER = '/data'
+const SPILL_FOLDER = `${FOLDER}/spill`
 const TRANSACTIONS_TOPIC = '__transaction_state'
 export const COMPACTED: Partial<TopicConfig> = { 'cleanup.policy': 'compact', 'min.cleanable.dirty.ratio': 0.1, 'segment.bytes': 1024 }
 const silent = { warn: () => {}, error: () => {} }
@@ -121,13 +122,20 @@ export class SimProcess implements Endpoint {
   private readonly door: Door
   private readonly store: CheckpointStore
   private lastCheckpointId = 0
+  private readonly memory: SharedArrayBuffer | undefined
+  private hasFlipped = false
 
   /** @throws the disk's error, wrapped by whoever met it */
   constructor(options: ProcessOptions) {
     this.options = options
     this.disk = options.disk
     this.store = new CheckpointStore(FOLDER, options.disk)
-    const { world, disk, clock, newId, tables, segmentBytes } = options
+    const { world, disk, clock, newId, tables, segmentBytes, scaling } = options
+    if (scaling.limitsBytes.length > 0) {
+      removeSpilled(disk, SPILL_FOLDER)
+      const limitBytes = scaling.random.pick(scaling.limitsBytes)
+      this.memory = Memory.budget(limitBytes, options.pipelines.length * SUBTASKS_MAX)
+    }
     const store = LogStore.open({ disk, folder: FOLDER, durability: 'fsync' }, clock())
     try {
       for (const { kind, cutBytes, reason, path } of store.recovery) {
@@ -206,7 +214,7 @@ export class SimProcess implements Endpoint {
         job: undefined,
         pipeline,
         query,
-        history: [],
+        before: [],
         failure: undefined,
       }
       this.queries.push(running)
@@ -273,11 +281,19 @@ export class SimProcess implements Endpoint {
   get isCaughtUp(): boolean {
     return (
       this.isReady &&
-      this.queries.every(({ job }) => {
+      this.queries.every(({ job, query }) => {
         const positions = job?.positions() ?? []
-        return positions.length > 0 && positions.every(({ offset, endOffset }) => offset === endOffset)
+        const isAtEnd = positions.length > 0 && positions.every(({ offset, endOffset }) => offset === endOffset)
+        if (!isAtEnd || (job!.parallelism === 1 && !this.memory)) return isAtEnd
+        return job!.isSettled(query.id)
       })
     )
+  }
+
+  /** What a query has read, in the order in which it went on from an exchange. */
+  historyOf(index: number): Read[] {
+    const { before, job } = this.queries[index]
+    return [...before, ...(job?.history ?? [])]
   }
 
   rowsOf(index: number): unknown[][] {
@@ -345,60 +361,76 @@ export class SimProcess implements Endpoint {
   /** What `startJob` of the manager does: the sink first, because what a checkpoint has decided comes before what is new. */
   private async startQuery(running: RunningQuery, start: number): Promise<void> {
     const { query, index } = running
-    const { world, clock, disk } = this.options
-    const restored = this.restore(running)
-    const { options, saved } = restored
+    const { world, clock, disk, scaling } = this.options
+    const parallelism = this.parallelismOf(running)
+    const { optionsOf, saved } = this.restore(running, parallelism)
     const spec = await this.sinkOf(running, saved)
     if (this.isDead || start !== running.start) return
     const isMine = () => !this.isDead && start === running.start
     const committer = this.committerOf(running, saved)
     running.committer = committer
     running.appended = undefined
-    const job = new Job(
-      {
-        id: 'job',
-        queries: [{ id: query.id, name: query.id, plan: query.plan, sink: spec }],
+    const run = ++scaling.runs
+    const spillOf = (subtask: number) =>
+      this.memory && {
+        memory: new Memory(this.memory, index * SUBTASKS_MAX + subtask),
+        folder: SPILL_FOLDER,
+        keyGroups: scaling.keyGroups,
+      }
+    const job = new SimJob({
+      world,
+      random: scaling.random,
+      parallelism,
+      run,
+      spec: {
+        id: `job-${run}`,
+        queries: [{ id: query.id, name: query.id, plan: query.plan, sink: spec, sinkKey: sinkKeyOf(query) }],
         sources: sourceSpecs(this.log, [query.plan]).map((source) => ({ ...source, onError: 'fail' })),
         timeZone: 'UTC',
       },
-      {
-        changes: (_id, batch) => {
-          if (isMine()) this.views.apply(query.id, batch, { epoch: 1 })
-        },
-        records: (_id, topic, partition, bytes, recordCount) => {
-          if (!isMine()) return
-          const batch = { topic, partition, bytes, recordCount }
-          running.appendsOnTheWay++
-          const failed = (error: unknown) => {
-            if (!isMine()) return
-            // The epoch is spoilt: back to the last checkpoint.
-            world.hit('epoch of a topic spoilt')
-            running.failure ??= toStreamError(error)
-          }
-          const { epoch } = running
-          const done = () => {
-            if (epoch === running.epoch) running.appended = batch
-          }
-          committer.append!(batch)
-            .then(done, failed)
-            .finally(() => running.appendsOnTheWay--)
-        },
-        deadLetters: ([{ error }]) => {
-          world.violation ??= new Violation(`a row could not be read: ${error.message}`)
-        },
-        late: () => {},
-        failed: (_id, error) => {
-          running.failure ??= error
-        },
+      nowMs: clock(),
+      optionsOf: (subtask) => ({ ...(optionsOf?.(subtask) ?? { disk }), spill: spillOf(subtask) }),
+      changes: (batch) => {
+        if (isMine()) this.views.apply(query.id, batch, { epoch: 1 })
       },
-      clock(),
-      options ?? { disk },
-    )
+      records: (batch) => {
+        if (!isMine()) return
+        running.appendsOnTheWay++
+        const failed = (error: unknown) => {
+          if (!isMine()) return
+          // The epoch is spoilt: back to the last checkpoint.
+          world.hit('epoch of a topic spoilt')
+          running.failure ??= toStreamError(error)
+        }
+        const { epoch } = running
+        const done = () => {
+          if (epoch === running.epoch) running.appended = batch
+        }
+        committer.append!(batch)
+          .then(done, failed)
+          .finally(() => running.appendsOnTheWay--)
+      },
+      deadLetters: (reason) => {
+        world.violation ??= new Violation(`a row could not be read: ${reason}`)
+      },
+      failed: (error) => {
+        if (isMine()) running.failure ??= error
+      },
+    })
     running.job = job
     world.hit(`start of ${running.pipeline.operator}`)
     world.hit(`start of a query into ${running.sink}`)
-    world.trace(`query ${index} runs`)
+    if (parallelism > 1) world.hit(`start in ${parallelism} subtasks`)
+    world.trace(`query ${index} runs${parallelism > 1 ? ` in ${parallelism} subtasks` : ''}`)
     this.restartFailed(running)
+  }
+
+  /** As the manager decides it. */
+  private parallelismOf({ query }: RunningQuery): number {
+    const { scaling } = this.options
+    const wanted = scaling.random.pick(scaling.parallelisms)
+    const counts = sourceSpecs(this.log, [query.plan]).map(({ descriptor }) => descriptor.partitions.length)
+    return parallelismOf(query.plan, wanted, sinkKeyOf(query), counts).subtasks
   }
 
   private async sinkOf({ query, sink }: RunningQuery, saved: SavedQuery | undefined): Promise<SinkSpec> {
@@ -464,7 +496,7 @@ export class SimProcess implements Endpoint {
   }
 
   /** The newest checkpoint that can be read, with the rows of the live table; else all begins anew. */
-  private restore(running: RunningQuery): { options?: JobOptions; saved?: SavedQuery } {
+  private restore(running: RunningQuery, parallelism: number): { optionsOf?: (subtask: number) => JobOptions; saved?: SavedQuery } {
     const { world, disk, checkpoints } = this.options
     const { query, pipeline } = running
     const states = new SavedStates(this.store, this.log)
@@ -481,18 +513,22 @@ export class SimProcess implements Endpoint {
           queries: [query.id],
           allowsDropped: [],
         }
-        const options = restoreOptions(restore, disk)
+        const optionsOf = (subtask: number) => restoreOptions(restore, disk, subtask, parallelism)
         // Read twice, so that a disk that fails now fails here.
-        options.load?.(query.id)?.close?.()
+        if (parallelism > 1 || this.memory) verifyCheckpoint(this.store, saved.folder, saved.manifest)
+        else optionsOf(0).load?.(query.id)?.close?.()
         if (content) this.views.restore(query.id, content)
-        running.history = [...checkpoints.get(`${running.index} ${saved.manifest.id}`)!]
+        running.before = [...checkpoints.get(`${running.index} ${saved.manifest.id}`)!]
         running.base = saved.manifest
         if (!saved.state.inputs.some(({ positions }) => positions.some((position) => position > 0)))
           throw new Violation(`checkpoint ${saved.manifest.id} of ${pipeline.operator} has read nothing`)
         world.hit(`restore of ${pipeline.operator}`)
         world.hit(`restore into ${running.sink}`)
-        world.trace(`${query.id} goes on from checkpoint ${saved.manifest.id}, ${running.history.length} reads`)
-        return { options, saved }
+        world.trace(`${query.id} goes on from checkpoint ${saved.manifest.id}, ${running.before.length} reads`)
+        const { parallelism: savedParallelism = 1 } = saved.state
+        if (isSpilled(saved.state)) world.hit('restore of spilled state')
+        if (savedParallelism !== parallelism) world.hit(`restored in ${savedParallelism < parallelism ? 'more' : 'fewer'} subtasks`)
+        return { optionsOf, saved }
       } catch (error) {
         if (this.isDead) break
         if (error instanceof Violation) throw error
@@ -508,7 +544,7 @@ export class SimProcess implements Endpoint {
         states.markUnusable({ folder: saved.folder, id: saved.manifest.id }, toStreamError(error))
       }
     }
-    running.history = []
+    running.before = []
     running.base = undefined
     if (!this.isDead && running.sink === 'view') this.views.restore(query.id, { rows: [], epoch: 0 })
     return {}
@@ -516,7 +552,8 @@ export class SimProcess implements Endpoint {
 
   /** What the manager and the thread that writes checkpoints do in the product. */
   private async checkpoint(running: RunningQuery): Promise<boolean> {
-    await running.checkpointing
+    do await running.checkpointing
+    while (running.checkpointing)
     running.checkpointing = this.takeCheckpoint(running).finally(() => {
       running.checkpointing = undefined
     })
@@ -527,19 +564,27 @@ export class SimProcess implements Endpoint {
     const { job, committer, query, index, start } = running
     const { world, clock, checkpoints } = this.options
     // One that has read nothing would be one to which nothing can be lost.
-    if (!job || !committer || running.failure || running.history.length === 0) return false
+    if (!job || !committer || running.failure || this.historyOf(index).length === 0) return false
     const isMine = () => !this.isDead && start === running.start
     const id = ++this.lastCheckpointId
-    const { queries, updates } = job.checkpoint(id)
-    const [state] = queries
-    if (!state || running.failure) {
-      this.restartFailed(running)
-      return false
+    let taken: { state: QueryState; updates: PartUpdate[]; cutting: Promise<SinkCut> } | undefined
+    const asked = job.checkpoint(id, ({ checkpoint: { queries, updates }, reads }) => {
+      const [state] = queries
+      if (!state || running.failure || !isMine()) return
+      checkpoints.set(`${index} ${id}`, [...running.before, ...reads])
+      running.appended = undefined
+      running.epoch++
+      taken = { state, updates, cutting: committer.cut(id, state.sink) }
+      taken.cutting.catch(() => {})
+    })
+    // Of one subtask it is there at once.
+    if (asked instanceof Promise) await asked
+    if (!taken) {
+      if (isMine()) this.restartFailed(running)
+      // Nothing has happened since the last one. The first subtask hears a round later of what others have put out.
+      return asked === false && isMine() && running.base !== undefined && !job.hasChanged
     }
-    checkpoints.set(`${index} ${id}`, [...running.history])
-    running.appended = undefined
-    running.epoch++
-    const cutting = committer.cut(id, state.sink)
+    const { state, updates, cutting } = taken
     const folder = this.store.folderOf(query.id)
     try {
       const cut = await cutting
@@ -559,13 +604,13 @@ export class SimProcess implements Endpoint {
     } catch (error) {
       if (!isMine()) return false
       const { code, message } = toStreamError(error)
-      if (!this.options.mayFail()) world.violation ??= new Violation(`checkpoint failed: ${code}: ${message}`)
+      if (!this.mayFailWith({ code, message })) world.violation ??= new Violation(`checkpoint failed: ${code}: ${message}`)
       world.hit(code)
       world.trace(`${query.id} checkpoint ${id}: ${code}`)
       job.settle(false)
       await committer.settle(false)
-      // Nobody knows whether it is there: only what the disk says counts.
-      if (code === 'CHECKPOINT_UNCERTAIN') running.failure = { code, message }
+      // Nobody knows whether it is there, or the state is not what it was: only what the disk says counts.
+      if (code === 'CHECKPOINT_UNCERTAIN' || code === 'SPILL_DAMAGED') running.failure = { code, message }
       this.restartFailed(running)
       return false
     }
@@ -599,6 +644,25 @@ export class SimProcess implements Endpoint {
     return true
   }
 
+  /** A worn disk: a bit of state that is on the disk flips while the query runs. */
+  flipSpilled(): void {
+    const { world, disk, scaling } = this.options
+    const { random } = scaling
+    const files = disk.files().filter((path) => path.startsWith(`${SPILL_FOLDER}/`) && disk.contentOf(path).length > 0)
+    if (this.isDead || files.length === 0) return
+    const path = random.pick(files)
+    disk.flip(path, random.int(0, disk.contentOf(path).length * 8 - 1))
+    this.hasFlipped = true
+    world.hit('bit of state on the disk flipped')
+    world.trace(`a bit of ${path} flipped`)
+  }
+
+  /** Whether the disk may be why. Nobody else removes files or closes handles. */
+  private mayFailWith({ code, message }: { code: string; message: string }): boolean {
+    if (/ENOENT|EBADF/.test(message)) return false
+    return this.options.mayFail() || (code === 'SPILL_DAMAGED' && this.hasFlipped)
+  }
+
   /** A query that failed because the disk did begins anew, after a pause. */
   private restartFailed(running: RunningQuery): void {
     const { failure } = running
@@ -611,8 +675,9 @@ export class SimProcess implements Endpoint {
       running.job = undefined
       return
     }
-    if (!this.options.mayFail() || failure.code === 'LOG_SEGMENT_DAMAGED')
+    if (!this.mayFailWith(failure) || failure.code === 'LOG_SEGMENT_DAMAGED')
       world.violation ??= new Violation(`query ${running.pipeline.operator} failed: ${failure.code}: ${failure.message}`)
+    if (/wrong checksum/.test(failure.message) && failure.code === 'SPILL_DAMAGED') world.hit('damage told of state on the disk')
     world.hit('query failed and began again')
     world.trace(`query failed: ${failure.code}`)
     const { committer } = running
@@ -634,22 +699,14 @@ export class SimProcess implements Endpoint {
     const { job } = running
     if (!job) return
     const { world, clock } = this.options
-    const before = job.positions()
-    const turns = world.random.int(1, 3)
-    for (let i = 0; i < turns; i++) {
-      const had = i === 0 ? before : job.positions()
-      job.step(clock())
-      if (running.failure || this.isDead) {
-        this.restartFailed(running)
-        return
-      }
-      job.positions().forEach(({ topic, partition, offset }, at) => {
-        if (offset === had[at].offset) return
-        running.history.push({ table: Number(topic.slice(1)), partition, from: had[at].offset, to: offset })
-        world.trace(`${running.query.id} read ${topic} ${partition} ${had[at].offset}..${offset}`)
-      })
-    }
-    job.tick(clock())
+    const goesOn = () => !running.failure && !this.isDead
+    job.step(clock(), goesOn, ({ table, partition, from, to }) =>
+      world.trace(`${running.query.id} read t${table} ${partition} ${from}..${to}`),
+    )
     this.restartFailed(running)
   }
 }
+
+/** Some operator's state was divided, as it did not fit into memory. */
+const isSpilled = ({ operators }: QueryState): boolean =>
+  operators.some(({ parts }) => parts.some(({ name }) => name.startsWith('keyGroups')))

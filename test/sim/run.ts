@@ -4,14 +4,27 @@
 import { FakeDisk } from '../../src/log/fakeDisk.ts'
 import { Admin } from './admin.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
-import { DiskFaults, type FaultPlan, siteOf } from './faults.ts'
+import { DiskFaults, type FaultPlan, siteOf, spillSites } from './faults.ts'
 import { type Contents, Model } from './model.ts'
 import { Network, type NetworkFaults } from './network.ts'
 import { rowsOf, writtenValue } from './outputs.ts'
-import { BASE_MS, type Event, LAST_MS, type Pipeline, rowText, type SinkKind, type Taken, templates, textOfEvent } from './pipelines.ts'
-import { COMPACTED, FOLDER, type Read, SimProcess } from './process.ts'
+import {
+  BASE_MS,
+  type Event,
+  filter,
+  LAST_MS,
+  type Pipeline,
+  rowText,
+  type SinkKind,
+  type Taken,
+  templates,
+  textOfEvent,
+} from './pipelines.ts'
+import { COMPACTED, FOLDER, SimProcess } from './process.ts'
 import { HttpProducer, KafkaProducer } from './producers.ts'
 import { Random } from './random.ts'
+import { type Scaling, scalingOf } from './scaling.ts'
+import type { Read } from './simJob.ts'
 import { TransactionalProducer, type TransactionPlan } from './transactionalProducer.ts'
 import type { Sent } from './wire.ts'
 import { installTimers, Violation, World } from './world.ts'
@@ -39,6 +52,8 @@ const UNTIL_MS = 180_000
 /** What failed just before the faults ended may be told a moment later. */
 const AFTERMATH_MS = 200
 const KEYS = ['a', 'b', 'c']
+/** Of seeds with several subtasks: one of its queries needs no exchange. */
+const FILTER_SHARE = 0.3
 /** The clock jumps. */
 const ANY_TIME = { 'message.timestamp.after.max.ms': Number.MAX_SAFE_INTEGER }
 const OTHER_TOPICS = {
@@ -64,25 +79,29 @@ interface Scenario {
   delayMs: number
   /** How much earlier than the newest an event may be. */
   disorderMs: number
+  scaling: Scaling
   faults: FaultPlan
   network: NetworkFaults | undefined
   batchCount: number
 }
 
-function scenarioOf(random: Random): Scenario {
+function scenarioOf(random: Random, scaling: Scaling): Scenario {
   const names = Object.keys(templates)
   const pipelines = Array.from({ length: random.int(1, 2) }, () => templates[random.pick(names)](random))
+  // Topics of one partition have it in one subtask.
+  if (scaling.parallelisms.some((count) => count > 1) && scaling.random.chance(FILTER_SHARE)) pipelines[0] = filter(random)
   const some = (share: number, value: number) => (random.chance(share) ? value : 0)
   const needsOrder = pipelines.some((pipeline) => pipeline.needsOrder)
   const delayMs = random.pick([500, 1000, 2000])
   const calm = random.chance(0.05)
   return {
     pipelines,
-    sinks: pipelines.map(({ isAppendOnly }) =>
-      isAppendOnly
+    sinks: pipelines.map(({ isAppendOnly, operator }) => {
+      if (operator === 'filter') return scaling.random.pick(['topic', 'topic', 'topic', 'json files', 'csv files'])
+      return isAppendOnly
         ? random.pick(['view', 'topic', 'topic', 'upsert topic', 'json files', 'csv files'])
-        : random.pick(['view', 'upsert topic']),
-    ),
+        : random.pick(['view', 'upsert topic'])
+    }),
     hasTransactions: !needsOrder && random.chance(0.5),
     hasCleaning: random.chance(0.4),
     cleanedBatchCount: 25,
@@ -91,6 +110,7 @@ function scenarioOf(random: Random): Scenario {
     partitionCounts: [random.int(1, 3), random.int(1, 2)],
     segmentBytes: random.pick([1024, 4096, 16_384, 1 << 20]),
     delayMs,
+    scaling,
     disorderMs: needsOrder ? delayMs : random.pick([0, delayMs, delayMs * 3]),
     faults: {
       sync: calm ? 0 : some(0.4, 0.02),
@@ -109,7 +129,7 @@ function scenarioOf(random: Random): Scenario {
 }
 
 /** What is crashed at every call: small, with each kind of part. */
-function referenceScenario(random: Random): Scenario {
+function referenceScenario(random: Random, scaling: Scaling): Scenario {
   const none = {
     sync: 0,
     io: 0,
@@ -133,6 +153,7 @@ function referenceScenario(random: Random): Scenario {
     segmentBytes: 1024,
     delayMs: 500,
     disorderMs: 0,
+    scaling: { ...scaling, parallelisms: [1], limitsBytes: [] },
     faults: none,
     network: undefined,
     batchCount: 2,
@@ -164,9 +185,10 @@ export class Simulation {
     this.random = new Random(seed)
     this.world = new World(this.random, onLine)
     this.point = point
-    this.scenario = point ? referenceScenario(this.random) : scenarioOf(this.random)
+    const scaling = scalingOf(seed)
+    this.scenario = point ? referenceScenario(this.random, scaling) : scenarioOf(this.random, scaling)
     this.network = new Network(this.world, this.scenario.network)
-    this.faults = new DiskFaults(this.world, this.scenario.faults)
+    this.faults = new DiskFaults(this.world, this.scenario.faults, scaling.limitsBytes.length > 0 ? spillSites : [], scaling.random)
     this.admin = new Admin(this.world, () => this.process?.liveLog, this.scenario.adminCount)
     if (point) this.faults.crashAfterChanges = point.afterChanges
   }
@@ -181,10 +203,11 @@ export class Simulation {
 
   async run(): Promise<void> {
     const { world, scenario, disk } = this
-    const { faults, pipelines, partitionCounts } = scenario
+    const { faults, pipelines, partitionCounts, scaling } = scenario
     world.trace(
       `${pipelines.map(({ operator }) => operator).join(', ')}; ${partitionCounts.join(' and ')} partitions; ${JSON.stringify(faults)}`,
     )
+    world.trace(`subtasks: ${scaling.parallelisms}; state in memory: ${scaling.limitsBytes}, in ${scaling.keyGroups} parts`)
     disk.makeFolder(FOLDER)
     disk.syncFolder('')
     // Some meet their first fault while they start.
@@ -237,7 +260,7 @@ export class Simulation {
     const tables = scenario.partitionCounts.map((partitionCount) => ({ partitionCount, delayMs: scenario.delayMs }))
     const otherTopics = scenario.hasCleaning ? OTHER_TOPICS : {}
     const mayFail = () => this.faults.plan !== undefined || world.nowMs < this.healedMs + AFTERMATH_MS
-    const { pipelines, sinks, segmentBytes } = scenario
+    const { pipelines, sinks, segmentBytes, scaling } = scenario
     let process: SimProcess | undefined
     try {
       process = new SimProcess({
@@ -250,6 +273,7 @@ export class Simulation {
         tables,
         segmentBytes,
         otherTopics,
+        scaling,
         expectsDamage: this.expectsDamage,
         mayFail,
         checkpoints: this.checkpoints,
@@ -312,6 +336,7 @@ export class Simulation {
       })
     })
     every(plan.taskPauseEveryMs, () => this.process?.pauseTask())
+    this.planFlips()
     every(plan.clockEveryMs, () => {
       const hour = 3_600_000
       const ms = random.pick([hour, -hour, 24 * hour, -24 * hour])
@@ -319,6 +344,20 @@ export class Simulation {
       world.hit(`clock ${ms > 0 ? '+' : '-'}${Math.abs(ms) === hour ? 'hour' : 'day'}`)
       world.trace(`clock jumps by ${ms / hour} h`)
     })
+  }
+
+  /** By chance of the stream of what it is about. */
+  private planFlips(): void {
+    const { world, scenario } = this
+    const { random, limitsBytes } = scenario.scaling
+    if (limitsBytes.length === 0 || !random.chance(0.5)) return
+    const again = (): void =>
+      world.after(200 + random.next() * 800, () => {
+        if (this.faults.plan === undefined) return
+        this.process?.flipSpilled()
+        again()
+      })
+    again()
   }
 
   private fillDisk(): void {
@@ -638,11 +677,12 @@ export class Simulation {
       model.check('r0', [{ startOffset, endOffset, values: kept.map(({ value }) => value!) }])
       if (startOffset > 0) world.hit('retention took records')
     }
-    process.queries.forEach(({ history, pipeline, sink, query }, i) => {
+    process.queries.forEach(({ pipeline, sink, query }, i) => {
       if (mayBeDouble && sink !== 'view') return
-      const taken = history.flatMap(({ table, partition, from, to }): Taken[] =>
-        events[table][partition].slice(from, to).flatMap((event) => (event ? [{ table, partition, event }] : [])),
-      )
+      const taken = process.historyOf(i).flatMap((read): Taken[] => {
+        const { table, partition, from, to } = read
+        return events[table][partition].slice(from, to).flatMap((event) => (event ? [{ ...read, event }] : []))
+      })
       const rows = pipeline.expected(taken, { partitionCounts, delayMs })
       const all = (sink === 'view' ? rows : rows.map((row) => row.map(writtenValue))).map(rowText)
       // An event that its producer sent again without sequences is there twice; where there is a key, its rows fall together.
