@@ -3,6 +3,7 @@
 
 import { FakeDisk } from '../../src/log/fakeDisk.ts'
 import { Admin } from './admin.ts'
+import { installCanonicalSerialize } from './canonical.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
 import { DiskFaults, type FaultPlan, siteOf, spillSites } from './faults.ts'
 import { type Contents, Model } from './model.ts'
@@ -60,6 +61,8 @@ const OTHER_TOPICS = {
   c0: { ...COMPACTED, partitionCount: 1, ...ANY_TIME },
   r0: { partitionCount: 1, 'segment.bytes': 1024, 'retention.bytes': 2048, ...ANY_TIME },
 }
+installCanonicalSerialize()
+
 type Writer = KafkaProducer | HttpProducer | TransactionalProducer
 
 interface Scenario {
