@@ -5,6 +5,7 @@ import type { SqlType } from '../data/index.ts'
 import { DECIMAL_PRECISION_MAX, formatType, isIntegerKind, isNumericKind, isTextKind, t, withNullable } from '../data/index.ts'
 import type { Span } from './ast.ts'
 import { sqlErrors } from './errors.ts'
+import { hasJsonForm } from './functions/index.ts'
 
 export interface AggregateInfo {
   distinct: boolean
@@ -35,6 +36,8 @@ const AVERAGE_SCALE_MIN = 6
 /** Length of the text that JSON_OBJECTAGG and JSON_ARRAYAGG declare. */
 const JSON_AGGREGATE_LENGTH = 2000
 
+/** DISTINCT can tell values of it apart. */
+const isTellable = ({ kind }: SqlType): boolean => !['ROW', 'MAP', 'BINARY', 'VARBINARY'].includes(kind)
 const isNumeric = (type: SqlType): boolean => isNumericKind(type.kind) || type.kind === 'NULL'
 const isComparable = (type: SqlType): boolean => !['ARRAY', 'MAP', 'MULTISET', 'ROW', 'BINARY', 'VARBINARY'].includes(type.kind)
 const ifNonEmpty = (type: SqlType, nonEmpty: boolean): SqlType => (nonEmpty ? type : withNullable(type, true))
@@ -61,7 +64,14 @@ const average: AggregateSpec = {
   result: (arg, full) => ifNonEmpty(averageType(arg), full),
 }
 const extreme: AggregateSpec = { argCounts: [1], expected: 'a value that can be compared', accepts: isComparable, result: ifNonEmpty }
-const positional: AggregateSpec = { argCounts: [1], expected: 'one argument', result: ifNonEmpty }
+/** Flink remembers no values of other types: no times, bytes, CHARs or collections. */
+const isRemembered = ({ kind }: SqlType): boolean => isNumericKind(kind) || kind === 'BOOLEAN' || kind === 'VARCHAR'
+const positional: AggregateSpec = {
+  argCounts: [1],
+  expected: 'a number, a BOOLEAN or a STRING; of a time take MIN or MAX, or CAST it AS STRING',
+  accepts: isRemembered,
+  result: ifNonEmpty,
+}
 
 const AGGREGATES = new Map<string, AggregateSpec>([
   ['COUNT', count],
@@ -84,7 +94,7 @@ const AGGREGATES = new Map<string, AggregateSpec>([
     { argCounts: [1, 2], expected: 'a number, a share from 0 to 1, then perhaps a count', accepts: isNumeric, result: () => t.double() },
   ],
   /** Inserted for a scalar subquery that is no aggregate: fails when there are two rows. */
-  ['SINGLE_VALUE', { ...positional, result: (arg) => withNullable(arg, true) }],
+  ['SINGLE_VALUE', { argCounts: [1], expected: 'one argument', result: (arg) => withNullable(arg, true) }],
   [
     'LISTAGG',
     {
@@ -96,8 +106,24 @@ const AGGREGATES = new Map<string, AggregateSpec>([
   ],
   ['COLLECT', { argCounts: [1], expected: 'one argument', result: (arg) => t.multiset(arg, false) }],
   ['ARRAY_AGG', { argCounts: [1], expected: 'one argument', result: (arg) => t.array(arg) }],
-  ['JSON_OBJECTAGG', { argCounts: [2], expected: 'a text key and a value', result: () => t.varchar(JSON_AGGREGATE_LENGTH, false) }],
-  ['JSON_ARRAYAGG', { argCounts: [1], expected: 'one value', result: () => t.varchar(JSON_AGGREGATE_LENGTH, false) }],
+  [
+    'JSON_OBJECTAGG',
+    {
+      argCounts: [2],
+      expected: 'a text key, and a value that JSON has a form for; a DATE or TIME as text',
+      accepts: hasJsonForm,
+      result: () => t.varchar(JSON_AGGREGATE_LENGTH, false),
+    },
+  ],
+  [
+    'JSON_ARRAYAGG',
+    {
+      argCounts: [1],
+      expected: 'a value that JSON has a form for; a DATE or TIME as text',
+      accepts: hasJsonForm,
+      result: () => t.varchar(JSON_AGGREGATE_LENGTH, false),
+    },
+  ],
 ])
 
 /** Functions that exist only with OVER. */
@@ -134,7 +160,8 @@ export function resolveAggregate(
     sqlErrors('SQL_AGGREGATE_ARGUMENTS', { name, types: argTypes.map(formatType).join(', '), expected: spec.expected, span })
   if (!spec.argCounts.includes(argTypes.length)) throw refuse()
   if (spec.accepts !== undefined && !argTypes.every(spec.accepts)) throw refuse()
-  if (distinct && (argTypes.length !== 1 || argTypes[0].kind === 'ROW')) {
+  if (name === 'JSON_OBJECTAGG' && !isTextKind(argTypes[0].kind)) throw refuse()
+  if (distinct && (argTypes.length !== 1 || !isTellable(argTypes[0]))) {
     throw sqlErrors('SQL_DISTINCT_UNSUPPORTED', { name, types: argTypes.map(formatType).join(', '), span })
   }
   const [arg] = argTypes

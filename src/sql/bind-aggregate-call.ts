@@ -7,7 +7,7 @@ import { userArguments, userDefinition, userOptions } from './bind-function.ts'
 import type { BindContext, Env } from './bind-scope.ts'
 import { bindCondition } from './bind-subquery.ts'
 import { sqlErrors } from './errors.ts'
-import { castExpr, sameType } from './functions/index.ts'
+import { castExpr, isJson, sameType } from './functions/index.ts'
 import type { AggregateCall, Expr } from './plan.ts'
 
 type CallNode = FunctionCall & { span: Span }
@@ -79,7 +79,7 @@ export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf,
     type,
     argTypes: values.map((value) => value.type),
   }
-  const options = optionsOf(name, call, env)
+  const options = optionsOf(name, call, env, args.at(-1))
   if (options !== undefined) aggregate.options = options
   if (call.filter !== undefined) aggregate.filter = columnOf(bindCondition(call.filter, env, 'FILTER (WHERE …)'))
   return aggregate
@@ -103,8 +103,10 @@ function percentilesOf(call: CallNode, env: Env): Record<string, unknown> {
   return { shares }
 }
 
-function optionsOf(name: string, call: CallNode, env: Env): Record<string, unknown> | undefined {
-  if (call.json !== undefined) return jsonOptions(call.json, env)
+/** `options.raw`: the value of a JSON aggregate is JSON already. */
+function optionsOf(name: string, call: CallNode, env: Env, last: Expr | undefined): Record<string, unknown> | undefined {
+  if (name === 'JSON_OBJECTAGG' || name === 'JSON_ARRAYAGG')
+    return { ...(call.json && jsonOptions(call.json, env)), ...(last && isJson(last) && { raw: true }) }
   if (call.nullTreatment !== undefined && name !== 'ARRAY_AGG') {
     throw sqlErrors('SQL_NOT_SUPPORTED', {
       what: `${name} ${call.nullTreatment}`,

@@ -76,7 +76,10 @@ class Matcher {
     const define = this.variables.map((): MatchPlan['define'][number] => undefined)
     for (const { variable, condition } of spec.define) {
       const values = new Values(this, 'condition')
-      define[this.variable(variable)] = {
+      const ordinal = this.variable(variable)
+      if (define[ordinal])
+        throw refuse(`the variable ${variable.name} is defined twice`, 'Join the two conditions with AND or OR.', variable.span)
+      define[ordinal] = {
         condition: bindCondition(condition, values.env(), `the condition of ${variable.name}`),
         values: values.list,
       }
@@ -95,6 +98,7 @@ class Matcher {
           ? { ...field, timeAttribute: 'processing' }
           : field
     })
+    this.requireNames(keyFields)
     const match: MatchPlan = {
       partitionKeys,
       orderBy,
@@ -112,6 +116,19 @@ class Matcher {
     const names = this.columns.map((_, i) => this.source.fields[i]?.name ?? `$f${i}`)
     const input = this.columns.length === this.source.fields.length ? this.source : project(this.source, this.columns, names)
     return { node: 'match', input, spec: match, fields: [...keyFields, ...measureFields], changelog: 'append', span }
+  }
+
+  /** Each column of the result has a name of its own, and there are columns beside the keys. */
+  private requireNames(keys: readonly Field[]): void {
+    const { measures } = this.spec
+    if (measures.length === 0)
+      throw refuse('it has no MEASURES', 'Say what the row of a match shows: MEASURES a.price AS price.', this.spec.span)
+    const taken = new Set(keys.map(({ name }) => name))
+    for (const { alias } of measures) {
+      if (taken.has(alias.name))
+        throw refuse(`two columns of the result are named ${alias.name}`, 'Keys and measures need different names.', alias.span)
+      taken.add(alias.name)
+    }
   }
 
   // ---- pattern

@@ -170,6 +170,12 @@ function overAggregate(call: CallNode, spec: WindowSpec, env: Env, columnOf: (ex
     })
   // Flink takes a frame that begins a number of rows before for one that may be empty: its results can be NULL.
   const isNeverEmpty = spec.frame?.start.kind !== 'PRECEDING'
+  if (fn === 'JSON_OBJECTAGG' || fn === 'JSON_ARRAYAGG')
+    throw sqlErrors('SQL_OVER_UNSUPPORTED', {
+      reason: `${fn} is not computed row by row`,
+      instead: 'Use it with GROUP BY, or ARRAY_AGG and JSON_STRING.',
+      span,
+    })
   if (isAggregateCall(call, env.context)) return bindAggregateCall(call, { env, columnOf, isNeverEmpty })
   if (!isRankingFunction(fn)) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: `${fn} … OVER`, span: call.name.span })
   if (fn === 'LEAD') {

@@ -34,8 +34,7 @@ export interface BindOptions {
  * @throws StreamError  with `position`
  */
 export function bindStatement(statement: Statement, text: string, catalog: Catalog, options: BindOptions = {}): BoundStatement {
-  const timeZone = options.timeZone ?? catalog.settings.get('table.local-time-zone') ?? 'UTC'
-  const context: BindContext = { catalog, timeZone: timeZone === 'default' ? 'UTC' : timeZone, withTables: new Map() }
+  const context: BindContext = { catalog, timeZone: options.timeZone ?? catalog.timeZone, withTables: new Map() }
   return placed(text, () => bind(statement, text, context))
 }
 

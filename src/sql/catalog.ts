@@ -53,6 +53,12 @@ export class Catalog {
   /** SET 'key' = 'value'. */
   readonly settings = new Map<string, string>()
 
+  /** IANA name of the zone that SET 'table.local-time-zone' chose; UTC unless it did. */
+  get timeZone(): string {
+    const zone = this.settings.get('table.local-time-zone')
+    return zone === undefined || zone === 'default' ? 'UTC' : zone
+  }
+
   private readonly databases = new Set([DEFAULT_DATABASE])
   /** What plain names are in: USE. */
   currentDatabase = DEFAULT_DATABASE

@@ -224,7 +224,7 @@ export const sqlErrors = defineErrors({
   SQL_DISTINCT_UNSUPPORTED: spec<{ name: string; types: string } & Placed>({
     ...user,
     message: (p) => `${p.name}(DISTINCT …) cannot be applied to (${p.types})`,
-    hint: () => 'DISTINCT takes one argument that is no ROW; several can be joined to one text.',
+    hint: () => 'DISTINCT takes one argument that is no ROW, MAP or bytes; several can be joined to one text.',
   }),
   SQL_GROUPING_INVALID: spec<{ name: string } & Placed>({
     ...user,

@@ -93,7 +93,7 @@ export function explainNode(plan: Plan): string {
     case 'windowJoin':
     case 'temporalJoin': {
       const pairs = plan.leftKeys.map((key, i) => {
-        const isSafe = plan.node === 'join' && plan.nullSafe?.[i]
+        const isSafe = 'nullSafe' in plan && plan.nullSafe?.[i]
         return `${plan.left.fields[key].name}${isSafe ? '<=>' : '='}${plan.right.fields[plan.rightKeys[i]].name}`
       })
       const time =

@@ -5,9 +5,8 @@ import { sqlErrors } from './errors.ts'
 import { andAll, columnExpr, columnsOf, conjuncts, isCall, mapColumns } from './expr.ts'
 import { resolveCall, sameType } from './functions/index.ts'
 import { annotateNode, uniqueKeysOf } from './optimize-traits.ts'
-import { windowJoinKeys } from './optimize-windows.ts'
+import { windowJoinKeys, withEveryVersion } from './optimize-windows.ts'
 import type { Expr, Plan } from './plan.ts'
-import { inputsOf, withInputs } from './plan-tree.ts'
 
 type Node<N extends Plan['node']> = Extract<Plan, { node: N }>
 
@@ -21,8 +20,12 @@ interface Keyed {
   condition?: Expr
 }
 
-/** Equalities become keys; what is no plain column is computed below the join, behind the columns of its side. */
-function keyed(left: Plan, right: Plan, parts: readonly Expr[]): Keyed {
+/**
+ * Equalities become keys; what is no plain column is computed below the join, behind the columns of its side.
+ *
+ * @param takesNulls  the join can have keys of which NULL equals NULL; else IS NOT DISTINCT FROM is a condition like others
+ */
+function keyed(left: Plan, right: Plan, parts: readonly Expr[], takesNulls: boolean): Keyed {
   const width = left.fields.length
   const sideOf = (expr: Expr): 'left' | 'right' | undefined => {
     const columns = [...columnsOf(expr)]
@@ -37,7 +40,7 @@ function keyed(left: Plan, right: Plan, parts: readonly Expr[]): Keyed {
   const nullSafe: boolean[] = []
   const rest: Expr[] = []
   for (const part of parts) {
-    const isSafe = isCall(part, 'IS_NOT_DISTINCT_FROM')
+    const isSafe = takesNulls && isCall(part, 'IS_NOT_DISTINCT_FROM')
     const [a, b] = isSafe || isCall(part, 'EQUALS') ? part.args : []
     const sides = a && b ? `${sideOf(a)} ${sideOf(b)}` : ''
     if ((sides !== 'left right' && sides !== 'right left') || !sameType(a.type, b.type)) {
@@ -128,16 +131,17 @@ export function physicalJoin(join: Node<'join'>): Plan {
       left,
       right,
       parts.filter((part) => !isWindowPair(part)),
+      false,
     )
     return restored({ ...base, ...keys, node: 'windowJoin', leftWindow: windows.left, rightWindow: windows.right }, join)
   }
   const interval = intervalOf(parts, left, right)
   if (interval !== undefined) {
-    const { nullSafe: _, ...keys } = keyed(left, right, interval.rest)
+    const { nullSafe: _, ...keys } = keyed(left, right, interval.rest, false)
     const { leftTime, rightTime, lowerMs, upperMs } = interval
     return restored({ ...base, ...keys, node: 'intervalJoin', leftTime, rightTime, lowerMs, upperMs }, join)
   }
-  const { nullSafe, ...keys } = keyed(left, right, parts)
+  const { nullSafe, ...keys } = keyed(left, right, parts, true)
   const plain = { ...join, fields: join.fields.map(withoutTime) }
   return restored(
     {
@@ -152,17 +156,10 @@ export function physicalJoin(join: Node<'join'>): Plan {
   )
 }
 
-/** A view that keeps the last row of each key is a versioned table: none of its versions may be passed over. */
-function withEveryVersion(plan: Plan): Plan {
-  if (plan.node === 'deduplicate') return { ...plan, everyVersion: true }
-  if (plan.node !== 'calc') return plan
-  return withInputs(plan, inputsOf(plan).map(withEveryVersion))
-}
-
 /** @throws StreamError  SQL_TEMPORAL_JOIN where the right side has no key, or the condition does not compare it */
 export function physicalTemporalJoin(join: Node<'temporalJoin'>): Plan {
-  const { nullSafe: _, ...keys } = keyed(join.left, withEveryVersion(join.right), conjuncts(join.condition))
-  const { condition: __, ...rest } = join
+  const { nullSafe, ...keys } = keyed(join.left, withEveryVersion(join.right), conjuncts(join.condition), true)
+  const { condition: _, ...rest } = join
   const isEvent = join.left.fields[join.leftTime].timeAttribute === 'event'
   const rightUnique = uniqueKeysOf(join.right)
   const refuse = (reason: string, instead: string): Error => sqlErrors('SQL_TEMPORAL_JOIN', { reason, instead, span: join.span })
@@ -177,7 +174,7 @@ export function physicalTemporalJoin(join: Node<'temporalJoin'>): Plan {
       'Write ON left.key = right.key for each column of its primary key.',
     )
   }
-  return restored({ ...rest, ...keys }, join)
+  return restored({ ...rest, ...keys, ...(nullSafe.includes(true) && { nullSafe }) }, join)
 }
 
 // ---------------------------------------------------------------- intervals

@@ -7,6 +7,7 @@ import type { Field } from '../data/index.ts'
 import { columnsOfPlan, fieldFor, project } from './bind-plan.ts'
 import { columnExpr, columnsOf, conjuncts, isCall, mapColumns } from './expr.ts'
 import type { Expr, Plan, PlanWindow } from './plan.ts'
+import { inputsOf, withInputs } from './plan-tree.ts'
 
 /** Ordinals of the window's columns, where they are still there. */
 export interface Windows {
@@ -99,6 +100,13 @@ function columnPair(expr: Expr): readonly [number, number] | undefined {
   return a.index < b.index ? [a.index, b.index] : [b.index, a.index]
 }
 
+/** What keeps the last row of each key gives out each of them: a versioned table is made of them, and a window may close between two. */
+export function withEveryVersion(plan: Plan): Plan {
+  if (plan.node === 'deduplicate' && plan.keep === 'last') return { ...plan, everyVersion: true }
+  if (plan.node !== 'calc' && plan.node !== 'windowTvf' && plan.node !== 'correlate') return plan
+  return withInputs(plan, inputsOf(plan).map(withEveryVersion))
+}
+
 // ---------------------------------------------------------------- window aggregates
 
 /** The window aggregate that a GROUP BY over windows is, with the same columns; undefined if it is none. */
@@ -125,7 +133,7 @@ export function windowAggregateOf(node: Node<'groupAggregate'>): Plan | undefine
   ]
   const aggregate: Plan = {
     node: 'windowAggregate',
-    input: source.plan,
+    input: withEveryVersion(source.plan),
     window: source.window,
     timeColumn: source.timeColumn,
     ...(source.attached && { attached: source.attached }),

@@ -8,7 +8,7 @@ import { prune } from './optimize-prune.ts'
 import { mergeCalcs, pushDown } from './optimize-pushdown.ts'
 import { checkOver, rankedCalc } from './optimize-rank.ts'
 import { annotate, annotateNode } from './optimize-traits.ts'
-import { windowAggregateOf } from './optimize-windows.ts'
+import { windowAggregateOf, withEveryVersion } from './optimize-windows.ts'
 import type { Plan } from './plan.ts'
 import { inputsOf, mapPlanExprs, withInputs } from './plan-tree.ts'
 
@@ -23,6 +23,9 @@ export function optimize(bound: Plan): Plan {
   return { ...plan, fields: plan.fields.map((field, i) => ({ ...field, name: bound.fields[i].name, type: bound.fields[i].type })) } as Plan
 }
 
+/** Aggregates whose result depends on the order of the changes that they see. */
+const orderly: ReadonlySet<string> = new Set(['FIRST_VALUE', 'LAST_VALUE', 'LISTAGG', 'ARRAY_AGG', 'JSON_ARRAYAGG', 'JSON_OBJECTAGG'])
+
 function chooseOperators(plan: Plan): Plan {
   if (plan.node === 'calc' && plan.input.node === 'over') {
     const over = { ...plan.input, input: chooseOperators(plan.input.input) }
@@ -35,8 +38,11 @@ function chooseOperators(plan: Plan): Plan {
   switch (node.node) {
     case 'groupAggregate': {
       const windowed = windowAggregateOf(node)
-      return windowed === undefined ? annotateNode(node) : annotate(windowed)
+      if (windowed !== undefined) return annotate(windowed)
+      return annotateNode(node.aggregates.some(({ fn }) => orderly.has(fn)) ? { ...node, input: withEveryVersion(node.input) } : node)
     }
+    case 'windowAggregate':
+      return annotateNode({ ...node, input: withEveryVersion(node.input) })
     case 'join':
       return physicalJoin(node)
     case 'temporalJoin':

@@ -155,6 +155,8 @@ export type Plan =
       right: Plan
       leftKeys: number[]
       rightKeys: number[]
+      /** By key: NULL equals NULL (IS NOT DISTINCT FROM). */
+      nullSafe?: boolean[]
       leftTime: number
       rightTime: number
       condition?: Expr
@@ -192,7 +194,7 @@ export type Plan =
       keep: 'first' | 'last'
       processingTime: boolean
       ttlMs?: number
-      /** A temporal join reads it: a row that is replaced by one of the same batch is a version too. */
+      /** A temporal join or a window reads it: a row that is replaced by one of the same batch is a version too. */
       everyVersion?: boolean
     })
   | (Base & { node: 'sort'; input: Plan; orderBy: SortKey[] })

@@ -1,12 +1,10 @@
 // Aggregates that keep an object for each group: lists, multisets, JSON, and MIN and MAX of values that may be taken away.
 //
 // States are structured-clonable. `remove` is called only where the input retracts; it takes away the first of equal values.
-import type { SqlType } from '../../data/index.ts'
 import type { AggregateCall } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
-import { type UserFunctionRef, userAggregate } from '../expressions/index.ts'
+import { jsonWriter, type UserFunctionRef, userAggregate } from '../expressions/index.ts'
 import { canonicalText } from '../state/columns.ts'
-import { jsonText } from './json.ts'
 import { compareValues } from './values.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a list of specs holds states of many types, each seen only by its own spec.
@@ -48,14 +46,16 @@ export function objectSpec(call: AggregateCall, retracts: boolean): ObjectSpec |
       return listAgg(call)
     case 'COLLECT':
       return collect
-    case 'JSON_ARRAYAGG':
+    case 'JSON_ARRAYAGG': {
+      const jsonText = jsonOf(call)
       return listSpec({
         skipsNull: !keepsJsonNull(call, false),
         keeps: 'all',
-        result: (list) => `[${list.map((value) => jsonText(value, call.argTypes[0])).join(',')}]`,
+        result: (list) => `[${list.map(jsonText).join(',')}]`,
       })
+    }
     case 'JSON_OBJECTAGG':
-      return jsonObject(call.argTypes[1], keepsJsonNull(call, true))
+      return jsonObject(jsonOf(call), keepsJsonNull(call, true))
     case 'SINGLE_VALUE':
       return listSpec({
         skipsNull: false,
@@ -73,6 +73,10 @@ export function objectSpec(call: AggregateCall, retracts: boolean): ObjectSpec |
       return undefined
   }
 }
+
+/** How the values are written: text that is JSON already stays as it is. */
+const jsonOf = ({ argTypes, options }: AggregateCall): ((value: unknown) => string) =>
+  options?.raw ? (value) => (value === null ? 'null' : String(value)) : jsonWriter(argTypes[argTypes.length - 1])
 
 /** JSON_OBJECTAGG keeps NULL unless told otherwise, JSON_ARRAYAGG drops it. */
 function keepsJsonNull(call: AggregateCall, byDefault: boolean): boolean {
@@ -278,7 +282,7 @@ export function heapPop<T>(heap: T[], before: (a: T, b: T) => boolean): T | unde
 }
 
 /** Keys are sorted by their text, as in Flink; of equal keys the last wins. */
-function jsonObject(valueType: SqlType, keepsNull: boolean): ObjectSpec<Map<string, unknown>> {
+function jsonObject(jsonText: (value: unknown) => string, keepsNull: boolean): ObjectSpec<Map<string, unknown>> {
   return {
     create: () => new Map(),
     add: (entries, [key, value]) => {
@@ -292,7 +296,7 @@ function jsonObject(valueType: SqlType, keepsNull: boolean): ObjectSpec<Map<stri
     },
     result: (entries) => {
       const sorted = Array.from(entries).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-      return `{${sorted.map(([key, value]) => `${JSON.stringify(key)}:${jsonText(value, valueType)}`).join(',')}}`
+      return `{${sorted.map(([key, value]) => `${JSON.stringify(key)}:${jsonText(value)}`).join(',')}}`
     },
     size: (entries) => entries.size,
   }

@@ -176,7 +176,7 @@ function jsonExists({ options, literals }: CallContext): RowFunction {
 // ---------------------------------------------------------------- values to JSON
 
 /** Writes values of a type as JSON. `raw`: text that already is JSON. */
-function writer(type: SqlType, timeZone: string): (value: unknown) => string {
+export function jsonWriter(type: SqlType, timeZone = 'UTC'): (value: unknown) => string {
   const orNull = (write: (value: never) => string) => (value: unknown) => (value === null ? 'null' : write(value as never))
   const text = textOf(type, timeZone)
   switch (type.kind) {
@@ -207,7 +207,7 @@ function writer(type: SqlType, timeZone: string): (value: unknown) => string {
     case 'VARBINARY':
       return orNull((value: Uint8Array) => JSON.stringify(Buffer.from(value).toString('base64')))
     case 'ARRAY': {
-      const element = writer(type.element, timeZone)
+      const element = jsonWriter(type.element, timeZone)
       return orNull((value: unknown[]) => `[${value.map(element).join(',')}]`)
     }
     case 'MAP':
@@ -215,11 +215,11 @@ function writer(type: SqlType, timeZone: string): (value: unknown) => string {
       const [keyType, valueType]: [SqlType, SqlType] =
         type.kind === 'MAP' ? [type.key, type.value] : [type.element, { kind: 'INT', nullable: false }]
       const key = textOf(keyType, timeZone)
-      const item = writer(valueType, timeZone)
+      const item = jsonWriter(valueType, timeZone)
       return orNull((value: Map<unknown, unknown>) => sortedObjectText([...value].map(([k, v]) => [k === null ? 'null' : key(k), item(v)])))
     }
     case 'ROW': {
-      const fields = type.fields.map((field) => writer(field.type, timeZone))
+      const fields = type.fields.map((field) => jsonWriter(field.type, timeZone))
       return orNull((value: unknown[]) => sortedObjectText(value.map((one, index) => [type.fields[index].name, fields[index](one)])))
     }
     default:
@@ -243,7 +243,7 @@ const rawArguments = (options: Record<string, unknown>): Set<number> => new Set(
 function jsonObject({ argTypes, options, timeZone }: CallContext): RowFunction {
   const raw = rawArguments(options)
   const writers = argTypes.map((type, index) =>
-    raw.has(index) ? (value: unknown) => (value === null ? 'null' : String(value)) : writer(type, timeZone),
+    raw.has(index) ? (value: unknown) => (value === null ? 'null' : String(value)) : jsonWriter(type, timeZone),
   )
   const absent = options.onNull === 'ABSENT'
   return (...args) => {
@@ -259,7 +259,7 @@ function jsonObject({ argTypes, options, timeZone }: CallContext): RowFunction {
 function jsonArray({ argTypes, options, timeZone }: CallContext): RowFunction {
   const raw = rawArguments(options)
   const writers = argTypes.map((type, index) =>
-    raw.has(index) ? (value: unknown) => (value === null ? 'null' : String(value)) : writer(type, timeZone),
+    raw.has(index) ? (value: unknown) => (value === null ? 'null' : String(value)) : jsonWriter(type, timeZone),
   )
   const withNulls = options.onNull === 'NULL'
   return (...args) => {
@@ -307,7 +307,7 @@ export const jsonFunctions: FunctionTable = {
   JSON_QUERY: maybe(jsonQuery),
   JSON_OBJECT: called(jsonObject),
   JSON_ARRAY: called(jsonArray),
-  JSON_STRING: strict(({ argTypes: [type], timeZone }) => writer(type, timeZone)),
+  JSON_STRING: strict(({ argTypes: [type], timeZone }) => jsonWriter(type, timeZone)),
   JSON: plainMaybe((text: string) => {
     const value = parseJson(text)
     if (value === undefined) throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn: 'JSON', reason: `'${shown(text)}' is no JSON` })

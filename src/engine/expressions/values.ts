@@ -6,6 +6,7 @@ import { dateText, floorNsToMs, timestampText, timestampTextNs, timeText } from 
 import { castOf } from './casts.ts'
 import { decimalText, fitDecimal, parseDecimal } from './decimal.ts'
 import { expressionErrors, shown } from './errors.ts'
+import { doubleText, floatText } from './numbers.ts'
 
 /** A value in the JSON form of golden files. BIGINT stays a bigint, other numbers are numbers. */
 export function formatValue(value: unknown, type: SqlType): unknown {
@@ -46,9 +47,34 @@ export function formatValue(value: unknown, type: SqlType): unknown {
   }
 }
 
+/** A key of an object: text as it is, all else as Java prints it. */
 const keyText = (key: unknown, type: SqlType): string => {
   const formatted = formatValue(key, type)
-  return typeof formatted === 'object' && formatted !== null ? JSON.stringify(formatted) : String(formatted)
+  return typeof formatted === 'string' ? formatted : elementText(key, type)
+}
+
+function elementText(value: unknown, type: SqlType): string {
+  const formatted = formatValue(value, type)
+  if (formatted === null) return 'null'
+  switch (type.kind) {
+    case 'FLOAT':
+    case 'DOUBLE':
+      return typeof formatted === 'string' ? JSON.stringify(formatted) : (type.kind === 'FLOAT' ? floatText : doubleText)(value as number)
+    case 'ARRAY':
+      return `[${(value as unknown[]).map((one) => elementText(one, type.element)).join(', ')}]`
+    case 'ROW':
+      return `[${(value as unknown[]).map((one, i) => elementText(one, type.fields[i].type)).join(', ')}]`
+    case 'MAP':
+    case 'MULTISET': {
+      const [keys, values] = type.kind === 'MAP' ? [type.key, type.value] : [type.element, { kind: 'INT' } as SqlType]
+      const pairs = [...(value as Map<unknown, unknown>)].map(
+        ([key, item]) => `${JSON.stringify(keyText(key, keys))}: ${elementText(item, values)}`,
+      )
+      return `{${pairs.sort().join(', ')}}`
+    }
+    default:
+      return typeof formatted === 'string' ? JSON.stringify(formatted) : String(formatted)
+  }
 }
 
 /** 3 digits, or 6 or 9 where there is something to show. */

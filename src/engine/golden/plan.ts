@@ -18,6 +18,8 @@ export interface GoldenPlan {
   plan: Plan
   /** Ordinals of the key by which rows replace each other: those of a materialized table, as its live table does. */
   key?: number[]
+  /** The session's, in which points in time are shown. */
+  timeZone: string
 }
 
 /**
@@ -40,11 +42,12 @@ export function planOf(file: GoldenFile): GoldenPlan {
       const nearest = nearestName(name, tables)
       throw invalid(file, line, `no CREATE TABLE declares "${name}"${nearest ? `; did you mean "${nearest}"?` : ''}`)
     }
-  if (file.target) return targetPlan(file, file.target, bound, catalog)
+  const { timeZone } = catalog
+  if (file.target) return { ...targetPlan(file, file.target, bound, catalog), timeZone }
   const last = bound.at(-1)
   if (last?.type !== 'query')
     throw invalid(file, 1, 'the last statement is no query: end with one, or say "--- expect TABLE" for a table of the SQL')
-  return { plan: last.query }
+  return { plan: last.query, timeZone }
 }
 
 const invalid = (file: GoldenFile, line: number, problem: string) => goldenErrors('GOLDEN_FILE_INVALID', { file: file.path, line, problem })
@@ -85,7 +88,7 @@ function targetPlan(
   { name, line }: { name: string; line: number },
   bound: BoundStatement[],
   catalog: Catalog,
-): GoldenPlan {
+): Omit<GoldenPlan, 'timeZone'> {
   for (const one of bound) {
     if (one.type === 'createMaterializedTable' && one.table.name === name) return { plan: one.query, key: one.table.primaryKey }
     if (one.type === 'insert' && one.table.name === name) return { plan: one.query, key: one.table.primaryKey }

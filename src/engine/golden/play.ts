@@ -79,7 +79,7 @@ const KEY_GROUPS = 3
 let playCount = 0
 
 export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory }: PlayOptions = {}): PlayResult {
-  const { plan, key } = planOf(file)
+  const { plan, key, timeZone } = planOf(file)
   loadUserFunctionsNow(userFunctionsOf(plan))
   const result: PlayResult = {
     columns: plan.fields.map((field) => `${field.name} ${formatType(field.type)}`).join(', '),
@@ -119,7 +119,7 @@ export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory
       const own = memory && new SpillFiles(realDisk, memory.folder, `play-${++playCount}`)
       if (own) files.push(own)
       const spill = memory && own && { memory: new Memory(Memory.budget(memory.bytes, 1)), files: own, keyGroups: KEY_GROUPS }
-      return new Graph(plan, { timeZone: 'UTC', hooks, sink, spill, rounds, sinkKey: key })
+      return new Graph(plan, { timeZone, hooks, sink, spill, rounds, sinkKey: key })
     })
   }
   let subtasks = make()

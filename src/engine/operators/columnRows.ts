@@ -6,8 +6,11 @@ import type { OperatorContext } from '../operator.ts'
 import { canonicalText, halves } from '../state/columns.ts'
 import { batchRowCountMax } from './emission.ts'
 
-/** Entries to emit with their kinds and, for Top-N, their ranks. */
+/** Entries to emit with their kinds and, for Top-N, their ranks. `seenMs` is the watermark that the next entries see. */
 export class EntryOutput {
+  seenMs = Number.NEGATIVE_INFINITY
+  private seen = new Float64Array(64)
+  private hasSeen = false
   private count = 0
   private entries = new Int32Array(64)
   private kinds = new Uint8Array(64)
@@ -17,11 +20,15 @@ export class EntryOutput {
     if (this.count === this.entries.length) this.grow()
     this.entries[this.count] = entry
     this.kinds[this.count] = kind
+    this.seen[this.count] = this.seenMs
+    if (this.seenMs !== Number.NEGATIVE_INFINITY) this.hasSeen = true
     this.ranks[this.count++] = rank
   }
 
   private grow(): void {
-    const { entries, kinds, ranks } = this
+    const { entries, kinds, ranks, seen } = this
+    this.seen = new Float64Array(seen.length * 2)
+    this.seen.set(seen)
     this.entries = new Int32Array(entries.length * 2)
     this.entries.set(entries)
     this.kinds = new Uint8Array(kinds.length * 2)
@@ -53,11 +60,13 @@ export class EntryOutput {
         rowCount,
         columns: taken,
         kinds: changes === INSERT ? undefined : this.kinds.subarray(from, from + rowCount),
-        watermarkAfter: -Infinity,
+        watermarksBefore: this.hasSeen ? this.seen.subarray(from, from + rowCount) : undefined,
+        watermarkAfter: this.hasSeen ? this.seen[from + rowCount - 1] : Number.NEGATIVE_INFINITY,
         processingTimeMs,
       })
       memory.release(mark)
     }
+    this.hasSeen = false
   }
 }
 

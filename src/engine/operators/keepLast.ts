@@ -2,9 +2,9 @@
 //
 // Invariants
 //   1. A row replaces what is kept if its time is not smaller, so of equal times the last arrival wins. No row is late.
-//   2. One batch gives at most one change for each key; a key whose row stays equal gives none. Below a temporal join each version counts:
-//      there every change is given. With a time to live an equal row is given too, as in Flink: those behind do not forget what is still
-//      written here. What is older than what is kept does not count as written.
+//   2. One batch gives at most one change for each key; a key whose row stays equal gives none. Below a temporal join or a window each version
+//      counts: there every change is given, with the watermark that its row saw. With a time to live an equal row is given too, as in Flink:
+//      those behind do not forget what is still written here. What is older than what is kept does not count as written.
 //   3. Rows that were replaced give up their memory when they are the majority; with a time to live also keys whose time is over.
 //   1 is held by rank.property.test.ts.
 import { type Batch, type Column, INSERT, UPDATE_AFTER, UPDATE_BEFORE } from '../../data/index.ts'
@@ -84,12 +84,14 @@ export class KeepLastOperator implements Operator {
     const first = this.rows.append(batch.columns, replacements, changedCount)
     const columns = this.rows.columns()
     const withBefore = this.plan.changelog !== 'upsert'
+    const seen = this.plan.everyVersion ? batch.watermarksBefore : undefined
     for (let i = 0; i < changedCount; i++) {
       const key = changed[i]
       const old = this.entries[key]
       this.entries[key] = first + i
       this.replacing[key] = -1
       this.expiry?.write(key, batch.processingTimeMs)
+      this.output.seenMs = seen === undefined ? Number.NEGATIVE_INFINITY : seen[replacements[i]]
       if (old < 0) this.output.put(first + i, INSERT)
       else if (this.expiry || !sameEntries(columns, old, first + i)) {
         if (withBefore) this.output.put(old, UPDATE_BEFORE)

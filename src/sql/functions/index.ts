@@ -18,6 +18,7 @@ import { temporalSpecs } from './temporal.ts'
 import { textSpecs } from './text.ts'
 
 export { canCast, castExpr, coerce } from './casts.ts'
+export { hasJsonForm, isJson } from './json.ts'
 export { badArguments } from './signature.ts'
 export { commonType, decimalResult, decimalSizeOf, sameType } from './typing.ts'
 

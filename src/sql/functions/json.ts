@@ -11,7 +11,7 @@ import { badArguments, call, fn, forceNullable, ifArgs, never, overload, p, reso
 import { isIntervalKind } from './typing.ts'
 
 /** JSON has a form for it in Flink: no DATE, TIME or INTERVAL, and keys of maps are text. */
-function hasJsonForm(type: SqlType): boolean {
+export function hasJsonForm(type: SqlType): boolean {
   switch (type.kind) {
     case 'ARRAY':
       return hasJsonForm(type.element)
@@ -82,10 +82,12 @@ function resolveJsonObject(args: Expr[], info: CallInfo): Expr {
 
 /** `options.raw`: ordinals of arguments that are JSON already, because a JSON function stands there. */
 function withRaw(args: readonly Expr[], info: CallInfo): CallInfo {
-  const raw = args.flatMap((arg, index) => (arg.kind === 'call' && makesJson.has(arg.fn) ? [index] : []))
+  const raw = args.flatMap((arg, index) => (isJson(arg) ? [index] : []))
   return raw.length === 0 ? info : { ...info, options: { ...info.options, raw } }
 }
 const makesJson = new Set(['JSON_OBJECT', 'JSON_ARRAY', 'JSON'])
+/** Is it JSON already, because a JSON function stands there? */
+export const isJson = (expr: Expr): boolean => expr.kind === 'call' && makesJson.has(expr.fn)
 
 export const jsonSpecs: AnySpec[] = [
   ...['VALUE', 'OBJECT', 'ARRAY', 'SCALAR'].map((what) => fn(`IS_JSON_${what}`, overload(p.text), never(t.boolean()))),
@@ -109,6 +111,7 @@ export const jsonSpecs: AnySpec[] = [
   {
     name: 'JSON_STRING',
     resolve: (args, info) => {
+      if (args.length === 1 && isJson(args[0])) return args[0]
       checkJsonForm('JSON_STRING', args, info)
       return resolveSpec(fn('JSON_STRING', overload(p.any), ifArgs(t.string())), args, info)
     },

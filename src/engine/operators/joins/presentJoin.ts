@@ -60,6 +60,7 @@ export class PresentJoinOperator implements Operator {
   }
 
   private take(batch: Batch): void {
+    const { nullSafe } = this.plan
     const keyColumns = this.plan.rightKeys.map((key) => batch.columns[key])
     const keys = new Int32Array(batch.rowCount)
     this.keys.lookup(keyColumns, batch.rowCount, keys)
@@ -70,7 +71,7 @@ export class PresentJoinOperator implements Operator {
     for (let row = 0; row < batch.rowCount; row++) {
       const kind = batch.kinds === undefined ? INSERT : batch.kinds[row]
       // -U is followed by its +U; a NULL key has no partners.
-      if (kind === UPDATE_BEFORE || keyColumns.some(({ nulls }) => nulls?.[row] === 1)) continue
+      if (kind === UPDATE_BEFORE || keyColumns.some(({ nulls }, i) => nulls?.[row] === 1 && !nullSafe?.[i])) continue
       if (isRetraction(kind)) this.entries[keys[row]] = -1
       else {
         this.entries[keys[row]] = first + addedCount
@@ -87,8 +88,8 @@ export class PresentJoinOperator implements Operator {
     const entryOf = memory.i32(rowCount)
     const keyColumns = this.plan.leftKeys.map((key) => batch.columns[key])
     this.keys.find(keyColumns, rowCount, entryOf)
-    for (const { nulls } of keyColumns)
-      if (nulls !== undefined) for (let row = 0; row < rowCount; row++) if (nulls[row] === 1) entryOf[row] = -1
+    for (const [i, { nulls }] of keyColumns.entries())
+      if (nulls !== undefined && !this.plan.nullSafe?.[i]) for (let row = 0; row < rowCount; row++) if (nulls[row] === 1) entryOf[row] = -1
     const { entries } = this
     for (let row = 0; row < rowCount; row++) if (entryOf[row] >= 0) entryOf[row] = entries[entryOf[row]]
     const versions = this.rows.columns()

@@ -57,7 +57,7 @@ export class TemporalJoinOperator implements Operator {
 
   process(batch: Batch, input: number): void {
     this.output.processingTimeMs = batch.processingTimeMs
-    const keys = input === 1 ? this.versions.keysOf(batch, false) : undefined
+    const keys = input === 1 ? this.versions.keysOf(batch, this.plan.nullSafe !== undefined) : undefined
     const timeColumn = batch.columns[input === 0 ? this.plan.leftTime : this.plan.rightTime]
     for (let row = 0; row < batch.rowCount; row++) {
       // What the row's watermark closes comes first: so batching changes nothing.
@@ -125,7 +125,7 @@ export class TemporalJoinOperator implements Operator {
   }
 
   private versionFor(row: Row, time: number, keys: readonly number[], fields: Plan['fields']): Row | undefined {
-    if (keys.some((key) => row[key] === null)) return undefined
+    if (keys.some((key, i) => row[key] === null && !this.plan.nullSafe?.[i])) return undefined
     const index = this.versions.indexOf(
       keys.map((key) => row[key]),
       keys.map((key) => fields[key]),
