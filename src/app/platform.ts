@@ -91,7 +91,7 @@ export async function startPlatform(
   const startedMs = Date.now()
   let filesSeen: SqlFile[] = []
   const readFiles = () => (filesSeen = files ?? readProjectFiles(config.folder))
-  const project = bindProject(readFiles())
+  const project = bindProject(readFiles(), config.timeZone)
   let functionFiles = functionFilesOf(project)
   const { log, local, close: closeLog } = await logOf(config, fresh)
   // What is open so far, newest last: a start that fails half way leaves nothing behind.
@@ -208,7 +208,7 @@ export async function startPlatform(
         catalog: () => jobs.catalog,
         topicOf: (name) => jobs.topicOfTable(name),
         preview: (sql, options) => startPreview(jobs, sql, options, (table) => views.copy(table, [], [])),
-        files: files === undefined ? projectFiles(config.folder, jobs) : undefined,
+        files: files === undefined ? projectFiles(config.folder, jobs, config.timeZone) : undefined,
       },
       runSql: async (sql, { rowsMax, signal }) => {
         await log.refresh()
@@ -248,7 +248,7 @@ export async function startPlatform(
       jobs,
       reload: async () => {
         await log.refresh()
-        const next = bindProject(readFiles())
+        const next = bindProject(readFiles(), config.timeZone)
         functionFiles = functionFilesOf(next)
         return jobs.apply(next)
       },

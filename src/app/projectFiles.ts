@@ -14,7 +14,7 @@ import { appErrors } from './errors.ts'
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.sql$/
 const versionOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
 
-export function projectFiles(folder: string, jobs: JobManager): NonNullable<Workspace['files']> {
+export function projectFiles(folder: string, jobs: JobManager, timeZone: string): NonNullable<Workspace['files']> {
   /** One change at a time: a version is checked and the file replaced without anybody in between. */
   let turn: Promise<unknown> = Promise.resolve()
 
@@ -34,14 +34,14 @@ export function projectFiles(folder: string, jobs: JobManager): NonNullable<Work
     if (text === null && others.length === 0) throw appErrors('PROJECT_FILE_LAST', { name })
     const after: SqlFile[] =
       text === null ? others : [...others, { name: path, text, folder: resolve(folder) }].sort((a, b) => (a.name < b.name ? -1 : 1))
-    if (dryRun) return jobs.preview(bindProject(after))
+    if (dryRun) return jobs.preview(bindProject(after, timeZone))
     const target = join(folder, path)
     if (text === null) rmSync(target, { force: true })
     else {
       writeFileSync(`${target}.new`, text, { flush: true })
       renameSync(`${target}.new`, target)
     }
-    return jobs.apply(bindProject(readProjectFiles(folder)))
+    return jobs.apply(bindProject(readProjectFiles(folder), timeZone))
   }
 
   return {

@@ -93,7 +93,7 @@ function changedQueries(manager: JobManager, fileName: string, text: string): { 
   const others = manager.files
     .filter((file) => baseName(file.name) !== baseName(fileName))
     .map((file) => ({ ...file, text: withoutTargets(file.text, names) }))
-  const project = bindProject([...others, { name: fileName, text, folder: manager.files[0]?.folder }])
+  const project = bindProject([...others, { name: fileName, text, folder: manager.files[0]?.folder }], manager.configuredTimeZone)
   const wrong = project.errors.find(({ file }) => file === fileName)
   if (wrong) throw wrong.error
   const queries = project.queries.filter(({ file }) => file === fileName)

@@ -621,8 +621,11 @@ export class JobManager {
 
   /** The project's `SET 'table.local-time-zone'`, else the configuration's. */
   get timeZone(): string {
-    const zone = this.project?.settings.get('table.local-time-zone')
-    return zone === undefined || zone === 'default' ? this.options.timeZone : zone
+    return this.catalog.timeZone
+  }
+
+  get configuredTimeZone(): string {
+    return this.options.timeZone
   }
 
   /** A running query of the project, by its id. */
@@ -641,7 +644,7 @@ export class JobManager {
 
   /** Names that SQL typed by a person may use. */
   get catalog(): Catalog {
-    return this.project?.catalog ?? new Catalog()
+    return this.project?.catalog ?? new Catalog(this.options.timeZone)
   }
 
   private failed(queryId: string, jobId: string, error: ErrorBody): void {

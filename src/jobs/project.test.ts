@@ -38,3 +38,16 @@ test('two files that wait for one another, and a table that is declared twice', 
   assert.equal(twice.errors.length, 1)
   assert.equal(twice.errors[0].file, 'b.sql')
 })
+
+test('windows are in the configured time zone, unless the SQL sets another', () => {
+  const sql = `CREATE TABLE t (rt TIMESTAMP_LTZ(3), WATERMARK FOR rt AS rt);
+    CREATE MATERIALIZED TABLE days AS
+    SELECT window_start, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(rt), INTERVAL '1' DAY)) GROUP BY window_start, window_end;`
+  const zoneOf = (texts: string[]) => {
+    const files = texts.map((text, index) => ({ name: `${index}.sql`, text }))
+    return /"timeZone":"([^"]*)"/.exec(JSON.stringify(bindProject(files, 'Europe/Berlin').queries[0].plan))?.[1]
+  }
+  assert.equal(zoneOf([sql]), 'Europe/Berlin')
+  assert.equal(zoneOf([`SET 'table.local-time-zone' = 'Asia/Tokyo'; ${sql}`]), 'Asia/Tokyo')
+  assert.equal(zoneOf([`SET 'table.local-time-zone' = 'default'; ${sql}`]), 'Europe/Berlin')
+})

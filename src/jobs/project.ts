@@ -79,10 +79,11 @@ const sqlFilesOf = (path: string): string[] =>
         .sort()
     : []
 
-export function bindProject(files: SqlFile[]): Project {
-  const project: Project = { files, catalog: new Catalog(), tables: [], queries: [], settings: new Map(), errors: [] }
+/** @param timeZone  of the configuration, unless the project's SQL sets another */
+export function bindProject(files: SqlFile[], timeZone = 'UTC'): Project {
+  const project: Project = { files, catalog: new Catalog(timeZone), tables: [], queries: [], settings: new Map(), errors: [] }
   // A query over a materialized table computes that table's rows itself, from the log; a person's query reads the live rows.
-  const catalog = new Catalog()
+  const catalog = new Catalog(timeZone)
   const errors = new Map<SqlFile, StreamError>()
   const guarded = (file: SqlFile, work: () => void): void => {
     try {

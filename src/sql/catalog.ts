@@ -53,10 +53,17 @@ export class Catalog {
   /** SET 'key' = 'value'. */
   readonly settings = new Map<string, string>()
 
-  /** IANA name of the zone that SET 'table.local-time-zone' chose; UTC unless it did. */
+  private readonly defaultTimeZone: string
+
+  /** @param defaultTimeZone  IANA name of the session's zone unless SET 'table.local-time-zone' chooses one */
+  constructor(defaultTimeZone = 'UTC') {
+    this.defaultTimeZone = defaultTimeZone
+  }
+
+  /** IANA name of the session's zone. */
   get timeZone(): string {
     const zone = this.settings.get('table.local-time-zone')
-    return zone === undefined || zone === 'default' ? 'UTC' : zone
+    return zone === undefined || zone === 'default' ? this.defaultTimeZone : zone
   }
 
   private readonly databases = new Set([DEFAULT_DATABASE])
@@ -178,7 +185,7 @@ export class Catalog {
 
   /** A copy that can go its own way: definitions are never changed in place, so they are shared. */
   clone(): Catalog {
-    const copy = new Catalog()
+    const copy = new Catalog(this.defaultTimeZone)
     for (const [name, entry] of this.entries) copy.entries.set(name, entry)
     for (const [name, definition] of this.functions) copy.functions.set(name, definition)
     for (const [key, value] of this.settings) copy.settings.set(key, value)
