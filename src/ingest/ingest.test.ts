@@ -191,6 +191,21 @@ test('batches are compressed in the codec of the table, or of the topic; few eve
   )
 })
 
+test('an event nearly as large as the largest batch that a topic takes is stored or rejected, compressed or not', async () => {
+  const limitBytes = 32_768
+  for (const compression of ['lz4', 'none']) {
+    const topic = `nearly-${compression}`
+    schemas[topic] = { fields: [{ name: 'user', type: t.string() }], keyFields: [], compression }
+    await log.createTopic(topic, { 'max.message.bytes': limitBytes })
+    for (const headers of [{}, { 'Idempotency-Key': 'one' }] as Record<string, string>[]) {
+      const events = Array.from({ length: 40 }, (_, i) => JSON.stringify({ user: 'u'.repeat(limitBytes - 900 + 20 * i) }))
+      const { json, status } = await post(topic, events.join('\n'), headers)
+      assert.deepEqual([status, json.accepted + json.rejectedCount], [202, 40], JSON.stringify(json))
+      assert.ok(json.accepted > 20, `${json.accepted} accepted`)
+    }
+  }
+})
+
 test('keys choose the partition as Kafka does; several key fields are a JSON object', async () => {
   const users = Array.from({ length: 40 }, (_, i) => `user ${i} é"`)
   const { json } = await post('keyed', JSON.stringify(users.map((user) => ({ user }))))

@@ -197,7 +197,7 @@ export class Intake {
         letters.add(i, start, end, { rule: 'size', path: '', message: `the record would have more than ${target.batchBytesMax} bytes` })
         continue
       }
-      const isLz4 = this.codec === LZ4 && sizeMax <= Lz4BatchBuilder.recordBytesMax
+      const isLz4 = this.codec === LZ4 && Lz4BatchBuilder.takes(sizeMax, target.batchBytesMax)
       let builder = this.builders[partition]
       if (builder && (!builder.hasRoom(sizeMax, target.batchBytesMax) || (builder instanceof Lz4BatchBuilder && !isLz4))) {
         this.finish(taken, partition)

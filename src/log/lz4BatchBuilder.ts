@@ -39,12 +39,18 @@ const BLOCK_TAIL_BYTES = 12
 const LAST_REPEAT_BYTES_MIN = BLOCK_TAIL_BYTES + LZ4_REPEAT_BYTES_MIN
 const PATCH_BYTES_MAX = 256
 
+const RECORD_BYTES_MAX = 32 * 1024
+/** How large a batch may be without compression, so that it is not larger than so many bytes where nothing repeats. */
+const plainBytesMax = (batchBytesMax: number): number => batchBytesMax - (batchBytesMax >> 7) - 64
+
 /** Bytes that say how many literals a block without repeats has. */
 const MORE_BYTES_MAX = 258
 
 export class Lz4BatchBuilder extends BatchBuilder {
-  /** A record that may have more does not belong into a batch of this builder. */
-  static readonly recordBytesMax = 32 * 1024
+  /** Whether a record of at most so many bytes belongs into a batch of this builder that may have at most so many. */
+  static takes(recordBytesMax: number, batchBytesMax: number): boolean {
+    return recordBytesMax <= RECORD_BYTES_MAX && BATCH_HEADER_BYTES + recordBytesMax <= plainBytesMax(batchBytesMax)
+  }
 
   /** Where the block's size is to be written; -1: no block is open. */
   private blockAt = -1
@@ -68,7 +74,7 @@ export class Lz4BatchBuilder extends BatchBuilder {
   }
 
   override hasRoom(recordBytesMax: number, batchBytesMax: number): boolean {
-    return super.hasRoom(recordBytesMax, batchBytesMax - (batchBytesMax >> 7) - 64)
+    return super.hasRoom(recordBytesMax, plainBytesMax(batchBytesMax))
   }
 
   override appendRecord(
