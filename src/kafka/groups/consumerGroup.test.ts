@@ -183,6 +183,33 @@ test('expressions are those of RE2, match whole names, and follow topics that ar
   group.close()
 })
 
+test('a member whose expression or assignor is refused is none, and one that was away keeps its place', () => {
+  const topics = { names: () => ['a'], topic: (name: string) => ({ id: name, partitionCount: 1 }) }
+  const group = new ConsumerGroup('g', limits, topics)
+  const beat = (memberId: string, more: object) =>
+    group.heartbeat({ ...heartbeat, memberId, memberEpoch: 0, subscribedTopicNames: ['a'], owned: new Map(), ...more })
+  const refused = (memberId: string, more: object) => {
+    const code = 'serverAssignor' in more ? ERROR.UNSUPPORTED_ASSIGNOR : ERROR.INVALID_REGULAR_EXPRESSION
+    assert.throws(
+      () => beat(memberId, more),
+      (error: KafkaError) => error.code === code,
+    )
+  }
+  for (const more of [{ subscribedTopicRegex: 'a(' }, { serverAssignor: 'none' }]) {
+    refused('x', more)
+    assert.ok(group.isEmpty)
+  }
+  const { memberEpoch } = beat('first', { instanceId: 'i' })
+  group.heartbeat({ ...heartbeat, memberId: 'first', instanceId: 'i', memberEpoch: -2, owned: null })
+  refused('second', { instanceId: 'i', subscribedTopicRegex: 'a(' })
+  assert.deepEqual([...group.members.keys()], ['first'])
+  refused('first', { instanceId: 'i', serverAssignor: 'none' })
+  assert.equal(group.members.get('first')?.epoch, memberEpoch)
+  const back = beat('second', { instanceId: 'i' })
+  assert.deepEqual([back.memberEpoch, [...back.assignment!.keys()]], [memberEpoch, ['a']])
+  group.close()
+})
+
 test('range gives the same partition of all topics to the same member', () => {
   const member = (id: string) => ({ id, topicIds: new Set(['a', 'b']), current: new Map() })
   const assigned = assignors.range(

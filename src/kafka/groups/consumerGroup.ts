@@ -143,6 +143,7 @@ export class ConsumerGroup {
     if (owned !== null && owned.size > 0) throw invalid('a member that joins owns nothing')
     const known = this.members.get(memberId)
     if (known) {
+      this.check(request)
       // It lost its answer, or was fenced and knows: it begins anew.
       Object.assign(known, { assigned: new Map(), revoking: new Map(), epoch: 0, previousEpoch: 0 })
       return known
@@ -153,6 +154,7 @@ export class ConsumerGroup {
     if (!former && this.members.size >= this.limits.groupMembers) {
       throw new KafkaError(ERROR.GROUP_MAX_SIZE_REACHED, `the group has ${this.limits.groupMembers} members`)
     }
+    this.check(request)
     const member: ConsumerMember = {
       id: memberId,
       instanceId,
@@ -181,7 +183,8 @@ export class ConsumerGroup {
     return member
   }
 
-  private known({ memberId, memberEpoch, instanceId, owned }: HeartbeatRequest): ConsumerMember {
+  private known(request: HeartbeatRequest): ConsumerMember {
+    const { memberId, memberEpoch, instanceId, owned } = request
     const member = this.members.get(memberId)
     if (!member) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${memberId} is not known`)
     if (instanceId !== null && member.instanceId !== instanceId)
@@ -191,6 +194,7 @@ export class ConsumerGroup {
       const lostAnswer = memberEpoch === member.previousEpoch && owned !== null && contains(member.assigned, owned)
       if (!lostAnswer) throw fenced(memberEpoch, member.epoch)
     }
+    this.check(request)
     return member
   }
 
@@ -204,15 +208,23 @@ export class ConsumerGroup {
     return { memberId, memberEpoch, assignment: null }
   }
 
-  /** Takes over what the request says. Returns whether the assignment may change. */
-  private update(member: ConsumerMember, request: HeartbeatRequest): boolean {
-    const { subscribedTopicNames, subscribedTopicRegex, serverAssignor } = request
+  /**
+   * Before anything changes: a member that is refused must not stay.
+   *
+   * @throws KafkaError UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION
+   */
+  private check({ subscribedTopicRegex, serverAssignor }: HeartbeatRequest): void {
     if (serverAssignor !== null && !Object.hasOwn(assignors, serverAssignor)) {
       throw new KafkaError(ERROR.UNSUPPORTED_ASSIGNOR, `assignor ${serverAssignor}; there are ${Object.keys(assignors).join(', ')}`)
     }
+    if (subscribedTopicRegex) this.patternOf(subscribedTopicRegex)
+  }
+
+  /** Takes over what the request says. Returns whether the assignment may change. */
+  private update(member: ConsumerMember, request: HeartbeatRequest): boolean {
+    const { subscribedTopicNames, subscribedTopicRegex, serverAssignor } = request
     const topicNames = subscribedTopicNames === null ? member.topicNames : new Set(subscribedTopicNames)
     const topicRegex = subscribedTopicRegex ?? member.topicRegex
-    if (topicRegex !== '') this.patternOf(topicRegex)
     const assignor = serverAssignor ?? member.serverAssignor
     const isNew = member.epoch === 0 && !this.isTargeted(member)
     const isSame = topicRegex === member.topicRegex && isSameSet(member.topicNames, topicNames)
