@@ -22,10 +22,10 @@ export class BufferPool {
     return (kept ?? Buffer.allocUnsafeSlow(capacity)).subarray(0, sizeBytes)
   }
 
-  /** Gives back what `take` gave, or any view of it. */
+  /** Gives back what `take` gave, or any view of it. One of a capacity that `take` never asks for would only be in the way of others. */
   give({ buffer }: Uint8Array): void {
     const { byteLength: capacity } = buffer
-    if (capacity < KEPT_BYTES_MIN || this.idleBytes + capacity > IDLE_BYTES_MAX) return
+    if (capacity < KEPT_BYTES_MIN || this.idleBytes + capacity > IDLE_BYTES_MAX || capacity !== capacityFor(capacity)) return
     this.idleBytes += capacity
     const whole = Buffer.from(buffer as ArrayBuffer)
     const kept = this.idle.get(capacity)
