@@ -83,6 +83,12 @@ test("a topic's compression.type: what comes otherwise is compressed again, what
     torn[torn.length - 20] ^= 1
     await assert.rejects(log.append('zstd', 0, torn, { isForeign: true }), { code: 'LOG_BATCH_CHECKSUM' })
   }
+  // As Kafka, what a client sends is measured before and after; what is our own only as it is stored.
+  const large = makeBatch(['x'.repeat(2e6)])
+  await assert.rejects(log.append('zstd', 0, Uint8Array.from(large), { isForeign: true }), { code: 'LOG_BATCH_TOO_LARGE' })
+  await assert.rejects(log.append('uncompressed', 0, recompressed(large, 4), { isForeign: true }), { code: 'LOG_BATCH_TOO_LARGE' })
+  assert.equal(log.pendingBytes, 0)
+  await log.append('zstd', 0, Uint8Array.from(large))
   await log.alterTopic('zstd', { 'compression.type': 'producer' })
   await log.append('zstd', 0, makeBatch(texts))
   assert.equal(codecsIn('zstd').at(-1), 0)

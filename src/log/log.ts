@@ -188,8 +188,7 @@ class WriterLog implements LocalLog {
       if (sent.length < BATCH_HEADER_BYTES) {
         throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: `${sent.length} bytes are less than a batch header` })
       }
-      const compression = topic.config['compression.type']
-      const batch = compression === 'producer' ? sent : recompressed(sent, codecOf(compression))
+      const batch = asTopicWants(topic, sent, options.isForeign === true)
       const sizeBytes = batch.length
       const pendingBytes = this.pendingBytes + sizeBytes
       // A single batch may be larger than the limit: refusing it would never end.
@@ -439,6 +438,20 @@ class WriterLog implements LocalLog {
     this.pendingBytes = 0
     this.ring.wake()
   }
+}
+
+/**
+ * The batch in the topic's codec. What the writer would refuse for its size comes to nothing here, before work and memory are spent on it;
+ * as with Kafka, a client's batch is measured as it was sent too.
+ */
+function asTopicWants({ name, config }: KnownTopic, sent: Uint8Array, isForeign: boolean): Uint8Array {
+  const { 'compression.type': compression, 'max.message.bytes': limitBytes } = config
+  if (compression === 'producer') return sent
+  const tooLarge = (sizeBytes: number) => logErrors('LOG_BATCH_TOO_LARGE', { topic: name, sizeBytes, limitBytes })
+  if (isForeign && sent.length > limitBytes) throw tooLarge(sent.length)
+  const batch = recompressed(sent, codecOf(compression))
+  if (batch.length > limitBytes) throw tooLarge(batch.length)
+  return batch
 }
 
 const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
