@@ -78,6 +78,16 @@ test('what is produced is fetched, by name and by id, and the log has it', async
     assert.deepEqual([highWatermark, lastStableOffset], [20, 20])
     assert.deepEqual(valuesOf(records, 15).slice(0, 2), ['b10', 'a11'])
   }
+  // As with Kafka, by the topic's codec: a consumer that old does not know zstd.
+  await log.createTopic('packed', { 'compression.type': 'zstd' })
+  await send(one, 'packed', batchOf(['x']), 9)
+  for (const [version, expected] of [
+    [9, ERROR.UNSUPPORTED_COMPRESSION_TYPE],
+    [10, ERROR.NONE],
+  ]) {
+    const { responses } = await one.call(fetchApi, version, fetchOf('packed', 0))
+    assert.equal(responses[0].partitions[0].errorCode, expected)
+  }
 })
 
 test('errors are those of Kafka, partition by partition', async (t) => {
