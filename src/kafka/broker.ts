@@ -46,6 +46,12 @@ interface BrokerMeta {
 }
 
 /** What a handler knows of the connection that a request came on. */
+/** What the client at the other end of a connection said of itself. */
+export interface ClientSoftware {
+  /** As in its newest ApiVersions; empty: it has not said it. */
+  name: string
+}
+
 export interface RequestContext {
   version: number
   clientId: string
@@ -58,6 +64,7 @@ export interface RequestContext {
   /** Whether who is logged in may do an operation; the cluster, without a name. See security/acls.ts for the numbers. */
   may(operation: number, resourceType: number, name?: string): boolean
   sasl: SaslSession
+  client: ClientSoftware
   /** Calls back once the answer was handed to the system whole, so that its bytes may be overwritten; never, if the connection ends before. */
   afterAnswer(callback: () => void): void
   /** The connection ends once this request is answered. */

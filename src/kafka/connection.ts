@@ -13,7 +13,7 @@
 //   6. Whatever a client sends ends its own connection at worst, with one line in the log.
 import type { Socket } from 'node:net'
 import { isStreamError } from '../base/index.ts'
-import type { Broker, Handler, RequestContext } from './broker.ts'
+import type { Broker, ClientSoftware, Handler, RequestContext } from './broker.ts'
 import { ERROR, KafkaError, kafkaErrors } from './errors.ts'
 import type { Frame, FrameInput } from './frameInput.ts'
 import { kafkaMetrics } from './limits.ts'
@@ -68,6 +68,7 @@ export class Connection {
   private isCorked = false
   private isClosed = false
   private readonly sasl: SaslSession
+  private readonly client: ClientSoftware = { name: '' }
   /** Of a quota, or because a login failed: no further frame is taken. */
   private isMuted = false
   private muteTimer: NodeJS.Timeout | undefined
@@ -282,6 +283,7 @@ export class Connection {
         signal: this.abort.signal,
         may: (operation, type, name) => security.may(sasl.principal ?? ANONYMOUS, clientHost, operation, type, name),
         sasl,
+        client: this.client,
         afterAnswer: (callback) => {
           request.afterAnswer = callback
         },

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
-import { crc32c, readRecords } from '../log/index.ts'
+import { batchHeaderOf, batchSizeOf, crc32c, encodeHeaders, Lz4BatchBuilder, readRecords, recompressed } from '../log/index.ts'
 import { ERROR } from './errors.ts'
 import { startKafka } from './index.ts'
 import { apiVersionsApi } from './messages/apiVersions.ts'
@@ -38,7 +38,7 @@ const fetchOf = (topic: string, offset: number, more: object = {}) => ({
   ...more,
 })
 const valuesOf = (records: Uint8Array | null, from = 0) =>
-  [...readRecords(records!, 0, records!.length, from)].map(({ value }) => String(value))
+  [...readRecords(records!, 0, records!.length, from)].map(({ value }) => Buffer.from(value!).toString())
 
 test('ApiVersions: every version, and one from the future is answered with what is known', async (t) => {
   const { client } = await startTestBroker(t)
@@ -217,6 +217,43 @@ test('a fetch keeps to its limits, but gives one batch at least', async (t) => {
   assert.deepEqual(await sizes(1 << 20, batch.length * 3 + 10), [3, 3])
   assert.deepEqual(await sizes(batch.length * 4, 1 << 20), [4, 0])
   assert.deepEqual(await sizes(batch.length * 7, 1 << 20), [5, 2])
+})
+
+test('what HTTP brought in LZ4 comes without it to a client that is not known to read LZ4; what a producer sent comes as it was', async (t) => {
+  const { log, client } = await startTestBroker(t)
+  await log.createTopic('c')
+  const headers = encodeHeaders(
+    [
+      ['source', Buffer.from('http')],
+      ['id', Buffer.from('0123456789')],
+      ['trace_id', Buffer.from('x'.repeat(32))],
+    ],
+    'id',
+  )
+  const builder = new Lz4BatchBuilder()
+  for (let i = 0; i < 30; i++) builder.appendRecord(null, Buffer.from(`a${i}`), 0, `a${i}`.length, headers, 1_000 + i)
+  const built = builder.finish().slice()
+  const sent = recompressed(batchOf(['b0', 'b1']), 3)
+  const [nobody, known] = [await client(), await client()]
+  await known.call(apiVersionsApi, 3, { clientSoftwareName: 'librdkafka', clientSoftwareVersion: '2.4.0' })
+  for (const batch of [built, sent, built]) await log.append('c', 0, batch.slice())
+  const fetched = async (one: TestClient, partitionMaxBytes = 1 << 20, offset = 0) => {
+    const topics = [{ topic: 'c', partitions: [{ partition: 0, fetchOffset: offset, partitionMaxBytes }] }]
+    const { responses } = await one.call(fetchApi, 12, { maxWaitMs: 0, minBytes: 1, maxBytes: 1 << 20, topics })
+    const records = responses[0].partitions[0].records!
+    const codecs: number[] = []
+    for (let at = 0; at < records.length; at += batchSizeOf(records, at)) codecs.push(batchHeaderOf(records, at).codec)
+    return { codecs, values: valuesOf(records, offset) }
+  }
+  const as = Array.from({ length: 30 }, (_, i) => `a${i}`)
+  assert.deepEqual(await fetched(known), { codecs: [3, 3, 3], values: [...as, 'b0', 'b1', ...as] })
+  assert.deepEqual(await fetched(nobody), { codecs: [0, 3, 0], values: [...as, 'b0', 'b1', ...as] })
+  // Without compression they may be more than the client asked for: then the rest comes with the next fetch.
+  const limit = recompressed(built, 0).length + sent.length + 10
+  assert.ok(built.length * 2 + sent.length <= limit, 'as they are stored all three fit')
+  const few = await fetched(nobody, limit)
+  assert.deepEqual(few, { codecs: [0, 3], values: [...as, 'b0', 'b1'] })
+  assert.deepEqual(await fetched(nobody, 1, 32), { codecs: [0], values: as })
 })
 
 test('a fetch session names its partitions once and answers only what is new', async (t) => {

@@ -78,7 +78,7 @@ class Output {
 
 const LZ4_BLOCK_BYTES = 64 * 1024
 /** Magic, version 1 with independent blocks and no checksums, blocks of 64 KiB, the header's checksum. */
-export const LZ4_HEADER = Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82)
+const LZ4_HEADER = Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82)
 /** The format wants the last five bytes to be literals, and no repeat to begin in the last twelve. */
 const LZ4_TAIL_BYTES = 12
 

@@ -12,7 +12,7 @@ export { logErrors } from './errors.ts'
 export { lockFolder } from './folderLock.ts'
 export { type DamagedRange, inspectLog, inspectSegment, type SpareBytes } from './inspect.ts'
 export { openLog } from './log.ts'
-export { Lz4BatchBuilder } from './lz4BatchBuilder.ts'
+export { builtLz4Blocks, Lz4BatchBuilder } from './lz4BatchBuilder.ts'
 export { readMarker } from './marker.ts'
 
 /** The log in a real Kafka. The client library is loaded only by who calls this. @throws LOG_REMOTE_UNAVAILABLE, LOG_REMOTE_REFUSED */
@@ -30,6 +30,7 @@ export {
   BatchBuilder,
   type BatchOptions,
   batchHeaderOf,
+  batchSizeOf,
   encodeHeaders,
   finishedBatch,
   type HeaderTemplate,

@@ -15,16 +15,19 @@
 //      compression may add.
 //   3. Blocks do not refer to one another and have at most BLOCK_BYTES_MAX, as Kafka's clients want it. The last twelve bytes of a block
 //      are literals: the format wants that.
+//   4. A batch shows by its frame's header that it was built here (`builtLz4Blocks`): it says that blocks may have 256 KiB, where Kafka's clients say 64.
 // Sources: the LZ4 frame and block formats; Kafka's KafkaLZ4BlockInputStream.
 import { copyBytes, viewOf } from '../base/index.ts'
-import { LZ4_HEADER } from './compress.ts'
 import { LZ4_REPEAT_BYTES_MIN } from './decompress.ts'
 import { logErrors } from './errors.ts'
 import {
+  ATTRIBUTES_AT,
   BATCH_HEADER_BYTES,
   BatchBuilder,
+  COMPRESSION_MASK,
   type HeaderTemplate,
   RECORD_OVERHEAD_BYTES_MAX,
+  readInt16,
   recordLength,
   TIMESTAMP_MS_MAX,
   varintSize,
@@ -32,6 +35,8 @@ import {
 } from './recordBatch.ts'
 
 const LZ4 = 3
+/** Magic, version 1 with independent blocks and no checksums, blocks of 256 KiB at most, the header's checksum. */
+const FRAME_HEADER = Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x60, 0x50, 0xfb)
 /** 64 KiB, less what literals alone may add: a block is never larger than what it holds may be. */
 const BLOCK_BYTES_MAX = 64 * 1024 - 512
 const BLOCK_TAIL_BYTES = 12
@@ -166,8 +171,8 @@ export class Lz4BatchBuilder extends BatchBuilder {
   private openBlock(): void {
     const { bytes } = this
     if (this.recordCount === 1) {
-      bytes.set(LZ4_HEADER, this.at)
-      this.at += LZ4_HEADER.length
+      bytes.set(FRAME_HEADER, this.at)
+      this.at += FRAME_HEADER.length
     }
     this.blockAt = this.at
     this.tokenAt = this.at + 4
@@ -229,6 +234,13 @@ export class Lz4BatchBuilder extends BatchBuilder {
     for (let i = bytes.length - BLOCK_TAIL_BYTES; i < bytes.length; i++) this.bytes[this.at++] = bytes[i]
     this.repeatTokenAt = -1
   }
+}
+
+/** Where the blocks of a batch begin that this builder may have made; undefined if it is none of its. */
+export function builtLz4Blocks(bytes: Uint8Array, start: number): number | undefined {
+  if ((readInt16(bytes, start + ATTRIBUTES_AT) & COMPRESSION_MASK) !== LZ4) return undefined
+  const at = start + BATCH_HEADER_BYTES
+  return FRAME_HEADER.every((byte, i) => bytes[at + i] === byte) ? at + FRAME_HEADER.length : undefined
 }
 
 function writeMore(bytes: Uint8Array, at: number, rest: number): number {

@@ -5,10 +5,10 @@
 //   2. A position is valid in `RecordIndex.bytes`: the batches' own buffer, or the decompressed records of one compressed batch, or of several
 //      where the index lends bytes to them.
 //   3. An index that failed to take a batch keeps the records it had before.
-import { LZ4_HEADER } from './compress.ts'
 import type { LogRecord } from './contract.ts'
 import { decompressInto, LZ4_REPEAT_BYTES_MIN, LZ4_UNCOMPRESSED, Output } from './decompress.ts'
 import { logErrors } from './errors.ts'
+import { builtLz4Blocks } from './lz4BatchBuilder.ts'
 import {
   ATTRIBUTES_AT,
   BASE_TIMESTAMP_AT,
@@ -211,9 +211,9 @@ function indexRecords(
  */
 function indexInPlace(bytes: Uint8Array, start: number, end: number, out: RecordIndex, fromOffset: number): boolean {
   const recordCount = readInt32(bytes, start + RECORD_COUNT_AT)
-  let at = start + BATCH_HEADER_BYTES + LZ4_HEADER.length
-  if (recordCount < 0 || recordCount > end - start || at > end) return false
-  for (let i = 0; i < LZ4_HEADER.length; i++) if (bytes[start + BATCH_HEADER_BYTES + i] !== LZ4_HEADER[i]) return false
+  const blocksAt = builtLz4Blocks(bytes, start)
+  if (recordCount < 0 || recordCount > end - start || blocksAt === undefined || blocksAt > end) return false
+  let at = blocksAt
   const baseOffset = baseOffsetOf(bytes, start)
   const baseTimestampMs = readInt64(bytes, start + BASE_TIMESTAMP_AT)
   const appendTimeMs =

@@ -24,9 +24,10 @@ const finalizedFeatures = features.map(({ name, level }) => ({ name, minVersionL
 
 /** @param handlers  all there are, also those that are added later */
 export const apiVersionsHandler = (handlers: () => Iterable<Handler>) =>
-  handler(apiVersionsApi, ({ clientSoftwareName, clientSoftwareVersion }, { version }) => {
+  handler(apiVersionsApi, ({ clientSoftwareName, clientSoftwareVersion }, { version, client }) => {
     const isNamed = version < 3 || (SOFTWARE_NAME.test(clientSoftwareName) && SOFTWARE_NAME.test(clientSoftwareVersion))
     if (!isNamed) return { errorCode: ERROR.INVALID_REQUEST }
+    client.name = clientSoftwareName
     const apiKeys = [...handlers()].map(({ api: { key, versions } }) => {
       // Below 3 Produce is refused; but librdkafka takes a broker that does not list 0 for one without compression. Kafka does the same.
       const minVersion = key === produceApi.key ? 0 : versions[0]

@@ -1,4 +1,4 @@
-// Fetch: slices of the segment files, as they are. A request that finds too little waits for more, at most as long as it says.
+// Fetch: slices of the segment files, as they are (but see fetchPlain.ts). A request that finds too little waits for more, at most as long as it says.
 //
 // Invariants
 //   1. A partition's records are whole batches; the first may begin before the offset that was asked for, as with Kafka.
@@ -12,6 +12,7 @@ import { ERROR, KafkaError } from '../errors.ts'
 import { fetchApi } from '../messages/fetch.ts'
 import { OPERATION, RESOURCE } from '../security/acls.ts'
 import { ANONYMOUS } from '../security/security.ts'
+import { readsLz4, withoutBuiltLz4 } from './fetchPlain.ts'
 import { FetchSessions, type WantedPartition } from './fetchSessions.ts'
 import { answerError, partitionOf } from './partitions.ts'
 
@@ -134,8 +135,10 @@ function fetchOnce(
       const atMost = isFirst ? Number.POSITIVE_INFINITY : limitBytes
       const run = broker.readers.read(topic, one.partition, one.fetchOffset, { maxBytes: limitBytes, atMost, endOffset })
       if (run) {
-        fetched.records = run.bytes.subarray(run.start, run.end)
-        fetched.release = run.release
+        const stored = run.bytes.subarray(run.start, run.end)
+        fetched.records = readsLz4(context.client) ? stored : withoutBuiltLz4(stored, limitBytes)
+        if (fetched.records === stored) fetched.release = run.release
+        else run.release()
         // What was made durable between the look at the offsets and the read.
         fetched.highWatermark = Math.max(info.endOffset, run.nextOffset)
         fetched.aborted = run.aborted
