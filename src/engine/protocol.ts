@@ -48,6 +48,8 @@ export type SinkSpec =
       upsert: boolean
       /** What its batches are compressed in: Kafka's number, 0 is none. */
       codec: number
+      /** The topic's max.message.bytes. */
+      batchBytesMax: number
       value: RecordPart
       /** Absent: records have no key. */
       key?: RecordPart

@@ -3,7 +3,16 @@
 // Small results of one step are gathered and leave together in `flush`, so that a step costs one message for each query.
 import { type Batch, INSERT, isRetraction, UPDATE_AFTER, UPDATE_BEFORE, valueAt } from '../data/index.ts'
 import type { EncodedRows } from '../formats/index.ts'
-import { BatchBuilder, type Disk, encodeHeaders, type HeaderTemplate, noHeaders, partitionOf, recompressed } from '../log/index.ts'
+import {
+  BatchBuilder,
+  type Disk,
+  encodeHeaders,
+  type HeaderTemplate,
+  noHeaders,
+  partitionOf,
+  RECORD_OVERHEAD_BYTES_MAX,
+  recompressed,
+} from '../log/index.ts'
 import type { SinkState } from './checkpoints/manifest.ts'
 import { FilesSink } from './fileSink.ts'
 import type { QuerySpec, RecordPart, SinkSpec } from './protocol.ts'
@@ -71,7 +80,7 @@ class TopicSink implements Sink {
   }
 
   write(batch: Batch, originMs: number | undefined, nowMs: number): void {
-    const { upsert, partitionCount, timestampColumn, headersColumn } = this.spec
+    const { upsert, partitionCount, batchBytesMax, timestampColumn, headersColumn } = this.spec
     const values = this.encodeValue(batch)
     const keys = this.encodeKey?.(batch)
     const keyOf = (row: number) => (!keys || keys.starts[row] < 0 ? null : keys.bytes.subarray(keys.starts[row], keys.ends[row]))
@@ -84,12 +93,15 @@ class TopicSink implements Sink {
       if (kind === UPDATE_BEFORE && batch.kinds?.[row + 1] === UPDATE_AFTER && row + 1 < batch.rowCount && sameBytes(key, keyOf(row + 1)))
         continue
       const partition = key ? partitionOf(key, partitionCount) : this.rowCount++ % partitionCount
-      let builder = this.builders.get(partition)
-      if (!builder) this.builders.set(partition, (builder = new BatchBuilder()))
       const ownMs = timestampColumn === undefined ? null : valueAt(batch.columns[timestampColumn], row)
       const timestampMs = typeof ownMs === 'number' ? ownMs : arrivedMs
       const headers = headersColumn === undefined ? noHeaders : headersOf(valueAt(batch.columns[headersColumn], row))
       const hasValue = !isRetraction(kind) && values.starts[row] >= 0
+      const valueBytes = hasValue ? values.ends[row] - values.starts[row] : 0
+      const recordBytesMax = RECORD_OVERHEAD_BYTES_MAX + (key?.length ?? 0) + valueBytes + headers.bytes.length
+      let builder = this.builders.get(partition)
+      if (!builder) this.builders.set(partition, (builder = new BatchBuilder()))
+      else if (builder.recordCount > 0 && !builder.hasRoom(recordBytesMax, batchBytesMax)) this.send(partition, builder)
       if (hasValue) builder.appendRecord(key, values.bytes, values.starts[row], values.ends[row], headers, timestampMs)
       else builder.appendRecord(key, null, 0, 0, headers, timestampMs)
     }
@@ -97,11 +109,17 @@ class TopicSink implements Sink {
 
   flush(): void {
     if (this.builders.size === 0) return
-    for (const [partition, builder] of this.builders) {
-      const { recordCount } = builder
-      this.port.records(this.query.id, this.spec.topic, partition, recompressed(builder.finish(), this.spec.codec), recordCount)
-    }
+    for (const [partition, builder] of this.builders) this.send(partition, builder)
     this.builders.clear()
+  }
+
+  private send(partition: number, builder: BatchBuilder): void {
+    const { recordCount } = builder
+    const batch = builder.finish()
+    const compressed = recompressed(batch, this.spec.codec)
+    // Larger, it might be too large for the topic.
+    const bytes = compressed.length < batch.length ? compressed : batch
+    this.port.records(this.query.id, this.spec.topic, partition, bytes, recordCount)
   }
 }
 

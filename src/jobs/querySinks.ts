@@ -105,12 +105,14 @@ export class QuerySinks {
       const refs = saved?.state.sink.kind === 'transaction' ? saved.state.sink.refs : []
       report.notices.push(...(await recoverTransactions(transactions, id, refs)))
     } else if (isExactlyOnceTopic(table)) report.notices.push(`${id}: the topic ${topic} of the cluster is written at least once`)
+    const { partitions, config } = this.options.log.topic(topic)!
     return {
       kind: 'topic',
       table: table.name,
       topic,
       upsert,
-      partitionCount: this.options.log.topic(topic)!.partitions.length,
+      partitionCount: partitions.length,
+      batchBytesMax: config['max.message.bytes'],
       ...sinkParts(table),
     }
   }

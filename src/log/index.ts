@@ -35,6 +35,7 @@ export {
   finishedBatch,
   type HeaderTemplate,
   noHeaders,
+  RECORD_OVERHEAD_BYTES_MAX,
   TRANSACTIONAL_FLAG,
   verifyBatch,
 } from './recordBatch.ts'

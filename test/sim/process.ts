@@ -449,8 +449,9 @@ export class SimProcess implements Endpoint {
     if (notes.length > 0 && this.told.length === 0)
       throw new Violation(`what a checkpoint had decided was not committed: ${notes.join('; ')}`)
     const topic = table.options.topic!
-    const partitionCount = this.log.topic(topic)!.partitions.length
-    return { kind: 'topic', table: table.name, topic, upsert: sink === 'upsert topic', partitionCount, ...sinkParts(table) }
+    const { partitions, config } = this.log.topic(topic)!
+    const [partitionCount, batchBytesMax] = [partitions.length, config['max.message.bytes']]
+    return { kind: 'topic', table: table.name, topic, upsert: sink === 'upsert topic', partitionCount, batchBytesMax, ...sinkParts(table) }
   }
 
   private committerOf({ query, sink }: RunningQuery, saved: SavedQuery | undefined): SinkCommitter {
