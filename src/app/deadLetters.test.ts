@@ -7,6 +7,7 @@ import pino from 'pino'
 import { engineErrors } from '../engine/index.ts'
 import { openLog } from '../log/index.ts'
 import { DeadLetters } from './deadLetters.ts'
+import { LateRowTopics } from './lateRows.ts'
 
 test('letters that come at once while their topic is made are all kept, each once', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-letters-'))
@@ -27,4 +28,27 @@ test('letters that come at once while their topic is made are all kept, each onc
   await Promise.all([0, 1, 2, 1, 2, 3].map((offset) => letters.keep([letter(offset)])))
   const kept = await log.readMessages('orders.invalid', { newest: true, limit: 10 })
   assert.deepEqual(kept.map(({ value }) => String(value)).sort(), ['0', '1', '2', '3'])
+})
+
+test('letters and late rows that come at once are more than a topic takes as one batch: all are kept, in their order', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-letters-'))
+  const log = await openLog({ folder, durability: 'os' })
+  t.after(async () => {
+    await log.close()
+    rmSync(folder, { recursive: true })
+  })
+  const silent = pino({ level: 'silent' })
+  const error = engineErrors('ROW_FAILED', { reason: 'a test' }).toJSON()
+  const raws = Array.from({ length: 60 }, (_, i) => Buffer.from(`${i} `.padEnd(50_000, 'x')))
+  await new DeadLetters(log, silent).keep(raws.map((raw, offset) => ({ topic: 'orders', partition: 0, offset, raw, error })))
+  const late = raws.map((value) => ({ value, op: '+I' as const, watermarkMs: 0, window: undefined }))
+  await new LateRowTopics(log, silent, () => false).keep('q', 'run', 'orders.late', late, 0)
+  for (const topic of ['orders.invalid', 'orders.late']) {
+    const kept = await log.readMessages(topic, { partition: 0, fromOffset: 0, limit: 100 })
+    assert.deepEqual(
+      kept.map(({ value }) => Number.parseInt(Buffer.from(value!).toString('utf8', 0, 5), 10)),
+      raws.map((_, i) => i),
+      topic,
+    )
+  }
 })

@@ -6,7 +6,8 @@ import type { Logger } from 'pino'
 import { Counter } from 'prom-client'
 import { metrics } from '../base/index.ts'
 import type { DeadLetter } from '../engine/index.ts'
-import { ensureTopic, type Log } from '../log/index.ts'
+import type { Log, RecordInput } from '../log/index.ts'
+import { runsFor } from './recordRuns.ts'
 
 const LETTERS_PENDING_MAX = 10_000
 const RAW_BYTES_MAX = 64 * 1024
@@ -50,13 +51,17 @@ export class DeadLetters {
         continue
       }
       this.pending += fresh.length
+      let kept = 0
       try {
-        await this.append(`${topic}.invalid`, fresh)
-        letters.inc({ outcome: 'kept' }, fresh.length)
+        for (const run of await runsFor(this.log, `${topic}.invalid`, fresh.map(recordOf))) {
+          await this.log.appendRecords(`${topic}.invalid`, 0, run)
+          kept += run.length
+        }
       } catch (error) {
-        letters.inc({ outcome: 'failed' }, fresh.length)
         this.logger.error({ topic, reason: (error as Error).message }, 'rows that could not be computed were not kept')
       } finally {
+        letters.inc({ outcome: 'kept' }, kept)
+        letters.inc({ outcome: 'failed' }, fresh.length - kept)
         this.pending -= fresh.length
       }
     }
@@ -110,28 +115,23 @@ export class DeadLetters {
     }
     return newest
   }
+}
 
-  private async append(topic: string, batch: DeadLetter[]): Promise<void> {
-    await ensureTopic(this.log, topic)
-    const nowMs = Date.now()
-    await this.log.appendRecords(
-      topic,
-      0,
-      batch.map(({ topic: from, partition, offset, raw, error }) => ({
-        key: null,
-        value: raw.subarray(0, RAW_BYTES_MAX),
-        timestampMs: nowMs,
-        headers: [
-          ['rule', bytes(error.code)],
-          ['path', bytes(typeof error.params.path === 'string' ? error.params.path : '')],
-          ['message', bytes(error.message)],
-          ['source', bytes(offset < 0 ? `query over ${from}` : `${sourceOf(from, partition)}/${offset}`)],
-          ['length', bytes(String(raw.length))],
-          ['sha256', bytes(sha256(raw))],
-          ['ingested_at', bytes(String(nowMs))],
-        ],
-      })),
-    )
+function recordOf({ topic, partition, offset, raw, error }: DeadLetter): RecordInput {
+  const nowMs = Date.now()
+  return {
+    key: null,
+    value: raw.subarray(0, RAW_BYTES_MAX),
+    timestampMs: nowMs,
+    headers: [
+      ['rule', bytes(error.code)],
+      ['path', bytes(typeof error.params.path === 'string' ? error.params.path : '')],
+      ['message', bytes(error.message)],
+      ['source', bytes(offset < 0 ? `query over ${topic}` : `${sourceOf(topic, partition)}/${offset}`)],
+      ['length', bytes(String(raw.length))],
+      ['sha256', bytes(sha256(raw))],
+      ['ingested_at', bytes(String(nowMs))],
+    ],
   }
 }
 

@@ -12,7 +12,8 @@ import type { Logger } from 'pino'
 import { Counter } from 'prom-client'
 import { metrics, toStreamError } from '../base/index.ts'
 import type { LateRecord } from '../engine/index.ts'
-import { ensureTopic, type Log } from '../log/index.ts'
+import type { Log, RecordInput } from '../log/index.ts'
+import { runsFor } from './recordRuns.ts'
 
 const KNOWN_ROWS_MAX = 500_000
 const READ_ROWS = 10_000
@@ -68,15 +69,15 @@ export class LateRowTopics {
     const fresh = rows.filter(({ value }) => isFresh(earlier, value))
     lateRows.inc({ query, outcome: 'known' }, rows.length - fresh.length)
     if (fresh.length === 0) return
+    const records = fresh.map((row) => recordOf(query, row))
+    let kept = 0
     for (let pauseMs = 50; !this.isClosed(); pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MAX_MS)) {
       try {
-        await ensureTopic(this.log, topic)
-        await this.log.appendRecords(
-          topic,
-          0,
-          fresh.map((row) => recordOf(query, row)),
-        )
-        lateRows.inc({ query, outcome: 'kept' }, fresh.length)
+        for (const run of await runsFor(this.log, topic, records.slice(kept))) {
+          await this.log.appendRecords(topic, 0, run)
+          kept += run.length
+          lateRows.inc({ query, outcome: 'kept' }, run.length)
+        }
         return
       } catch (error) {
         if (toStreamError(error).retry === 'never') throw error
@@ -125,7 +126,7 @@ function isFresh(earlier: Map<string, number>, value: Uint8Array): boolean {
   return left === 0
 }
 
-function recordOf(query: string, { value, op, watermarkMs, window }: LateRecord) {
+function recordOf(query: string, { value, op, watermarkMs, window }: LateRecord): RecordInput {
   const headers: [string, Uint8Array][] = [
     ['query', bytes(query)],
     ['watermark', bytes(timeText(watermarkMs))],
