@@ -158,6 +158,15 @@ test('deploy: a dry run says what would change, a write does it, a stale editor 
   assert.deepEqual([moved.body.started, moved.body.kept.sort()], [[], ['counts', 'pages']])
   const queries = await server.get<{ id: string; sql: string }[]>('/v1/queries')
   assert.match(queries.find(({ id }) => id === 'pages')!.sql, /all/)
+  // The session's zone is one, though no word of the query is another.
+  const zoned = await put(
+    'pages.sql',
+    `SET 'table.local-time-zone' = 'Asia/Tokyo'; ${text.replace('COUNT(*)', 'COUNT(*) + 1')}`,
+    await versionOf('pages.sql'),
+  )
+  assert.deepEqual(zoned.body.started.sort(), ['counts', 'pages'])
+  await untilRows(server, 'pages', [['/x', 2]])
+  await put('pages.sql', text.replace('COUNT(*)', 'COUNT(*) + 1'), await versionOf('pages.sql'))
 
   for (const name of ['..%2Fevil.sql', 'evil.txt', '.sql', 'a%20b.sql']) {
     const answer = await put(name, text, null)

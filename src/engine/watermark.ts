@@ -100,7 +100,11 @@ export class WatermarkOperator implements Operator {
   tick(nowMs: number): void {
     const { idleTimeoutMs } = this.plan
     if (!idleTimeoutMs) return
-    for (const partition of this.partitions.values()) if (nowMs - partition.lastRowMs >= idleTimeoutMs) partition.idle = true
+    for (const partition of this.partitions.values()) {
+      // Where the clock was set back the timeout begins again.
+      if (nowMs < partition.lastRowMs) partition.lastRowMs = nowMs
+      if (nowMs - partition.lastRowMs >= idleTimeoutMs) partition.idle = true
+    }
     this.raise()
   }
 

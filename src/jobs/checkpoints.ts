@@ -221,9 +221,10 @@ export class Checkpoints {
     entry.running = this.run(entry, cause, isLast).finally(() => {
       entry.running = undefined
       const { intervalMs, minPauseMs } = entry.settings
-      const { startedMs } = entry
+      // The clock may have been set back meanwhile.
+      const elapsedMs = Math.max(0, this.options.now() - entry.startedMs)
       if (entry.readers.length > 0) this.plan(entry, minPauseMs)
-      else if (intervalMs > 0) this.plan(entry, Math.max(minPauseMs, intervalMs - (this.options.now() - startedMs)))
+      else if (intervalMs > 0) this.plan(entry, Math.max(minPauseMs, intervalMs - elapsedMs))
     })
     return entry.running
   }

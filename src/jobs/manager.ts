@@ -608,10 +608,13 @@ export class JobManager {
     return this.parallelismOf({ plan, target: { kind: 'materializedTable', table } })
   }
 
-  private fateOf({ query, parallelism }: Running, project: Project): 'kept' | 'changed' | 'gone' {
+  private fateOf({ query, jobId, parallelism }: Running, project: Project): 'kept' | 'changed' | 'gone' {
     const fate = fateOf(query, project)
     const next = fate === 'kept' && project.queries.find(({ id }) => id === query.id)
     if (!next) return fate
+    // Functions show times in the zone of the job.
+    const { timeZone } = project.catalog
+    if ((this.workers.specOf(jobId)?.timeZone ?? timeZone) !== timeZone) return 'changed'
     try {
       return this.parallelismOf(next, project).subtasks === parallelism.subtasks ? 'kept' : 'changed'
     } catch {

@@ -103,9 +103,9 @@ function columnPair(expr: Expr): readonly [number, number] | undefined {
 /** What keeps the last row of each key gives out each of them: a versioned table is made of them, and a window may close between two. */
 export function withEveryVersion(plan: Plan): Plan {
   if (plan.node === 'deduplicate' && plan.keep === 'last') return { ...plan, everyVersion: true }
-  if (plan.node !== 'calc' && plan.node !== 'windowTvf' && plan.node !== 'correlate') return plan
-  return withInputs(plan, inputsOf(plan).map(withEveryVersion))
+  return passesVersions.has(plan.node) ? withInputs(plan, inputsOf(plan).map(withEveryVersion)) : plan
 }
+const passesVersions: ReadonlySet<Plan['node']> = new Set(['calc', 'windowTvf', 'correlate', 'expand', 'union'])
 
 // ---------------------------------------------------------------- window aggregates
 
