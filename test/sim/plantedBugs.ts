@@ -348,7 +348,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/spill/spillingOperator.ts',
     find: ' || waitedMs < 0',
     replace: '',
-    seed: 837,
+    seed: 17,
   },
   'rows-of-1970': {
     what: "rows that time alone gives out have their operator's old time in a topic, or 1970, and retention takes them",
