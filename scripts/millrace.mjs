@@ -17,7 +17,7 @@ if (!findNode()) {
   process.exit(1)
 }
 // In a checkout the console is built from its sources, which a pull may have changed.
-if (isCheckout && ['demo', 'dev', 'start'].includes(process.argv[2]) && !process.argv.includes('--help')) {
+if (isCheckout && ['demo', 'dev', 'start'].includes(process.argv[2]) && !process.argv.some((one) => one === '--help' || one === '-h')) {
   const { buildConsole } = await import('./prepare.mjs')
   buildConsole()
 }

@@ -18,6 +18,12 @@ test('a configuration finds millrace from any folder; a wrong setting is refused
     ['{ parallelizm: 2 }', /CONFIG_INVALID.*there is no setting \\"parallelizm\\"; did you mean \\"parallelism\\"/],
     ["{ port: '80' }", /CONFIG_INVALID.*port is \\"80\\", expected a whole number/],
     ["{ timeZone: 'Mars/Base' }", /CONFIG_INVALID.*timeZone is/],
+    [
+      "{ backup: { folder: 'b', everyMinute: 5 } }",
+      /CONFIG_INVALID.*no setting \\"backup.everyMinute\\"; did you mean \\"backup.everyMinutes\\"/,
+    ],
+    ["{ kafka: { bootstrap: 'host:9092' } }", /CONFIG_INVALID.*kafka is .*expected an object such as/],
+    ['{ port: 80n }', /CONFIG_INVALID.*port is 80n, expected/],
     ['5', /CONFIG_INVALID.*exports no settings/],
   ]
   for (const [settings, reason] of wrong) assert.match(await doctor(define(settings)), reason)

@@ -75,6 +75,7 @@ test('rows that differ by key, the record with which they begin to, and the chan
   assert.match(text.stdout, /totals: 2 rows the same, 1 changed, 0 only before, 0 only after/)
   assert.match(text.stdout, /the first record that makes a difference: orders \d\/\d+ .*\n.*9007199254740993/)
   assert.match(text.stdout, /Next: millrace promote/)
+  assert.match((await millrace(t, 'diff', path, '--since', 'earliest', ...at)).stdout, /^20 records, from the oldest to 20/)
 
   // Other windows: rows that only one of them has. Another column: the key still tells rows apart.
   const other = (await millrace(t, 'diff', write('windows.sql', windows("'2' MINUTE")), '--json', ...at)).json as unknown as ScriptDiff

@@ -1,5 +1,6 @@
 // A new user's first minute: `millrace init`, and what it says comes next.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -27,6 +28,16 @@ test('init makes a project that runs, and whose test passes; it writes over noth
     ['2026-01-01 12:00:00.000', 'ana', 1, 19.99],
     ['2026-01-01 12:00:00.000', 'bo', 1, 7],
   ])
+
+  // What comes next can be copied, whatever the folder is called.
+  const odd = join(folder, "Ana's shop")
+  const said = run(t, ['init', odd, '--json'])
+  await said.exited
+  const { next } = said.lines<{ next: string[] }>()[0]
+  for (const command of [next[0], next.at(-1)!]) {
+    const words = execFileSync('sh', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' })
+    assert.deepEqual(words.trim().split('\n').slice(2), [odd])
+  }
 
   writeFileSync(join(folder, 'pipelines/orders.sql'), '-- mine')
   rmSync(join(folder, 'tests'), { recursive: true })

@@ -188,7 +188,7 @@ describe('why', () => {
     const folder = makeProject(t, { 'pipelines/a.sql': source('clicks'), 'pipelines/b.sql': 'CREATE MATERIALIZED TABLE x AS SELEC 1;' })
     const server = await startServer(t, folder)
     const { body } = await server.call<ApiError>('/v1/queries/x/why')
-    assert.match(body.error.message, /no query "x" runs, and a file of the project is wrong: pipelines\/b\.sql/)
+    assert.match(body.error.message, /no query "x" runs, and a file of the project is wrong: pipelines\/b\.sql:\d+:\d+: (?!line)/)
   })
 })
 

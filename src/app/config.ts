@@ -251,11 +251,16 @@ const isTimeZone = (value: unknown): boolean => {
     return false
   }
 }
-const settings: { [K in keyof Required<MillraceConfig>]: [expected: string, fits: (value: unknown) => boolean] } = {
+const isCluster = (value: unknown): boolean => isObject(value) && isTexts((value as ClusterOptions).bootstrap)
+const clusterParts: readonly (keyof ClusterOptions)[] = ['bootstrap', 'tls', 'sasl']
+const tlsParts: readonly (keyof KafkaTlsConfig)[] = ['cert', 'key', 'ca', 'clientAuth', 'principalRules']
+const backupParts: readonly (keyof BackupSchedule)[] = ['folder', 'everyMinutes', 'keep']
+type Setting = [expected: string, fits: (value: unknown) => boolean, parts?: readonly string[]]
+const settings: { [K in keyof Required<MillraceConfig>]: Setting } = {
   port: ['a whole number from 0 to 65535', isPort],
   kafkaPort: ["a whole number from 0 to 65535, or 'none'", (value) => value === 'none' || isPort(value)],
-  kafka: ["an object such as { bootstrap: ['host:9092'] }", isObject],
-  kafkaTls: ["an object such as { cert: 'server.pem', key: 'server.key' }", isObject],
+  kafka: ["an object such as { bootstrap: ['host:9092'] }", isCluster, clusterParts],
+  kafkaTls: ["an object such as { cert: 'server.pem', key: 'server.key' }", isObject, tlsParts],
   kafkaSuperUsers: ['names of users', isTexts],
   host: ['an address', isText],
   dataFolder: ['a folder', isText],
@@ -266,22 +271,33 @@ const settings: { [K in keyof Required<MillraceConfig>]: [expected: string, fits
   timeZone: ["a time zone such as 'Europe/Berlin'", isTimeZone],
   allowedHosts: ['names of hosts', isTexts],
   allowedOrigins: ['origins such as https://shop.test', isTexts],
-  backup: ["an object such as { folder: '/backups/shop', everyMinutes: 60 }", isObject],
+  backup: ["an object such as { folder: '/backups/shop', everyMinutes: 60 }", isObject, backupParts],
 }
 
 /** What is wrong with what a file exports; a setting that does not exist is no comment. */
 function problemOf(config: unknown): string | undefined {
   if (!isObject(config)) return 'it exports no settings by default'
   for (const [name, value] of Object.entries(config as object)) {
-    if (!Object.hasOwn(settings, name)) {
-      const nearest = nearestName(name, Object.keys(settings))
-      return `there is no setting "${name}"${nearest ? `; did you mean "${nearest}"?` : ''}`
-    }
-    const [expected, fits] = settings[name as keyof MillraceConfig]
-    if (value !== undefined && !fits(value)) return `${name} is ${JSON.stringify(value)}, expected ${expected}`
+    const unknown = unknownOf(name, Object.keys(settings))
+    if (unknown !== undefined) return unknown
+    const [expected, fits, parts] = settings[name as keyof MillraceConfig]
+    if (value === undefined) continue
+    if (!fits(value)) return `${name} is ${shown(value)}, expected ${expected}`
+    // A part that is mistyped would be as if it were not there: no backup by itself, say.
+    const wrong = parts && Object.keys(value as object).flatMap((part) => unknownOf(part, parts, `${name}.`) ?? [])[0]
+    if (wrong) return wrong
   }
   return undefined
 }
+
+function unknownOf(name: string, known: readonly string[], within = ''): string | undefined {
+  if (known.includes(name)) return undefined
+  const nearest = nearestName(name, known)
+  return `there is no setting "${within}${name}"${nearest ? `; did you mean "${within}${nearest}"?` : ''}`
+}
+
+/** JSON has no bigints and functions. */
+const shown = (value: unknown): string => (typeof value === 'bigint' ? `${value}n` : (JSON.stringify(value) ?? typeof value))
 
 export const environment = {
   url: process.env.MILLRACE_URL ?? 'http://127.0.0.1:7070',

@@ -1,5 +1,6 @@
 // What the command line prints: tables for people, JSON for programs, errors with their next step.
 import { StreamError, type TextPosition, toStreamError } from '../base/index.ts'
+import type { ApiError } from '../serve/contract.ts'
 import { appErrors } from './errors.ts'
 
 /** A longer cell is cut: one long text would make every line of a table as long. */
@@ -48,14 +49,19 @@ export interface ErrorSource {
   text?: string
 }
 
+type PlacedError = Omit<ApiError['error'], 'params'>
+
 /** An error for a terminal: fact and code, the line that it is about, the next step. */
-export function errorText(error: StreamError, { file, text }: ErrorSource = {}): string {
+export function errorText(error: PlacedError, { file, text }: ErrorSource = {}): string {
   const { position } = error
+  return `${placedMessage(error, file, text === undefined)} [${error.code}]\n${position && text !== undefined ? excerpt(text, position) : ''}  ${error.hint}`
+}
+
+/** `pipelines/orders.sql:3:8: what is wrong`: the place once, though some messages begin with the position themselves, and others with the file. */
+export function placedMessage({ message, position }: Pick<PlacedError, 'message' | 'position'>, file?: string, isPlaced = true): string {
   const place = [file, position && `${position.line}:${position.column}`].filter(Boolean).join(':')
-  const where = file || (position && text === undefined) ? `${place}: ` : ''
-  // Some messages begin with the position themselves, others with the file.
-  const message = error.message.replace(/^line \d+, column \d+: /, '').replace(file ? `${file}: ` : '', '')
-  return `${where}${message} [${error.code}]\n${position && text !== undefined ? excerpt(text, position) : ''}  ${error.hint}`
+  const where = file || (position && isPlaced) ? `${place}: ` : ''
+  return where + message.replace(/^line \d+, column \d+: /, '').replace(file ? `${file}: ` : '', '')
 }
 
 /** A failure of the file system is the user's to mend, not a bug. */
@@ -73,6 +79,9 @@ export function reportError(error: unknown, json: boolean, source?: ErrorSource)
   if (failure.code === 'INTERNAL' && failure.cause instanceof Error && !json) console.error(failure.cause.stack)
   process.exitCode = 1
 }
+
+/** `1 record`, `2 records` */
+export const countText = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 export const byteText = (bytes: number): string => {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']

@@ -40,7 +40,7 @@ import { DeadLetters } from './deadLetters.ts'
 import { History } from './history.ts'
 import { LateRowTopics } from './lateRows.ts'
 import { logOf } from './logOf.ts'
-import { byteText } from './output.ts'
+import { byteText, placedMessage } from './output.ts'
 import { projectFiles } from './projectFiles.ts'
 import { CrashTests } from './verify/crashTest.ts'
 import { version } from './version.ts'
@@ -375,12 +375,7 @@ function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptio
         fileErrors.length > 0
           ? {
               state: 'degraded',
-              detail: fileErrors
-                .map(
-                  ({ file, error }) =>
-                    `${file}:${error.position ? `${error.position.line}:${error.position.column}: ` : ' '}${error.message}`,
-                )
-                .join('; '),
+              detail: fileErrors.map(({ file, error }) => placedMessage(error, file)).join('; '),
             }
           : { state: 'ok' },
       http: { state: isReady ? 'ok' : 'starting' },

@@ -24,7 +24,7 @@ type Setting = Exclude<keyof TopicConfig, 'partitionCount'>
 
 /** What a setting means, in one line. One without a line is shown all the same. */
 const descriptions: Record<string, string> = {
-  'retention.ms': 'Records older than this may be deleted, a whole segment at a time; -1 keeps them for ever.',
+  'retention.ms': 'Records older than this by their own timestamps may be deleted, a whole segment at a time; -1 keeps them for ever.',
   'retention.bytes': 'Bytes of a partition above which its oldest segments are deleted; -1 is no limit.',
   'segment.bytes': 'Size at which a new file begins. Retention deletes whole files.',
   'segment.ms': 'Age at which a new file begins, even if it is small.',
@@ -84,8 +84,12 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
 
   app.get(
     '/v1/topics',
-    { schema: { summary: 'All topics of the log.', querystring: NoQuery, response: { 200: Type.Array(TopicSummarySchema) } } },
-    () => log.topics().map(summaryOf),
+    { schema: { summary: 'All topics of the log, by name.', querystring: NoQuery, response: { 200: Type.Array(TopicSummarySchema) } } },
+    () =>
+      log
+        .topics()
+        .map(summaryOf)
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
   )
   app.get(
     '/v1/topics/:topic',

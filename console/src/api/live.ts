@@ -259,6 +259,8 @@ class TopicTailStore extends LiveStore<TopicTailView> {
   #query: string
   #messages: TopicMessage[] = []
   #seen = new Set<string>()
+  /** Since the connection opened, until what was there before has come. */
+  #arrived: TopicMessage[] | null = null
   #skippedCount = 0
 
   constructor(topic: string, capacity: number, options: TailOptions) {
@@ -273,28 +275,43 @@ class TopicTailStore extends LiveStore<TopicTailView> {
     return `${topicPath(this.#topic)}/live?${this.#query}`
   }
 
-  /** What was there before we came (or while we were away); the live frames bring the rest. */
+  /**
+   * What was there before we came (or while we were away); the live frames bring the rest. It takes the place of what is shown: a topic that was
+   * made anew meanwhile, or a server that began anew, has other records at the same offsets.
+   */
   protected override onOpen(): void {
+    const arrived: TopicMessage[] = []
+    this.#arrived = arrived
     apiGet<{ messages: TopicMessage[] }>(`${topicPath(this.#topic)}/messages?limit=50&${this.#query}`)
-      .then(({ messages }) => this.#add(messages, true))
+      .then(({ messages }) => {
+        if (this.#arrived !== arrived) return
+        this.#messages = []
+        this.#seen.clear()
+        this.#add([...arrived, ...messages.filter((message) => !arrived.some((other) => messageId(other) === messageId(message)))])
+        this.changed(true)
+      })
       .catch(() => undefined)
+      .finally(() => {
+        if (this.#arrived === arrived) this.#arrived = null
+      })
   }
 
   protected receive(raw: unknown): void {
     const frame = raw as TopicFrame
     if (frame.type !== 'messages') return
     this.#skippedCount += frame.skipped
+    this.#arrived?.push(...frame.messages)
     this.#add(frame.messages)
   }
 
-  #add(messages: TopicMessage[], isUrgent = false): void {
+  #add(messages: TopicMessage[]): void {
     const fresh = messages.filter((message) => !this.#seen.has(messageId(message)))
     if (fresh.length === 0) return
     const all = [...this.#messages, ...fresh]
     all.sort(newestFirst)
     this.#messages = all.slice(0, this.#capacity)
     this.#seen = new Set(this.#messages.map(messageId))
-    this.changed(isUrgent)
+    this.changed()
   }
 
   protected build(): TopicTailView {

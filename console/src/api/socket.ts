@@ -7,7 +7,8 @@
 //   2. Waits double from 0.5 s to 15 s with jitter, and start over after a connection that lived for 5 s.
 //   3. A refusal (an error frame, then a close with 4000 + HTTP status) is reported; asking again waits the longest time, for a table that
 //      does not exist may exist later. 401 opens the token prompt.
-//   4. A connection on which nothing arrives for `silenceMs` counts as lost (the server pings or reports well within it).
+//   4. Where one comes back, the server is there: all that wait for it try at once, so that no page is live with old rows.
+//   5. A connection on which nothing arrives for `silenceMs` counts as lost (the server pings or reports well within it).
 import type { ApiError } from '../../../src/serve/contract.ts'
 import { access, apiGet, openWebSocket } from './client.ts'
 import { parseExact } from './json.ts'
@@ -24,6 +25,8 @@ export interface LiveSocketOptions {
 }
 
 const waitMsMax = 15_000
+/** Lost, and not yet tried again. */
+const lost = new Set<LiveSocket>()
 
 export class LiveSocket {
   #options: LiveSocketOptions
@@ -58,6 +61,8 @@ export class LiveSocket {
   }
 
   #connect(state: LinkState): void {
+    clearTimeout(this.#timer)
+    lost.delete(this)
     this.#options.onState(state, null)
     let socket: WebSocket
     try {
@@ -72,6 +77,7 @@ export class LiveSocket {
       this.#openedAtMs = Date.now()
       this.#options.onState('live', null)
       this.#watch()
+      for (const other of lost) other.#connect('reconnecting')
     }
     socket.onmessage = (event) => {
       this.#watch()
@@ -101,11 +107,13 @@ export class LiveSocket {
     const patientMs = isRefused ? waitMsMax : Math.min(waitMsMax, 500 * 2 ** this.#failureCount++)
     const waitMs = patientMs * (0.75 + Math.random() / 2)
     this.#options.onState('reconnecting', Date.now() + waitMs)
+    if (!isRefused) lost.add(this)
     this.#timer = setTimeout(() => this.#connect('reconnecting'), waitMs)
   }
 
   #drop(): void {
     clearTimeout(this.#timer)
+    lost.delete(this)
     clearTimeout(this.#silenceTimer)
     this.#openedAtMs = 0
     const socket = this.#socket

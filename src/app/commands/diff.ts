@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { DeployReport, ProjectFile, QueryDiff, ScriptDiff } from '../../serve/contract.ts'
 import { call, getJson, type Target } from '../client.ts'
-import { plainText, tableText, timeText } from '../output.ts'
+import { countText, errorText, plainText, tableText, timeText } from '../output.ts'
 
 const ROWS_SHOWN = 10
 const HEADERS = { 'content-type': 'application/json' }
@@ -16,7 +16,10 @@ export interface DiffFlags {
 /** The exit code is 1 if a query differs, as with `diff`. */
 export async function diffFile(target: Target, path: string, { since, json }: DiffFlags): Promise<void> {
   const sql = readFileSync(path, 'utf8')
-  if (!json) process.stderr.write(`comparing ${basename(path)} with what runs, over the records since ${since} …\n`)
+  if (!json)
+    process.stderr.write(
+      `comparing ${basename(path)} with what runs, over ${since === 'earliest' ? 'all records' : `the records since ${since}`} …\n`,
+    )
   const body = JSON.stringify({ file: basename(path), sql, since, numbers: 'string' })
   const answer = await call(target, '/v1/queries/diff', { method: 'POST', body, headers: HEADERS })
   const diff = (await answer.json()) as ScriptDiff
@@ -28,7 +31,7 @@ const differs = ({ state, counts: { changed, onlyOld, onlyNew } }: QueryDiff): b
 
 function scriptText(diff: ScriptDiff, path: string): string {
   const parts = [
-    `${diff.records} records, from ${timeText(diff.sinceMs)} to ${timeText(diff.untilMs)}`,
+    `${countText(diff.records, 'record')}, from ${diff.sinceMs > 0 ? timeText(diff.sinceMs) : 'the oldest'} to ${timeText(diff.untilMs)}`,
     ...diff.queries.map(queryText),
     diff.queries.some(differs) ? `Next: millrace promote ${path} puts it in the place of what runs.` : 'Nothing would be different.',
   ]
@@ -87,10 +90,7 @@ export async function putFile(
       if (ids.length > 0) console.log(`${verbs[i]}: ${ids.join(', ')}`)
     if (report.restored.length > 0) console.log(`go on from their state: ${report.restored.map(({ query }) => query).join(', ')}`)
     for (const notice of report.notices) console.log(notice)
-    for (const { file, error } of report.errors)
-      console.error(
-        `error: ${file}${error.position ? `:${error.position.line}:${error.position.column}` : ''} ${error.message} [${error.code}]\n  ${error.hint}`,
-      )
+    for (const { file, error } of report.errors) console.error(`error: ${errorText(error, { file })}`)
   }
   if (report.errors.length > 0) process.exitCode = 1
 }

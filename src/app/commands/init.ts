@@ -66,14 +66,14 @@ export function initProject(folder: string, { json }: { json: boolean }): void {
   const near = relative(process.cwd(), target)
   const place = near.startsWith('..') ? target : near || '.'
   const steps: readonly (readonly [command: string, what: string])[] = [
-    [`millrace dev ${place}`, 'starts it, and takes up each edit of the SQL'],
+    [`millrace dev ${shellWord(place)}`, 'starts it, and takes up each edit of the SQL'],
     [
-      `curl http://127.0.0.1:7070/v1/topics/orders/events -H 'content-type: application/x-ndjson' --data-binary @${join(place, 'events/orders.ndjson')}`,
+      `curl http://127.0.0.1:7070/v1/topics/orders/events -H 'content-type: application/x-ndjson' --data-binary ${shellWord(`@${join(place, 'events/orders.ndjson')}`)}`,
       'sends events',
     ],
     ['millrace sql "SELECT * FROM revenue"', 'shows the live table'],
     ['millrace why revenue', 'says when its next row comes'],
-    [`millrace test ${place}`, 'runs tests/orders.test: with late rows, with a crash before every row'],
+    [`millrace test ${shellWord(place)}`, 'runs tests/orders.test: with late rows, with a crash before every row'],
   ]
   if (json) {
     console.log(JSON.stringify({ folder: target, files: written, next: steps.map(([command]) => command) }))
@@ -82,6 +82,9 @@ export function initProject(folder: string, { json }: { json: boolean }): void {
   console.log(`A project is in ${target}\n\n${written.map((name) => `  ${name}`).join('\n')}\n\nNext`)
   for (const [command, what] of steps) console.log(`  ${command}\n      ${what}`)
 }
+
+/** As a shell takes it for one word, to be copied. */
+const shellWord = (text: string): string => (/^[\w@%+=:,./\\-]+$/.test(text) ? text : `"${text.replace(/["$`]/g, '\\$&')}"`)
 
 function ignoreData(path: string): void {
   const text = existsSync(path) ? readFileSync(path, 'utf8') : ''

@@ -11,7 +11,7 @@ import type {
 } from '../../serve/contract.ts'
 import { call, getJson, sendJson, type Target, topicPath } from '../client.ts'
 import { appErrors } from '../errors.ts'
-import { byteText, durationText, shareText, tableText, timeText } from '../output.ts'
+import { byteText, countText, durationText, shareText, tableText, timeText } from '../output.ts'
 
 const retentionText = (value: string | number | undefined): string =>
   value === undefined ? '' : Number(value) < 0 ? 'for ever' : durationText(Number(value))
@@ -52,7 +52,7 @@ export async function describeTopic(target: Target, name: string, json: boolean)
     ...groups.map(({ id, state, lag, lagMs }) => [`group ${id}`, state, lag, lagMs === undefined ? '' : durationText(lagMs)]),
   ]
   const parts = [
-    `${topic.name}: ${topic.recordCount} records, ${byteText(topic.sizeBytes)}, ${topic.partitionCount} partitions`,
+    `${topic.name}: ${countText(topic.recordCount, 'record')}, ${byteText(topic.sizeBytes)}, ${countText(topic.partitionCount, 'partition')}`,
     tables.length > 0 ? `declared by ${tables.join(', ')}` : 'declared by no table: its records are not checked',
     writers.length > 0 ? `written by ${writers.join(', ')}` : '',
     topic.columns.length > 0
@@ -81,8 +81,13 @@ export async function describeTopic(target: Target, name: string, json: boolean)
 
 const settingsText = (settings: readonly TopicSetting[]): string =>
   tableText(
-    ['setting', 'value', ''],
-    settings.map(({ name, value, isDefault }) => [name, String(value), isDefault ? '' : 'changed']),
+    ['setting', 'value', '', ''],
+    settings.map(({ name, value, isDefault }) => [
+      name,
+      String(value),
+      name === 'retention.ms' ? retentionText(value) : '',
+      isDefault ? '' : 'changed',
+    ]),
   )
 
 export async function createTopic(target: Target, name: string, change: Omit<NewTopic, 'name'>, json: boolean): Promise<void> {
@@ -95,7 +100,10 @@ export async function alterTopic(target: Target, name: string, change: TopicChan
     throw appErrors('OPTION_INVALID', { option: 'what to change', value: 'nothing', expected: '--config, --reset or --partitions' })
   const topic = await sendJson<TopicSummary>(target, 'PATCH', topicPath(name), change)
   if (json) console.log(JSON.stringify(topic))
-  else console.log(`${name}: ${topic.partitionCount} partitions\n\n${settingsText(await getJson(target, `${topicPath(name)}/settings`))}`)
+  else
+    console.log(
+      `${name}: ${countText(topic.partitionCount, 'partition')}\n\n${settingsText(await getJson(target, `${topicPath(name)}/settings`))}`,
+    )
 }
 
 export async function deleteTopic(
@@ -120,8 +128,6 @@ async function askName({ name, recordCount, sizeBytes }: TopicSummary): Promise<
     lines.close()
   }
 }
-
-const countText = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 export async function printStatistics(target: Target, name: string, sample: number, json: boolean): Promise<void> {
   if (process.stderr.isTTY && !json) process.stderr.write('looking at records …\r')

@@ -148,7 +148,7 @@ function Report({ report, isDone = false }: { report: DeployReport; isDone?: boo
           <Failure
             error={{
               ...error,
-              message: `${file}${error.position ? `:${error.position.line}:${error.position.column}` : ''} ${error.message}`,
+              message: `${file}${error.position ? `:${error.position.line}:${error.position.column}` : ''} ${error.message.replace(/^line \d+, column \d+: /, '')}`,
             }}
           />
         </li>
