@@ -451,6 +451,10 @@ export class Job {
   get isParallel(): boolean {
     return this.rounds !== undefined
   }
+  /** A cut of all subtasks is due here, a bounded number of rounds ahead. */
+  get isCutting(): boolean {
+    return this.announced !== undefined || this.rounds?.barrier !== undefined
+  }
   /** How many rounds it has begun. */
   get round(): number {
     return this.rounds?.begunHere ?? 0

@@ -1,7 +1,9 @@
 // An engine worker: steps its jobs in turn, and answers the main thread in between.
 //
 // Back-pressure: rows sent to the main thread and not yet taken are counted; above the limit nothing is read. What other subtasks of a job wait
-// for still leaves. Nothing here blocks the thread: several jobs share it, and their subtasks wait for each other across threads.
+// for still leaves, and a job of several subtasks goes on to its cut: rows from behind a cut are not taken before all have made theirs, so two
+// threads that are full of such rows would wait for each other. Nothing here blocks the thread: several jobs share it, and their subtasks wait
+// for each other across threads.
 import { parentPort, workerData } from 'node:worker_threads'
 import { reviveError, toStreamError } from '../base/index.ts'
 import type { Batch } from '../data/index.ts'
@@ -187,7 +189,10 @@ async function run(): Promise<void> {
       if (!any || performance.now() - startedMs >= SLICE_MS) break
     }
     const isFull = untakenRows >= UNTAKEN_ROWS_MAX
-    if (isFull) for (const job of jobs.values()) job.holdBack()
+    if (isFull)
+      for (const [jobId, job] of jobs)
+        if (job.isCutting) worked = step(jobId, job) || worked
+        else job.holdBack()
     for (const job of draining) if (job.isDrained) draining.delete(job)
     const atMs = performance.now()
     if (atMs - tickedMs >= TICK_MS) {
