@@ -371,7 +371,8 @@ export class JobManager {
     })
   }
 
-  private inTurn(work: (project: Project) => Promise<string | undefined>): Promise<string | undefined> {
+  /** Works on the project that is the newest once all that was asked for before is done; undefined while there is none. */
+  private inTurn<T>(work: (project: Project) => Promise<T>): Promise<T | undefined> {
     const done = this.applied.then(() => this.project && work(this.project))
     this.applied = done.catch(() => {})
     return done
@@ -677,13 +678,9 @@ export class JobManager {
   private async startAgain(jobs: JobSpec[]): Promise<void> {
     if (this.closed) return
     for (const job of jobs) for (const { id } of job.queries) if (this.running.get(id)?.jobId === job.id) this.running.delete(id)
-    const { project } = this
-    if (!project) return
     for (let pauseMs = 250; !this.closed; pauseMs = Math.min(pauseMs * 2, RESTART_PAUSE_MAX_MS)) {
-      const errors = await this.apply(project).then(
-        (report) => report.errors.slice(project.errors.length),
-        (error) => [{ file: '', error: toStreamError(error) }],
-      )
+      const again = this.inTurn(async (project) => (await this.applyAlone(project)).errors.slice(project.errors.length))
+      const errors = (await again.catch((error: unknown) => [{ file: '', error: toStreamError(error) }])) ?? []
       for (const { file, error } of errors) this.options.onQueryFailed(file, error.toJSON())
       // A checkpoint that cannot be read now may be read later; an older one would give rows twice.
       if (!errors.some(({ error }) => error.retry === 'later')) return
