@@ -103,7 +103,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'kafka/groups/offsets.ts',
     find: '      const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)',
     replace: '      const first = 0\n      this.log.appendRecords(OFFSETS_TOPIC, 0, records).catch(() => {})',
-    seed: 7,
+    seed: 165,
   },
   'forget-column': {
     what: 'the checkpoint of a session does not have where it began',
@@ -215,14 +215,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/fileSink.ts',
     find: '    this.cutCount = this.pending.length\n',
     replace: '    this.cutCount = this.pending.length\n    finishFiles(this.disk, { folder: this.spec.folder, pending: this.pending })\n',
-    seed: 117,
+    seed: 46,
   },
   'unsynced-files': {
     what: 'files are named without a sync of their bytes',
     file: 'engine/fileSink.ts',
     find: '      this.disk.sync(file)\n    } finally',
     replace: '    } finally',
-    seed: 16,
+    seed: 51,
   },
   'leak-output-file': {
     what: 'the file that is being written stays open when its query ends',
@@ -257,7 +257,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/partition.ts',
     find: 'this.saveProducers(true)',
     replace: 'void 0',
-    seed: 16,
+    seed: 225,
   },
   'lose-versions': {
     what: 'of the versions of a key that come in one batch a temporal join sees the last',

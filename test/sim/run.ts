@@ -732,6 +732,11 @@ export async function referenceChanges(): Promise<number> {
 async function play(simulation: Simulation, seed: number): Promise<RunResult> {
   const { world } = simulation
   const restoreTimers = installTimers(world)
+  // A real process would have died of it.
+  const onUnhandled = (error: Error) => {
+    world.violation ??= new Violation(`a rejection that nobody handles: ${error.stack}`)
+  }
+  process.on('unhandledRejection', onUnhandled)
   try {
     await simulation.run()
     return { seed, hash: world.traceHash, hits: world.hits }
@@ -741,5 +746,6 @@ async function play(simulation: Simulation, seed: number): Promise<RunResult> {
     return { seed, hash: world.traceHash, hits: world.hits, violation }
   } finally {
     restoreTimers()
+    process.off('unhandledRejection', onUnhandled)
   }
 }
