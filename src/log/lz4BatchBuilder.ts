@@ -19,7 +19,6 @@
 // Sources: the LZ4 frame and block formats; Kafka's KafkaLZ4BlockInputStream.
 import { copyBytes, viewOf } from '../base/index.ts'
 import { LZ4_REPEAT_BYTES_MIN } from './decompress.ts'
-import { logErrors } from './errors.ts'
 import {
   ATTRIBUTES_AT,
   BATCH_HEADER_BYTES,
@@ -29,7 +28,6 @@ import {
   RECORD_OVERHEAD_BYTES_MAX,
   readInt16,
   recordLength,
-  TIMESTAMP_MS_MAX,
   varintSize,
   writeVarint,
 } from './recordBatch.ts'
@@ -92,17 +90,10 @@ export class Lz4BatchBuilder extends BatchBuilder {
     keyStart = 0,
     keyEnd = key === null ? 0 : key.length,
   ): void {
-    if (!Number.isInteger(timestampMs) || Math.abs(timestampMs) > TIMESTAMP_MS_MAX) {
-      throw logErrors('LOG_BATCH_INVALID', { position: this.at, reason: `${timestampMs} is no timestamp` })
-    }
     const keySize = key === null ? -1 : keyEnd - keyStart
     const valueSize = value === null ? -1 : end - start
     const headersSize = headers.bytes.length
-    if (this.recordCount === 0) {
-      this.baseTimestampMs = timestampMs
-      this.maxTimestampMs = timestampMs
-    } else if (timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs
-    const timestampDelta = timestampMs - this.baseTimestampMs
+    const timestampDelta = this.admit(timestampMs)
     const offsetDelta = this.recordCount++
     const length = recordLength(timestampDelta, offsetDelta, keySize, valueSize, headersSize)
     const recordBytes = varintSize(length) + length
@@ -117,19 +108,11 @@ export class Lz4BatchBuilder extends BatchBuilder {
     const isRepeat = headers === this.headers
     if (isRepeat) this.placeLiterals(this.at - this.tokenAt - 1 + recordBytes - headersSize)
     else if (this.repeatTokenAt >= 0) this.shortenRepeat()
-    const { bytes, view } = this
-    let at = writeVarint(bytes, this.at, length)
-    bytes[at++] = 0
-    at = writeVarint(bytes, at, timestampDelta)
-    at = writeVarint(bytes, at, offsetDelta)
-    at = writeVarint(bytes, at, keySize)
-    if (key !== null) at = copyBytes(key, this.keySource.viewOf(key), keyStart, keyEnd, bytes, view, at)
-    at = writeVarint(bytes, at, valueSize)
-    if (value !== null) at = copyBytes(value, this.valueSource.viewOf(value), start, end, bytes, view, at)
-    this.at = at
+    this.at = writeVarint(this.bytes, this.at, length)
+    this.writeKeyAndValue(timestampDelta, offsetDelta, key, keyStart, keySize, value, start, valueSize)
     if (isRepeat) this.repeatHeaders(headers, headersAt - this.headersAt)
     else {
-      this.at = copyBytes(headers.bytes, headers.view, 0, headersSize, bytes, view, at)
+      this.writeHeaders(headers)
       const canRepeat =
         patchStart >= LZ4_REPEAT_BYTES_MIN && patchEnd - patchStart <= PATCH_BYTES_MAX && headersSize - patchEnd >= LAST_REPEAT_BYTES_MIN
       this.headers = canRepeat ? headers : undefined

@@ -280,8 +280,8 @@ export class BatchBuilder {
   protected bytes: Uint8Array = noBytes
   protected view: DataView = viewOf(noBytes)
   /** What a record was last copied from: the keys and values of a body are all in one array each. A new view costs as much as copying them. */
-  protected readonly keySource = new ViewedSource()
-  protected readonly valueSource = new ViewedSource()
+  private readonly keySource = new ViewedSource()
+  private readonly valueSource = new ViewedSource()
   private capacityBytes: number
   private readonly pool: BufferPool | undefined
   protected at = BATCH_HEADER_BYTES
@@ -322,31 +322,54 @@ export class BatchBuilder {
     keyStart = 0,
     keyEnd = key === null ? 0 : key.length,
   ): void {
+    const timestampDelta = this.admit(timestampMs)
+    const offsetDelta = this.recordCount++
+    const keySize = key === null ? -1 : keyEnd - keyStart
+    const valueSize = value === null ? -1 : end - start
+    const headersSize = headers.bytes.length
+    const most = RECORD_OVERHEAD_BYTES_MAX + keySize + valueSize + headersSize
+    if (this.at + most > this.bytes.length) this.grow(most)
+    this.at = writeVarint(this.bytes, this.at, recordLength(timestampDelta, offsetDelta, keySize, valueSize, headersSize))
+    this.writeKeyAndValue(timestampDelta, offsetDelta, key, keyStart, keySize, value, start, valueSize)
+    this.writeHeaders(headers)
+  }
+
+  /** Takes a record's timestamp, in ms; returns what it is behind the first. */
+  protected admit(timestampMs: number): number {
     if (!Number.isInteger(timestampMs) || Math.abs(timestampMs) > TIMESTAMP_MS_MAX) {
       throw logErrors('LOG_BATCH_INVALID', { position: this.at, reason: `${timestampMs} is no timestamp` })
     }
-    const keySize = key === null ? -1 : keyEnd - keyStart
-    const valueSize = value === null ? -1 : end - start
-    const headerBytes = headers.bytes
-    const most = RECORD_OVERHEAD_BYTES_MAX + keySize + valueSize + headerBytes.length
-    if (this.at + most > this.bytes.length) this.grow(most)
     if (this.recordCount === 0) {
       this.baseTimestampMs = timestampMs
       this.maxTimestampMs = timestampMs
     } else if (timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs
-    const timestampDelta = timestampMs - this.baseTimestampMs
-    const offsetDelta = this.recordCount++
+    return timestampMs - this.baseTimestampMs
+  }
+
+  /** All of a record between its length and its headers, for which there is room. */
+  protected writeKeyAndValue(
+    timestampDelta: number,
+    offsetDelta: number,
+    key: Uint8Array | null,
+    keyStart: number,
+    keySize: number,
+    value: Uint8Array | null,
+    valueStart: number,
+    valueSize: number,
+  ): void {
     const { bytes, view } = this
-    const length = recordLength(timestampDelta, offsetDelta, keySize, valueSize, headerBytes.length)
-    let at = writeVarint(bytes, this.at, length)
-    bytes[at++] = 0
-    at = writeVarint(bytes, at, timestampDelta)
+    bytes[this.at] = 0
+    let at = writeVarint(bytes, this.at + 1, timestampDelta)
     at = writeVarint(bytes, at, offsetDelta)
     at = writeVarint(bytes, at, keySize)
-    if (key !== null) at = copyBytes(key, this.keySource.viewOf(key), keyStart, keyEnd, bytes, view, at)
+    if (key !== null) at = copyBytes(key, this.keySource.viewOf(key), keyStart, keyStart + keySize, bytes, view, at)
     at = writeVarint(bytes, at, valueSize)
-    if (value !== null) at = copyBytes(value, this.valueSource.viewOf(value), start, end, bytes, view, at)
-    this.at = copyBytes(headerBytes, headers.view, 0, headerBytes.length, bytes, view, at)
+    if (value !== null) at = copyBytes(value, this.valueSource.viewOf(value), valueStart, valueStart + valueSize, bytes, view, at)
+    this.at = at
+  }
+
+  protected writeHeaders({ bytes: from, view }: HeaderTemplate): void {
+    this.at = copyBytes(from, view, 0, from.length, this.bytes, this.view, this.at)
   }
 
   /**
