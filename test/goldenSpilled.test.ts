@@ -11,7 +11,9 @@ const folder = join(import.meta.dirname, 'golden')
 /** Its result is which of several keys' changes came first: they come by key group then, see docs/state.md. */
 const byOrderOfKeys = new Set(['aggregate/first_last_value_of_updating_input.test'])
 /** Its result is whether a row is replaced before or after a watermark: several watermarks are worked through as one then, see docs/state.md. */
-const byWatermarkOfChanges = new Set(['window/updating_input_between_watermarks.test', 'window/updating_input_in_sessions.test'])
+const byWatermarkOfChanges = new Set(
+  ['between_watermarks', 'grouping_sets', 'in_sessions'].map((name) => `window/updating_input_${name}.test`),
+)
 
 test('golden files with a memory budget of nothing', () => {
   spoilReleased(true)

@@ -263,8 +263,8 @@ export class Partition {
       const tooMuch = retentionBytes >= 0 && totalBytes - oldest.sizeBytes >= retentionBytes
       const isDeleted = oldest.nextOffset <= this.startOffset
       if (!tooMuch && !isDeleted && !isOld(oldest)) break
-      // What a producer may send again has to be known without the segment. (On a full disk this fails, and the space is needed.)
-      if (freedBytes === 0 && this.unsynced.length === 0) this.saveProducers(true)
+      // What a producer may send again has to be known without the segment. Where that cannot be written now, it stays until it can.
+      if (freedBytes === 0 && !this.producers.isEmpty && !this.saveProducers(true)) break
       this.startOffset = Math.max(this.startOffset, oldest.nextOffset)
       // Published first: a reader that finds the file gone knows why. One that has it open reads it to its end.
       this.publish(PARTITION_OPEN)
@@ -558,9 +558,10 @@ export class Partition {
     if (this.producers.writeAborted()) this.publish(PARTITION_OPEN)
   }
 
-  private saveProducers(isDurable = false): void {
-    this.producers.save(this.durableOffset, isDurable)
+  /** Whether it is written. */
+  private saveProducers(isDurable = false): boolean {
     this.unsavedBytes = 0
+    return this.unsynced.length === 0 && this.producers.save(this.durableOffset, isDurable)
   }
 
   private fail(error: StreamError): void {

@@ -88,6 +88,28 @@ test('what retention takes can still be sent again, also after a power cut', () 
   ])
 })
 
+test('on a full disk retention takes nothing whose producers could not be told afterwards; an older snapshot makes room for a new one', () => {
+  const { disk, partition } = fresh()
+  partition.config = { ...defaultTopicConfig, 'segment.bytes': 1024, 'retention.bytes': 1 }
+  for (let i = 0; i < 4; i++) send(partition, batch(7, 0, i, ['x'.repeat(600)]))
+  disk.before = (call, path) => {
+    if (call === 'write' && path.endsWith('.producers')) throw diskError('ENOSPC')
+  }
+  assert.equal(partition.enforceRetention(0), 0)
+  disk.before = () => {}
+  assert.ok(partition.enforceRetention(0) > 0)
+  for (let i = 4; i < 8; i++) send(partition, batch(7, 0, i, ['x'.repeat(600)]))
+  assert.ok(partition.enforceRetention(0) > 0)
+  for (let i = 8; i < 12; i++) send(partition, batch(7, 0, i, ['x'.repeat(600)]))
+  disk.capacityBytes = disk.files().reduce((sum, path) => sum + disk.contentOf(path).length, 0) + 120
+  assert.ok(partition.enforceRetention(0) > 0, 'less is free than a snapshot needs, but for what the oldest one gives back')
+  const again = open(disk.crashed({ keep: 0, random: () => 0.5 }))
+  assert.deepEqual(send(again, batch(7, 0, 9, ['x'.repeat(600)]), batch(7, 0, 12, ['y'])), [
+    [9, 9],
+    [12, 12],
+  ])
+})
+
 test('a clock that is set forward by a day forgets no producer', () => {
   const { partition } = fresh()
   send(partition, batch(1, 0, 0, ['a']))

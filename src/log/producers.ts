@@ -75,6 +75,8 @@ export class Producers {
   private readonly index: AbortedIndex
   private readonly disk: Disk
   private readonly folder: string
+  /** The newest snapshot that is written. It is never written over: a crash could leave neither it nor the log that it stands for. */
+  private saved: { endOffset: number; isDurable: boolean } | undefined
 
   constructor(disk: Disk, folder: string) {
     this.disk = disk
@@ -185,6 +187,11 @@ export class Producers {
     return this.aborted.length === 0
   }
 
+  /** There is nothing that a start would have to know of producers. */
+  get isEmpty(): boolean {
+    return this.byId.size === 0 && this.aborted.length === 0
+  }
+
   /** Records below were deleted. */
   forgetBefore(startOffset: number): void {
     ignoreFailure(() => this.index.forgetBefore(startOffset))
@@ -217,27 +224,41 @@ export class Producers {
    * Writes the state as it is at `endOffset`, where all is durable. A failure only means more reading on the next start.
    *
    * @param isDurable  the log that it follows from is to be deleted: it is synced
+   * @returns          whether it is written
    */
-  save(endOffset: number, isDurable = false): void {
+  save(endOffset: number, isDurable = false): boolean {
     const { disk, folder, index } = this
     // What waits for its entry in the index would be missing.
-    if (this.aborted.length > 0) return
+    if (this.aborted.length > 0) return false
+    const { saved } = this
+    const isThere = saved?.endOffset === endOffset
+    if (isThere && (saved.isDurable || !isDurable)) return true
+    this.saved = undefined
     ignoreFailure(() => {
+      const path = `${folder}/${segmentName(endOffset)}${SUFFIX}`
+      if (isThere) {
+        syncFile(disk, folder, path)
+        this.saved = { endOffset, isDurable }
+        return
+      }
+      // On a full disk the oldest makes room for the new one; the one before it stays until then.
+      const others = listSnapshots(disk, folder).filter((offset) => offset !== endOffset)
+      for (const old of others.slice(0, 1 - SNAPSHOTS_KEPT)) disk.unlink(`${folder}/${segmentName(old)}${SUFFIX}`)
       index.sync()
       const producers = [...this.byId].filter(([, { expected }]) => expected === undefined)
       const text = new TextEncoder().encode(JSON.stringify({ producers, aborted: index.files }))
       const line = `${crc32c(text).toString(16).padStart(8, '0')} `
-      const file = disk.open(`${folder}/${segmentName(endOffset)}${SUFFIX}`, 'create')
+      const file = disk.open(path, 'create')
       try {
         disk.truncate(file, 0)
         disk.write(file, [new TextEncoder().encode(line), text], 0)
-        if (isDurable) disk.sync(file)
       } finally {
         disk.close(file)
       }
-      if (isDurable) disk.syncFolder(folder)
-      for (const old of listSnapshots(disk, folder).slice(0, -SNAPSHOTS_KEPT)) disk.unlink(`${folder}/${segmentName(old)}${SUFFIX}`)
+      if (isDurable) syncFile(disk, folder, path)
+      this.saved = { endOffset, isDurable }
     })
+    return this.saved !== undefined
   }
 
   /** The state at the end of a log: the newest usable snapshot, and what follows it. Snapshots beyond the end are removed. */
@@ -256,7 +277,10 @@ export class Producers {
     }
     if (from === undefined) index.clear()
     from ??= 0
-    if (from === endOffset) return
+    if (from === endOffset) {
+      this.saved = { endOffset, isDurable: false }
+      return
+    }
     scanHeaders(disk, folder, from, endOffset, (header) => this.note(header, nowMs))
     this.writeAborted()
     this.save(endOffset)
@@ -300,6 +324,16 @@ function readSnapshot(disk: Disk, path: string): Snapshot | undefined {
   } catch {
     return undefined
   }
+}
+
+function syncFile(disk: Disk, folder: string, path: string): void {
+  const file = disk.open(path, 'create')
+  try {
+    disk.sync(file)
+  } finally {
+    disk.close(file)
+  }
+  disk.syncFolder(folder)
 }
 
 /** Shows the header (of a marker, all) of each batch in `[fromOffset … endOffset)`. What cannot be read is left out: recovery has reported it. */

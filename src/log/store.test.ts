@@ -191,6 +191,7 @@ test('topics: names, settings, and what is damaged or half made', () => {
   assert.throws(() => store.createTopic('a.b_c-D9', idOf(2), {}, 0), { code: 'LOG_TOPIC_EXISTS' })
   assert.throws(() => store.alterTopic('a.b_c-D9', { partitionCount: 1 }, 0), { code: 'LOG_TOPIC_CONFIG_INVALID' })
   assert.throws(() => store.deleteTopic('nothing'), { code: 'LOG_TOPIC_NOT_FOUND' })
+  const older = disk.contentOf(`/data/topics/${idOf(1)}/topic.copy.json`)
   store.alterTopic('a.b_c-D9', { 'retention.ms': 5 }, 0)
   store.commit([{ partition: store.topic('a.b_c-D9').partitions[1], append: new Append(makeBatch(['x'])) }], 0)
   store.close()
@@ -198,6 +199,12 @@ test('topics: names, settings, and what is damaged or half made', () => {
 
   const paths = ['topic.json', 'topic.copy.json'].map((name) => `/data/topics/${idOf(1)}/${name}`)
   const good = disk.contentOf(paths[0])
+  // A crash came between the two.
+  disk.overwrite(paths[1], older)
+  const same = openStore(disk)
+  assert.deepEqual(same.recovery, [])
+  same.close()
+  assert.deepEqual(disk.contentOf(paths[1]), good)
   const damaged = (at: number) => good.map((byte, i) => (i === at ? byte ^ 4 : byte))
   for (let at = 0; at < good.length; at++) {
     for (const path of paths) {

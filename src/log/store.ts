@@ -251,9 +251,9 @@ export class LogStore {
         const found = readTopicMeta(disk, path)
         if (found === undefined) this.removeTopicFolder(path)
         else {
-          const { meta, problem } = found
+          const { meta, problem, isCopyOld } = found
+          if (problem !== undefined || isCopyOld) writeTopicMeta(disk, path, meta)
           if (problem !== undefined) {
-            writeTopicMeta(disk, path, meta)
             const about = { topic: meta.name, partition: -1, path, cutBytes: 0, position: 0, offset: 0 }
             this.recovery.push({ ...about, kind: 'mended', reason: problem })
           }

@@ -5,8 +5,9 @@
 //      was cut off, and is removed on start.
 //   2. A topic is deleted by renaming its folder; on start the removal is finished.
 //   3. `topic.copy.json` has the same: a file that cannot be read is made again from the other one. After a crash between the two writes
-//      the copy may be the older one.
+//      the copy may be the older one; the next start writes it again.
 
+import { isDeepStrictEqual } from 'node:util'
 import { checkedLine, readLine, replaceFile } from './checkedFile.ts'
 import type { TopicConfig } from './contract.ts'
 import { type Disk, ignoreMissing } from './disk.ts'
@@ -109,10 +110,10 @@ export function writeTopicMeta(disk: Disk, folder: string, { name, id, config, s
 /**
  * The metadata in a topic's folder; undefined if there is none.
  *
- * @returns  `problem`: why it was the copy that was read, or why there is none
+ * @returns  `problem`: why it was the copy that was read, or why there is none; `isCopyOld`: a crash came between the two
  * @throws   LOG_METADATA_DAMAGED: neither can be used
  */
-export function readTopicMeta(disk: Disk, folder: string): { meta: TopicMeta; problem?: string } | undefined {
+export function readTopicMeta(disk: Disk, folder: string): { meta: TopicMeta; problem?: string; isCopyOld?: boolean } | undefined {
   const names = disk.list(folder)
   const read = (file: string): TopicMeta => {
     if (!names.includes(file)) throw logErrors('LOG_METADATA_DAMAGED', { path: `${folder}/${file}`, reason: 'it is missing' })
@@ -123,8 +124,7 @@ export function readTopicMeta(disk: Disk, folder: string): { meta: TopicMeta; pr
   try {
     const meta = read(FILE)
     try {
-      read(COPY)
-      return { meta }
+      return { meta, isCopyOld: !isDeepStrictEqual(read(COPY), meta) }
     } catch (error) {
       return { meta, problem: (error as Error).message }
     }

@@ -82,7 +82,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/checkedFile.ts',
     find: '  disk.syncFolder(folder)\n',
     replace: '',
-    seed: 2,
+    seed: 5,
   },
   'half-removed-topic': {
     what: 'a topic that is removed keeps what says that it is one',
@@ -103,7 +103,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'kafka/groups/offsets.ts',
     find: '      const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)',
     replace: '      const first = 0\n      this.log.appendRecords(OFFSETS_TOPIC, 0, records).catch(() => {})',
-    seed: 165,
+    seed: 177,
   },
   'forget-column': {
     what: 'the checkpoint of a session does not have where it began',
@@ -243,20 +243,20 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: 'const READ_ATTEMPTS = 3',
     replace: 'const READ_ATTEMPTS = 1',
-    seed: 1,
+    seed: 67,
   },
   'lose-checkpoint-folder': {
     what: 'the name of a folder of checkpoints is not made durable where it is there already',
     file: 'engine/checkpoints/store.ts',
     find: '    if (!this.exists(parent, folder)) this.disk.makeFolder(folder)\n',
     replace: '    if (this.exists(parent, folder)) return\n    this.disk.makeFolder(folder)\n',
-    seed: 445,
+    seed: 285,
   },
   'forget-retained': {
     what: 'with the segments that retention takes goes what their producers may send again',
     file: 'log/partition.ts',
     find: 'this.saveProducers(true)',
-    replace: 'void 0',
+    replace: 'true',
     seed: 225,
   },
   'lose-versions': {
