@@ -21,6 +21,8 @@ export interface Taken {
   event: Event
   run: number
   parallelism: number
+  /** How often state was dealt out to another number of subtasks until then. */
+  dealt: number
   subtask: number
   round: number
   /** By partition: the subtask that reads it. */
@@ -89,11 +91,11 @@ class Watermark {
 
   /** What the row sees; then it counts itself. */
   take(taken: Taken): number {
-    const { subtask, partition, event, owners, parallelism } = taken
+    const { subtask, partition, event, owners, parallelism, dealt } = taken
     const { last } = this
     if (last && (last.run !== taken.run || last.round !== taken.round || last.subtask !== subtask))
       this.said[last.subtask] = this.own[last.subtask]
-    if (last === undefined || last.parallelism !== parallelism) {
+    if (last === undefined || last.dealt !== dealt) {
       // Dealt out anew: all have come as far as the slowest had.
       const reached = last === undefined ? Number.NEGATIVE_INFINITY : this.ms + this.delayMs
       this.own = new Array(parallelism).fill(reached)

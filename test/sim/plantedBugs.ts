@@ -306,7 +306,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/spill/spillingOperator.ts',
     find: 'waiting: this.waiting.snapshot()',
     replace: 'waiting: []',
-    seed: 20,
+    seed: 84,
   },
   'forget-spilled': {
     what: 'a checkpoint has of the state on the disk only what is in memory, too',

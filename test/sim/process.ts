@@ -43,6 +43,12 @@ import { type Read, SimJob } from './simJob.ts'
 import { SimLog } from './simLog.ts'
 import { Violation, type World } from './world.ts'
 
+/** What a checkpoint has read, and how often its state was dealt out to another number of subtasks. */
+export interface CheckpointReads {
+  reads: Read[]
+  dealt: number
+}
+
 export interface ProcessOptions {
   world: World
   disk: FakeDisk
@@ -55,7 +61,7 @@ export interface ProcessOptions {
   segmentBytes: number
   otherTopics: Record<string, Partial<TopicConfig>>
   /** What each query had read at each checkpoint, by query and checkpoint id: it outlives the process. */
-  checkpoints: Map<string, Read[]>
+  checkpoints: Map<string, CheckpointReads>
   /** Whether a query may fail because the disk does. */
   mayFail: () => boolean
   scaling: Scaling
@@ -83,6 +89,8 @@ interface RunningQuery {
   query: ProjectQuery
   /** What the checkpoint has read that it goes on from. */
   before: Read[]
+  /** How often its state was dealt out to another number of subtasks. */
+  dealt: number
   failure: { message: string; code: string } | undefined
 }
 
@@ -215,6 +223,7 @@ export class SimProcess implements Endpoint {
         pipeline,
         query,
         before: [],
+        dealt: 0,
         failure: undefined,
       }
       this.queries.push(running)
@@ -381,6 +390,7 @@ export class SimProcess implements Endpoint {
       world,
       random: scaling.random,
       parallelism,
+      dealt: running.dealt,
       run,
       spec: {
         id: `job-${run}`,
@@ -519,14 +529,16 @@ export class SimProcess implements Endpoint {
         if (parallelism > 1 || this.memory) verifyCheckpoint(this.store, saved.folder, saved.manifest)
         else optionsOf(0).load?.(query.id)?.close?.()
         if (content) this.views.restore(query.id, content)
-        running.before = [...checkpoints.get(`${running.index} ${saved.manifest.id}`)!]
+        const { reads, dealt } = checkpoints.get(`${running.index} ${saved.manifest.id}`)!
+        const { parallelism: savedParallelism = 1 } = saved.state
+        running.before = [...reads]
+        running.dealt = dealt + (savedParallelism === parallelism ? 0 : 1)
         running.base = saved.manifest
         if (!saved.state.inputs.some(({ positions }) => positions.some((position) => position > 0)))
           throw new Violation(`checkpoint ${saved.manifest.id} of ${pipeline.operator} has read nothing`)
         world.hit(`restore of ${pipeline.operator}`)
         world.hit(`restore into ${running.sink}`)
         world.trace(`${query.id} goes on from checkpoint ${saved.manifest.id}, ${running.before.length} reads`)
-        const { parallelism: savedParallelism = 1 } = saved.state
         if (isSpilled(saved.state)) world.hit('restore of spilled state')
         if (savedParallelism !== parallelism) world.hit(`restored in ${savedParallelism < parallelism ? 'more' : 'fewer'} subtasks`)
         return { optionsOf, saved }
@@ -546,6 +558,7 @@ export class SimProcess implements Endpoint {
       }
     }
     running.before = []
+    running.dealt = 0
     running.base = undefined
     if (!this.isDead && running.sink === 'view') this.views.restore(query.id, { rows: [], epoch: 0 })
     return {}
@@ -572,7 +585,7 @@ export class SimProcess implements Endpoint {
     const asked = job.checkpoint(id, ({ checkpoint: { queries, updates }, reads }) => {
       const [state] = queries
       if (!state || running.failure || !isMine()) return
-      checkpoints.set(`${index} ${id}`, [...running.before, ...reads])
+      checkpoints.set(`${index} ${id}`, { reads: [...running.before, ...reads], dealt: running.dealt })
       running.appended = undefined
       running.epoch++
       taken = { state, updates, cutting: committer.cut(id, state.sink) }

@@ -21,11 +21,10 @@ import {
   templates,
   textOfEvent,
 } from './pipelines.ts'
-import { COMPACTED, FOLDER, SimProcess } from './process.ts'
+import { type CheckpointReads, COMPACTED, FOLDER, SimProcess } from './process.ts'
 import { HttpProducer, KafkaProducer } from './producers.ts'
 import { Random } from './random.ts'
 import { type Scaling, scalingOf } from './scaling.ts'
-import type { Read } from './simJob.ts'
 import { TransactionalProducer, type TransactionPlan } from './transactionalProducer.ts'
 import type { Sent } from './wire.ts'
 import { installTimers, Violation, World } from './world.ts'
@@ -174,7 +173,7 @@ export class Simulation {
   private readonly admin: Admin
   private process: SimProcess | undefined
   private disk = new FakeDisk()
-  private readonly checkpoints = new Map<string, Read[]>()
+  private readonly checkpoints = new Map<string, CheckpointReads>()
   private jumpMs = 0
   private idCount = 0
   private eventCount = 0

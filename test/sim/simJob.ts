@@ -18,6 +18,8 @@ export interface Read {
   /** Of the query's starts, the one that read it, and in how many subtasks that ran. */
   run: number
   parallelism: number
+  /** How often its state was dealt out to another number of subtasks until then, also where such a start has read nothing. */
+  dealt: number
   subtask: number
   /** Behind an exchange rows go round by round, and in a round subtask by subtask. */
   round: number
@@ -31,6 +33,7 @@ export interface SimJobOptions {
   random: Random
   spec: JobSpec
   parallelism: number
+  dealt: number
   run: number
   nowMs: number
   optionsOf(subtask: number): JobOptions
@@ -150,7 +153,7 @@ export class SimJob {
   /** What a worker does: one step, then the cut if it is due. */
   private stepSubtask(subtask: number, nowMs: number, goesOn: () => boolean, onRead: (read: Read) => void): boolean {
     const job = this.subtasks[subtask]
-    const { world, random, run } = this.options
+    const { world, random, run, dealt } = this.options
     const { parallelism } = this
     const before = job.positions()
     job.step(nowMs)
@@ -160,7 +163,7 @@ export class SimJob {
       if (offset === from) return
       const read = {
         ...{ table: Number(topic.slice(1)), partition, from, to: offset },
-        ...{ run, parallelism, subtask, round: job.round, owners: this.owners.get(topic)! },
+        ...{ run, parallelism, dealt, subtask, round: job.round, owners: this.owners.get(topic)! },
       }
       this.reads[subtask].push(read)
       onRead(read)
