@@ -250,7 +250,8 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: '    if (!this.exists(parent, folder)) this.disk.makeFolder(folder)\n',
     replace: '    if (this.exists(parent, folder)) return\n    this.disk.makeFolder(folder)\n',
-    seed: 285,
+    // The seldomest: none of the first thousand finds it now, one of the second does.
+    seed: 1799,
   },
   'forget-retained': {
     what: 'with the segments that retention takes goes what their producers may send again',
