@@ -2,20 +2,25 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import pino from 'pino'
 import { engineErrors } from '../engine/index.ts'
 import { openLog } from '../log/index.ts'
 import { DeadLetters } from './deadLetters.ts'
 import { LateRowTopics } from './lateRows.ts'
 
-test('letters that come at once while their topic is made are all kept, each once', async (t) => {
+async function logFor(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-letters-'))
   const log = await openLog({ folder, durability: 'os' })
   t.after(async () => {
     await log.close()
     rmSync(folder, { recursive: true })
   })
+  return log
+}
+
+test('letters that come at once while their topic is made are all kept, each once', async (t) => {
+  const log = await logFor(t)
   const letters = new DeadLetters(log, pino({ level: 'silent' }))
   const letter = (offset: number) => ({
     topic: 'orders',
@@ -31,12 +36,7 @@ test('letters that come at once while their topic is made are all kept, each onc
 })
 
 test('letters and late rows that come at once are more than a topic takes as one batch: all are kept, in their order', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-letters-'))
-  const log = await openLog({ folder, durability: 'os' })
-  t.after(async () => {
-    await log.close()
-    rmSync(folder, { recursive: true })
-  })
+  const log = await logFor(t)
   const silent = pino({ level: 'silent' })
   const error = engineErrors('ROW_FAILED', { reason: 'a test' }).toJSON()
   const raws = Array.from({ length: 60 }, (_, i) => Buffer.from(`${i} `.padEnd(50_000, 'x')))

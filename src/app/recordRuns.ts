@@ -5,7 +5,7 @@ import { ensureTopic, type Log, type RecordInput } from '../log/index.ts'
 const OVERHEAD_BYTES = 64
 
 /** Cuts records, in their order, into runs that have at most `bytesMax` as a batch each; one that alone has more is a run of its own. */
-export function* runsOf(records: readonly RecordInput[], bytesMax: number): Generator<RecordInput[]> {
+function* runsOf(records: readonly RecordInput[], bytesMax: number): Generator<RecordInput[]> {
   let run: RecordInput[] = []
   let runBytes = OVERHEAD_BYTES
   for (const record of records) {

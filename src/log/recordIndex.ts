@@ -32,9 +32,6 @@ import {
 const DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024
 /** What an index with lent bytes keeps at most for the records of compressed batches. */
 const LENT_BYTES_MAX = 4 * 1024 * 1024
-/** Of topics whose batches others compressed hardly one is readable in place. */
-const IN_PLACE_TRIES = 16
-const LZ4 = 3
 const noBytes = new Uint8Array(0)
 /** length, attributes, timestamp, offset, key, value, header count: one byte each. */
 const RECORD_BYTES_MIN = 7
@@ -60,8 +57,8 @@ export class RecordIndex {
   /** Where the records of compressed batches are written to, one batch behind the other; undefined: each gets bytes of its own. */
   lent: Uint8Array | undefined
   lentEnd = 0
-  /** How many more batches may turn out not to be readable in place before none is tried any more. */
-  inPlaceTries: number
+  /** Whether batches of our own builder are read where they lie, without their headers. */
+  readsInPlace: boolean
 
   /**
    * @param isLent      whether nobody looks at `bytes` any more after the next `reset`: then those of compressed batches are used again
@@ -70,7 +67,7 @@ export class RecordIndex {
    */
   constructor(capacity = 1024, isLent = false, hasHeaders = true) {
     if (isLent) this.lent = noBytes
-    this.inPlaceTries = hasHeaders ? 0 : IN_PLACE_TRIES
+    this.readsInPlace = !hasHeaders
     this.valueStarts = new Int32Array(capacity)
     this.valueEnds = new Int32Array(capacity)
     this.keyStarts = new Int32Array(capacity)
@@ -99,8 +96,8 @@ export class RecordIndex {
     grown.headersEnds.set(this.headersEnds)
     grown.timestampsMs.set(this.timestampsMs)
     grown.offsets.set(this.offsets)
-    const { count: had, bytes, lent, lentEnd, inPlaceTries } = this
-    Object.assign(this, grown, { count: had, bytes, lent, lentEnd, inPlaceTries })
+    const { count: had, bytes, lent, lentEnd, readsInPlace } = this
+    Object.assign(this, grown, { count: had, bytes, lent, lentEnd, readsInPlace })
   }
 }
 
@@ -127,10 +124,7 @@ export function indexBatch(bytes: Uint8Array, start: number, out: RecordIndex, f
     indexRecords(bytes, start + BATCH_HEADER_BYTES, end, bytes, start, out, fromOffset)
     return end
   }
-  if (codec === LZ4 && out.inPlaceTries > 0 && (out.count === 0 || out.bytes === bytes)) {
-    if (indexInPlace(bytes, start, end, out, fromOffset)) return end
-    out.inPlaceTries--
-  }
+  if (out.readsInPlace && (out.count === 0 || out.bytes === bytes) && indexInPlace(bytes, start, end, out, fromOffset)) return end
   const { lent } = out
   if (out.count > 0 && out.bytes !== lent) return start
   const from = out.count > 0 ? out.lentEnd : 0

@@ -4,6 +4,7 @@
 // Lateness: a row sees the watermark that the rows before it have caused. A source's watermark is the least over its partitions of
 // (greatest event time - delay); one that has sent nothing holds it at minus infinity.
 import type { Random } from './random.ts'
+import type { Read } from './simJob.ts'
 
 export interface Event {
   id: string
@@ -15,18 +16,8 @@ export interface Event {
   padBytes?: number
 }
 /** One row as the engine took it: from which table and partition; of several subtasks by which, and in which round. */
-export interface Taken {
-  table: number
-  partition: number
+export interface Taken extends Omit<Read, 'from' | 'to'> {
   event: Event
-  run: number
-  parallelism: number
-  /** How often state was dealt out to another number of subtasks until then. */
-  dealt: number
-  subtask: number
-  round: number
-  /** By partition: the subtask that reads it. */
-  owners: readonly number[]
 }
 
 export interface Pipeline {
