@@ -278,6 +278,9 @@ test('a fetch session names its partitions once and answers only what is new', a
   assert.equal((await next(2)).errorCode, ERROR.INVALID_FETCH_SESSION_EPOCH)
   const forgetting = await next(3, { forgottenTopicsData: [{ topic: 'd', partitions: [0] }] })
   assert.equal(forgetting.responses.length, 0)
+  // What a consumer ends with names nothing: nothing can come, however long it would wait.
+  const ended = one.call(fetchApi, 12, { ...common, maxWaitMs: 2 ** 31 - 1, sessionId, sessionEpoch: -1, topics: [] })
+  assert.equal((await ended).errorCode, 0)
   const two = await client()
   const stolen = await two.call(fetchApi, 12, { ...common, sessionId, sessionEpoch: 4, topics: [] })
   assert.equal(stolen.errorCode, ERROR.FETCH_SESSION_ID_NOT_FOUND)

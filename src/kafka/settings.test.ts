@@ -1,5 +1,8 @@
 // Topic settings over the wire: that they are told as Kafka tells them, and that each has its effect.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { BatchBuilder, noHeaders, readRecords, verifyBatch } from '../log/index.ts'
 import { ERROR } from './errors.ts'
@@ -98,6 +101,43 @@ test('wrong names and values are refused with INVALID_CONFIG, and change nothing
     (await describe(one, 't')).every(({ configSource }) => configSource === 5),
     'all as by default',
   )
+})
+
+test('what was set is told as it was set, also if it is the default or has no effect, over a restart, until it is taken back', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const ofTopic = async (client: TestClient) => valuesOf((await describe(client, 't')).filter(({ configSource }) => configSource === 1))
+  const change = async (client: TestClient, configs: { name: string; configOperation: number; value: string | null }[]) => {
+    const { responses } = await client.call(incrementalAlterConfigsApi, 1, { resources: [{ resourceType: 2, resourceName: 't', configs }] })
+    return responses[0].errorCode
+  }
+  const first = await startTestBroker(t, { folder })
+  const one = await first.client()
+  assert.equal(await create(one, 't', { 'retention.ms': '604800000', 'flush.ms': '1000', 'min.insync.replicas': '1' }), 0)
+  assert.deepEqual(await ofTopic(one), { 'flush.ms': '1000', 'min.insync.replicas': '1', 'retention.ms': '604800000' })
+  const more = [
+    { name: 'unclean.leader.election.enable', configOperation: 0, value: 'true' },
+    { name: 'min.insync.replicas', configOperation: 1, value: null },
+    { name: 'retention.ms', configOperation: 0, value: '5000' },
+  ]
+  assert.equal(await change(one, more), 0)
+  for (const value of ['soon', '-1', '']) {
+    assert.equal(await change(one, [{ name: 'flush.ms', configOperation: 0, value }]), ERROR.INVALID_CONFIG, value)
+  }
+  one.end()
+  await first.kafka.close()
+  await first.log.close()
+
+  const second = await startTestBroker(t, { folder })
+  const two = await second.client()
+  assert.deepEqual(await ofTopic(two), { 'flush.ms': '1000', 'retention.ms': '5000', 'unclean.leader.election.enable': 'true' })
+  assert.equal(await change(two, [{ name: 'retention.ms', configOperation: 1, value: null }]), 0)
+  assert.deepEqual(await ofTopic(two), { 'flush.ms': '1000', 'unclean.leader.election.enable': 'true' })
+  // AlterConfigs leaves what it names.
+  const configs = [{ name: 'preallocate', value: 'true' }]
+  const { responses } = await two.call(alterConfigsApi, 2, { resources: [{ resourceType: 2, resourceName: 't', configs }] })
+  assert.equal(responses[0].errorCode, 0)
+  assert.deepEqual(await ofTopic(two), { preallocate: 'true' })
 })
 
 test('cleanup.policy is a list: values are added and taken away', async (t) => {

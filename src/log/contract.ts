@@ -28,6 +28,11 @@ export interface TopicConfig {
   'max.compaction.lag.ms': number
   /** Compaction begins when this share of the bytes was not compacted yet. */
   'min.cleanable.dirty.ratio': number
+  /**
+   * What Kafka clients have set, as they wrote it: settings that the log has no use for, and those that are what they are by default anyway.
+   * Kept for those who ask for what they set; the log looks at none of it.
+   */
+  clientSettings?: Readonly<Record<string, string>>
 }
 export interface TopicInfo {
   name: string

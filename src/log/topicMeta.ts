@@ -81,7 +81,9 @@ export function checkTopicConfig(base: TopicConfig, changes: Partial<TopicConfig
   for (const [key, value] of Object.entries(changes)) {
     if (value === undefined) continue
     const fail = (reason: string) => logErrors('LOG_TOPIC_CONFIG_INVALID', { key, value, reason })
-    if (Object.hasOwn(choices, key)) {
+    if (key === 'clientSettings' && typeof value === 'object' && value !== null) {
+      // Checked by the Kafka port, whose names they are.
+    } else if (Object.hasOwn(choices, key)) {
       if (!choices[key].includes(value as string)) throw fail(`it is none of ${choices[key].map((one) => `'${one}'`).join(', ')}`)
     } else if (key === 'min.cleanable.dirty.ratio') {
       if (typeof value !== 'number' || !(value >= 0 && value <= 1)) throw fail('it must be a number from 0 to 1')

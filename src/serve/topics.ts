@@ -20,7 +20,7 @@ import { NoQuery, TopicParams, TopicSummary as TopicSummarySchema } from './sche
 import { findTopic, refuseInternal } from './topicNames.ts'
 import { DeleteTopicQuery, NewTopic, TopicChange, TopicConsumers, TopicPartition, TopicSetting } from './topicSchemas.ts'
 
-type Setting = Exclude<keyof TopicConfig, 'partitionCount'>
+type Setting = Exclude<keyof TopicConfig, 'partitionCount' | 'clientSettings'>
 
 /** What a setting means, in one line. One without a line is shown all the same. */
 const descriptions: Record<string, string> = {
@@ -41,7 +41,12 @@ const descriptions: Record<string, string> = {
 }
 
 const settingNames = (config: TopicConfig): Setting[] =>
-  (Object.keys(config) as Setting[]).filter((name) => (name as string) !== 'partitionCount')
+  (Object.keys(config) as Setting[]).filter((name) => !['partitionCount', 'clientSettings'].includes(name))
+
+/** Without what is kept for Kafka clients only. */
+function numbersAndTexts({ clientSettings: _, ...config }: TopicConfig): TopicSummary['config'] {
+  return config
+}
 
 /** Text where a number is expected is read as one; null is the default. What is left wrong, the log refuses. */
 function configOf(changes: Readonly<Record<string, string | number | null>>): Partial<TopicConfig> {
@@ -68,7 +73,7 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
     recordCount: partitions.reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0),
     sizeBytes: partitions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     columns: topicColumns(name),
-    config: { ...config },
+    config: numbersAndTexts(config),
     readers: { queries: topicUsers(name).readers.length, ...groupsBehind(name, partitions) },
   })
   /** How many groups have committed offsets of a topic, and how many records the one furthest behind has still to read. */

@@ -7,7 +7,7 @@ import { describeConfigsApi } from '../messages/describeConfigs.ts'
 import { incrementalAlterConfigsApi } from '../messages/incrementalAlterConfigs.ts'
 import { listConfigResourcesApi } from '../messages/listConfigResources.ts'
 import { answerError } from './partitions.ts'
-import { changeTopicConfig, DELETE, type DescribedConfig, describeTopicConfig, parseTopicConfig, RESOURCE, SOURCE } from './topicConfigs.ts'
+import { changedSetting, DELETE, type DescribedConfig, describeTopicConfig, parseTopicConfigs, RESOURCE, SOURCE } from './topicConfigs.ts'
 
 export const describeConfigsHandler = (broker: Broker) =>
   handler(describeConfigsApi, ({ resources, includeSynonyms }) => ({
@@ -51,9 +51,7 @@ export const alterConfigsHandler = (broker: Broker) =>
       resources.map(({ resourceType, resourceName, configs }) =>
         alter(broker, resourceType, resourceName, validateOnly, ({ config }) => {
           // What is not named goes back to its default.
-          const changes: Partial<TopicConfig> = { ...defaultTopicConfig, partitionCount: config.partitionCount }
-          for (const { name, value } of configs) Object.assign(changes, parseTopicConfig(name, value))
-          return changes
+          return { ...defaultTopicConfig, partitionCount: config.partitionCount, ...parseTopicConfigs(configs) }
         }),
       ),
     ),
@@ -67,11 +65,10 @@ export const incrementalAlterConfigsHandler = (broker: Broker) =>
         const isNothing = resourceType !== RESOURCE.topic && configs.every(({ configOperation }) => configOperation === DELETE)
         if (isNothing) return { resourceType, resourceName, errorMessage: null }
         return alter(broker, resourceType, resourceName, validateOnly, ({ config }) => {
-          const changes: Partial<TopicConfig> = {}
-          for (const { name, configOperation, value } of configs) {
-            Object.assign(changes, changeTopicConfig(config, name, configOperation, value))
-          }
-          return changes
+          const settings = configs.map(({ name, configOperation, value }) => {
+            return { name, value: changedSetting(config, name, configOperation, value) }
+          })
+          return parseTopicConfigs(settings, config.clientSettings)
         })
       }),
     ),

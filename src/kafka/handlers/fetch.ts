@@ -87,7 +87,9 @@ async function fetchWaiting(
     const fetched = fetchOnce(broker, wanted, atMost, isolationLevel, context)
     const sizeBytes = fetched.reduce((sum, { records }) => sum + records.length, 0)
     const restMs = deadlineMs - performance.now()
-    if (sizeBytes >= minBytes || restMs <= 0 || context.signal.aborted || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
+    // Nothing can come for a request that names no partition, such as the one with which a consumer ends its session.
+    const isAnswered = wanted.length === 0 || sizeBytes >= minBytes || restMs <= 0 || context.signal.aborted
+    if (isAnswered || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
     await waitForMore(broker, fetched, restMs, context.signal)
     releaseAll(fetched)
     if (minBytes > 1) await pause(Math.min(GATHER_MS, Math.max(0, deadlineMs - performance.now())))

@@ -3,6 +3,7 @@
 // Invariants
 //   1. A setting that is accepted is either the log's own and takes effect, or one that can make no difference here, or has the value
 //      that always holds. Everything else is INVALID_CONFIG: nothing is promised and then not done.
+//   2. What was set is described as it was set, also where it is the default or makes no difference: tools compare it with what they want.
 import { defaultTopicConfig, type TopicConfig } from '../../log/index.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 
@@ -11,7 +12,7 @@ const TYPE = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as c
 export const SOURCE = { topic: 1, staticBroker: 4, default: 5 } as const
 export const RESOURCE = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
 
-type LogKey = Exclude<keyof TopicConfig, 'partitionCount'>
+type LogKey = Exclude<keyof TopicConfig, 'partitionCount' | 'clientSettings'>
 const own: Record<LogKey, number> = {
   'cleanup.policy': TYPE.list,
   'compression.type': TYPE.string,
@@ -29,9 +30,15 @@ const own: Record<LogKey, number> = {
   'segment.ms': TYPE.long,
 }
 /** What the broker's setting is called that Kafka's tools name as the origin of a default. */
-const brokerNames: Partial<Record<LogKey, string>> = {
+const brokerNames: Record<string, string> = {
   'cleanup.policy': 'log.cleanup.policy',
   'delete.retention.ms': 'log.cleaner.delete.retention.ms',
+  'file.delete.delay.ms': 'log.segment.delete.delay.ms',
+  'flush.messages': 'log.flush.interval.messages',
+  'flush.ms': 'log.flush.interval.ms',
+  'index.interval.bytes': 'log.index.interval.bytes',
+  'local.retention.bytes': 'log.local.retention.bytes',
+  'local.retention.ms': 'log.local.retention.ms',
   'max.compaction.lag.ms': 'log.cleaner.max.compaction.lag.ms',
   'max.message.bytes': 'message.max.bytes',
   'message.timestamp.after.max.ms': 'log.message.timestamp.after.max.ms',
@@ -39,9 +46,12 @@ const brokerNames: Partial<Record<LogKey, string>> = {
   'message.timestamp.type': 'log.message.timestamp.type',
   'min.cleanable.dirty.ratio': 'log.cleaner.min.cleanable.ratio',
   'min.compaction.lag.ms': 'log.cleaner.min.compaction.lag.ms',
+  preallocate: 'log.preallocate',
   'retention.bytes': 'log.retention.bytes',
   'retention.ms': 'log.retention.ms',
   'segment.bytes': 'log.segment.bytes',
+  'segment.index.bytes': 'log.index.size.max.bytes',
+  'segment.jitter.ms': 'log.roll.jitter.ms',
   'segment.ms': 'log.roll.ms',
 }
 /** What always holds here. */
@@ -49,25 +59,29 @@ const fixed: Record<string, [value: string, type: number]> = {
   'min.insync.replicas': ['1', TYPE.int],
   'remote.storage.enable': ['false', TYPE.boolean],
 }
-/** What tunes a machine that works differently: any value is taken, none has an effect. */
-const ignored: Record<string, [value: string, type: number]> = {
-  'compression.gzip.level': ['-1', TYPE.int],
-  'compression.lz4.level': ['9', TYPE.int],
-  'compression.zstd.level': ['3', TYPE.int],
-  'file.delete.delay.ms': ['0', TYPE.long],
-  'flush.messages': ['1', TYPE.long],
-  'flush.ms': ['0', TYPE.long],
-  'follower.replication.throttled.replicas': ['', TYPE.list],
-  'index.interval.bytes': ['65536', TYPE.int],
-  'leader.replication.throttled.replicas': ['', TYPE.list],
-  'local.retention.bytes': ['-2', TYPE.long],
-  'local.retention.ms': ['-2', TYPE.long],
-  preallocate: ['false', TYPE.boolean],
-  'remote.log.copy.disable': ['false', TYPE.boolean],
-  'remote.log.delete.on.disable': ['false', TYPE.boolean],
-  'segment.index.bytes': ['10485760', TYPE.int],
-  'segment.jitter.ms': ['0', TYPE.long],
-  'unclean.leader.election.enable': ['false', TYPE.boolean],
+const BOOLEAN = /^(true|false)$/i
+/** As of reassignments: every replica, or `partition:broker` of each. */
+const REPLICAS = /^(\*|none|(\d+:\d+(,\d+:\d+)*)?)$/
+const INT_MAX = 2 ** 31 - 1
+/** What tunes a machine that works differently: kept for who asks, none has an effect. `valid`: the least and greatest number, or the text. */
+const ignored: Record<string, [value: string, type: number, valid: RegExp | [min: number, max: number]]> = {
+  'compression.gzip.level': ['-1', TYPE.int, [-1, 9]],
+  'compression.lz4.level': ['9', TYPE.int, [1, 17]],
+  'compression.zstd.level': ['3', TYPE.int, [-131_072, 22]],
+  'file.delete.delay.ms': ['0', TYPE.long, [0, Number.POSITIVE_INFINITY]],
+  'flush.messages': ['1', TYPE.long, [1, Number.POSITIVE_INFINITY]],
+  'flush.ms': ['0', TYPE.long, [0, Number.POSITIVE_INFINITY]],
+  'follower.replication.throttled.replicas': ['', TYPE.list, REPLICAS],
+  'index.interval.bytes': ['65536', TYPE.int, [0, INT_MAX]],
+  'leader.replication.throttled.replicas': ['', TYPE.list, REPLICAS],
+  'local.retention.bytes': ['-2', TYPE.long, [-2, Number.POSITIVE_INFINITY]],
+  'local.retention.ms': ['-2', TYPE.long, [-2, Number.POSITIVE_INFINITY]],
+  preallocate: ['false', TYPE.boolean, BOOLEAN],
+  'remote.log.copy.disable': ['false', TYPE.boolean, BOOLEAN],
+  'remote.log.delete.on.disable': ['false', TYPE.boolean, BOOLEAN],
+  'segment.index.bytes': ['10485760', TYPE.int, [4, INT_MAX]],
+  'segment.jitter.ms': ['0', TYPE.long, [0, Number.POSITIVE_INFINITY]],
+  'unclean.leader.election.enable': ['false', TYPE.boolean, BOOLEAN],
 }
 
 /** The log's "forever" is the greatest exact number, Kafka's the greatest long. */
@@ -86,30 +100,59 @@ export interface DescribedConfig {
 
 export function describeTopicConfig(config: TopicConfig, keys: readonly string[] | null): DescribedConfig[] {
   const described: DescribedConfig[] = []
+  const given = config.clientSettings ?? {}
   for (const [name, type] of Object.entries(own) as [LogKey, number][]) {
     const value = textOf(config[name])
-    const isDefault = config[name] === defaultTopicConfig[name]
+    const isDefault = config[name] === defaultTopicConfig[name] && !Object.hasOwn(given, name)
     const source = isDefault ? SOURCE.default : SOURCE.topic
     const synonyms = isDefault ? [] : [{ name: name as string, value, source: source as number }]
     synonyms.push({ name: brokerNames[name] ?? name, value: textOf(defaultTopicConfig[name]), source: SOURCE.default })
     described.push({ name, value, readOnly: false, configSource: source, configType: type, synonyms, documentation: null })
   }
-  for (const [name, [value, configType]] of Object.entries({ ...fixed, ...ignored })) {
-    described.push({ name, value, readOnly: true, configSource: SOURCE.default, configType, synonyms: [], documentation: null })
+  for (const [name, [standard, configType]] of Object.entries({ ...fixed, ...ignored })) {
+    const isDefault = !Object.hasOwn(given, name)
+    const value = isDefault ? standard : given[name]
+    const configSource = isDefault ? SOURCE.default : SOURCE.topic
+    const synonyms = isDefault ? [] : [{ name, value, source: configSource as number }]
+    synonyms.push({ name: brokerNames[name] ?? name, value: standard, source: SOURCE.default })
+    described.push({ name, value, readOnly: false, configSource, configType, synonyms, documentation: null })
   }
   return described
     .filter(({ name }) => keys === null || keys.length === 0 || keys.includes(name))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** One setting in Kafka's text form; null sets the default again. @throws KafkaError INVALID_CONFIG */
-export function parseTopicConfig(name: string, value: string | null): Partial<TopicConfig> {
-  if (Object.hasOwn(ignored, name)) return {}
+/** Settings in Kafka's text form, on top of what clients have set already; null sets the default again. @throws KafkaError INVALID_CONFIG */
+export function parseTopicConfigs(
+  settings: readonly { name: string; value: string | null }[],
+  given: TopicConfig['clientSettings'] = {},
+): Partial<TopicConfig> {
+  const clientSettings = { ...given }
+  const changes: Partial<TopicConfig> = {}
+  for (const { name, value } of settings) {
+    Object.assign(changes, parseTopicConfig(name, value))
+    if (value === null) delete clientSettings[name]
+    else clientSettings[name] = value
+  }
+  return { ...changes, clientSettings }
+}
+
+function parseTopicConfig(name: string, value: string | null): Partial<TopicConfig> {
+  if (Object.hasOwn(ignored, name)) {
+    const [, , valid] = ignored[name]
+    const text = (value ?? ignored[name][0]).trim()
+    const isValid =
+      valid instanceof RegExp ? valid.test(text) : /^-?\d+$/.test(text) && Number(text) >= valid[0] && Number(text) <= valid[1]
+    if (!isValid) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} = ${value} is not valid`)
+    return {}
+  }
   if (Object.hasOwn(fixed, name)) {
     const [always] = fixed[name]
     if (value === null || value === always) return {}
     throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is always ${always} here`)
   }
+  // What nobody can have set is taken back easily.
+  if (!Object.hasOwn(own, name) && value === null) return {}
   if (!Object.hasOwn(own, name)) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a setting of topics here`)
   const key = name as LogKey
   if (value === null) return { [key]: defaultTopicConfig[key] }
@@ -134,14 +177,13 @@ export const DELETE = 1
 export const APPEND = 2
 export const SUBTRACT = 3
 
-/** One operation of IncrementalAlterConfigs. @throws KafkaError INVALID_CONFIG, INVALID_REQUEST */
-export function changeTopicConfig(config: TopicConfig, name: string, operation: number, value: string | null): Partial<TopicConfig> {
-  if (operation === SET) return parseTopicConfig(name, value)
-  // What nobody can have set is not there, which is what was asked for.
-  if (operation === DELETE) return Object.hasOwn(own, name) ? parseTopicConfig(name, null) : {}
+/** One operation of IncrementalAlterConfigs as the value that it leads to; null is the default. @throws KafkaError INVALID_CONFIG, INVALID_REQUEST */
+export function changedSetting(config: TopicConfig, name: string, operation: number, value: string | null): string | null {
+  if (operation === SET) return value
+  if (operation === DELETE) return null
   if (operation !== APPEND && operation !== SUBTRACT) throw new KafkaError(ERROR.INVALID_REQUEST, `operation ${operation}`)
   if (name !== 'cleanup.policy') throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a list`)
   const had = config['cleanup.policy'].split(',')
   const named = (value ?? '').split(',').map((part) => part.trim())
-  return { [name]: policyOf(operation === APPEND ? [...had, ...named] : had.filter((one) => !named.includes(one))) }
+  return policyOf(operation === APPEND ? [...had, ...named] : had.filter((one) => !named.includes(one)))
 }

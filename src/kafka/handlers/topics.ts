@@ -8,7 +8,7 @@ import { deleteRecordsApi } from '../messages/deleteRecords.ts'
 import { deleteTopicsApi } from '../messages/deleteTopics.ts'
 import { ZERO_UUID } from '../wire.ts'
 import { answerError, partitionOf } from './partitions.ts'
-import { describeTopicConfig, parseTopicConfig } from './topicConfigs.ts'
+import { describeTopicConfig, parseTopicConfigs } from './topicConfigs.ts'
 
 interface NewTopic {
   name: string
@@ -49,8 +49,7 @@ async function create(broker: Broker, { name, numPartitions, replicationFactor, 
   }
   const partitionCount = assignments.length || (numPartitions === -1 ? defaultTopicConfig.partitionCount : numPartitions)
   if (partitionCount < 1) throw new KafkaError(ERROR.INVALID_PARTITIONS, `${partitionCount} partitions`)
-  const changes: Partial<TopicConfig> = { partitionCount }
-  for (const setting of configs) Object.assign(changes, parseTopicConfig(setting.name, setting.value))
+  const changes: Partial<TopicConfig> = { partitionCount, ...(configs.length > 0 && parseTopicConfigs(configs)) }
   const config = checkTopicConfig(defaultTopicConfig, changes)
   const topicId = validateOnly ? ZERO_UUID : (await broker.log.createTopic(name, changes)).id
   const described = describeTopicConfig(config, null)
