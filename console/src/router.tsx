@@ -166,6 +166,8 @@ export const router = createRouter({
   defaultNotFoundComponent: NotFound,
   routeTree: root.addChildren([home, tables, table, topics, topic, topicTab, groups, group, queries, query, backups, sql]),
   defaultPreload: 'intent',
+  // Only what a route has checked: an unknown tab in a link is no tab.
+  search: { strict: true },
   scrollRestoration: false,
 })
 

@@ -88,7 +88,7 @@ function tokensOf(text: string): Token[] {
 }
 
 /** Cuts at each ';' outside of a statement set; each part ends with a token of kind 'end'. */
-function statementTokens(text: string): Token[][] {
+export function statementTokens(text: string): Token[][] {
   const statements: Token[][] = []
   let current: Token[] = []
   let isInSet = false

@@ -99,7 +99,7 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
       />
       <Panel title="Partitions" note="how far behind, in records and in time">
         <div className="table-scroll">
-          <table className="list">
+          <table className="list facts-table">
             <thead>
               <tr>
                 <th scope="col">Topic</th>
@@ -128,13 +128,13 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
             <tbody>
               {partitions.map(({ topic, partition, offset, endOffset, lag: behind, lagMs: behindMs, committedMs, memberId }) => (
                 <tr key={`${topic}/${partition}`}>
-                  <td>
+                  <td data-label="Topic">
                     <Link to="/topics/$name/$tab" params={{ name: topic, tab: 'consumers' }}>
                       <code>{topic}</code>
                     </Link>
                   </td>
-                  <td className="number">{partition}</td>
-                  <td className="number">
+                  <td data-label="Partition" className="number">{partition}</td>
+                  <td data-label="Offset" className="number">
                     {offset === undefined ? (
                       none
                     ) : (
@@ -148,16 +148,16 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
                       </Link>
                     )}
                   </td>
-                  <td className="number">{formatInteger(endOffset)}</td>
-                  <td className={behind > 0 ? 'number warn' : 'number'}>{formatInteger(behind)}</td>
-                  <td className="spark wide-only">
+                  <td data-label="End" className="number">{formatInteger(endOffset)}</td>
+                  <td data-label="Behind" className={behind > 0 ? 'number warn' : 'number'}>{formatInteger(behind)}</td>
+                  <td data-label="Since you look" className="spark wide-only">
                     <Sparkline values={lags.get(`${topic}/${partition}`) ?? []} color="var(--warn)" />
                   </td>
-                  <td className="number nowrap">{lagTime(behindMs)}</td>
-                  <td className="nowrap" title={committedMs === undefined ? undefined : `${formatDateTime(committedMs)} UTC`}>
+                  <td data-label="For" className="number nowrap">{lagTime(behindMs)}</td>
+                  <td data-label="Committed" className="nowrap" title={committedMs === undefined ? undefined : `${formatDateTime(committedMs)} UTC`}>
                     {committedMs === undefined ? 'never' : formatAge(Math.max(0, nowMs - committedMs))}
                   </td>
-                  <td>
+                  <td data-label="Read by">
                     {memberId === undefined ? <span className="quiet">nobody</span> : <code>{clientOf.get(memberId) ?? memberId}</code>}
                   </td>
                 </tr>
@@ -172,7 +172,7 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
           <p className="quiet">Nobody is here. What the group has committed stays; its next member goes on there.</p>
         ) : (
           <div className="table-scroll">
-            <table className="list">
+            <table className="list facts-table">
               <thead>
                 <tr>
                   <th scope="col">Client</th>
@@ -184,19 +184,19 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
               <tbody>
                 {members.map(({ id: member, instanceId, clientId, host, assigned }) => (
                   <tr key={member}>
-                    <td>
+                    <td data-label="Client">
                       {clientId}
                       {instanceId && <span className="quiet"> as {instanceId}</span>}
                     </td>
-                    <td>{host}</td>
-                    <td>
+                    <td data-label="Host">{host}</td>
+                    <td data-label="Reads">
                       {assigned.length > 0 ? (
                         assigned.map(({ topic, partition }) => `${topic}/${partition}`).join(', ')
                       ) : (
                         <span className="quiet">{state === 'Stable' ? 'nothing' : 'being assigned'}</span>
                       )}
                     </td>
-                    <td>
+                    <td data-label="Member">
                       <code className="quiet">{member}</code>
                     </td>
                   </tr>

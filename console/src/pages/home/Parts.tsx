@@ -1,15 +1,41 @@
 // Health of the parts, and three things to try from a terminal.
+import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
+import type { CheckResponse } from '../../../../src/serve/contract.ts'
+import { apiSend, topicPath } from '../../api/client.ts'
 import { isInternalTopic, isInvalidTopic, useHealth, useTables, useTopics } from '../../api/queries.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { Code, Failure, SkeletonRows, Status, type Tone } from '../../ui/parts.tsx'
 
 const tones: Record<string, Tone> = { ok: 'ok', starting: 'warn', degraded: 'warn', failed: 'bad' }
 
+const BAD_EVENT = '["not a row"]'
+const DOORS_ASKED = 5
+
+/** The first topic whose door would refuse an event: where any bytes are a row, as of `raw` or CSV of text, none is bad. */
+function useDoorThatRefuses(event: string) {
+  const doors = useTopics().data?.filter(({ columns, name }) => columns.length > 0 && !isInternalTopic(name) && !isInvalidTopic(name))
+  const names = doors?.slice(0, DOORS_ASKED).map(({ name }) => name)
+  const { data } = useQuery({
+    queryKey: ['door-that-refuses', event, names],
+    queryFn: async () => {
+      for (const name of names ?? []) {
+        const { rejectedCount } = await apiSend<CheckResponse>('POST', `${topicPath(name)}/check`, { value: event })
+        if (rejectedCount > 0) return name
+      }
+      return null
+    },
+    enabled: names !== undefined,
+    staleTime: Number.POSITIVE_INFINITY,
+    retry: false,
+  })
+  return data
+}
+
 /** Of the first table and the first topic with a door that this project has. */
 function TryIt() {
   const table = useTables().data?.[0]
-  const door = useTopics().data?.find(({ columns, name }) => columns.length > 0 && !isInternalTopic(name) && !isInvalidTopic(name))
+  const door = useDoorThatRefuses(BAD_EVENT)
   const { origin } = location
   if (!table && !door) return null
   return (
@@ -18,8 +44,8 @@ function TryIt() {
         {table && <Code label="Read a live table" text={`curl '${origin}/v1/tables/${encodeURIComponent(table.name)}?limit=3'`} />}
         {door && (
           <Code
-            label={`Send a bad event, then look into ${door.name}.invalid`}
-            text={`curl ${origin}/v1/topics/${door.name}/events -H 'content-type: application/json' -d '["not a row"]'`}
+            label={`Send a bad event, then look into ${door}.invalid`}
+            text={`curl ${origin}/v1/topics/${encodeURIComponent(door)}/events -H 'content-type: application/json' -d '${BAD_EVENT}'`}
           />
         )}
       </div>

@@ -12,11 +12,11 @@ const cellClass = (head: string | undefined, cell: ReactNode): string | undefine
   [head?.startsWith('#') && 'number', typeof cell === 'string' && cell.length <= LINE_LENGTH_MAX && 'nowrap'].filter(Boolean).join(' ') ||
   undefined
 
-/** A table of plain cells; a head that begins with # is of numbers. */
+/** A table of plain cells, on the phone a card for each row; a head that begins with # is of numbers. */
 export const FactTable = ({ heads, rows }: { heads: readonly string[]; rows: readonly (readonly ReactNode[])[] }) => (
   // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
   <div className="table-scroll" tabIndex={0}>
-    <table className="list">
+    <table className="list facts-table">
       <thead>
         <tr>
           {heads.map((head) => (
@@ -31,7 +31,7 @@ export const FactTable = ({ heads, rows }: { heads: readonly string[]; rows: rea
           // biome-ignore lint/suspicious/noArrayIndexKey: rows are facts of one moment, without identity
           <tr key={index}>
             {row.map((cell, i) => (
-              <td key={heads[i]} className={cellClass(heads[i], cell)}>
+              <td key={heads[i]} className={cellClass(heads[i], cell)} data-label={heads[i]?.replace('#', '') || undefined}>
                 {cell}
               </td>
             ))}

@@ -13,7 +13,10 @@ const SIZE = { width: 208, height: 96 }
 /** A busier node is marked: it is what the others wait for. */
 const BUSY_SHARE = 0.5
 
-type PlanNode = Node<{ node: WhyNode; flow: Flow }, 'plan'>
+type PlanNode = Node<{ node: WhyNode; flow: Flow | undefined }, 'plan'>
+
+/** A rate that is not known yet, at the first look, is not 0. */
+const rateText = (perSecond: number | undefined): string => (perSecond === undefined ? '…' : `${formatRate(perSecond)}/s`)
 
 export function Graph({ why }: { why: QueryWhy }) {
   const flows = useFlows(why)
@@ -27,7 +30,7 @@ export function Graph({ why }: { why: QueryWhy }) {
     id: String(node.id),
     type: 'plan',
     position: places.get(node.id) ?? { x: 0, y: 0 },
-    data: { node, flow: flows.get(node.id)! },
+    data: { node, flow: flows.get(node.id) },
     selected: node.id === chosen,
     sourcePosition: isPhone ? Position.Bottom : Position.Right,
     targetPosition: isPhone ? Position.Top : Position.Left,
@@ -35,13 +38,13 @@ export function Graph({ why }: { why: QueryWhy }) {
   }))
   const edges: Edge[] = why.nodes.flatMap(({ id, inputs }) =>
     inputs.map((input, index) => {
-      const perSecond = flows.get(input)?.rowsOutPerSecond ?? 0
+      const perSecond = flows.get(input)?.rowsOutPerSecond
       return {
         id: `${input}-${id}-${index}`,
         source: String(input),
         target: String(id),
-        label: `${formatRate(perSecond)}/s`,
-        animated: perSecond > 0,
+        label: rateText(perSecond),
+        animated: (perSecond ?? 0) > 0,
         markerEnd: { type: MarkerType.ArrowClosed },
       }
     }),
@@ -72,7 +75,7 @@ export function Graph({ why }: { why: QueryWhy }) {
           <Controls showInteractive={false} position="top-right" />
         </ReactFlow>
       </div>
-      {shown && <Details node={shown} flow={flows.get(shown.id)!} />}
+      {shown && <Details node={shown} flow={flows.get(shown.id)} />}
     </div>
   )
 }
@@ -98,7 +101,8 @@ function PlanNodeBox({
   sourcePosition = Position.Right,
   targetPosition = Position.Left,
 }: NodeProps<PlanNode>) {
-  const isBusy = flow.busyShare >= BUSY_SHARE
+  const busyShare = flow?.busyShare ?? 0
+  const isBusy = busyShare >= BUSY_SHARE
   return (
     <div className={`plan-node${selected ? ' is-chosen' : ''}${node.failedRows > 0 || isBusy ? ' is-hot' : ''}`}>
       {node.inputs.length > 0 && <Handle type="target" position={targetPosition} isConnectable={false} />}
@@ -110,8 +114,8 @@ function PlanNodeBox({
         {node.label.replace(/^\w+ /, '')}
       </span>
       <span className="plan-facts">
-        <b>{formatRate(flow.rowsOutPerSecond)}/s</b>
-        <span title="Of one core, by this node alone">{formatShare(flow.busyShare)}</span>
+        <b>{rateText(flow?.rowsOutPerSecond)}</b>
+        <span title="Of one core, by this node alone">{flow ? formatShare(busyShare) : ''}</span>
         {node.stateBytes !== undefined && <span title="State">{formatBytes(node.stateBytes)}</span>}
         {node.lateRows > 0 && (
           <span className="warn" title={`${formatInteger(node.lateRows)} late rows`}>
@@ -119,20 +123,20 @@ function PlanNodeBox({
           </span>
         )}
       </span>
-      <span className="plan-busy" style={{ transform: `scaleX(${Math.min(1, flow.busyShare)})` }} aria-hidden="true" />
+      <span className="plan-busy" style={{ transform: `scaleX(${Math.min(1, busyShare)})` }} aria-hidden="true" />
       <Handle type="source" position={sourcePosition} isConnectable={false} />
     </div>
   )
 }
 const nodeTypes = { plan: PlanNodeBox }
 
-function Details({ node, flow }: { node: WhyNode; flow: Flow }) {
+function Details({ node, flow }: { node: WhyNode; flow: Flow | undefined }) {
   const { rowsIn, rowsOut, stateRows, stateBytes, watermarkMs, lateRows, failedRows, columns, samples } = node
   const facts: [string, string][] = [
-    ['In', `${formatRate(flow.rowsInPerSecond)}/s, ${formatInteger(rowsIn)} rows`],
-    ['Out', `${formatRate(flow.rowsOutPerSecond)}/s, ${formatInteger(rowsOut)} rows`],
+    ['In', `${rateText(flow?.rowsInPerSecond)}, ${formatInteger(rowsIn)} rows`],
+    ['Out', `${rateText(flow?.rowsOutPerSecond)}, ${formatInteger(rowsOut)} rows`],
     ['Selectivity', rowsIn > 0 ? formatShare(rowsOut / rowsIn) : none],
-    ['Time', `${formatShare(flow.busyShare)} of a core`],
+    ['Time', flow ? `${formatShare(flow.busyShare)} of a core` : none],
     ['State', stateRows === undefined ? none : `${formatInteger(stateRows)} rows, ${formatBytes(stateBytes ?? 0)}`],
     ['Watermark', watermarkMs === undefined ? none : formatDateTime(watermarkMs)],
     ['Late, failed', `${formatInteger(lateRows)}, ${formatInteger(failedRows)}`],

@@ -2,7 +2,9 @@
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import type { QuerySummary } from '../../../../src/serve/contract.ts'
+import { columnKind } from '../../api/columns.ts'
 import { useLiveTable, usePause, useTopicTails } from '../../api/live.ts'
+import { useTables } from '../../api/queries.ts'
 import { DataGrid } from '../../ui/DataGrid.tsx'
 import { formatInteger } from '../../ui/format.ts'
 import { MessageList } from '../../ui/MessageList.tsx'
@@ -22,8 +24,17 @@ export function Output({ target: { kind, name }, rowsOut }: Pick<QuerySummary, '
   )
 }
 
+/** Where the key has a time, as of windows, the newest come first: they are what the query puts out now. */
 function TableRows({ name }: { name: string }) {
-  const [order, setOrder] = useState<{ column: string; isDescending: boolean } | null>(null)
+  const { data: tables, error } = useTables(60_000)
+  if (!tables) return error ? <Failure error={error} /> : <SkeletonRows count={8} />
+  const table = tables.find((one) => one.name === name)
+  const time = table?.columns.find((column) => table.primaryKey.includes(column.name) && columnKind(column.type) === 'timestamp')
+  return <OrderedRows key={name} name={name} newestBy={time?.name} />
+}
+
+function OrderedRows({ name, newestBy }: { name: string; newestBy: string | undefined }) {
+  const [order, setOrder] = useState(newestBy === undefined ? null : { column: newestBy, isDescending: true })
   const live = useLiveTable(name, { limit: ROWS_SHOWN, ...(order && { order: `${order.isDescending ? '-' : ''}${order.column}` }) })
   const { value: view, isPaused, setPaused } = usePause(live)
   if (live.refusal) return <Failure error={live.refusal} />
@@ -31,7 +42,7 @@ function TableRows({ name }: { name: string }) {
     <div className="stack">
       <div className="page-actions">
         <p className="quiet">
-          {view.rows.length >= ROWS_SHOWN ? `The first ${ROWS_SHOWN} rows.` : `${view.rows.length} rows.`}{' '}
+          {view.rows.length >= ROWS_SHOWN ? `The ${newestBy === undefined ? 'first' : 'newest'} ${ROWS_SHOWN} rows.` : `${view.rows.length} rows.`}{' '}
           <Link to="/tables/$name" params={{ name }}>
             All of {name}
           </Link>

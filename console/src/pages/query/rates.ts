@@ -8,23 +8,20 @@ export interface Flow {
   /** Of one core. */
   busyShare: number
 }
-const still: Flow = { rowsInPerSecond: 0, rowsOutPerSecond: 0, busyShare: 0 }
 
-/** By node id. A query that began anew in between is as if it had been silent before. */
-export function flowsBetween(before: QueryWhy | undefined, now: QueryWhy): Map<number, Flow> {
+/** By node id; nothing is known at the first look, nor of a query that began anew in between. */
+function flowsBetween(before: QueryWhy | undefined, now: QueryWhy): Map<number, Flow> {
   const seconds = before ? (now.atMs - before.atMs) / 1_000 : 0
   return new Map(
-    now.nodes.map(({ id, rowsIn, rowsOut, busyMs }) => {
+    now.nodes.flatMap(({ id, rowsIn, rowsOut, busyMs }) => {
       const last = before?.nodes.find((node) => node.id === id)
-      if (!last || seconds <= 0 || last.rowsIn > rowsIn) return [id, still]
-      return [
-        id,
-        {
-          rowsInPerSecond: (rowsIn - last.rowsIn) / seconds,
-          rowsOutPerSecond: (rowsOut - last.rowsOut) / seconds,
-          busyShare: (busyMs - last.busyMs) / 1_000 / seconds,
-        },
-      ]
+      if (!last || seconds <= 0 || last.rowsIn > rowsIn) return []
+      const flow: Flow = {
+        rowsInPerSecond: (rowsIn - last.rowsIn) / seconds,
+        rowsOutPerSecond: (rowsOut - last.rowsOut) / seconds,
+        busyShare: (busyMs - last.busyMs) / 1_000 / seconds,
+      }
+      return [[id, flow] as const]
     }),
   )
 }

@@ -95,7 +95,7 @@ interface ConsumerRow {
 
 const ConsumerTable = ({ rows }: { rows: readonly ConsumerRow[] }) => (
   <div className="table-scroll">
-    <table className="list">
+    <table className="list facts-table">
       <thead>
         <tr>
           <th scope="col">Name</th>
@@ -112,13 +112,13 @@ const ConsumerTable = ({ rows }: { rows: readonly ConsumerRow[] }) => (
       <tbody>
         {rows.map(({ key, name, state, lag, lagMs, partitions }) => (
           <tr key={key}>
-            <td>
+            <td data-label="Name">
               <code>{name}</code>
             </td>
-            <td>{state}</td>
-            <td className={lag > 0 ? 'number warn' : 'number'}>{formatInteger(lag)}</td>
-            <td className="number nowrap">{lagTime(lagMs)}</td>
-            <td className="quiet">
+            <td data-label="State">{state}</td>
+            <td data-label="Behind" className={lag > 0 ? 'number warn' : 'number'}>{formatInteger(lag)}</td>
+            <td data-label="For" className="number nowrap">{lagTime(lagMs)}</td>
+            <td data-label="Offset of end" className="quiet">
               {partitions
                 .map(({ partition, offset, endOffset }) => `${partition}: ${formatInteger(offset)} of ${formatInteger(endOffset)}`)
                 .join(' · ')}

@@ -41,7 +41,7 @@ export function Partitions({ topic: { name, recordCount } }: { topic: TopicSumma
         <Waiting refusal={error} count={3} />
       ) : (
         <div className="table-scroll">
-          <table className="list">
+          <table className="list facts-table">
             <thead>
               <tr>
                 <th scope="col">Partition</th>
@@ -70,19 +70,19 @@ export function Partitions({ topic: { name, recordCount } }: { topic: TopicSumma
             <tbody>
               {partitions.map(({ partition, startOffset, endOffset, sizeBytes, segmentCount, oldestMs, newestMs }) => (
                 <tr key={partition}>
-                  <td>
+                  <td data-label="Partition">
                     <Link to="/topics/$name/$tab" params={{ name, tab: 'messages' }} search={{ partition, from: 'newest' }}>
                       {partition}
                     </Link>
                   </td>
-                  <td className="number">{formatInteger(startOffset)}</td>
-                  <td className="number">{formatInteger(endOffset)}</td>
-                  <td className="number">{formatInteger(endOffset - startOffset)}</td>
-                  <td className="number">{recordCount > 0 ? formatShare((endOffset - startOffset) / recordCount) : none}</td>
-                  <td className="number">{formatBytes(sizeBytes)}</td>
-                  <td className="number">{segmentCount}</td>
-                  <td className="nowrap">{time(oldestMs)}</td>
-                  <td className="nowrap">{time(newestMs)}</td>
+                  <td data-label="First offset" className="number">{formatInteger(startOffset)}</td>
+                  <td data-label="Next offset" className="number">{formatInteger(endOffset)}</td>
+                  <td data-label="Records" className="number">{formatInteger(endOffset - startOffset)}</td>
+                  <td data-label="Share" className="number">{recordCount > 0 ? formatShare((endOffset - startOffset) / recordCount) : none}</td>
+                  <td data-label="Size" className="number">{formatBytes(sizeBytes)}</td>
+                  <td data-label="Files" className="number">{segmentCount}</td>
+                  <td data-label="Oldest record" className="nowrap">{time(oldestMs)}</td>
+                  <td data-label="Newest record" className="nowrap">{time(newestMs)}</td>
                 </tr>
               ))}
             </tbody>
