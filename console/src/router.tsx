@@ -76,6 +76,7 @@ export const queryTabs = [
   'checkpoints',
   'history',
   'versions',
+  'tests',
   'sql',
 ] as const
 export type QueryTab = (typeof queryTabs)[number]

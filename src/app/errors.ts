@@ -60,6 +60,37 @@ export const appErrors = defineErrors({
     message: (p) => `"${p.name}" is the only SQL file: without it this is no project`,
     hint: () => 'Write another file first, or empty this one.',
   }),
+  PROJECT_TEST_NAME: spec<{ name: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `"${p.name}" cannot be the name of a test of the project`,
+    hint: () => 'Letters, digits, "_", "-" and "." without a folder, and .test at the end: orders.test.',
+  }),
+  PROJECT_TEST_CHANGED: spec<{ name: string; version: string }>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'never',
+    message: (p) =>
+      p.version === 'none'
+        ? `there is no test "${p.name}" (any more)`
+        : `the test "${p.name}" is not what you have seen: its version is ${p.version}`,
+    hint: () => 'Read it again with GET /v1/project/tests, or take another name.',
+  }),
+  PROJECT_TEST_NO_QUERY: spec<{ query: string }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) => `there is no query "${p.query}"`,
+    hint: () => 'GET /v1/queries lists them.',
+  }),
+  PROJECT_TEST_ENDED: spec<{ seconds: number; reason: string }>({
+    kind: 'user',
+    httpStatus: 422,
+    retry: 'never',
+    message: (p) => `the test gave no result within ${p.seconds} s${p.reason === '' ? '' : `: ${p.reason}`}`,
+    hint: () => 'Run `millrace test` in the project to see what it does.',
+  }),
   VERIFY_NOTHING: spec<{ what: 'result' | 'event' }>({
     kind: 'user',
     httpStatus: 400,

@@ -15,6 +15,7 @@ import { CheckpointStore, formatValue, type MemoryUse } from '../engine/index.ts
 import { registerIngest, type TopicSchema } from '../ingest/index.ts'
 import {
   type ApplyReport,
+  adhocSlices,
   bindProject,
   bindRecordQuery,
   bindStatistics,
@@ -42,6 +43,7 @@ import { LateRowTopics } from './lateRows.ts'
 import { logOf } from './logOf.ts'
 import { byteText, placedMessage } from './output.ts'
 import { projectFiles } from './projectFiles.ts'
+import { projectTests } from './projectTests.ts'
 import { CrashTests } from './verify/crashTest.ts'
 import { version } from './version.ts'
 
@@ -202,7 +204,7 @@ export async function startPlatform(
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka, backups: backups.health() }),
       stats,
       version,
-      ...(files === undefined && { crashTests }),
+      ...(files === undefined && { crashTests, projectTests: projectTests(config.folder, jobs, log) }),
       diffScript: (file, sql, options) => diffScript(jobs, log, file, sql, options),
       workspace: {
         catalog: () => jobs.catalog,
@@ -210,10 +212,13 @@ export async function startPlatform(
         preview: (sql, options) => startPreview(jobs, sql, options, (table) => views.copy(table, [], [])),
         files: files === undefined ? projectFiles(config.folder, jobs, config.timeZone) : undefined,
       },
-      runSql: async (sql, { rowsMax, signal }) => {
+      runSql: async (sql, { rowsMax, signal, slice }) => {
         await log.refresh()
         const statement = prepareAdhoc(jobs, sql, (table) => views.copy(table, [], []))
-        if (statement.kind === 'query') return { fields: statement.fields, rows: await runBounded(jobs, statement.plan, rowsMax, signal) }
+        if (statement.kind === 'query') {
+          const slices = slice && (await adhocSlices(jobs, log, statement.plan, slice))
+          return { fields: statement.fields, rows: await runBounded(jobs, statement.plan, { rowsMax, signal, slices }) }
+        }
         return { fields: statement.columns.map((name) => ({ name, type: t.string() })), rows: statement.rows }
       },
     })

@@ -2,10 +2,12 @@
 import { baseErrors, reviveError, type StreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, isRetraction, rowAt } from '../data/index.ts'
 import { explainText, rowOrder } from '../engine/index.ts'
+import type { Log } from '../log/index.ts'
 import { bindStatement, type Plan, parseExpression, parseStatement, type SortKey } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { JobManager } from './manager.ts'
 import { replaceMaterialized } from './materialized.ts'
+import { type Slice, type SliceOptions, slicesOf } from './slices.ts'
 
 /** No answer has more rows. */
 const RESULT_ROWS_MAX = 100_000
@@ -52,14 +54,19 @@ export function prepareAdhoc(manager: JobManager, sql: string, tableRows: (table
 /**
  * The result of a query over what is in the log now, its changelog applied, in the order that it asks for.
  *
- * @param rowsMax  more rows than this end the query with ADHOC_TOO_MANY_ROWS
+ * @param options  more than `rowsMax` rows end the query with ADHOC_TOO_MANY_ROWS; of a topic in `slices` only that part is read
  */
-export async function runBounded(manager: JobManager, plan: Plan, rowsMax: number, signal: AbortSignal): Promise<unknown[][]> {
+export async function runBounded(
+  manager: JobManager,
+  plan: Plan,
+  { rowsMax, signal, slices }: { rowsMax: number; signal: AbortSignal; slices?: ReadonlyMap<string, Slice> },
+): Promise<unknown[][]> {
   const { plan: ordered, orderBy } = withSortColumns(plan)
   const rows = await new Promise<unknown[][]>((resolve, reject) => {
     const result = new Map<string, { row: unknown[]; count: number }>()
     const stop = manager.runAdhoc(ordered, {
       bounded: true,
+      ...(slices && { slices, startup: 'earliest-offset' as const }),
       onChanges: (batch) => {
         applyChanges(result, batch, ordered)
         if (result.size <= rowsMax) return
@@ -79,6 +86,27 @@ export async function runBounded(manager: JobManager, plan: Plan, rowsMax: numbe
   if (rows.length > rowsMax) throw jobErrors('ADHOC_TOO_MANY_ROWS', { rowsMax })
   if (orderBy.length > 0) rows.sort(rowOrder(orderBy))
   return ordered === plan ? rows : rows.map((row) => row.slice(0, plan.fields.length))
+}
+
+/**
+ * The parts of a statement's topics that are to be read.
+ *
+ * @throws StreamError ADHOC_SLICE_NO_TOPIC, ADHOC_SLICE_PARTITION
+ */
+export function adhocSlices(
+  manager: JobManager,
+  log: Pick<Log, 'topic' | 'readMessages'>,
+  plan: Plan,
+  options: SliceOptions,
+): Promise<Map<string, Slice>> {
+  const topics = manager.topicsOf([plan])
+  if (topics.length === 0) throw jobErrors('ADHOC_SLICE_NO_TOPIC', {})
+  const { partition = 0 } = options
+  for (const topic of topics) {
+    const partitionCount = log.topic(topic)?.partitions.length ?? 0
+    if (partition >= partitionCount) throw jobErrors('ADHOC_SLICE_PARTITION', { topic, partition, partitionCount })
+  }
+  return slicesOf(log, topics, options)
 }
 
 /**

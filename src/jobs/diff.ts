@@ -10,15 +10,13 @@
 //      Results are those of input that ends there (open windows fire).
 import { toStreamError } from '../base/index.ts'
 import { type Field, formatType } from '../data/index.ts'
-import type { SourceSpec } from '../engine/index.ts'
 import type { BrowsedRecord, Log } from '../log/index.ts'
 import { Catalog, DEFAULT_DATABASE, type Plan, parseScript, parseScriptTolerant, type Statement } from '../sql/index.ts'
 import { applyChanges, rowText } from './adhoc.ts'
 import { jobErrors } from './errors.ts'
 import type { JobManager } from './manager.ts'
 import { bindProject, type ProjectQuery } from './project.ts'
-
-type Slice = NonNullable<SourceSpec['slice']>
+import { offsetsAt, type Slice, slicesOf } from './slices.ts'
 
 const ROWS_MAX = 200_000
 const SAMPLES_MAX = 100
@@ -75,7 +73,7 @@ export async function diffScript(
   const queries = changedQueries(manager, fileName, text)
   const plans = queries.flatMap(({ next, now }) => [next.plan, ...(now ? [now.plan] : [])])
   const untilMs = Date.now()
-  const slices = await slicesOf(log, manager.topicsOf(plans), options.sinceMs)
+  const slices = await slicesOf(log, manager.topicsOf(plans), { sinceMs: options.sinceMs })
   const records = [...slices.values()].reduce((sum, { start, stop }) => sum + stop.reduce((all, end, i) => all + end - start[i], 0), 0)
   const diffs: QueryDiff[] = []
   for (const [i, { next, now }] of queries.entries()) {
@@ -132,23 +130,6 @@ function withoutTargets(text: string, names: ReadonlySet<string>): string {
     rest = rest.slice(0, start) + rest.slice(start, end).replace(/[^\n]/g, ' ') + rest.slice(end)
   }
   return rest
-}
-
-/** For each topic: from its first record at or after a time to its present end. */
-async function slicesOf(log: Pick<Log, 'topic' | 'readMessages'>, topics: string[], sinceMs: number): Promise<Map<string, Slice>> {
-  const slices = new Map<string, Slice>()
-  for (const topic of topics) {
-    const { partitions } = log.topic(topic)!
-    const stop = partitions.map(({ endOffset }) => endOffset)
-    slices.set(topic, { start: await offsetsAt(log, topic, sinceMs, stop), stop })
-  }
-  return slices
-}
-
-/** The first offset of each partition whose record is of `timeMs` or later; its end if there is none. */
-async function offsetsAt(log: Pick<Log, 'readMessages'>, topic: string, timeMs: number, ends: number[]): Promise<number[]> {
-  const first = ends.map((_, partition) => log.readMessages(topic, { partition, fromTimeMs: timeMs, limit: 1 }))
-  return (await Promise.all(first)).map(([record], partition) => Math.min(record?.offset ?? ends[partition], ends[partition]))
 }
 
 interface Rows {

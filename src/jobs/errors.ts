@@ -73,6 +73,20 @@ export const jobErrors = defineErrors({
     message: () => 'only SELECT, SHOW, DESCRIBE and EXPLAIN can be run here',
     hint: () => "Statements that create something belong into the project's SQL files: edit one, and `millrace dev` takes it up.",
   }),
+  ADHOC_SLICE_NO_TOPIC: spec<Record<string, never>>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: () => 'the statement reads no topic, so there is nothing to take a part of',
+    hint: () => 'A live table has the rows that it has now: read the table that it is made of, or run the statement over everything.',
+  }),
+  ADHOC_SLICE_PARTITION: spec<{ topic: string; partition: number; partitionCount: number }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `topic "${p.topic}" has no partition ${p.partition}`,
+    hint: (p) => `Its partitions are 0 to ${p.partitionCount - 1}.`,
+  }),
   ADHOC_TOO_MANY_ROWS: spec<{ rowsMax: number }>({
     kind: 'user',
     httpStatus: 400,

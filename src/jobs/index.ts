@@ -1,5 +1,5 @@
 // Projects and their running queries: SQL files in, jobs on worker threads, live tables and topics out.
-export { type AdhocStatement, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
+export { type AdhocStatement, adhocSlices, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
 export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'
 export { type ApplyReport, JobManager, type QueryCheckpoints, type QueryInsight } from './manager.ts'
@@ -17,4 +17,5 @@ export type { LiveTables } from './querySinks.ts'
 export { recordShapeOf } from './recordShape.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'
 export { type SavepointInfo, savepointInfo } from './savedStates.ts'
-export { topicOf } from './tables.ts'
+export type { SliceOptions } from './slices.ts'
+export { scannedTables, topicOf } from './tables.ts'

@@ -579,6 +579,34 @@ export interface SqlCheck {
   }[]
   errors: ApiError['error'][]
 }
+/** Part of POST /v1/sql and POST /v1/project/tests/{name}/draft: which records of the topics are read. */
+export interface SqlSlice {
+  since?: string
+  until?: string
+  partition?: number
+  offset?: number
+  endOffset?: number
+  newest?: number
+}
+/** GET /v1/project/tests */
+export interface ProjectTest {
+  name: string
+  text: string
+  version: string
+  /** The first line of the file. */
+  summary: string
+  /** Queries of the project whose results it expects. */
+  queries: string[]
+}
+/** POST /v1/project/tests/{name}/run: played as `millrace test` does. */
+export interface TestRun {
+  passed: boolean
+  seconds: number
+  /** Modes that differ alike, and how: a line that begins with - is expected, one with + came. */
+  problems: { modes: string[]; lines: string[] }[]
+  /** The file or its SQL is wrong: nothing was played. */
+  error?: ApiError['error']
+}
 /** POST /v1/sql/complete {sql, offset} */
 export interface SqlCompletion {
   label: string

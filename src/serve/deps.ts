@@ -14,6 +14,7 @@ import type { ViewStore } from '../views/index.ts'
 import type { BackupRun, BackupStatus, CheckResponse, ColumnInfo, CrashTest, Health, QueryHistory, QuerySummary } from './contract.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
 import type { KafkaUsers } from './kafkaUsers.ts'
+import type { ProjectTests } from './projectTests.ts'
 import type { RunSql } from './sql.ts'
 import type { StatsCollector } from './stats.ts'
 import type { Workspace } from './workspace.ts'
@@ -63,6 +64,8 @@ export interface ServeDeps {
   diffScript(file: string, sql: string, options: DiffOptions): Promise<ScriptDiff>
   /** Of the project; undefined where there is none. */
   crashTests?: { status(): CrashTest; start(kills: number): CrashTest }
+  /** Golden files of the project; undefined where nothing may be edited. */
+  projectTests?: ProjectTests
   /** For openapi.json. */
   version: string
 }

@@ -10,6 +10,7 @@ import { registerKafkaUsers } from './kafkaUsers.ts'
 import { registerLetters } from './letters.ts'
 import { registerMessages } from './messages.ts'
 import { registerOpenApi } from './openapi.ts'
+import { registerProjectTests } from './projectTests.ts'
 import { LiveSockets } from './sockets.ts'
 import { registerSql } from './sql.ts'
 import { registerStatus } from './status.ts'
@@ -24,6 +25,7 @@ export type * from './contract.ts'
 export type { ServeDeps } from './deps.ts'
 export { serveErrors } from './errors.ts'
 export type { ConsumerGroups } from './groupsContract.ts'
+export type { ProjectTests } from './projectTests.ts'
 export { RollingHistogram, StatsCollector, type StatsSources } from './stats.ts'
 export type { Workspace } from './workspace.ts'
 
@@ -46,5 +48,6 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerWorkspace(app, deps.workspace, sockets)
   registerDiff(app, deps)
   registerVerify(app, deps)
+  registerProjectTests(app, deps.projectTests)
   registerOpenApi(app, deps.version)
 }

@@ -8,6 +8,7 @@ export { type Completion, type CompletionCatalog, completions } from './completi
 export { sqlErrors } from './errors.ts'
 export { explainExpr, explainNode, explainPlan } from './explain.ts'
 export { columnsOf, isStable, mapColumns, stableText } from './expr.ts'
+export { formatScript } from './format.ts'
 export * from './functions/index.ts'
 export { readLeaves } from './optimize-leaves.ts'
 export {

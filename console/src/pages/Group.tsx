@@ -133,7 +133,9 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
                       <code>{topic}</code>
                     </Link>
                   </td>
-                  <td data-label="Partition" className="number">{partition}</td>
+                  <td data-label="Partition" className="number">
+                    {partition}
+                  </td>
                   <td data-label="Offset" className="number">
                     {offset === undefined ? (
                       none
@@ -148,13 +150,23 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
                       </Link>
                     )}
                   </td>
-                  <td data-label="End" className="number">{formatInteger(endOffset)}</td>
-                  <td data-label="Behind" className={behind > 0 ? 'number warn' : 'number'}>{formatInteger(behind)}</td>
+                  <td data-label="End" className="number">
+                    {formatInteger(endOffset)}
+                  </td>
+                  <td data-label="Behind" className={behind > 0 ? 'number warn' : 'number'}>
+                    {formatInteger(behind)}
+                  </td>
                   <td data-label="Since you look" className="spark wide-only">
                     <Sparkline values={lags.get(`${topic}/${partition}`) ?? []} color="var(--warn)" />
                   </td>
-                  <td data-label="For" className="number nowrap">{lagTime(behindMs)}</td>
-                  <td data-label="Committed" className="nowrap" title={committedMs === undefined ? undefined : `${formatDateTime(committedMs)} UTC`}>
+                  <td data-label="For" className="number nowrap">
+                    {lagTime(behindMs)}
+                  </td>
+                  <td
+                    data-label="Committed"
+                    className="nowrap"
+                    title={committedMs === undefined ? undefined : `${formatDateTime(committedMs)} UTC`}
+                  >
                     {committedMs === undefined ? 'never' : formatAge(Math.max(0, nowMs - committedMs))}
                   </td>
                   <td data-label="Read by">

@@ -14,6 +14,7 @@ import { Control } from './query/Control.tsx'
 import { LateRows, State, Threads, Watermarks, Windows } from './query/Facts.tsx'
 import { History } from './query/History.tsx'
 import { Output } from './query/Output.tsx'
+import { Tests } from './query/Tests.tsx'
 import { Why } from './query/Why.tsx'
 
 const Versions = lazy(async () => ({ default: (await import('./query/Versions.tsx')).Versions }))
@@ -97,9 +98,13 @@ const tabLabels: Record<QueryTab, string> = {
   checkpoints: 'Checkpoints',
   history: 'History',
   versions: 'Versions',
+  tests: 'Tests',
   sql: 'SQL',
 }
-const shownBy: Record<Exclude<QueryTab, 'sql' | 'output' | 'checkpoints' | 'history' | 'versions'>, (why: QueryWhy) => ReactNode> = {
+const shownBy: Record<
+  Exclude<QueryTab, 'sql' | 'output' | 'checkpoints' | 'history' | 'versions' | 'tests'>,
+  (why: QueryWhy) => ReactNode
+> = {
   why: (why) => <Why why={why} />,
   graph: (why) => (
     <Suspense fallback={<SkeletonRows />}>
@@ -141,6 +146,8 @@ function Tabs({ query }: { query: QuerySummary }) {
           <Suspense fallback={<SkeletonRows />}>
             <Versions id={query.id} />
           </Suspense>
+        ) : tab === 'tests' ? (
+          <Tests id={query.id} />
         ) : why ? (
           shownBy[tab](why)
         ) : (

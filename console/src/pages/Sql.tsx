@@ -1,16 +1,18 @@
 // The SQL workspace: what there is to ask, an editor that knows it, a run to the end or live, and the way into the project.
-import { useQuery } from '@tanstack/react-query'
+import { useMutation, useQuery } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { ChevronRight, Play, Radio, Rocket, Square } from 'lucide-react'
+import { AlignLeft, BookmarkPlus, ChevronRight, Play, Radio, Rocket, Square } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
-import type { CatalogTable, SqlCheck } from '../../../src/serve/contract.ts'
-import { apiGet } from '../api/client.ts'
+import type { CatalogTable, SqlCheck, SqlSlice } from '../../../src/serve/contract.ts'
+import { apiGet, apiSend } from '../api/client.ts'
 import { readableType } from '../api/columns.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Failure, IconButton, SkeletonRows } from '../ui/parts.tsx'
 import { Deploy, useProjectFiles } from './sql/Deploy.tsx'
 import { Editor, type EditorHandle } from './sql/Editor.tsx'
 import { Results } from './sql/Results.tsx'
+import { SaveAs } from './sql/SaveAs.tsx'
+import { SlicePicker } from './sql/Slice.tsx'
 import { type RunMode, useRun } from './sql/useRun.ts'
 
 const draftKey = 'millrace.sql.draft'
@@ -37,7 +39,9 @@ export function SqlWorkspace() {
   const editor = useRef<EditorHandle>(null)
   const [document, setDocument] = useState({ text: localStorage.getItem(draftKey) ?? '' })
   const [check, setCheck] = useState<SqlCheck>()
-  const [isDeploying, setDeploying] = useState(false)
+  const [deploying, setDeploying] = useState<{ text: string; fileName: string }>()
+  const [saving, setSaving] = useState<string>()
+  const [slice, setSlice] = useState<SqlSlice>()
   const [past, setPast] = useState(readHistory)
   const { run, start, stop } = useRun()
   const opened = useRef<string | undefined>(undefined)
@@ -56,10 +60,18 @@ export function SqlWorkspace() {
     if (first && editor.current?.text() === '' && file === undefined) setDocument({ text: `SELECT * FROM ${first.name} LIMIT 100;\n` })
   }, [tables.data, file])
 
+  const format = useMutation({
+    mutationFn: () => apiSend<{ sql: string }>('POST', '/v1/sql/format', { sql: editor.current?.text() ?? '' }),
+    onSuccess: ({ sql }) => {
+      setDocument({ text: sql })
+      editor.current?.focus()
+    },
+  })
+
   const runStatement = (mode: RunMode) => {
     const sql = editor.current?.statement() ?? ''
     if (sql.trim() === '') return
-    start(sql, mode)
+    start(sql, mode, mode === 'end' ? slice : undefined)
     const next = [sql, ...past.filter((one) => one !== sql)].slice(0, HISTORY_MAX)
     setPast(next)
     localStorage.setItem(historyKey, JSON.stringify(next))
@@ -107,6 +119,7 @@ export function SqlWorkspace() {
               onChange={(text) => file === undefined && localStorage.setItem(draftKey, text)}
               onCheck={setCheck}
               onRun={() => runStatement('end')}
+              onFormat={() => format.mutate()}
             />
             <footer className="sql-bar">
               {run?.state === 'running' ? (
@@ -117,6 +130,7 @@ export function SqlWorkspace() {
                     <Play size={14} aria-hidden />
                     <span>Run</span>
                   </button>
+                  <SlicePicker slice={slice} onChange={setSlice} />
                   <IconButton icon={Radio} label="Live" withText onClick={() => runStatement('live')} />
                   <IconButton icon={Radio} label="From now" withText onClick={() => runStatement('latest')} />
                 </>
@@ -128,19 +142,49 @@ export function SqlWorkspace() {
                     ? `${firstError}${errorCount > 1 ? ` (+${errorCount - 1})` : ''}`
                     : `${check.statements.length} statement${check.statements.length === 1 ? '' : 's'}, no errors`}
               </span>
-              {files.data && <IconButton icon={Rocket} label="Deploy…" withText onClick={() => setDeploying(true)} />}
+              <IconButton icon={AlignLeft} label="Format" withText disabled={format.isPending} onClick={() => format.mutate()} />
+              {files.data && (
+                <>
+                  <IconButton
+                    icon={BookmarkPlus}
+                    label="Save as…"
+                    withText
+                    disabled={!hasQuery(check)}
+                    onClick={() => setSaving(editor.current?.statement() ?? '')}
+                  />
+                  <IconButton
+                    icon={Rocket}
+                    label="Deploy…"
+                    withText
+                    onClick={() => setDeploying({ text: editor.current?.text() ?? '', fileName: file ?? 'console.sql' })}
+                  />
+                </>
+              )}
             </footer>
+            {format.error && <Failure error={format.error} />}
           </section>
           <Results run={run} plan={plan} />
         </div>
       </div>
-      {isDeploying && (
+      {saving !== undefined && (
+        <SaveAs
+          statement={saving}
+          slice={slice}
+          onClose={() => setSaving(undefined)}
+          onDeploy={(text, fileName) => {
+            setSaving(undefined)
+            setDeploying({ text, fileName })
+          }}
+        />
+      )}
+      {deploying && (
         <Deploy
-          text={editor.current?.text() ?? ''}
-          fileName={file ?? 'console.sql'}
-          onClose={() => setDeploying(false)}
+          text={deploying.text}
+          fileName={deploying.fileName}
+          onClose={() => setDeploying(undefined)}
           onDeployed={(name) => {
             opened.current = name
+            setDocument({ text: deploying.text })
             void navigate({ search: { file: name } })
           }}
         />
@@ -148,6 +192,9 @@ export function SqlWorkspace() {
     </div>
   )
 }
+
+/** Whether there is a query that could be saved. */
+const hasQuery = (check: SqlCheck | undefined): boolean => check?.statements.some(({ type }) => type === 'query') ?? false
 
 function Catalog({ tables, error, onPick }: { tables: CatalogTable[] | undefined; error: unknown; onPick: (text: string) => void }) {
   return (

@@ -84,8 +84,10 @@ export function runGoldenFile(path: string, options: PlayOptions = {}): GoldenOu
  *
  * @throws StreamError of the SQL where rows are expected
  */
-export function updatedGoldenFile(path: string): string {
-  const text = readFileSync(path, 'utf8')
+export const updatedGoldenFile = (path: string): string => updatedGoldenText(path, readFileSync(path, 'utf8'))
+
+/** As `updatedGoldenFile`, of a text that is not there yet; what it uses is looked for from `path`. */
+export function updatedGoldenText(path: string, text: string): string {
   const file = parseGoldenFile(path, text)
   try {
     return withResult(file, text, play(file, { kind: 'as-written' }))

@@ -42,7 +42,9 @@ function OrderedRows({ name, newestBy }: { name: string; newestBy: string | unde
     <div className="stack">
       <div className="page-actions">
         <p className="quiet">
-          {view.rows.length >= ROWS_SHOWN ? `The ${newestBy === undefined ? 'first' : 'newest'} ${ROWS_SHOWN} rows.` : `${view.rows.length} rows.`}{' '}
+          {view.rows.length >= ROWS_SHOWN
+            ? `The ${newestBy === undefined ? 'first' : 'newest'} ${ROWS_SHOWN} rows.`
+            : `${view.rows.length} rows.`}{' '}
           <Link to="/tables/$name" params={{ name }}>
             All of {name}
           </Link>

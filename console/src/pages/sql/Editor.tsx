@@ -28,6 +28,7 @@ export interface EditorProps {
   onChange: (text: string) => void
   onCheck: (check: SqlCheck | undefined) => void
   onRun: () => void
+  onFormat: () => void
 }
 
 /** The parser of the server offers what it would take; a word of one letter more than nothing is enough to ask. */
@@ -56,12 +57,12 @@ async function complete(context: CompletionContext) {
   }
 }
 
-export function Editor({ ref, document, onChange, onCheck, onRun }: EditorProps) {
+export function Editor({ ref, document, onChange, onCheck, onRun, onFormat }: EditorProps) {
   const holder = useRef<HTMLDivElement>(null)
   const view = useRef<EditorView | null>(null)
   const check = useRef<SqlCheck | undefined>(undefined)
-  const newest = useRef({ onChange, onCheck, onRun })
-  newest.current = { onChange, onCheck, onRun }
+  const newest = useRef({ onChange, onCheck, onRun, onFormat })
+  newest.current = { onChange, onCheck, onRun, onFormat }
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the editor is made once; a new document replaces its text below
   useEffect(() => {
@@ -87,6 +88,13 @@ export function Editor({ ref, document, onChange, onCheck, onRun }: EditorProps)
               key: 'Mod-Enter',
               run: () => {
                 newest.current.onRun()
+                return true
+              },
+            },
+            {
+              key: 'Shift-Alt-f',
+              run: () => {
+                newest.current.onFormat()
                 return true
               },
             },

@@ -8,6 +8,7 @@ import { downloadRows } from '../../ui/export.ts'
 import { formatCell, formatCompact, formatInteger, formatMs } from '../../ui/format.ts'
 import { Badge, Code, Empty, ExportButtons, Failure, Segmented, SkeletonRows, Status } from '../../ui/parts.tsx'
 import type { Result } from './result.ts'
+import { sliceText } from './Slice.tsx'
 import type { Run } from './useRun.ts'
 
 type Tab = 'rows' | 'changes' | 'chart' | 'plan'
@@ -49,7 +50,8 @@ export function Results({ run, plan }: { run: Run | null; plan: string | undefin
           <PlanText plan={plan} />
         ) : !run ? (
           <Empty title="Nothing run yet">
-            <b>Run</b> reads what the topics hold now and ends there; <b>Live</b> goes on with what arrives. Neither changes anything.
+            <b>Run</b> reads what the topics hold now, or the part of it that you choose, and ends there; <b>Live</b> goes on with what
+            arrives. Neither changes anything.
           </Empty>
         ) : result ? (
           <Shown tab={tab} result={result} version={run.version} />
@@ -75,6 +77,7 @@ function RunStatus({ run }: { run: Run }) {
   return (
     <span className="quiet" role="status">
       <Status tone={tone}>{words[state]}</Status>
+      {run.slice && ` · ${sliceText(run.slice)}`}
       {result && ` · ${formatInteger(result.rows().length)} rows`}
       {result && mode !== 'end' && `, ${formatInteger(result.changeCount + result.skipped)} changes`}
       {tookMs !== undefined && ` · ${formatMs(tookMs)}`}

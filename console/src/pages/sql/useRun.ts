@@ -1,6 +1,6 @@
 // Running a statement: to the end of what the topics hold, or live until it is stopped.
 import { useCallback, useEffect, useRef, useState } from 'react'
-import type { ApiError, ColumnInfo, PreviewFrame } from '../../../../src/serve/contract.ts'
+import type { ApiError, ColumnInfo, PreviewFrame, SqlSlice } from '../../../../src/serve/contract.ts'
 import { apiSend, openWebSocket } from '../../api/client.ts'
 import { parseExact } from '../../api/json.ts'
 import { Result } from './result.ts'
@@ -9,6 +9,8 @@ export type RunMode = 'end' | 'live' | 'latest'
 export interface Run {
   mode: RunMode
   sql: string
+  /** Which records it reads; all of them if absent. */
+  slice?: SqlSlice
   state: 'running' | 'stopped' | 'done' | 'failed'
   startedMs: number
   tookMs?: number
@@ -18,7 +20,7 @@ export interface Run {
   version: number
 }
 
-export function useRun(): { run: Run | null; start: (sql: string, mode: RunMode) => void; stop: () => void } {
+export function useRun(): { run: Run | null; start: (sql: string, mode: RunMode, slice?: SqlSlice) => void; stop: () => void } {
   const [run, setRun] = useState<Run | null>(null)
   const ending = useRef<() => void>(() => {})
 
@@ -29,9 +31,9 @@ export function useRun(): { run: Run | null; start: (sql: string, mode: RunMode)
   }, [])
   useEffect(() => () => ending.current(), [])
 
-  const start = useCallback((sql: string, mode: RunMode) => {
+  const start = useCallback((sql: string, mode: RunMode, slice?: SqlSlice) => {
     ending.current()
-    const begun: Run = { mode, sql, state: 'running', startedMs: performance.now(), version: 0 }
+    const begun: Run = { mode, sql, ...(slice && { slice }), state: 'running', startedMs: performance.now(), version: 0 }
     setRun(begun)
     /** Of a run that is not the newest, nothing is shown. */
     const update = (change: Partial<Run>) =>
@@ -40,17 +42,17 @@ export function useRun(): { run: Run | null; start: (sql: string, mode: RunMode)
           ? { ...now, ...change, version: now.version + 1, tookMs: performance.now() - begun.startedMs }
           : now,
       )
-    ending.current = mode === 'end' ? runToEnd(sql, update) : preview(sql, mode, update)
+    ending.current = mode === 'end' ? runToEnd(sql, slice, update) : preview(sql, mode, update)
   }, [])
   return { run, start, stop }
 }
 
-function runToEnd(sql: string, update: (change: Partial<Run>) => void): () => void {
+function runToEnd(sql: string, slice: SqlSlice | undefined, update: (change: Partial<Run>) => void): () => void {
   const abort = new AbortController()
   apiSend<{ columns: ColumnInfo[]; rows: unknown[][] }>(
     'POST',
     '/v1/sql',
-    { sql, rowsMax: 5_000, numbers: 'string' },
+    { sql, rowsMax: 5_000, numbers: 'string', ...(slice && { slice }) },
     { signal: abort.signal },
   ).then(
     ({ columns, rows }) => {

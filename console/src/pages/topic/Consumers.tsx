@@ -116,8 +116,12 @@ const ConsumerTable = ({ rows }: { rows: readonly ConsumerRow[] }) => (
               <code>{name}</code>
             </td>
             <td data-label="State">{state}</td>
-            <td data-label="Behind" className={lag > 0 ? 'number warn' : 'number'}>{formatInteger(lag)}</td>
-            <td data-label="For" className="number nowrap">{lagTime(lagMs)}</td>
+            <td data-label="Behind" className={lag > 0 ? 'number warn' : 'number'}>
+              {formatInteger(lag)}
+            </td>
+            <td data-label="For" className="number nowrap">
+              {lagTime(lagMs)}
+            </td>
             <td data-label="Offset of end" className="quiet">
               {partitions
                 .map(({ partition, offset, endOffset }) => `${partition}: ${formatInteger(offset)} of ${formatInteger(endOffset)}`)

@@ -75,14 +75,30 @@ export function Partitions({ topic: { name, recordCount } }: { topic: TopicSumma
                       {partition}
                     </Link>
                   </td>
-                  <td data-label="First offset" className="number">{formatInteger(startOffset)}</td>
-                  <td data-label="Next offset" className="number">{formatInteger(endOffset)}</td>
-                  <td data-label="Records" className="number">{formatInteger(endOffset - startOffset)}</td>
-                  <td data-label="Share" className="number">{recordCount > 0 ? formatShare((endOffset - startOffset) / recordCount) : none}</td>
-                  <td data-label="Size" className="number">{formatBytes(sizeBytes)}</td>
-                  <td data-label="Files" className="number">{segmentCount}</td>
-                  <td data-label="Oldest record" className="nowrap">{time(oldestMs)}</td>
-                  <td data-label="Newest record" className="nowrap">{time(newestMs)}</td>
+                  <td data-label="First offset" className="number">
+                    {formatInteger(startOffset)}
+                  </td>
+                  <td data-label="Next offset" className="number">
+                    {formatInteger(endOffset)}
+                  </td>
+                  <td data-label="Records" className="number">
+                    {formatInteger(endOffset - startOffset)}
+                  </td>
+                  <td data-label="Share" className="number">
+                    {recordCount > 0 ? formatShare((endOffset - startOffset) / recordCount) : none}
+                  </td>
+                  <td data-label="Size" className="number">
+                    {formatBytes(sizeBytes)}
+                  </td>
+                  <td data-label="Files" className="number">
+                    {segmentCount}
+                  </td>
+                  <td data-label="Oldest record" className="nowrap">
+                    {time(oldestMs)}
+                  </td>
+                  <td data-label="Newest record" className="nowrap">
+                    {time(newestMs)}
+                  </td>
                 </tr>
               ))}
             </tbody>

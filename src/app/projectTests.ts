@@ -1,0 +1,203 @@
+// A project's golden files as the console has them: listed, played, written, and drafted from records that are in the log.
+//
+// Invariants
+//   1. A file is only replaced by one who has seen it (`version`), and is there whole or not at all; no name leaves the folder `tests`.
+//   2. Tests are played in a process of their own, one after the other: what runs here is not held up.
+//   3. A draft is the statement, the records that it was drafted from, and the rows that the engine gives for them now: whoever saves it reviews it.
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isStreamError, reviveError } from '../base/index.ts'
+import { parseGoldenFile, updatedGoldenText } from '../engine/golden/index.ts'
+import {
+  adhocSlices,
+  bindProject,
+  changesOf,
+  type JobManager,
+  jobErrors,
+  prepareAdhoc,
+  projectFolder,
+  readProjectFiles,
+  type SliceOptions,
+  scannedTables,
+} from '../jobs/index.ts'
+import type { Log } from '../log/index.ts'
+import type { ProjectTest, ProjectTests, TestRun } from '../serve/index.ts'
+import { bindStatement, type Plan, parseStatement } from '../sql/index.ts'
+import { jsonOf } from '../views/index.ts'
+import { appErrors } from './errors.ts'
+
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.test$/
+const RUN_MS_MAX = 120_000
+const INPUT_ROWS_MAX = 200
+const MATERIALIZED = 'materialized-table'
+const versionOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
+
+export function projectTests(folder: string, jobs: JobManager, log: Pick<Log, 'topic' | 'readMessages'>): ProjectTests {
+  const tests = join(folder, 'tests')
+  const pathOf = (name: string): string => {
+    if (!namePattern.test(name)) throw appErrors('PROJECT_TEST_NAME', { name })
+    return join(tests, name)
+  }
+  const names = (): string[] => globSync('*.test', { cwd: tests }).sort()
+  const list = (): ProjectTest[] => {
+    const { queries } = bindProject(readProjectFiles(folder))
+    return names().map((name) => {
+      const text = readFileSync(join(tests, name), 'utf8')
+      const { summary, target } = headOf(name, text)
+      return {
+        name,
+        text,
+        version: versionOf(text),
+        summary,
+        queries: queries.filter((one) => one.target.table.name === target).map(({ id }) => id),
+      }
+    })
+  }
+  const checkVersion = (name: string, version: string | null): void => {
+    const present = names().includes(name) ? versionOf(readFileSync(pathOf(name), 'utf8')) : null
+    if (present !== version) throw appErrors('PROJECT_TEST_CHANGED', { name, version: present ?? 'none' })
+  }
+  let turn: Promise<unknown> = Promise.resolve()
+
+  return {
+    list,
+    write(name, text, version) {
+      const path = pathOf(name)
+      checkVersion(name, version)
+      if (text === null) rmSync(path, { force: true })
+      else {
+        parseGoldenFile(name, text)
+        mkdirSync(tests, { recursive: true })
+        writeFileSync(`${path}.new`, text, { flush: true })
+        renameSync(`${path}.new`, path)
+      }
+      return list()
+    },
+    run(name) {
+      const path = pathOf(name)
+      if (!names().includes(name)) throw appErrors('PROJECT_TEST_CHANGED', { name, version: 'none' })
+      const run = turn.then(() => played(path))
+      turn = run.catch(() => {})
+      return run
+    },
+    async draft(name, subject, slice) {
+      const path = pathOf(name)
+      const { plan, lines } = 'query' in subject ? ofQuery(jobs, subject.query) : ofStatement(jobs, subject.sql)
+      const inputs: string[] = []
+      for (const table of inputTables(jobs, plan)) inputs.push(`--- input ${table}`, ...(await inputRows(jobs, log, table, slice)))
+      const sub = projectFolder(folder)
+      const uses = sub === '.' ? readProjectFiles(folder).map((file) => file.name) : [sub]
+      const summary = `-- ${name.replace(/\.test$/, '').replaceAll('_', ' ')}`
+      return updatedGoldenText(path, [summary, ...inputs, ...uses.map((use) => `--- use ${use}`), ...lines, ''].join('\n'))
+    },
+  }
+}
+
+/** What a test of a running query expects: the rows of the table that it writes to. */
+function ofQuery(jobs: JobManager, id: string): { plan: Plan; lines: string[] } {
+  const query = jobs.query(id)
+  if (query === undefined) throw appErrors('PROJECT_TEST_NO_QUERY', { query: id })
+  return { plan: query.plan, lines: [`--- expect ${query.target.table.name}`] }
+}
+
+function ofStatement(jobs: JobManager, sql: string): { plan: Plan; lines: string[] } {
+  const bound = bindStatement(parseStatement(sql), sql, jobs.catalog)
+  if (bound.type !== 'query') throw jobErrors('ADHOC_READ_ONLY', {})
+  return { plan: bound.query, lines: ['--- sql', `${sql.trim().replace(/;$/, '')};`, '--- expect'] }
+}
+
+/** A file that is not (yet) a golden file is listed, too: playing it says what is wrong. */
+function headOf(name: string, text: string): { summary: string; target?: string } {
+  try {
+    const { summary, target } = parseGoldenFile(name, text)
+    return { summary, ...(target && { target: target.name }) }
+  } catch (error) {
+    if (!isStreamError(error)) throw error
+    return { summary: error.message }
+  }
+}
+
+interface PlayedLine {
+  passed?: boolean
+  problems?: { mode: string; lines: string[] }[]
+  error?: TestRun['error']
+}
+
+async function played(path: string): Promise<TestRun> {
+  const startedMs = performance.now()
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1], 'test', path, '--json'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const timer = setTimeout(() => child.kill('SIGKILL'), RUN_MS_MAX)
+  let output = ''
+  let errors = ''
+  child.stdout.on('data', (data) => {
+    output += data
+  })
+  child.stderr.on('data', (data) => {
+    errors += data
+  })
+  await new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  }).finally(() => clearTimeout(timer))
+  const line = output.split('\n').find((one) => one.startsWith('{"file"'))
+  if (line === undefined)
+    throw appErrors('PROJECT_TEST_ENDED', { seconds: RUN_MS_MAX / 1_000, reason: errors.trim().split('\n').at(-1) ?? '' })
+  const { passed = false, problems = [], error } = JSON.parse(line) as PlayedLine
+  const alike = Map.groupBy(problems, ({ lines }) => lines.join('\n'))
+  return {
+    passed,
+    seconds: Math.round(performance.now() - startedMs) / 1_000,
+    problems: [...alike.values()].map((same) => ({ modes: same.map(({ mode }) => mode), lines: same[0].lines })),
+    ...(error && { error }),
+  }
+}
+
+/** Tables that topics hold, of which a plan is made; a live table is made of those of its query. */
+function inputTables(jobs: JobManager, plan: Plan): string[] {
+  const names = scannedTables(plan).flatMap(({ name, options }) => {
+    if (options.connector !== MATERIALIZED) return [name]
+    const query = jobs.query(name)
+    return query ? inputTables(jobs, query.plan) : []
+  })
+  return [...new Set(names)]
+}
+
+/** A table's records in order of arrival, as the lines of an input. */
+async function inputRows(
+  jobs: JobManager,
+  log: Pick<Log, 'topic' | 'readMessages'>,
+  table: string,
+  slice: SliceOptions,
+): Promise<string[]> {
+  const entry = jobs.catalog.get(table)
+  const columns = entry?.kind === 'table' ? entry.table.columns.filter(({ kind }) => kind === 'physical') : []
+  const sql = `SELECT ${columns.map(({ name }) => `\`${name.replaceAll('`', '``')}\``).join(', ')} FROM ${table.replace(/[^.]+/g, (part) => `\`${part}\``)}`
+  const statement = prepareAdhoc(jobs, sql, () => [])
+  if (statement.kind !== 'query') return []
+  const slices = await adhocSlices(jobs, log, statement.plan, slice)
+  const encoders = columns.map(({ type }) => jsonOf(type))
+  const rows: string[] = []
+  await new Promise<void>((resolve, reject) => {
+    const stop = jobs.runAdhoc(statement.plan, {
+      bounded: true,
+      startup: 'earliest-offset',
+      slices,
+      onChanges: (batch) => {
+        for (const { row } of changesOf(batch))
+          rows.push(
+            `{${row.flatMap((value, i) => (value === null ? [] : `${JSON.stringify(columns[i].name)}:${encoders[i](value)}`)).join(',')}}`,
+          )
+        if (rows.length < INPUT_ROWS_MAX) return
+        rows.length = INPUT_ROWS_MAX
+        stop()
+        resolve()
+      },
+      onEnd: (error) => (error ? reject(reviveError(error, 400)) : resolve()),
+    })
+  })
+  return rows
+}
