@@ -48,6 +48,19 @@ test('USE of a pipeline holds to the end of its file', async (t) => {
   assert.equal(code, 0, output)
 })
 
+test('files of a used folder need no order of their names', async (t) => {
+  const folder = makeProject(t, {
+    'pipelines/a_first.sql': 'CREATE VIEW big AS SELECT customer FROM orders WHERE total > 5.0;',
+    'pipelines/shop.sql': shop,
+    'tests/big.test': golden('["ana"]\n', 'pipelines').replace('by_customer', 'big'),
+    'tests/missing.test': golden('["ana"]\n', 'pipelines').replace('--- expect by_customer', '--- sql\nSELECT * FROM nothing;\n--- expect'),
+  })
+  const { code, output } = await tested(t, [folder])
+  assert.equal(code, 1, output)
+  assert.match(output, /✓ .*big\.test/)
+  assert.match(output, /missing\.test[\s\S]*"nothing" does not exist/)
+})
+
 test('a project: what passes, what differs and by which column, and --update', async (t) => {
   const folder = makeProject(t, {
     'pipelines/shop.sql': shop,

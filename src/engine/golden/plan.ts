@@ -11,6 +11,7 @@ import {
   type FunctionDef,
   type Plan,
   parseScript,
+  type Statement,
 } from '../../sql/index.ts'
 import { type GoldenFile, goldenErrors } from './file.ts'
 
@@ -27,14 +28,8 @@ export interface GoldenPlan {
  */
 export function planOf(file: GoldenFile): GoldenPlan {
   const catalog = new Catalog()
-  const bound: BoundStatement[] = []
-  for (const { path, text } of file.uses.flatMap((use) => usedFiles(file, use)))
-    try {
-      bound.push(...bindInto(file, catalog, text))
-    } catch (error) {
-      if (!isStreamError(error)) throw error
-      throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line: error.position?.line ?? 1, problem: error.message }, { cause: error })
-    }
+  const used = file.uses.flatMap((use) => usedFiles(file, use))
+  const bound: BoundStatement[] = bindUsed(file, catalog, used)
   bound.push(...bindInto(file, catalog, file.sql))
   const tables = catalog.names('table')
   for (const { name, line } of file.inputs)
@@ -56,17 +51,67 @@ const invalid = (file: GoldenFile, line: number, problem: string) => goldenError
 function bindInto(file: GoldenFile, catalog: Catalog, text: string): BoundStatement[] {
   // USE holds to the end of its file.
   catalog.currentDatabase = DEFAULT_DATABASE
-  return parseScript(text).map((statement) => {
-    const bound = bindStatement(statement, text, catalog)
-    if (bound.type === 'createFunction') placeFunction(file, bound.definition)
-    applyStatement(bound, catalog)
-    if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
-      const { start, end } = statement.query.span
-      catalog.add({ kind: 'materialized table', table: bound.table, query: text.slice(start, end), database: catalog.currentDatabase })
-    }
-    return bound
-  })
+  return parseScript(text).map((statement) => bindOne(file, catalog, text, statement))
 }
+
+function bindOne(file: GoldenFile, catalog: Catalog, text: string, statement: Statement): BoundStatement {
+  const bound = bindStatement(statement, text, catalog)
+  if (bound.type === 'createFunction') placeFunction(file, bound.definition)
+  applyStatement(bound, catalog)
+  if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
+    const { start, end } = statement.query.span
+    catalog.add({ kind: 'materialized table', table: bound.table, query: text.slice(start, end), database: catalog.currentDatabase })
+  }
+  return bound
+}
+
+interface UsedFile {
+  path: string
+  text: string
+}
+
+/**
+ * Statements of the project's files. As in the project, their names say nothing about what needs what: a file whose table is declared in a later
+ * one goes on once it is there.
+ *
+ * @throws StreamError GOLDEN_FILE_INVALID
+ */
+function bindUsed(file: GoldenFile, catalog: Catalog, used: readonly UsedFile[]): BoundStatement[] {
+  const bound: BoundStatement[] = []
+  const guarded = ({ path }: UsedFile, work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      if (!isStreamError(error)) throw error
+      throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line: error.position?.line ?? 1, problem: error.message }, { cause: error })
+    }
+  }
+  let waiting = used.map((one) => ({ one, database: DEFAULT_DATABASE, statements: [] as Statement[] }))
+  for (const entry of waiting) guarded(entry.one, () => entry.statements.push(...parseScript(entry.one.text)))
+  for (let isMoving = true; waiting.length > 0; ) {
+    const mayWait = isMoving
+    isMoving = false
+    for (const entry of waiting) {
+      catalog.currentDatabase = entry.database
+      guarded(entry.one, () => {
+        try {
+          for (let statement = entry.statements[0]; statement; statement = entry.statements[0]) {
+            bound.push(bindOne(file, catalog, entry.one.text, statement))
+            entry.statements.shift()
+            isMoving = true
+          }
+        } catch (error) {
+          // Once a whole round has moved nothing, what is missing will not come.
+          if (!mayWait || !isStreamError(error) || !waitsFor.has(error.code)) throw error
+        }
+      })
+      entry.database = catalog.currentDatabase
+    }
+    waiting = waiting.filter(({ statements }) => statements.length > 0)
+  }
+  return bound
+}
+const waitsFor = new Set(['SQL_TABLE_NOT_FOUND', 'SQL_DATABASE_NOT_FOUND', 'SQL_FUNCTION_NOT_FOUND'])
 
 /** The file of a function lies beside the golden file or in a folder above it, as the project's does. */
 function placeFunction(file: GoldenFile, definition: FunctionDef): void {
@@ -105,7 +150,7 @@ function targetPlan(
 }
 
 /** A file, or the *.sql of a folder: looked for beside the golden file and in the folders above it. */
-function usedFiles(file: GoldenFile, { name, line }: { name: string; line: number }): { path: string; text: string }[] {
+function usedFiles(file: GoldenFile, { name, line }: { name: string; line: number }): UsedFile[] {
   for (let folder = dirname(resolve(file.path)); ; folder = dirname(folder)) {
     const path = join(folder, name)
     const status = statSync(path, { throwIfNoEntry: false })

@@ -11,6 +11,9 @@ import { FactTable } from '../query/FactTable.tsx'
 export const useProjectFiles = () =>
   useQuery({ queryKey: ['files'], queryFn: ({ signal }) => apiGet<ProjectFile[]>('/v1/project/files', signal), retry: false })
 
+/** All that one sees may have changed; what a dry run said of the files before has not. */
+const seeAnew = () => queryClient.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'deploy' })
+
 interface Change {
   name: string
   /** null removes the file. */
@@ -46,13 +49,13 @@ export function Deploy({
     retry: false,
     gcTime: 0,
   })
-  const deployed = useMutation({ mutationFn: (wanted: Change) => send(wanted, false), onSettled: () => queryClient.invalidateQueries() })
+  const deployed = useMutation({ mutationFn: (wanted: Change) => send(wanted, false), onSettled: seeAnew })
   const undo = useMutation({
     mutationFn: async () => {
       const now = (await apiGet<ProjectFile[]>('/v1/project/files')).find((file) => file.name === name)
       return send({ name, text: before, version: now?.version ?? null }, false)
     },
-    onSettled: () => queryClient.invalidateQueries(),
+    onSettled: seeAnew,
   })
   /** What the file held before: null if there was none. */
   const [before, setBefore] = useState<string | null>(null)
