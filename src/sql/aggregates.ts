@@ -105,7 +105,7 @@ const AGGREGATES = new Map<string, AggregateSpec>([
     },
   ],
   ['COLLECT', { argCounts: [1], expected: 'one argument', result: (arg) => t.multiset(arg, false) }],
-  ['ARRAY_AGG', { argCounts: [1], expected: 'one argument', result: (arg) => t.array(arg) }],
+  ['ARRAY_AGG', { argCounts: [1], expected: 'one argument', result: (arg) => t.array(arg, arg.nullable) }],
   [
     'JSON_OBJECTAGG',
     {

@@ -1,5 +1,6 @@
 // One call of an aggregate: its arguments, what is no value (a separator, JSON behaviours), FILTER.
 
+import { withNullable } from '../data/index.ts'
 import { isAggregateFunction, resolveAggregate } from './aggregates.ts'
 import type { Expression, FunctionCall, Span } from './ast.ts'
 import { bindExpression, functionName, jsonOptions } from './bind-expression.ts'
@@ -60,7 +61,11 @@ export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf,
   const nodes = isStar ? [] : call.args.filter((_, i) => i !== constantAt && (name !== 'LISTAGG' || i === 0))
   const args = nodes.map(bindArgument ?? ((node) => bindExpression(node, env)))
   if (args.some((arg) => arg.kind === 'literal' && arg.type.kind === 'NULL')) throw sqlErrors('SQL_NULL_UNTYPED', { where: name, span })
-  const { fn, type, argTypes } = resolveAggregate(
+  const {
+    fn,
+    type: resultType,
+    argTypes,
+  } = resolveAggregate(
     name,
     args.map((arg) => arg.type),
     {
@@ -70,6 +75,8 @@ export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf,
       span,
     },
   )
+  // Of no row that passes the filter it is NULL.
+  const type = fn === 'ARRAY_AGG' && call.filter !== undefined ? withNullable(resultType, true) : resultType
   const values = args.map((arg, i) => (sameType(arg.type, argTypes[i]) ? arg : castExpr(arg, argTypes[i], false, span)))
   const aggregate: AggregateCall = {
     fn,

@@ -168,13 +168,11 @@ class Grouping {
       return this.window.plan(input, timeColumn, keys.length, aggregates, [...this.keyFields, ...this.aggregateFields()])
     }
     let input = this.projected(source)
+    if (this.hasSets) input = this.expanded(input)
     const windows = windowsOf(input)
     const isWindowed = windows?.start !== undefined && windows.end !== undefined && windows.start < keys.length && windows.end < keys.length
     const keyOrdinals = keys.map((_, i) => i)
-    if (this.hasSets) {
-      input = this.expanded(input)
-      keyOrdinals.push(input.fields.length - 1)
-    }
+    if (this.hasSets) keyOrdinals.push(input.fields.length - 1)
     this.keyFields = keyOrdinals.map((ordinal): Field => {
       const { name, type, timeAttribute } = input.fields[ordinal]
       // Grouped by its window, the time of the window stays a time attribute.

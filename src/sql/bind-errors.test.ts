@@ -157,6 +157,23 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
     'PREV(a.v)',
     /LAST/,
   ],
+  ['SELECT * FROM e MATCH_RECOGNIZE (ORDER BY ts MEASURES LAST(a.v, -1) AS x PATTERN (a b) DEFINE a AS a.v > 1)', 'SQL_NOT_CONSTANT', '-1'],
+  [
+    'SELECT * FROM e MATCH_RECOGNIZE (ORDER BY ts MEASURES COUNT(a.*) AS x PATTERN (a b) DEFINE a AS a.v > 1)',
+    'SQL_MATCH_UNSUPPORTED',
+    'a.*',
+  ],
+  [
+    'SELECT * FROM e MATCH_RECOGNIZE (ORDER BY ts MEASURES RUNNING LAST(a.v) AS x PATTERN (a b) DEFINE a AS a.v > 1)',
+    'SQL_MATCH_UNSUPPORTED',
+    'RUNNING LAST(a.v)',
+  ],
+  [
+    'SELECT * FROM e MATCH_RECOGNIZE (ORDER BY ts MEASURES a.v AS x PATTERN (a b) DEFINE a AS FINAL LAST(a.v) > 1)',
+    'SQL_MATCH_UNSUPPORTED',
+    'FINAL LAST(a.v)',
+  ],
+  ["SELECT CURRENT_WATERMARK(ts + INTERVAL '1' SECOND) FROM e", 'SQL_WINDOW_TIME_ATTRIBUTE', "CURRENT_WATERMARK(ts + INTERVAL '1' SECOND)"],
   // declarations and INSERT
   ['CREATE TABLE q (a INT, b AS a + x)', 'SQL_COLUMN_NOT_FOUND', 'x'],
   ['CREATE TABLE q (a INT, a STRING)', 'SQL_COLUMN_DUPLICATE', 'a'],

@@ -99,6 +99,7 @@ export class LegacyWindow {
       keys,
       aggregates,
       windowColumns: this.columns,
+      groupWindow: true,
       ...(this.emit && { emit: this.emit }),
       fields: [...fields, ...windowFields],
       changelog: this.emit ? 'retract' : 'append',

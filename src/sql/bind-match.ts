@@ -1,7 +1,7 @@
 // MATCH_RECOGNIZE: what Flink can do of it, and a plain word for what it cannot.
 
 import { nearestName } from '../base/index.ts'
-import type { Field } from '../data/index.ts'
+import type { Field, SqlType } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
 import { isAggregateFunction } from './aggregates.ts'
 import type { Expression, FunctionCall, Identifier, MatchSpec, Pattern, Span, TableRef } from './ast.ts'
@@ -90,7 +90,7 @@ class Matcher {
       (column): Field => ({ name: this.source.fields[column]?.name ?? `$key${column}`, type: this.columns[column].type }),
     )
     const measureFields = spec.measures.map(({ expression, alias }, i): Field => {
-      const field: Field = { name: alias.name, type: exprs[i].type }
+      const field: Field = { name: alias.name, type: measureType(exprs[i].type) }
       const name = expression.type === 'call' ? functionName(expression) : ''
       return name === 'MATCH_ROWTIME'
         ? { ...field, timeAttribute: 'event' }
@@ -227,7 +227,8 @@ class Matcher {
     const seen = new Set<string | undefined>()
     walk(node, (part) => {
       if (part.type === 'column') seen.add(this.qualifierOf(part))
-      if (part.type === 'star' && part.qualifier) seen.add(part.qualifier.parts[0].name)
+      if (part.type === 'star' && part.qualifier)
+        throw refuse(`${part.qualifier.parts[0].name}.* is not supported`, 'COUNT a column of the variable that is never NULL.', part.span)
       return true
     })
     if (seen.size > 1) throw refuse('one function reads rows of several variables', 'Use one variable in each function.', node.span)
@@ -249,6 +250,11 @@ class Matcher {
       : { tables: [{ name: variable, columns: scope.tables.flatMap((table) => table.columns) }], common: [] }
   }
 
+  /** How many rows a match has at least: of the variable, or in all. */
+  rowCountMin(variables: readonly number[] | undefined): number {
+    return this.pattern.reduce((sum, { variable, min }) => (variables?.includes(variable) === false ? sum : sum + min), 0)
+  }
+
   get inputEnv(): Env {
     return this.env
   }
@@ -262,6 +268,11 @@ class Matcher {
     return this.columns[ordinal]
   }
 }
+
+/** A row with a field that may be NULL may be NULL itself: Flink's FINAL, which stands before each measure, makes it so. */
+const measureType = (type: SqlType): SqlType => withNullable(type, mayHoldNull(type))
+const mayHoldNull = (type: SqlType): boolean =>
+  type.nullable || (type.kind === 'ROW' && type.fields.some((field) => mayHoldNull(field.type)))
 
 /** What a condition, or all measures, read from the rows of the match. */
 class Values {
@@ -316,13 +327,16 @@ class Values {
   }
 
   private rowValue(from: 'FIRST' | 'LAST', offset: number, expr: Expr, variables: number[] | undefined): Expr {
-    const type = withNullable(expr.type, true)
+    const isThere = this.place === 'measure' && offset < this.matcher.rowCountMin(variables)
+    const type = withNullable(expr.type, expr.type.nullable || !isThere)
     return this.add({ kind: 'row', from, offset, column: this.matcher.columnOf(expr), type, ...(variables && { variables }) }, type)
   }
 
   private intercept(node: Expression): Expr | undefined {
     if (node.type !== 'call') return undefined
     const name = functionName(node)
+    if (node.matchMode === 'RUNNING' || (node.matchMode === 'FINAL' && this.place === 'condition'))
+      throw refuse(`${node.matchMode} ${this.place === 'condition' ? 'in DEFINE ' : ''}is not supported`, 'Leave the word out.', node.span)
     switch (name) {
       case 'FIRST':
       case 'LAST':
@@ -350,8 +364,8 @@ class Values {
       throw refuse(`${from} takes a column and perhaps an offset`, `Write ${from}(a.price, 1).`, node.span)
     const { expr, variables } = this.matcher.overRow(operand)
     const bound = offset && bindExpression(offset, this.matcher.inputEnv)
-    if (bound !== undefined && (bound.kind !== 'literal' || typeof bound.value !== 'number')) {
-      throw sqlErrors('SQL_NOT_CONSTANT', { what: `the offset of ${from}`, expected: 'a number of rows', span: offset.span })
+    if (bound !== undefined && (bound.kind !== 'literal' || typeof bound.value !== 'number' || bound.value < 0)) {
+      throw sqlErrors('SQL_NOT_CONSTANT', { what: `the offset of ${from}`, expected: 'a number of rows, 0 or more', span: offset.span })
     }
     return this.rowValue(from, bound === undefined ? 0 : (bound.value as number), expr, variables)
   }

@@ -1,10 +1,10 @@
 // What a node emits: its changelog mode, the keys that identify its rows, and whether its time attributes are still ones.
 //
 // Invariant: the functions look at one node and at its inputs, which have their traits already.
-import { formatType } from '../data/index.ts'
+import { type Field, formatType } from '../data/index.ts'
 import { withoutTime } from './bind-plan.ts'
 import { sqlErrors } from './errors.ts'
-import type { Changelog, Plan, TableDef } from './plan.ts'
+import type { Changelog, Expr, Plan, TableDef } from './plan.ts'
 import { inputsOf, withInputs } from './plan-tree.ts'
 
 const UPSERT_CONNECTORS = ['upsert-kafka', 'materialized-table']
@@ -73,6 +73,8 @@ function checkInputs(plan: Plan): void {
 
 /** @throws StreamError  SQL_WINDOW_TIME_ATTRIBUTE where an operation below made the time column an ordinary one */
 function checkTime(plan: Plan): void {
+  if (plan.node === 'calc')
+    for (const expr of plan.predicate ? [...plan.projections, plan.predicate] : plan.projections) checkWatermarkOf(expr, plan.input.fields)
   if (plan.node === 'match') {
     const field = plan.input.fields[plan.spec.orderBy[0].column]
     if (field.timeAttribute !== undefined) return
@@ -93,6 +95,18 @@ function checkTime(plan: Plan): void {
       span: plan.span,
     })
   }
+}
+
+/** CURRENT_WATERMARK is that of an event time. */
+function checkWatermarkOf(expr: Expr, fields: readonly Field[]): void {
+  if (expr.kind !== 'call') return
+  for (const arg of expr.args) checkWatermarkOf(arg, fields)
+  if (expr.fn !== 'CURRENT_WATERMARK') return
+  const [arg] = expr.args
+  const field = arg.kind === 'column' ? fields[arg.index] : undefined
+  if (field?.timeAttribute === 'event') return
+  const column = field?.name ?? 'expression'
+  throw sqlErrors('SQL_WINDOW_TIME_ATTRIBUTE', { fn: expr.fn, column, type: formatType(arg.type), span: expr.span })
 }
 
 /** Fields that only pass an input's through lose their time attribute where the input lost it. */

@@ -44,9 +44,11 @@ export function windowsOf(plan: Plan): Windows | undefined {
     case 'over':
     case 'topN':
     case 'deduplicate':
-    case 'expand':
     case 'correlate':
       return windowsOf(plan.input)
+    // In a set without one of the window's columns that is NULL: such rows are in no window.
+    case 'expand':
+      return moved(windowsOf(plan.input), (ordinal) => (plan.sets.some(({ nulled }) => nulled.includes(ordinal)) ? -1 : ordinal))
     case 'union': {
       const [first, ...rest] = plan.inputs.map(windowsOf)
       return rest.every((other) => JSON.stringify(other) === JSON.stringify(first)) ? first : undefined

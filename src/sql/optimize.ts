@@ -23,8 +23,23 @@ export function optimize(bound: Plan): Plan {
   return { ...plan, fields: plan.fields.map((field, i) => ({ ...field, name: bound.fields[i].name, type: bound.fields[i].type })) } as Plan
 }
 
-/** Aggregates whose result depends on the order of the changes that they see. */
+/** Aggregates whose result depends on the order of the changes that they see: each change counts, also of rows of one batch. */
 const orderly: ReadonlySet<string> = new Set(['FIRST_VALUE', 'LAST_VALUE', 'LISTAGG', 'ARRAY_AGG', 'JSON_ARRAYAGG', 'JSON_OBJECTAGG'])
+
+function withEveryChange(plan: Plan): Plan {
+  if (plan.changelog === 'append') return plan
+  const node = withInputs(plan, inputsOf(plan).map(withEveryChange))
+  switch (node.node) {
+    case 'groupAggregate':
+    case 'topN':
+    case 'limit':
+      return { ...node, everyChange: true }
+    case 'deduplicate':
+      return withEveryVersion(node)
+    default:
+      return node
+  }
+}
 
 function chooseOperators(plan: Plan): Plan {
   if (plan.node === 'calc' && plan.input.node === 'over') {
@@ -39,7 +54,7 @@ function chooseOperators(plan: Plan): Plan {
     case 'groupAggregate': {
       const windowed = windowAggregateOf(node)
       if (windowed !== undefined) return annotate(windowed)
-      return annotateNode(node.aggregates.some(({ fn }) => orderly.has(fn)) ? { ...node, input: withEveryVersion(node.input) } : node)
+      return annotateNode(node.aggregates.some(({ fn }) => orderly.has(fn)) ? { ...node, input: withEveryChange(node.input) } : node)
     }
     case 'windowAggregate':
       return annotateNode({ ...node, input: withEveryVersion(node.input) })

@@ -98,11 +98,13 @@ export type Plan =
       keys: number[]
       aggregates: AggregateCall[]
       windowColumns: ('start' | 'end' | 'time' | 'proctime')[]
+      /** GROUP BY TUMBLE(…) and its like, the older form. */
+      groupWindow?: true
       /** Results before the window closes, or after it: the result is updating. */
       emit?: WindowEmit
     })
   /** Updating GROUP BY: fields = keys, then aggregates. SELECT DISTINCT has no aggregates. */
-  | (Base & { node: 'groupAggregate'; input: Plan; keys: number[]; aggregates: AggregateCall[]; ttlMs?: number })
+  | (Base & { node: 'groupAggregate'; input: Plan; keys: number[]; aggregates: AggregateCall[]; ttlMs?: number; everyChange?: boolean })
   /** Grouping sets: each input row once per set, keys not in the set NULL; adds the grouping id (BIGINT) as last column. */
   | (Base & { node: 'expand'; input: Plan; sets: { nulled: number[]; id: bigint }[] })
   | (Base & { node: 'union'; inputs: Plan[] })
@@ -182,6 +184,7 @@ export type Plan =
       to: number
       rankColumn: boolean
       ttlMs?: number
+      everyChange?: boolean
       windowed?: { start: number; end: number }
       /** Of rows with equal sort keys the one that came last is first (keep-last deduplication in a window). */
       lastOfTies?: boolean
@@ -200,7 +203,7 @@ export type Plan =
   | (Base & { node: 'sort'; input: Plan; orderBy: SortKey[] })
   /** Upserts by key become a whole changelog: the last row of each key is kept. */
   | (Base & { node: 'normalize'; input: Plan; keys: number[]; ttlMs?: number })
-  | (Base & { node: 'limit'; input: Plan; orderBy: SortKey[]; offset: number; limit?: number; ttlMs?: number })
+  | (Base & { node: 'limit'; input: Plan; orderBy: SortKey[]; offset: number; limit?: number; ttlMs?: number; everyChange?: boolean })
   | (Base & { node: 'match'; input: Plan; spec: MatchPlan })
   | (Base & { node: 'setOperation'; operator: 'INTERSECT' | 'EXCEPT'; all: boolean; left: Plan; right: Plan; ttlMs?: number })
 

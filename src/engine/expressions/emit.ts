@@ -473,7 +473,7 @@ const instant: Emitter = () => now('number', NOW)
 function emitCurrentWatermark(_: Call, { builder }: EmitContext): Value {
   const before = builder.perBatch('watermarks', 'batch.watermarksBefore')
   const name = builder.once(now('number', `(${before} === undefined ? -Infinity : ${before}[row])`)).code
-  return { code: name, isNull: `${name} === -Infinity`, safe: true, rep: 'number' }
+  return { code: name, isNull: `(${name} === -Infinity)`, safe: true, rep: 'number' }
 }
 
 function emitUnixTimestamp(expr: Call, context: EmitContext): Value {

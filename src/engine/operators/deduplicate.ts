@@ -3,6 +3,7 @@
 //
 // Invariants
 //   1. By event time: a row behind the watermark is late; of equal times the first arrival wins; a key gives one row for ever.
+//      What a row's own watermark lets out leaves before the row is looked at: batching changes nothing, also for those behind.
 //   2. With a time to live a key that gave its row so long ago, by the clock, is as if it had never been. A row that waits for the
 //      watermark stays.
 //   1 is held by rank.property.test.ts, 2 by stateTtl.property.test.ts.
@@ -103,8 +104,8 @@ export class DeduplicateOperator implements Operator {
       }
       if (this.failsOnNull(batch, i)) continue
       const time = timeAt(timeColumn, i)
-      const watermarkMs = Math.max(this.watermarkMs, batch.watermarksBefore?.[i] ?? -Infinity)
-      if (time < watermarkMs) {
+      this.fire(batch.watermarksBefore?.[i] ?? -Infinity)
+      if (time < this.watermarkMs) {
         late.push(i)
         continue
       }
@@ -124,6 +125,13 @@ export class DeduplicateOperator implements Operator {
   }
 
   advance(watermarkMs: number): void {
+    this.fire(watermarkMs)
+    this.output.flush()
+  }
+
+  private fire(watermarkMs: number): void {
+    // What arrived behind a watermark waits for the next one.
+    if (watermarkMs <= this.watermarkMs) return
     this.output.seenMs = this.watermarkMs
     while (this.due.length > 0 && this.due[0].atMs <= watermarkMs) {
       const { atMs, kept } = heapPop(this.due, soonest) as Due
@@ -133,7 +141,6 @@ export class DeduplicateOperator implements Operator {
       Object.assign(kept, { row: [], ...this.out })
     }
     this.watermarkMs = watermarkMs
-    this.output.flush()
   }
 
   snapshot(): unknown {

@@ -18,6 +18,7 @@ import { hasLocalPhase, LocalAggregateOperator, localFields, secondPhase } from 
 import { MatchOperator } from './match/match.ts'
 import { OverOperator } from './over.ts'
 import { UpdatingOverOperator } from './overUpdating.ts'
+import { withoutRepeats } from './repeats.ts'
 import { SessionAggregateOperator, SessionTvfOperator } from './sessionOperators.ts'
 import { ExpandOperator, UnionOperator } from './simple.ts'
 import { SortOperator } from './sort.ts'
@@ -37,6 +38,17 @@ export { hasLocalPhase, LocalAggregateOperator, localFields, secondPhase }
  * @throws StreamError  OPERATOR_UNSUPPORTED, AGGREGATE_UNKNOWN
  */
 export function buildOperator(plan: Plan, context: OperatorContext, timeZone = 'UTC', merges = false): Operator {
+  const operator = operatorOf(plan, context, timeZone, merges)
+  if (!('everyChange' in plan && plan.everyChange)) return operator
+  const keys = plan.node === 'groupAggregate' ? plan.keys : plan.node === 'topN' ? plan.partitionKeys : []
+  return withoutRepeats(
+    operator,
+    keys,
+    keys.map((key) => plan.input.fields[key].type),
+  )
+}
+
+function operatorOf(plan: Plan, context: OperatorContext, timeZone: string, merges: boolean): Operator {
   switch (plan.node) {
     case 'windowTvf':
       return plan.window.kind === 'SESSION' ? new SessionTvfOperator(plan, context) : new WindowTvfOperator(plan, context)

@@ -19,9 +19,9 @@ type GroupAggregatePlan = Plan & { node: 'groupAggregate' }
 const USELESS_SHARE = 0.75
 const USELESS_BATCHES = 32
 
-/** Whether an aggregation can be done in two phases: its rows are never taken away, and its accumulators are plain numbers. */
+/** Whether an aggregation can be done in two phases: its rows are never taken away, its accumulators are plain numbers, and what a batch ends with is enough. */
 export const hasLocalPhase = (plan: Plan): plan is GroupAggregatePlan =>
-  plan.node === 'groupAggregate' && plan.input.changelog === 'append' && isMergeable(layoutOf(plan.aggregates, false))
+  plan.node === 'groupAggregate' && plan.input.changelog === 'append' && !plan.everyChange && isMergeable(layoutOf(plan.aggregates, false))
 
 /** What the first phase gives: the keys, then the cells. */
 export function localFields(plan: GroupAggregatePlan): Field[] {

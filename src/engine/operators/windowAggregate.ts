@@ -242,6 +242,8 @@ export class WindowAggregateOperator implements Operator {
       const slice = this.slices.get(id)
       if (slice !== undefined) slices.push(slice)
     }
+    // LISTAGG and ARRAY_AGG show the order in which slices are merged: in Flink the table function takes the newest first.
+    if (!this.plan.groupWindow) slices.reverse()
     if (slices.length > 0) {
       let whole = slices[0]
       if (slices.length > 1) {
