@@ -272,7 +272,8 @@ export interface OptionEntry extends Node {
 /** `place`: only in ALTER TABLE … ADD and MODIFY. */
 export type ColumnDefinition = { place?: 'FIRST' | { after: Identifier } } & (
   | (Node & { kind: 'physical'; name: Identifier; type: TypeNode; primaryKey: boolean; comment?: string })
-  | (Node & { kind: 'computed'; name: Identifier; expression: Expression; comment?: string })
+  /** `text` is the expression as it was written. */
+  | (Node & { kind: 'computed'; name: Identifier; expression: Expression; text: string; comment?: string })
   | (Node & { kind: 'metadata'; name: Identifier; type: TypeNode; from?: string; virtual: boolean; comment?: string })
 )
 
@@ -282,7 +283,7 @@ export interface CreateTable {
   ifNotExists: boolean
   name: QualifiedName
   columns: ColumnDefinition[]
-  watermark?: Node & { column: QualifiedName; expression: Expression }
+  watermark?: Node & { column: QualifiedName; expression: Expression; text: string }
   primaryKey?: Identifier[]
   partitionedBy: Identifier[]
   comment?: string
@@ -339,7 +340,7 @@ export type Statement = Node &
     | { type: 'query'; query: Query }
     | { type: 'explain'; details: string[]; statement: Statement }
     | { type: 'describe'; name: QualifiedName; extended: boolean }
-    | { type: 'show'; what: string; like?: string; notLike?: boolean; name?: QualifiedName }
+    | { type: 'show'; what: string; like?: string; notLike?: boolean; ignoresCase?: boolean; name?: QualifiedName }
     | { type: 'set'; key?: string; value?: string }
     | { type: 'reset'; key?: string }
     | {

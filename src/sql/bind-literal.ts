@@ -114,6 +114,8 @@ function timestampLiteral(text: string, span: Span): Expr {
 
 function intervalLiteral(value: Extract<LiteralValue, { kind: 'interval' }>, span: Span): Expr {
   const { from, to } = value
+  // One of several units, as '1 02:03' DAY TO MINUTE, is no number of any.
+  const unit = to === undefined || to === from ? from : undefined
   const written = value.text.trim()
   const sign = (value.negative ? -1 : 1) * (written.startsWith('-') ? -1 : 1)
   const digits = written.replace(/^[+-]/, '')
@@ -123,12 +125,12 @@ function intervalLiteral(value: Extract<LiteralValue, { kind: 'interval' }>, spa
     const match = (to === 'MONTH' ? /^(\d+)-(\d+)$/ : /^(\d+)$/).exec(digits)
     if (match === null || Number(match[2] ?? 0) > 11) throw invalid(value.text, describe, span)
     checkLeading(match[1], value, span)
-    return literalExpr(sign * (Number(match[1]) * monthsPerUnit + Number(match[2] ?? 0)), t.intervalYearMonth(false, to ?? from))
+    return literalExpr(sign * (Number(match[1]) * monthsPerUnit + Number(match[2] ?? 0)), t.intervalYearMonth(false, unit))
   }
   const ms = to === undefined ? singleUnitMs(digits, from) : rangeMs(digits, from, to)
   if (ms === undefined) throw invalid(value.text, describe, span)
   checkLeading(digits, value, span)
-  return literalExpr(sign * ms, t.intervalDayTime(false, to ?? from))
+  return literalExpr(sign * ms, t.intervalDayTime(false, unit))
 }
 
 /** Two digits unless the unit says more, as in DAY(3). */

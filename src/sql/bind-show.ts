@@ -2,11 +2,10 @@
 import type { Field } from '../data/index.ts'
 import { formatType, withNullable } from '../data/index.ts'
 import { aggregateFunctionNames } from './aggregates.ts'
-import type { Statement } from './ast.ts'
+import type { QualifiedName, Statement } from './ast.ts'
 import { type Catalog, type CatalogEntry, DEFAULT_CATALOG } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
-import { explainExpr } from './explain.ts'
-import { scalarFunctionNames } from './functions/index.ts'
+import { scalarFunctionNames, summaryOf } from './functions/index.ts'
 import type { BoundStatement } from './plan.ts'
 
 type ShowStatement = Extract<Statement, { type: 'show' }>
@@ -28,9 +27,9 @@ function likeTest(statement: ShowStatement): (name: string) => boolean {
       .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
       .replaceAll('%', '.*')
       .replaceAll('_', '.')}$`,
-    's',
+    statement.ignoresCase ? 'is' : 's',
   )
-  const isNegated = (statement as { notLike?: boolean }).notLike === true
+  const isNegated = statement.notLike === true
   return (name) => pattern.test(name) !== isNegated
 }
 
@@ -53,7 +52,19 @@ export function bindShow(statement: ShowStatement, catalog: Catalog): TextAnswer
       return listed('function name', catalog.functionNames().sort())
     case 'CATALOGS':
       return listed('catalog name', [DEFAULT_CATALOG])
+    case 'MODULES':
+      return oneColumn('module name', [CORE_MODULE])
+    case 'FULL MODULES':
+      return answer(['module name', 'used'], [[CORE_MODULE, 'TRUE']])
+    // Flink has such things; here there are none, and a script that looks for them goes on.
+    case 'JARS':
+      return oneColumn('jars', [])
+    case 'MODELS':
+      return oneColumn('model name', [])
+    case 'PROCEDURES':
+      return oneColumn('procedure name', [])
     case 'DATABASES':
+      if (statement.name) requireCatalog(statement.name)
       return listed('database name', catalog.databaseNames().sort())
     case 'CURRENT CATALOG':
       return oneColumn('current catalog name', [DEFAULT_CATALOG])
@@ -70,17 +81,31 @@ export function bindShow(statement: ShowStatement, catalog: Catalog): TextAnswer
     default:
       throw sqlErrors('SQL_NOT_SUPPORTED', {
         what: `SHOW ${statement.what}`,
-        instead: 'Use SHOW TABLES, VIEWS, MATERIALIZED TABLES, FUNCTIONS or COLUMNS.',
+        instead: instead[statement.what] ?? 'Use SHOW TABLES, VIEWS, MATERIALIZED TABLES, FUNCTIONS or COLUMNS.',
         span: statement.span,
       })
   }
 }
 
+/** All built-in functions are of this module. */
+const CORE_MODULE = 'core'
+const instead: Record<string, string> = {
+  JOBS: '`millrace queries` lists what runs.',
+  PARTITIONS: '`millrace topics` shows the partitions of a topic; tables have none of their own.',
+  'CREATE DATABASE': 'SHOW DATABASES lists them: a database has a name and nothing else.',
+}
+
+/** @throws StreamError  SQL_OBJECT_NOT_FOUND */
+export function requireCatalog({ parts, span }: QualifiedName): void {
+  const name = parts.map((part) => part.name).join('.')
+  if (name !== DEFAULT_CATALOG) throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog', name, nearest: DEFAULT_CATALOG, span })
+}
+
 function ddlOf(entry: CatalogEntry, statement: ShowStatement, catalog: Catalog): string {
   const wanted = statement.what.slice('CREATE '.length).toLowerCase()
   if (entry.kind !== wanted) {
-    const name = statement.name!.parts.at(-1)!.name
-    throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: wanted, name, nearest: undefined, span: statement.name!.span })
+    const { parts, span } = statement.name!
+    throw sqlErrors('SQL_OBJECT_KIND', { name: parts.at(-1)!.name, kind: entry.kind, wanted, span })
   }
   if (entry.kind !== 'view') return entry.table.ddl ?? ''
   const { name, fields, sql } = entry.view
@@ -89,11 +114,11 @@ function ddlOf(entry: CatalogEntry, statement: ShowStatement, catalog: Catalog):
 
 /** DESCRIBE: one row per column, as Flink shows them. */
 export function describeEntry(entry: CatalogEntry): TextAnswer {
-  const columns = ['name', 'type', 'null', 'key', 'extras', 'watermark']
+  const names = ['name', 'type', 'null', 'key', 'extras', 'watermark']
   const keyText = (names: readonly string[]): string => `PRI(${names.join(', ')})`
-  const row = ({ name, type }: Field, key = '', extras = '', watermark = ''): string[] => [
+  const row = ({ name, type }: Field, key = '', extras = '', watermark = '', attribute = ''): string[] => [
     name,
-    formatType(withNullable(type, true)),
+    `${summaryOf(formatType(withNullable(type, true)))}${attribute}`,
     type.nullable ? 'TRUE' : 'FALSE',
     key,
     extras,
@@ -101,30 +126,34 @@ export function describeEntry(entry: CatalogEntry): TextAnswer {
   ]
   if (entry.kind === 'view')
     return answer(
-      columns,
+      names,
       entry.view.fields.map((field) => row(field)),
     )
   if (entry.kind === 'materialized table') {
     const { fields, primaryKey } = entry.table
     const key = keyText(primaryKey.map((ordinal) => fields[ordinal].name))
     return answer(
-      columns,
+      names,
       fields.map((field, i) => row(field, primaryKey.includes(i) ? key : '')),
     )
   }
   const { table } = entry
   const key = keyText(table.primaryKey?.map((ordinal) => table.columns[ordinal].name) ?? [])
+  const isCommented = table.columns.some(({ comment }) => comment !== undefined)
   return answer(
-    columns,
+    isCommented ? [...names, 'comment'] : names,
     table.columns.map((column, i) => {
       const extras =
         column.kind === 'computed'
-          ? `AS ${explainExpr(column.expression, table.columns)}`
+          ? `AS ${column.text}`
           : column.kind === 'metadata'
             ? `METADATA FROM '${column.key}'${column.virtual ? ' VIRTUAL' : ''}`
             : ''
-      const watermark = table.watermark?.column === i ? explainExpr(table.watermark.expression, table.columns) : ''
-      return row(column, table.primaryKey?.includes(i) ? key : '', extras, watermark)
+      const watermark = table.watermark?.column === i ? table.watermark.text : ''
+      const isProctime = column.kind === 'computed' && column.expression.kind === 'call' && column.expression.fn === 'PROCTIME'
+      const attribute = table.watermark?.column === i ? ' *ROWTIME*' : isProctime ? ' *PROCTIME*' : ''
+      const cells = row(column, table.primaryKey?.includes(i) ? key : '', extras, watermark, attribute)
+      return isCommented ? [...cells, column.comment ?? ''] : cells
     }),
   )
 }

@@ -59,7 +59,7 @@ export function bindCreateTable(
   definitions.forEach((definition, i) => {
     if (definition.kind !== 'computed') return
     const expression = bindOverColumns(definition.expression, columns, context, (column) => column.kind !== 'computed')
-    columns[inherited.length + i] = { ...named(definition), kind: 'computed', type: expression.type, expression }
+    columns[inherited.length + i] = { ...named(definition), kind: 'computed', type: expression.type, expression, text: definition.text }
   })
 
   const table: TableDef = {
@@ -75,8 +75,8 @@ export function bindCreateTable(
   if (primaryKey.length > 0) table.primaryKey = primaryKey
   if (statement.watermark) table.watermark = bindWatermark(statement.watermark, columns, context)
   else if (base?.watermark) {
-    const { column, expression } = base.watermark
-    table.watermark = { column: names.indexOf(base.columns[column].name), expression: movedExpr(expression, base, names) }
+    const { column, expression, text } = base.watermark
+    table.watermark = { column: names.indexOf(base.columns[column].name), expression: movedExpr(expression, base, names), text }
   }
   const { connector } = table.options
   if (table.primaryKey === undefined && KEYED_CONNECTORS.includes(connector)) {
@@ -101,7 +101,13 @@ function storedColumn(definition: ColumnDefinition, isKey: boolean): TableColumn
         virtual: definition.virtual,
       }
     case 'computed': // Bound when all others are known.
-      return { ...named(definition), kind: 'computed', type: t.null(), expression: { kind: 'literal', value: null, type: t.null() } }
+      return {
+        ...named(definition),
+        kind: 'computed',
+        type: t.null(),
+        expression: { kind: 'literal', value: null, type: t.null() },
+        text: definition.text,
+      }
   }
 }
 
@@ -190,7 +196,7 @@ function bindWatermark(
     const source = columns[index]
     return source.kind === 'computed' ? source.expression : { index, ...rest }
   })
-  return { column, expression: isTime(stored.type) ? stored : castExpr(stored, type, false) }
+  return { column, expression: isTime(stored.type) ? stored : castExpr(stored, type, false), text: watermark.text }
 }
 
 // ---------------------------------------------------------------- LIKE
@@ -223,9 +229,9 @@ function likeTable(like: LikeClause, catalog: Catalog): TableDef {
   }
   if (table.primaryKey && !excluded('CONSTRAINTS')) result.primaryKey = table.primaryKey.map((i) => names.indexOf(table.columns[i].name))
   if (table.watermark && !excluded('WATERMARKS')) {
-    const { column: declared, expression } = table.watermark
+    const { column: declared, expression, text } = table.watermark
     const column = names.indexOf(table.columns[declared].name)
-    if (column >= 0) result.watermark = { column, expression: movedExpr(expression, table, names) }
+    if (column >= 0) result.watermark = { column, expression: movedExpr(expression, table, names), text }
   }
   return result
 }

@@ -163,10 +163,19 @@ test('SHOW and DESCRIBE', () => {
   assert.match(last(`${declared} SHOW CREATE TABLE t`, 'text').rows[0][0], /^CREATE TABLE t \(k STRING NOT NULL/)
   assert.equal(last(`${declared} SHOW CREATE VIEW w`, 'text').rows[0][0], 'CREATE VIEW `w` (`k`) AS\nSELECT k FROM t')
   assert.deepEqual(last(`${declared} DESCRIBE t`, 'text').rows, [
-    ['k', 'VARCHAR(2147483647)', 'FALSE', 'PRI(k)', '', ''],
+    ['k', 'STRING', 'FALSE', 'PRI(k)', '', ''],
     ['v', 'INT', 'FALSE', '', 'AS CHAR_LENGTH(k)', ''],
-    ['ts', 'TIMESTAMP(3)', 'TRUE', '', '', '(ts - 1000 ms)'],
+    ['ts', 'TIMESTAMP(3) *ROWTIME*', 'TRUE', '', '', "ts - INTERVAL '1' SECOND"],
   ])
+  const commented = last(`CREATE TABLE c (a INT COMMENT 'first', p AS PROCTIME()); DESCRIBE c`, 'text')
+  assert.deepEqual(commented.columns.slice(-2), ['watermark', 'comment'])
+  assert.deepEqual(commented.rows.map((row) => [row[1], row[6]]), [['INT', 'first'], ['TIMESTAMP_LTZ(3) *PROCTIME*', '']]) // biome-ignore format: short
+  assert.deepEqual(last(`${declared} SHOW COLUMNS FROM t ILIKE 'T%'`, 'text').rows.map(([name]) => name), ['ts']) // biome-ignore format: short
+  assert.deepEqual(last(`${declared} SHOW TABLES NOT ILIKE 'T%'`, 'text').rows, [['w']])
+  assert.deepEqual(last('SHOW MODULES', 'text').rows, [['core']])
+  assert.deepEqual(last('SHOW JARS', 'text').rows, [])
+  assert.throws(() => last('SHOW DATABASES FROM nowhere', 'text'), { code: 'SQL_OBJECT_NOT_FOUND' })
+  assert.throws(() => last(`${declared} SHOW CREATE VIEW t`, 'text'), { code: 'SQL_OBJECT_KIND' })
 })
 
 // ---------------------------------------------------------------- INSERT, materialized tables

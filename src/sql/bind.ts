@@ -10,7 +10,7 @@ import { bindInsert, sinkPlan } from './bind-insert.ts'
 import { renamed } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
 import type { BindContext } from './bind-scope.ts'
-import { bindSettings, bindShow, describeEntry } from './bind-show.ts'
+import { bindSettings, bindShow, describeEntry, requireCatalog } from './bind-show.ts'
 import { bindCreateTable, optionsOf, ordinalOf, requireUnique } from './bind-table.ts'
 import { constantIntervalMs } from './bind-window.ts'
 import type { Catalog } from './catalog.ts'
@@ -235,8 +235,7 @@ function drop(statement: Extract<Statement, { type: 'drop' }>, catalog: Catalog)
 /** @throws StreamError  SQL_DATABASE_NOT_FOUND, SQL_OBJECT_NOT_FOUND for a catalog */
 function use({ name, catalog: isCatalog }: Extract<Statement, { type: 'use' }>, catalog: Catalog): BoundStatement {
   if (!isCatalog) return { type: 'use', database: catalog.databaseOf(name) }
-  const given = name.parts.map((part) => part.name).join('.')
-  if (given !== DEFAULT_CATALOG) throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'catalog', name: given, nearest: DEFAULT_CATALOG, span: name.span }) // biome-ignore format: one thought
+  requireCatalog(name)
   return { type: 'use', database: catalog.currentDatabase }
 }
 

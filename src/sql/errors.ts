@@ -148,6 +148,11 @@ export const sqlErrors = defineErrors({
     message: (p) => `${p.what} "${p.name}" does not exist`,
     hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'Write IF EXISTS where that is no mistake.'),
   }),
+  SQL_OBJECT_KIND: spec<{ name: string; kind: string; wanted: string } & Placed>({
+    ...user,
+    message: (p) => `"${p.name}" is a ${p.kind}, no ${p.wanted}`,
+    hint: (p) => `Write SHOW CREATE ${p.kind.toUpperCase()} ${p.name}.`,
+  }),
   SQL_COLUMN_NOT_FOUND: spec<{ column: string; table?: string; nearest?: string } & Placed>({
     ...user,
     message: (p) => `column "${p.column}" does not exist${p.table ? ` in table "${p.table}"` : ' in any table of this query'}`,

@@ -124,19 +124,23 @@ function notEnforced(p: Cursor): void {
   else throw p.fail('NOT ENFORCED', 'A key is declared, not checked: write PRIMARY KEY … NOT ENFORCED.')
 }
 
+function writtenExpression(p: Cursor): { expression: Expression; text: string } {
+  const expression = parseExpression(p)
+  return { expression, text: p.text.slice(expression.span.start, expression.span.end) }
+}
+
 function watermark(p: Cursor): CreateTable['watermark'] {
   const { start } = p.next()
   p.expect('FOR')
   const column = p.qualifiedName('a name of a column')
   p.expect('AS')
-  return { column, expression: parseExpression(p), span: p.from(start) }
+  return { column, ...writtenExpression(p), span: p.from(start) }
 }
 
 function column(p: Cursor, start: number, inAlter: boolean): ColumnDefinition {
   const name = p.name('a name of a column')
   if (p.accept('AS')) {
-    const expression = parseExpression(p)
-    return { kind: 'computed', name, expression, ...parseComment(p), ...place(p, inAlter), span: p.from(start) }
+    return { kind: 'computed', name, ...writtenExpression(p), ...parseComment(p), ...place(p, inAlter), span: p.from(start) }
   }
   const type = parseType(p)
   if (p.accept('METADATA')) {

@@ -142,10 +142,16 @@ function show(p: Cursor): Statement {
     if (!p.accept('FROM')) p.expect('IN')
     name = p.qualifiedName('a name of a table')
   } else if (what.endsWith('S') && (p.accept('FROM') || p.accept('IN'))) name = p.qualifiedName('a name of a database')
-  const notLike = p.at('NOT') && p.peek().key === 'LIKE'
+  const notLike = p.at('NOT') && ['LIKE', 'ILIKE'].includes(p.peek().key)
   if (notLike) p.next()
-  const like = p.accept('LIKE') ? p.string() : undefined
-  const optional = { ...(like !== undefined && { like }), ...(notLike && { notLike }), ...(name && { name }) }
+  const ignoresCase = p.accept('ILIKE')
+  const like = ignoresCase || p.accept('LIKE') ? p.string() : undefined
+  const optional = {
+    ...(like !== undefined && { like }),
+    ...(notLike && { notLike }),
+    ...(ignoresCase && { ignoresCase }),
+    ...(name && { name }),
+  }
   return { type: 'show', what, ...optional, span: p.from(start) }
 }
 

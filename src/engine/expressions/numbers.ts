@@ -43,8 +43,8 @@ export function bigDecimalText(source: string): string {
   return `${front}${mantissa}${exponent === 0 ? '' : `E${exponent < 0 ? '' : '+'}${exponent}`}`
 }
 
-const integerPattern = /^[ \t\r\n]*([+-]?)(\d*)(?:\.\d*)?[ \t\r\n]*$/
-/** An integer of that many bits; a fraction is cut. Undefined for other text, and out of range. */
+const integerPattern = /^ *([+-]?)(\d*)(?:\.\d*)? *$/
+/** An integer of that many bits; a fraction is cut, and blanks around it, but no tabs and line breaks. Undefined for other text, and out of range. */
 export function parseInteger(text: string, bits: number): bigint | undefined {
   const match = integerPattern.exec(text)
   if (match === null) return undefined

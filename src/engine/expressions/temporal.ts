@@ -88,7 +88,12 @@ export const timesOfDay: Record<string, (ms: number) => number> = {
 function extract({ options, argTypes: [type], timeZone }: CallContext): RowFunction {
   const unit = String(options.unit)
   if (type.kind === 'INTERVAL_YEAR_MONTH') {
-    const units: Record<string, (months: number) => number> = { YEAR: (months) => Math.trunc(months / 12), MONTH: (months) => months % 12 }
+    const units: Record<string, (months: number) => number> = {
+      YEAR: (months) => Math.trunc(months / 12),
+      // Of the months beside whole years, as those of a year are counted: the second quarter begins with four.
+      QUARTER: (months) => Math.trunc(((months % 12) - 1) / 3) + 1,
+      MONTH: (months) => months % 12,
+    }
     const of = units[unit]
     if (of === undefined) throw unknownUnit('EXTRACT', unit)
     return (months: number) => BigInt(of(months))

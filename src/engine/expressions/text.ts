@@ -36,6 +36,9 @@ export function cutCodePoints(text: string, countMax: number): string {
   if (text.length <= countMax) return text
   return isSimple(text) ? text.slice(0, countMax) : [...text].slice(0, countMax).join('')
 }
+/** As Flink writes what is left of a character that was cut in two. */
+const withoutHalves = (text: string): string => (text.isWellFormed() ? text : text.replace(/\p{Surrogate}/gu, '?'))
+
 function slicePoints(text: string, start: number, end: number): string {
   return isSimple(text) ? text.slice(start, end) : [...text].slice(start, end).join('')
 }
@@ -107,7 +110,7 @@ function trim(text: string, characters: string, leading: boolean, trailing: bool
 function overlay(text: string, replacement: string, start: number, length = replacement.length): string {
   if (start <= 0 || start > text.length) return text
   // With a length below 1 Flink drops the rest.
-  return text.slice(0, start - 1) + replacement + (length > 0 ? text.slice(start - 1 + length) : '')
+  return withoutHalves(text.slice(0, start - 1) + replacement + (length > 0 ? text.slice(start - 1 + length) : ''))
 }
 
 function translate(text: string | null, from: string | null, to: string | null): string | null {
@@ -124,8 +127,8 @@ function translate(text: string | null, from: string | null, to: string | null):
 function pad(fn: 'LPAD' | 'RPAD', text: string, length: number, filler: string): string | null {
   if (length < 0 || filler === '') return null
   checkLength(fn, length)
-  if (text.length >= length) return text.slice(0, length)
-  return fn === 'LPAD' ? text.padStart(length, filler) : text.padEnd(length, filler)
+  if (text.length >= length) return withoutHalves(text.slice(0, length))
+  return withoutHalves(fn === 'LPAD' ? text.padStart(length, filler) : text.padEnd(length, filler))
 }
 
 function repeat(text: string, count: number): string {
@@ -168,14 +171,20 @@ function javaSplit(text: string, by: RegExp): string[] {
   while (parts.length > 0 && parts[parts.length - 1] === '') parts.pop()
   return parts
 }
-const delimiter = (text: string): RegExp => javaPattern(text, '') ?? new RegExp(text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+const delimiter = (text: string): RegExp => javaPattern(text) ?? new RegExp(text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'), 'g')
 
 function strToMap(text: string, entries: RegExp, keys: RegExp): Map<string, string | null> {
   const map = new Map<string, string | null>()
   if (text === '') return map
   const parts = javaSplit(text, entries)
   for (const entry of parts) {
-    const match = keys.exec(entry)
+    keys.lastIndex = 0
+    let match = keys.exec(entry)
+    // As for Java's split: nothing at the beginning is no delimiter.
+    if (match?.index === 0 && match[0] === '') {
+      keys.lastIndex = 1
+      match = keys.exec(entry)
+    }
     if (match === null) map.set(entry, null)
     else map.set(entry.slice(0, match.index), entry.slice(match.index + match[0].length))
   }
@@ -219,7 +228,8 @@ export const textFunctions: FunctionTable = {
   INSTR: plain(instr),
   OVERLAY: plain(overlay),
   REPLACE: plain((text: string, search: string, replacement: string) =>
-    text.replaceAll(search, replacement.includes('$') ? () => replacement : (replacement as never)),
+    // An empty text stands between all characters, not between the halves of one.
+    text.replaceAll((search || /(?:)/gu) as string, replacement.includes('$') ? () => replacement : (replacement as never)),
   ),
   TRANSLATE: called(() => translate),
   REPEAT: plain(repeat),
@@ -250,6 +260,8 @@ export const textFunctions: FunctionTable = {
     isNumericKind(type.kind) ? () => isIntegerKind(type.kind) : (text) => text !== null && /^\p{Nd}+$/u.test(text),
   ),
   IS_DECIMAL: called(({ argTypes: [type] }) =>
-    isNumericKind(type.kind) ? () => true : (text) => text !== null && (parseDouble(text) !== undefined || hexadecimalPattern.test(text)),
+    isNumericKind(type.kind)
+      ? () => type.kind !== 'DECIMAL'
+      : (text) => text !== null && (parseDouble(text) !== undefined || hexadecimalPattern.test(text)),
   ),
 }

@@ -3,7 +3,7 @@
 // @source golden cases calc/cast_string_to_datetime, functions/to_timestamp_formats
 import { DAY_MS, daysInMonth, daysOf, HOUR_MS, MINUTE_MS, SECOND_MS } from './calendar.ts'
 
-const wholeNumber = /^\s*[+-]?\d+\s*$/
+const wholeNumber = /^\s*\d+\s*$/
 const YEAR_MAX = 9999
 
 /** yyyy, yyyy-M, yyyy-M-d, with anything after a blank ignored: days since 1970, undefined for other text. */

@@ -56,9 +56,8 @@ const doubleLiteral = (value: number): Expr => ({ kind: 'literal', value, type: 
  * @throws StreamError  SQL_CAST_INVALID
  */
 export function castExpr(expr: Expr, target: SqlType, safe: boolean, span?: Span): Expr {
-  if (!canCast(expr.type, target)) {
-    throw sqlErrors('SQL_CAST_INVALID', { from: formatType(expr.type), to: formatType(target), span })
-  }
+  const invalid = () => sqlErrors('SQL_CAST_INVALID', { from: formatType(expr.type), to: formatType(target), span })
+  if (!canCast(expr.type, target)) throw invalid()
   const type = withNullable(target, expr.type.nullable || safe)
   if (expr.type.kind === 'NULL' || (expr.kind === 'literal' && expr.value === null))
     return { kind: 'literal', value: null, type: withNullable(type, true) }
@@ -75,8 +74,9 @@ export function castExpr(expr: Expr, target: SqlType, safe: boolean, span?: Span
       args: [expr, doubleLiteral(unitSize)],
       type: withoutUnit(expr.type),
     }
-    return castExpr(units, target, safe, span)
+    return { kind: 'call', fn: safe ? 'TRY_CAST' : 'CAST', args: [units], type, ...(span && { span }) }
   }
+  if (isIntervalKind(expr.type.kind) && isNumericKind(target.kind)) throw invalid()
   if (unitSize !== undefined && isNumericKind(expr.type.kind) && isIntervalKind(target.kind)) {
     const units = castExpr(expr, t.double(), safe, span)
     const one: Expr = { kind: 'literal', value: 1, type: withNullable(target, false) }

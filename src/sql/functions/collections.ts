@@ -70,7 +70,7 @@ export const collectionSpecs: AnySpec[] = [
   fn('ARRAY_SORT', withOptional(2, p.orderedArray, p.boolean, p.boolean), ifArgs(argType(0))),
   fn('ARRAY_DISTINCT', overload(p.array), ifArgs(argType(0))),
   fn('ARRAY_REVERSE', overload(p.array), ifArgs(argType(0))),
-  fn('ARRAY_SLICE', withOptional(1, p.array, p.int, p.int), ifArgs(argType(0))),
+  fn('ARRAY_SLICE', withOptional(1, p.array, p.int32, p.int32), ifArgs(argType(0))),
   fn('ARRAY_JOIN', withOptional(1, p.textArray, p.text, p.text), ifArgs(t.string())),
   fn('ARRAY_MAX', overload(p.orderedArray), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short
   fn('ARRAY_MIN', overload(p.orderedArray), forceNullable(([array]) => elementOf(array.type))), // biome-ignore format: short

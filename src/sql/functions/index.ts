@@ -13,12 +13,13 @@ import { jsonSpecs } from './json.ts'
 import { mathSpecs } from './math.ts'
 import { concatSpecs, operatorSpecs } from './operators.ts'
 import type { AnySpec, CallInfo } from './signature.ts'
-import { resolveSpec } from './signature.ts'
+import { operatorNames, resolveSpec } from './signature.ts'
 import { temporalSpecs } from './temporal.ts'
 import { textSpecs } from './text.ts'
 
 export { canCast, castExpr, coerce } from './casts.ts'
 export { hasJsonForm, isJson } from './json.ts'
+export { summaryOf } from './operators.ts'
 export { badArguments } from './signature.ts'
 export { commonType, decimalResult, decimalSizeOf, sameType } from './typing.ts'
 
@@ -76,22 +77,7 @@ const elsewhere: Record<string, string> = {
 /** The name that is meant by one that does not exist. */
 export const meantFunction = (name: string, names: Iterable<string> = scalarFunctionNames()): string | undefined =>
   elsewhere[name.toUpperCase()] ?? nearestName(name, names)
-const operatorAliases: Record<string, string> = {
-  '||': 'CONCAT_OPERATOR',
-  '+': 'PLUS',
-  '-': 'MINUS',
-  '*': 'TIMES',
-  '/': 'DIVIDE',
-  '%': 'MOD',
-  '=': 'EQUALS',
-  '<>': 'NOT_EQUALS',
-  '<': 'LESS',
-  '<=': 'LESS_OR_EQUAL',
-  '>': 'GREATER',
-  '>=': 'GREATER_OR_EQUAL',
-  SIMILAR_TO: 'SIMILAR',
-  IS_JSON: 'IS_JSON_VALUE',
-}
+const operatorAliases: Record<string, string> = { ...operatorNames, '||': 'CONCAT_OPERATOR', '%': 'MOD', IS_JSON: 'IS_JSON_VALUE' }
 
 const plainName = (name: string): string => {
   const upper = name.toUpperCase().replaceAll(' ', '_')

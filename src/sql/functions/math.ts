@@ -37,7 +37,7 @@ export const mathSpecs: AnySpec[] = [
   fn('PI', overload(), never(t.double())),
   fn('E', overload(), never(t.double())),
   fn('RAND', withOptional(1, p.int), never(t.double())),
-  fn('RAND_INTEGER', withOptional(1, p.int, p.int), never(t.int())),
+  fn('RAND_INTEGER', withOptional(1, p.int, p.int), ifArgs(t.int())),
   fn('UUID', overload(), never(t.char(36))),
   fn('BIN', overload(p.bigint), ifArgs(t.string())),
   fn('HEX', [overload(p.bigint), overload(p.text)], ifArgs(t.string())),

@@ -207,7 +207,8 @@ function resolveItem(args: Expr[], info: CallInfo): Expr {
   const [container, index] = args
   const type = container?.type
   if (args.length === 2 && type.kind === 'ARRAY' && isIntegerKind(index.type.kind)) {
-    if (index.kind === 'literal' && Number(index.value) < 1) throw badArguments('[ ]', args, info, 'array[position], which counts from 1')
+    if (index.kind === 'literal' && index.value !== null && Number(index.value) < 1)
+      throw badArguments('[ ]', args, info, 'array[position], which counts from 1')
     return call('ITEM', [container, brought(index, t.int())], withNullable(type.element, true), info)
   }
   if (args.length === 2 && type.kind === 'MAP') {
@@ -231,8 +232,15 @@ function resolveField(args: Expr[], info: CallInfo): Expr {
   return call('FIELD', args, withNullable(field.type, field.type.nullable || row.type.nullable), info)
 }
 
+/** A text is looked for among the texts of the list's values; else texts of the list are read as what is looked for. */
 function resolveIn(args: Expr[], info: CallInfo): Expr {
-  const resolved = args.length < 2 ? undefined : comparable(args)
+  const [value, ...list] = args
+  const isText = ({ type }: Expr): boolean => isTextKind(type.kind)
+  const common = commonType(list.map((item) => item.type))
+  const isMixed = common === undefined && list.some(isText)
+  const items =
+    common && isText(value) && !isTextKind(common.kind) ? list.map((item) => castExpr(brought(item, common), t.string(), false)) : list
+  const resolved = list.length === 0 || isMixed ? undefined : comparable([value, ...items])
   if (resolved === undefined) throw badArguments('IN', args, info, 'values of one type')
   return call('IN', resolved, booleanOf(resolved), info)
 }
@@ -266,7 +274,7 @@ function resolveNullIf(args: Expr[], info: CallInfo): Expr {
 
 function resolveOverlaps(args: Expr[], info: CallInfo): Expr {
   const invalid = () => badArguments('OVERLAPS', args, info, '(start, end or interval) OVERLAPS (start, end or interval)')
-  if (args.length !== 4) throw invalid()
+  if (args.length !== 4 || args.some((arg) => isTextKind(arg.type.kind))) throw invalid()
   const end = (from: Expr, to: Expr) => (isIntervalKind(to.type.kind) ? resolveArithmetic('PLUS', [from, to], info) : to)
   const points = comparable([args[0], end(args[0], args[1]), args[2], end(args[2], args[3])])
   if (points === undefined || !isDatetimeKind(points[0].type.kind)) throw invalid()
@@ -278,11 +286,11 @@ function resolveTypeOf(args: Expr[], info: CallInfo): Expr {
   if (args.length < 1 || args.length > 2) throw badArguments('TYPEOF', args, info, 'TYPEOF(value)')
   const isFull = args[1]?.kind === 'literal' && args[1].value === true
   const text = formatType(args[0].type)
-  return { kind: 'literal', value: isFull ? text : shortened(text), type: t.string() }
+  return { kind: 'literal', value: isFull ? text : summaryOf(text), type: t.string() }
 }
 
-/** Flink's summary of a type. */
-const shortened = (type: string): string =>
+/** Flink's summary of a type's text. */
+export const summaryOf = (type: string): string =>
   type
     .replaceAll('VARCHAR(2147483647)', 'STRING')
     .replaceAll('VARBINARY(2147483647)', 'BYTES')

@@ -71,6 +71,13 @@ export const p = {
     t.int(),
     () => t.int(),
   ),
+  /** An integer that fits into an INT. */
+  int32: param(
+    'INT',
+    (type) => isIntegerKind(type.kind) && type.kind !== 'BIGINT',
+    t.int(),
+    () => t.int(),
+  ),
   /** Any exact number, brought to BIGINT: its fraction is cut off. */
   exactBigint: param(
     'NUMERIC',
@@ -164,9 +171,35 @@ export function resolveSpec(spec: FunctionSpec, args: Expr[], info: CallInfo): E
 
 function describe(name: string, { params, optional = 0, rest }: Overload): string {
   const labels = params.map((one, index) => (index >= params.length - optional ? `[${one.label}]` : one.label))
+  const operator = operatorText(name)
+  if (operator) return labels.length === 1 ? `${labels[0]} ${operator}` : labels.slice(0, 2).join(` ${operator} `)
   if (rest) labels.push(`${rest.label} …`)
   return `${name}(${labels.join(', ')})`
 }
 
+/** Operators as they are written, and the names of their signatures. */
+export const operatorNames: Readonly<Record<string, string>> = {
+  '+': 'PLUS',
+  '-': 'MINUS',
+  '*': 'TIMES',
+  '/': 'DIVIDE',
+  '=': 'EQUALS',
+  '<>': 'NOT_EQUALS',
+  '<': 'LESS',
+  '<=': 'LESS_OR_EQUAL',
+  '>': 'GREATER',
+  '>=': 'GREATER_OR_EQUAL',
+  SIMILAR_TO: 'SIMILAR',
+}
+const operatorTexts = new Map(Object.entries(operatorNames).map(([text, name]) => [name, text.replace('_', ' ')]))
+/** As SQL writes it, where it is an operator. */
+const operatorText = (name: string): string | undefined =>
+  operatorTexts.get(name) ?? (/^IS_.*(TRUE|FALSE|UNKNOWN|DISTINCT_FROM)$/.test(name) ? name.replaceAll('_', ' ') : undefined)
+
 export const badArguments = (name: string, args: readonly Expr[], info: CallInfo, expected: string): Error =>
-  sqlErrors('SQL_ARGUMENTS_INVALID', { fn: name, types: args.map((arg) => formatType(arg.type)), expected, span: info.span })
+  sqlErrors('SQL_ARGUMENTS_INVALID', {
+    fn: operatorText(name) ?? name,
+    types: args.map((arg) => formatType(arg.type)),
+    expected,
+    span: info.span,
+  })

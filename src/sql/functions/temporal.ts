@@ -81,7 +81,7 @@ export const temporalSpecs: AnySpec[] = [
   fn('TO_TIMESTAMP', withOptional(1, p.text, p.text), forceNullable(t.timestamp(3))),
   fn(
     'TO_TIMESTAMP_LTZ',
-    [withOptional(1, p.exactBigint, p.int), withOptional(1, p.double, p.int), withOptional(2, p.text, p.text, p.text)],
+    [withOptional(1, p.exactBigint, p.int32), withOptional(1, p.double, p.int32), withOptional(2, p.text, p.text, p.text)],
     forceNullable(t.timestampLtz(3)),
   ),
   {
