@@ -1,21 +1,22 @@
 // FROM: tables, views, sub-queries, table functions and joins, as rows with names.
 import type { Field, SqlType } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
-import type { QualifiedName, TableAlias, TableRef } from './ast.ts'
+import type { Expression, QualifiedName, TableAlias, TableRef } from './ast.ts'
+import { walk } from './ast-walk.ts'
 import { lateralJoin } from './bind-correlation.ts'
 import { bindExpression } from './bind-expression.ts'
 import { userCall, userDefinition } from './bind-function.ts'
 import { bindMatch } from './bind-match.ts'
-import { columnsOfPlan, joinFields, joinPlan, project, renamed, singleRow, storedOrdinals, valuesPlan } from './bind-plan.ts'
+import { columnsOfPlan, firstColumns, joinFields, joinPlan, project, renamed, singleRow, storedOrdinals, valuesPlan } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
 import type { BindContext, Env, Scope } from './bind-scope.ts'
 import { emptyScope, findLocal, joinScopes, retyped, scopeOf } from './bind-scope.ts'
-import { bindCondition } from './bind-subquery.ts'
+import { applyCondition, bindCondition, splitAnd, stageOf } from './bind-subquery.ts'
 import { bindTemporalJoin } from './bind-temporal.ts'
 import { bindWindowFunction } from './bind-window.ts'
 import { DEFAULT_DATABASE } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
-import { columnExpr, exprKey, hasOuterReference, mapColumns, mapExpr, shiftColumns } from './expr.ts'
+import { andAll, columnExpr, exprKey, hasOuterReference, mapColumns, mapExpr, shiftColumns } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
 import { changelogOfTable } from './optimize-traits.ts'
 import { parseStatement } from './parse.ts'
@@ -220,12 +221,28 @@ function bindJoin(ref: JoinRef, context: BindContext, outer: Env | undefined): S
   }
   const scope = joinScopes(left.scope, other.scope, left.plan.fields.length)
   if (ref.natural || ref.using !== undefined) return joinUsing(ref, kind, left, other)
-  const condition = ref.on === undefined ? undefined : bindCondition(ref.on, { context, scope, outer }, 'the condition of the join')
+  // What asks a sub-query is a condition above an inner join, as in WHERE.
+  const parts = ref.on === undefined ? [] : splitAnd(ref.on)
+  const asking = kind === 'INNER' ? parts.filter(hasSubquery) : []
+  const bound = parts.filter((part) => !asking.includes(part)).map((part) => bindCondition(part, { context, scope, outer }, ON))
+  const condition = bound.length > 0 ? andAll(bound) : undefined
   const sideTtl = ({ scope: { tables } }: Source): number => (tables.length === 1 && context.stateTtl?.get(tables[0].name ?? '')) || -1
   const ttlMs: [number, number] = [sideTtl(left), sideTtl(other)]
   const joined = joinPlan(kind, left.plan, other.plan, condition)
   const plan: Plan = { ...joined, span: ref.span, ...(joined.node === 'join' && Math.max(...ttlMs) > 0 && { ttlMs }) } as Plan
-  return { plan, scope: retyped(scope, plan.fields) }
+  const stage = stageOf(plan, { context, scope: retyped(scope, plan.fields), outer })
+  for (const part of asking) applyCondition(stage, part, ON)
+  return { plan: firstColumns(stage.plan, plan.fields.length), scope: stage.env.scope }
+}
+
+const ON = 'the condition of the join'
+function hasSubquery(node: Expression): boolean {
+  let found = false
+  walk(node, (one) => {
+    found ||= 'query' in one && one.query !== undefined
+    return !found
+  })
+  return found
 }
 
 const onlyInnerOrLeft = (what: string, ref: TableRef): Error =>
@@ -241,7 +258,7 @@ function withCondition(
   outer: Env | undefined,
 ): Source {
   if (ref.on === undefined) return source
-  const condition = bindCondition(ref.on, { context, scope: source.scope, outer }, 'the condition of the join')
+  const condition = bindCondition(ref.on, { context, scope: source.scope, outer }, ON)
   if (condition.kind === 'literal' && condition.value === true) return source
   const { plan } = source
   if (plan.node === 'correlate' && plan.input === left.plan) {

@@ -5,7 +5,7 @@
 import { nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { formatType } from '../data/index.ts'
-import { isRankingFunction, resolveRanking } from './aggregates.ts'
+import { aggregateFunctionNames, isRankingFunction, resolveRanking } from './aggregates.ts'
 import type { Expression, FrameBound, FunctionCall, Identifier, SelectQuery, Span, WindowSpec } from './ast.ts'
 import { walk } from './ast-walk.ts'
 import { bindAggregateCall, isAggregateCall } from './bind-aggregate-call.ts'
@@ -17,7 +17,7 @@ import type { Stage } from './bind-subquery.ts'
 import { stageOf } from './bind-subquery.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey } from './expr.ts'
-import { coerce } from './functions/index.ts'
+import { coerce, isScalarFunction } from './functions/index.ts'
 import type { AggregateCall, Expr, OverFrame, Plan, SortKey } from './plan.ts'
 
 type CallNode = FunctionCall & { span: Span; over: WindowSpec | Identifier }
@@ -177,7 +177,11 @@ function overAggregate(call: CallNode, spec: WindowSpec, env: Env, columnOf: (ex
       span,
     })
   if (isAggregateCall(call, env.context)) return bindAggregateCall(call, { env, columnOf, isNeverEmpty })
-  if (!isRankingFunction(fn)) throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: `${fn} … OVER`, span: call.name.span })
+  if (!isRankingFunction(fn)) {
+    const { span } = call.name
+    if (isScalarFunction(fn)) throw sqlErrors('SQL_AGGREGATE_EXPECTED', { name: fn, beside: 'OVER', span })
+    throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn, nearest: nearestName(fn, aggregateFunctionNames()), span })
+  }
   if (fn === 'LEAD') {
     throw sqlErrors('SQL_OVER_UNSUPPORTED', {
       reason: 'LEAD looks at later rows',

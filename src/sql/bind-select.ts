@@ -14,7 +14,7 @@ import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
 import type { Expr, Plan } from './plan.ts'
-import { stateTtlHints } from './state-ttl.ts'
+import { requireHintedTables, stateTtlHints } from './state-ttl.ts'
 
 interface Output {
   name: string
@@ -24,6 +24,10 @@ interface Output {
 export function bindSelect(query: SelectQuery & { span: Span }, context: BindContext, outer: Env | undefined, isTop: boolean): Plan {
   const stateTtl = stateTtlHints(query.hints)
   const source = query.from ? bindTableRef(query.from, { ...context, stateTtl }, outer) : { plan: singleRow(), scope: emptyScope }
+  requireHintedTables(
+    query.hints,
+    source.scope.tables.flatMap(({ name }) => name ?? []),
+  )
   let stage = stageOf(source.plan, { context, scope: source.scope, outer })
   if (query.where) applyCondition(stage, query.where, 'WHERE')
   stage = bindGroupBy(stage, query)

@@ -43,7 +43,8 @@ export function applyCondition(stage: Stage, condition: Expression, what: string
   for (const one of membership) if (one !== undefined) applyMembership(stage, one)
 }
 
-const splitAnd = (node: Expression): Expression[] =>
+/** The parts of a chain of ANDs. */
+export const splitAnd = (node: Expression): Expression[] =>
   node.type === 'binary' && node.operator === 'AND' ? [...splitAnd(node.left), ...splitAnd(node.right)] : [node]
 
 interface Membership {

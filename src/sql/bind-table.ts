@@ -111,13 +111,15 @@ function storedColumn(definition: ColumnDefinition, isKey: boolean): TableColumn
   }
 }
 
-function keyIdentifiers(statement: CreateTable): readonly Identifier[] {
-  const names = [
-    ...(statement.primaryKey ?? []),
-    ...statement.columns.flatMap((column) => (column.kind === 'physical' && column.primaryKey ? column.name : [])),
-  ]
-  requireUnique(names)
-  return names
+function keyIdentifiers({ primaryKey, columns }: CreateTable): readonly Identifier[] {
+  const inline = columns.flatMap((column) => (column.kind === 'physical' && column.primaryKey ? column.name : []))
+  const second = primaryKey ? inline[0] : inline[1]
+  if (second) {
+    const reason = 'the table has a primary key already; one of several columns is PRIMARY KEY (a, b) NOT ENFORCED'
+    throw sqlErrors('SQL_KEY_INVALID', { column: second.name, reason, span: second.span })
+  }
+  requireUnique(primaryKey ?? [])
+  return primaryKey ?? inline
 }
 
 function keyOrdinal(name: Identifier, columns: readonly TableColumn[]): number {
@@ -133,7 +135,7 @@ function keyOrdinal(name: Identifier, columns: readonly TableColumn[]): number {
 /** @throws StreamError  SQL_COLUMN_NOT_FOUND */
 export function ordinalOf({ name, span }: Identifier, names: readonly string[]): number {
   const ordinal = names.indexOf(name)
-  if (ordinal < 0) throw sqlErrors('SQL_COLUMN_NOT_FOUND', { column: name, nearest: nearestName(name, names), span })
+  if (ordinal < 0) throw sqlErrors('SQL_COLUMN_NOT_FOUND', { column: name, nearest: nearestName(name, names), columns: names, span })
   return ordinal
 }
 

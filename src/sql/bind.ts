@@ -163,9 +163,16 @@ function createView(statement: Extract<Statement, { type: 'createView' }>, text:
   const bound = bindQuery(query, context, undefined)
   // Planned to find what no stream can compute; the plan is made again where the view is used.
   optimize(bound)
+  if (columns.length === 0) requireUnique(writtenNames(query))
   const fields = renamedFields(bound.fields, columns, `the view "${name}"`)
   return { type: 'createView', name, fields, sql: textOf(query, text), database: context.catalog.currentDatabase }
 }
+
+/** The names that a SELECT gives its columns, in so far as they are written in it. */
+const writtenNames = (query: Query): Identifier[] =>
+  query.type === 'select'
+    ? query.items.flatMap(({ alias, expression }) => alias ?? (expression.type === 'column' ? expression.name.parts.at(-1)! : []))
+    : []
 
 function renamedFields(fields: readonly Field[], columns: readonly Identifier[], what: string): Field[] {
   requireUnique(columns)

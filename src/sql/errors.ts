@@ -148,18 +148,26 @@ export const sqlErrors = defineErrors({
     message: (p) => `${p.what} "${p.name}" does not exist`,
     hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'Write IF EXISTS where that is no mistake.'),
   }),
+  SQL_HINT_TABLE: spec<{ hint: string; table: string; tables: string[] } & Placed>({
+    ...user,
+    message: (p) => `the hint ${p.hint} names "${p.table}", which is no table or alias of this FROM`,
+    hint: (p) => (p.tables.length > 0 ? `Write ${listed(p.tables)}.` : 'Give the table an alias, and name it.'),
+  }),
   SQL_OBJECT_KIND: spec<{ name: string; kind: string; wanted: string } & Placed>({
     ...user,
     message: (p) => `"${p.name}" is a ${p.kind}, no ${p.wanted}`,
     hint: (p) => `Write SHOW CREATE ${p.kind.toUpperCase()} ${p.name}.`,
   }),
-  SQL_COLUMN_NOT_FOUND: spec<{ column: string; table?: string; nearest?: string } & Placed>({
+  SQL_COLUMN_NOT_FOUND: spec<{ column: string; table?: string; nearest?: string; columns?: readonly string[] } & Placed>({
     ...user,
-    message: (p) => `column "${p.column}" does not exist${p.table ? ` in table "${p.table}"` : ' in any table of this query'}`,
+    message: (p) =>
+      `column "${p.column}" does not exist${p.columns ? '' : p.table ? ` in table "${p.table}"` : ' in any table of this query'}`,
     hint: (p) =>
       p.nearest
         ? `Did you mean "${p.nearest}"?`
-        : `Run DESCRIBE ${p.table ?? 'on the tables'} to see the columns; names are case-sensitive.`,
+        : p.columns
+          ? `Known here: ${p.columns.slice(0, 8).join(', ')}${p.columns.length > 8 ? ' …' : ''}.`
+          : `Run DESCRIBE ${p.table ?? 'on the tables'} to see the columns; names are case-sensitive.`,
   }),
   SQL_COLUMN_AMBIGUOUS: spec<{ column: string; tables: string[] } & Placed>({
     ...user,

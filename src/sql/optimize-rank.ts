@@ -165,8 +165,9 @@ export function checkOver(over: Node<'over'>): void {
       'Order it by one column; with ROW_NUMBER and WHERE rn <= N it is a Top-N, which takes several.',
     )
   if (frame.timeOrdered && orderBy[0].descending) throw unsupported('it is ordered by time, latest first', 'Order by time ascending.')
-  if (!frame.timeOrdered && orderBy[0].descending) throw unsupported('its order is descending', 'Order it ascending.')
   const isNumber = aggregates.some(({ fn }) => fn === 'ROW_NUMBER')
+  if (!frame.timeOrdered && orderBy[0].descending)
+    throw unsupported('its order is descending', isNumber ? 'Keep the first ones of it: WHERE rn <= N.' : 'Order it ascending.')
   if (!frame.timeOrdered && isNumber)
     throw unsupported('later rows change the numbers of all', 'Order it by a time attribute, or keep the first ones: WHERE rn <= N.')
   if (!frame.timeOrdered && frame.unit === 'ROWS')

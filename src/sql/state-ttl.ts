@@ -30,6 +30,13 @@ export function settingMs(key: string, text: string, span?: Span): number {
 }
 
 const STATE_TTL = 'STATE_TTL'
+/** @throws StreamError SQL_HINT_TABLE where a STATE_TTL hint names what is not there */
+export function requireHintedTables(hints: readonly Hint[], tables: readonly string[]): void {
+  for (const { name, options, span } of hints)
+    for (const table of name === STATE_TTL ? Object.keys(options) : [])
+      if (!tables.includes(table)) throw sqlErrors('SQL_HINT_TABLE', { hint: name, table, tables: [...tables], span })
+}
+
 /** The durations of STATE_TTL hints, by the table or alias that each names. */
 export function stateTtlHints(hints: readonly Hint[]): Map<string, number> {
   const entries = hints

@@ -2,10 +2,11 @@
 import type { SqlType } from '../../data/index.ts'
 import { formatType, isApproximateKind, isIntegerKind, isNumericKind, isTextKind, t, withNullable } from '../../data/index.ts'
 import { DEFAULT_DATABASE } from '../catalog.ts'
+import { sqlErrors } from '../errors.ts'
 import type { Expr } from '../plan.ts'
 import { castExpr } from './casts.ts'
 import type { AnySpec, CallInfo } from './signature.ts'
-import { anyNullable, badArguments, brought, call, fn, ifArgs, never, overload, p, variadic } from './signature.ts'
+import { anyNullable, badArguments, brought, call, fn, ifArgs, never, overload, p, resolveSpec, variadic } from './signature.ts'
 import { commonType, decimalResult, decimalSizeOf, isBinaryKind, isDatetimeKind, isIntervalKind } from './typing.ts'
 
 type Arithmetic = 'PLUS' | 'MINUS' | 'TIMES' | 'DIVIDE' | 'MOD'
@@ -178,6 +179,7 @@ function resolveConcat(args: Expr[], info: CallInfo): Expr {
 
 /** Field names of ROW(…) without names, as Calcite gives them. */
 function resolveRow(args: Expr[], info: CallInfo): Expr {
+  if (args.length === 0) throw badArguments('ROW', args, info, 'at least one value')
   const names = (info.options?.names as string[] | undefined) ?? args.map((_, index) => `EXPR$${index}`)
   const fields = args.map((arg, index) => ({ name: names[index], type: arg.type }))
   return call('ROW', args, t.row(fields, false), { span: info.span })
@@ -320,7 +322,16 @@ function resolveMinusDates(args: Expr[], info: CallInfo): Expr {
 }
 
 const truth = (name: string): AnySpec => fn(name, overload(p.boolean), never(t.boolean()))
-const like = (name: string): AnySpec => fn(name, [overload(p.text, p.text), overload(p.text, p.text, p.text)], ifArgs(t.boolean()))
+const likeSpec = (name: string) => fn(name, [overload(p.text, p.text), overload(p.text, p.text, p.text)], ifArgs(t.boolean()))
+const like = (name: string): AnySpec => ({
+  name,
+  resolve(args, info) {
+    const unit = args[2]
+    if (unit?.kind === 'literal' && typeof unit.value === 'string' && [...unit.value].length !== 1)
+      throw sqlErrors('SQL_LITERAL_UNREADABLE', { text: unit.value, expected: 'one character to ESCAPE with', span: info.span })
+    return resolveSpec(likeSpec(name), args, info)
+  },
+})
 
 export const operatorSpecs: AnySpec[] = [
   ...(['PLUS', 'MINUS', 'TIMES', 'DIVIDE', 'MOD'] as const).map(arithmetic),

@@ -189,6 +189,7 @@ export const operatorNames: Readonly<Record<string, string>> = {
   '<=': 'LESS_OR_EQUAL',
   '>': 'GREATER',
   '>=': 'GREATER_OR_EQUAL',
+  LIKE: 'LIKE',
   SIMILAR_TO: 'SIMILAR',
 }
 const operatorTexts = new Map(Object.entries(operatorNames).map(([text, name]) => [name, text.replace('_', ' ')]))
