@@ -178,6 +178,17 @@ test('SHOW and DESCRIBE', () => {
   assert.throws(() => last(`${declared} SHOW CREATE VIEW t`, 'text'), { code: 'SQL_OBJECT_KIND' })
 })
 
+test('a sub-query in the ON of an inner join is one of WHERE', () => {
+  const declared = 'CREATE TABLE o (id INT, n INT); CREATE TABLE p (id INT, n INT); CREATE TABLE v (id INT);'
+  const planned = (sql: string): string => explainPlan(last(`${declared} ${sql}`, 'query').query)
+  for (const asked of ['o.id IN (SELECT id FROM v)', 'NOT EXISTS (SELECT 1 FROM v WHERE v.id = o.id)', 'o.n > (SELECT MAX(id) FROM v)']) {
+    const expected = planned(`SELECT o.id, p.n FROM o JOIN p ON o.id = p.id WHERE ${asked}`)
+    assert.equal(planned(`SELECT o.id, p.n FROM o JOIN p ON o.id = p.id AND ${asked}`), expected)
+    assert.equal(planned(`SELECT o.id, p.n FROM o JOIN p ON ${asked} AND o.id = p.id`), expected)
+    assert.throws(() => planned(`SELECT o.id FROM o LEFT JOIN p ON ${asked}`), { code: 'SQL_SUBQUERY_MISPLACED' })
+  }
+})
+
 // ---------------------------------------------------------------- INSERT, materialized tables
 
 test('INSERT brings columns to the table: order, casts, what is left out', () => {
