@@ -272,8 +272,8 @@ export interface OptionEntry extends Node {
 /** `place`: only in ALTER TABLE … ADD and MODIFY. */
 export type ColumnDefinition = { place?: 'FIRST' | { after: Identifier } } & (
   | (Node & { kind: 'physical'; name: Identifier; type: TypeNode; primaryKey: boolean; comment?: string })
-  /** `text` is the expression as it was written. */
-  | (Node & { kind: 'computed'; name: Identifier; expression: Expression; text: string; comment?: string })
+  /** `text` is the expression as it was written, unless it has been changed since. */
+  | (Node & { kind: 'computed'; name: Identifier; expression: Expression; text?: string; comment?: string })
   | (Node & { kind: 'metadata'; name: Identifier; type: TypeNode; from?: string; virtual: boolean; comment?: string })
 )
 
@@ -283,7 +283,7 @@ export interface CreateTable {
   ifNotExists: boolean
   name: QualifiedName
   columns: ColumnDefinition[]
-  watermark?: Node & { column: QualifiedName; expression: Expression; text: string }
+  watermark?: Node & { column: QualifiedName; expression: Expression; text?: string }
   primaryKey?: Identifier[]
   partitionedBy: Identifier[]
   comment?: string

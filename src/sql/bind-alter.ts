@@ -82,6 +82,8 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
         ordinalOf(change.from, names())
         if (names().includes(change.to.name)) throw sqlErrors('SQL_COLUMN_DUPLICATE', { column: change.to.name, span: change.to.span })
         for (const name of namesIn(table)) if (name.name === change.from.name) name.name = change.to.name
+        // What was written may have the old name.
+        for (const one of [table.watermark, ...table.columns]) if (one && 'text' in one) one.text = undefined
         break
       case 'dropPrimaryKey': {
         const inline = table.columns.filter((column) => column.kind === 'physical' && column.primaryKey)

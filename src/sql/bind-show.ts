@@ -5,6 +5,7 @@ import { aggregateFunctionNames } from './aggregates.ts'
 import type { QualifiedName, Statement } from './ast.ts'
 import { type Catalog, type CatalogEntry, DEFAULT_CATALOG } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
+import { explainExpr } from './explain.ts'
 import { scalarFunctionNames, summaryOf } from './functions/index.ts'
 import type { BoundStatement } from './plan.ts'
 
@@ -145,13 +146,14 @@ export function describeEntry(entry: CatalogEntry): TextAnswer {
     table.columns.map((column, i) => {
       const extras =
         column.kind === 'computed'
-          ? `AS ${column.text}`
+          ? `AS ${column.text ?? explainExpr(column.expression, table.columns)}`
           : column.kind === 'metadata'
             ? `METADATA FROM '${column.key}'${column.virtual ? ' VIRTUAL' : ''}`
             : ''
-      const watermark = table.watermark?.column === i ? table.watermark.text : ''
+      const { watermark: declared } = table
+      const watermark = declared?.column === i ? (declared.text ?? explainExpr(declared.expression, table.columns)) : ''
       const isProctime = column.kind === 'computed' && column.expression.kind === 'call' && column.expression.fn === 'PROCTIME'
-      const attribute = table.watermark?.column === i ? ' *ROWTIME*' : isProctime ? ' *PROCTIME*' : ''
+      const attribute = declared?.column === i ? ' *ROWTIME*' : isProctime ? ' *PROCTIME*' : ''
       const cells = row(column, table.primaryKey?.includes(i) ? key : '', extras, watermark, attribute)
       return isCommented ? [...cells, column.comment ?? ''] : cells
     }),

@@ -261,7 +261,7 @@ export interface TableDef {
   columns: TableColumn[]
   primaryKey?: number[]
   /** Ordinals into `columns`; `expression` is over all columns (computed ones substituted away: over physical and metadata ones). */
-  watermark?: { column: number; expression: Expr; text: string }
+  watermark?: { column: number; expression: Expr; text?: string }
   partitionedBy: number[]
   options: Record<string, string>
   comment?: string
@@ -271,7 +271,7 @@ export interface TableDef {
 export type TableColumn = { name: string; type: SqlType; comment?: string } & (
   | { kind: 'physical' }
   /** Expression over the table's columns (ordinals into `columns`), physical and metadata ones only; `text` as it was written. */
-  | { kind: 'computed'; expression: Expr; text: string }
+  | { kind: 'computed'; expression: Expr; text?: string }
   | { kind: 'metadata'; key: string; virtual: boolean }
 )
 
