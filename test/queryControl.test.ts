@@ -128,3 +128,44 @@ test('a query is stopped, stays so, and goes on from where it was', { timeout: 1
   server = await startServer(t, folder)
   await until(async () => (await states()).totals === 'running', 'it did not start by itself')
 })
+
+test('a query runs in more threads and in fewer, goes on from its state, and stays so over restarts', { timeout: 120_000 }, async (t) => {
+  const folder = makeProject(t, { 'pipelines/orders.sql': sql(1) })
+  let server = await startServer(t, folder)
+  const rescale = async (...args: string[]) => {
+    const running = run(t, ['queries', 'rescale', ...args, '--url', server.ready.url, '--json'])
+    const { code } = await running.exited
+    return { code, output: running.output }
+  }
+  const threadsOf = async (id: string) => (await server.get<QuerySummary[]>('/v1/queries')).find((query) => query.id === id)?.parallelism
+  const customers = Array.from({ length: 20 }, (_, i) => `c${i}`)
+  const post = () =>
+    server.post(
+      'orders',
+      customers.map((customer) => ({ customer, amount: 1 })),
+    )
+  const counted = (count: number) => untilRows(server, 'totals', customers.map((customer) => [customer, count]).sort())
+  await post()
+  await counted(1)
+  assert.equal((await rescale('totals', '3')).code, 0)
+  assert.equal(await threadsOf('totals'), 3)
+  assert.equal(await threadsOf('counts'), 1, 'its neighbour')
+  await post()
+  await counted(2)
+  await server.running.kill('SIGKILL')
+  server = await startServer(t, folder)
+  assert.equal(await threadsOf('totals'), 3, 'after a restart')
+  await post()
+  await counted(3)
+  // Without a number: as the project says.
+  assert.equal((await rescale('totals')).code, 0)
+  assert.equal(await threadsOf('totals'), 1)
+  await post()
+  await counted(4)
+
+  const refused = await rescale('big', '2')
+  assert.equal(refused.code, 1)
+  assert.match(refused.output, /QUERY_UNDIVIDED/)
+  assert.equal(await threadsOf('insert_into_big'), 1)
+  assert.match((await rescale('totals', '0')).output, /parallelism/)
+})

@@ -83,7 +83,7 @@ before(async () => {
     audit: (line) => audits.push(line),
     queries: () => [],
     inspectQuery: async () => undefined,
-    control: { stop: async () => undefined, start: async () => undefined },
+    control: { stop: async () => undefined, start: async () => undefined, rescale: async () => undefined },
     checkpoints: noCheckpoints,
     history: { ofQuery: async () => undefined, fileOf: async () => undefined },
     health: () => ({ ready: true, live: true, version: '0', uptimeSeconds: 0, parts: {} }),

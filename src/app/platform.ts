@@ -191,7 +191,11 @@ export async function startPlatform(
       door: ingest,
       audit: (line) => auditLogger.info(line),
       inspectQuery: (name) => jobs.inspect(name),
-      control: { stop: (name) => jobs.stopQuery(name), start: (name, withoutState) => jobs.startQuery(name, withoutState) },
+      control: {
+        stop: (name) => jobs.stopQuery(name),
+        start: (name, withoutState) => jobs.startQuery(name, withoutState),
+        rescale: (name, parallelism) => jobs.rescaleQuery(name, parallelism),
+      },
       checkpoints: {
         ofQuery: (name) => jobs.checkpointsOf(name),
         createSavepoint: (name) => jobs.createSavepoint(name),

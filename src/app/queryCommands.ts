@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { examples, guarded, type TargetFlags, target, withTarget } from './commandParts.ts'
 
 export function addQueryCommands(program: Command): void {
-  const queries = program.command('queries').description('queries of a running Millrace: how they do, stop and start')
+  const queries = program.command('queries').description('queries of a running Millrace: how they do, stop, start and rescale')
   const names = () => queries.commands.map((command) => command.name())
 
   withTarget(queries.command('list', { isDefault: true }).description('all queries: rates, watermark, state, restarts, last checkpoint'))
@@ -43,6 +43,25 @@ export function addQueryCommands(program: Command): void {
     .action(
       guarded(async (id: string, flags: TargetFlags & { withoutState?: boolean }) =>
         (await import('./commands/queries.ts')).startQuery(target(flags), id, flags.withoutState ?? false, flags.json ?? false),
+      ),
+    )
+
+  withTarget(
+    queries
+      .command('rescale')
+      .description('has a query run in another number of threads, from its checkpoint and over restarts')
+      .argument('<query>', 'its id, or the table that it writes to')
+      .argument('[threads]', 'as the project says, unless given'),
+  )
+    .addHelpText('after', examples('millrace queries rescale revenue 2\nmillrace queries rescale revenue'))
+    .action(
+      guarded(async (id: string, threads: string | undefined, flags: TargetFlags) =>
+        (await import('./commands/queries.ts')).rescaleQuery(
+          target(flags),
+          id,
+          threads === undefined ? undefined : Number(threads),
+          flags.json ?? false,
+        ),
       ),
     )
 }

@@ -66,6 +66,13 @@ export const jobErrors = defineErrors({
     message: (p) => `one of the results has more than ${p.rowsMax} rows`,
     hint: () => 'Compare over a shorter time: --since 10m.',
   }),
+  QUERY_UNDIVIDED: spec<{ query: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 409,
+    retry: 'never',
+    message: (p) => `"${p.query}" cannot run in more than one thread: ${p.reason}`,
+    hint: () => 'More partitions of the topics that it reads, or a GROUP BY, make parts of it that threads can share.',
+  }),
   ADHOC_READ_ONLY: spec<Record<string, never>>({
     kind: 'user',
     httpStatus: 400,

@@ -36,11 +36,11 @@ import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
 import { showMemory } from './memory.ts'
 import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
+import { QueryMarks } from './queryMarks.ts'
 import { showQueries } from './queryMetrics.ts'
 import { QuerySinks, type SinkOptions } from './querySinks.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
 import { persistently, type SinkCommitter } from './sinkCommitters.ts'
-import { StoppedQueries } from './stopped.ts'
 import {
   declareTopic,
   isExactlyOnceTopic,
@@ -168,7 +168,10 @@ export class JobManager {
   private restartCount = 0
   /** How often each query was begun again after a failure. */
   private readonly restarts = new Map<string, number>()
-  private readonly stopped: StoppedQueries
+  private readonly stopped: QueryMarks<{ stoppedMs: number }>
+  /** In how many threads queries were told to run, one by one; it goes before the project's `parallelism.default`. */
+  private readonly scaled: QueryMarks<{ parallelism: number }>
+  private scales: ReadonlyMap<string, { parallelism: number }> = new Map()
   /** To begin anew, whatever checkpoints hold. */
   private readonly fresh = new Set<string>()
   private closed = false
@@ -186,7 +189,8 @@ export class JobManager {
     // First: where this throws no thread has been started.
     this.saved = new SavedStates(options.store, options.log, options.savepoint, options.onCheckpointDamaged)
     this.sinks = new QuerySinks(options, this.saved)
-    this.stopped = new StoppedQueries(options.log, options.now)
+    this.stopped = new QueryMarks(options.log, '__millrace_stopped_queries', options.now)
+    this.scaled = new QueryMarks(options.log, '__millrace_query_parallelism', options.now)
     const spillFolder = join(options.dataFolder, 'spill')
     removeSpilled(realDisk, spillFolder)
     this.memory = new Memory(Memory.budget(options.memoryBytes, Math.max(options.workerCount, PARALLELISM_MAX)))
@@ -245,8 +249,9 @@ export class JobManager {
     const report: ApplyReport = { started: [], kept: [], stopped: stoppedByHand, errors: [...project.errors], restored: [], notices: [] }
     for (const table of project.tables) await this.guarded(project, report, table.name, () => declareTopic(this.options.log, table))
     const stopped = await this.stopped.all()
+    this.scales = await this.scaled.all()
     if (project.errors.length === 0)
-      for (const id of [...stopped.keys()]) if (!project.queries.some((query) => query.id === id)) await this.stopped.set(id, false)
+      for (const marks of [this.stopped, this.scaled]) await marks.keepOnly((id) => project.queries.some((query) => query.id === id))
     for (const [id, entry] of [...this.running]) {
       const { query, jobId } = entry
       const fate = this.fateOf(entry, project)
@@ -331,7 +336,7 @@ export class JobManager {
         const { error } = await this.checkpoints.take(jobId, 'stop')
         if (error) throw reviveError(error)
       }
-      await this.stopped.set(id, true)
+      await this.stopped.set(id, { stoppedMs: this.options.now() })
       const mates = [...this.running.values()].filter((one) => one.jobId === jobId)
       for (const mate of mates) this.running.delete(mate.query.id)
       this.workers.stop(jobId)
@@ -355,7 +360,7 @@ export class JobManager {
       if (id === undefined) return undefined
       const state = this.running.get(id)?.state
       if ((state === 'running' || state === 'starting') && !withoutState) return id
-      await this.stopped.set(id, false)
+      await this.stopped.set(id, undefined)
       if (withoutState) this.fresh.add(id)
       if (state === 'stopped') this.running.delete(id)
       else await this.stop(id, !withoutState)
@@ -367,6 +372,26 @@ export class JobManager {
       const { file } = project.queries.find((query) => query.id === id)!
       const problem = errors.slice(project.errors.length).find((one) => one.file === file)
       if (problem && !this.running.has(id)) throw problem.error
+      return id
+    })
+  }
+
+  /**
+   * Has a query run in another number of threads from now on, over restarts too: it takes a checkpoint and goes on from there, its state dealt out anew.
+   *
+   * @param parallelism  undefined: as the project says, from now on
+   * @returns its id; undefined if there is none of that name
+   * @throws StreamError QUERY_UNDIVIDED, CHECKPOINT_FAILED
+   */
+  rescaleQuery(name: string, parallelism: number | undefined): Promise<string | undefined> {
+    return this.inTurn(async (project) => {
+      const id = idOf(project, name)
+      if (id === undefined) return undefined
+      const query = project.queries.find((one) => one.id === id)!
+      const { reason } = this.divided(query, parallelism ?? 1)
+      if (reason !== undefined) throw jobErrors('QUERY_UNDIVIDED', { query: id, reason })
+      await this.scaled.set(id, parallelism === undefined ? undefined : { parallelism })
+      await this.applyAlone(project)
       return id
     })
   }
@@ -418,7 +443,7 @@ export class JobManager {
     }
   }
 
-  private startJob(file: string, { specs, queries, saved, parallelism }: StartGroup, stopped: ReadonlyMap<string, number>): void {
+  private startJob(file: string, { specs, queries, saved, parallelism }: StartGroup, stopped: ReadonlyMap<string, unknown>): void {
     const jobId = `job-${++this.jobCount}`
     const [from] = saved.values()
     const { store, savepoint, allowsDroppedState } = this.options
@@ -591,11 +616,17 @@ export class JobManager {
   }
 
   /** In how many subtasks a query is to run. @throws StreamError PARALLELISM_INVALID */
-  parallelismOf(query: Pick<ProjectQuery, 'plan' | 'target'>, project: Project | undefined = this.project): Parallelism {
+  parallelismOf(query: Pick<ProjectQuery, 'plan' | 'target'> & { id?: string }, project: Project | undefined = this.project): Parallelism {
+    const byHand = this.scales.get(query.id ?? '')
+    if (byHand) return this.divided(query, byHand.parallelism)
     const setting = project?.settings.get('parallelism.default')
     const wanted = setting === undefined || setting === 'default' ? this.options.parallelism : Number(setting)
     if (!Number.isInteger(wanted) || wanted < 1 || wanted > PARALLELISM_MAX)
       throw jobErrors('PARALLELISM_INVALID', { value: String(setting), max: PARALLELISM_MAX })
+    return this.divided(query, wanted)
+  }
+
+  private divided(query: Pick<ProjectQuery, 'plan' | 'target'>, wanted: number): Parallelism {
     const partitions = scannedTables(query.plan).map((table) => this.options.log.topic(topicOf(table))?.partitions.length ?? 1)
     return parallelismOf(query.plan, wanted, sinkKeyOf(query), partitions)
   }

@@ -32,7 +32,12 @@ export interface ServeDeps {
   bindStatistics(topic: string): BoundStatistics
   queries(): QuerySummary[]
   /** By the id of a query, or the table that it writes to; each gives the id, undefined if there is none. */
-  control: { stop(name: string): Promise<string | undefined>; start(name: string, withoutState: boolean): Promise<string | undefined> }
+  control: {
+    stop(name: string): Promise<string | undefined>
+    start(name: string, withoutState: boolean): Promise<string | undefined>
+    /** @param parallelism  undefined: as the project says */
+    rescale(name: string, parallelism: number | undefined): Promise<string | undefined>
+  }
   /** A query looked at closely, by its id or the table that it writes to. */
   inspectQuery(name: string): Promise<QueryInsight | undefined>
   /** Consumer groups; undefined where no Kafka client can connect. */

@@ -80,7 +80,7 @@ before(async () => {
     door: { check: async () => ({ accepted: 0, rejected: [], rejectedCount: 0 }), accept: async () => ({ status: 422, text: '{}' }) },
     audit: () => {},
     inspectQuery: async () => undefined,
-    control: { stop: async () => undefined, start: async () => undefined },
+    control: { stop: async () => undefined, start: async () => undefined, rescale: async () => undefined },
     checkpoints: noCheckpoints,
     history: { ofQuery: async () => undefined, fileOf: async () => undefined },
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),

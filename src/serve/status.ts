@@ -10,6 +10,7 @@ import { upgradeRequired } from './tables.ts'
 import { explainWhy } from './why.ts'
 
 const STATS_MS = 1_000
+const Rescale = Type.Object({ parallelism: Type.Optional(Type.Integer({ minimum: 1, maximum: 128 })) }, { additionalProperties: false })
 const StartQuery = Type.Object({
   withoutState: Type.Optional(
     Type.Boolean({
@@ -103,6 +104,26 @@ export function registerStatus(
         throw notFound(params.id)
       },
     )
+  app.post<{ Params: { id: string }; Body: Static<typeof Rescale> }>(
+    '/v1/queries/:id/rescale',
+    {
+      config: { role: 'admin' },
+      schema: {
+        summary:
+          'Has a query run in another number of threads, from its checkpoint and over restarts; without a number, as the project says.',
+        params: QueryParams,
+        body: Rescale,
+        querystring: NoQuery,
+        response: { 200: QuerySummary },
+      },
+    },
+    async ({ params, body }) => {
+      const id = await control.rescale(params.id, body.parallelism)
+      const found = queries().find((query) => query.id === id)
+      if (found) return found
+      throw notFound(params.id)
+    },
+  )
   app.get('/v1/stats', { schema: { summary: 'Figures of the process.', querystring: NoQuery, response: { 200: Stats } } }, () =>
     stats.current(),
   )

@@ -134,12 +134,20 @@ describe('a statement of the workspace becomes something of the project', { skip
     assert.deepEqual(problems, [])
   })
 
-  test('a tab that does not exist is none, and the page stands', async (t) => {
+  test('a tab that does not exist is none; a query is rescaled', async (t) => {
     const server = await startServer(t, makeProject(t, { 'pipelines/counts.sql': countsSql }))
     const { context, problems } = await watched(browser, 'desktop', 'light')
     t.after(() => context.close())
     const page = await open(context, `${server.ready.url}/queries/counts?tab=nothing`, '.segmented')
     await page.getByText('Why no output').waitFor()
+    const dialog = page.getByRole('dialog')
+    await page.getByRole('button', { name: 'Rescale…' }).click()
+    await dialog.getByLabel('Threads').fill('0')
+    await dialog.getByText('A whole number from 1 to 128').waitFor()
+    await dialog.getByLabel('Threads').fill('2')
+    await shot(page, 'query-rescale-desktop-light')
+    await dialog.getByRole('button', { name: 'Go on in so many threads' }).click()
+    await page.locator('.fact-line div:has(dt:text-is("Threads")) dd').filter({ hasText: '2' }).waitFor()
     assert.deepEqual(problems, [])
   })
 })

@@ -40,3 +40,11 @@ export async function startQuery(target: Target, id: string, withoutState: boole
   const query = await sendJson<QuerySummary>(target, 'POST', `/v1/queries/${encodeURIComponent(id)}/start`, { withoutState })
   console.log(json ? JSON.stringify(query) : `${query.id} is ${query.state}. Next: millrace why ${query.id}`)
 }
+
+export async function rescaleQuery(target: Target, id: string, threads: number | undefined, json: boolean): Promise<void> {
+  const body = threads === undefined ? {} : { parallelism: threads }
+  const query = await sendJson<QuerySummary>(target, 'POST', `/v1/queries/${encodeURIComponent(id)}/rescale`, body)
+  console.log(
+    json ? JSON.stringify(query) : `${query.id} runs in ${query.parallelism} ${query.parallelism === 1 ? 'thread' : 'threads'} from now on`,
+  )
+}

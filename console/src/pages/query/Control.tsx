@@ -1,23 +1,26 @@
-// What one can do with a query: stop it with a checkpoint, start it from there, or begin anew without state.
-import { Play, RotateCcw, Square } from 'lucide-react'
+// What one can do with a query: stop it with a checkpoint, start it from there, run it in more threads or fewer, or begin anew without state.
+import { Play, RotateCcw, Split, Square } from 'lucide-react'
 import { useState } from 'react'
 import type { QuerySummary } from '../../../../src/serve/contract.ts'
 import { apiSend } from '../../api/client.ts'
 import { queryClient } from '../../api/queries.ts'
 import { useReason } from '../../api/topics.ts'
-import { FormDialog } from '../../ui/forms.tsx'
+import { Field, FormDialog } from '../../ui/forms.tsx'
 
-type Action = 'stop' | 'start' | 'anew'
+type Action = 'stop' | 'start' | 'anew' | 'rescale'
 const words: Record<Action, { title: string; action: string }> = {
   stop: { title: 'Stop', action: 'Stop with a checkpoint' },
   start: { title: 'Start', action: 'Start from its checkpoint' },
   anew: { title: 'Begin anew', action: 'Begin without state' },
+  rescale: { title: 'Rescale', action: 'Go on in so many threads' },
 }
 
 /** @param isTable  it keeps a table; else it writes elsewhere */
 export function Control({ query, isTable }: { query: QuerySummary; isTable: boolean }) {
   const [action, setAction] = useState<Action>()
+  const [threads, setThreads] = useState('')
   const reason = useReason('admin')
+  const wanted = Number(threads)
   const isRunning = query.state === 'running' || query.state === 'starting'
   const button = (name: Action, Icon: typeof Play, label: string) => (
     <button
@@ -34,28 +37,54 @@ export function Control({ query, isTable }: { query: QuerySummary; isTable: bool
   return (
     <>
       {isRunning ? button('stop', Square, 'Stop…') : button('start', Play, 'Start…')}
+      {button('rescale', Split, 'Rescale…')}
       {button('anew', RotateCcw, 'Begin anew…')}
       {action && (
         <FormDialog
           title={`${words[action].title}: ${query.name}`}
           action={words[action].action}
           isDanger={action === 'anew'}
+          reason={
+            action === 'rescale' && threads !== '' && !(Number.isInteger(wanted) && wanted >= 1 && wanted <= THREADS_MAX)
+              ? `A whole number from 1 to ${THREADS_MAX}.`
+              : undefined
+          }
           onClose={() => setAction(undefined)}
           onSubmit={async () => {
             const path = `/v1/queries/${encodeURIComponent(query.id)}`
             await (action === 'stop'
               ? apiSend('POST', `${path}/stop`, {})
-              : apiSend('POST', `${path}/start`, { withoutState: action === 'anew' }))
+              : action === 'rescale'
+                ? apiSend('POST', `${path}/rescale`, threads === '' ? {} : { parallelism: wanted })
+                : apiSend('POST', `${path}/start`, { withoutState: action === 'anew' }))
             await queryClient.invalidateQueries({ queryKey: ['queries'] })
             setAction(undefined)
           }}
         >
           <p>{effectOf(action, isTable)}</p>
+          {action === 'rescale' && (
+            <Field label="Threads" hint={`It runs in ${query.parallelism} now. Empty: as the project says.`}>
+              {(id, describedBy) => (
+                <input
+                  id={id}
+                  aria-describedby={describedBy}
+                  inputMode="numeric"
+                  value={threads}
+                  onChange={(event) => setThreads(event.target.value.trim())}
+                  // biome-ignore lint/a11y/noAutofocus: the first field of a dialog
+                  autoFocus
+                />
+              )}
+            </Field>
+          )}
         </FormDialog>
       )}
     </>
   )
 }
+
+/** The number of key groups: state is not cut finer. */
+const THREADS_MAX = 128
 
 function effectOf(action: Action, isTable: boolean): string {
   switch (action) {
@@ -63,6 +92,8 @@ function effectOf(action: Action, isTable: boolean): string {
       return 'It takes a checkpoint and stops, and stays so, also over restarts of the process, until it is started here. Its rows stay readable; other queries go on.'
     case 'start':
       return 'It goes on from its newest checkpoint: nothing is lost, and nothing comes twice.'
+    case 'rescale':
+      return 'It takes a checkpoint, deals its state out to so many threads, and goes on from there, also after a restart of the process. No row is lost or comes twice.'
     case 'anew':
       return isTable
         ? 'Its state and rows are dropped, and the table is computed again from the beginning of its topics: records that retention has removed are missing in it. A savepoint taken before is the way back.'
