@@ -18,7 +18,8 @@ function typeOf(entityType: string): QuotaEntityType {
 function fits(entity: QuotaEntity, components: readonly Component[], isStrict: boolean): boolean {
   if (isStrict && Object.keys(entity).length !== components.length) return false
   return components.every(({ entityType, matchType, match }) => {
-    const name = entity[typeOf(entityType)]
+    // Addresses have no quotas here.
+    const name = entity[entityType as QuotaEntityType]
     if (name === undefined) return false
     return matchType === MATCH.any || name === (matchType === MATCH.default ? null : match)
   })
@@ -27,7 +28,7 @@ function fits(entity: QuotaEntity, components: readonly Component[], isStrict: b
 export const describeClientQuotasHandler = (broker: Broker) =>
   handler(describeClientQuotasApi, ({ components, strict }) => {
     try {
-      const types = components.map(({ entityType }) => typeOf(entityType))
+      const types = components.map(({ entityType }) => (entityType === 'ip' ? entityType : typeOf(entityType)))
       if (new Set(types).size < types.length) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity type is in the filter twice')
       for (const { matchType, match } of components) {
         const isWhole = matchType === MATCH.exact ? match !== null : matchType === MATCH.default || matchType === MATCH.any

@@ -517,6 +517,10 @@ test('quotas: who uses more is told to wait, and not read from meanwhile', async
   assert.equal(await set('nonsense', 1, me), ERROR.INVALID_REQUEST)
   assert.equal(await set('producer_byte_rate', -1, me), ERROR.INVALID_REQUEST)
   assert.equal(await set('connection_creation_rate', 1, [{ entityType: 'ip', entityName: '127.0.0.1' }]), ERROR.INVALID_REQUEST)
+  // Tools list them all the same: there are none.
+  const ofAddresses = { components: [{ entityType: 'ip', matchType: 2, match: null }], strict: false }
+  const { errorCode, entries } = await one.call(describeClientQuotasApi, 1, ofAddresses)
+  assert.deepEqual([errorCode, entries], [0, []])
   const produce = async (sizeBytes: number) => {
     const topicData = [{ name: 't', partitionData: [{ index: 0, records: batchOf(['x'.repeat(sizeBytes)]) }] }]
     return (await one.call(produceApi, 9, { acks: -1, timeoutMs: 1_000, topicData })).throttleTimeMs

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # kafka.sh setup | lib | tool CLASS ARGS… | format FOLDER | broker FOLDER
-# A real Kafka distribution (versions: kafka/pom.xml) from Maven Central, 55 MB once, kept in ${SERVERS_HOME:-~/.cache/millrace-servers}.
+# A real Kafka distribution (versions: kafka/pom.xml) from Maven Central, 56 MB once, kept in ${SERVERS_HOME:-~/.cache/millrace-servers}.
 # `lib` says where it is, if it is. `format` and `broker` take a folder with a server.properties (kafka.ts writes one); `broker` runs until it is
 # ended. KAFKA_HEAP and KAFKA_JAVA choose the heap and the Java.
 set -euo pipefail
@@ -8,14 +8,16 @@ here=$(cd "$(dirname "$0")" && pwd)/kafka
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
 lib=${SERVERS_HOME:-$HOME/.cache/millrace-servers}/kafka-$version
 java=${KAFKA_JAVA:-java}
+# What was downloaded is whole for this list of artifacts.
+complete=$lib/complete-$(cksum <"$here/pom.xml" | cut -d' ' -f1)
 log=(-Dkafka.log.level="${LVL:-WARN}" "-Dlog4j2.configurationFile=$here/log4j2.yaml" -cp "$lib/*")
 case "${1:-}" in
   setup)
-    [ -f "$lib/complete" ] && exit 0
+    [ -f "$complete" ] && exit 0
     mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$lib" -DincludeScope=runtime
-    touch "$lib/complete"
+    touch "$complete"
     ;;
-  lib) [ -f "$lib/complete" ] && echo "$lib" ;;
+  lib) [ -f "$complete" ] && echo "$lib" ;;
   tool)
     shift
     exec "$java" -Xmx512m -XX:TieredStopAtLevel="${TIER:-1}" "${log[@]}" "$@"
