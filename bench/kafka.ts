@@ -1,12 +1,16 @@
-// Millrace's Kafka port and a real Kafka, one after the other: Kafka's own perf tools and Java client, on this machine, in this run.
+// Millrace's Kafka port and a real Kafka by turns: Kafka's own perf tools and Java client, on this machine, in this run.
 //
-//   npm run bench -- kafka [--records 2000000] [--only millrace|kafka] [--parts produce,consume,transactions,latency,memory] [--sizes 100,1024]
-//                          [--codecs none,lz4] [--frames 1000000] [--skip-fuzz] [--json]
+//   npm run bench -- kafka [--only millrace|kafka] [--parts produce,consume,transactions,latency,memory] [--sizes 100,1024] [--codecs none,lz4]
+//                          [--turns 3] [--turn-seconds 8] [--warm-seconds 60] [--frames 1000000] [--skip-fuzz] [--json]
 //
+// All of it takes some 20 minutes; a case of a producer 2 to 3, of which at most --warm-seconds for each broker are not measured.
+// Both brokers are up all the time, and all tools run in one Java process. Each case first warms up: producers run at one broker and the other
+// by turns, until neither becomes faster, or for --warm-seconds each; Java and V8 compile what is hot only then. Then turns are measured,
+// the brokers' order changing from one to the next, and medians count: a machine that becomes slower meanwhile is slower for both.
 // Transactions: a producer that commits every 100 ms, as a sink of a stream processor would. What is consumed was produced first: without
 // `produce` there is no `consume`.
-// Millrace acknowledges when a record is on the disk (fdatasync); Kafka, as it comes, when it is in the page cache. Of each producer run the
-// steady part counts: its warm-up records do not. CPU is that of the broker's process, all threads. Needs test/compat/servers/kafka.sh setup.
+// Millrace acknowledges when a record is on the disk (fdatasync); Kafka, as it comes, when it is in the page cache. Of each producer's turn the
+// first fifth does not count for rate and latency. CPU is that of the broker's process, all threads. Needs test/compat/servers/kafka.sh setup.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,34 +23,43 @@ import { parseArgs } from 'node:util'
 import { apiVersionsApi } from '../src/kafka/messages/apiVersions.ts'
 import { fetchApi } from '../src/kafka/messages/fetch.ts'
 import { requestFrame } from '../src/kafka/testClient.ts'
-import { kafkaMissing, kafkaTool, startRealKafka } from '../test/compat/servers/kafka.ts'
+import { kafkaMissing, startRealKafka, WarmTools } from '../test/compat/servers/kafka.ts'
 import { fuzzDecoder } from './kafkaFuzz.ts'
 import { machineText } from './machine.ts'
 
 const { values: options } = parseArgs({
   allowPositionals: true,
   options: {
-    records: { type: 'string', default: '2000000' },
     frames: { type: 'string', default: '1000000' },
     only: { type: 'string' },
     parts: { type: 'string', default: 'produce,consume,transactions,latency,memory' },
     sizes: { type: 'string', default: '100,1024' },
     codecs: { type: 'string', default: 'none,lz4' },
+    turns: { type: 'string', default: '3' },
+    'turn-seconds': { type: 'string', default: '8' },
+    'warm-seconds': { type: 'string', default: '60' },
     'skip-fuzz': { type: 'boolean' },
     json: { type: 'boolean' },
   },
 })
-const RECORDS = Number(options.records)
+const TURNS = Number(options.turns)
+const TURN_S = Number(options['turn-seconds'])
+const WARM_S = Number(options['warm-seconds'])
 const PARTS = new Set(options.parts.split(','))
 const SIZES_BYTES = options.sizes.split(',').map(Number)
 const CODECS = options.codecs.split(',')
-/** So many records of the sizes above 100 B as bytes make the same work. */
-const LARGE_FACTOR = 6
 const TRANSACTION_MS = 100
-const TOOL_MS_MAX = 600_000
+/** A turn of the warm-up. */
+const WARM_TURN_S = 4
+/** Of the first turn, before anything is known. */
+const FIRST_BYTES = 10_000_000
+/** A broker is warm when so many turns have not been faster by so much than what was best before. */
+const WARM_TURNS = 2
+const WARM_GAIN = 1.05
 const TICKS_PER_SECOND = 100
 const LATENCY_RECORDS = 3_000
 const SLOW_CONSUMERS = 200
+const BESIDE_RECORDS = 200_000
 const IDLE_CONNECTIONS = 1_000
 
 interface Broker {
@@ -76,11 +89,12 @@ async function startMillrace(): Promise<Broker> {
   return { name: 'Millrace', bootstrap: `127.0.0.1:${kafkaPort}`, pid, stop }
 }
 
-async function tool(name: string, args: string[]): Promise<string> {
-  const { status, stdout, stderr } = await kafkaTool(`org.apache.kafka.tools.${name}`, args, { timeoutMs: TOOL_MS_MAX, env: { TIER: '4' } })
-  if (status !== 0) throw new Error(`${name} ${args.join(' ')}\n${stdout}\n${stderr}`)
-  return stdout
+if (kafkaMissing) {
+  console.error(kafkaMissing)
+  process.exit(2)
 }
+const tools = new WarmTools()
+const tool = (name: string, args: string[]): Promise<string> => tools.run(`org.apache.kafka.tools.${name}`, args)
 
 /** CPU seconds that a process has used, all threads. */
 function cpuSeconds(pid: number): number {
@@ -121,7 +135,7 @@ async function consume({ bootstrap, pid }: Broker, topic: string, count: number)
   const before = cpuSeconds(pid)
   const text = await tool('ConsumerPerformance', [
     ...['--bootstrap-server', bootstrap, '--topic', topic, '--num-records', `${count}`, '--timeout', '60000'],
-    ...['--group', `perf-${topic}-${process.pid}`],
+    ...['--group', `perf-${topic}-${performance.now()}`],
   ])
   const columns = text.trim().split('\n').at(-1)!.split(',').map(Number)
   if (!(columns[4] >= count)) throw new Error(`ConsumerPerformance printed: ${text}`)
@@ -168,7 +182,7 @@ async function memory(broker: Broker): Promise<Figures> {
       for (let id = 0; id < 20; id++) for (const part of requestFrame(fetchApi, 11, id, request as never)) socket.write(part)
       sockets.push(socket)
     }
-    const text = await produce(broker, 'beside', 1_000, Math.max(50_000, RECORDS / 10), 'none')
+    const text = await produce(broker, 'beside', 1_000, BESIDE_RECORDS, 'none')
     await sleep(1_000)
     return { beforeMb, peakMb, perSecond: text.perSecond }
   } finally {
@@ -177,35 +191,91 @@ async function memory(broker: Broker): Promise<Figures> {
   }
 }
 
-async function measure(broker: Broker): Promise<Record<string, Figures>> {
-  const say = (text: string) => options.json || console.log(`  ${broker.name}: ${text}`)
-  const results: Record<string, Figures> = {}
-  const makeTopic = (topic: string) =>
-    tool('TopicCommand', ['--bootstrap-server', broker.bootstrap, '--create', '--topic', topic, '--partitions', '1'])
-  const note = (name: string, figures: Figures) => {
-    results[name] = figures
-    say(`${name}: ${text(figures)}`)
+type Results = Record<string, Figures>
+interface Case {
+  topic: string
+  sizeBytes: number
+  codec: string
+  more?: string[]
+}
+
+/** Runs the same at each broker, again and again, and gives each one's medians. */
+async function byTurns(brokers: readonly Broker[], turns: number, run: (broker: Broker) => Promise<Figures>): Promise<Figures[]> {
+  const figures = brokers.map((): Figures[] => [])
+  for (let turn = 0; turn < turns; turn++) {
+    const order = [...brokers.keys()]
+    if (turn % 2 === 1) order.reverse()
+    for (const i of order) figures[i].push(await run(brokers[i]))
   }
-  for (const topic of ['beside', 'latency', 'warm']) await makeTopic(topic)
-  const warmCount = Math.min(RECORDS, 500_000)
-  await produce(broker, 'warm', 100, warmCount, 'none')
-  await consume(broker, 'warm', warmCount)
+  return figures.map((all) => Object.fromEntries(Object.keys(all[0]).map((name) => [name, median(all.map((one) => one[name]))])))
+}
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]
+
+/** Produces by turns until nobody becomes faster. Gives each broker's rate, records/s. */
+async function warmUp(brokers: readonly Broker[], { topic, sizeBytes, codec, more }: Case): Promise<number[]> {
+  const states = brokers.map(() => ({ best: 0, rate: FIRST_BYTES / sizeBytes / WARM_TURN_S, idleTurns: 0, tookMs: 0 }))
+  const isDone = ({ idleTurns, tookMs }: (typeof states)[0]) => idleTurns >= WARM_TURNS || tookMs > WARM_S * 1_000
+  while (!states.every(isDone)) {
+    for (const [i, state] of states.entries()) {
+      const startMs = performance.now()
+      const { perSecond } = await produce(brokers[i], topic, sizeBytes, Math.round(state.rate * WARM_TURN_S), codec, more)
+      state.tookMs += performance.now() - startMs
+      state.idleTurns = perSecond > state.best * WARM_GAIN ? 0 : state.idleTurns + 1
+      state.best = Math.max(state.best, perSecond)
+      state.rate = perSecond
+    }
+  }
+  return states.map(({ rate }) => rate)
+}
+
+async function measure(brokers: readonly Broker[]): Promise<Results[]> {
+  const results = brokers.map((): Results => ({}))
+  const note = (name: string, figures: Figures[]) => {
+    for (const [i, { name: broker }] of brokers.entries()) {
+      results[i][name] = figures[i]
+      if (!options.json) console.log(`  ${name}: ${broker.padEnd(8)} ${text(figures[i])}`)
+    }
+  }
+  const makeTopic = async (topic: string) => {
+    const args = ['--create', '--topic', topic, '--partitions', '1']
+    for (const { bootstrap } of brokers) await tool('TopicCommand', ['--bootstrap-server', bootstrap, ...args])
+  }
+  const produced = async (name: string, one: Case) => {
+    const { topic, sizeBytes, codec, more } = one
+    await makeTopic(topic)
+    const rates = await warmUp(brokers, one)
+    const count = (broker: Broker) => Math.round(rates[brokers.indexOf(broker)] * TURN_S)
+    note(name, await byTurns(brokers, TURNS, (broker) => produce(broker, topic, sizeBytes, count(broker), codec, more)))
+    return Math.min(...brokers.map(count)) * TURNS
+  }
   for (const sizeBytes of SIZES_BYTES) {
-    const count = sizeBytes > 100 ? Math.round(RECORDS / LARGE_FACTOR) : RECORDS
+    const counts = new Map<string, number>()
     for (const codec of PARTS.has('produce') ? CODECS : []) {
-      await makeTopic(`p${sizeBytes}-${codec}`)
-      note(`produce ${sizeBytes} B ${codec}`, await produce(broker, `p${sizeBytes}-${codec}`, sizeBytes, count, codec))
+      counts.set(codec, await produced(`produce ${sizeBytes} B ${codec}`, { topic: `p${sizeBytes}-${codec}`, sizeBytes, codec }))
     }
-    for (const codec of PARTS.has('produce') && PARTS.has('consume') ? CODECS : []) {
-      note(`consume ${sizeBytes} B ${codec}`, await consume(broker, `p${sizeBytes}-${codec}`, count))
+    if (PARTS.has('transactions')) {
+      const more = ['--transactional-id', `bench-${sizeBytes}`, '--transaction-duration-ms', `${TRANSACTION_MS}`]
+      await produced(`transactions ${sizeBytes} B`, { topic: `t${sizeBytes}`, sizeBytes, codec: 'none', more })
     }
-    if (!PARTS.has('transactions')) continue
-    const more = ['--transactional-id', `bench-${sizeBytes}`, '--transaction-duration-ms', `${TRANSACTION_MS}`]
-    await makeTopic(`t${sizeBytes}`)
-    note(`transactions ${sizeBytes} B`, await produce(broker, `t${sizeBytes}`, sizeBytes, count, 'none', more))
+    if (!PARTS.has('consume')) continue
+    for (const [codec, count] of counts) {
+      const topic = `p${sizeBytes}-${codec}`
+      // The first turn is a warm-up.
+      await byTurns(brokers, 1, (broker) => consume(broker, topic, count))
+      note(`consume ${sizeBytes} B ${codec}`, await byTurns(brokers, TURNS, (broker) => consume(broker, topic, count)))
+    }
   }
-  if (PARTS.has('latency')) note('end to end', await latency(broker))
-  if (PARTS.has('memory')) note('memory', await memory(broker))
+  if (PARTS.has('latency')) {
+    await makeTopic('latency')
+    await byTurns(brokers, 1, latency)
+    note('end to end', await byTurns(brokers, TURNS, latency))
+  }
+  if (PARTS.has('memory')) {
+    await makeTopic('beside')
+    await makeTopic('warm')
+    for (const broker of brokers) await produce(broker, 'warm', 1_000, BESIDE_RECORDS, 'none')
+    note('memory', await byTurns(brokers, 1, memory))
+  }
   return results
 }
 
@@ -216,22 +286,19 @@ function text(figures: Figures): string {
     .join(', ')
 }
 
-if (kafkaMissing) {
-  console.error(kafkaMissing)
-  process.exit(2)
+const starts = {
+  millrace: startMillrace,
+  kafka: async (): Promise<Broker> => ({ name: 'Kafka', ...(await startRealKafka()) }),
 }
-const all: Record<string, Record<string, Figures>> = {}
-for (const [key, start] of [
-  ['millrace', startMillrace],
-  ['kafka', async () => ({ name: 'Kafka', ...(await startRealKafka()) })],
-] as const) {
-  if (options.only && options.only !== key) continue
-  const broker = await start()
-  try {
-    all[key] = await measure(broker)
-  } finally {
-    await broker.stop()
-  }
+const names = (['millrace', 'kafka'] as const).filter((name) => !options.only || options.only === name)
+const brokers: Broker[] = []
+const all: Record<string, Results> = {}
+try {
+  for (const name of names) brokers.push(await starts[name]())
+  for (const [i, results] of (await measure(brokers)).entries()) all[names[i]] = results
+} finally {
+  tools.end()
+  for (const broker of brokers) await broker.stop()
 }
 if (options.json) console.log(JSON.stringify({ bench: 'kafka', machine: machineText(), results: all }))
 else if (all.millrace && all.kafka) {
@@ -239,13 +306,13 @@ else if (all.millrace && all.kafka) {
     readFileSync(resolve(import.meta.dirname, '../test/compat/servers/kafka/pom.xml'), 'utf8'),
   )?.[1]
   console.log(
-    `\nMillrace with fdatasync ÷ Kafka ${version} without, acks=all, one partition, clients on the same machine (${machineText()})`,
+    `\nMillrace with fdatasync ÷ Kafka ${version} without, both warm, medians of ${TURNS} turns, acks=all, one partition, clients on the same machine (${machineText()})`,
   )
   for (const [name, ours] of Object.entries(all.millrace)) {
     const theirs = all.kafka[name]
     console.log(
       `  ${name.padEnd(20)} ${Object.keys(ours)
-        .map((one) => `${one} ${(ours[one] / theirs[one]).toFixed(2)} ×`)
+        .map((one) => `${one} ${theirs[one] > 0 ? (ours[one] / theirs[one]).toFixed(2) : '–'} ×`)
         .join(', ')}`,
     )
   }

@@ -101,6 +101,42 @@ export interface ToolResult {
   stderr: string
 }
 
+/** Kafka's tools in one process that stays: its compiler has done its work after the first runs. */
+export class WarmTools {
+  private readonly child = spawn(script, ['tool', resolve(import.meta.dirname, 'kafka/Tools.java')], {
+    env: { ...process.env, TIER: '4' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  private output = ''
+  private errors = ''
+  private changed: () => void = () => {}
+
+  constructor() {
+    this.child.stdout.on('data', (data) => {
+      this.output += data
+      this.changed()
+    })
+    this.child.stderr.on('data', (data) => (this.errors = `${this.errors}${data}`.slice(-10_000)))
+    this.child.on('exit', () => this.changed())
+  }
+
+  /** Runs one by its class, when the one before it has ended; gives what it printed. @throws Error with that, if it failed */
+  async run(name: string, args: string[]): Promise<string> {
+    this.output = ''
+    this.child.stdin.write(`${[name, ...args].join('\t')}\n`)
+    for (;;) {
+      const ended = /\0ended (\d+)\n/.exec(this.output)
+      if (ended?.[1] === '0') return this.output.slice(0, ended.index)
+      if (ended || this.child.exitCode !== null) throw new Error(`${name} ${args.join(' ')}\n${this.output}\n${this.errors}`)
+      await new Promise<void>((resolve) => (this.changed = resolve))
+    }
+  }
+
+  end(): void {
+    this.child.kill()
+  }
+}
+
 /** Runs one of Kafka's tools by its class, without blocking this process: a server may be in it. */
 export async function kafkaTool(
   name: string,
