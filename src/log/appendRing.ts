@@ -99,7 +99,8 @@ export class RingPoster extends Ring {
     ints[at / 4 + 2] = partition
     ints[at / 4 + 3] = (isForeign ? FOREIGN : 0) | (isLarge ? LARGE : 0)
     floats[at / 8 + 2] = nowMs
-    if (!isLarge) this.bytes.set(batch, at + ENTRY_BYTES)
+    // `set` copies into shared memory byte by byte: 5.9 µs for 16 KiB instead of 0.7.
+    if (!isLarge) Buffer.prototype.copy.call(batch, this.bytes, at + ENTRY_BYTES)
     this.places.push(this.head + skipBytes)
     this.head += skipBytes + needBytes
     this.postedCount++

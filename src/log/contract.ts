@@ -273,6 +273,8 @@ export interface Log {
 /** The log on our own disk. */
 export interface LocalLog extends Log {
   readonly folder: string
+  /** One partition, without a look at the others; undefined if it is not there. */
+  partition(topic: string, partition: number): PartitionInfo | undefined
   /** The idempotent and transactional producers that a partition knows. @throws LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND */
   describeProducers(topic: string, partition: number): Promise<ProducerInfo[]>
   /** Hard links of all files of the log, as they are at one moment, in a folder of the same disk: for backups. See pin.ts. */

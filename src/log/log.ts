@@ -180,6 +180,11 @@ class WriterLog implements LocalLog {
     return topic && infoOf(topic)
   }
 
+  partition(name: string, partition: number): PartitionInfo | undefined {
+    const view = this.known.get(name)?.views[partition]
+    return view && partitionInfoOf(view, partition)
+  }
+
   append(topicName: string, partition: number, sent: Uint8Array, options: AppendOptions = {}): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
       const topic = this.find(topicName)
@@ -419,8 +424,8 @@ class WriterLog implements LocalLog {
     }
     this.appendedBytes += batch.length
     this.appendedRecords += waiting.recordCount
-    logMetrics.appendedBytes.inc({ topic }, batch.length)
-    logMetrics.appendedRecords.inc({ topic }, waiting.recordCount)
+    logMetrics.appendedBytes.add(topic, batch.length)
+    logMetrics.appendedRecords.add(topic, waiting.recordCount)
     waiting.resolve(Number.isNaN(logAppendTimeMs) ? { partition, first, last } : { partition, first, last, logAppendTimeMs })
   }
 
@@ -454,7 +459,19 @@ function asTopicWants({ name, config }: KnownTopic, sent: Uint8Array, isForeign:
   return batch
 }
 
-const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
+function infoOf({ name, id, config, views }: KnownTopic): TopicInfo {
+  let partitions: PartitionInfo[] | undefined
+  return {
+    name,
+    id,
+    config,
+    // Most who ask want to know only whether the topic is there.
+    get partitions() {
+      partitions ??= views.map(partitionInfoOf)
+      return partitions
+    },
+  }
+}
 
 function partitionInfoOf(view: PartitionState, partition: number): PartitionInfo {
   const { startOffset, endOffset, lastStableOffset, sizeBytes } = view.read()

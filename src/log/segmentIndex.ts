@@ -132,7 +132,7 @@ export function readIndex(disk: Disk, folder: string, segment: number | SegmentF
 }
 
 /** From here on joining checksums is cheaper than looking at the bytes once more. */
-const JOINED_BYTES_MIN = 32 * 1024
+const JOINED_BYTES_MIN = 4 * 1024
 
 /** The checksum of all of a batch, continued from that of what is before it: its own has what is behind it. */
 function wholeCrc(batch: Uint8Array, seed: number): number {

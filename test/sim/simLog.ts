@@ -13,6 +13,7 @@ import {
   type LogStats,
   logErrors,
   noHeaders,
+  type PartitionInfo,
   type ProducerInfo,
   type RecordInput,
   type RecoveryReport,
@@ -80,6 +81,10 @@ export class SimLog implements LocalLog {
   topic(name: string): TopicInfo | undefined {
     const topic = this.store.topics.get(name)
     return topic && infoOf(topic)
+  }
+
+  partition(name: string, partition: number): PartitionInfo | undefined {
+    return this.topic(name)?.partitions[partition]
   }
 
   append(topic: string, partition: number, batch: Uint8Array, { isForeign = false }: AppendOptions = {}): Promise<AppendResult> {

@@ -9,7 +9,7 @@
 //      tick. Since version 12 the first batch adds the partition; before, the client has added it.
 //   3. An answer with no error means: durable. Also with acks=0 the request counts as in flight until then.
 import { isStreamError } from '../../base/index.ts'
-import { BATCH_HEADER_BYTES, batchHeaderOf, type ProducerIdAndEpoch, type TopicInfo, type TopicPartition } from '../../log/index.ts'
+import { BATCH_HEADER_BYTES, batchHeaderOf, type ProducerIdAndEpoch, type TopicPartition } from '../../log/index.ts'
 import { type Broker, handler, type RequestContext } from '../broker.ts'
 import { ERROR, KafkaError, kafkaCodeOf } from '../errors.ts'
 import { produceApi } from '../messages/produce.ts'
@@ -44,9 +44,8 @@ export const produceHandler = (broker: Broker) =>
       const transaction = transactionOf(broker, transactionalId, topicData, context.version)
       const responses = await Promise.all(
         topicData.map(async ({ name, partitionData }) => {
-          const topic = broker.log.topic(name)
           const partitionResponses = await Promise.all(
-            partitionData.map(({ index, records }) => produce(broker, topic, index, records, acks, transaction, context)),
+            partitionData.map(({ index, records }) => produce(broker, name, index, records, acks, transaction, context)),
           )
           return { name, partitionResponses }
         }),
@@ -62,7 +61,7 @@ export const produceHandler = (broker: Broker) =>
 
 async function produce(
   broker: Broker,
-  found: TopicInfo | undefined,
+  topic: string,
   index: number,
   records: Uint8Array | null,
   acks: number,
@@ -71,8 +70,9 @@ async function produce(
 ): Promise<Answer> {
   try {
     if (acks < -1 || acks > 1) throw new KafkaError(ERROR.INVALID_REQUIRED_ACKS, `acks=${acks}`)
-    const { topic } = partitionOf(found, index)
-    if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
+    // Looks at this partition alone; if it is not there, the other way says why.
+    if (!broker.log.partition(topic, index)) partitionOf(broker.log.topic(topic), index)
+    if (broker.isInternal(topic)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic} is internal`)
     const batch = checkBatch(records, version)
     const { isTransactional, producerId, producerEpoch } = batchHeaderOf(batch, 0)
     if (isTransactional && joined) await joined
@@ -82,10 +82,10 @@ async function produce(
       if (isTransactional) {
         if (transactionalId === null) throw new KafkaError(ERROR.INVALID_REQUEST, 'a transactional batch without a transactional id')
         const ref = { transactionalId, producerId, producerEpoch }
-        broker.transactions.verifyPartitions(ref, [{ topic: topic.name, partition: index }])
+        broker.transactions.verifyPartitions(ref, [{ topic, partition: index }])
       }
-      const { first, logAppendTimeMs } = await broker.log.append(topic.name, index, batch, { isForeign: true })
-      return { index, baseOffset: first, logAppendTimeMs, logStartOffset: broker.log.topic(topic.name)?.partitions[index].startOffset ?? 0 }
+      const { first, logAppendTimeMs } = await broker.log.append(topic, index, batch, { isForeign: true })
+      return { index, baseOffset: first, logAppendTimeMs, logStartOffset: broker.log.partition(topic, index)?.startOffset ?? 0 }
     } finally {
       broker.appendGate.leave(batch.length)
     }
