@@ -149,6 +149,28 @@ class Generator {
       sql: "SELECT window_start, SUM(c) AS c FROM TABLE(TUMBLE(TABLE w, DESCRIPTOR(rt), INTERVAL '20' SECOND)) GROUP BY window_start, window_end",
       setting: 'timed',
     }),
+    windowOfUnion: () => {
+      const { call, key } = this.window()
+      const keys = ['window_start', 'window_end', ...(key ? [key] : this.pick([[], ['k']]))].join(', ')
+      return {
+        view: `CREATE VIEW m AS SELECT id, k, v, s, ts FROM t${this.where(0.5)} UNION ALL SELECT id, s AS k, v + 1 AS v, k AS s, ts FROM t${this.where(0.5)}${this.maybe(0.3, " UNION ALL SELECT id, 'x', b.e, s, ts FROM t CROSS JOIN UNNEST(ARRAY[v, 7]) AS b (e)")};`,
+        sql: `SELECT ${keys}, COUNT(*) AS n, SUM(v) AS sv, LISTAGG(CAST(id AS STRING)) AS ids FROM TABLE(${call.replace('TABLE t', 'TABLE m')}) GROUP BY ${keys}`,
+        setting: 'timed',
+      }
+    },
+    lastOfUnion: () => ({
+      view: 'CREATE VIEW m AS SELECT id, k, v, ts FROM t UNION ALL SELECT id, s AS k, id AS v, ts FROM t;',
+      sql: `SELECT ${this.pick(['FIRST_VALUE(v)', 'LISTAGG(CAST(v AS STRING))', 'LAST_VALUE(v)'])} AS a FROM ${this.pick(['m', '(SELECT k, COUNT(*) AS v FROM m GROUP BY k)', '(SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) AS rn FROM m) WHERE rn = 1)'])}`,
+      setting: 'timed',
+    }),
+    selfIntervalJoin: () => ({
+      sql: `SELECT a.id, b.id AS id2 FROM t a ${this.join()} t b ON a.k = b.k AND ${this.pick(["b.ts BETWEEN a.ts - INTERVAL '3' SECOND AND a.ts + INTERVAL '2' SECOND", "a.ts >= b.ts AND a.ts < b.ts + INTERVAL '5' SECOND", 'a.ts = b.ts'])}`,
+      setting: 'timed',
+    }),
+    selfWindowJoin: () => ({
+      sql: `SELECT a.id, b.id AS id2, a.window_start FROM (SELECT * FROM TABLE(${TUMBLE})) a ${this.join()} (SELECT * FROM TABLE(${TUMBLE}) WHERE v > 1) b ON a.k = b.k AND a.window_start = b.window_start AND a.window_end = b.window_end`,
+      setting: 'timed',
+    }),
     windowTopN: () => ({
       sql: `SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k ORDER BY ${this.pick(['v, id', 'd DESC, id', 'ts, id'])}) AS rn FROM TABLE(${this.pick([TUMBLE, HOP])})) WHERE rn <= ${this.int(1, 3)}`,
       setting: 'timed',

@@ -9,6 +9,8 @@
 //   5. `watermarksBefore` (epoch ms) is the watermark in force when each row arrived: lateness is decided row by row,
 //      so how rows are cut into batches changes nothing. It never decreases. Absent means -Infinity for all rows.
 //      `watermarkAfter` is the watermark after the last row, also of rows that a filter removed.
+//   6. `arrivals` says for each row which one of its source's batch it has come of, and never decreases: there where rows that took
+//      several ways are put back into one order (arrivalOrder.ts), and absent elsewhere.
 import { type Arrays, newArrays } from './memory.ts'
 import type { Field, SqlType } from './types.ts'
 import { laneOf } from './types.ts'
@@ -42,6 +44,7 @@ export interface Batch {
   kinds?: Uint8Array
   watermarksBefore?: Float64Array
   watermarkAfter: number
+  arrivals?: Int32Array
   /** Processing time of the batch, epoch ms: given by the runtime, so that no operator reads a clock. */
   processingTimeMs: number
 }

@@ -14,7 +14,7 @@
 //   7. Nodes are found in a snapshot by their signature: what they compute, over what. Names of columns and the rest of the plan do not count,
 //      so a query that was changed above an operator finds that operator's state.
 import { createHash } from 'node:crypto'
-import { type Batch, BatchMemory, batchOf, type Field } from '../data/index.ts'
+import { type Batch, BatchMemory, batchOf, type Field, type SqlType } from '../data/index.ts'
 import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { EdgeSamples, type Lateness, LateRows, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
 import {
@@ -30,7 +30,9 @@ import {
 } from './exchange/index.ts'
 import { compileCalc } from './expressions/index.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
-import { buildOperator, hasLocalPhase, LocalAggregateOperator, localFields, secondPhase } from './operators/index.ts'
+import { HeldRows, MeetingUnionOperator } from './operators/arrivalOrder.ts'
+import { ordinals } from './operators/emission.ts'
+import { buildOperator, hasLocalPhase, LocalAggregateOperator, localFields, secondPhase, UnionOperator } from './operators/index.ts'
 import { type Rescaling, sharedOut, shareOf } from './spill/share.ts'
 import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
 import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
@@ -149,6 +151,9 @@ class Node {
   /** Names the node in checkpoints: `planSignature`, with a number where several are equal and not shared. */
   signature = ''
 
+  /** The table of whose batch each row tells which row it has come of (Batch.arrivals), where the ways of its rows meet again. */
+  origin: string | undefined
+
   private readonly memory: BatchMemory
 
   constructor(id: number, plan: Plan, inputs: Node[], memory: BatchMemory) {
@@ -170,8 +175,9 @@ class Node {
     this.samples.take(batch)
     const mark = this.memory.mark()
     let out = batch
+    if (batch.arrivals !== undefined && this.origin === undefined) out = { ...batch, arrivals: undefined }
     if (batch.watermarksBefore === undefined && this.forwardedMs !== -Infinity)
-      out = { ...batch, watermarksBefore: this.memory.f64(batch.rowCount).fill(this.forwardedMs, 0, batch.rowCount) }
+      out = { ...out, watermarksBefore: this.memory.f64(batch.rowCount).fill(this.forwardedMs, 0, batch.rowCount) }
     for (const { node, input } of this.outputs) node.deliver(out, input)
     this.memory.release(mark)
   }
@@ -206,11 +212,17 @@ class Node {
     let lowest = Infinity
     let any = false
     for (let i = 0; i < this.inputWatermarks.length; i++) {
-      if (i === except || this.idleInputs[i]) continue
+      if (i === except || this.idleInputs[i] || this.meets(i, except)) continue
       any = true
       lowest = Math.min(lowest, this.inputWatermarks[i])
     }
     return any || except >= 0 ? lowest : -Infinity
+  }
+
+  /** Rows of both inputs are put into one order: neither waits for the other's event time. */
+  private meets(input: number, other: number): boolean {
+    if (!(this.operator instanceof MeetingUnionOperator) || other < 0) return false
+    return this.inputs[input].origin !== undefined && this.inputs[input].origin === this.inputs[other].origin
   }
 
   idleInput(isIdle: boolean, input: number): void {
@@ -297,9 +309,30 @@ class Node {
 /** Watermark nodes make watermarks instead of passing them on. */
 class WatermarkNode extends Node {
   declare operator: WatermarkOperator
+  declare plan: Plan & { node: 'watermark' }
+  /** The ways of its rows meet again where event time decides. */
+  isCut = false
+  held: HeldRows | undefined
   override deliver(batch: Batch, input: number): void {
     this.setIdle(false)
     super.deliver(batch, input)
+    this.follow()
+  }
+  override emit(batch: Batch): void {
+    if (this.isCut) this.held = HeldRows.of(batch, this.plan.timeColumn, this.typesOfRows)
+    if (this.held === undefined) super.emit(batch)
+  }
+  private get typesOfRows(): SqlType[] {
+    return this.plan.fields.map(({ type }) => type)
+  }
+  /** Gives on those of the held rows that arrived in [from, to), and the watermark behind them. */
+  giveHeld(from: number, to: number): void {
+    const { rows, watermarkMs } = (this.held as HeldRows).part(from, to)
+    super.emit(rows)
+    if (watermarkMs !== undefined) this.forward(watermarkMs)
+  }
+  endHeld(): void {
+    this.held = undefined
     this.follow()
   }
   override restoreShares(saved: readonly NodeSnapshot[], rescaling: Rescaling): void {
@@ -309,6 +342,7 @@ class WatermarkNode extends Node {
   }
   /** Says what its operator has come to. */
   follow(): void {
+    if (this.held !== undefined) return
     this.forward(this.operator.currentMs)
     this.setIdle(this.operator.isIdle)
   }
@@ -391,7 +425,7 @@ export function planSignature(plan: Plan): string {
   const text = stableText([inputsOf(plan).map(planSignature), parts, types])
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
-const forgetful: ReadonlySet<Plan['node']> = new Set(['limit', 'normalize', 'over', 'setOperation', 'topN'])
+const forgetful: ReadonlySet<Plan['node']> = new Set(['limit', 'normalize', 'over', 'setOperation', 'temporalJoin', 'topN'])
 const sourceIdentity = ({ name, options }: TableDef): unknown[] => [
   name,
   options.topic ?? name,
@@ -420,6 +454,8 @@ export class Graph {
   /** By `sharingKey`. */
   private readonly shared = new Map<string, Node>()
   private readonly scanNodes: Node[] = []
+  /** Those whose rows take several ways that meet again, where the order of rows or their event time counts. */
+  private readonly meetingTables = new Set<string>()
   /** Of operators whose state can be shared out. */
   private readonly builders = new Map<Node, () => Operator>()
   /** By edge, the number that messages between subtasks carry. */
@@ -463,6 +499,7 @@ export class Graph {
     node.inputDistribution = brought[0] ?? { kind: 'any' }
     node.distribution = distributionOf(plan, brought, this.options.rounds?.isReplicated ?? (() => false))
     if (key !== undefined) this.shared.set(key, node)
+    node.origin = originOf(node)
     return node
   }
 
@@ -561,14 +598,38 @@ export class Graph {
       case 'calc':
         node.operator = new CalcOperator(plan, context, this.options.timeZone, this.memory)
         break
+      case 'union':
+        node.operator = this.meetingAt(inputs) ? new MeetingUnionOperator(context) : new UnionOperator(context)
+        if (node.operator instanceof UnionOperator || inputs.some(({ origin }) => origin !== inputs[0].origin)) this.cutBatches(plan)
+        break
       case 'watermark':
         node.operator = new WatermarkOperator(plan, context, () => this.partition, this.memory)
         break
       default:
         node.operator = this.buildOperator(node, plan, context, own !== plan)
+        this.cutBatches(plan)
     }
     if (inputs.length === 0 && plan.node !== 'scan') node.inputWatermarks.push(-Infinity)
     return node
+  }
+
+  /** Whether rows of one table come to a union on several ways, and can be put into one order. */
+  private meetingAt(inputs: readonly Node[]): boolean {
+    const met = repeated(inputs.flatMap(({ origin }) => origin ?? []))
+    for (const table of met) this.meetingTables.add(table)
+    return met.length > 0
+  }
+
+  /** Where rows of one table meet in other ways, they come there in the same event time: its batches are cut at late rows. */
+  private cutBatches(plan: Plan): void {
+    const met = repeated(inputsOf(plan).flatMap((input) => [...new Set(tablesOf(input))]))
+    const isCut = meetsByTime.has(plan.node) && this.options.rounds === undefined
+    if (isCut)
+      for (const node of this.nodes)
+        if (node instanceof WatermarkNode && tablesOf(node.plan).some((table) => met.includes(table))) {
+          node.isCut = true
+          for (const table of tablesOf(node.plan)) this.meetingTables.add(table)
+        }
   }
 
   /** @param merges  it is the second phase of an aggregation */
@@ -619,10 +680,23 @@ export class Graph {
     }
   }
 
-  /** Rows of one partition of a source, in order. */
+  /** Rows of one partition of a source, in order. Sources of one table get the same rows one after the other, in order of their number. */
   push(source: number, partition: number, batch: Batch): void {
     this.partition = partition
-    this.scanNodes[source].deliver(batch, 0)
+    const { name } = this.sources[source].table
+    const meets = this.meetingTables.has(name)
+    this.scanNodes[source].deliver(meets ? { ...batch, arrivals: ordinals(batch.rowCount) } : batch, 0)
+    if (meets && this.sources.findLastIndex(({ table }) => table.name === name) === source) this.meet(batch.rowCount)
+  }
+
+  /** A batch has gone all its ways. */
+  private meet(rowCount: number): void {
+    const holding = this.nodes.filter((node): node is WatermarkNode => node instanceof WatermarkNode && node.held !== undefined)
+    const cuts = [...new Set(holding.flatMap(({ held }) => held?.cuts ?? []))].sort((a, b) => a - b)
+    if (holding.length > 0)
+      for (const [i, from] of [0, ...cuts].entries()) for (const node of holding) node.giveHeld(from, cuts[i] ?? rowCount)
+    for (const node of holding) node.endHeld()
+    for (const { operator } of this.nodes) if (operator instanceof MeetingUnionOperator) operator.flush()
   }
 
   /** A round goes through one stage: what has come for its exchanges goes on. */
@@ -779,6 +853,19 @@ export class Graph {
     return this.nodes.filter((node): node is WatermarkNode => node instanceof WatermarkNode && this.isAbove(node, scan))
   }
 }
+
+/** Of nodes whose rows each have come of one row of their input. */
+function originOf({ plan, inputs }: Node): string | undefined {
+  if (plan.node === 'scan') return plan.table.name
+  if (!onward.has(plan.node) || ('window' in plan && plan.window.kind === 'SESSION')) return undefined
+  const [origin, ...others] = inputs.map((input) => input.origin)
+  return others.every((other) => other === origin) ? origin : undefined
+}
+const onward: ReadonlySet<Plan['node']> = new Set(['calc', 'watermark', 'windowTvf', 'expand', 'correlate', 'union'])
+
+const repeated = <T>(values: readonly T[]): T[] => values.filter((value, i) => values.indexOf(value) < i)
+/** Nodes of several inputs that look at event time, or behind which others may. */
+const meetsByTime: ReadonlySet<Plan['node']> = new Set(['intervalJoin', 'windowJoin', 'temporalJoin', 'union'])
 
 const isLocalPhase = (node: Node | undefined): boolean => node?.operator instanceof LocalAggregateOperator
 

@@ -172,6 +172,7 @@ export class WatermarkOperator implements Operator {
       rowCount: count,
       columns: batch.columns.map((column) => gather(column, kept, count)),
       kinds: batch.kinds && Uint8Array.from({ length: count }, (_, i) => batch.kinds![kept[i]]),
+      arrivals: batch.arrivals && Int32Array.from({ length: count }, (_, i) => batch.arrivals![kept[i]]),
     }
   }
 }

@@ -9,7 +9,7 @@ import { mergeCalcs, pushDown } from './optimize-pushdown.ts'
 import { checkOver, rankedCalc } from './optimize-rank.ts'
 import { annotate, annotateNode } from './optimize-traits.ts'
 import { windowAggregateOf, withEveryVersion } from './optimize-windows.ts'
-import type { Plan } from './plan.ts'
+import type { AggregateCall, Plan } from './plan.ts'
 import { inputsOf, mapPlanExprs, withInputs } from './plan-tree.ts'
 
 /**
@@ -23,8 +23,9 @@ export function optimize(bound: Plan): Plan {
   return { ...plan, fields: plan.fields.map((field, i) => ({ ...field, name: bound.fields[i].name, type: bound.fields[i].type })) } as Plan
 }
 
-/** Aggregates whose result depends on the order of the changes that they see: each change counts, also of rows of one batch. */
+/** Aggregates whose result depends on the order of the changes that they see, as those of users may: each change counts, also of rows of one batch. */
 const orderly: ReadonlySet<string> = new Set(['FIRST_VALUE', 'LAST_VALUE', 'LISTAGG', 'ARRAY_AGG', 'JSON_ARRAYAGG', 'JSON_OBJECTAGG'])
+const isOrderly = ({ fn, options }: AggregateCall): boolean => orderly.has(fn) || options?.user !== undefined
 
 function withEveryChange(plan: Plan): Plan {
   if (plan.changelog === 'append') return plan
@@ -54,10 +55,12 @@ function chooseOperators(plan: Plan): Plan {
     case 'groupAggregate': {
       const windowed = windowAggregateOf(node)
       if (windowed !== undefined) return annotate(windowed)
-      return annotateNode(node.aggregates.some(({ fn }) => orderly.has(fn)) ? { ...node, input: withEveryChange(node.input) } : node)
+      return annotateNode(node.aggregates.some(isOrderly) ? { ...node, input: withEveryChange(node.input) } : node)
     }
     case 'windowAggregate':
       return annotateNode({ ...node, input: withEveryVersion(node.input) })
+    case 'union':
+      return annotateNode({ ...node, inputs: node.inputs.flatMap((input) => (input.node === 'union' ? input.inputs : [input])) })
     case 'join':
       return physicalJoin(node)
     case 'temporalJoin':

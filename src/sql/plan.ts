@@ -162,6 +162,7 @@ export type Plan =
       leftTime: number
       rightTime: number
       condition?: Expr
+      ttlMs?: number
     })
   /** Correlated UNNEST or table function: args over the input's columns; fields = input's, then the function's. */
   | (Base & { node: 'correlate'; kind: 'INNER' | 'LEFT'; input: Plan; fn: string; args: Expr[]; outputFields: Field[]; condition?: Expr })

@@ -59,6 +59,9 @@ export function withStateTtl(plan: Plan, ttlMs: number): Plan {
     case 'over':
     case 'setOperation':
       return { ttlMs, ...node }
+    case 'temporalJoin':
+      // On processing time it is a look-up in a table, which forgets nothing.
+      return node.rightTime < 0 ? node : { ttlMs, ...node }
     case 'topN':
       // Windows forget by event time.
       return { ...node, ...(!node.windowed && { ttlMs }) }

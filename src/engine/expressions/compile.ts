@@ -218,6 +218,7 @@ export function compileCalc(
       kinds: batch.kinds && taken({ lane: 'u8', data: batch.kinds }).data,
       watermarksBefore: batch.watermarksBefore && taken({ lane: 'f64', data: batch.watermarksBefore }).data,
       watermarkAfter: batch.watermarkAfter,
+      arrivals: batch.arrivals && taken({ lane: 'i32', data: batch.arrivals }).data,
       processingTimeMs: batch.processingTimeMs,
     }
   }

@@ -6,9 +6,11 @@ import type { OperatorContext } from '../operator.ts'
 import { canonicalText, halves } from '../state/columns.ts'
 import { batchRowCountMax } from './emission.ts'
 
-/** Entries to emit with their kinds and, for Top-N, their ranks. `seenMs` is the watermark that the next entries see. */
+/** Entries to emit with their kinds and, for Top-N, their ranks. `seenMs` is the watermark that the next entries see, `arrival` theirs if they have one. */
 export class EntryOutput {
   seenMs = Number.NEGATIVE_INFINITY
+  arrival = -1
+  private arrivals = new Int32Array(64)
   private seen = new Float64Array(64)
   private hasSeen = false
   private count = 0
@@ -21,12 +23,15 @@ export class EntryOutput {
     this.entries[this.count] = entry
     this.kinds[this.count] = kind
     this.seen[this.count] = this.seenMs
+    this.arrivals[this.count] = this.arrival
     if (this.seenMs !== Number.NEGATIVE_INFINITY) this.hasSeen = true
     this.ranks[this.count++] = rank
   }
 
   private grow(): void {
-    const { entries, kinds, ranks, seen } = this
+    const { entries, kinds, ranks, seen, arrivals } = this
+    this.arrivals = new Int32Array(arrivals.length * 2)
+    this.arrivals.set(arrivals)
     this.seen = new Float64Array(seen.length * 2)
     this.seen.set(seen)
     this.entries = new Int32Array(entries.length * 2)
@@ -62,11 +67,13 @@ export class EntryOutput {
         kinds: changes === INSERT ? undefined : this.kinds.subarray(from, from + rowCount),
         watermarksBefore: this.hasSeen ? this.seen.subarray(from, from + rowCount) : undefined,
         watermarkAfter: this.hasSeen ? this.seen[from + rowCount - 1] : Number.NEGATIVE_INFINITY,
+        arrivals: this.arrival < 0 ? undefined : this.arrivals.subarray(from, from + rowCount),
         processingTimeMs,
       })
       memory.release(mark)
     }
     this.hasSeen = false
+    this.arrival = -1
   }
 }
 

@@ -76,13 +76,14 @@ export class CorrelateOperator implements Operator {
     }
     if (this.plan.kind === 'LEFT') kept = this.padded(batch.rowCount, picks, elements, kept)
     if (kept.length === 0) return
-    const { kinds, watermarksBefore } = batch
+    const { kinds, watermarksBefore, arrivals } = batch
     this.context.emit({
       ...batch,
       rowCount: kept.length,
       columns: columnsFor(kept),
       kinds: kinds && Uint8Array.from(kept, (i) => kinds[picks[i]]),
       watermarksBefore: watermarksBefore && Float64Array.from(kept, (i) => watermarksBefore[picks[i]]),
+      arrivals: arrivals && Int32Array.from(kept, (i) => arrivals[picks[i]]),
     })
   }
 

@@ -77,7 +77,13 @@ export class GroupAggregateOperator implements Operator {
     const before = this.results(existing)
     if (this.merges) this.accumulators.mergeColumns(batch.columns.slice(this.plan.keys.length), groups, rowCount)
     else this.accumulators.update({ columns: batch.columns, rowCount, groups, rows, kinds: batch.kinds })
-    this.emitChanges(batch, touched, existing, before)
+    const { arrivals } = batch
+    // Where each change counts each row has a group of its own.
+    const counts = this.plan.everyChange && arrivals !== undefined
+    const arrivalOf = counts
+      ? new Map(Array.from(groups.subarray(0, rowCount), (group, i) => [group, arrivals[rows?.[i] ?? i]]))
+      : undefined
+    this.emitChanges(batch, touched, existing, before, arrivalOf)
     if (this.table.count > 1024 && (this.liveCount * 2 < this.table.count || this.expiry?.isDue(batch.processingTimeMs)))
       this.compact(batch.processingTimeMs)
   }
@@ -136,7 +142,13 @@ export class GroupAggregateOperator implements Operator {
     return this.plan.aggregates.map((_, i) => this.accumulators.column(i, range))
   }
 
-  private emitChanges(batch: Batch, touched: Int32Array, existing: Int32Array, before: Column[]): void {
+  private emitChanges(
+    batch: Batch,
+    touched: Int32Array,
+    existing: Int32Array,
+    before: Column[],
+    arrivalOf: ReadonlyMap<number, number> | undefined,
+  ): void {
     const after = this.results(touched)
     const { retracts } = this.layout
     const withBefore = this.plan.changelog !== 'upsert'
@@ -185,6 +197,7 @@ export class GroupAggregateOperator implements Operator {
         columns: [...keys, ...results],
         kinds: inserts === count ? undefined : kinds.subarray(from, to),
         watermarkAfter: batch.watermarkAfter,
+        arrivals: arrivalOf && Int32Array.from(groups.subarray(from, to), (group) => arrivalOf.get(group) as number),
         processingTimeMs: batch.processingTimeMs,
       })
       memory.release(mark)

@@ -28,7 +28,7 @@ import { WindowAggregateOperator } from './windowAggregate.ts'
 import { WindowTopNOperator } from './windowTopN.ts'
 import { WindowTvfOperator } from './windowTvf.ts'
 
-export { hasLocalPhase, LocalAggregateOperator, localFields, secondPhase }
+export { hasLocalPhase, LocalAggregateOperator, localFields, secondPhase, UnionOperator }
 
 /**
  * The operator of a node.
@@ -58,8 +58,6 @@ function operatorOf(plan: Plan, context: OperatorContext, timeZone: string, merg
       return new GroupAggregateOperator(plan, context, merges)
     case 'expand':
       return new ExpandOperator(plan, context)
-    case 'union':
-      return new UnionOperator(context)
     case 'join':
       return new RegularJoinOperator(plan, context, timeZone)
     case 'intervalJoin':

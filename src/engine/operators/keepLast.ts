@@ -65,13 +65,13 @@ export class KeepLastOperator implements Operator {
     this.reserve(this.keys.count)
     this.expire(keys, batch.processingTimeMs)
     const changed = new Int32Array(rowCount)
-    if (this.plan.processingTime) this.give(batch, changed, this.replaceAll(keys, rowCount, changed))
-    else
-      for (let from = 0; from < rowCount; ) {
-        const done = this.replaceByTime(batch, keys, changed, from)
-        this.give(batch, changed, done.count)
-        from = done.to
-      }
+    for (let from = 0; from < rowCount; ) {
+      const done = this.plan.processingTime
+        ? this.replaceAll(keys, rowCount, changed, from)
+        : this.replaceByTime(batch, keys, changed, from)
+      this.give(batch, changed, done.count)
+      from = done.to
+    }
     this.output.flush(this.rows.columns(), false, batch.processingTimeMs, this.context)
     if (this.keys.count > 1024 && this.expiry?.isDue(batch.processingTimeMs)) this.forgetExpired(batch.processingTimeMs)
     if (this.rows.count > 1024 && this.rows.count > 2 * this.keys.count) this.compact()
@@ -85,6 +85,7 @@ export class KeepLastOperator implements Operator {
     const columns = this.rows.columns()
     const withBefore = this.plan.changelog !== 'upsert'
     const seen = this.plan.everyVersion ? batch.watermarksBefore : undefined
+    const arrivals = this.plan.everyVersion ? batch.arrivals : undefined
     for (let i = 0; i < changedCount; i++) {
       const key = changed[i]
       const old = this.entries[key]
@@ -92,6 +93,7 @@ export class KeepLastOperator implements Operator {
       this.replacing[key] = -1
       this.expiry?.write(key, batch.processingTimeMs)
       this.output.seenMs = seen === undefined ? Number.NEGATIVE_INFINITY : seen[replacements[i]]
+      if (arrivals !== undefined) this.output.arrival = arrivals[replacements[i]]
       if (old < 0) this.output.put(first + i, INSERT)
       else if (this.expiry || !sameEntries(columns, old, first + i)) {
         if (withBefore) this.output.put(old, UPDATE_BEFORE)
@@ -125,14 +127,16 @@ export class KeepLastOperator implements Operator {
   }
 
   /** Keys that get another row, in order of their first one. */
-  private replaceAll(keys: Int32Array, rowCount: number, changed: Int32Array): number {
+  private replaceAll(keys: Int32Array, rowCount: number, changed: Int32Array, from: number): { count: number; to: number } {
     let count = 0
-    for (let row = 0; row < rowCount; row++) {
+    for (let row = from; row < rowCount; row++) {
       const key = keys[row]
-      if (this.replacing[key] < 0) changed[count++] = key
+      const isNew = this.replacing[key] < 0
+      if (this.plan.everyVersion && !isNew) return { count, to: row }
+      if (isNew) changed[count++] = key
       this.replacing[key] = row
     }
-    return count
+    return { count, to: rowCount }
   }
 
   /** Keys that get another row. Where each version counts it ends before a key that would get a second one. */

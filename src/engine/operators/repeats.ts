@@ -42,12 +42,13 @@ function slice(batch: Batch, from: number, to: number): Batch {
   const rowCount = to - from
   const rows = Int32Array.from({ length: rowCount }, (_, i) => from + i)
   const picked = <C extends Column>(column: C): C => gather(column, rows, rowCount) as C
-  const { columns, kinds, watermarksBefore } = batch
+  const { columns, kinds, watermarksBefore, arrivals } = batch
   return {
     ...batch,
     rowCount,
     columns: gatherAll(columns, rows, rowCount),
     kinds: kinds && picked({ lane: 'u8', data: kinds }).data,
     watermarksBefore: watermarksBefore && picked({ lane: 'f64', data: watermarksBefore }).data,
+    arrivals: arrivals && picked({ lane: 'i32', data: arrivals }).data,
   }
 }

@@ -33,13 +33,14 @@ export class ExpandOperator implements Operator {
       for (const set of nulledIn) for (let i = set; i < rowCount; i += setCount) nulls[i] = 1
       return { ...taken, nulls }
     })
-    const { kinds, watermarksBefore } = batch
+    const { kinds, watermarksBefore, arrivals } = batch
     this.context.emit({
       ...batch,
       rowCount,
       columns: [...columns, { lane: 'i64', data: ids }],
       kinds: kinds && Uint8Array.from(picks, (row) => kinds[row]),
       watermarksBefore: watermarksBefore && Float64Array.from(picks, (row) => watermarksBefore[row]),
+      arrivals: arrivals && Int32Array.from(picks, (row) => arrivals[row]),
     })
   }
 

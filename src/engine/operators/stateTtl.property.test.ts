@@ -383,3 +383,123 @@ test('a key of OVER that got rows without a time to live is not forgotten for it
     assert.equal(out.at(-1), '[3,"a",3,"3n"]')
   }
 })
+
+const temporalPlan = (kind: 'INNER' | 'LEFT'): Plan => ({
+  node: 'temporalJoin',
+  kind,
+  left: inputPlan(fields),
+  right: inputPlan(fields, 'upsert'),
+  leftKeys: [1],
+  rightKeys: [1],
+  leftTime: 0,
+  rightTime: 0,
+  ttlMs,
+  fields: [...fields, ...fields],
+  changelog: 'append',
+})
+
+/** As Flink's operator is written: lists and timers of one key, event time first, one watermark after each row. */
+function temporalRecount(steps: readonly Step[], kind: 'INNER' | 'LEFT'): string[] {
+  const out: string[] = []
+  for (const k of ['a', 'b']) {
+    let lefts: Row[] = []
+    let rights = new Map<number, Row>()
+    let cleanupMs: number | undefined
+    let timerMs: number | undefined
+    let nowMs = 0
+    const watermarks = [-Infinity, -Infinity]
+    let watermarkMs = -Infinity
+    const registerCleanup = () => {
+      if (cleanupMs === undefined || nowMs + ttlMs > cleanupMs) cleanupMs = nowMs + (ttlMs * 3) / 2
+    }
+    const register = (timeMs: number) => {
+      if (timerMs === undefined || timeMs < timerMs) timerMs = timeMs
+    }
+    const onEventTime = () => {
+      timerMs = undefined
+      const due = lefts.filter(([ts]) => ts <= watermarkMs)
+      lefts = lefts.filter(([ts]) => ts > watermarkMs)
+      for (const left of due) {
+        const version = [...rights.keys()].filter((ts) => ts <= left[0]).sort((a, b) => b - a)[0]
+        if (version !== undefined) out.push(rowText([...left, ...rights.get(version)!]))
+        else if (kind === 'LEFT') out.push(rowText([...left, null, null, null]))
+      }
+      const kept = [...rights.keys()].filter((ts) => ts <= watermarkMs).sort((a, b) => b - a)[0] ?? -Infinity
+      rights = new Map([...rights].filter(([ts]) => ts >= kept))
+      for (const [ts] of lefts) register(ts)
+      if (lefts.length > 0 || rights.size > 0) registerCleanup()
+      else cleanupMs = undefined
+    }
+    for (const step of [...steps, { watermarkMs: Infinity, input: 0 }, { watermarkMs: Infinity, input: 1 }]) {
+      if ('tickMs' in step) {
+        nowMs = step.tickMs
+        if (cleanupMs !== undefined && cleanupMs <= nowMs) {
+          lefts = []
+          rights.clear()
+          cleanupMs = timerMs = undefined
+        }
+      } else if ('watermarkMs' in step) {
+        const { input = 0 } = step
+        watermarks[input] = Math.max(watermarks[input], step.watermarkMs)
+        watermarkMs = Math.min(...watermarks)
+        if (timerMs !== undefined && timerMs <= watermarkMs) onEventTime()
+      } else if (step.row[1] === k) {
+        const row = step.row as Row
+        if (step.input === 1) rights.set(row[0], row)
+        else lefts.push(row)
+        register(row[0])
+        registerCleanup()
+      }
+    }
+  }
+  return out.sort()
+}
+
+const temporalEvents = fc.array(
+  fc.oneof({ weight: 5, arbitrary: fc.record({ row: rowArb, input: fc.constantFrom(0, 1) }) }, clock, {
+    weight: 3,
+    arbitrary: fc.record({ toMs: fc.integer({ min: 0, max: 25 }), input: fc.constantFrom(0, 1) }),
+  }),
+  { maxLength: 40 },
+)
+test('a temporal join forgets a key as Flink does: versions, and left rows that wait', () => {
+  let forgotten = 0
+  fc.assert(
+    fc.property(temporalEvents, fc.constantFrom('INNER' as const, 'LEFT' as const), cuts, (events, kind, options) => {
+      let nowMs = 0
+      const watermarks = [0, 0]
+      const steps = events.flatMap((event): Step[] => {
+        if ('byMs' in event) return [{ tickMs: (nowMs += event.byMs) }]
+        const { input } = event
+        if ('toMs' in event) return [{ watermarkMs: (watermarks[input] = Math.max(watermarks[input], event.toMs)), input }]
+        // No row is late: in one batch it would come before the watermark that it is late for.
+        const [ts, k, v] = event.row
+        return [{ row: [Math.max(ts, watermarks[input] + 1), k, v], input }]
+      })
+      const expected = temporalRecount(steps, kind)
+      if (expected.length < steps.filter((step) => 'row' in step && step.input === 0).length) forgotten++
+      assert.deepEqual(play(temporalPlan(kind), [fields, fields], steps, options).rows.map(rowText).sort(), expected)
+    }),
+    { numRuns: 400 },
+  )
+  assert.ok(forgotten > 50, `only ${forgotten}`)
+})
+
+test('a temporal join whose state had no times counts from when it gets a time to live', () => {
+  for (const last of [5, 16]) {
+    const out: string[] = []
+    const plan = temporalPlan('LEFT')
+    const context = { emit: (batch: Parameters<typeof rowAt>[0]) => { for (let row = 0; row < batch.rowCount; row++) out.push(rowText(rowAt(batch, row))) }, memory: new BatchMemory(), count: () => {}, late: () => {}, rowFailed: () => {}, inputFields: [fields, fields], outputFields: plan.fields } // biome-ignore format: one thought
+    const before = buildOperator({ ...plan, ttlMs: undefined } as Plan, context)
+    before.process(batchOf(fields, [[1, 'a', 1]], { processingTimeMs: 0 }), 1)
+    before.process(batchOf(fields, [[2, 'b', 1]], { processingTimeMs: 0 }), 0)
+    const operator = buildOperator(plan, context)
+    operator.restore?.(structuredClone(before.snapshot?.()))
+    operator.tick?.(1_000)
+    operator.tick?.(1_000 + last)
+    operator.process(batchOf(fields, [[3, 'a', 2]], { processingTimeMs: 1_000 + last }), 0)
+    operator.advance(10)
+    const expected = last === 5 ? ['[2,"b",1,null,null,null]', '[3,"a",2,1,"a",1]'] : ['[3,"a",2,null,null,null]']
+    assert.deepEqual(out, expected)
+  }
+})

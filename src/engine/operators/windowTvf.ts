@@ -43,13 +43,14 @@ export class WindowTvfOperator implements Operator {
     const picks = Int32Array.from(rows)
     const taken = isSame ? batch.columns : batch.columns.map((input) => gather(input, picks, rowCount))
     const times = (values: Iterable<number>): Column => ({ lane: 'f64', data: Float64Array.from(values) })
-    const { kinds, watermarksBefore } = batch
+    const { kinds, watermarksBefore, arrivals } = batch
     this.context.emit({
       ...batch,
       rowCount,
       columns: [...taken, times(starts), times(ends), times(ends.map((end) => shape.clock.toEpoch(end - 1)))],
       kinds: kinds && picks && Uint8Array.from(picks, (row) => kinds[row]),
       watermarksBefore: watermarksBefore && Float64Array.from(picks, (row) => watermarksBefore[row]),
+      arrivals: arrivals && Int32Array.from(picks, (row) => arrivals[row]),
     })
   }
 

@@ -10,7 +10,8 @@
 //
 // Invariants
 //   1. Rows of a key are worked through in the order in which they came, each with the watermark that it saw.
-//   2. The watermark goes on only when all that waited for it has been worked through, and no row that is given out sees a later one.
+//   2. The watermark goes on only when all that waited for it has been worked through, and no row that is given out sees a later one. Where
+//      each change counts (`everyVersion`) those of all key groups leave in the order of the rows that caused them, and see what these saw.
 //   3. After each call it holds what it is allowed to, or one key group alone if that is more.
 //   4. Snapshots have what waits and, of each key group, the file with its state: a checkpoint takes the bytes from there.
 //   1, 2 and 4 are held by spill.property.test.ts, with a restore at any step.
@@ -20,6 +21,7 @@ import { inputsOf, type Plan } from '../../sql/index.ts'
 import { joinParts, type StoredState, type UnreadState } from '../checkpoints/stateParts.ts'
 import { KEY_GROUP_COUNT, partitionRows } from '../exchange/partition.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { ArrivalOrder } from '../operators/arrivalOrder.ts'
 import { ordinals } from '../operators/emission.ts'
 import { hasLocalPhase, localFields } from '../operators/localAggregate.ts'
 import { DividedRows, divisionInto, divisionKeysOf } from './division.ts'
@@ -85,6 +87,8 @@ export class SpillingOperator implements Operator {
   private readonly buildOther: () => Operator
   private readonly context: OperatorContext
   private readonly groupCount: number
+  /** Changes of all key groups, where the order among them counts. */
+  private readonly inOrder: ArrivalOrder | undefined
   /** While all of the state is in memory. */
   private whole: Operator | undefined
   private rowsUntilMeasured = MEASURED_ROWS_MAX
@@ -108,6 +112,9 @@ export class SpillingOperator implements Operator {
     const own = { ...context, emit: (batch: Batch) => this.emit(batch) }
     this.build = () => options.build(own, merges)
     this.buildOther = () => options.build(own, !merges)
+    const { node, fields } = plan
+    if ((node === 'deduplicate' && plan.everyVersion) || (node === 'groupAggregate' && plan.everyChange))
+      this.inOrder = new ArrivalOrder(fields.map(({ type }) => type))
     this.whole = this.build()
     this.forward = options.forward
     this.files = options.files
@@ -127,9 +134,10 @@ export class SpillingOperator implements Operator {
     return options.build(context, options.merges)
   }
 
-  /** What a key group gives out sees no event time that others have not reached. */
+  /** What a key group gives out sees no event time that others have not reached; where each change counts it is put into one order with theirs. */
   private emit(batch: Batch): void {
     if (this.whole !== undefined) this.context.emit(batch)
+    else if (this.inOrder !== undefined && batch.arrivals !== undefined) this.inOrder.add(batch)
     else this.context.emit({ ...batch, watermarksBefore: undefined, watermarkAfter: this.watermarkMs })
   }
 
@@ -237,7 +245,7 @@ export class SpillingOperator implements Operator {
         this.context.memory.release(mark)
       })
       // What it gives out now it remembers from now on.
-      if (this.plan.node === 'deduplicate') operator.tick?.(this.nowMs)
+      if (this.plan.node === 'deduplicate' || this.plan.node === 'temporalJoin') operator.tick?.(this.nowMs)
       if (pendingMs > group.watermarkMs) operator.advance(pendingMs)
       if (this.isProcessingTime) operator.tick?.(this.nowMs)
       group.watermarkMs = pendingMs
@@ -246,6 +254,7 @@ export class SpillingOperator implements Operator {
     }
     this.isUpwards = !this.isUpwards
     this.measure()
+    this.inOrder?.flush(this.context)
     this.watermarkMs = pendingMs
     this.forward(pendingMs)
   }

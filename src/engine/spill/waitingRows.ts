@@ -62,7 +62,7 @@ export class Run {
     return this.rows.columns()
   }
 
-  /** These rows as a batch of `columns`, which are theirs. */
+  /** These rows as a batch of `columns`, which are theirs; they have arrived in the order of their ordinals. */
   batch(columns: Column[], rows: Int32Array): Batch {
     const { kinds, watermarks, watermarkAfter, processingTimeMs } = this
     return {
@@ -71,6 +71,7 @@ export class Run {
       kinds: kinds && Uint8Array.from(rows, (row) => kinds[row]),
       watermarksBefore: watermarks && Float64Array.from(rows, (row) => watermarks[row]),
       watermarkAfter,
+      arrivals: rows,
       processingTimeMs,
     }
   }

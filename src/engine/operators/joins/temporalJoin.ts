@@ -6,14 +6,19 @@
 // Invariants
 //   1. Each left row is given out (or found without partner) once; output is append-only.
 //   2. Of the versions of a key before the watermark only the latest is kept.
-import { type Batch, batchOf, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
+//   3. With a time to live a key to which nothing has happened for so long, by the clock, is as if it had never been: its versions, and its
+//      left rows that wait (retention.ts).
+//   1 and 2 are held by joins.property.test.ts, 3 by stateTtl.property.test.ts.
+import { type Batch, batchOf, type Column, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
 import type { Division, JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
+import { ordinals } from '../emission.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
 import { judge, nullsFor, Unmatched } from './pairs.ts'
+import { Retention, type RetentionSnapshot } from './retention.ts'
 
 interface Version {
   time: number
@@ -25,10 +30,14 @@ interface Waiting {
   /** Rows of equal time leave in order of arrival. */
   arrival: number
   row: Row
+  /** With a time to live: its key, by number. */
+  key?: number
 }
 
 const byTime = (a: Version, b: Version): number => a.time - b.time
 const first = (a: Waiting, b: Waiting): boolean => a.time < b.time || (a.time === b.time && a.arrival < b.arrival)
+
+const withoutKey = ({ time, arrival, row }: Waiting): Waiting => ({ time, arrival, row })
 
 export class TemporalJoinOperator implements Operator {
   private readonly plan: Plan & { node: 'temporalJoin' }
@@ -43,6 +52,10 @@ export class TemporalJoinOperator implements Operator {
   /** Keys whose versions have grown since they were last thinned out. */
   private grown = new Set<number>()
   private readonly unmatched = new Unmatched()
+  private readonly retention: Retention | undefined
+  private nowMs = -Infinity
+  /** Keys that have been forgotten, and have a number still. */
+  private deadCount = 0
 
   constructor(plan: Plan & { node: 'temporalJoin' }, context: OperatorContext, timeZone: string) {
     this.plan = plan
@@ -53,10 +66,52 @@ export class TemporalJoinOperator implements Operator {
     )
     this.output = new RowOutput(plan.fields, context)
     this.versions = new KeyedStates(plan.right.fields, plan.rightKeys)
+    this.retention = plan.ttlMs ? new Retention(plan.ttlMs) : undefined
+  }
+
+  tick(nowMs: number): void {
+    if (this.retention === undefined) return
+    this.nowMs = nowMs
+    this.retention.begin(nowMs)
+    const over = new Set(this.retention.takeOver(nowMs))
+    if (over.size === 0) return
+    for (const key of over) {
+      this.versions.states[key] = undefined
+      this.grown.delete(key)
+    }
+    this.waiting = this.waiting.filter(({ key }) => !over.has(key as number)).sort((a, b) => (first(a, b) ? -1 : 1))
+    this.deadCount += over.size
+    if (this.deadCount > 1024 && this.deadCount * 2 > this.versions.table.count) this.forgetDead()
+  }
+
+  private forgetDead(): void {
+    const newIndex = this.versions.forgetDead()
+    this.deadCount = 0
+    if (newIndex === undefined) return
+    this.retention?.move(newIndex)
+    for (const one of this.waiting) if (one.key !== undefined) one.key = newIndex[one.key]
+    this.findGrown()
+  }
+
+  /** Keys of left rows, which have a state from now on. */
+  private leftKeysOf(columns: readonly Column[], count: number): Int32Array {
+    const keys = new Int32Array(count)
+    this.versions.table.lookup(columns, count, keys)
+    for (const key of keys) this.versions.states[key] ??= []
+    return keys
   }
 
   process(batch: Batch, input: number): void {
     this.output.processingTimeMs = batch.processingTimeMs
+    this.tick(batch.processingTimeMs)
+    const { leftKeys } = this.plan
+    const lefts =
+      input === 0 && this.retention
+        ? this.leftKeysOf(
+            leftKeys.map((key) => batch.columns[key]),
+            batch.rowCount,
+          )
+        : undefined
     const keys = input === 1 ? this.versions.keysOf(batch, this.plan.nullSafe !== undefined) : undefined
     const timeColumn = batch.columns[input === 0 ? this.plan.leftTime : this.plan.rightTime]
     for (let row = 0; row < batch.rowCount; row++) {
@@ -68,15 +123,21 @@ export class TemporalJoinOperator implements Operator {
         const { name } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
         this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: name, table: 'temporal join' }), fields)
       } else if (keys !== undefined) this.addVersion(batch, row, keys[row], timeAt(timeColumn, row))
-      else heapPush(this.waiting, { time: timeAt(timeColumn, row), arrival: this.arrivals++, row: rowAt(batch, row) }, first)
+      else this.addLeft(rowAt(batch, row), timeAt(timeColumn, row), lefts?.[row])
     }
     this.output.flush()
+  }
+
+  private addLeft(row: Row, time: number, key: number | undefined): void {
+    heapPush(this.waiting, { time, arrival: this.arrivals++, row, ...(key !== undefined && { key }) }, first)
+    if (key !== undefined) this.retention?.add(key, time, true, this.nowMs)
   }
 
   private addVersion(batch: Batch, row: number, key: number, time: number): void {
     const kind = batch.kinds?.[row] ?? 0
     // -U is followed by its +U.
     if (key < 0 || kind === UPDATE_BEFORE) return
+    this.retention?.add(key, time, false, this.nowMs)
     const version: Version = { time, row: rowAt(batch, row), isDeleted: isRetraction(kind) }
     const list = (this.versions.states[key] ??= [])
     const at = sortedIndex(list, version, byTime)
@@ -103,6 +164,7 @@ export class TemporalJoinOperator implements Operator {
       if (keepFrom > 0) list.splice(0, keepFrom)
       if (list.length <= 1) this.grown.delete(key)
     }
+    this.retention?.advance(watermarkMs, this.nowMs, (key) => (this.versions.states[key]?.length ?? 0) > 0)
     this.watermarkMs = watermarkMs
   }
 
@@ -137,10 +199,12 @@ export class TemporalJoinOperator implements Operator {
   }
 
   snapshot(): unknown {
-    const { waiting, arrivals, watermarkMs } = this
+    this.forgetDead()
+    const { arrivals, watermarkMs } = this
     const versions = this.versions.snapshot()
     this.findGrown()
-    return { waiting, arrivals, watermarkMs, versions }
+    const retention = this.retention?.pick(ordinals(this.versions.table.count))
+    return { waiting: this.waiting.map(withoutKey), arrivals, watermarkMs, versions, ...(retention && { retention, nowMs: this.nowMs }) }
   }
 
   private findGrown(): void {
@@ -151,19 +215,51 @@ export class TemporalJoinOperator implements Operator {
   }
 
   restore(state: unknown, adds = false): void {
-    const { waiting, arrivals, watermarkMs, versions } = state as {
+    const {
+      waiting,
+      arrivals,
+      watermarkMs,
+      versions,
+      retention,
+      nowMs = -Infinity,
+    } = state as {
       waiting: Waiting[]
       arrivals: number
       watermarkMs: number
       versions: unknown
+      retention?: RetentionSnapshot
+      nowMs?: number
     }
     if (adds) {
       this.waiting = [...this.waiting, ...waiting].sort((a, b) => (first(a, b) ? -1 : 1))
       this.arrivals = Math.max(this.arrivals, arrivals)
       this.watermarkMs = Math.min(this.watermarkMs, watermarkMs)
-    } else Object.assign(this, { waiting, arrivals, watermarkMs })
-    this.versions.restore(versions, undefined, adds)
+    } else Object.assign(this, { waiting: waiting.slice(), arrivals, watermarkMs })
+    const keys = this.versions.restore(versions, undefined, adds)
     this.findGrown()
+    if (this.retention === undefined) return
+    this.nowMs = Math.max(this.nowMs, nowMs)
+    const of = this.leftKeysOf(this.leftKeyColumns(this.waiting), this.waiting.length)
+    this.retention.restore(retention, keys)
+    // Keys that have only left rows, in a state without times.
+    if (retention === undefined)
+      this.retention.restore(
+        undefined,
+        Int32Array.from(new Set(of)).filter((key) => !keys.includes(key)),
+      )
+    const own = new Set(waiting)
+    this.waiting.forEach((one, i) => {
+      if (own.has(one)) this.retention?.wait(of[i], one.time)
+      this.waiting[i] = { ...one, key: of[i] }
+    })
+  }
+
+  private leftKeyColumns(waiting: readonly Waiting[]): Column[] {
+    const { leftKeys, left } = this.plan
+    return batchOf(
+      leftKeys.map((key) => left.fields[key]),
+      waiting.map(({ row }) => leftKeys.map((key) => row[key])),
+    ).columns
   }
 
   /** Versions have no partner to miss: only left rows do. */
@@ -179,19 +275,17 @@ export class TemporalJoinOperator implements Operator {
   }
 
   divide(division: Division): (part: number) => unknown {
+    this.forgetDead()
     const { waiting, arrivals, watermarkMs } = this
     const { leftKeys, left } = this.plan
-    const keyFields = leftKeys.map((key) => left.fields[key])
-    const keys = batchOf(
-      keyFields,
-      waiting.map(({ row }) => leftKeys.map((key) => row[key])),
-    )
-    const types = keyFields.map(({ type }) => type)
-    const waitingAt = division.rows(keys.columns, types, waiting.length)
+    const types = leftKeys.map((key) => left.fields[key].type)
+    const waitingAt = division.rows(this.leftKeyColumns(waiting), types, waiting.length)
     const ofPart = this.versions.divide(division)
     return (part) => {
-      const own = Array.from(waitingAt(part), (at) => waiting[at]).sort((a, b) => (first(a, b) ? -1 : 1))
-      return { waiting: own, arrivals, watermarkMs, versions: ofPart(part).saved }
+      const own = Array.from(waitingAt(part), (at) => withoutKey(waiting[at])).sort((a, b) => (first(a, b) ? -1 : 1))
+      const { keys, saved } = ofPart(part)
+      const retention = this.retention?.pick(keys)
+      return { waiting: own, arrivals, watermarkMs, versions: saved, ...(retention && { retention, nowMs: this.nowMs }) }
     }
   }
 
