@@ -246,7 +246,11 @@ class Node {
     behindMs = 0
     this.operator.advance(watermarkMs)
     this.took(startedMs, before)
-    if (!this.operator.forwardsWatermark) this.forward(watermarkMs)
+    if (!this.operator.forwardsWatermark) this.forward(this.delayed(watermarkMs))
+  }
+
+  private delayed(watermarkMs: number): number {
+    return watermarkMs - (this.operator.watermarkDelayMs ?? 0)
   }
 
   forward(watermarkMs: number): void {
@@ -280,7 +284,7 @@ class Node {
       least(({ watermarkMs }) => watermarkMs),
       Math.min(...this.inputWatermarks),
     )
-    this.forwardedMs = this.operator.forwardsWatermark ? least(({ forwardedMs }) => forwardedMs) : this.watermarkMs
+    this.forwardedMs = this.operator.forwardsWatermark ? least(({ forwardedMs }) => forwardedMs) : this.delayed(this.watermarkMs)
   }
 
   private restoreOperator(saved: readonly NodeSnapshot[], rescaling: Rescaling, build: () => Operator): void {

@@ -47,6 +47,8 @@ export interface Operator {
   nextDueMs?(): number
   /** It tells the next operators itself how far event time has come, later than `advance`. */
   readonly forwardsWatermark?: boolean
+  /** What it gives out may be so much older than the watermark: the next operators are told of one that is so much less. */
+  readonly watermarkDelayMs?: number
   /** Nothing comes any more. */
   close?(): void
   /** When will something happen without further rows: shown by `why`. */

@@ -4,6 +4,7 @@
 import type { ColumnExpr } from './expr.ts'
 import { foldConstants } from './optimize-constants.ts'
 import { physicalJoin, physicalTemporalJoin } from './optimize-joins.ts'
+import { markJson } from './optimize-json.ts'
 import { prune } from './optimize-prune.ts'
 import { mergeCalcs, pushDown } from './optimize-pushdown.ts'
 import { checkOver, rankedCalc } from './optimize-rank.ts'
@@ -17,7 +18,7 @@ import { inputsOf, mapPlanExprs, withInputs } from './plan-tree.ts'
  * @throws StreamError  for what a stream cannot compute: SQL_UPDATING_INPUT, SQL_OVER_UNSUPPORTED, SQL_RANK_UNSUPPORTED, SQL_TEMPORAL_JOIN, …
  */
 export function optimize(bound: Plan): Plan {
-  const physical = chooseOperators(mergeCalcs(pushDown(mapPlanExprs(bound, foldConstants))))
+  const physical = chooseOperators(mergeCalcs(pushDown(mapPlanExprs(markJson(bound), foldConstants))))
   const pruned = mergeCalcs(prune(mergeCalcs(physical)))
   const plan = annotate(absorbCalcs(mapPlanExprs(pruned, foldConstants)))
   return { ...plan, fields: plan.fields.map((field, i) => ({ ...field, name: bound.fields[i].name, type: bound.fields[i].type })) } as Plan

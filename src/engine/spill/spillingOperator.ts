@@ -116,6 +116,7 @@ export class SpillingOperator implements Operator {
     if ((node === 'deduplicate' && plan.everyVersion) || (node === 'groupAggregate' && plan.everyChange))
       this.inOrder = new ArrivalOrder(fields.map(({ type }) => type))
     this.whole = this.build()
+    this.watermarkDelayMs = this.whole.watermarkDelayMs ?? 0
     this.forward = options.forward
     this.files = options.files
     this.account = options.memory.account()
@@ -169,6 +170,7 @@ export class SpillingOperator implements Operator {
   get forwardsWatermark(): boolean {
     return this.whole === undefined
   }
+  readonly watermarkDelayMs: number
 
   tick(nowMs: number): void {
     this.nowMs = nowMs
@@ -256,7 +258,7 @@ export class SpillingOperator implements Operator {
     this.measure()
     this.inOrder?.flush(this.context)
     this.watermarkMs = pendingMs
-    this.forward(pendingMs)
+    this.forward(pendingMs - this.watermarkDelayMs)
   }
 
   /** Rows that have not gone through the first phase, or have, unlike those that come now: the operator for these takes them. */

@@ -5,6 +5,7 @@
 // Invariants
 //   1. Output is append-only. A row meets a partner if that was still kept for the watermark the row saw: batching changes nothing.
 //   2. Memory is bounded by the rows of one interval (and the watermark's delay).
+//   3. The event time of neither side is late in what comes out: the watermark goes on with a delay of the longer part of the interval, as in Flink.
 import { type Batch, rowAt } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
@@ -39,6 +40,7 @@ export class IntervalJoinOperator implements Operator {
   private readonly keys: [KeyedStates<Kept[]>, KeyedStates<Kept[]>]
   private expiries: [Expiry[], Expiry[]] = [[], []]
   private watermarkMs = -Infinity
+  readonly watermarkDelayMs: number
   private readonly pairFields
   /** Rows that have left without a partner. */
   private readonly unmatched = [new Unmatched(), new Unmatched()]
@@ -47,6 +49,7 @@ export class IntervalJoinOperator implements Operator {
     this.plan = plan
     this.context = context
     this.pairFields = [...plan.left.fields, ...plan.right.fields]
+    this.watermarkDelayMs = Math.max(0, plan.upperMs, -plan.lowerMs)
     this.condition = compileCondition(plan.condition, this.pairFields, timeZone, (pairs, row, error) =>
       context.rowFailed(pairs, row, error, context.inputFields.flat()),
     )
@@ -104,7 +107,7 @@ export class IntervalJoinOperator implements Operator {
     )
     let at = 0
     for (const { own, key, watermarkMs, candidateEnd } of arrived) {
-      output.seenMs = watermarkMs
+      output.seenMs = watermarkMs - this.watermarkDelayMs
       for (; at < candidateEnd; at++) if (passes(at)) this.meet(candidates[at].own, candidates[at].other, candidates[at].joined, input)
       const lastPartner = this.partners(input, own.time)[1]
       if (key >= 0 && watermarkMs < lastPartner) this.keep(input, key, own, lastPartner)
@@ -145,7 +148,7 @@ export class IntervalJoinOperator implements Operator {
   }
 
   advance(watermarkMs: number): void {
-    this.output.seenMs = this.watermarkMs
+    this.output.seenMs = this.watermarkMs - this.watermarkDelayMs
     for (const input of [0, 1]) {
       const heap = this.expiries[input]
       const keyed = this.keys[input]
