@@ -171,6 +171,20 @@ class Generator {
       sql: `SELECT a.id, b.id AS id2, a.window_start FROM (SELECT * FROM TABLE(${TUMBLE})) a ${this.join()} (SELECT * FROM TABLE(${TUMBLE}) WHERE v > 1) b ON a.k = b.k AND a.window_start = b.window_start AND a.window_end = b.window_end`,
       setting: 'timed',
     }),
+    windowOfPastTime: () => {
+      const window = this.pick([
+        "TUMBLE(ts, INTERVAL '10' SECOND)",
+        "HOP(ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND)",
+        "SESSION(ts, INTERVAL '4' SECOND)",
+      ])
+      const source = this.pick([
+        '(SELECT a.ts, a.k, b.v FROM t a JOIN t b ON a.k = b.k)',
+        '(SELECT ts, k, MAX(v) AS v FROM t GROUP BY ts, k)',
+        't WHERE k IN (SELECT k FROM t WHERE v > 2)',
+      ])
+
+      return { sql: `SELECT k, COUNT(*) AS n, SUM(v) AS s FROM ${source} GROUP BY k, ${window}`, setting: 'timed' }
+    },
     windowTopN: () => ({
       sql: `SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k ORDER BY ${this.pick(['v, id', 'd DESC, id', 'ts, id'])}) AS rn FROM TABLE(${this.pick([TUMBLE, HOP])})) WHERE rn <= ${this.int(1, 3)}`,
       setting: 'timed',

@@ -314,8 +314,8 @@ class Node {
 class WatermarkNode extends Node {
   declare operator: WatermarkOperator
   declare plan: Plan & { node: 'watermark' }
-  /** The ways of its rows meet again where event time decides. */
-  isCut = false
+  /** The ways of its rows meet again where event time decides; or what comes of its rows tells no watermark of their own there. */
+  cuts: 'none' | 'late rows' | 'watermarks' = 'none'
   held: HeldRows | undefined
   override deliver(batch: Batch, input: number): void {
     this.setIdle(false)
@@ -323,7 +323,7 @@ class WatermarkNode extends Node {
     this.follow()
   }
   override emit(batch: Batch): void {
-    if (this.isCut) this.held = HeldRows.of(batch, this.plan.timeColumn, this.typesOfRows)
+    if (this.cuts !== 'none') this.held = HeldRows.of(batch, this.plan.timeColumn, this.typesOfRows, this.cuts === 'watermarks')
     if (this.held === undefined) super.emit(batch)
   }
   private get typesOfRows(): SqlType[] {
@@ -624,16 +624,24 @@ export class Graph {
     return met.length > 0
   }
 
-  /** Where rows of one table meet in other ways, they come there in the same event time: its batches are cut at late rows. */
+  /**
+   * Where rows of one table meet in other ways, they come there in the same event time: its batches are cut at late rows. A window over what
+   * a join or a GROUP BY makes of rows, which does not tell what watermark each saw, has them cut wherever the watermark grows.
+   */
   private cutBatches(plan: Plan): void {
-    const met = repeated(inputsOf(plan).flatMap((input) => [...new Set(tablesOf(input))]))
-    const isCut = meetsByTime.has(plan.node) && this.options.rounds === undefined
-    if (isCut)
-      for (const node of this.nodes)
-        if (node instanceof WatermarkNode && tablesOf(node.plan).some((table) => met.includes(table))) {
-          node.isCut = true
-          for (const table of tablesOf(node.plan)) this.meetingTables.add(table)
-        }
+    if (this.options.rounds !== undefined) return
+    if (meetsByTime.has(plan.node)) this.cutAt(repeated(inputsOf(plan).flatMap((input) => [...new Set(tablesOf(input))])), 'late rows')
+    if (plan.node === 'windowAggregate' && !plan.attached && plan.input.fields[plan.timeColumn].timeAttribute === undefined)
+      this.cutAt(tablesOf(plan), 'watermarks')
+  }
+
+  private cutAt(tables: readonly string[], at: 'late rows' | 'watermarks'): void {
+    for (const node of this.nodes) {
+      if (!(node instanceof WatermarkNode) || node.cuts === 'watermarks' || !tablesOf(node.plan).some((table) => tables.includes(table)))
+        continue
+      node.cuts = at
+      for (const table of tablesOf(node.plan)) this.meetingTables.add(table)
+    }
   }
 
   /** @param merges  it is the second phase of an aggregation */

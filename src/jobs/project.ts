@@ -161,7 +161,8 @@ function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string
   }
   switch (bound.type) {
     case 'createTable':
-      if (!project.tables.some((table) => table.name === bound.table.name)) project.tables.push(bound.table)
+      project.tables = [...project.tables.filter((table) => table.name !== bound.table.name), bound.table]
+      if (bound.insert) insert(bound.table, bound.insert)
       break
     case 'alterTable':
       project.tables = project.tables.map((table) => (table.name === bound.from ? bound.table : table))

@@ -292,6 +292,10 @@ export interface CreateTable {
   like?: { table: QualifiedName; options: { mode: 'INCLUDING' | 'EXCLUDING' | 'OVERWRITING'; what: string }[] }
   /** CREATE TABLE … AS query */
   query?: Query
+  /** … (a, b) AS query: all columns of the query, in this order. */
+  order?: Identifier[]
+  /** CREATE OR REPLACE TABLE … AS takes the place of a table that may be there, REPLACE TABLE … AS of one that must be. */
+  replace?: 'or create' | 'only'
 }
 export interface CreateMaterializedTable {
   type: 'createMaterializedTable'

@@ -9,6 +9,7 @@ import type { Stage } from './bind-subquery.ts'
 import { constantIntervalMs, planWindow, requireTimeAttribute, windowTimeType } from './bind-window.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, exprKey } from './expr.ts'
+import { pastTimeOf } from './optimize-windows.ts'
 import type { AggregateCall, Expr, Plan, PlanWindow, WindowEmit } from './plan.ts'
 import { windowEmit } from './window-emit.ts'
 
@@ -51,7 +52,8 @@ export class LegacyWindow {
     if (intervals.length !== (this.kind === 'HOP' ? 2 : 1)) throw refuse(`it takes ${this.kind === 'HOP' ? 3 : 2} arguments`)
     this.timeColumn = bindExpression(time, env)
     if (this.timeColumn.kind !== 'column') throw refuse('its first argument must be a column', time.span)
-    this.time = plan.fields[this.timeColumn.index]
+    const { index } = this.timeColumn
+    this.time = { ...plan.fields[index], timeAttribute: pastTimeOf(plan, index) }
     requireTimeAttribute(this.kind, this.time, time.span)
     const sizesMs = intervals.map((interval) => constantIntervalMs(interval, env.context, refuse))
     this.window = planWindow(this.kind as PlanWindow['kind'], this.time, env.context, {

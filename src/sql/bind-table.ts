@@ -44,22 +44,28 @@ export function bindCreateTable(
   const inherited = base?.columns.filter((column) => !declared.has(column.name)) ?? []
   const keyNames = keyIdentifiers(statement)
   const isKey = (name: string): boolean => keyNames.some((key) => key.name === name) || inheritedKey(base).includes(name)
-  const ofQuery = columnsOfQuery
-    .filter((field) => !declared.has(field.name))
-    .map(({ name, type }): TableColumn => ({ name, type, kind: 'physical' }))
+  const ofQuery = columnsInOrder(statement, columnsOfQuery)
 
   // Computed columns see the physical and metadata ones, whether these come before or after.
   const declaredColumns: TableColumn[] = [
     ...inherited.map((column) => (column.kind === 'computed' ? column : { ...column, type: keyType(column.type, isKey(column.name)) })),
-    ...definitions.map((definition) => storedColumn(definition, isKey(definition.name.name))),
-    ...ofQuery,
+    ...definitions
+      .filter(({ name }) => !ofQuery.some((field) => field.name === name.name))
+      .map((definition) => storedColumn(definition, isKey(definition.name.name))),
+    // A column of the query keeps its place, also where it is declared to have another type.
+    ...ofQuery.map(({ name, type }): TableColumn => {
+      const definition = definitions.find((one) => one.name.name === name)
+      if (definition === undefined) return { name, type: keyType(type, isKey(name)), kind: 'physical' }
+      if (definition.kind === 'physical') return storedColumn(definition, isKey(name))
+      throw sqlErrors('SQL_COLUMN_DUPLICATE', { column: name, span: definition.name.span })
+    }),
   ]
   const names = declaredColumns.map((column) => column.name)
   const columns = base === undefined ? declaredColumns : declaredColumns.map((column) => moved(column, base, names))
-  definitions.forEach((definition, i) => {
+  definitions.forEach((definition) => {
     if (definition.kind !== 'computed') return
     const expression = bindOverColumns(definition.expression, columns, context, (column) => column.kind !== 'computed')
-    columns[inherited.length + i] = { ...named(definition), kind: 'computed', type: expression.type, expression, text: definition.text }
+    columns[names.indexOf(definition.name.name)] = { ...named(definition), kind: 'computed', type: expression.type, expression, text: definition.text }
   })
 
   const table: TableDef = {
@@ -83,6 +89,19 @@ export function bindCreateTable(
     throw sqlErrors('SQL_KEY_REQUIRED', { table: table.name, connector, span: statement.name.span })
   }
   return table
+}
+
+/** The query's columns as the statement lists them. @throws StreamError  SQL_COLUMN_COUNT, SQL_COLUMN_NOT_FOUND */
+function columnsInOrder({ order, query, name }: CreateTable, fields: readonly Field[]): readonly Field[] {
+  if (query !== undefined) requireUnique(fields.map((field) => ({ name: field.name, span: query.span })))
+  if (order === undefined) return fields
+  requireUnique(order)
+  if (order.length !== fields.length) {
+    const what = `the table "${name.parts.at(-1)?.name}"`
+    throw sqlErrors('SQL_COLUMN_COUNT', { what, actual: fields.length, expected: order.length, span: order[0].span })
+  }
+  const names = fields.map((field) => field.name)
+  return order.map((column) => fields[ordinalOf(column, names)])
 }
 
 const named = ({ name, comment }: ColumnDefinition) => ({ name: name.name, ...(comment !== undefined && { comment }) })

@@ -74,6 +74,7 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
     case 'explain':
       return { type: 'explain', details: statement.details, plans: explained(statement, text, context) }
     case 'createTable':
+      if (statement.replace) return replaceTable(statement, text, context)
       return isTaken(statement, 'table', catalog) ? exists('Table', catalog.nameOf(statement.name)) : createTable(statement, text, context)
     case 'createView':
       return isTaken(statement, 'view', catalog) ? exists('View', catalog.nameOf(statement.name)) : createView(statement, text, context)
@@ -129,7 +130,22 @@ function createTable(statement: Extract<Statement, { type: 'createTable' }>, tex
   if (query === undefined) return { type: 'createTable', table: bindCreateTable(statement, context, ddl), ifNotExists }
   const plan = bindQuery(query, context, undefined, true)
   const table = bindCreateTable(statement, context, ddl, plan.fields)
-  return { type: 'createTable', table, ifNotExists, insert: sinkPlan(table, plan, { columns: [], span, query }, context) }
+  // By name: the table may have other columns, and these in another order.
+  const columns = plan.fields.map(({ name }) => ({ name, span: query.span }))
+  return { type: 'createTable', table, ifNotExists, insert: sinkPlan(table, plan, { columns, span, query }, context) }
+}
+
+/** @throws StreamError  SQL_OBJECT_NOT_FOUND, SQL_NAME_TAKEN where the name is that of something else */
+function replaceTable(statement: Extract<Statement, { type: 'createTable' }>, text: string, context: BindContext): BoundStatement {
+  const { catalog } = context
+  const name = catalog.newNameOf(statement.name)
+  const entry = catalog.get(name)
+  if (entry === undefined && statement.replace === 'only') {
+    const nearest = nearestName(name, catalog.names('table'))
+    throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'table', name, nearest, span: statement.name.span })
+  }
+  if (entry && entry.kind !== 'table') throw sqlErrors('SQL_NAME_TAKEN', { name, what: entry.kind, span: statement.name.span })
+  return createTable(statement, text, context)
 }
 
 /** @throws StreamError  SQL_OBJECT_NOT_FOUND, SQL_NAME_TAKEN, and those of queries */

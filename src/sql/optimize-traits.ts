@@ -4,6 +4,7 @@
 import { type Field, formatType } from '../data/index.ts'
 import { withoutTime } from './bind-plan.ts'
 import { sqlErrors } from './errors.ts'
+import { pastTimeOf } from './optimize-windows.ts'
 import type { Changelog, Expr, Plan, TableDef } from './plan.ts'
 import { inputsOf, withInputs } from './plan-tree.ts'
 
@@ -87,7 +88,8 @@ function checkTime(plan: Plan): void {
   }
   if (plan.node !== 'windowTvf' && (plan.node !== 'windowAggregate' || plan.attached)) return
   const field = plan.input.fields[plan.timeColumn]
-  if (field.timeAttribute === undefined) {
+  const isPast = plan.node === 'windowAggregate' && pastTimeOf(plan.input, plan.timeColumn) !== undefined
+  if (field.timeAttribute === undefined && !isPast) {
     throw sqlErrors('SQL_WINDOW_TIME_ATTRIBUTE', {
       fn: plan.window.kind,
       column: field.name,

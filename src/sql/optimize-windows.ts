@@ -109,6 +109,24 @@ export function withEveryVersion(plan: Plan): Plan {
 }
 const passesVersions: ReadonlySet<Plan['node']> = new Set(['calc', 'windowTvf', 'correlate', 'expand', 'union'])
 
+/** The time attribute that a column was, before a join or a GROUP BY made an ordinary one of it: windows of the older form take it, as in Flink. */
+export function pastTimeOf(plan: Plan, ordinal: number): Field['timeAttribute'] {
+  switch (plan.node) {
+    case 'calc': {
+      const expr = plan.projections[ordinal]
+      return expr.kind === 'column' ? pastTimeOf(plan.input, expr.index) : plan.fields[ordinal].timeAttribute
+    }
+    case 'groupAggregate':
+      return ordinal < plan.keys.length ? pastTimeOf(plan.input, plan.keys[ordinal]) : undefined
+    case 'join': {
+      const width = plan.left.fields.length
+      return ordinal < width ? pastTimeOf(plan.left, ordinal) : pastTimeOf(plan.right, ordinal - width)
+    }
+    default:
+      return plan.fields[ordinal].timeAttribute
+  }
+}
+
 // ---------------------------------------------------------------- window aggregates
 
 /** The window aggregate that a GROUP BY over windows is, with the same columns; undefined if it is none. */

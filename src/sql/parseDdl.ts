@@ -1,5 +1,5 @@
 // CREATE, ALTER and DROP.
-import type { AlterAction, ColumnDefinition, CreateTable, Expression, Identifier, OptionEntry, Statement } from './ast.ts'
+import type { AlterAction, ColumnDefinition, CreateTable, Expression, Identifier, OptionEntry, Span, Statement } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import { parseExpression } from './parseExpressions.ts'
 import { parseQuery } from './parseQueries.ts'
@@ -10,6 +10,7 @@ const ifExists = (p: Cursor): boolean => p.acceptAll('IF', 'EXISTS')
 
 export function parseCreate(p: Cursor): Statement {
   const { start } = p.next()
+  if (p.acceptAll('OR', 'REPLACE', 'TABLE')) return replaceTable(p, start, 'or create')
   if (p.at('OR')) throw createOr(p)
   const temporary = p.accept('TEMPORARY')
   if (temporary && p.peek().key === 'FUNCTION') p.accept('SYSTEM')
@@ -38,7 +39,20 @@ export function parseCreate(p: Cursor): Statement {
   throw p.fail()
 }
 
-/** CREATE OR REPLACE, and CREATE OR ALTER of later versions of Flink. */
+/** REPLACE TABLE … AS */
+export function parseReplace(p: Cursor): Statement {
+  const { start } = p.next()
+  p.expect('TABLE')
+  return replaceTable(p, start, 'only')
+}
+
+function replaceTable(p: Cursor, start: number, replace: CreateTable['replace']): Statement {
+  const statement = createTable(p, start, false)
+  if (statement.query === undefined) throw p.fail('AS and a query', 'A table is replaced by what a query gives; else use ALTER TABLE.')
+  return { ...statement, replace }
+}
+
+/** CREATE OR REPLACE of what is no table, and CREATE OR ALTER of later versions of Flink. */
 function createOr(p: Cursor): Error {
   const { key } = p.peek()
   const what = `CREATE OR ${key === 'REPLACE' || key === 'ALTER' ? key : '…'}`
@@ -82,10 +96,11 @@ function functionSignature(p: Cursor, aggregate: boolean) {
 
 type TableElements = Pick<CreateTable, 'columns' | 'watermark' | 'primaryKey'>
 
-function createTable(p: Cursor, start: number, temporary: boolean): Statement {
+function createTable(p: Cursor, start: number, temporary: boolean): CreateTable & { span: Span } {
   const head = { temporary, ifNotExists: ifNotExists(p), name: p.qualifiedName() }
   const elements: TableElements = { columns: [] }
-  if (p.accept('(')) {
+  const order = p.at('(') && isListOfNames(p) ? p.names() : undefined
+  if (order === undefined && p.accept('(')) {
     if (!p.at(')')) p.list(() => tableElement(p, elements, false))
     p.expect(')')
   }
@@ -95,9 +110,13 @@ function createTable(p: Cursor, start: number, temporary: boolean): Statement {
   const options = p.accept('WITH') ? parseOptions(p) : []
   const like = p.accept('LIKE') ? parseLike(p) : undefined
   const query = p.accept('AS') ? parseQuery(p) : undefined
-  const rest = { ...(like && { like }), ...(query && { query }) }
+  if (order !== undefined && query === undefined) throw p.fail('AS and a query', 'Names without types are columns of a query.')
+  const rest = { ...(like && { like }), ...(query && { query }), ...(order && { order }) }
   return { type: 'createTable', ...head, ...elements, partitionedBy, ...comment, options, ...rest, span: p.from(start) }
 }
+
+/** (a, b) and not (a INT, …). */
+const isListOfNames = (p: Cursor): boolean => p.peek(1).key !== ')' && (p.peek(2).key === ',' || p.peek(2).key === ')')
 
 function distribution(p: Cursor): void {
   if (p.at('DISTRIBUTED')) throw p.notSupported('DISTRIBUTED', "Leave it out; a topic's number of partitions is an option of its table.")

@@ -197,7 +197,7 @@ test('what is not supported says so, and what to do', () => {
     'UPDATE t SET a = 1',
     'DELETE FROM t',
     'TRUNCATE TABLE t',
-    'CREATE OR REPLACE TABLE t AS SELECT 1',
+    'CREATE OR REPLACE VIEW v AS SELECT 1',
     'CREATE CATALOG c',
     "ALTER FUNCTION f AS 'x'",
     'CREATE TABLE t (a INT, UNIQUE (a))',

@@ -1,7 +1,7 @@
 // Statements: which one it is, and the small ones themselves.
 import type { QualifiedName, Query, Statement } from './ast.ts'
 import type { Cursor } from './cursor.ts'
-import { parseAlter, parseCreate, parseDrop } from './parseDdl.ts'
+import { parseAlter, parseCreate, parseDrop, parseReplace } from './parseDdl.ts'
 import { atQuery, parseHints, parseQuery } from './parseQueries.ts'
 
 const notSupported: Record<string, string> = {
@@ -26,6 +26,7 @@ export function parseStatementAt(p: Cursor): Statement {
   if (atQuery(p) || p.at('(')) return { type: 'query', query: parseQuery(p), span: p.from(start) }
   if (p.at('INSERT')) return insert(p)
   if (p.at('CREATE')) return parseCreate(p)
+  if (p.at('REPLACE')) return parseReplace(p)
   if (p.at('DROP')) return parseDrop(p)
   if (p.at('ALTER')) return parseAlter(p)
   if (p.at('EXECUTE')) return execute(p)

@@ -90,15 +90,20 @@ export class HeldRows {
 
   /**
    * A copy, where ways that take the whole batch one after the other would not give what its rows would one by one: where a row is late, or
-   * begins a session where one has just ended, for a watermark that has grown within the batch.
+   * begins a session where one has just ended, for a watermark that has grown within the batch. Or wherever it grows (`everyWatermark`).
    */
-  static of(batch: Batch, timeColumn: number, types: readonly SqlType[]): HeldRows | undefined {
+  static of(batch: Batch, timeColumn: number, types: readonly SqlType[], everyWatermark: boolean): HeldRows | undefined {
     const { rowCount, columns, kinds, watermarksBefore, arrivals } = batch
     const { data: times } = columns[timeColumn] as Column & { lane: 'f64' }
     if (watermarksBefore === undefined || arrivals === undefined) return undefined
     const cuts: number[] = []
     for (let row = 1; row < rowCount; row++)
-      if (watermarksBefore[row] > watermarksBefore[0] && times[row] <= watermarksBefore[row] + 1) cuts.push(arrivals[row])
+      if (
+        everyWatermark
+          ? watermarksBefore[row] > watermarksBefore[row - 1]
+          : watermarksBefore[row] > watermarksBefore[0] && times[row] <= watermarksBefore[row] + 1
+      )
+        cuts.push(arrivals[row])
     if (cuts.length === 0) return undefined
     const rows = new RowStore(types)
     rows.append(columns, ordinals(rowCount), rowCount)
