@@ -51,3 +51,24 @@ test('windows are in the configured time zone, unless the SQL sets another', () 
   assert.equal(zoneOf([`SET 'table.local-time-zone' = 'Asia/Tokyo'; ${sql}`]), 'Asia/Tokyo')
   assert.equal(zoneOf([`SET 'table.local-time-zone' = 'default'; ${sql}`]), 'Europe/Berlin')
 })
+
+test('CREATE TABLE AS runs its query; CREATE OR REPLACE TABLE AS takes the place of a table', () => {
+  const project = bind({
+    'a.sql': `${source} CREATE TABLE copy (note STRING) AS SELECT k, n FROM t; CREATE OR REPLACE TABLE copy AS SELECT n FROM t;`,
+  })
+  assert.deepEqual(project.errors, [])
+  assert.deepEqual(
+    project.queries.map(({ id, plan }) => [id, plan.fields.map(({ name }) => name)]),
+    [
+      ['insert_into_copy', ['note', 'k', 'n']],
+      ['insert_into_copy_2', ['n']],
+    ],
+  )
+  assert.deepEqual(
+    project.tables.map(({ name, columns }) => [name, columns.length]),
+    [
+      ['t', 2],
+      ['copy', 1],
+    ],
+  )
+})

@@ -284,3 +284,31 @@ for (const [sql, expected] of types) {
     assert.equal(columns(query), expected)
   })
 }
+
+test('CREATE TABLE AS: columns of the query keep their place, others come first; a list of names is their order; by name', () => {
+  const columnsOf = (sql: string) => {
+    const bound = bindScript(`CREATE TABLE src (id BIGINT, price DOUBLE, quantity INT, at_time TIMESTAMP(3)); ${sql}`, new Catalog()).at(-1)
+    assert.ok(bound?.type === 'createTable')
+    return [bound.table.columns.map(({ name, type }) => `${name} ${type.kind}`).join(', '), bound.insert?.fields.map(({ name }) => name).join()]
+  }
+  const query = 'AS SELECT id, price, quantity, at_time FROM src'
+  assert.deepEqual(
+    columnsOf(`CREATE TABLE a (note STRING, quantity DOUBLE, cost AS price * quantity, WATERMARK FOR at_time AS at_time) ${query}`),
+    ['note VARCHAR, cost DOUBLE, id BIGINT, price DOUBLE, quantity DOUBLE, at_time TIMESTAMP', 'note,id,price,quantity,at_time'],
+  )
+  assert.deepEqual(columnsOf(`CREATE TABLE a (at_time, price, quantity, id) ${query}`), [
+    'at_time TIMESTAMP, price DOUBLE, quantity INT, id BIGINT',
+    'at_time,price,quantity,id',
+  ])
+  assert.deepEqual(columnsOf('REPLACE TABLE src AS SELECT id FROM src'), ['id BIGINT', 'id'])
+  const wrong: [string, string][] = [
+    [`CREATE TABLE a (at_time, price) ${query}`, 'SQL_COLUMN_COUNT'],
+    [`CREATE TABLE a (at_time, price, quantity, x) ${query}`, 'SQL_COLUMN_NOT_FOUND'],
+    [`CREATE TABLE a (price AS 1) ${query}`, 'SQL_COLUMN_DUPLICATE'],
+    ['CREATE TABLE a (x, y)', 'SQL_SYNTAX'],
+    ['CREATE OR REPLACE TABLE src (a INT)', 'SQL_SYNTAX'],
+    ['REPLACE TABLE nothing AS SELECT 1 AS n', 'SQL_TABLE_NOT_FOUND'],
+    ['CREATE VIEW v AS SELECT * FROM src; CREATE OR REPLACE TABLE v AS SELECT 1 AS n', 'SQL_NAME_TAKEN'],
+  ]
+  for (const [sql, code] of wrong) assert.throws(() => columnsOf(sql), { code }, sql)
+})

@@ -135,14 +135,14 @@ function createTable(statement: Extract<Statement, { type: 'createTable' }>, tex
   return { type: 'createTable', table, ifNotExists, insert: sinkPlan(table, plan, { columns, span, query }, context) }
 }
 
-/** @throws StreamError  SQL_OBJECT_NOT_FOUND, SQL_NAME_TAKEN where the name is that of something else */
+/** @throws StreamError  SQL_TABLE_NOT_FOUND, SQL_NAME_TAKEN where the name is that of something else */
 function replaceTable(statement: Extract<Statement, { type: 'createTable' }>, text: string, context: BindContext): BoundStatement {
   const { catalog } = context
   const name = catalog.newNameOf(statement.name)
   const entry = catalog.get(name)
   if (entry === undefined && statement.replace === 'only') {
     const nearest = nearestName(name, catalog.names('table'))
-    throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: 'table', name, nearest, span: statement.name.span })
+    throw sqlErrors('SQL_TABLE_NOT_FOUND', { table: name, nearest, span: statement.name.span })
   }
   if (entry && entry.kind !== 'table') throw sqlErrors('SQL_NAME_TAKEN', { name, what: entry.kind, span: statement.name.span })
   return createTable(statement, text, context)
