@@ -25,7 +25,7 @@ export function makeCsvEncoder(fields: readonly Field[], options: Readonly<Recor
   const delimiter = given === '\\t' ? '\t' : given
   const quote = option('disable-quote-character') === 'true' ? '' : (option('quote-character') ?? '"')
   const nullText = option('null-literal') ?? ''
-  const sink = new CsvSink(delimiter, quote, nullText, option('array-element-delimiter') ?? ';')
+  const sink = new CsvSink(delimiter, quote, nullText, option('array-element-delimiter') ?? ';', option('escape-character') ?? '')
   const delimiterBytes = Buffer.from(delimiter)
   const delimiterByte = delimiterBytes.length === 1 ? delimiterBytes[0] : -1
   const nullBytes = Buffer.from(nullText)
@@ -122,6 +122,8 @@ class CsvSink extends ByteSink {
   private readonly quote: string
   private readonly nullText: string
   private readonly elementDelimiter: string
+  /** As in Flink it escapes itself alone, in quoted texts: quotes are doubled all the same. */
+  private readonly escaper: string
   private readonly nullSize: number
   private readonly special: RegExp
   /** Four times the byte that is looked for, in one word; undefined where it is no single byte. */
@@ -131,16 +133,17 @@ class CsvSink extends ByteSink {
   private timeBytes = noBytes
   private timeView = noView
 
-  constructor(delimiter: string, quote: string, nullText: string, elementDelimiter: string) {
+  constructor(delimiter: string, quote: string, nullText: string, elementDelimiter: string, escaper: string) {
     super()
     this.elementDelimiter = elementDelimiter
     this.quote = quote
+    this.escaper = escaper === quote ? '' : escaper
     this.nullText = nullText
     this.nullSize = Buffer.byteLength(nullText)
-    this.special = new RegExp(`[\\r\\n${[delimiter, quote].map((text) => text.replace(/[\]\\^-]/g, '\\$&')).join('')}]|^\\s|\\s$`)
+    this.special = new RegExp(`[\\r\\n${[delimiter, quote, escaper].map((text) => text.replace(/[\]\\^-]/g, '\\$&')).join('')}]|^\\s|\\s$`)
     this.digitsArePlain =
-      !/[-+\d:. ZEeInfityNa]/.test(delimiter + quote) && !/[-\d:. Z]/.test(nullText) && !['NaN', 'Infinity'].includes(nullText)
-    this.delimiterWord = wordOf(delimiter)
+      !/[-+\d:. ZEeInfityNa]/.test(delimiter + quote + escaper) && !/[-\d:. Z]/.test(nullText) && !['NaN', 'Infinity'].includes(nullText)
+    this.delimiterWord = escaper === '' ? wordOf(delimiter) : undefined
     this.quoteWord = quote === '' ? this.delimiterWord : wordOf(quote)
   }
 
@@ -172,7 +175,8 @@ class CsvSink extends ByteSink {
     const { quote } = this
     if (plain === null || plain === undefined) return this.nullText
     if (quote === '' || !(this.special.test(plain) || plain === this.nullText)) return plain
-    return `${quote}${plain.replaceAll(quote, quote + quote)}${quote}`
+    const escaped = this.escaper === '' ? plain : plain.replaceAll(this.escaper, this.escaper + this.escaper)
+    return `${quote}${escaped.replaceAll(quote, quote + quote)}${quote}`
   }
 
   private string(text: string): void {
