@@ -62,6 +62,7 @@ const options = fc.record({
   'csv.quote-character': fc.constantFrom('"', "'"),
   'disable-quote-character': fc.constantFrom('true', 'false'),
   'null-literal': fc.constantFrom('', 'N', '0', 'null'),
+  'csv.escape-character': fc.constantFrom(undefined, '\\', 'z'),
 })
 
 /** The same texts as a decoder gives them: in one memory, where they are not side by side. */
@@ -88,13 +89,16 @@ test('lines are those of an encoder of one value at a time', () => {
     fc.property(fc.array(row, { minLength: 1, maxLength: 6 }), options, (rows, given) => {
       const batch = batchOf(fields, rows)
       const columns = batch.columns.map((column, c) => (c === 1 ? asUtf8(column) : column))
-      const { bytes, starts, ends } = makeCsvEncoder(fields, given)({ columns, rowCount: rows.length })
+      const { bytes, starts, ends } = makeCsvEncoder(fields, given as Record<string, string>)({ columns, rowCount: rows.length })
       const delimiter = given['field-delimiter'] === '\\t' ? '\t' : given['field-delimiter']
       const quote = given['disable-quote-character'] === 'true' ? '' : given['csv.quote-character']
       const nullText = given['null-literal']
+      const escaper = given['csv.escape-character']
       const quoted = (plain: string) => {
-        const needsQuotes = plain === nullText || /[\r\n]|^\s|\s$/.test(plain) || plain.includes(delimiter) || plain.includes(quote)
-        return quote !== '' && needsQuotes ? quote + plain.replaceAll(quote, quote + quote) + quote : plain
+        const hasSpecial = [delimiter, quote, ...(escaper ? [escaper] : [])].some((one) => plain.includes(one))
+        const needsQuotes = plain === nullText || /[\r\n]|^\s|\s$/.test(plain) || hasSpecial
+        const escaped = escaper ? plain.replaceAll(escaper, escaper + escaper) : plain
+        return quote !== '' && needsQuotes ? quote + escaped.replaceAll(quote, quote + quote) + quote : plain
       }
       const lines = rows.map((each) =>
         each
@@ -140,4 +144,22 @@ test('values of other types are written as Flink 2.1.1 writes them', () => {
     const { bytes } = makeCsvEncoder(one, {})(batchOf(one, [[value]]))
     assert.equal(Buffer.from(bytes).toString(), `${expected}\n`)
   }
+})
+
+test('the escape character escapes itself, in quotes that are doubled all the same, as Flink 2.1.1 writes it', () => {
+  const cases = [
+    ['a\\b', '"a\\\\b"'],
+    ['a"b', '"a""b"'],
+    ['\\', '"\\\\"'],
+    ['x\\"y', '"x\\\\""y"'],
+    ['plain', 'plain'],
+  ]
+  const one: Field[] = [{ name: 'x', type: t.string() }]
+  const { bytes } = makeCsvEncoder(one, { 'csv.escape-character': '\\' })(
+    batchOf(
+      one,
+      cases.map(([text]) => [text]),
+    ),
+  )
+  assert.equal(Buffer.from(bytes).toString(), cases.map(([, line]) => `${line}\n`).join(''))
 })
