@@ -65,7 +65,13 @@ export function bindCreateTable(
   definitions.forEach((definition) => {
     if (definition.kind !== 'computed') return
     const expression = bindOverColumns(definition.expression, columns, context, (column) => column.kind !== 'computed')
-    columns[names.indexOf(definition.name.name)] = { ...named(definition), kind: 'computed', type: expression.type, expression, text: definition.text }
+    columns[names.indexOf(definition.name.name)] = {
+      ...named(definition),
+      kind: 'computed',
+      type: expression.type,
+      expression,
+      text: definition.text,
+    }
   })
 
   const table: TableDef = {
