@@ -289,7 +289,10 @@ test('CREATE TABLE AS: columns of the query keep their place, others come first;
   const columnsOf = (sql: string) => {
     const bound = bindScript(`CREATE TABLE src (id BIGINT, price DOUBLE, quantity INT, at_time TIMESTAMP(3)); ${sql}`, new Catalog()).at(-1)
     assert.ok(bound?.type === 'createTable')
-    return [bound.table.columns.map(({ name, type }) => `${name} ${type.kind}`).join(', '), bound.insert?.fields.map(({ name }) => name).join()]
+    return [
+      bound.table.columns.map(({ name, type }) => `${name} ${type.kind}`).join(', '),
+      bound.insert?.fields.map(({ name }) => name).join(),
+    ]
   }
   const query = 'AS SELECT id, price, quantity, at_time FROM src'
   assert.deepEqual(
