@@ -176,9 +176,9 @@ function intervalType(p: Cursor): SqlType {
     return key
   }
   const from = unit()
-  // Of several units a number is the last: INTERVAL YEAR TO MONTH counts months.
-  const last = p.accept('TO') ? unit() : from
-  return from === 'YEAR' || from === 'MONTH' ? t.intervalYearMonth(true, last) : t.intervalDayTime(true, last)
+  // One of several units is no number of any.
+  const single = p.accept('TO') && unit() !== from ? undefined : from
+  return from === 'YEAR' || from === 'MONTH' ? t.intervalYearMonth(true, single) : t.intervalDayTime(true, single)
 }
 
 function rowType(p: Cursor): SqlType {

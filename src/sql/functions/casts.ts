@@ -66,6 +66,10 @@ export function castExpr(expr: Expr, target: SqlType, safe: boolean, span?: Span
     return isRenamed || (safe && !expr.type.nullable) ? { ...expr, type } : expr
   }
   const unitSize = intervalUnitSize(expr.type) ?? intervalUnitSize(target)
+  const isInterval = [expr.type, target].map(({ kind }) => isIntervalKind(kind))
+  // A number is one of some unit; an interval in several has none.
+  if (unitSize === undefined && isInterval[0] !== isInterval[1] && [expr.type, target].some(({ kind }) => isNumericKind(kind)))
+    throw invalid()
   if (unitSize !== undefined && isIntervalKind(expr.type.kind) && isNumericKind(target.kind)) {
     // A number of whole units: CAST(INTERVAL '90' SECOND AS INT) is 90.
     const units: Expr = {
@@ -76,7 +80,6 @@ export function castExpr(expr: Expr, target: SqlType, safe: boolean, span?: Span
     }
     return { kind: 'call', fn: safe ? 'TRY_CAST' : 'CAST', args: [units], type, ...(span && { span }) }
   }
-  if (isIntervalKind(expr.type.kind) && isNumericKind(target.kind)) throw invalid()
   if (unitSize !== undefined && isNumericKind(expr.type.kind) && isIntervalKind(target.kind)) {
     const units = castExpr(expr, t.double(), safe, span)
     const one: Expr = { kind: 'literal', value: 1, type: withNullable(target, false) }
