@@ -167,9 +167,10 @@ test('SHOW and DESCRIBE', () => {
     ['v', 'INT', 'FALSE', '', 'AS CHAR_LENGTH(k)', ''],
     ['ts', 'TIMESTAMP(3) *ROWTIME*', 'TRUE', '', '', "ts - INTERVAL '1' SECOND"],
   ])
-  const commented = last(`CREATE TABLE c (a INT COMMENT 'first', p AS PROCTIME()); DESCRIBE c`, 'text')
+  const commented = last(`CREATE TABLE c (a INT COMMENT 'first', p AS PROCTIME(), b AS a\n  /* c */ + 1); DESCRIBE c`, 'text')
   assert.deepEqual(commented.columns.slice(-2), ['watermark', 'comment'])
-  assert.deepEqual(commented.rows.map((row) => [row[1], row[6]]), [['INT', 'first'], ['TIMESTAMP_LTZ(3) *PROCTIME*', '']]) // biome-ignore format: short
+  assert.deepEqual(commented.rows.map((row) => [row[1], row[6]]), [['INT', 'first'], ['TIMESTAMP_LTZ(3) *PROCTIME*', ''], ['INT', '']]) // biome-ignore format: short
+  assert.equal(commented.rows[2][4], 'AS a + 1')
   assert.deepEqual(last(`${declared} SHOW COLUMNS FROM t ILIKE 'T%'`, 'text').rows.map(([name]) => name), ['ts']) // biome-ignore format: short
   assert.deepEqual(last(`${declared} SHOW TABLES NOT ILIKE 'T%'`, 'text').rows, [['w']])
   assert.deepEqual(last('SHOW MODULES', 'text').rows, [['core']])

@@ -1,6 +1,7 @@
 // CREATE, ALTER and DROP.
 import type { AlterAction, ColumnDefinition, CreateTable, Expression, Identifier, OptionEntry, Span, Statement } from './ast.ts'
 import type { Cursor } from './cursor.ts'
+import { lex } from './lexer.ts'
 import { parseExpression } from './parseExpressions.ts'
 import { parseQuery } from './parseQueries.ts'
 import { parseType } from './parseTypes.ts'
@@ -143,9 +144,16 @@ function notEnforced(p: Cursor): void {
   else throw p.fail('NOT ENFORCED', 'A key is declared, not checked: write PRIMARY KEY … NOT ENFORCED.')
 }
 
+/** Its text is on one line, without comments. */
 function writtenExpression(p: Cursor): { expression: Expression; text: string } {
   const expression = parseExpression(p)
-  return { expression, text: p.text.slice(expression.span.start, expression.span.end) }
+  const { start, end } = expression.span
+  const source = p.text.slice(start, end)
+  const tokens = lex(source).filter((token) => token.end > token.start)
+  const text = tokens
+    .map((token, i) => (i > 0 && token.start > tokens[i - 1].end ? ' ' : '') + source.slice(token.start, token.end))
+    .join('')
+  return { expression, text }
 }
 
 function watermark(p: Cursor): CreateTable['watermark'] {

@@ -5,6 +5,8 @@ export function plain(node: unknown): unknown {
   if (typeof node === 'bigint' || node instanceof Uint8Array || typeof node !== 'object' || node === null) return node
   if (Array.isArray(node)) return node.map(plain)
   const { span, ...rest } = node as Record<string, unknown>
+  // How an expression was written depends on its layout.
+  if ('expression' in rest && 'text' in rest) delete rest.text
   const keys = Object.keys(rest)
   if (span && keys.length === 1 && keys[0] === 'name' && typeof rest.name === 'string') return rest.name
   if (span && keys.length === 1 && keys[0] === 'parts') return (rest.parts as unknown[]).map(plain).join('.')
