@@ -578,6 +578,8 @@ export interface SqlCheck {
     plan?: string
   }[]
   errors: ApiError['error'][]
+  /** What Flink would refuse or do otherwise, as far as the text shows it. */
+  marks: { message: string; hint: string; position: NonNullable<ApiError['error']['position']> }[]
 }
 /** Part of POST /v1/sql and POST /v1/project/tests/{name}/draft: which records of the topics are read. */
 export interface SqlSlice {

@@ -24,6 +24,7 @@ import {
   functionNameOf,
   functionNames,
   parseScriptTolerant,
+  portabilityMarks,
   type QualifiedName,
 } from '../sql/index.ts'
 import { rowJson } from '../views/index.ts'
@@ -84,6 +85,13 @@ const Check = Type.Object({
     }),
   ),
   errors: Type.Array(ErrorInfo),
+  marks: Type.Array(
+    Type.Object({
+      message: Type.String({ description: 'What Flink would refuse or do otherwise.' }),
+      hint: Type.String(),
+      position: Type.Object({ line: Type.Integer(), column: Type.Integer(), start: Type.Integer(), end: Type.Integer() }),
+    }),
+  ),
 })
 const CompleteBody = Type.Object(
   {
@@ -276,7 +284,9 @@ const completionCatalog = (catalog: Catalog): CompletionCatalog => ({
 export function checkScript(text: string, known: Catalog): SqlCheck {
   const { statements, errors } = parseScriptTolerant(text)
   const catalog = known.clone()
-  const result: SqlCheck = { statements: [], errors: errors.map((error) => error.toJSON() as SqlCheck['errors'][number]) }
+  // Before anything is bound: binding lets declarations come again by changing their trees.
+  const marks = portabilityMarks(statements, text)
+  const result: SqlCheck = { statements: [], marks, errors: errors.map((error) => error.toJSON() as SqlCheck['errors'][number]) }
   for (const statement of statements) {
     const { start, end } = statement.span
     try {

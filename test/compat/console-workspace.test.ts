@@ -51,6 +51,13 @@ describe('a statement of the workspace becomes something of the project', { skip
       const wanted = 'SELECT page, COUNT(*) AS n -- how many\nFROM events\nGROUP BY page'
       await until(async () => (await page.locator('.cm-line').allInnerTexts()).join('\n').trim() === wanted, 'the text is not formatted')
 
+      // What Flink would do otherwise is marked, in words too.
+      await write(page, 'CREATE TABLE other (a INT);', '1 statement, no errors')
+      await page.locator('.cm-lint-marker-info').waitFor()
+      await page.locator('.cm-lintRange-info').hover()
+      await page.locator('.cm-tooltip').getByText('Flink refuses a table without a connector').first().waitFor()
+      await write(page, wanted, '1 statement, no errors')
+
       // Records 2 to 4 of the only partition: two of /x, one of /y.
       const rows = page.locator('.sql-results .grid-body [role=row]')
       const shown = async () => (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' ').trim()).sort()

@@ -4,7 +4,7 @@
 import { autocompletion, type Completion, type CompletionContext, closeBrackets, completionKeymap } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands'
 import { bracketMatching, indentOnInput } from '@codemirror/language'
-import { type Diagnostic, linter, lintKeymap } from '@codemirror/lint'
+import { type Diagnostic, linter, lintGutter, lintKeymap } from '@codemirror/lint'
 import { Prec } from '@codemirror/state'
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers, placeholder } from '@codemirror/view'
 import { useEffect, useImperativeHandle, useRef } from 'react'
@@ -79,6 +79,7 @@ export function Editor({ ref, document, onChange, onCheck, onRun, onFormat }: Ed
         closeBrackets(),
         autocompletion({ override: [complete], maxRenderedOptions: 60 }),
         linter(lint, { delay: CHECK_PAUSE_MS }),
+        lintGutter(),
         placeholder('SELECT … FROM …    Ctrl-Enter runs it'),
         EditorView.contentAttributes.of({ 'aria-label': 'SQL' }),
         sqlLook,
@@ -102,7 +103,15 @@ export function Editor({ ref, document, onChange, onCheck, onRun, onFormat }: Ed
         ),
         keymap.of([...completionKeymap, ...lintKeymap, ...historyKeymap, ...defaultKeymap, indentWithTab]),
         EditorView.updateListener.of((update) => {
-          if (update.docChanged) newest.current.onChange(update.state.doc.toString())
+          if (!update.docChanged) return
+          // Where statements stand is known until the next check, too: who types and runs at once runs what is there now.
+          const statements = check.current?.statements.map((one) => ({
+            ...one,
+            start: update.changes.mapPos(one.start, -1),
+            end: update.changes.mapPos(one.end, 1),
+          }))
+          if (check.current && statements) check.current = { ...check.current, statements }
+          newest.current.onChange(update.state.doc.toString())
         }),
       ],
     })
@@ -112,16 +121,26 @@ export function Editor({ ref, document, onChange, onCheck, onRun, onFormat }: Ed
       check.current = result
       newest.current.onCheck(result)
       const end = editor.state.doc.length
-      return (result?.errors ?? []).map(({ code, message, hint, position }) => {
+      const marks = (result?.marks ?? []).map(
+        ({ message, hint, position }): Diagnostic => ({
+          from: Math.min(position.start, end),
+          to: Math.min(position.end, end),
+          severity: 'info',
+          source: 'Flink',
+          message: `${message}\n${hint}`,
+        }),
+      )
+      const errors = (result?.errors ?? []).map(({ code, message, hint, position }): Diagnostic => {
         const from = Math.min(position?.start ?? 0, end)
         return {
           from,
           to: Math.min(Math.max(position?.end ?? 0, from), end),
-          severity: 'error' as const,
+          severity: 'error',
           source: code,
           message: `${message}\n${hint}`,
         }
       })
+      return [...errors, ...marks]
     }
     view.current = editor
     return () => editor.destroy()
@@ -141,7 +160,7 @@ export function Editor({ ref, document, onChange, onCheck, onRun, onFormat }: Ed
       if (from !== to) return state.sliceDoc(from, to)
       const all = check.current?.statements ?? []
       const at = all.find(({ start, end }) => start <= head && head <= end + 1) ?? all.findLast(({ start }) => start <= head)
-      return at ? state.sliceDoc(at.start, at.end) : state.doc.toString().replace(/;\s*$/, '')
+      return (at ? state.sliceDoc(at.start, at.end) : state.doc.toString()).replace(/;\s*$/, '')
     },
     insert: (text) => {
       const editor = view.current!
