@@ -71,8 +71,9 @@ export class KafkaClient {
     this.socket = network.connect(
       endpoint.accept(),
       (bytes) => {
-        if (mine !== this.connection) return
         for (const frame of frames.take(bytes)) {
+          // An answer may make it leave the connection: those behind it in the same write are for nobody.
+          if (mine !== this.connection) return
           const call = this.calls.shift()
           const correlationId = frame.int32()
           if (call?.correlationId !== correlationId)
