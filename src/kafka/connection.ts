@@ -27,8 +27,6 @@ import { WireReader, WireWriter } from './wire.ts'
 const LENGTH_BYTES = 4
 /** Length, API key and version: from them on the limit for the frame is known. */
 const HEAD_BYTES = 8
-/** Larger answers are not copied. */
-const SMALL_ANSWER_BYTES = 1024
 const API_VERSIONS_KEY = 18
 const PRODUCE_KEY = 0
 /** SaslHandshake, ApiVersions, SaslAuthenticate. */
@@ -67,8 +65,7 @@ export class Connection {
   private serialInFlight = 0
   private tail: Promise<void> = Promise.resolve()
   private isDraining = false
-  /** Small answers that go out together. */
-  private outbox: Uint8Array[] = []
+  private isCorked = false
   private isClosed = false
   private readonly sasl: SaslSession
   private readonly client: ClientSoftware = { name: '' }
@@ -178,7 +175,7 @@ export class Connection {
   private accept({ bytes, release }: Frame): void {
     const request = this.parse(bytes)
     const { isPipelined, api } = request.handler
-    kafkaMetrics.requests.add(api.name)
+    kafkaMetrics.requests.inc({ api: api.name })
     this.inFlight++
     this.inFlightBytes += bytes.length
     if (!isPipelined) this.serialInFlight++
@@ -235,7 +232,6 @@ export class Connection {
       { client: this.clientHost, code: 'KAFKA_LOGIN_FAILED' },
       'connection of a Kafka client closed: its login failed',
     )
-    this.flush()
     this.socket.end(() => this.close())
   }
 
@@ -371,20 +367,14 @@ export class Connection {
   private async send(parts: Uint8Array[], afterAnswer: (() => void) | undefined): Promise<void> {
     if (parts.length === 0) return
     const { socket, broker } = this
-    if (parts.length === 1 && parts[0].length <= SMALL_ANSWER_BYTES && !afterAnswer && !socket.writableNeedDrain) {
-      if (this.outbox.push(parts[0]) === 1) process.nextTick(() => this.flush())
-      return
-    }
-    this.flush()
     let sizeBytes = 0
-    socket.cork()
+    this.cork()
     for (const part of parts) {
       sizeBytes += part.length
       // Writes end in their order, so the last one speaks for all.
       const isLast = afterAnswer && part === parts.at(-1)
       socket.write(part, isLast ? (error) => error || afterAnswer() : undefined)
     }
-    socket.uncork()
     if (!socket.writableNeedDrain || socket.destroyed) return
     broker.responseBytes += sizeBytes
     this.isDraining = true
@@ -402,11 +392,14 @@ export class Connection {
   }
 
   /** Answers that are ready together, as those of one group of appends, go out in one write: on loopback that is most of what an answer costs. */
-  private flush(): void {
-    const { outbox, socket } = this
-    if (outbox.length === 0 || this.isClosed) return
-    this.outbox = []
-    socket.write(outbox.length === 1 ? outbox[0] : Buffer.concat(outbox))
+  private cork(): void {
+    if (this.isCorked) return
+    this.isCorked = true
+    this.socket.cork()
+    process.nextTick(() => {
+      this.isCorked = false
+      this.socket.uncork()
+    })
   }
 
   /** Reads on, or stops reading. */

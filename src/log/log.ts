@@ -424,8 +424,8 @@ class WriterLog implements LocalLog {
     }
     this.appendedBytes += batch.length
     this.appendedRecords += waiting.recordCount
-    logMetrics.appendedBytes.add(topic, batch.length)
-    logMetrics.appendedRecords.add(topic, waiting.recordCount)
+    logMetrics.appendedBytes.inc({ topic }, batch.length)
+    logMetrics.appendedRecords.inc({ topic }, waiting.recordCount)
     waiting.resolve(Number.isNaN(logAppendTimeMs) ? { partition, first, last } : { partition, first, last, logAppendTimeMs })
   }
 
@@ -459,19 +459,7 @@ function asTopicWants({ name, config }: KnownTopic, sent: Uint8Array, isForeign:
   return batch
 }
 
-function infoOf({ name, id, config, views }: KnownTopic): TopicInfo {
-  let partitions: PartitionInfo[] | undefined
-  return {
-    name,
-    id,
-    config,
-    // Most who ask want to know only whether the topic is there.
-    get partitions() {
-      partitions ??= views.map(partitionInfoOf)
-      return partitions
-    },
-  }
-}
+const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
 
 function partitionInfoOf(view: PartitionState, partition: number): PartitionInfo {
   const { startOffset, endOffset, lastStableOffset, sizeBytes } = view.read()

@@ -1,19 +1,21 @@
 // What the log counts for GET /metrics.
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { metrics, Tally } from '../base/index.ts'
+import { metrics } from '../base/index.ts'
 
 const registers = [metrics]
 
 export const logMetrics = {
-  appendedRecords: new Tally({
+  appendedRecords: new Counter({
     name: 'millrace_log_appended_records_total',
     help: 'Records acknowledged by the log.',
-    label: 'topic',
+    labelNames: ['topic'],
+    registers,
   }),
-  appendedBytes: new Tally({
+  appendedBytes: new Counter({
     name: 'millrace_log_appended_bytes_total',
     help: 'Bytes of record batches acknowledged by the log.',
-    label: 'topic',
+    labelNames: ['topic'],
+    registers,
   }),
   rejected: new Counter({
     name: 'millrace_log_rejected_batches_total',

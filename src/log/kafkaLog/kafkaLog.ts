@@ -185,8 +185,8 @@ class KafkaLog implements Log {
       }
       this.appendedBytes += sizeBytes
       this.appendedRecords += recordCount
-      logMetrics.appendedBytes.add(name, sizeBytes)
-      logMetrics.appendedRecords.add(name, recordCount)
+      logMetrics.appendedBytes.inc({ topic: name }, sizeBytes)
+      logMetrics.appendedRecords.inc({ topic: name }, recordCount)
       return { partition, first, last }
     } catch (error) {
       const failure = this.cluster.error(error, name)
