@@ -1,7 +1,7 @@
 // Golden files: how SQL is tested here, and by users.
-export { parseExactJson } from './compare.ts'
+export { differences, differingRows, parseExactJson } from './compare.ts'
 export { type GoldenFile, goldenErrors, parseGoldenFile } from './file.ts'
 export { type PipelineInput, type PipelineResult, type PipelineTest, runPipeline } from './pipeline.ts'
-export { type PlayMode, play, rowText } from './play.ts'
+export { type PlayMode, type PlayOptions, type PlayResult, play, rowText } from './play.ts'
 export { reportOf } from './report.ts'
 export { type GoldenOutcome, goldenModes, runGoldenFile, updatedGoldenFile, updatedGoldenText } from './run.ts'

@@ -243,7 +243,9 @@ export class WindowAggregateOperator implements Operator {
       if (slice !== undefined) slices.push(slice)
     }
     // LISTAGG and ARRAY_AGG show the order in which slices are merged: in Flink the table function takes the newest first.
-    if (!this.plan.groupWindow) slices.reverse()
+    // FIRST_VALUE and LAST_VALUE, which Flink has only in the older windows, go by time.
+    const goesByTime = this.plan.groupWindow || this.plan.aggregates.some(({ fn }) => fn === 'FIRST_VALUE' || fn === 'LAST_VALUE')
+    if (!goesByTime) slices.reverse()
     if (slices.length > 0) {
       let whole = slices[0]
       if (slices.length > 1) {
