@@ -2,11 +2,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { randomCases } from '../test/random/cases.ts'
+import { composedCases, shapedCases } from '../test/random/cases.ts'
 import { compareWithFlink, keep, smallest } from '../test/random/flink.ts'
 import { brokenLaw, smallestBreaking } from '../test/random/laws.ts'
 
-const help = `Usage: npm run golden:random -- [--seed N] [--count N] [--to FOLDER] [--flink RUNNER] [--small]
+const help = `Usage: npm run golden:random -- [--seed N] [--count N] [--to FOLDER] [--flink RUNNER] [--small] [--shapes]
 
 Random queries over random tables, as golden files; case i is that of seed N + i.
 
@@ -19,6 +19,7 @@ Cases that differ are written to the folder, with what differed beside them.
   --to FOLDER      where cases that differ are written; with --write all of them, without an expectation
   --write          only write
   --flink RUNNER   a script that runs golden files on Flink: "RUNNER run FILE..." writes what they give into them
+  --shapes         queries of fixed shapes (test/randomCases.ts) instead of composed ones
   --small          cases that differ are made small while they still differ
 
 The exit code is 1 if a case differs.
@@ -36,6 +37,7 @@ const { values } = parseArgs({
     write: { type: 'boolean' },
     flink: { type: 'string' },
     small: { type: 'boolean' },
+    shapes: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 })
@@ -51,7 +53,7 @@ const [seed, count] = [Number(values.seed), Number(values.count)]
 if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(count) || count < 1) usage('--seed and --count are whole numbers')
 if (values.write && !values.to) usage('--write needs --to FOLDER')
 const at = (path: string) => resolve(process.env.INIT_CWD ?? process.cwd(), path)
-const cases = randomCases(seed, count)
+const cases = (values.shapes ? shapedCases : composedCases)(seed, count)
 let differing = 0
 const CASES_PER_JVM = 100
 

@@ -33,7 +33,7 @@ const modes: { name: string; mode: PlayMode; options?: PlayOptions }[] = [
 ]
 
 /** @returns the mode in which the rows differ and how; 'rejected' where the query cannot run at all; nothing if all is well */
-export function brokenLaw({ name, text }: RandomCase): { mode: string; lines: string[] } | 'rejected' | undefined {
+export function brokenLaw({ name, text, byOrderOfKeys }: RandomCase): { mode: string; lines: string[] } | 'rejected' | undefined {
   const file = parseGoldenFile(name, `${text}--- expect\n`)
   let written: PlayResult
   try {
@@ -44,6 +44,7 @@ export function brokenLaw({ name, text }: RandomCase): { mode: string; lines: st
   }
   const types = written.fields.map(({ type }) => type)
   for (const { name: mode, mode: how, options } of modes) {
+    if (byOrderOfKeys && options) continue
     try {
       const { missing, extra } = differingRows(written.rows, play(file, how, options).rows, types)
       const lines = [...missing.map((row) => `- ${rowText(row)}`), ...extra.map((row) => `+ ${rowText(row)}`)]
