@@ -42,7 +42,7 @@ export interface KafkaLimits {
   offsetMetadataBytes: number
 }
 export const kafkaLimits: KafkaLimits = {
-  connections: 10_000,
+  connections: 20_000,
   produceBytes: 100 * 1024 * 1024,
   requestBytes: 16 * 1024 * 1024,
   loginBytes: 64 * 1024,

@@ -471,6 +471,7 @@ test('a client that does not read is not read from either, and costs no more tha
 
 test('connections leave half of the files that may be open to the log', () => {
   assert.equal(connectionsMax(10_000, 1_024), 512)
+  assert.equal(connectionsMax(20_000, 20_000), 11_808)
   assert.equal(connectionsMax(10_000, 1_048_576), 10_000)
   assert.equal(connectionsMax(10_000, Number.POSITIVE_INFINITY), 10_000)
 })

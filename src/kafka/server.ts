@@ -153,8 +153,11 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   }
 }
 
-/** Half of the files that the process may have open: the log needs the rest, and a write that finds none fails. */
-export const connectionsMax = (connections: number, openFiles: number): number => Math.min(connections, Math.floor(openFiles / 2))
+/** Files that are left to the log where many may be open. */
+const FILES_OF_LOG = 8_192
+/** Half of the files that the process may have open, or all but `FILES_OF_LOG`: the log needs the rest, and a write that finds none fails. */
+export const connectionsMax = (connections: number, openFiles: number): number =>
+  Math.min(connections, openFiles - Math.min(FILES_OF_LOG, Math.ceil(openFiles / 2)))
 
 /** What the system allows this process, where it tells (Linux). Node has raised the soft limit to the hard one when it started. */
 function openFilesMax(): number {
