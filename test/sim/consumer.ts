@@ -29,7 +29,7 @@ export class Consumer extends KafkaClient {
   told: number | undefined
   /** By partition, what was seen, markers too. */
   readonly records: Received[][]
-  /** Where each partition began when it was last asked for. */
+  /** By partition: where it last went on, because what it wanted was gone. */
   readonly startOffsets: number[]
   private readonly ends: number[]
   /** By partition: what was acknowledged as committed, and what may be. */
@@ -100,14 +100,13 @@ export class Consumer extends KafkaClient {
         const errorCode = answer.int16()
         const endOffset = answer.int64()
         const lastStableOffset = answer.int64()
-        const startOffset = answer.int64()
+        answer.int64()
         const aborted = answer.array(() => ({ producerId: answer.int64(), firstOffset: answer.int64() }))
         answer.int32()
         const bytes = answer.bytes(Math.max(0, answer.int32()))
         if (errorCode === 0) {
           model.end(topic, partition, endOffset, this.name)
           if (isLast) this.ends[partition] = endOffset
-          this.startOffsets[partition] = startOffset
           const limit = this.options.isCommitted ? lastStableOffset : endOffset
           this.read(partition, limit, bytes, new CommittedFilter(aborted))
         } else if (errorCode === OFFSET_OUT_OF_RANGE && this.options.hasGaps) this.toStart(partition)
@@ -163,6 +162,7 @@ export class Consumer extends KafkaClient {
           if (offset < this.positions[partition])
             throw new Violation(`${this.name} was refused offset ${this.positions[partition]}, and the start is ${offset}`)
           this.deps.world.hit('consumer behind retention')
+          this.startOffsets[partition] = offset
           this.positions[partition] = offset
         })
       })

@@ -1,5 +1,5 @@
 // What a run of many seeds must have hit at least once: a fault that never happens proves nothing.
-import { crashSites, failSites, spillSites } from './faults.ts'
+import { crashSites, failSites, faultKinds, faultOf, spillSites } from './faults.ts'
 import { filter, sinkKinds, templates } from './pipelines.ts'
 import { Random } from './random.ts'
 
@@ -22,6 +22,7 @@ const required = [
   ].map((kind) => `ENOSPC write ${kind}`),
   ...['open log', 'open index'].map((site) => `EMFILE ${site}`),
   ...operators.flatMap((operator) => [`start of ${operator}`, `crash of ${operator}`, `restore of ${operator}`, `rows of ${operator}`]),
+  ...operators.flatMap((operator) => faultKinds.map((kind) => faultOf(kind, operator))),
   ...sinkKinds.flatMap((sink) => [`start of a query into ${sink}`, `restore into ${sink}`, `rows in ${sink}`]),
   ...['log', 'index', 'topic.json', 'producers', 'checkpoint', 'checkpoint data'].map((kind) => `bit flipped in ${kind}`),
   ...['log', 'checkpoint', 'checkpoint data'].map((kind) => `damage told of ${kind}`),
@@ -31,7 +32,13 @@ const required = [
   ...['task paused and replaced', 'replaced task fenced', 'epoch of a topic spoilt', 'end of a checkpoint failed'],
   ...['compaction', 'compaction failed', 'retention took records', 'consumer behind retention'],
   ...['c', 'q', '__transaction_state'].map((topic) => `records compacted away of ${topic}`),
-  ...['kill', 'power cut, unsynced dropped', 'power cut, unsynced kept', 'power cut, unsynced torn and reordered'],
+  ...[
+    'kill',
+    'power cut, of what several had left unsynced',
+    'power cut, unsynced dropped',
+    'power cut, unsynced kept',
+    'power cut, unsynced torn and reordered',
+  ],
   ...['clock +hour', 'clock -hour', 'clock +day', 'clock -day'],
   ...['net delay', 'net drop', 'net half-open', 'net refused', 'net reset', 'net reset in mid-frame'],
   ...['short read', 'short write', 'torn tail cut', 'start failed'],
@@ -55,6 +62,8 @@ const rareHits = new Set([
   // Of 300 seeds, three flip a bit of a checkpoint; `--bit-flips` flips thousands.
   ...['damage told of checkpoint', 'damage told of checkpoint data', 'producer told that it failed'],
   'open transaction ended by the start',
+  // In a quarter of the seeds or fewer.
+  ...operators.flatMap((operator) => ['ENOSPC', 'EMFILE', 'clock', 'task paused'].map((kind) => faultOf(kind, operator))),
   ...rare.flatMap((site) => [`crash at ${site}`, `EIO ${site}`, `ENOSPC ${site}`]),
 ])
 const COVERED_FROM_SEEDS = 300

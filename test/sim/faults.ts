@@ -48,6 +48,8 @@ const kinds: [RegExp, string][] = [
 export const siteOf = (call: DiskCall, path: string): string =>
   `${call} ${kinds.find(([pattern]) => pattern.test(path))?.[1] ?? 'data folder'}`
 
+/** What the first checkpoint of all, and of each query, does. */
+const checkpointFolders = ['makeFolder checkpoints folder', 'syncFolder checkpoints folder']
 /** Where crashes and failures are aimed at, so that rare calls are not missed: every call that changes something. */
 export const crashSites = [
   ...['open', 'write', 'sync', 'truncate', 'rename'].map((call) => `${call} topic.json`),
@@ -57,7 +59,8 @@ export const crashSites = [
   ...['open', 'write', 'truncate', 'unlink'].map((call) => `${call} producers`),
   ...['open', 'write', 'sync', 'rename', 'unlink'].map((call) => `${call} checkpoint`),
   ...['open', 'write', 'sync', 'unlink'].map((call) => `${call} checkpoint data`),
-  'syncFolder job folder',
+  ...['makeFolder', 'syncFolder'].map((call) => `${call} job folder`),
+  ...checkpointFolders,
   ...['open', 'write', 'sync', 'rename', 'unlink'].map((call) => `${call} output file`),
   ...['makeFolder', 'syncFolder'].map((call) => `${call} output folder`),
   ...['open', 'write', 'sync', 'rename'].map((call) => `${call} compacted segment`),
@@ -78,6 +81,8 @@ const firstStartSites = [
   'makeFolder topic folder',
   'makeFolder partition folder',
   'syncFolder data folder',
+  'makeFolder job folder',
+  ...checkpointFolders,
 ]
 export const failSites = [
   ...crashSites,
@@ -91,6 +96,10 @@ export const failSites = [
   'list partition folder',
   'list topics folder',
 ]
+
+/** What is counted for each operator, by how its name in the counts begins. */
+export const faultKinds = ['kill', 'power cut', 'EIO', 'ENOSPC', 'EMFILE', 'clock', 'net', 'task paused'] as const
+export const faultOf = (kind: string, operator: string): string => `runs of ${operator} with: ${kind}`
 
 export const isLook = (call: DiskCall): boolean => call === 'open' || call === 'read' || call === 'list'
 
@@ -124,8 +133,13 @@ export class DiskFaults {
 
   planCrash(): void {
     const { random } = this.world
-    const isAimed = random.chance(0.7)
-    this.crashIn = isAimed ? { calls: random.int(0, 1), site: this.aim(crashSites) } : { calls: random.int(0, 25), site: undefined }
+    if (random.chance(0.7)) this.crashIn = { calls: random.int(0, 1), site: this.aim(crashSites) }
+    else this.crashSoon()
+  }
+
+  /** At any of the next calls. */
+  crashSoon(): void {
+    this.crashIn = { calls: this.world.random.int(0, 25), site: undefined }
   }
 
   planFailure(): void {

@@ -14,7 +14,8 @@ The same seed gives the same trace, byte for byte; its hash is printed.
 
   --seed N       one seed, with its trace
   --seeds N      so many seeds, from --from on (default 100)
-  --crash-points one reference workload, crashed after each call that changes the disk, with what was not synced kept, dropped, torn
+  --crash-points two reference workloads (one in several subtasks with its state on the disk), crashed after each call that changes the disk,
+                 with what was not synced kept, dropped, torn
   --every N      with --crash-points: only each Nth of those calls
   --from N       the first seed (default 1)
   --bit-flips N  flips so many bits of data folders instead, one at a time, from --from on: each must be told or harmless
@@ -115,16 +116,18 @@ interface ManyFlags {
 
 async function playCrashPoints(every: number, workers: number, flags: ManyFlags): Promise<void> {
   const { CRASH_KEEPS, referenceChanges } = await import('./run.ts')
-  const changes = await referenceChanges()
-  const calls = Array.from({ length: Math.ceil(changes / every) }, (_, i) => i * every)
-  await playMany(
-    calls.flatMap((afterChanges) => CRASH_KEEPS.map((keep) => ({ afterChanges, keep }))),
-    workers,
-    flags,
-  )
+  const points: CrashPoint[] = []
+  const counts: string[] = []
+  for (const workload of ['plain', 'scaled'] as const) {
+    const changes = await referenceChanges(workload)
+    for (let afterChanges = 0; afterChanges < changes; afterChanges += every)
+      points.push(...CRASH_KEEPS.map((keep) => ({ workload, afterChanges, keep })))
+    counts.push(`the ${workload} workload changes the disk ${changes} times`)
+  }
+  await playMany(points, workers, flags)
   if (!flags.json)
     console.log(
-      `the reference workload changes the disk ${changes} times; each of ${calls.length} of them was crashed after, in ${CRASH_KEEPS.length} ways`,
+      `${counts.join(', ')}; it was crashed after ${every === 1 ? 'each' : `each ${every}th`} of them, in ${CRASH_KEEPS.length} ways`,
     )
 }
 
@@ -164,7 +167,7 @@ async function playMany(tasks: readonly (number | CrashPoint)[], workers: number
               console.log(
                 typeof task === 'number'
                   ? `seed ${said.seed} FAILS: ${said.violation}\n  npm run sim -- --seed ${said.seed}${flags.bug ? ` --bug ${flags.bug}` : ''}`
-                  : `crash after ${said.seed} changes, ${task!.keep === 'kill' ? 'killed' : `power cut keeping ${task!.keep}`}: FAILS: ${said.violation}`,
+                  : `${task!.workload} workload, crash after ${said.seed} changes, ${task!.keep === 'kill' ? 'killed' : `power cut keeping ${task!.keep}`}: FAILS: ${said.violation}`,
               )
           }
         }

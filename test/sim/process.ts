@@ -525,12 +525,12 @@ export class SimProcess implements Endpoint {
           allowsDropped: [],
         }
         const optionsOf = (subtask: number) => restoreOptions(restore, disk, subtask, parallelism)
+        const { parallelism: savedParallelism = 1 } = saved.state
         // Read twice, so that a disk that fails now fails here.
-        if (parallelism > 1 || this.memory) verifyCheckpoint(this.store, saved.folder, saved.manifest)
+        if (parallelism > 1 || savedParallelism > 1 || this.memory) verifyCheckpoint(this.store, saved.folder, saved.manifest)
         else optionsOf(0).load?.(query.id)?.close?.()
         if (content) this.views.restore(query.id, content)
         const { reads, dealt } = checkpoints.get(`${running.index} ${saved.manifest.id}`)!
-        const { parallelism: savedParallelism = 1 } = saved.state
         running.before = [...reads]
         running.dealt = dealt + (savedParallelism === parallelism ? 0 : 1)
         running.base = saved.manifest
