@@ -3,6 +3,8 @@
 //
 // Events have ordered times, so nothing depends on when they come: lost and double rows are all that can differ.
 import assert from 'node:assert/strict'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeProject } from './harness.ts'
@@ -12,6 +14,15 @@ import { BATCH_EVENTS, post, resultsOf, sql, start } from './ordersPipeline.ts'
 const KILLS = Number(process.env.MILLRACE_TEST_KILLS ?? 15)
 /** Of them, those of a job in two threads; it must give what one thread gives. */
 const PARALLEL_KILLS = Math.ceil(KILLS / 3)
+/** A fault that has not come by then never will. */
+const FAULT_MS_MAX = 30_000
+
+/** Whether one is durable, of any query. */
+function hasCheckpoint(folder: string): boolean {
+  const jobs = join(folder, 'data', 'checkpoints')
+  return existsSync(jobs) && readdirSync(jobs, { recursive: true }).some((name) => /chk-\d+$/.test(String(name)))
+}
+
 for (const [parallelism, kills] of [
   [1, KILLS - PARALLEL_KILLS],
   [2, PARALLEL_KILLS],
@@ -42,11 +53,13 @@ async function killAndCompare(t: TestContext, parallelism: number, kills: number
     const server = await start(t, folder, fault)
     if (server) {
       restoredCount += (server.ready as unknown as { restored: unknown[] }).restored.length > 0 ? 1 : 0
-      const until = performance.now() + 250 + random(500)
-      const isLeft = () => server.running.isRunning && (fault === undefined ? performance.now() < until : performance.now() < until + 4_000)
-      while (isLeft()) {
+      // At random, but not before there is a checkpoint to go on from; a fault comes by itself when its phase does.
+      const pauseMs = 250 + random(500)
+      let until = fault === undefined ? undefined : performance.now() + FAULT_MS_MAX
+      while (server.running.isRunning && (until === undefined || performance.now() < until)) {
         if (await post(server, batch)) batch++
         await sleep(20 + random(60))
+        if (hasCheckpoint(folder)) until ??= performance.now() + pauseMs
       }
     }
     const cause = server?.running.isRunning ? 'random' : (fault?.split(':')[0] ?? 'random')

@@ -76,6 +76,24 @@ test('events of a running Millrace; what cannot be checked says why', { timeout:
   assert.equal((await verify(t, folder, ...at)).answer.error.code, 'VERIFY_PATH_ABSOLUTE')
 })
 
+test('a query that has no one result gets no certificate, and is told apart from one that has', { timeout: 300_000 }, async (t) => {
+  const folder = makeProject(t, {
+    'pipelines/orders.sql': `${sql.slice(0, sql.indexOf('CREATE TABLE sums'))}
+      CREATE TABLE tickets (id STRING, ticket STRING) WITH ('connector' = 'kafka', 'topic' = 'tickets', 'format' = 'json');
+      INSERT INTO tickets SELECT id, UUID() FROM orders;
+      CREATE MATERIALIZED TABLE totals AS SELECT customer, COUNT(*) AS orders FROM orders GROUP BY customer;`,
+    'recorded/orders.ndjson': events.map((event) => JSON.stringify(event)).join('\n'),
+  })
+  assert.equal((await verify(t, folder, '--at', 'anywhere')).answer.error.code, 'OPTION_INVALID')
+  const { code, answer } = await verify(t, folder, '--events', join(folder, 'recorded'), '--kills', '2', '--at', 'cut,durable')
+  assert.deepEqual([code, answer.isExactlyOnce], [1, false])
+  assert.ok(!answer.kills.some(({ cause }) => cause === 'at random'), JSON.stringify(answer.kills))
+  const [tickets, totals] = answer.results.toSorted((a, b) => a.name.localeCompare(b.name))
+  assert.deepEqual([tickets.missingCount, tickets.extraCount, tickets.missing.length], [events.length, events.length, 20])
+  assert.match(tickets.note ?? '', /without a crash, too/)
+  assert.deepEqual([totals.missingCount, totals.extraCount, totals.note], [0, 0, undefined])
+})
+
 test('a lost row, a double one and a changed one are seen', () => {
   const expected = ['a', 'b', 'b', 'c']
   const differences = (rows: string[]) => {

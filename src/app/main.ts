@@ -226,6 +226,7 @@ verify
   .argument('[folder]', 'the project', '.')
   .option('--kills <number>', 'how often', '20')
   .option('--seed <number>', 'of when and where', '1')
+  .option('--at <points>', 'where, in turn: random; in a checkpoint: disk,cut; in a commit: durable,settled (default: all of them)')
   .option('--max <number>', 'records of each topic that are taken from the running Millrace', '5000')
   .option('--events <folder>', 'events from <topic>.ndjson files there instead')
   .option('--out <file>', 'the certificate (default: certificates/ in the project)')
@@ -234,7 +235,7 @@ verify
   .addOption(json())
   .addHelpText(
     'after',
-    `${examples('millrace verify exactly-once shop\nmillrace verify exactly-once shop --kills 100 --seed 7\nmillrace verify exactly-once shop --events recorded --out certificate.json')}\n\nThe exit code is 1 if a row is lost or double.`,
+    `${examples('millrace verify exactly-once shop\nmillrace verify exactly-once shop --kills 100 --seed 7\nmillrace verify exactly-once shop --at cut,durable\nmillrace verify exactly-once shop --events recorded --out certificate.json')}\n\nThe exit code is 1 if a row is lost or double. Where results differ it says whether they do so without a crash, too.`,
   )
   .action(
     guarded(async (folder: string, flags: TargetFlags & Omit<VerifyFlags, 'json'>) =>

@@ -745,7 +745,19 @@ export interface CrashTest {
     /** By topic. */
     events: Record<string, number>
     kills: { cause: string; afterBatches: number; restored: boolean }[]
-    /** Rows without a crash and with crashes; up to 20 of those that are missing or too much; a hash of all. */
-    results: { name: string; kind: string; rows: number; rowsWithCrashes: number; missing: string[]; extra: string[]; sha256: string }[]
+    /** Rows without a crash and with crashes; how many are missing or too much, and up to 20 of each; a hash of all. */
+    results: {
+      name: string
+      kind: string
+      rows: number
+      rowsWithCrashes: number
+      missingCount: number
+      extraCount: number
+      missing: string[]
+      extra: string[]
+      sha256: string
+      /** Why it differs, where something else than a crash is known to do so. */
+      note?: string
+    }[]
   }
 }

@@ -285,7 +285,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/partition.ts',
     find: 'this.saveProducers(true)',
     replace: 'true',
-    seed: 225,
+    seed: 39,
   },
   'lose-versions': {
     what: 'of the versions of a key that come in one batch a temporal join sees the last',
@@ -306,7 +306,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'jobs/alignedOutput.ts',
     find: 'if (this.cuts.has(subtask)) this.held.push(handle)',
     replace: 'if (false) this.held.push(handle)',
-    seed: 380,
+    seed: 399,
   },
   'first-subtask-only': {
     what: 'a checkpoint has the positions of the partitions that the first subtask reads',
@@ -320,7 +320,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/exchange/exchange.ts',
     find: 'if (from !== except && this.idle[from] === 0',
     replace: 'if (from !== except && from === this.rounds.subtask && this.idle[from] === 0',
-    seed: 12,
+    seed: 5,
   },
   'wrong-subtask': {
     what: 'with another number of subtasks the state of a key comes into one that does not get its rows',

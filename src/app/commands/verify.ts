@@ -5,11 +5,20 @@ import { bindProject, readProjectFiles } from '../../jobs/index.ts'
 import type { Target } from '../client.ts'
 import { appErrors } from '../errors.ts'
 import { plainText, tableText } from '../output.ts'
-import { type Certificate, readTopic, sourceTopics, type TopicEvents, verifyExactlyOnce } from '../verify/verify.ts'
+import {
+  type Certificate,
+  type KillPoint,
+  killPoints,
+  readTopic,
+  sourceTopics,
+  type TopicEvents,
+  verifyExactlyOnce,
+} from '../verify/verify.ts'
 
 export interface VerifyFlags {
   kills: string
   seed: string
+  at?: string
   max: string
   events?: string
   out?: string
@@ -23,10 +32,19 @@ const whole = (option: string, text: string, min: number, max: number): number =
   return value
 }
 
+/** @throws StreamError OPTION_INVALID */
+function pointsOf(text: string): KillPoint[] {
+  const known = (name: string): name is KillPoint => (killPoints as readonly string[]).includes(name)
+  const names = text.split(',').map((name) => name.trim())
+  if (!names.every(known)) throw appErrors('OPTION_INVALID', { option: '--at', value: text, expected: `of ${killPoints.join(',')}` })
+  return names
+}
+
 /** The exit code is 1 if a row is lost or double. */
 export async function verifyCommand(folder: string, target: Target, flags: VerifyFlags): Promise<void> {
   const kills = whole('--kills', flags.kills, 1, 10_000)
   const seed = whole('--seed', flags.seed, 0, 2 ** 32 - 1)
+  const points = flags.at === undefined ? killPoints : pointsOf(flags.at)
   const project = resolve(folder)
   const topics = sourceTopics(bindProject(readProjectFiles(project)))
   const max = whole('--max', flags.max, 1, 1_000_000)
@@ -34,7 +52,7 @@ export async function verifyCommand(folder: string, target: Target, flags: Verif
   const onProgress = (text: string) => {
     if (!flags.json) process.stderr.write(`${text} …\n`)
   }
-  const certificate = await verifyExactlyOnce({ project, events, kills, seed, onProgress })
+  const certificate = await verifyExactlyOnce({ project, events, kills, seed, points, onProgress })
   const path = resolve(
     flags.out ?? join(project, 'certificates', `exactly-once-${certificate.startedAt.slice(0, 19).replace(/[:T]/g, '-')}.json`),
   )
@@ -76,9 +94,10 @@ function eventFiles(folder: string, topics: string[]): TopicEvents {
 function certificateText({ isExactlyOnce, kills, results, seconds, events }: Certificate, path: string): string {
   const causes = new Map<string, number>()
   for (const { cause } of kills) causes.set(cause, (causes.get(cause) ?? 0) + 1)
-  const lost = results.flatMap(({ name, missing, extra }) => [
+  const lost = results.flatMap(({ name, missing, extra, note }) => [
     ...missing.map((row) => `lost from ${name}: ${plainText(row)}`),
     ...extra.map((row) => `too much in ${name}: ${plainText(row)}`),
+    ...(note === undefined ? [] : [`${name}: ${note}`]),
   ])
   const empty = results.flatMap(({ name, rows, rowsWithCrashes }) => (rows + rowsWithCrashes === 0 ? [name] : []))
   return [
@@ -90,13 +109,13 @@ function certificateText({ isExactlyOnce, kills, results, seconds, events }: Cer
       )}; ${kills.length} kills (${[...causes].map(([cause, count]) => `${count} ${cause}`).join(', ')}), ${kills.filter(({ restored }) => restored).length} starts from a checkpoint; ${seconds} s`,
     tableText(
       ['result', 'kind', 'rows', 'with crashes', 'lost', 'too much'],
-      results.map(({ name, kind, rows, rowsWithCrashes, missing, extra }) => [
+      results.map(({ name, kind, rows, rowsWithCrashes, missingCount, extraCount }) => [
         name,
         kind,
         rows,
         rowsWithCrashes,
-        missing.length,
-        extra.length,
+        missingCount,
+        extraCount,
       ]),
     ),
     lost.join('\n'),

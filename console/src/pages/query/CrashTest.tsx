@@ -65,13 +65,13 @@ export function CrashTest() {
           {certificate && (
             <FactTable
               heads={['Result', 'Kind', '#Rows', '#With crashes', '#Lost', '#Too much', 'SHA-256']}
-              rows={certificate.results.map(({ name, kind, rows, rowsWithCrashes, missing, extra, sha256 }) => [
+              rows={certificate.results.map(({ name, kind, rows, rowsWithCrashes, missingCount, extraCount, sha256 }) => [
                 name,
                 kind,
                 formatInteger(rows),
                 formatInteger(rowsWithCrashes),
-                formatInteger(missing.length),
-                formatInteger(extra.length),
+                formatInteger(missingCount),
+                formatInteger(extraCount),
                 <code key="hash">{sha256.slice(0, 12)}</code>,
               ])}
             />
