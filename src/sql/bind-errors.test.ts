@@ -80,9 +80,9 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT * FROM TABLE(TUMBLE(TABLE e, DESCRIPTOR(ts), 10))', 'SQL_WINDOW_ARGUMENTS', '10'],
   ["SELECT * FROM TABLE(TUMBLE(TABLE e, DESCRIPTOR(ts), INTERVAL '1' MONTH))", 'SQL_WINDOW_ARGUMENTS', "INTERVAL '1' MONTH"],
   [
-    "SELECT * FROM TABLE(HOP(TABLE e, DESCRIPTOR(ts), INTERVAL '3' SECOND, INTERVAL '10' SECOND))",
+    "SELECT COUNT(*) FROM TABLE(HOP(TABLE e, DESCRIPTOR(ts), INTERVAL '3' SECOND, INTERVAL '10' SECOND)) GROUP BY window_start, window_end",
     'SQL_WINDOW_ARGUMENTS',
-    "HOP(TABLE e, DESCRIPTOR(ts), INTERVAL '3' SECOND, INTERVAL '10' SECOND)",
+    "SELECT COUNT(*) FROM TABLE(HOP(TABLE e, DESCRIPTOR(ts), INTERVAL '3' SECOND, INTERVAL '10' SECOND)) GROUP BY window_start, window_end",
   ],
   // A calculation, and a join, make an ordinary timestamp of a time attribute.
   [

@@ -64,9 +64,6 @@ export function bindWindowFunction(
   const missing = INTERVALS[fn].find((name) => name !== 'OFFSET' && !args.has(name))
   if (missing !== undefined) throw refuse(`the argument ${missing} is missing`)
   const env: Env = { context, scope: scopeOf(input) }
-  // The older HOP in GROUP BY takes any size, as in Flink.
-  if (fn === 'HOP' && intervalMs('SLIDE') > 0 && intervalMs('SIZE') % intervalMs('SLIDE') !== 0)
-    throw refuse('the size must be a multiple of the slide')
   const window = planWindow(fn, input.fields[timeColumn], context, {
     sizeMs: intervalMs(fn === 'SESSION' ? 'GAP' : 'SIZE'),
     stepMs: fn === 'HOP' ? intervalMs('SLIDE') : fn === 'CUMULATE' ? intervalMs('STEP') : undefined,

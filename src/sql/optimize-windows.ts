@@ -5,6 +5,7 @@
 //   … over rows that had windows before (a cascade)   uses the windows that are there ("attached")
 import type { Field } from '../data/index.ts'
 import { columnsOfPlan, fieldFor, project } from './bind-plan.ts'
+import { sqlErrors } from './errors.ts'
 import { columnExpr, columnsOf, conjuncts, isCall, mapColumns } from './expr.ts'
 import type { Expr, Plan, PlanWindow } from './plan.ts'
 import { inputsOf, withInputs } from './plan-tree.ts'
@@ -137,6 +138,15 @@ export function windowAggregateOf(node: Node<'groupAggregate'>): Plan | undefine
   const keys = node.keys.filter((key) => !isWindowColumn(key))
   const reads = node.aggregates.flatMap(({ args, filter }) => (filter === undefined ? args : [...args, filter]))
   const source = detachedFor(node, keys, reads) ?? attached(node.input, windows)
+  // Rows may be in windows of any size, and so may the older HOP in GROUP BY; an aggregation of them not, as in Flink.
+  const { kind, sizeMs, stepMs } = source.window
+  if (isOverFunction(node.input) && kind === 'HOP' && stepMs !== undefined && sizeMs % stepMs !== 0)
+    throw sqlErrors('SQL_WINDOW_ARGUMENTS', {
+      fn: kind,
+      reason: 'the size must be a multiple of the slide',
+      expected: 'HOP(TABLE t, DESCRIPTOR(ts), slide, size [, offset])',
+      span: node.span,
+    })
   const aggregates = node.aggregates.map((aggregate) => ({
     ...aggregate,
     args: aggregate.args.map(source.at),
@@ -177,6 +187,9 @@ export function windowAggregateOf(node: Node<'groupAggregate'>): Plan | undefine
   )
   return { ...plan, fields: node.fields }
 }
+
+const isOverFunction = (plan: Plan): boolean =>
+  plan.node === 'windowTvf' || ((plan.node === 'calc' || plan.node === 'expand') && isOverFunction(plan.input))
 
 interface AggregateSource {
   plan: Plan

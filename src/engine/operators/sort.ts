@@ -1,4 +1,5 @@
-// ORDER BY the time attribute: rows wait until the watermark reaches their time, then leave in order.
+// ORDER BY the time attribute: rows wait until the watermark reaches their time, then leave in order. By processing time nothing waits:
+// the rows of a batch are of one time, and leave in the order of the other sort keys.
 //
 // Invariants
 //   1. Rows leave in order of time, then of the other sort keys, then of arrival. Output is append-only.
@@ -21,6 +22,7 @@ export class SortOperator implements Operator {
   private readonly context: OperatorContext
   private readonly output: RowOutput
   private readonly timeColumn: number
+  private readonly isProcessingTime: boolean
   private readonly timeName: string
   private readonly leavesFirst: (a: Waiting, b: Waiting) => boolean
   private waiting: Waiting[] = []
@@ -29,14 +31,16 @@ export class SortOperator implements Operator {
   private lastMs = -Infinity
 
   constructor(plan: Plan & { node: 'sort' }, context: OperatorContext) {
-    const [time] = plan.orderBy
-    if (time === undefined || time.descending || plan.input.fields[time.column].timeAttribute !== 'event')
-      throw engineErrors('OPERATOR_UNSUPPORTED', { what: 'ORDER BY of a stream without LIMIT, other than by its event time ascending,' })
+    const [time, ...rest] = plan.orderBy
+    const timeAttribute = time && plan.input.fields[time.column].timeAttribute
+    if (timeAttribute === undefined || time.descending)
+      throw engineErrors('OPERATOR_UNSUPPORTED', { what: 'ORDER BY of a stream without LIMIT, other than by its time ascending,' })
+    this.isProcessingTime = timeAttribute === 'processing'
     this.context = context
     this.output = new RowOutput(plan.fields, context)
     this.timeColumn = time.column
     this.timeName = plan.input.fields[time.column].name
-    const order = rowOrder(plan.orderBy)
+    const order = rowOrder(this.isProcessingTime ? rest : plan.orderBy)
     this.leavesFirst = (a, b) => {
       const compared = order(a.row, b.row)
       return compared < 0 || (compared === 0 && a.arrival < b.arrival)
@@ -45,6 +49,13 @@ export class SortOperator implements Operator {
 
   process(batch: Batch): void {
     this.output.processingTimeMs = batch.processingTimeMs
+    if (this.isProcessingTime) {
+      const rows = Array.from({ length: batch.rowCount }, (_, i) => ({ time: 0, arrival: i, row: rowAt(batch, i) }))
+      rows.sort((a, b) => (this.leavesFirst(a, b) ? -1 : 1))
+      for (const { row } of rows) this.output.put(row)
+      this.output.flush()
+      return
+    }
     const column = batch.columns[this.timeColumn]
     const late: number[] = []
     for (let i = 0; i < batch.rowCount; i++) {
@@ -59,6 +70,7 @@ export class SortOperator implements Operator {
   }
 
   advance(watermarkMs: number): void {
+    if (this.isProcessingTime) return
     this.fire(watermarkMs)
     this.output.flush()
   }
