@@ -1,6 +1,6 @@
 // What a job needs of a checkpoint to go on from it: read query by query, so that the bytes of one are gone before the next.
 import { type Disk, realDisk } from '../../log/index.ts'
-import type { NodeSnapshot } from '../graph.ts'
+import type { NodeSnapshot } from '../graphNodes.ts'
 import type { JobOptions } from '../job.ts'
 import type { JobRestore } from '../protocol.ts'
 import { type Manifest, msOf, partKey, type QueryState } from './manifest.ts'
