@@ -6,6 +6,8 @@
 //   2. rows are late only where one table is read once: how two inputs meet is nobody's promise;
 //   3. nothing may fail for one row (expressions.ts).
 // What Flink and Millrace answer differently on purpose (docs/flink-differences.md) is left out.
+//
+// Longer than other files because each operator is made of any of the others.
 import type { Choices } from './choices.ts'
 import { type Column, Expressions, type Kind, numeric, sortable } from './expressions.ts'
 import { randomTable, type Table } from './tables.ts'

@@ -1,5 +1,7 @@
 // One run: a world from a seed. Producers write, consumers read, queries compute; disk, network, clock and crashes do what the seed says.
 // Then all faults end, what is left is written and read, and everything is compared with the model.
+//
+// Longer than other files because every fault and every check touches the same run.
 
 import { FakeDisk } from '../../src/log/fakeDisk.ts'
 import { Admin } from './admin.ts'
