@@ -14,7 +14,7 @@ import { SpillingOperator } from './spill/spillingOperator.ts'
 
 const golden = resolve(import.meta.dirname, '../../test/golden')
 const nodesOf = (plan: Plan): Plan[] => [plan, ...inputsOf(plan).flatMap(nodesOf)]
-const runtimeNodes: ReadonlySet<Plan['node']> = new Set(['scan', 'values', 'calc', 'watermark'])
+const runtimeNodes: ReadonlySet<Plan['node']> = new Set(['scan', 'values', 'calc', 'watermark', 'union'])
 
 function planOf(path: string): Plan | undefined {
   const sql = readFileSync(path, 'utf8')
