@@ -129,6 +129,9 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT k FROM (SELECT k, RANK() OVER (ORDER BY v) AS r FROM t) WHERE r <= 2', 'SQL_RANK_UNSUPPORTED', '(ORDER BY v)', /ROW_NUMBER/],
   ['SELECT k FROM t ORDER BY k', 'SQL_SORT_UNSUPPORTED', 'k', /LIMIT/],
   ['SELECT ts FROM e ORDER BY ts DESC', 'SQL_SORT_UNSUPPORTED', 'ts DESC'],
+  // settings
+  ["SET 'table.local-time-zone' = 'Nowhere/Land'", 'SQL_SETTING_INVALID', "SET 'table.local-time-zone' = 'Nowhere/Land'", /Europe/],
+  ["SET 'table.exec.state.ttl' = 'soon'", 'SQL_SETTING_INVALID', "SET 'table.exec.state.ttl' = 'soon'", /1 h/],
   // joins and sub-queries
   [
     "SELECT 1 FROM (SELECT * FROM e QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) = 1) AS d JOIN f ON d.k = f.k AND d.ts BETWEEN f.ts AND f.ts + INTERVAL '1' HOUR",

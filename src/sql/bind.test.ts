@@ -140,6 +140,10 @@ test('views keep their columns when the tables below are known', () => {
 
 test('settings: SET and RESET; the time zone reaches the windows', () => {
   const catalog = new Catalog()
+  bindScript(
+    "SET 'table.local-time-zone' = 'GMT-08:00'; SET 'table.local-time-zone' = 'default'; SET 'table.exec.state.ttl' = '1 h'",
+    catalog,
+  )
   for (const bound of bindScript("SET 'table.local-time-zone' = 'Europe/Berlin'; SET 'a' = 'b'; RESET 'a'", catalog))
     applyStatement(bound, catalog)
   assert.deepEqual([...catalog.settings], [['table.local-time-zone', 'Europe/Berlin']])

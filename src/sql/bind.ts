@@ -17,7 +17,7 @@ import type { Catalog } from './catalog.ts'
 import { applyStatement, DEFAULT_CATALOG, DEFAULT_DATABASE, functionNameOf } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { optimize } from './optimize.ts'
-import { optimizeForSession } from './optimize-session.ts'
+import { checkSetting, optimizeForSession } from './optimize-session.ts'
 import { parseScript } from './parse.ts'
 import type { BoundStatement, MaterializedTableDef, Plan } from './plan.ts'
 import { placed } from './positions.ts'
@@ -91,7 +91,9 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
     case 'show':
       return bindShow(statement, catalog)
     case 'set':
-      return statement.key === undefined ? bindSettings(catalog) : { type: 'set', key: statement.key, value: statement.value }
+      if (statement.key === undefined) return bindSettings(catalog)
+      if (statement.value !== undefined) checkSetting(statement.key, statement.value, statement.span)
+      return { type: 'set', key: statement.key, value: statement.value }
     case 'reset':
       return { type: 'set', key: statement.key ?? '' }
     case 'use':

@@ -143,6 +143,10 @@ test('INSERT and statement sets', () => {
   assert.equal(statement('EXECUTE INSERT INTO a SELECT 1', 'insert').type, 'insert')
 })
 
+test('no detail of EXPLAIN comes twice', () => {
+  assert.throws(() => parseStatement('EXPLAIN CHANGELOG_MODE, ESTIMATED_COST, CHANGELOG_MODE SELECT 1'), { code: 'SQL_SYNTAX' })
+})
+
 test('the small statements', () => {
   const shapes: [sql: string, expected: Record<string, unknown>][] = [
     ['EXPLAIN PLAN FOR SELECT 1', { details: [] }],

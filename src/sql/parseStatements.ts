@@ -92,13 +92,14 @@ const explainDetails = ['ESTIMATED_COST', 'CHANGELOG_MODE', 'JSON_EXECUTION_PLAN
 
 function explain(p: Cursor): Statement {
   const { start } = p.next()
-  let details: string[] = []
+  const details: string[] = []
   if (p.accept('PLAN')) p.expect('FOR')
   else if (explainDetails.some((detail) => p.at(detail))) {
-    details = p.list(() => {
-      const detail = explainDetails.find((word) => p.accept(word))
+    p.list(() => {
+      // As in Flink none comes twice.
+      const detail = explainDetails.find((word) => !details.includes(word) && p.accept(word))
       if (!detail) throw p.fail()
-      return detail
+      details.push(detail)
     })
   }
   const isExplainable = atQuery(p) || p.atAny('(', 'INSERT', 'STATEMENT', 'EXECUTE', 'CREATE')

@@ -11,6 +11,7 @@ import { evaluatePath, JsonReal, parseJsonPath } from './jsonPath.ts'
 import { bigDecimalText, doubleText } from './numbers.ts'
 import type { CallContext, FunctionTable, RowFunction } from './registry.ts'
 import { called, madeFrom, maybe, plain, plainMaybe, strict } from './registry.ts'
+import { withoutHalves } from './text.ts'
 
 const needsExactNumbers = /\d[.eE]|\d{16}/
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown
@@ -49,7 +50,7 @@ export function jsonText(value: Json): string {
   return sortedObjectText(Object.entries(value).map(([key, one]) => [key, jsonText(one)]))
 }
 const isScalar = (value: Json): boolean => typeof value !== 'object' || value === null || value instanceof JsonReal
-const scalarText = (value: Json): string => (typeof value === 'string' ? value : jsonText(value))
+const scalarText = (value: Json): string => (typeof value === 'string' ? withoutHalves(value) : jsonText(value))
 
 type Found = { value: Json } | { missing: true } | { error: string }
 
@@ -57,7 +58,9 @@ type Found = { value: Json } | { missing: true } | { error: string }
 function find(text: string, path: JsonPath): Found {
   const root = parseShared(text)
   if (root === undefined) return path.strict ? { error: `'${shown(text)}' is no JSON` } : { missing: true }
-  const values = evaluatePath(path.steps, root)
+  if (root === null) return { error: 'nothing can be looked for in null' }
+  const values = evaluatePath(path, root)
+  if (values === undefined) return { error: 'the path leads nowhere' }
   if (!path.single) return { value: values }
   if (values.length > 0) return { value: values[0] }
   return path.strict ? { error: 'the path leads nowhere' } : { missing: true }
@@ -159,8 +162,8 @@ function jsonExists({ options, literals }: CallContext): RowFunction {
     const path = pathOf(pathText)
     const found = find(text, path)
     if ('value' in found && !(found.value === null && path.strict)) {
-      if (found.value === null) return false
-      return path.single || (found.value as Json[]).length > 0
+      // Where a path can mean several, the list of them is there, also with none in it.
+      return found.value !== null
     }
     if ('missing' in found) return false
     if (behaviour === 'ERROR') {
@@ -188,7 +191,7 @@ export function jsonWriter(type: SqlType, timeZone = 'UTC'): (value: unknown) =>
     case 'BIGINT':
       return orNull(String)
     case 'DECIMAL':
-      return orNull((value: bigint) => decimalText(value, type.scale))
+      return orNull((value: bigint) => bigDecimalText(decimalText(value, type.scale)))
     case 'FLOAT':
     case 'DOUBLE':
       return orNull((value: number) => (Number.isFinite(value) ? bigDecimalText(doubleText(value)) : JSON.stringify(text(value))))
@@ -281,14 +284,14 @@ function jsonQuote(text: string): string {
     '\r': '\\r',
     '\t': '\\t',
   }
-  const body = text.replace(/["\\/]|[^\x20-\x7e]/g, (unit) => escapes[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const body = text.replace(/["\\/]|[^\x20-\x7f]/g, (unit) => escapes[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
   return `"${body}"`
 }
 /** Text that is no quoted JSON string stays as it is. */
 function jsonUnquote(text: string): string {
   if (!text.startsWith('"') || !text.endsWith('"') || text.length < 2) return text
   const value = parseJson(text)
-  return typeof value === 'string' ? value : text
+  return typeof value === 'string' ? withoutHalves(value) : text
 }
 
 const isJson = (fits: (value: Json) => boolean) =>

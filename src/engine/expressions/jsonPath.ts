@@ -17,6 +17,8 @@ export class JsonReal {
 
 type Selector =
   | { kind: 'name'; names: string[] }
+  /** Several names at the end of a path: one object of those that are there. */
+  | { kind: 'members'; names: string[] }
   | { kind: 'index'; indices: number[] }
   | { kind: 'slice'; start?: number; end?: number }
   | { kind: 'all' }
@@ -48,12 +50,14 @@ export function parseJsonPath(text: string): JsonPath {
   const rooted = /^[\p{L}_]/u.test(written) ? `$.${written}` : written.startsWith('[') ? `$${written}` : written
   const parser = new PathParser(rooted, text)
   const steps = parser.path()
-  const single = steps.every(
-    ({ selector, deep }) =>
-      !deep && ((selector.kind === 'name' && selector.names.length === 1) || (selector.kind === 'index' && selector.indices.length === 1)),
-  )
-  return { strict: match[1]?.toLowerCase() !== 'lax', steps, single }
+  return { strict: match[1]?.toLowerCase() !== 'lax', steps, single: steps.every(meansOne) }
 }
+
+const meansOne = ({ selector, deep }: Step): boolean =>
+  !deep &&
+  (selector.kind === 'members' ||
+    (selector.kind === 'name' && selector.names.length === 1) ||
+    (selector.kind === 'index' && selector.indices.length === 1))
 
 class PathParser {
   private at = 0
@@ -91,7 +95,7 @@ class PathParser {
       const deep = this.take(/\.\.(?=[[\w*])/y) !== null
       if (!deep && this.take(/\s*\[/y) === null) {
         if (this.take(/\.(?=\[)/y) !== null) continue
-        if (this.take(/\./y) === null) return steps
+        if (this.take(/\./y) === null) return withMembers(steps)
         steps.push({ selector: this.afterDot(), deep: false })
       } else if (deep && this.text[this.at] !== '[') steps.push({ selector: this.afterDot(), deep })
       else {
@@ -173,28 +177,65 @@ class PathParser {
   }
 }
 
+function withMembers(steps: Step[]): Step[] {
+  const last = steps.at(-1)
+  if (last?.selector.kind === 'name' && last.selector.names.length > 1) last.selector = { kind: 'members', names: last.selector.names }
+  return steps
+}
+
 const isObject = (value: Json): value is { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof JsonReal)
 
-/** All values that a path means, in document order. */
-export function evaluatePath(steps: readonly Step[], root: Json, start: Json = root): Json[] {
+/** All values that a path means, in document order. Undefined: a strict path that leads nowhere before a step that can mean several. */
+export function evaluatePath({ strict, steps }: JsonPath, root: Json): Json[] | undefined {
+  if (strict && leadsNowhere(steps, root)) return undefined
+  return valuesOf(steps, root, root)
+}
+
+function leadsNowhere(steps: readonly Step[], root: Json): boolean {
+  let value = root
+  for (const [i, step] of steps.entries()) {
+    if (!goesOn(step, value, i === steps.length - 1)) return true
+    const [next] = meansOne(step) ? select(step.selector, value, root) : []
+    if (next === undefined) return false
+    value = next
+  }
+  return false
+}
+/** Only what is missing at the end, and a position behind the end of an array, is no error of the step. */
+function goesOn({ selector, deep }: Step, value: Json, isLast: boolean): boolean {
+  if (deep || selector.kind === 'all') return true
+  if (selector.kind === 'filter') return Array.isArray(value) || isObject(value)
+  if (selector.kind === 'index' || selector.kind === 'slice') return Array.isArray(value)
+  return isObject(value) && (isLast || selector.names.length > 1 || Object.hasOwn(value, selector.names[0]))
+}
+
+function valuesOf(steps: readonly Step[], root: Json, start: Json): Json[] {
   let values = [start]
   for (const { selector, deep } of steps) {
-    const from = deep ? values.flatMap(descendants) : values
+    const from = deep ? values.flatMap(descendants).filter((value) => hasMembers(selector, value)) : values
     values = from.flatMap((value) => select(selector, value, root))
   }
   return values
 }
+/** Behind `..` several names mean objects that have them all. */
+const hasMembers = (selector: Selector, value: Json): boolean =>
+  selector.kind !== 'members' || (isObject(value) && selector.names.every((name) => Object.hasOwn(value, name)))
 
 function descendants(value: Json): Json[] {
   const children = Array.isArray(value) ? value : isObject(value) ? Object.values(value) : []
   return [value, ...children.flatMap(descendants)]
 }
 
+const membersOf = (names: readonly string[], value: Json): [string, Json][] =>
+  isObject(value) ? names.filter((name) => Object.hasOwn(value, name)).map((name) => [name, value[name]]) : []
+
 function select(selector: Selector, value: Json, root: Json): Json[] {
   switch (selector.kind) {
     case 'name':
-      return isObject(value) ? selector.names.filter((name) => Object.hasOwn(value, name)).map((name) => value[name]) : []
+      return membersOf(selector.names, value).map(([, one]) => one)
+    case 'members':
+      return isObject(value) ? [Object.fromEntries(membersOf(selector.names, value))] : []
     case 'index':
       return Array.isArray(value) ? selector.indices.map((index) => value.at(index)).filter((one) => one !== undefined) : []
     case 'slice':
@@ -225,7 +266,7 @@ function holds(condition: Condition, value: Json, root: Json): boolean {
 
 function operandValue(operand: Operand, value: Json, root: Json): Json | undefined {
   if ('literal' in operand) return operand.literal
-  return evaluatePath(operand.path, root, operand.fromRoot ? root : value)[0]
+  return valuesOf(operand.path, root, operand.fromRoot ? root : value)[0]
 }
 
 function compared(operator: string, left: Json | undefined, right: Json | undefined): boolean {

@@ -201,13 +201,22 @@ function intervalArithmetic(sign: 1 | -1): (context: CallContext) => RowFunction
 }
 
 const addUnits: Record<string, number> = { SECOND: SECOND_MS, MINUTE: MINUTE_MS, HOUR: HOUR_MS, DAY: DAY_MS, WEEK: WEEK_MS, MILLISECOND: 1 }
+/** Beyond 270,000 years a time is no exact number of milliseconds any more. */
+const ADDED_MONTHS_MAX = 270_000 * 12
+const ADDED_MS_MAX = 270_000 * 365 * DAY_MS
 function timestampAdd({ options, argTypes: [, type], timeZone }: CallContext): RowFunction {
   const unit = String(options.unit).replace('SQL_TSI_', '')
   const months = monthUnits[unit]?.[0]
   const size = months ?? addUnits[unit]
   if (size === undefined) throw unknownUnit('TIMESTAMPADD', unit)
   const add = adder(type, timeZone, months !== undefined)
-  return (count: bigint, value) => add(value, Number(count) * size)
+  const max = months === undefined ? ADDED_MS_MAX : ADDED_MONTHS_MAX
+  return (count: bigint, value) => {
+    const amount = Number(count) * size
+    if (Math.abs(amount) > max)
+      throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn: 'TIMESTAMPADD', reason: `${count} ${unit} is more than 270000 years` })
+    return add(value, amount)
+  }
 }
 
 /** Whole months between two days, negative if `from` is later; the last of a month counts as any later day. */

@@ -37,7 +37,7 @@ export function cutCodePoints(text: string, countMax: number): string {
   return isSimple(text) ? text.slice(0, countMax) : [...text].slice(0, countMax).join('')
 }
 /** As Flink writes what is left of a character that was cut in two. */
-const withoutHalves = (text: string): string => (text.isWellFormed() ? text : text.replace(/\p{Surrogate}/gu, '?'))
+export const withoutHalves = (text: string): string => (text.isWellFormed() ? text : text.replace(/\p{Surrogate}/gu, '?'))
 
 function slicePoints(text: string, start: number, end: number): string {
   return isSimple(text) ? text.slice(start, end) : [...text].slice(start, end).join('')
