@@ -108,3 +108,17 @@ test('what cannot be read stays, and what is beside it is formatted', () => {
   assert.equal(formatScript('-- only this'), '-- only this\n')
   assert.equal(formatScript(''), '')
 })
+
+// Where layout looked at all of a text for every line, each of these took minutes: the time-out of the test file ends it then.
+test('long and deep texts are laid out, and stay as they are then', () => {
+  const columns = Array.from({ length: 8_000 }, (_, i) => `column_${i}`).join(', ')
+  for (const text of [
+    `SELECT ${'f('.repeat(90)}${columns}${')'.repeat(90)} FROM t`,
+    `SELECT a FROM t WHERE ${columns.replaceAll(',', ' = 1 AND')} = 1`,
+    `${'/* a */ '.repeat(20_000)}SELECT 1`,
+    'SELEC 1;\n'.repeat(20_000),
+  ]) {
+    const once = formatScript(text)
+    assert.equal(formatScript(once), once)
+  }
+})

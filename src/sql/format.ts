@@ -7,6 +7,7 @@
 //   2. Every comment stays, in its order: beside the code where it stood behind code, else on lines of its own.
 //   3. Formatting what is formatted changes nothing.
 //   4. A statement that cannot be read stays as it is, to the letter.
+//   5. The time is about proportional to the length of the text, and at most as deep as the parser goes: it runs beside all else.
 //   Held by format.property.test.ts over every SQL text of the golden files, however they were laid out.
 //
 // What fits a line stays one. What does not is broken at its clauses, then at the commas or the ANDs of a clause, then inside of parentheses.
@@ -48,8 +49,12 @@ type Item = Leaf | Group
 export function formatScript(text: string): string {
   const all = statementTokens(text)
   const { errors } = parseScriptTolerant(text)
-  const isWrong = (start: number, end: number): boolean =>
-    errors.some(({ position }) => position !== undefined && position.start >= start && position.start <= end)
+  const wrong = errors.flatMap(({ position }) => position?.start ?? []).sort((a, b) => a - b)
+  let passed = 0
+  const isWrong = (start: number, end: number): boolean => {
+    while (wrong[passed] < start) passed++
+    return wrong[passed] <= end
+  }
   let out = ''
   let at = 0
   for (const tokens of all) {
@@ -67,21 +72,26 @@ export function formatScript(text: string): string {
 /** Comments between two statements, and at most one empty line where there were some. */
 function betweenStatements(gap: string, isFirst: boolean): string {
   let out = ''
+  let endsLine = false
   let from = 0
+  const put = (text: string): void => {
+    if (text === '') return
+    out += text
+    endsLine = text.endsWith('\n')
+  }
   const space = (text: string): void => {
     const lines = text.split('\n').length - 1
-    out += isFirst && out === '' ? '' : lines > 1 ? '\n\n' : lines === 1 ? '\n' : ''
+    put(isFirst && out === '' ? '' : lines > 1 ? '\n\n' : lines === 1 ? '\n' : '')
   }
   for (const match of gap.matchAll(commentPattern)) {
     space(gap.slice(from, match.index))
-    if (out !== '' ? !out.endsWith('\n') : !isFirst) out += ' '
-    out += match[0].trimEnd()
+    if (out !== '' ? !endsLine : !isFirst) put(' ')
+    put(match[0].trimEnd())
     from = match.index + match[0].length
   }
   space(gap.slice(from))
   // Two statements, or code behind a comment, never share a line.
-  if (!isFirst && !out.endsWith('\n')) out += '\n'
-  if (isFirst && out !== '' && !out.endsWith('\n')) out += '\n'
+  if (!endsLine && (!isFirst || out !== '')) put('\n')
   return out
 }
 
@@ -255,27 +265,55 @@ function cut(items: readonly Item[], begins: (i: number) => boolean): Item[][] {
 
 // ---- lines
 
-const leavesIn = (item: Item): Leaf[] => (item.kind === 'leaf' ? [item] : [item.open, ...item.items.flatMap(leavesIn), item.close])
-/** On one line; undefined where a comment wants a line, the first item's own comments aside. */
-function flat(items: readonly Item[]): string | undefined {
-  let out = ''
-  for (const [i, leaf] of items.flatMap(leavesIn).entries()) {
-    if (i > 0 && leaf.comments.some(({ isAlone, endsLine }) => isAlone || endsLine)) return undefined
-    if (leaf.key === ';') return undefined
-    if (i > 0) for (const { text } of leaf.comments) out += ` ${text}`
-    if (out.includes('\n')) return undefined
-    out += i > 0 && (leaf.hasSpace || leaf.comments.length > 0) ? ` ${leaf.text}` : leaf.text
+function* leavesOfItems(items: readonly Item[]): Generator<Leaf> {
+  for (const item of items) {
+    if (item.kind === 'leaf') yield item
+    else {
+      yield item.open
+      yield* leavesOfItems(item.items)
+      yield item.close
+    }
   }
-  return out
+}
+
+/**
+ * How long a line it makes; undefined where it is longer than `widthMax`, or a comment wants a line, the first item's own comments aside. It looks no
+ * further than the width: the whole of a text is laid out in about the time that its length takes.
+ */
+function flatWidth(items: readonly Item[], widthMax: number): number | undefined {
+  let width = 0
+  let isFirst = true
+  let hasNewline = false
+  for (const leaf of leavesOfItems(items)) {
+    if (leaf.key === ';' || hasNewline) return undefined
+    if (!isFirst) {
+      if (leaf.comments.some(({ text, isAlone, endsLine }) => isAlone || endsLine || text.includes('\n'))) return undefined
+      for (const { text } of leaf.comments) width += 1 + text.length
+      if (leaf.hasSpace || leaf.comments.length > 0) width++
+    }
+    width += leaf.text.length
+    if (width > widthMax) return undefined
+    isFirst = false
+    hasNewline = leaf.text.includes('\n')
+  }
+  return width
 }
 
 class Layout {
   text = ''
+  /** Where the last line of the text begins. */
+  private lineStart = 0
   /** The indentation of a line that begins with the next token. */
   private pending: number | undefined = 0
 
   private get column(): number {
-    return this.pending ?? this.text.length - (this.text.lastIndexOf('\n') + 1)
+    return this.pending ?? this.text.length - this.lineStart
+  }
+
+  private put(text: string): void {
+    const newline = text.lastIndexOf('\n')
+    if (newline >= 0) this.lineStart = this.text.length + newline + 1
+    this.text += text
   }
 
   private newline(indent: number): void {
@@ -284,34 +322,33 @@ class Layout {
 
   private leaf(leaf: Leaf, indent: number): void {
     this.comments(leaf.comments, indent)
-    if (this.pending !== undefined) this.text += `${this.text === '' ? '' : '\n'}${' '.repeat(this.pending)}`
-    else if (leaf.hasSpace || leaf.comments.length > 0) this.text += ' '
+    if (this.pending !== undefined) this.put(`${this.text === '' ? '' : '\n'}${' '.repeat(this.pending)}`)
+    else if (leaf.hasSpace || leaf.comments.length > 0) this.put(' ')
     this.pending = undefined
-    this.text += leaf.text
+    this.put(leaf.text)
   }
 
   comments(comments: readonly Comment[], indent: number): void {
     for (const { text, isAlone, endsLine } of comments) {
       if (isAlone) {
-        this.text += `\n${' '.repeat(this.pending ?? indent)}${text}`
+        this.put(`\n${' '.repeat(this.pending ?? indent)}${text}`)
         this.pending ??= indent
       } else {
-        this.text += ` ${text}`
+        this.put(` ${text}`)
         if (endsLine) this.pending ??= indent
       }
     }
   }
 
   end(text: string): void {
-    if (this.pending !== undefined && this.text !== '') this.text += '\n'
+    if (this.pending !== undefined && this.text !== '') this.put('\n')
     this.pending = undefined
-    this.text += text
+    this.put(text)
   }
 
   private flatly(items: readonly Item[], indent: number): boolean {
-    const line = flat(items)
-    if (line === undefined || this.column + line.length > WIDTH_MAX) return false
-    for (const leaf of items.flatMap(leavesIn)) this.leaf(leaf, indent)
+    if (flatWidth(items, WIDTH_MAX - this.column) === undefined) return false
+    for (const leaf of leavesOfItems(items)) this.leaf(leaf, indent)
     return true
   }
 
@@ -374,9 +411,8 @@ class Layout {
       // What follows on the line up to the next group or space stays with it, as an alias does.
       const next = items[i + 1]
       const room = next?.kind === 'leaf' && !next.hasSpace ? next.text.length : 0
-      const line = flat([item])
-      if (line !== undefined && this.column + line.length + room + 1 <= WIDTH_MAX) {
-        for (const leaf of leavesIn(item)) this.leaf(leaf, indent + INDENT)
+      if (flatWidth([item], WIDTH_MAX - this.column - room - 1) !== undefined) {
+        for (const leaf of leavesOfItems([item])) this.leaf(leaf, indent + INDENT)
         continue
       }
       this.group(item, indent)
