@@ -88,8 +88,15 @@ export const appErrors = defineErrors({
     kind: 'user',
     httpStatus: 422,
     retry: 'never',
-    message: (p) => `the test gave no result within ${p.seconds} s${p.reason === '' ? '' : `: ${p.reason}`}`,
+    message: (p) => `the test ended after ${p.seconds} s without a result${p.reason === '' ? '' : `: ${p.reason}`}`,
     hint: () => 'Run `millrace test` in the project to see what it does.',
+  }),
+  PROJECT_TEST_SECTION: spec<{ line: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the line "${p.line}" of the statement would begin a section of the golden file`,
+    hint: () => 'Take it out, or put a space before it.',
   }),
   VERIFY_NOTHING: spec<{ what: 'result' | 'event' }>({
     kind: 'user',

@@ -166,6 +166,8 @@ export async function startPlatform(
     let kafka: KafkaPort = {}
     const crashTests = new CrashTests(config.folder, log)
     closers.push(() => crashTests.close())
+    const tests = projectTests(config.folder, jobs, log)
+    closers.push(() => tests.close())
     const backups = new Backups({
       dataFolder: config.dataFolder,
       log: local,
@@ -208,7 +210,7 @@ export async function startPlatform(
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka, backups: backups.health() }),
       stats,
       version,
-      ...(files === undefined && { crashTests, projectTests: projectTests(config.folder, jobs, log) }),
+      ...(files === undefined && { crashTests, projectTests: tests }),
       diffScript: (file, sql, options) => diffScript(jobs, log, file, sql, options),
       workspace: {
         catalog: () => jobs.catalog,

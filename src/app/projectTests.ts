@@ -2,14 +2,17 @@
 //
 // Invariants
 //   1. A file is only replaced by one who has seen it (`version`), and is there whole or not at all; no name leaves the folder `tests`.
-//   2. Tests are played in a process of their own, one after the other: what runs here is not held up.
+//   2. Tests are played in a process of their own, and drafts in a thread, each one after the other, and are ended after a while or with the server:
+//      what runs here is not held up.
 //   3. A draft is the statement, the records that it was drafted from, and the rows that the engine gives for them now: whoever saves it reviews it.
+//      No statement can bring sections of its own into it: `--- use` reads files.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { isStreamError, reviveError } from '../base/index.ts'
-import { parseGoldenFile, updatedGoldenText } from '../engine/golden/index.ts'
+import { parseGoldenFile, sectionLineOf } from '../engine/golden/index.ts'
 import {
   adhocSlices,
   bindProject,
@@ -19,6 +22,7 @@ import {
   prepareAdhoc,
   projectFolder,
   readProjectFiles,
+  rowText,
   type SliceOptions,
   scannedTables,
 } from '../jobs/index.ts'
@@ -26,15 +30,17 @@ import type { Log } from '../log/index.ts'
 import type { ProjectTest, ProjectTests, TestRun } from '../serve/index.ts'
 import { bindStatement, type Plan, parseStatement } from '../sql/index.ts'
 import { jsonOf } from '../views/index.ts'
+import type { DraftOrder, FromDraft } from './draftThread.ts'
 import { appErrors } from './errors.ts'
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.test$/
 const RUN_MS_MAX = 120_000
+const DRAFT_MS_MAX = 30_000
 const INPUT_ROWS_MAX = 200
 const MATERIALIZED = 'materialized-table'
 const versionOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
 
-export function projectTests(folder: string, jobs: JobManager, log: Pick<Log, 'topic' | 'readMessages'>): ProjectTests {
+export function projectTests(folder: string, jobs: JobManager, log: Pick<Log, 'topic' | 'readMessages'>): ProjectTests & { close(): void } {
   const tests = join(folder, 'tests')
   const pathOf = (name: string): string => {
     if (!namePattern.test(name)) throw appErrors('PROJECT_TEST_NAME', { name })
@@ -59,7 +65,21 @@ export function projectTests(folder: string, jobs: JobManager, log: Pick<Log, 't
     const present = names().includes(name) ? versionOf(readFileSync(pathOf(name), 'utf8')) : null
     if (present !== version) throw appErrors('PROJECT_TEST_CHANGED', { name, version: present ?? 'none' })
   }
-  let turn: Promise<unknown> = Promise.resolve()
+  const closing = new AbortController()
+  /** One after the other; once it is closed, none. */
+  const inTurn = () => {
+    let turn: Promise<unknown> = Promise.resolve()
+    return <T>(work: () => Promise<T>): Promise<T> => {
+      const done = turn.then(() => {
+        if (closing.signal.aborted) throw stoppedError(0)
+        return work()
+      })
+      turn = done.catch(() => {})
+      return done
+    }
+  }
+  const runs = inTurn()
+  const drafts = inTurn()
 
   return {
     list,
@@ -78,20 +98,25 @@ export function projectTests(folder: string, jobs: JobManager, log: Pick<Log, 't
     run(name) {
       const path = pathOf(name)
       if (!names().includes(name)) throw appErrors('PROJECT_TEST_CHANGED', { name, version: 'none' })
-      const run = turn.then(() => played(path))
-      turn = run.catch(() => {})
-      return run
+      return runs(() => played(path, closing.signal))
     },
     async draft(name, subject, slice) {
       const path = pathOf(name)
       const { plan, lines } = 'query' in subject ? ofQuery(jobs, subject.query) : ofStatement(jobs, subject.sql)
+      const notes: string[] = []
       const inputs: string[] = []
-      for (const table of inputTables(jobs, plan)) inputs.push(`--- input ${table}`, ...(await inputRows(jobs, log, table, slice)))
+      for (const table of inputTables(jobs, plan)) {
+        const { rows, isCut } = await inputRows(jobs, log, table, slice)
+        inputs.push(`--- input ${table}`, ...rows)
+        if (isCut) notes.push(`-- Of ${table} only the first ${INPUT_ROWS_MAX} rows that were asked for.`)
+      }
       const sub = projectFolder(folder)
       const uses = sub === '.' ? readProjectFiles(folder).map((file) => file.name) : [sub]
       const summary = `-- ${name.replace(/\.test$/, '').replaceAll('_', ' ')}`
-      return updatedGoldenText(path, [summary, ...inputs, ...uses.map((use) => `--- use ${use}`), ...lines, ''].join('\n'))
+      const text = [summary, ...notes, ...inputs, ...uses.map((use) => `--- use ${use}`), ...lines, ''].join('\n')
+      return drafts(() => drafted({ path, text }, closing.signal))
     },
+    close: () => closing.abort(),
   }
 }
 
@@ -105,6 +130,8 @@ function ofQuery(jobs: JobManager, id: string): { plan: Plan; lines: string[] } 
 function ofStatement(jobs: JobManager, sql: string): { plan: Plan; lines: string[] } {
   const bound = bindStatement(parseStatement(sql), sql, jobs.catalog)
   if (bound.type !== 'query') throw jobErrors('ADHOC_READ_ONLY', {})
+  const line = sectionLineOf(sql)
+  if (line !== undefined) throw appErrors('PROJECT_TEST_SECTION', { line })
   return { plan: bound.query, lines: ['--- sql', `${sql.trim().replace(/;$/, '')};`, '--- expect'] }
 }
 
@@ -125,34 +152,66 @@ interface PlayedLine {
   error?: TestRun['error']
 }
 
-async function played(path: string): Promise<TestRun> {
+const stoppedError = (seconds: number) => appErrors('PROJECT_TEST_ENDED', { seconds, reason: 'the server is stopping' })
+const secondsSince = (startedMs: number): number => Math.round(performance.now() - startedMs) / 1_000
+
+async function played(path: string, signal: AbortSignal): Promise<TestRun> {
   const startedMs = performance.now()
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1], 'test', path, '--json'], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: RUN_MS_MAX,
+    killSignal: 'SIGKILL',
+    signal,
   })
-  const timer = setTimeout(() => child.kill('SIGKILL'), RUN_MS_MAX)
+  // A server that ends at once, as with a second Ctrl-C, leaves no child either.
+  const end = () => child.kill('SIGKILL')
+  process.once('exit', end)
   let output = ''
   let errors = ''
-  child.stdout.on('data', (data) => {
+  child.stdout.setEncoding('utf8').on('data', (data) => {
     output += data
   })
-  child.stderr.on('data', (data) => {
+  child.stderr.setEncoding('utf8').on('data', (data) => {
     errors += data
   })
   await new Promise((resolve, reject) => {
-    child.once('error', reject)
+    child.once('error', (error) => reject(signal.aborted ? stoppedError(secondsSince(startedMs)) : error))
     child.once('close', resolve)
-  }).finally(() => clearTimeout(timer))
+  }).finally(() => process.removeListener('exit', end))
   const line = output.split('\n').find((one) => one.startsWith('{"file"'))
   if (line === undefined)
-    throw appErrors('PROJECT_TEST_ENDED', { seconds: RUN_MS_MAX / 1_000, reason: errors.trim().split('\n').at(-1) ?? '' })
+    throw appErrors('PROJECT_TEST_ENDED', { seconds: secondsSince(startedMs), reason: errors.trim().split('\n').at(-1) ?? '' })
   const { passed = false, problems = [], error } = JSON.parse(line) as PlayedLine
   const alike = Map.groupBy(problems, ({ lines }) => lines.join('\n'))
   return {
     passed,
-    seconds: Math.round(performance.now() - startedMs) / 1_000,
+    seconds: secondsSince(startedMs),
     problems: [...alike.values()].map((same) => ({ modes: same.map(({ mode }) => mode), lines: same[0].lines })),
     ...(error && { error }),
+  }
+}
+
+/** The text with the rows that come now. */
+async function drafted(order: DraftOrder, signal: AbortSignal): Promise<string> {
+  const startedMs = performance.now()
+  const worker = new Worker(new URL('./draftThread.ts', import.meta.url), { workerData: order, name: 'draft' })
+  const end = () => void worker.terminate()
+  const timer = setTimeout(end, DRAFT_MS_MAX)
+  signal.addEventListener('abort', end)
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      worker.once('message', (message: FromDraft) =>
+        'text' in message ? resolve(message.text) : reject(reviveError(message.error, message.httpStatus)),
+      )
+      worker.once('error', reject)
+      worker.once('exit', () => {
+        const seconds = secondsSince(startedMs)
+        reject(signal.aborted ? stoppedError(seconds) : appErrors('PROJECT_TEST_ENDED', { seconds, reason: '' }))
+      })
+    })
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', end)
   }
 }
 
@@ -166,38 +225,49 @@ function inputTables(jobs: JobManager, plan: Plan): string[] {
   return [...new Set(names)]
 }
 
-/** A table's records in order of arrival, as the lines of an input. */
+/**
+ * A table's records in order of arrival, as the lines of an input. Of a table that is updated, an update is its new row, and of keys that are deleted
+ * there are no rows: an input cannot say that one goes.
+ */
 async function inputRows(
   jobs: JobManager,
   log: Pick<Log, 'topic' | 'readMessages'>,
   table: string,
   slice: SliceOptions,
-): Promise<string[]> {
+): Promise<{ rows: string[]; isCut: boolean }> {
   const entry = jobs.catalog.get(table)
-  const columns = entry?.kind === 'table' ? entry.table.columns.filter(({ kind }) => kind === 'physical') : []
+  const declared = entry?.kind === 'table' ? entry.table : undefined
+  const columns = declared?.columns.filter(({ kind }) => kind === 'physical') ?? []
   const sql = `SELECT ${columns.map(({ name }) => `\`${name.replaceAll('`', '``')}\``).join(', ')} FROM ${table.replace(/[^.]+/g, (part) => `\`${part}\``)}`
   const statement = prepareAdhoc(jobs, sql, () => [])
-  if (statement.kind !== 'query') return []
+  if (statement.kind !== 'query') return { rows: [], isCut: false }
   const slices = await adhocSlices(jobs, log, statement.plan, slice)
   const encoders = columns.map(({ type }) => jsonOf(type))
-  const rows: string[] = []
+  const isKey = columns.map((column) => declared?.primaryKey?.some((index) => declared.columns[index] === column) ?? false)
+  let rows: { key: string; text: string }[] = []
+  const add = ({ op, row }: { op: string; row: unknown[] }): void => {
+    if (op === '-U') return
+    const key = rowText(isKey.includes(true) ? row.filter((_, i) => isKey[i]) : row)
+    if (op === '-D') rows = rows.filter((one) => one.key !== key)
+    else
+      rows.push({
+        key,
+        text: `{${row.flatMap((value, i) => (value === null ? [] : `${JSON.stringify(columns[i].name)}:${encoders[i](value)}`)).join(',')}}`,
+      })
+  }
   await new Promise<void>((resolve, reject) => {
     const stop = jobs.runAdhoc(statement.plan, {
       bounded: true,
       startup: 'earliest-offset',
       slices,
       onChanges: (batch) => {
-        for (const { row } of changesOf(batch))
-          rows.push(
-            `{${row.flatMap((value, i) => (value === null ? [] : `${JSON.stringify(columns[i].name)}:${encoders[i](value)}`)).join(',')}}`,
-          )
-        if (rows.length < INPUT_ROWS_MAX) return
-        rows.length = INPUT_ROWS_MAX
+        for (const change of changesOf(batch)) add(change)
+        if (rows.length <= INPUT_ROWS_MAX) return
         stop()
         resolve()
       },
       onEnd: (error) => (error ? reject(reviveError(error, 400)) : resolve()),
     })
   })
-  return rows
+  return { rows: rows.slice(0, INPUT_ROWS_MAX).map(({ text }) => text), isCut: rows.length > INPUT_ROWS_MAX }
 }

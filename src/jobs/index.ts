@@ -1,5 +1,5 @@
 // Projects and their running queries: SQL files in, jobs on worker threads, live tables and topics out.
-export { type AdhocStatement, adhocSlices, changesOf, prepareAdhoc, runBounded, startPreview } from './adhoc.ts'
+export { type AdhocStatement, adhocSlices, changesOf, prepareAdhoc, rowText, runBounded, startPreview } from './adhoc.ts'
 export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'
 export { type ApplyReport, JobManager, type QueryCheckpoints, type QueryInsight } from './manager.ts'

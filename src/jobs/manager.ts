@@ -381,7 +381,7 @@ export class JobManager {
    *
    * @param parallelism  undefined: as the project says, from now on
    * @returns its id; undefined if there is none of that name
-   * @throws StreamError QUERY_UNDIVIDED, CHECKPOINT_FAILED
+   * @throws StreamError QUERY_UNDIVIDED; CHECKPOINT_FAILED: it runs on as it did; what hinders its start
    */
   rescaleQuery(name: string, parallelism: number | undefined): Promise<string | undefined> {
     return this.inTurn(async (project) => {
@@ -390,8 +390,16 @@ export class JobManager {
       const query = project.queries.find((one) => one.id === id)!
       const { reason } = this.divided(query, parallelism ?? 1)
       if (reason !== undefined) throw jobErrors('QUERY_UNDIVIDED', { query: id, reason })
+      // Without it, what an INSERT wrote since the one before would be written once more, or all of it.
+      const { jobId } = this.running.get(id) ?? { jobId: '' }
+      if (this.checkpoints.has(jobId)) {
+        const { error } = await this.checkpoints.take(jobId, 'change')
+        if (error) throw reviveError(error)
+      }
       await this.scaled.set(id, parallelism === undefined ? undefined : { parallelism })
-      await this.applyAlone(project)
+      const { errors } = await this.applyAlone(project)
+      const problem = errors.slice(project.errors.length).find((one) => one.file === query.file)
+      if (problem && !this.running.has(id)) throw problem.error
       return id
     })
   }

@@ -55,6 +55,11 @@ export interface GoldenFile {
   changes?: string[]
 }
 
+/** A line that begins a section. */
+const sectionHeader = /^--- (input|use|sql|expect|late|changelog)(?: (.*))?$/
+/** The first line of a text that would begin a section, were the text part of a golden file. */
+export const sectionLineOf = (text: string): string | undefined =>
+  text.split('\n').find((line) => sectionHeader.test(line.replace(/\r$/, '')))
 const partitionStep = /^@partition (\d+)$/
 
 /** One line of an input. */
@@ -77,8 +82,8 @@ export function parseGoldenFile(path: string, text: string): GoldenFile {
   for (const [index, raw] of text.split('\n').entries()) {
     const line = index + 1
     const content = raw.replace(/\r$/, '')
-    const header = /^--- (\w+)(?: (.*))?$/.exec(content)
-    if (header && ['input', 'use', 'sql', 'expect', 'late', 'changelog'].includes(header[1])) {
+    const header = sectionHeader.exec(content)
+    if (header) {
       section = header[1]
       const name = (header[2] ?? '').trim()
       if (section === 'input') file.inputs.push({ name, line, steps: [] })
