@@ -1,6 +1,6 @@
 // millrace queries stop and start on the real process: a stopped query keeps its rows and its place over restarts and kills, its neighbours go on.
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { QuerySummary, QueryWhy } from '../src/serve/contract.ts'
@@ -168,4 +168,20 @@ test('a query runs in more threads and in fewer, goes on from its state, and sta
   assert.match(refused.output, /QUERY_UNDIVIDED/)
   assert.equal(await threadsOf('insert_into_big'), 1)
   assert.match((await rescale('totals', '0')).output, /parallelism/)
+
+  // Without a checkpoint to go on from it runs on as it did, and is not rescaled behind one's back later.
+  const checkpoints = join(folder, 'data/checkpoints')
+  renameSync(checkpoints, `${checkpoints}.away`)
+  writeFileSync(checkpoints, '')
+  await post()
+  await counted(5)
+  const failed = await rescale('totals', '2')
+  assert.match(failed.output, /CHECKPOINT_FAILED/, server.running.output.slice(-3000))
+  assert.equal(await threadsOf('totals'), 1)
+  rmSync(checkpoints)
+  renameSync(`${checkpoints}.away`, checkpoints)
+  await server.running.kill('SIGKILL')
+  server = await startServer(t, folder)
+  assert.equal(await threadsOf('totals'), 1)
+  await counted(5)
 })

@@ -27,7 +27,15 @@ import type {
   QueryStatus,
   SourceSpec,
 } from '../engine/index.ts'
-import { engineErrors, Memory, PARALLELISM_MAX, parallelismOf, planSignature, removeSpilled } from '../engine/index.ts'
+import {
+  engineErrors,
+  Memory,
+  PARALLELISM_MAX,
+  parallelismOf,
+  planSignature,
+  removeSpilled,
+  reviveCheckpointError,
+} from '../engine/index.ts'
 import { realDisk } from '../log/index.ts'
 import { Catalog, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { checkpointSettings, freshName, removeSuperseded } from './checkpointFolders.ts'
@@ -334,7 +342,7 @@ export class JobManager {
       if (state === 'stopped') return id
       if (this.checkpoints.has(jobId)) {
         const { error } = await this.checkpoints.take(jobId, 'stop')
-        if (error) throw reviveError(error)
+        if (error) throw reviveCheckpointError(error)
       }
       await this.stopped.set(id, { stoppedMs: this.options.now() })
       const mates = [...this.running.values()].filter((one) => one.jobId === jobId)
@@ -394,7 +402,7 @@ export class JobManager {
       const { jobId } = this.running.get(id) ?? { jobId: '' }
       if (this.checkpoints.has(jobId)) {
         const { error } = await this.checkpoints.take(jobId, 'change')
-        if (error) throw reviveError(error)
+        if (error) throw reviveCheckpointError(error)
       }
       await this.scaled.set(id, parallelism === undefined ? undefined : { parallelism })
       const { errors } = await this.applyAlone(project)
