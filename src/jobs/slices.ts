@@ -19,18 +19,21 @@ export interface SliceOptions {
   newest?: number
 }
 
-/** The slice of each topic, up to its present end. Bounds beyond what a partition holds are moved to its ends. */
+/**
+ * The slice of each topic, up to its present end: that of what is committed, since who reads to the end of an open transaction would wait for it.
+ * Bounds beyond what a partition holds are moved to its ends.
+ */
 export async function slicesOf(
   log: Pick<Log, 'topic' | 'readMessages'>,
   topics: readonly string[],
   options: SliceOptions,
 ): Promise<Map<string, Slice>> {
-  const { sinceMs = 0, untilMs, partition: wanted, offset = 0, endOffset: wantedEnd = Number.MAX_SAFE_INTEGER, newest } = options
+  const { sinceMs, untilMs, partition: wanted, offset = 0, endOffset: wantedEnd = Number.MAX_SAFE_INTEGER, newest } = options
   const slices = new Map<string, Slice>()
   for (const topic of topics) {
     const { partitions } = log.topic(topic)!
-    const ends = partitions.map(({ endOffset }) => endOffset)
-    const starts = await offsetsAt(log, topic, sinceMs, ends)
+    const ends = partitions.map(({ lastStableOffset }) => lastStableOffset)
+    const starts = sinceMs === undefined ? partitions.map(({ startOffset }) => startOffset) : await offsetsAt(log, topic, sinceMs, ends)
     const stops = untilMs === undefined ? ends : await offsetsAt(log, topic, untilMs, ends)
     const start: number[] = []
     const stop: number[] = []
