@@ -118,6 +118,7 @@ export class Broker {
   private readonly folder: string
   /** By id, as far as somebody asked; a topic that was deleted may still be there. */
   private readonly topicNames = new Map<string, string>()
+  private turn: Promise<unknown> = Promise.resolve()
 
   constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk, security }: BrokerOptions) {
     this.security = security
@@ -153,6 +154,13 @@ export class Broker {
       return found === undefined ? undefined : this.log.topic(found)
     }
     return name === null ? undefined : this.log.topic(name)
+  }
+
+  /** One after another, for what begins with what the one before has led to. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work)
+    this.turn = done.catch(() => {})
+    return done
   }
 
   isInternal(topic: string): boolean {

@@ -27,6 +27,8 @@ import { WireReader, WireWriter } from './wire.ts'
 const LENGTH_BYTES = 4
 /** Length, API key and version: from them on the limit for the frame is known. */
 const HEAD_BYTES = 8
+/** What came before bytes that are no request has so long to be answered: a fetch may wait for records, a member for its group. */
+const BROKEN_MS = 1_000
 const API_VERSIONS_KEY = 18
 const PRODUCE_KEY = 0
 /** SaslHandshake, ApiVersions, SaslAuthenticate. */
@@ -67,6 +69,8 @@ export class Connection {
   private isDraining = false
   private isCorked = false
   private isClosed = false
+  /** Bytes came that are no request: nothing more is taken. */
+  private isBroken = false
   private readonly sasl: SaslSession
   private readonly client: ClientSoftware = { name: '' }
   /** Of a quota, or because a login failed: no further frame is taken. */
@@ -111,6 +115,8 @@ export class Connection {
     const message = `connection of a Kafka client closed: ${error instanceof Error ? error.message : String(error)}`
     if (code === 'INTERNAL') this.broker.logger.error({ ...fields, error }, message)
     else this.broker.logger.warn(fields, message)
+    // Answers before it are out.
+    if (this.isCorked) this.socket.uncork()
     this.close()
   }
 
@@ -146,7 +152,14 @@ export class Connection {
         else this.accept(frame)
       }
     } catch (error) {
-      this.fail(error)
+      this.isBroken = true
+      // What was asked before is answered, as by Kafka: a producer would not know that its records are in the log.
+      if (this.inFlight === 0) this.fail(error)
+      else {
+        this.tail = this.tail.then(() => this.fail(error))
+        clearTimeout(this.muteTimer)
+        this.muteTimer = setTimeout(() => this.fail(error), BROKEN_MS)
+      }
     }
     this.throttle()
   }
@@ -156,7 +169,7 @@ export class Connection {
     const { input } = this
     const { isBare } = this.sasl
     const headBytes = isBare ? LENGTH_BYTES : HEAD_BYTES
-    if (input.sizeBytes < headBytes || this.isMuted) return undefined
+    if (input.sizeBytes < headBytes || this.isMuted || this.isBroken) return undefined
     const sizeBytes = input.int32(0)
     const isProduce = !isBare && input.int16(LENGTH_BYTES) === PRODUCE_KEY
     const { produceBytes, requestBytes, loginBytes } = this.broker.limits
@@ -236,7 +249,7 @@ export class Connection {
   }
 
   private mute(ms: number): void {
-    if (this.isClosed) return
+    if (this.isClosed || this.isBroken) return
     this.isMuted = true
     clearTimeout(this.muteTimer)
     this.muteTimer = setTimeout(() => {
@@ -405,7 +418,7 @@ export class Connection {
   /** Reads on, or stops reading. */
   private throttle(): void {
     const { requestsInFlight, bytesInFlight } = this.broker.limits
-    const isFull = this.inFlight >= requestsInFlight || this.inFlightBytes >= bytesInFlight || this.isMuted
+    const isFull = this.inFlight >= requestsInFlight || this.inFlightBytes >= bytesInFlight || this.isMuted || this.isBroken
     if (isFull) this.socket.pause()
     else if (this.socket.isPaused()) this.socket.resume()
   }

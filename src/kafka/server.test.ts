@@ -186,6 +186,40 @@ test('pipelined requests are answered in order, acks=0 not at all, and a failed 
   assert.equal(lines.length, 1)
 })
 
+for (const [what, bytes] of [
+  ['no API', '0000000c 03e7 0000 00000001 00017800'],
+  ['no Metadata', '0000000e 0003 0001 00000001 ffff 7fffffff'],
+  ['no frame', '7fffffff 0003 0009'],
+]) {
+  test(`what was asked before ${what} is answered, what is behind it is not taken`, async (t) => {
+    const { log, client, lines } = await startTestBroker(t)
+    await log.createTopic('c')
+    const one = await client()
+    const bad = Buffer.from(bytes.replaceAll(' ', ''), 'hex')
+    const append = (id: number) => requestFrame(produceApi, 9, id, produce('c', batchOf([`${id}`])))
+    const frames = (id: number) => [...append(id), ...requestFrame(metadataApi, 9, id + 1, { topics: null }), ...append(id + 2)]
+    const received: Buffer[] = []
+    one.socket.on('data', (chunk: Buffer) => received.push(chunk))
+    one.socket.write(Buffer.concat([...frames(1), bad, ...frames(4)]))
+    await one.closed()
+    const all = Buffer.concat(received)
+    const ids: number[] = []
+    for (let at = 0; at < all.length; at += 4 + all.readInt32BE(at)) ids.push(all.readInt32BE(at + 4))
+    assert.deepEqual(ids, [1, 2, 3])
+    assert.equal(log.topic('c')!.partitions[0].endOffset, 2)
+    assert.equal(lines.length, 1)
+  })
+}
+
+test('a request that waits does not keep a connection on which bytes came that are no request', async (t) => {
+  const { log, client } = await startTestBroker(t)
+  await log.createTopic('c')
+  const one = await client()
+  const waiting = requestFrame(fetchApi, 12, 1, { ...fetchOf('c', 0), maxWaitMs: 60_000, minBytes: 1 })
+  one.socket.write(Buffer.concat([...waiting, Buffer.from('7fffffff00030009', 'hex')]))
+  await one.closed()
+})
+
 test('a fetch waits for records, but not beyond its time', async (t) => {
   const { log, client } = await startTestBroker(t)
   await log.createTopic('c')

@@ -89,6 +89,12 @@ test('wrong names and values are refused with INVALID_CONFIG, and change nothing
     ['delete.retention.ms', '-1'],
     ['max.compaction.lag.ms', '0'],
     ['compression.type', 'brotli'],
+    ['retention.ms', '9223372036854775808'],
+    ['flush.ms', '9223372036854775808'],
+    ['compression.gzip.level', '0'],
+    ['preallocate', 'yes'],
+    ['leader.replication.throttled.replicas', '0:1,x'],
+    ['leader.replication.throttled.replicas', 'none'],
   ]
   for (const [name, value] of wrong) {
     const configs = [{ name, configOperation: 0, value }]
@@ -138,6 +144,34 @@ test('what was set is told as it was set, also if it is the default or has no ef
   const { responses } = await two.call(alterConfigsApi, 2, { resources: [{ resourceType: 2, resourceName: 't', configs }] })
   assert.equal(responses[0].errorCode, 0)
   assert.deepEqual(await ofTopic(two), { preallocate: 'true' })
+})
+
+test('changes at once lose none of each other, and what is no change is INVALID_REQUEST', async (t) => {
+  const { client } = await startTestBroker(t)
+  const clients = await Promise.all(Array.from({ length: 4 }, client))
+  await create(clients[0], 't')
+  const names = ['flush.ms', 'flush.messages', 'segment.jitter.ms', 'file.delete.delay.ms']
+  const alter = async (one: TestClient, configs: { name: string; configOperation: number; value: string | null }[], times = 1) => {
+    const resources = Array.from({ length: times }, () => ({ resourceType: 2, resourceName: 't', configs }))
+    const { responses } = await one.call(incrementalAlterConfigsApi, 1, { resources })
+    return responses[0].errorCode
+  }
+  await Promise.all(names.map((name, i) => alter(clients[i], [{ name, configOperation: 0, value: '7' }])))
+  const replicas = 'leader.replication.throttled.replicas'
+  for (const [configOperation, value, expected] of [
+    [0, '0:1', '0:1'],
+    [2, '1:1, 0:1', '0:1,1:1'],
+    [3, '0:1', '1:1'],
+  ] as const) {
+    assert.equal(await alter(clients[0], [{ name: replicas, configOperation, value }]), 0)
+    assert.equal(valuesOf(await describe(clients[0], 't'))[replicas], expected)
+  }
+  const set = { name: 'flush.ms', configOperation: 0, value: '8' }
+  assert.equal(await alter(clients[0], [set, { ...set, configOperation: 1 }]), ERROR.INVALID_REQUEST)
+  assert.equal(await alter(clients[0], [{ ...set, value: null }]), ERROR.INVALID_REQUEST)
+  assert.equal(await alter(clients[0], [set], 2), ERROR.INVALID_REQUEST)
+  const told = valuesOf((await describe(clients[0], 't')).filter(({ configSource }) => configSource === 1))
+  assert.deepEqual(told, { ...Object.fromEntries(names.map((name) => [name, '7'])), [replicas]: '1:1' })
 })
 
 test('cleanup.policy is a list: values are added and taken away', async (t) => {

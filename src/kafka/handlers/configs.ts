@@ -46,50 +46,83 @@ export const listConfigResourcesHandler = (broker: Broker) =>
   })
 
 export const alterConfigsHandler = (broker: Broker) =>
-  handler(alterConfigsApi, async ({ resources, validateOnly }) => ({
-    responses: await Promise.all(
-      resources.map(({ resourceType, resourceName, configs }) =>
-        alter(broker, resourceType, resourceName, validateOnly, ({ config }) => {
+  handler(alterConfigsApi, async ({ resources, validateOnly }) => {
+    const twice = namedTwice(resources)
+    const responses = await Promise.all(
+      resources.map((resource) =>
+        alter(broker, resource, twice, validateOnly, ({ config }) => {
           // What is not named goes back to its default.
-          return { ...defaultTopicConfig, partitionCount: config.partitionCount, ...parseTopicConfigs(configs) }
+          return { ...defaultTopicConfig, partitionCount: config.partitionCount, ...parseTopicConfigs(resource.configs) }
         }),
       ),
-    ),
-  }))
+    )
+    return { responses }
+  })
 
 export const incrementalAlterConfigsHandler = (broker: Broker) =>
-  handler(incrementalAlterConfigsApi, async ({ resources, validateOnly }) => ({
-    responses: await Promise.all(
-      resources.map(async ({ resourceType, resourceName, configs }) => {
+  handler(incrementalAlterConfigsApi, async ({ resources, validateOnly }) => {
+    const twice = namedTwice(resources)
+    const responses = await Promise.all(
+      resources.map(async (resource) => {
+        const { resourceType, resourceName, configs } = resource
         // Tools take back what they never set, as kafka-reassign-partitions does with throttles of brokers.
         const isNothing = resourceType !== RESOURCE.topic && configs.every(({ configOperation }) => configOperation === DELETE)
         if (isNothing) return { resourceType, resourceName, errorMessage: null }
-        return alter(broker, resourceType, resourceName, validateOnly, ({ config }) => {
+        return alter(broker, resource, twice, validateOnly, ({ config }) => {
           const settings = configs.map(({ name, configOperation, value }) => {
             return { name, value: changedSetting(config, name, configOperation, value) }
           })
           return parseTopicConfigs(settings, config.clientSettings)
         })
       }),
-    ),
-  }))
+    )
+    return { responses }
+  })
+
+interface Resource {
+  resourceType: number
+  resourceName: string
+  configs: readonly { name: string; value: string | null; configOperation?: number }[]
+}
+const keyOf = ({ resourceType, resourceName }: Resource): string => `${resourceType} ${resourceName}`
+
+function namedTwice(resources: readonly Resource[]): Set<string> {
+  const [once, twice] = [new Set<string>(), new Set<string>()]
+  for (const key of resources.map(keyOf)) (once.has(key) ? twice : once).add(key)
+  return twice
+}
 
 async function alter(
   broker: Broker,
-  resourceType: number,
-  resourceName: string,
+  resource: Resource,
+  twice: ReadonlySet<string>,
   validateOnly: boolean,
   changesOf: (topic: TopicInfo) => Partial<TopicConfig>,
 ) {
+  const { resourceType, resourceName } = resource
   try {
-    const topic = topicOf(broker, resourceType, resourceName)
-    const changes = changesOf(topic)
-    if (validateOnly) checkTopicConfig(topic.config, changes)
-    else await broker.log.alterTopic(topic.name, changes)
+    checkShape(resource, twice)
+    await broker.inTurn(async () => {
+      const topic = topicOf(broker, resourceType, resourceName)
+      const changes = changesOf(topic)
+      if (validateOnly) checkTopicConfig(topic.config, changes)
+      else await broker.log.alterTopic(topic.name, changes)
+    })
     return { resourceType, resourceName, errorMessage: null }
   } catch (error) {
     return { resourceType, resourceName, ...answerError(broker, 'AlterConfigs', error) }
   }
+}
+
+/** What Kafka refuses before it looks at the settings. @throws KafkaError INVALID_REQUEST */
+function checkShape(resource: Resource, twice: ReadonlySet<string>): void {
+  const { configs } = resource
+  if (twice.has(keyOf(resource))) throw new KafkaError(ERROR.INVALID_REQUEST, 'Each resource must appear at most once.')
+  if (new Set(configs.map(({ name }) => name)).size < configs.length) {
+    throw new KafkaError(ERROR.INVALID_REQUEST, 'Error due to duplicate config keys')
+  }
+  const empty = configs.filter(({ value, configOperation }) => value === null && configOperation !== DELETE).map(({ name }) => name)
+  if (empty.length > 0) throw new KafkaError(ERROR.INVALID_REQUEST, `Null value not supported for : ${empty.join(', ')}`)
 }
 
 const typeName: Record<number, string> = { 4: 'brokers', 8: 'loggers', 16: 'client metrics', 32: 'groups' }

@@ -61,11 +61,14 @@ const fixed: Record<string, [value: string, type: number]> = {
 }
 const BOOLEAN = /^(true|false)$/i
 /** As of reassignments: every replica, or `partition:broker` of each. */
-const REPLICAS = /^(\*|none|(\d+:\d+(,\d+:\d+)*)?)$/
+const REPLICAS = {
+  test: (text: string): boolean => text === '*' || text.split(',').every((one) => /^(\d+:\d+)?$/.test(one.trim())),
+}
 const INT_MAX = 2 ** 31 - 1
+const LONG_MAX = 2n ** 63n - 1n
 /** What tunes a machine that works differently: kept for who asks, none has an effect. `valid`: the least and greatest number, or the text. */
-const ignored: Record<string, [value: string, type: number, valid: RegExp | [min: number, max: number]]> = {
-  'compression.gzip.level': ['-1', TYPE.int, [-1, 9]],
+const ignored: Record<string, [value: string, type: number, valid: Pick<RegExp, 'test'> | [min: number, max: number]]> = {
+  'compression.gzip.level': ['-1', TYPE.int, /^(-1|[1-9])$/],
   'compression.lz4.level': ['9', TYPE.int, [1, 17]],
   'compression.zstd.level': ['3', TYPE.int, [-131_072, 22]],
   'file.delete.delay.ms': ['0', TYPE.long, [0, Number.POSITIVE_INFINITY]],
@@ -137,12 +140,14 @@ export function parseTopicConfigs(
   return { ...changes, clientSettings }
 }
 
+/** A whole number that Kafka's 64 bits hold. */
+const isLong = (text: string): boolean => /^-?\d{1,19}$/.test(text) && BigInt(text) <= LONG_MAX && BigInt(text) >= -LONG_MAX - 1n
+
 function parseTopicConfig(name: string, value: string | null): Partial<TopicConfig> {
   if (Object.hasOwn(ignored, name)) {
     const [, , valid] = ignored[name]
     const text = (value ?? ignored[name][0]).trim()
-    const isValid =
-      valid instanceof RegExp ? valid.test(text) : /^-?\d+$/.test(text) && Number(text) >= valid[0] && Number(text) <= valid[1]
+    const isValid = Array.isArray(valid) ? isLong(text) && Number(text) >= valid[0] && Number(text) <= valid[1] : valid.test(text)
     if (!isValid) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} = ${value} is not valid`)
     return {}
   }
@@ -159,7 +164,7 @@ function parseTopicConfig(name: string, value: string | null): Partial<TopicConf
   if (key === 'cleanup.policy') return { [key]: policyOf(value.split(',')) }
   if (own[key] === TYPE.string) return { [key]: value }
   const text = value.trim()
-  const isNumber = own[key] === TYPE.double ? text !== '' && Number.isFinite(Number(text)) : /^-?\d+$/.test(text)
+  const isNumber = own[key] === TYPE.double ? text !== '' && Number.isFinite(Number(text)) : isLong(text)
   if (!isNumber) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} = ${value} is not a ${own[key] === TYPE.double ? '' : 'whole '}number`)
   // Clients say "forever" with the greatest long.
   return { [key]: Math.min(Number(text), Number.MAX_SAFE_INTEGER) }
@@ -182,8 +187,15 @@ export function changedSetting(config: TopicConfig, name: string, operation: num
   if (operation === SET) return value
   if (operation === DELETE) return null
   if (operation !== APPEND && operation !== SUBTRACT) throw new KafkaError(ERROR.INVALID_REQUEST, `operation ${operation}`)
-  if (name !== 'cleanup.policy') throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a list`)
-  const had = config['cleanup.policy'].split(',')
-  const named = (value ?? '').split(',').map((part) => part.trim())
-  return policyOf(operation === APPEND ? [...had, ...named] : had.filter((one) => !named.includes(one)))
+  const isPolicy = name === 'cleanup.policy'
+  if (!isPolicy && ignored[name]?.[1] !== TYPE.list) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a list`)
+  const partsOf = (text: string | null = null) =>
+    (text ?? '')
+      .split(',')
+      .map((part) => part.trim())
+      .filter(Boolean)
+  const had = partsOf(isPolicy ? config[name] : config.clientSettings?.[name])
+  const named = partsOf(value)
+  const parts = operation === APPEND ? [...new Set([...had, ...named])] : had.filter((one) => !named.includes(one))
+  return isPolicy ? policyOf(parts) : parts.join(',')
 }

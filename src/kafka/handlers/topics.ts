@@ -19,11 +19,13 @@ interface NewTopic {
 }
 
 export const createTopicsHandler = (broker: Broker) =>
-  handler(createTopicsApi, async ({ topics, validateOnly }) => ({
-    topics: await Promise.all(
+  handler(createTopicsApi, async ({ topics, validateOnly }) => {
+    const counts = new Map<string, number>()
+    for (const { name } of topics) counts.set(name, (counts.get(name) ?? 0) + 1)
+    const answers = await Promise.all(
       topics.map(async (wanted) => {
         try {
-          if (topics.filter(({ name }) => name === wanted.name).length > 1) {
+          if (counts.get(wanted.name)! > 1) {
             throw new KafkaError(ERROR.INVALID_REQUEST, `topic ${wanted.name} is in the request twice`)
           }
           return await create(broker, wanted, validateOnly)
@@ -31,8 +33,9 @@ export const createTopicsHandler = (broker: Broker) =>
           return { name: wanted.name, configs: null, ...answerError(broker, 'CreateTopics', error) }
         }
       }),
-    ),
-  }))
+    )
+    return { topics: answers }
+  })
 
 async function create(broker: Broker, { name, numPartitions, replicationFactor, assignments, configs }: NewTopic, validateOnly: boolean) {
   checkTopicName(name)
