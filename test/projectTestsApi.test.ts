@@ -11,7 +11,7 @@ CREATE MATERIALIZED TABLE totals AS SELECT customer, SUM(amount) AS total FROM o
 CREATE MATERIALIZED TABLE names AS SELECT id, name FROM users;`
 
 test('drafts hold the rows that came, and only those', { timeout: 60_000 }, async (t) => {
-  const server = await startServer(t, makeProject(t, { 'pipelines/orders.sql': sql }))
+  const server = await startServer(t, makeProject(t, { 'pipelines/orders.sql': sql, 'tests/folder.test/notes.txt': 'not a test' }))
   const send = async (method: string, path: string, body: unknown) => {
     const response = await fetch(`${server.ready.url}/v1/project/tests${path}`, {
       method,

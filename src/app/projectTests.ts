@@ -46,7 +46,10 @@ export function projectTests(folder: string, jobs: JobManager, log: Pick<Log, 't
     if (!namePattern.test(name)) throw appErrors('PROJECT_TEST_NAME', { name })
     return join(tests, name)
   }
-  const names = (): string[] => globSync('*.test', { cwd: tests }).sort()
+  const names = (): string[] =>
+    globSync('*.test', { cwd: tests, withFileTypes: true })
+      .flatMap((entry) => (entry.isDirectory() ? [] : entry.name))
+      .sort()
   const list = (): ProjectTest[] => {
     const { queries } = bindProject(readProjectFiles(folder))
     return names().map((name) => {
