@@ -155,6 +155,21 @@ describe('a statement of the workspace becomes something of the project', { skip
     await shot(page, 'query-rescale-desktop-light')
     await dialog.getByRole('button', { name: 'Go on in so many threads' }).click()
     await page.locator('.fact-line div:has(dt:text-is("Threads")) dd').filter({ hasText: '2' }).waitFor()
+
+    // Who looks at its rows meanwhile goes on seeing them.
+    await page.goto(`${server.ready.url}/queries/counts?tab=output`)
+    await server.post('events', [event('a', '/x', 1)])
+    await page.getByText('/x', { exact: true }).waitFor()
+    await page.getByRole('button', { name: 'Rescale…' }).click()
+    await dialog.getByLabel('Threads').fill('3')
+    await dialog.getByRole('button', { name: 'Go on in so many threads' }).click()
+    await page.locator('.fact-line div:has(dt:text-is("Threads")) dd').filter({ hasText: '3' }).waitFor()
+    await server.post('events', [event('b', '/y', 2)])
+    const isRefused = page.getByText('VIEW_DROPPED').waitFor()
+    await Promise.race([
+      page.getByText('/y', { exact: true }).waitFor(),
+      isRefused.then(() => assert.fail('the table is said to be dropped')),
+    ])
     assert.deepEqual(problems, [])
   })
 })

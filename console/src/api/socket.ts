@@ -6,7 +6,8 @@
 //   1. After close() nothing is called any more.
 //   2. Waits double from 0.5 s to 15 s with jitter, and start over after a connection that lived for 5 s.
 //   3. A refusal (an error frame, then a close with 4000 + HTTP status) is reported; asking again waits the longest time, for a table that
-//      does not exist may exist later. 401 opens the token prompt.
+//      does not exist may exist later. 401 opens the token prompt. A table that was dropped is usually there again at once, as when its query is
+//      rescaled or changed: that is a lost connection first, and a refusal if it stays away.
 //   4. Where one comes back, the server is there: all that wait for it try at once, so that no page is live with old rows.
 //   5. A connection on which nothing arrives for `silenceMs` counts as lost (the server pings or reports well within it).
 import type { ApiError } from '../../../src/serve/contract.ts'
@@ -73,6 +74,7 @@ export class LiveSocket {
       return
     }
     this.#socket = socket
+    let isDropped = false
     socket.onopen = () => {
       this.#openedAtMs = Date.now()
       this.#options.onState('live', null)
@@ -83,12 +85,13 @@ export class LiveSocket {
       this.#watch()
       if (typeof event.data !== 'string') return
       const frame = parseExact(event.data) as { type?: string; error?: ApiError['error'] }
-      if (frame.type === 'error' && frame.error) this.#options.onRefusal(frame.error)
+      if (frame.type === 'error' && frame.error?.code === 'VIEW_DROPPED') isDropped = true
+      else if (frame.type === 'error' && frame.error) this.#options.onRefusal(frame.error)
       else this.#options.onFrame(frame)
     }
     socket.onclose = (event) => {
       if (event.code === 4401) access.demand()
-      this.#lost(event.code >= 4400 && event.code < 4500)
+      this.#lost(!isDropped && event.code >= 4400 && event.code < 4500)
     }
   }
 
