@@ -34,6 +34,8 @@ export interface Pipeline {
   tableCount: 1 | 2
   /** Only for rows that are never late: what Flink does with late ones depends on its state there. */
   needsOrder: boolean
+  /** Of an interval join: how much earlier than what it has seen a row may be that it puts out, in ms. */
+  eventTimeDelayMs?: number
   /** The rows of the table at the end. */
   expected(history: readonly Taken[], sources: Sources): Row[]
 }
@@ -285,6 +287,7 @@ export const templates: Record<string, Template> = {
       isAppendOnly: true,
       tableCount: 2,
       needsOrder: true,
+      eventTimeDelayMs: seconds * 1000,
       key: ['a', 'b'],
       select: `SELECT t0.id AS a, t1.id AS b FROM t0 JOIN t1 ON t0.k = t1.k
         AND t0.ts BETWEEN t1.ts - INTERVAL '${seconds}' SECOND AND t1.ts + INTERVAL '1' SECOND`,
@@ -303,6 +306,7 @@ export const templates: Record<string, Template> = {
       isAppendOnly: true,
       tableCount: 2,
       needsOrder: true,
+      eventTimeDelayMs: seconds * 1000,
       key: ['a', 'b'],
       select: `SELECT t0.id AS a, COALESCE(t1.id, 'none') AS b FROM t0 LEFT JOIN t1 ON t0.k = t1.k AND t0.v = t1.v
         AND t1.ts BETWEEN t0.ts - INTERVAL '${seconds}' SECOND AND t0.ts + INTERVAL '${seconds}' SECOND`,

@@ -290,11 +290,11 @@ export class SimProcess implements Endpoint {
   get isCaughtUp(): boolean {
     return (
       this.isReady &&
-      this.queries.every(({ job, query }) => {
+      this.queries.every(({ job, query, pipeline }) => {
         const positions = job?.positions() ?? []
         const isAtEnd = positions.length > 0 && positions.every(({ offset, endOffset }) => offset === endOffset)
         if (!isAtEnd || (job!.parallelism === 1 && !this.memory)) return isAtEnd
-        return job!.isSettled(query.id)
+        return job!.isSettled(query.id, pipeline.eventTimeDelayMs ?? 0)
       })
     )
   }

@@ -228,15 +228,20 @@ export class SimJob {
           if (node === 'exchange') this.options.world.hit('rows exchanged', rowsOut)
   }
 
-  /** All that was read has come through: nothing is under way between subtasks, nothing waits for state on the disk. */
-  isSettled(queryId: string): boolean {
+  /**
+   * All that was read has come through: nothing is under way between subtasks, nothing waits for state on the disk.
+   *
+   * @param delayMs  by which its interval join sends event time on later
+   */
+  isSettled(queryId: string, delayMs: number): boolean {
     const lastRound = Math.max(0, ...this.reads.flat().map(({ round }) => round))
     if (this.subtasks.some((job) => job.completedRounds < lastRound)) return false
     return this.subtasks.every((job) => {
       const nodes = job.inspect(queryId)?.nodes ?? []
-      return nodes.every(({ operator, watermarkMs, inputs }) => {
+      return nodes.every(({ node, operator, watermarkMs, inputs }) => {
         if (operator?.waitingRows === undefined) return true
-        return operator.waitingRows === 0 && inputs.some((id) => nodes[id].watermarkMs <= watermarkMs)
+        const seenMs = watermarkMs + (node === 'intervalJoin' ? delayMs : 0)
+        return operator.waitingRows === 0 && inputs.some((id) => nodes[id].watermarkMs <= seenMs)
       })
     })
   }
