@@ -31,7 +31,15 @@ import { CalcOperator, EntryOperator, ExchangeNode, Node, type NodeSnapshot, Wat
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { MeetingUnionOperator } from './operators/arrivalOrder.ts'
 import { ordinals } from './operators/emission.ts'
-import { buildOperator, hasLocalPhase, LocalAggregateOperator, localFields, secondPhase, UnionOperator } from './operators/index.ts'
+import {
+  buildOperator,
+  hasLocalPhase,
+  isMergeableAggregate,
+  LocalAggregateOperator,
+  localFields,
+  secondPhase,
+  UnionOperator,
+} from './operators/index.ts'
 import type { Rescaling } from './spill/share.ts'
 import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
 import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
@@ -119,6 +127,8 @@ function sharingKey(plan: Plan, inputIds: readonly number[]): string | undefined
  */
 export function planSignature(plan: Plan): string {
   const leftOut = ['fields', 'span', 'input', 'inputs', 'left', 'right']
+  // In which order it merges or gives out: its state is the same, also where it was made before it had an order.
+  leftOut.push('groupWindow', 'everyChange')
   // These began to forget later than the others: what they had remembered until then is good for them.
   if (forgetful.has(plan.node) || (plan.node === 'deduplicate' && plan.keep === 'first')) leftOut.push('ttlMs')
   const own = Object.entries(plan).filter(([key, value]) => !leftOut.includes(key) && value !== undefined)
@@ -346,7 +356,7 @@ export class Graph {
   private buildOperator(node: Node, plan: Plan, context: OperatorContext, merges: boolean): Operator {
     const { spill, timeZone } = this.options
     const build = (of: OperatorContext, isSecond: boolean) =>
-      buildOperator(isSecond && hasLocalPhase(plan) ? secondPhase(plan) : plan, of, timeZone, isSecond)
+      buildOperator(isSecond && isMergeableAggregate(plan) ? secondPhase(plan) : plan, of, timeZone, isSecond)
     this.builders.set(node, () => build(context, merges))
     const forward = (watermarkMs: number) => node.forward(watermarkMs)
     return spill === undefined ? build(context, merges) : SpillingOperator.around(plan, context, { ...spill, build, merges, forward })
@@ -395,8 +405,15 @@ export class Graph {
     this.partition = partition
     const { name } = this.sources[source].table
     const meets = this.meetingTables.has(name)
+    if (meets) this.wake(name)
     this.scanNodes[source].deliver(meets ? { ...batch, arrivals: ordinals(batch.rowCount) } : batch, 0)
     if (meets && this.sources.findLastIndex(({ table }) => table.name === name) === source) this.meet(batch.rowCount)
+  }
+
+  /** A table whose partitions were all idle has rows again: event time waits for them on every way from now on, not only behind the first scan. */
+  private wake(table: string): void {
+    for (const node of this.nodes)
+      if (node instanceof WatermarkNode && node.isIdle && tablesOf(node.plan).includes(table)) node.setIdle(false)
   }
 
   /** A batch has gone all its ways. */

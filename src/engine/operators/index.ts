@@ -14,7 +14,7 @@ import { RegularJoinOperator } from './joins/regularJoin.ts'
 import { TemporalJoinOperator } from './joins/temporalJoin.ts'
 import { WindowJoinOperator } from './joins/windowJoin.ts'
 import { KeepLastOperator } from './keepLast.ts'
-import { hasLocalPhase, LocalAggregateOperator, localFields, secondPhase } from './localAggregate.ts'
+import { hasLocalPhase, isMergeableAggregate, LocalAggregateOperator, localFields, secondPhase } from './localAggregate.ts'
 import { MatchOperator } from './match/match.ts'
 import { OverOperator } from './over.ts'
 import { UpdatingOverOperator } from './overUpdating.ts'
@@ -28,7 +28,7 @@ import { WindowAggregateOperator } from './windowAggregate.ts'
 import { WindowTopNOperator } from './windowTopN.ts'
 import { WindowTvfOperator } from './windowTvf.ts'
 
-export { hasLocalPhase, LocalAggregateOperator, localFields, secondPhase, UnionOperator }
+export { hasLocalPhase, isMergeableAggregate, LocalAggregateOperator, localFields, secondPhase, UnionOperator }
 
 /**
  * The operator of a node.

@@ -19,9 +19,12 @@ type GroupAggregatePlan = Plan & { node: 'groupAggregate' }
 const USELESS_SHARE = 0.75
 const USELESS_BATCHES = 32
 
-/** Whether an aggregation can be done in two phases: its rows are never taken away, its accumulators are plain numbers, and what a batch ends with is enough. */
-export const hasLocalPhase = (plan: Plan): plan is GroupAggregatePlan =>
-  plan.node === 'groupAggregate' && plan.input.changelog === 'append' && !plan.everyChange && isMergeable(layoutOf(plan.aggregates, false))
+/** Whether an aggregation could be done in two phases: its rows are never taken away, and its accumulators are plain numbers. */
+export const isMergeableAggregate = (plan: Plan): plan is GroupAggregatePlan =>
+  plan.node === 'groupAggregate' && plan.input.changelog === 'append' && isMergeable(layoutOf(plan.aggregates, false))
+
+/** Whether it is done so: what a batch ends with is enough. */
+export const hasLocalPhase = (plan: Plan): plan is GroupAggregatePlan => isMergeableAggregate(plan) && !plan.everyChange
 
 /** What the first phase gives: the keys, then the cells. */
 export function localFields(plan: GroupAggregatePlan): Field[] {

@@ -23,7 +23,7 @@ import { KEY_GROUP_COUNT, partitionRows } from '../exchange/partition.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { ArrivalOrder } from '../operators/arrivalOrder.ts'
 import { ordinals } from '../operators/emission.ts'
-import { hasLocalPhase, localFields } from '../operators/localAggregate.ts'
+import { isMergeableAggregate, localFields } from '../operators/localAggregate.ts'
 import { DividedRows, divisionInto, divisionKeysOf } from './division.ts'
 import type { Account, Memory } from './memory.ts'
 import { isInShare, type Share, sharedOut } from './share.ts'
@@ -237,10 +237,13 @@ export class SpillingOperator implements Operator {
       if (!hasRows && clockMs < group.dueMs) continue
       let operator = this.fetch(group)
       const mark = this.context.memory.mark()
+      let earlier = 0
       runs.forEach(({ run, columns }, i) => {
         const rows = parts[i]
+        const before = earlier
+        earlier += run.count
         if (rows.length === 0) return
-        const batch = run.batch(gatherAll(columns, rows, rows.length), rows)
+        const batch = run.batch(gatherAll(columns, rows, rows.length), rows, before)
         const input = run.input - this.firstInput
         if (this.context.inputFields[input]) operator.process(batch, input)
         else operator = group.operator = this.otherPhase(operator, batch)
@@ -489,7 +492,7 @@ function waitingInputs(plan: Plan, keys: number[][]): WaitingInput[] {
     return { types, keys: own, keyTypes: own.map((key) => types[key]) }
   }
   const inputs = inputsOf(plan).map(({ fields }, i) => inputOf(fields, keys[i]))
-  return hasLocalPhase(plan) ? [...inputs, inputOf(localFields(plan), [...plan.keys.keys()])] : inputs
+  return isMergeableAggregate(plan) ? [...inputs, inputOf(localFields(plan), [...plan.keys.keys()])] : inputs
 }
 
 const emptyGroup = (): KeyGroup => ({

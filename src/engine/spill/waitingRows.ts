@@ -62,8 +62,8 @@ export class Run {
     return this.rows.columns()
   }
 
-  /** These rows as a batch of `columns`, which are theirs; they have arrived in the order of their ordinals. */
-  batch(columns: Column[], rows: Int32Array): Batch {
+  /** These rows as a batch of `columns`, which are theirs; they have arrived in the order of their ordinals, behind `earlier` ones of other runs. */
+  batch(columns: Column[], rows: Int32Array, earlier = 0): Batch {
     const { kinds, watermarks, watermarkAfter, processingTimeMs } = this
     return {
       rowCount: rows.length,
@@ -71,7 +71,7 @@ export class Run {
       kinds: kinds && Uint8Array.from(rows, (row) => kinds[row]),
       watermarksBefore: watermarks && Float64Array.from(rows, (row) => watermarks[row]),
       watermarkAfter,
-      arrivals: rows,
+      arrivals: earlier === 0 ? rows : rows.map((row) => row + earlier),
       processingTimeMs,
     }
   }

@@ -242,11 +242,13 @@ export class TemporalJoinOperator implements Operator {
     const of = this.leftKeysOf(this.leftKeyColumns(this.waiting), this.waiting.length)
     this.retention.restore(retention, keys)
     // Keys that have only left rows, in a state without times.
-    if (retention === undefined)
+    if (retention === undefined) {
+      const known = new Set(keys)
       this.retention.restore(
         undefined,
-        Int32Array.from(new Set(of)).filter((key) => !keys.includes(key)),
+        Int32Array.from(new Set(of)).filter((key) => !known.has(key)),
       )
+    }
     const own = new Set(waiting)
     this.waiting.forEach((one, i) => {
       if (own.has(one)) this.retention?.wait(of[i], one.time)
