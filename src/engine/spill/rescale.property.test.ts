@@ -240,18 +240,21 @@ function play(inTurn: readonly Plan[], one: Case, runs: Case['runs']): { result:
 
 test('state of M subtasks, dealt out to N', () => {
   const counts = { rescaled: 0, spilled: 0 }
-  fc.assert(
-    fc.property(cases, (one) => {
-      for (const [i, plan] of plans.entries()) {
-        const alone = play([plan], one, [{ parallelism: 1, limitBytes: 1e9, rounds: [] }])
-        const { result, spilledBytes } = play([plan], one, one.runs)
-        if (one.runs.some(({ parallelism }) => parallelism !== one.runs[0].parallelism)) counts.rescaled++
-        if (spilledBytes > 0) counts.spilled++
-        assert.deepEqual(new Map([...result.counts].sort()), new Map([...alone.result.counts].sort()), queries[i])
-      }
-    }),
-    { numRuns: 12 },
-  )
+  // Found that a HOP window was given out twice, where the old subtasks had come to different places in their work.
+  const found = { seed: 591213951, numRuns: 5 }
+  for (const options of [{ numRuns: 12 }, found])
+    fc.assert(
+      fc.property(cases, (one) => {
+        for (const [i, plan] of plans.entries()) {
+          const alone = play([plan], one, [{ parallelism: 1, limitBytes: 1e9, rounds: [] }])
+          const { result, spilledBytes } = play([plan], one, one.runs)
+          if (one.runs.some(({ parallelism }) => parallelism !== one.runs[0].parallelism)) counts.rescaled++
+          if (spilledBytes > 0) counts.spilled++
+          assert.deepEqual(new Map([...result.counts].sort()), new Map([...alone.result.counts].sort()), queries[i])
+        }
+      }),
+      options,
+    )
   assert.ok(counts.rescaled > 0 && counts.spilled > 0, JSON.stringify(counts))
 })
 

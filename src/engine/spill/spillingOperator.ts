@@ -14,7 +14,9 @@
 //      each change counts (`everyVersion`) those of all key groups leave in the order of the rows that caused them, and see what these saw.
 //   3. After each call it holds what it is allowed to, or one key group alone if that is more.
 //   4. Snapshots have what waits and, of each key group, the file with its state: a checkpoint takes the bytes from there.
-//   1, 2 and 4 are held by spill.property.test.ts, with a restore at any step.
+//   5. State of two subtasks that were at different places in their work is never one: after a change of their number each comes to the event
+//      time of the checkpoint by itself (`elders`), and then they are put together. A window that one has given out is still open in the other.
+//   1, 2 and 4 are held by spill.property.test.ts, with a restore at any step; 5 by rescale.property.test.ts.
 import type { Batch, Field, SqlType } from '../../data/index.ts'
 import { gatherAll } from '../../data/index.ts'
 import { inputsOf, type Plan } from '../../sql/index.ts'
@@ -65,6 +67,8 @@ interface DividedSnapshot {
   waiting: RunSnapshot[]
   watermarkMs: number
   pendingMs: number
+  /** What those of `SpillingOperator` gave. */
+  elders?: unknown[]
 }
 
 /** Rows wait in no more memory than this, or a quarter of what the operator may hold. */
@@ -86,6 +90,7 @@ export class SpillingOperator implements Operator {
   private readonly firstInput: number
   private readonly buildOther: () => Operator
   private readonly context: OperatorContext
+  private readonly newElder: () => SpillingOperator
   private readonly groupCount: number
   /** Changes of all key groups, where the order among them counts. */
   private readonly inOrder: ArrivalOrder | undefined
@@ -93,6 +98,8 @@ export class SpillingOperator implements Operator {
   private whole: Operator | undefined
   private rowsUntilMeasured = MEASURED_ROWS_MAX
   private groups: KeyGroup[] = []
+  /** State of further old subtasks, which ran in another number, with the rows that waited for it. No new rows come to them. */
+  private elders: SpillingOperator[] = []
   private readonly waiting: WaitingRows
   /** Event time that has gone on, and that which is to. */
   private watermarkMs = -Infinity
@@ -106,6 +113,12 @@ export class SpillingOperator implements Operator {
   private constructor(plan: Plan, keys: number[][], context: OperatorContext, options: SpillingOptions) {
     const { merges } = options
     this.plan = plan
+    // What they give out sees no event time that others have not reached.
+    const ofElder = {
+      ...context,
+      emit: (batch: Batch) => context.emit({ ...batch, watermarksBefore: undefined, watermarkAfter: this.watermarkMs }),
+    }
+    this.newElder = () => new SpillingOperator(plan, keys, ofElder, { ...options, forward: () => {} })
     this.inputs = waitingInputs(plan, keys)
     this.firstInput = merges ? 1 : 0
     this.context = context
@@ -150,6 +163,7 @@ export class SpillingOperator implements Operator {
       return
     }
     if (batch.rowCount === 0) return
+    this.absorb()
     this.waiting.add(batch, this.firstInput + input)
     this.waitingSinceMs ??= this.nowMs
     this.measure()
@@ -162,6 +176,7 @@ export class SpillingOperator implements Operator {
       this.watermarkMs = this.pendingMs = watermarkMs
       return
     }
+    this.absorb()
     this.pendingMs = Math.max(this.pendingMs, watermarkMs)
     this.waitingSinceMs ??= this.nowMs
     if (watermarkMs === Infinity) this.work()
@@ -180,6 +195,7 @@ export class SpillingOperator implements Operator {
       if (this.account.bytes > this.account.allowedBytes) this.measureWhole()
       return
     }
+    this.absorb()
     const isDue = this.isProcessingTime && this.groups.some(({ dueMs }) => dueMs <= nowMs)
     const waits = this.waitingSinceMs !== undefined
     const isIn = this.groups.every(({ operator, stored }) => operator !== undefined || stored === undefined)
@@ -274,6 +290,35 @@ export class SpillingOperator implements Operator {
     return again
   }
 
+  /** Elders come to the event time of their checkpoint, as this does; from then on a key group is one. */
+  private absorb(): void {
+    if (this.elders.length === 0) return
+    const { elders, pendingMs, nowMs } = this
+    this.elders = []
+    for (const elder of elders) {
+      if (elder.whole !== undefined) continue
+      elder.pendingMs = pendingMs
+      elder.nowMs = nowMs
+      elder.work()
+    }
+    this.work()
+    for (const group of this.groups) {
+      this.write(group)
+      group.operator = undefined
+    }
+    for (const elder of elders) {
+      if (elder.whole !== undefined) this.addWhole(elder.whole.snapshot?.())
+      for (const [id, group] of elder.groups.entries()) {
+        elder.write(group)
+        if (group.stored === undefined) continue
+        this.addToGroup(this.groups[id], this.files.read(group.stored), group.watermarkMs)
+        this.files.release(group.stored)
+      }
+      elder.close()
+    }
+    this.measure()
+  }
+
   private divided(run: Run): { run: Run; columns: ReturnType<Run['columns']>; rows: DividedRows } {
     const columns = run.columns()
     const { keys, keyTypes: types } = this.inputs[run.input]
@@ -353,7 +398,14 @@ export class SpillingOperator implements Operator {
       stored ? [{ id, state: stored, watermarkMs, dueMs, status }] : [],
     )
     const { watermarkMs, pendingMs } = this
-    return { keyGroups, waiting: this.waiting.snapshot(), watermarkMs, pendingMs } satisfies DividedSnapshot
+    const elders = this.elders.map((elder) => elder.snapshot())
+    return {
+      keyGroups,
+      waiting: this.waiting.snapshot(),
+      watermarkMs,
+      pendingMs,
+      ...(elders.length > 0 && { elders }),
+    } satisfies DividedSnapshot
   }
 
   restore(state: unknown): void {
@@ -363,8 +415,13 @@ export class SpillingOperator implements Operator {
       return
     }
     this.whole = undefined
-    const { keyGroups, waiting, watermarkMs, pendingMs } = state
+    const { keyGroups, waiting, watermarkMs, pendingMs, elders = [] } = state
     Object.assign(this, { watermarkMs, pendingMs, waitingSinceMs: this.nowMs })
+    this.elders = elders.map((one) => {
+      const elder = this.newElder()
+      elder.restore(one)
+      return elder
+    })
     this.waiting.restore(waiting)
     const saved = new Map(keyGroups.map((group) => [group.id, group]))
     this.groups = Array.from({ length: this.groupCount }, (_, id) => {
@@ -383,6 +440,16 @@ export class SpillingOperator implements Operator {
    * @param adds  it is not the first
    */
   restoreShare(state: unknown, share: Share, adds: boolean): void {
+    const isDealtByGroup = share.keyGroups !== undefined && this.groupCount === KEY_GROUP_COUNT
+    if (isDivided(state) && state.elders !== undefined) {
+      const { elders, ...own } = state
+      for (const [i, one] of [own, ...elders].entries()) this.restoreShare(one, share, adds || i > 0)
+      return
+    }
+    if (adds && !isDealtByGroup && (isDivided(state) || this.whole === undefined)) {
+      this.addElder(state, share)
+      return
+    }
     if (!isDivided(state)) {
       const own = sharedOut(state, share, this.build)
       if (this.whole === undefined) this.addWhole(own)
@@ -398,7 +465,6 @@ export class SpillingOperator implements Operator {
     this.watermarkMs = isFirst ? watermarkMs : Math.min(this.watermarkMs, watermarkMs)
     this.pendingMs = Math.max(this.pendingMs, pendingMs)
     this.waitingSinceMs = this.nowMs
-    const isDealtByGroup = share.keyGroups !== undefined && this.groupCount === KEY_GROUP_COUNT
     for (const { id, ...saved } of keyGroups) {
       if (!isInShare(share, id, this.groupCount)) continue
       const group = this.groups[id]
@@ -411,6 +477,19 @@ export class SpillingOperator implements Operator {
     }
     for (const saved of waiting) this.addWaiting(new Run(saved.input, this.inputs[saved.input].types, saved), share)
     this.measure()
+  }
+
+  /** State of one more old subtask, of which one at least was divided. */
+  private addElder(state: unknown, share: Share): void {
+    const elder = this.newElder()
+    elder.restoreShare(state, share, false)
+    this.elders.push(elder)
+    const isFirst = this.whole !== undefined
+    if (isFirst) this.divideWhole()
+    // What is not divided has nothing that waits: it had come to the event time of the checkpoint.
+    if (elder.whole === undefined) this.watermarkMs = isFirst ? elder.watermarkMs : Math.min(this.watermarkMs, elder.watermarkMs)
+    this.pendingMs = Math.max(this.pendingMs, elder.pendingMs)
+    this.waitingSinceMs = this.nowMs
   }
 
   /** State of an old subtask that was not divided, where another one was. */
@@ -458,7 +537,12 @@ export class SpillingOperator implements Operator {
     }
     const openWindows = [...windows.values()].sort((a, b) => a.endMs - b.endMs).slice(0, 100)
     const { bytes: stateBytes, spilledBytes } = this.account
-    const { rowCount: waitingRows } = this.waiting
+    let { rowCount: waitingRows } = this.waiting
+    for (const elder of this.elders) {
+      const status = elder.describe()
+      stateRows += status.stateRows ?? 0
+      waitingRows += status.waitingRows ?? 0
+    }
     return { stateRows, stateBytes, spilledBytes, waitingRows, ...(openWindows.length > 0 && { openWindows }) }
   }
 
@@ -474,6 +558,7 @@ export class SpillingOperator implements Operator {
   }
 
   close(): void {
+    for (const elder of this.elders) elder.close()
     this.account.close()
   }
 }
