@@ -68,7 +68,10 @@ export class SavedStates {
       try {
         const manifest = this.store.read(folder, id)
         const reason = this.aheadOfLog(manifest)
-        if (reason === undefined) return manifest
+        if (reason === undefined) {
+          this.store.confirm(folder)
+          return manifest
+        }
         this.passOver(path, checkpointErrors('CHECKPOINT_DAMAGED', { path, reason }))
       } catch (error) {
         const failure = toStreamError(error)

@@ -9,7 +9,8 @@
 //   1. chunkCrc covers every byte of the chunk, also base offset and leader epoch, which a batch's own CRC leaves out.
 //   2. An entry without UNSYNCED is written only after its chunk is durable: on start the log is trusted up to the last such entry.
 //   3. entryCrc is seeded with the segment's base offset, so an index of another segment is not taken for this one's.
-//   4. The file can be lost: it is made again from the segment, whose batches then are checked one by one.
+//   4. A seal is written with all entries, also those that the file has: after a failed sync it may have them in memory only.
+//   5. The file can be lost: it is made again from the segment, whose batches then are checked one by one.
 import { crc32c, joinCrc32c } from './crc32c.ts'
 import type { Disk, FileHandle } from './disk.ts'
 import { ATTRIBUTES_AT, CRC_AT, MAX_TIMESTAMP_AT, nextOffsetOf, readInt64, readUint32, writeInt32, writeInt64 } from './recordBatch.ts'
@@ -150,10 +151,9 @@ export class IndexBuilder {
   private chunkStart = 0
   private chunkCrc = 0
   private chunkMaxTimestampMs = -1
-  /** Entries that the file does not have yet. */
-  private pending: Uint8Array[] = []
-  private writtenBytes = 0
-  private writtenCrc = 0
+  /** All entries; the file has `writtenCount` of them. */
+  private readonly entries: Uint8Array[] = []
+  private writtenCount = 0
 
   /** `synced`: whether entries are written only after their chunk was made durable. */
   constructor(baseOffset: number, synced: boolean) {
@@ -176,28 +176,29 @@ export class IndexBuilder {
   /** Takes over an entry that the file has. */
   adopt(chunk: Chunk): void {
     this.addChunk(chunk)
-    this.markWritten(this.pending)
+    this.writtenCount = this.entries.length
   }
 
   /** Writes entries of complete chunks into the index file; throws the disk's error, and then they stay pending. */
   write(disk: Disk, file: FileHandle): void {
-    if (this.pending.length === 0) return
-    disk.write(file, this.pending, this.writtenBytes)
-    this.markWritten(this.pending)
+    const { entries, writtenCount } = this
+    if (entries.length === writtenCount) return
+    disk.write(file, entries.slice(writtenCount), writtenCount * INDEX_ENTRY_BYTES)
+    this.writtenCount = entries.length
   }
 
   /** Cuts the file to the entries that were taken over. */
   cut(disk: Disk, file: FileHandle): void {
-    disk.truncate(file, this.writtenBytes)
+    disk.truncate(file, this.writtenCount * INDEX_ENTRY_BYTES)
   }
 
-  /** Ends the last chunk, writes what is pending and the seal, and makes the file durable. After an error it can be called again. */
+  /** Ends the last chunk, writes all entries and the seal, and makes the file durable. After an error it can be called again. */
   seal(disk: Disk, file: FileHandle): void {
     if (this.sizeBytes > this.chunkStart) this.endChunk()
-    const { nextOffset, sizeBytes, maxTimestampMs } = this
-    const crc = this.pending.reduce((sum, entry) => crc32c(entry, sum), this.writtenCrc)
+    const { entries, nextOffset, sizeBytes, maxTimestampMs } = this
+    const crc = entries.reduce((sum, entry) => crc32c(entry, sum), 0)
     const seal = { nextOffset, endPosition: sizeBytes, crc, maxTimestampMs, synced: true }
-    disk.write(file, [...this.pending, encodeEntry(this.baseOffset, seal, true)], this.writtenBytes)
+    disk.write(file, [...entries, encodeEntry(this.baseOffset, seal, true)], 0)
     disk.sync(file)
   }
 
@@ -207,18 +208,12 @@ export class IndexBuilder {
   }
 
   private addChunk(chunk: Chunk): void {
-    this.pending.push(encodeEntry(this.baseOffset, chunk))
+    this.entries.push(encodeEntry(this.baseOffset, chunk))
     this.sizeBytes = chunk.endPosition
     this.nextOffset = chunk.nextOffset
     this.maxTimestampMs = Math.max(this.maxTimestampMs, chunk.maxTimestampMs)
     this.chunkStart = chunk.endPosition
     this.chunkCrc = 0
     this.chunkMaxTimestampMs = -1
-  }
-
-  private markWritten(entries: Uint8Array[]): void {
-    for (const entry of entries) this.writtenCrc = crc32c(entry, this.writtenCrc)
-    this.writtenBytes += entries.length * INDEX_ENTRY_BYTES
-    this.pending = []
   }
 }

@@ -103,6 +103,20 @@ export class CheckpointStore {
     return manifest
   }
 
+  /**
+   * Makes durable that the checkpoints of a folder are there: who wrote the newest may have been killed before it did, and what is done from
+   * now on counts on it.
+   *
+   * @throws CHECKPOINT_UNREADABLE
+   */
+  confirm(folder: string): void {
+    try {
+      this.disk.syncFolder(folder)
+    } catch (error) {
+      throw checkpointErrors('CHECKPOINT_UNREADABLE', { path: folder, reason: (error as Error).message }, { cause: error })
+    }
+  }
+
   /** Reads parts of a checkpoint; close it afterwards. */
   openParts(folder: string, manifest: Manifest): PartReader {
     return new PartReader(this.disk, folder, manifest)
