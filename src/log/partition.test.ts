@@ -295,6 +295,32 @@ test('on a full disk that cannot even make a segment, retention frees space and 
   assert.deepEqual(codes(commit(partition, [['c']])), [[3, 3]])
 })
 
+test('a seal whose first sync failed has all entries of its index on the disk, also over an older seal', () => {
+  const config = { 'segment.bytes': 1024 }
+  const { disk: first, partition } = fresh(config)
+  const failing = (failed: string, suffix: string) => (call: string, path: string) => {
+    if (call === failed && path.endsWith(suffix)) throw diskError('EIO')
+  }
+  commit(partition, [['a'.repeat(800)]])
+  first.before = failing('open', '1.log')
+  assert.deepEqual(codes(commit(partition, [['b'.repeat(800)]])), ['LOG_WRITE_FAILED'])
+  // Sealed, and then it grows again.
+  const disk = first.afterKill()
+  const again = open(disk, config).partition
+  commit(again, [['c']])
+  disk.before = failing('sync', '.index')
+  assert.deepEqual(codes(commit(again, [['d'.repeat(800)]])), ['LOG_WRITE_FAILED'])
+  disk.before = () => {}
+  assert.deepEqual(codes(commit(again, [['d'.repeat(800)]])), [[2, 2]])
+  const rebooted = disk.crashed({ keep: 0, random: seededRandom(1) })
+  const { partition: reopened, reports } = open(rebooted, config)
+  assert.deepEqual(reports, [])
+  assert.deepEqual(
+    textsOf(reopened, rebooted).map((text) => text.slice(0, 1)),
+    ['a', 'c', 'd'],
+  )
+})
+
 test('a failed sync is never confirmed by a later one: refused, cut off, and gone after a power cut', () => {
   const { disk, partition } = fresh()
   commit(partition, [['kept']])

@@ -32,7 +32,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/partition.ts',
     find: '        segment.sync()\n      } catch (error) {',
     replace: '        try { segment.sync() } catch { segment.sync() }\n      } catch (error) {',
-    seed: 3,
+    seed: 2,
   },
   'publish-before-sync': {
     what: 'readers are shown bytes that are not durable yet',
@@ -327,7 +327,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/spill/share.ts',
     find: '    part: subtask,\n',
     replace: '    part: (subtask + 1) % parallelism,\n',
-    seed: 29,
+    seed: 11,
   },
   'forget-waiting': {
     what: 'a checkpoint does not have the rows that wait for state on the disk',
@@ -369,14 +369,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: "if (errorCodeOf(error) === 'SPILL_DAMAGED') throw error",
     replace: '',
-    seed: 40,
+    seed: 391,
   },
   'wait-for-the-clock': {
     what: 'where the clock is set back rows wait for state on the disk until it has caught up',
     file: 'engine/spill/spillingOperator.ts',
     find: ' || waitedMs < 0',
     replace: '',
-    seed: 17,
+    seed: 816,
   },
   'rows-of-1970': {
     what: "rows that time alone gives out have their operator's old time in a topic, or 1970, and retention takes them",

@@ -249,6 +249,31 @@ test('a folder that a killed process has made, or that the disk refused to sync,
   }
 })
 
+test('a checkpoint whose writer was killed before its name was durable is there after a power cut, if a start has confirmed it', () => {
+  const disk = new FakeDisk()
+  const writer = new Writer(disk)
+  const folder = writer.store.folderOf(JOB)
+  writer.write(1)
+  let killed: FakeDisk | undefined
+  let isRenamed = false
+  disk.before = (call) => {
+    if (isRenamed) {
+      killed ??= disk.afterKill()
+      throw diskError('EIO')
+    }
+    isRenamed = call === 'rename'
+  }
+  assert.throws(() => writer.write(2), { code: 'CHECKPOINT_UNCERTAIN' })
+  const idsAfter = (isConfirmed: boolean): number[] => {
+    const store = new CheckpointStore('', killed)
+    assert.deepEqual(store.ids(folder), [1, 2])
+    if (isConfirmed) store.confirm(folder)
+    return new CheckpointStore('', killed?.crashed({ keep: 0, random: () => 0.5 })).ids(folder)
+  }
+  assert.deepEqual(idsAfter(false), [1])
+  assert.deepEqual(idsAfter(true), [1, 2])
+})
+
 test('a read that the disk refuses now and then, or that the system has no handle for, is no damage', () => {
   const disk = new FakeDisk()
   const writer = new Writer(disk)
