@@ -3,16 +3,7 @@
 // Without Flink they are held against themselves: a crash before every row, and any batching, must give the same rows
 // (randomGolden.test.ts). `scripts/goldenRandom.ts` writes them as files without an expectation, which Flink then writes.
 
-/** In [0, 1), the same for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(state ^ (state >>> 15), 1 | state)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 4294967296
-  }
-}
+import { seededRandom } from '../src/log/testRecords.ts'
 
 /** What a query needs beside the table t: late rows may be there, a second table u, a table of versions r. */
 type Setting = 'plain' | 'timed' | 'two' | 'versions'
@@ -29,7 +20,7 @@ const HOP = "HOP(TABLE t, DESCRIPTOR(ts), INTERVAL '5' SECOND, INTERVAL '10' SEC
 class Generator {
   readonly random: () => number
   constructor(seed: number) {
-    this.random = randomOf(seed)
+    this.random = seededRandom(seed)
   }
   pick<T>(list: readonly T[]): T {
     return list[Math.floor(this.random() * list.length)]

@@ -27,7 +27,7 @@ import {
   type Rounds,
   sinkExchange,
 } from './exchange/index.ts'
-import { CalcOperator, EntryOperator, ExchangeNode, Node, type NodeSnapshot, WatermarkNode } from './graphNodes.ts'
+import { CalcOperator, ExchangeNode, Node, type NodeSnapshot, WatermarkNode } from './graphNodes.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from './operator.ts'
 import { MeetingUnionOperator } from './operators/arrivalOrder.ts'
 import { ordinals } from './operators/emission.ts'
@@ -37,8 +37,8 @@ import {
   isMergeableAggregate,
   LocalAggregateOperator,
   localFields,
+  PassOperator,
   secondPhase,
-  UnionOperator,
 } from './operators/index.ts'
 import type { Rescaling } from './spill/share.ts'
 import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
@@ -299,20 +299,20 @@ export class Graph {
     )
     switch (plan.node) {
       case 'scan':
-        node.operator = new EntryOperator(context)
+        node.operator = new PassOperator(context)
         node.inputWatermarks.push(-Infinity)
         this.scanNodes.push(node)
         this.sources.push({ table: plan.table, columns: plan.columns, paths: plan.paths, fields: plan.fields })
         break
       case 'values':
-        node.operator = new EntryOperator(context)
+        node.operator = new PassOperator(context)
         break
       case 'calc':
         node.operator = new CalcOperator(plan, context, this.options.timeZone, this.memory)
         break
       case 'union':
-        node.operator = this.meetingAt(inputs) ? new MeetingUnionOperator(context) : new UnionOperator(context)
-        if (node.operator instanceof UnionOperator || inputs.some(({ origin }) => origin !== inputs[0].origin)) this.cutBatches(plan)
+        node.operator = this.meetingAt(inputs) ? new MeetingUnionOperator(context) : new PassOperator(context)
+        if (node.operator instanceof PassOperator || inputs.some(({ origin }) => origin !== inputs[0].origin)) this.cutBatches(plan)
         break
       case 'watermark':
         node.operator = new WatermarkOperator(plan, context, () => this.partition, this.memory)

@@ -282,18 +282,6 @@ export class ExchangeNode extends Node {
   }
 }
 
-/** Scans and VALUES: the runtime hands them their rows. */
-export class EntryOperator implements Operator {
-  private readonly context: OperatorContext
-  constructor(context: OperatorContext) {
-    this.context = context
-  }
-  process(batch: Batch): void {
-    this.context.emit(batch)
-  }
-  advance(): void {}
-}
-
 export class CalcOperator implements Operator {
   private readonly run: ReturnType<typeof compileCalc>
   private readonly context: OperatorContext

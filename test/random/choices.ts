@@ -6,16 +6,7 @@
 //   2. A span is what one piece (a row, an expression, a relation) was made from; spans nest.
 //   3. Every candidate of `smaller` is shorter, or as long and smaller at its first difference: making small ends.
 
-/** In [0, 1), the same for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(state ^ (state >>> 15), 1 | state)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 4294967296
-  }
-}
+import { seededRandom } from '../../src/log/testRecords.ts'
 
 interface Span {
   label: string
@@ -31,7 +22,7 @@ export class Choices {
   /** @param source a seed, or choices to play again */
   constructor(source: number | readonly number[]) {
     if (typeof source === 'number') {
-      const random = randomOf(source)
+      const random = seededRandom(source)
       this.next = () => Math.floor(random() * 2 ** 30)
     } else this.next = () => source[this.taken.length]
   }

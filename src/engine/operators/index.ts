@@ -20,7 +20,7 @@ import { OverOperator } from './over.ts'
 import { UpdatingOverOperator } from './overUpdating.ts'
 import { withoutRepeats } from './repeats.ts'
 import { SessionAggregateOperator, SessionTvfOperator } from './sessionOperators.ts'
-import { ExpandOperator, UnionOperator } from './simple.ts'
+import { ExpandOperator, PassOperator } from './simple.ts'
 import { SortOperator } from './sort.ts'
 import { TopNOperator, type TopNSpec } from './topN.ts'
 import { AppendTopNOperator } from './topNAppend.ts'
@@ -28,7 +28,7 @@ import { WindowAggregateOperator } from './windowAggregate.ts'
 import { WindowTopNOperator } from './windowTopN.ts'
 import { WindowTvfOperator } from './windowTvf.ts'
 
-export { hasLocalPhase, isMergeableAggregate, LocalAggregateOperator, localFields, secondPhase, UnionOperator }
+export { hasLocalPhase, isMergeableAggregate, LocalAggregateOperator, localFields, PassOperator, secondPhase }
 
 /**
  * The operator of a node.

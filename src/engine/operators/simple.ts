@@ -47,7 +47,8 @@ export class ExpandOperator implements Operator {
   advance(): void {}
 }
 
-export class UnionOperator implements Operator {
+/** Rows go on as they come: of a union, and of scans and VALUES, to which the runtime hands them. */
+export class PassOperator implements Operator {
   private readonly context: OperatorContext
   constructor(context: OperatorContext) {
     this.context = context
