@@ -3,8 +3,9 @@
 // Invariants
 //   1. After a crash either the old or the new content is there, whole.
 //   2. What comes back is what was written, or LOG_METADATA_DAMAGED.
+import { isStreamError, type StreamError } from '../base/index.ts'
 import { crc32c } from './crc32c.ts'
-import type { Disk } from './disk.ts'
+import { type Disk, errorCodeOf } from './disk.ts'
 import { logErrors } from './errors.ts'
 
 const CHECKSUM_CHARACTERS = 8
@@ -35,6 +36,28 @@ export function readFile(disk: Disk, path: string): Uint8Array {
     return bytes.subarray(0, disk.read(file, bytes, 0, bytes.length, 0))
   } finally {
     disk.close(file)
+  }
+}
+
+/** What the disk refuses so often is damage. */
+const READ_ATTEMPTS = 3
+
+/**
+ * Reads what can be done without, or has an older one, where it is damaged. What is damaged the disk refuses (EIO) each time; that the system
+ * has no handle or memory, or gives no permission, says nothing of the bytes.
+ *
+ * @throws `unreadable` of what the system says; of damage, what `read` throws
+ */
+export function readAgain<T>(read: () => T, unreadable: (error: unknown) => StreamError): T {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return read()
+    } catch (error) {
+      const code = errorCodeOf(error)
+      if (isStreamError(error) || code === 'ENOENT') throw error
+      if (code !== 'EIO') throw unreadable(error)
+      if (attempt === READ_ATTEMPTS) throw error
+    }
   }
 }
 

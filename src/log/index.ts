@@ -1,6 +1,6 @@
 // The durable, partitioned, replayable log: record batches as Kafka has them, on disk before they are acknowledged, read by any thread.
 export type { AbortedTransaction } from './abortedIndex.ts'
-export { checkedLine, readFile, readLine, replaceFile } from './checkedFile.ts'
+export { checkedLine, readAgain, readFile, readLine, replaceFile } from './checkedFile.ts'
 
 import type { KafkaLogOptions, Log } from './contract.ts'
 

@@ -110,6 +110,28 @@ test('on a full disk retention takes nothing whose producers could not be told a
   ])
 })
 
+test('a start that may not read what retention left of the producers tries again, and fails rather than forget them', () => {
+  const { disk, partition } = fresh()
+  partition.config = { ...defaultTopicConfig, 'segment.bytes': 1024, 'retention.bytes': 1 }
+  for (let i = 0; i < 4; i++) send(partition, batch(7, 0, i, ['x'.repeat(600)]))
+  assert.ok(partition.enforceRetention(0) > 0)
+  const refuse = (code: string, times: number) => {
+    let left = times
+    disk.before = (call, path) => {
+      if (call === 'open' && path.endsWith('.producers') && left-- > 0) throw diskError(code)
+    }
+  }
+  for (const code of ['EMFILE', 'EACCES', 'ENOMEM']) {
+    refuse(code, 1)
+    assert.throws(() => open(disk), { code: 'LOG_READ_FAILED' }, code)
+  }
+  refuse('EIO', 2)
+  assert.deepEqual(send(open(disk), batch(7, 0, 1, ['x'.repeat(600)]), batch(7, 0, 4, ['y'])), [
+    [1, 1],
+    [4, 4],
+  ])
+})
+
 test('a clock that is set forward by a day forgets no producer', () => {
   const { partition } = fresh()
   send(partition, batch(1, 0, 0, ['a']))

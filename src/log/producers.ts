@@ -5,18 +5,20 @@
 //   1. A batch whose sequence is one of the last five of its producer gets the offsets that it had; one that leaves a gap is refused; one of
 //      an older epoch is refused. That holds also behind a batch that the disk refused.
 //   2. The state follows from the log alone: a snapshot (`<end offset>.producers`) only saves reading all of it on start. One that is torn,
-//      damaged or beyond the end of the log is not used. Before retention takes a part of the log, one is made durable.
+//      damaged or beyond the end of the log is not used; one that the disk refuses to read is tried again first. Before retention takes a part
+//      of the log, one is made durable.
 //   3. An entry never changes, it is replaced: undoing an append puts the old one back.
 //   4. A transaction begins with the first transactional batch of its producer and ends with the next marker of that producer. Nothing below
 //      `firstUnstableOffset` belongs to an open transaction, or to an aborted one that the index does not have yet.
 // Source: KIP-98, KIP-890; Kafka keeps five batches too, because a client has at most five requests in flight.
 
+import { isStreamError } from '../base/index.ts'
 import { type AbortedFile, AbortedIndex, type AbortedTransaction } from './abortedIndex.ts'
-import { readFile } from './checkedFile.ts'
+import { readAgain, readFile } from './checkedFile.ts'
 import type { ProducerInfo } from './contract.ts'
 import { crc32c } from './crc32c.ts'
 import { type Disk, ignoreFailure } from './disk.ts'
-import { logErrors } from './errors.ts'
+import { logErrors, readError } from './errors.ts'
 import { MARKER_BYTES, readMarker } from './marker.ts'
 import {
   ATTRIBUTES_AT,
@@ -313,15 +315,20 @@ interface Snapshot {
   aborted: AbortedFile[]
 }
 
+/** Undefined: it is damaged. @throws LOG_READ_FAILED: with retention the log may no longer have what it says, so it is not passed over */
 function readSnapshot(disk: Disk, path: string): Snapshot | undefined {
   try {
-    const bytes = readFile(disk, path)
+    const bytes = readAgain(
+      () => readFile(disk, path),
+      (error) => readError(error, path),
+    )
     const body = bytes.subarray(9)
     if (crc32c(body) !== Number.parseInt(new TextDecoder().decode(bytes.subarray(0, 8)), 16)) return undefined
     const saved = JSON.parse(new TextDecoder().decode(body))
     // One without transactions is of an older version: the log is read instead.
     return saved.aborted ? saved : undefined
-  } catch {
+  } catch (error) {
+    if (isStreamError(error)) throw error
     return undefined
   }
 }

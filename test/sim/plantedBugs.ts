@@ -267,8 +267,8 @@ export const plantedBugs: Record<string, PlantedBug> = {
     seed: 244,
   },
   'older-at-first-refusal': {
-    what: 'a checkpoint that the disk refuses once to read counts as damaged',
-    file: 'engine/checkpoints/store.ts',
+    what: 'what the disk refuses once to read, of a checkpoint or of producers, counts as damaged',
+    file: 'log/checkedFile.ts',
     find: 'const READ_ATTEMPTS = 3',
     replace: 'const READ_ATTEMPTS = 1',
     seed: 198,

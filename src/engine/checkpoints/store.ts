@@ -11,8 +11,8 @@
 //      are mostly garbage are emptied into its own.
 //   1 and 2 are held by store.property.test.ts, which crashes at every call of the disk.
 import assert from 'node:assert'
-import { isStreamError, toStreamError } from '../../base/index.ts'
-import { checkedLine, type Disk, errorCodeOf, readLine, realDisk } from '../../log/index.ts'
+import { toStreamError } from '../../base/index.ts'
+import { checkedLine, type Disk, errorCodeOf, readAgain, readLine, realDisk } from '../../log/index.ts'
 import { spillErrors } from '../spill/errors.ts'
 import { adoptable } from '../state/growing.ts'
 import { checkpointErrors } from './errors.ts'
@@ -93,7 +93,7 @@ export class CheckpointStore {
     const path = `${folder}/${manifestName(id)}`
     let manifest: Manifest
     try {
-      manifest = readAgain(path, () => readLine<Manifest>(this.disk, path))
+      manifest = readAgain(() => readLine<Manifest>(this.disk, path), unreadable(path))
     } catch (error) {
       if (isUnreadable(error)) throw error
       if (errorCodeOf(error) === 'ENOENT') throw checkpointErrors('CHECKPOINT_NOT_FOUND', { path })
@@ -113,7 +113,7 @@ export class CheckpointStore {
     try {
       this.disk.syncFolder(folder)
     } catch (error) {
-      throw checkpointErrors('CHECKPOINT_UNREADABLE', { path: folder, reason: (error as Error).message }, { cause: error })
+      throw unreadable(folder)(error)
     }
   }
 
@@ -480,22 +480,8 @@ function isBehind(chunks: readonly number[], index: number): boolean {
 
 const isUnreadable = (error: unknown): boolean => errorCodeOf(error) === 'CHECKPOINT_UNREADABLE'
 
-/** What the disk refuses so often is damage. */
-const READ_ATTEMPTS = 3
-
-/** @throws CHECKPOINT_UNREADABLE where the system has no handle or memory, or gives no permission; else what `read` throws */
-function readAgain<T>(path: string, read: () => T): T {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return read()
-    } catch (error) {
-      if (isStreamError(error) || errorCodeOf(error) === 'ENOENT') throw error
-      if (errorCodeOf(error) !== 'EIO')
-        throw checkpointErrors('CHECKPOINT_UNREADABLE', { path, reason: (error as Error).message }, { cause: error })
-      if (attempt === READ_ATTEMPTS) throw error
-    }
-  }
-}
+const unreadable = (path: string) => (error: unknown) =>
+  checkpointErrors('CHECKPOINT_UNREADABLE', { path, reason: (error as Error).message }, { cause: error })
 
 export class PartReader {
   private readonly disk: Disk
@@ -536,11 +522,11 @@ export class PartReader {
     let count: number
     try {
       const path = `${this.folder}/${name}`
-      count = readAgain(path, () => {
+      count = readAgain(() => {
         let file = this.files.get(id)
         if (file === undefined) this.files.set(id, (file = this.disk.open(path, 'read')))
         return this.disk.read(file, target, at, size, position)
-      })
+      }, unreadable(path))
     } catch (error) {
       if (isUnreadable(error)) throw error
       throw this.damaged(`${name} cannot be read: ${(error as Error).message}`)
