@@ -208,7 +208,7 @@ export const kafkaErrors = defineErrors({
     kind: 'external',
     httpStatus: 500,
     retry: 'never',
-    message: (p) => `record ${p.offset} of ${p.topic}, which holds users and ACLs, cannot be understood: ${p.reason}`,
+    message: (p) => `record ${p.offset} of ${p.topic}, which holds users, ACLs and settings, cannot be understood: ${p.reason}`,
     hint: () => 'Restore the data folder from a backup, or start a newer Millrace.',
   }),
   KAFKA_USER_NOT_FOUND: spec<{ user: string }>({

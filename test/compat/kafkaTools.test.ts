@@ -133,6 +133,9 @@ test('kafka-configs, kafka-delete-records, kafka-get-offsets, kafka-log-dirs', o
     /InvalidConfiguration|Invalid value/,
   )
   assert.match(await configs(['--describe', '--entity-type', 'brokers', '--entity-name', '1', '--all']), /log\.dirs=/)
+  const group = ['--entity-type', 'groups', '--entity-name', 'g']
+  await configs(['--alter', ...group, '--add-config', 'consumer.session.timeout.ms=50000'])
+  assert.match(await configs(['--describe', '--entity-type', 'groups']), /group g are:\s+consumer\.session\.timeout\.ms=50000/)
   await run('ConsoleProducer', ['--topic', 'orders'], `${numbered(50).join('\n')}\n`)
   const file = join(folder, 'delete.json')
   writeFileSync(file, JSON.stringify({ partitions: [{ topic: 'orders', partition: 0, offset: 20 }], version: 1 }))
@@ -165,9 +168,10 @@ test(
       writeFileSync(file, JSON.stringify({ version: 1, partitions: [{ topic: 'orders', partition: 0, replicas }] }))
     write([1])
     assert.match(
-      await run(reassign, ['--reassignment-json-file', file, '--execute']),
-      /Successfully started partition reassignment for orders-0/,
+      await run(reassign, ['--reassignment-json-file', file, '--execute', '--throttle', '1000000']),
+      /throttle limit was set to 1000000 B\/s\s+Successfully started partition reassignment for orders-0/,
     )
+    assert.match(await run(reassign, ['--reassignment-json-file', file, '--verify']), /Clearing broker-level throttles on broker 1/)
     assert.match(await run(reassign, ['--list']), /No partition reassignments found/)
     write([1, 2])
     assert.match(await fails(reassign, ['--reassignment-json-file', file, '--execute']), /broker|replica/i)

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Broker, OFFSETS_TOPIC } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
+import { groupTimes } from '../handlers/resourceConfigs.ts'
 import { kafkaMetrics } from '../limits.ts'
 import { ClassicGroup, type JoinAnswer, type JoinRequest, refusedJoin } from './classicGroup.ts'
 import { ConsumerGroup, type HeartbeatRequest, type TopicsView } from './consumerGroup.ts'
@@ -78,7 +79,15 @@ export class Groups {
     }
     if (!(group instanceof ConsumerGroup)) {
       if (request.memberEpoch !== 0) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${request.memberId} is not known`)
-      group = this.put(new ConsumerGroup(id, this.broker.limits, this.topics))
+      const { broker } = this
+      const limits = {
+        groupMembers: broker.limits.groupMembers,
+        // As it is set now: a member's next heartbeat follows.
+        get consumerSessionMs() {
+          return groupTimes(broker, id).sessionMs
+        },
+      }
+      group = this.put(new ConsumerGroup(id, limits, this.topics))
     }
     return (group as ConsumerGroup).heartbeat(request)
   }

@@ -7,7 +7,17 @@ import { describeConfigsApi } from '../messages/describeConfigs.ts'
 import { incrementalAlterConfigsApi } from '../messages/incrementalAlterConfigs.ts'
 import { listConfigResourcesApi } from '../messages/listConfigResources.ts'
 import { answerError } from './partitions.ts'
-import { changedSetting, DELETE, type DescribedConfig, describeTopicConfig, parseTopicConfigs, RESOURCE, SOURCE } from './topicConfigs.ts'
+import { alterResource, describeResource, namesWithSettings } from './resourceConfigs.ts'
+import {
+  changedSetting,
+  DELETE,
+  type DescribedConfig,
+  describeTopicConfig,
+  parseTopicConfigs,
+  RESOURCE,
+  SOURCE,
+  TYPE,
+} from './topicConfigs.ts'
 
 export const describeConfigsHandler = (broker: Broker) =>
   handler(describeConfigsApi, ({ resources, includeSynonyms }) => ({
@@ -23,10 +33,14 @@ export const describeConfigsHandler = (broker: Broker) =>
   }))
 
 function configsOf(broker: Broker, resourceType: number, resourceName: string, keys: readonly string[] | null): DescribedConfig[] {
-  if (resourceType === RESOURCE.broker) return brokerConfigs(broker, resourceName, keys)
-  // Groups, metrics of clients and the loggers of the broker can have settings of their own in Kafka; here none are.
-  const isEmpty = resourceType === RESOURCE.group || resourceType === RESOURCE.clientMetrics || resourceType === RESOURCE.brokerLogger
-  return isEmpty ? [] : describeTopicConfig(topicOf(broker, resourceType, resourceName).config, keys)
+  if (resourceType === RESOURCE.topic) return describeTopicConfig(topicOf(broker, resourceName).config, keys)
+  // The broker's loggers can be set in Kafka; here there are none.
+  if (resourceType === RESOURCE.brokerLogger) return []
+  const described = describeResource(broker, resourceType, resourceName)
+  if (resourceType === RESOURCE.broker && resourceName !== '') described.push(...fixedConfigs(broker))
+  return described
+    .filter(({ name }) => keys === null || keys.length === 0 || keys.includes(name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 export const listConfigResourcesHandler = (broker: Broker) =>
@@ -35,9 +49,8 @@ export const listConfigResourcesHandler = (broker: Broker) =>
       [RESOURCE.topic]: () => broker.log.topics().map(({ name }) => name),
       [RESOURCE.broker]: () => [String(NODE_ID)],
       [RESOURCE.brokerLogger]: () => [String(NODE_ID)],
-      // There are no metrics of clients, and no groups with settings of their own.
-      [RESOURCE.clientMetrics]: () => [],
-      [RESOURCE.group]: () => [],
+      [RESOURCE.clientMetrics]: () => namesWithSettings(broker, RESOURCE.clientMetrics),
+      [RESOURCE.group]: () => namesWithSettings(broker, RESOURCE.group),
     }
     const all = Object.keys(namesOf).map(Number)
     const asked = version === 0 ? [RESOURCE.clientMetrics] : resourceTypes.length > 0 ? [...new Set(resourceTypes)] : all
@@ -48,35 +61,13 @@ export const listConfigResourcesHandler = (broker: Broker) =>
 export const alterConfigsHandler = (broker: Broker) =>
   handler(alterConfigsApi, async ({ resources, validateOnly }) => {
     const twice = namedTwice(resources)
-    const responses = await Promise.all(
-      resources.map((resource) =>
-        alter(broker, resource, twice, validateOnly, ({ config }) => {
-          // What is not named goes back to its default.
-          return { ...defaultTopicConfig, partitionCount: config.partitionCount, ...parseTopicConfigs(resource.configs) }
-        }),
-      ),
-    )
-    return { responses }
+    return { responses: await Promise.all(resources.map((one) => alter(broker, one, twice, { isWhole: true, validateOnly }))) }
   })
 
 export const incrementalAlterConfigsHandler = (broker: Broker) =>
   handler(incrementalAlterConfigsApi, async ({ resources, validateOnly }) => {
     const twice = namedTwice(resources)
-    const responses = await Promise.all(
-      resources.map(async (resource) => {
-        const { resourceType, resourceName, configs } = resource
-        // Tools take back what they never set, as kafka-reassign-partitions does with throttles of brokers.
-        const isNothing = resourceType !== RESOURCE.topic && configs.every(({ configOperation }) => configOperation === DELETE)
-        if (isNothing) return { resourceType, resourceName, errorMessage: null }
-        return alter(broker, resource, twice, validateOnly, ({ config }) => {
-          const settings = configs.map(({ name, configOperation, value }) => {
-            return { name, value: changedSetting(config, name, configOperation, value) }
-          })
-          return parseTopicConfigs(settings, config.clientSettings)
-        })
-      }),
-    )
-    return { responses }
+    return { responses: await Promise.all(resources.map((one) => alter(broker, one, twice, { isWhole: false, validateOnly }))) }
   })
 
 interface Resource {
@@ -92,26 +83,37 @@ function namedTwice(resources: readonly Resource[]): Set<string> {
   return twice
 }
 
-async function alter(
-  broker: Broker,
-  resource: Resource,
-  twice: ReadonlySet<string>,
-  validateOnly: boolean,
-  changesOf: (topic: TopicInfo) => Partial<TopicConfig>,
-) {
+interface AlterOptions {
+  /** What is not named goes back to its default. */
+  isWhole: boolean
+  validateOnly: boolean
+}
+
+async function alter(broker: Broker, resource: Resource, twice: ReadonlySet<string>, options: AlterOptions) {
   const { resourceType, resourceName } = resource
   try {
     checkShape(resource, twice)
-    await broker.inTurn(async () => {
-      const topic = topicOf(broker, resourceType, resourceName)
-      const changes = changesOf(topic)
-      if (validateOnly) checkTopicConfig(topic.config, changes)
-      else await broker.log.alterTopic(topic.name, changes)
-    })
+    const isTopic = resourceType === RESOURCE.topic
+    await broker.inTurn(() => (isTopic ? alterTopic : alterResource)(broker, resource, options))
     return { resourceType, resourceName, errorMessage: null }
   } catch (error) {
     return { resourceType, resourceName, ...answerError(broker, 'AlterConfigs', error) }
   }
+}
+
+async function alterTopic(broker: Broker, { resourceName, configs }: Resource, { isWhole, validateOnly }: AlterOptions): Promise<void> {
+  const { name, config } = topicOf(broker, resourceName)
+  const changes: Partial<TopicConfig> = isWhole
+    ? { ...defaultTopicConfig, partitionCount: config.partitionCount, ...parseTopicConfigs(configs) }
+    : parseTopicConfigs(
+        configs.map(({ name: key, configOperation, value }) => ({
+          name: key,
+          value: changedSetting(config, key, configOperation!, value),
+        })),
+        config.clientSettings,
+      )
+  if (validateOnly) checkTopicConfig(config, changes)
+  else await broker.log.alterTopic(name, changes)
 }
 
 /** What Kafka refuses before it looks at the settings. @throws KafkaError INVALID_REQUEST */
@@ -125,48 +127,29 @@ function checkShape(resource: Resource, twice: ReadonlySet<string>): void {
   if (empty.length > 0) throw new KafkaError(ERROR.INVALID_REQUEST, `Null value not supported for : ${empty.join(', ')}`)
 }
 
-const typeName: Record<number, string> = { 4: 'brokers', 8: 'loggers', 16: 'client metrics', 32: 'groups' }
-
-function topicOf(broker: Broker, resourceType: number, name: string): TopicInfo {
-  if (resourceType !== RESOURCE.topic)
-    throw new KafkaError(
-      ERROR.INVALID_REQUEST,
-      `settings of ${typeName[resourceType] ?? `resources of type ${resourceType}`} cannot be changed here: topics have settings`,
-    )
+function topicOf(broker: Broker, name: string): TopicInfo {
   const topic = broker.log.topic(name)
   if (!topic) throw new KafkaError(ERROR.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name} does not exist`)
   return topic
 }
 
 /** What clients look at: none of it is changed over the protocol. */
-function brokerConfigs(broker: Broker, name: string, keys: readonly string[] | null): DescribedConfig[] {
-  if (name !== '' && name !== String(NODE_ID)) throw new KafkaError(ERROR.INVALID_REQUEST, `there is no broker ${name}`)
-  // The defaults of the whole cluster can be set in Kafka; here none are.
-  if (name === '') return []
-  const settings: [string, string, number][] = [
-    ['auto.create.topics.enable', String(broker.autoCreateTopics), 1],
-    ['compression.type', 'producer', 2],
-    ['default.replication.factor', '1', 3],
-    ['log.dirs', broker.log.folder, 2],
-    ['log.retention.ms', String(defaultTopicConfig['retention.ms']), 5],
-    ['log.segment.bytes', String(defaultTopicConfig['segment.bytes']), 3],
-    ['message.max.bytes', String(defaultTopicConfig['max.message.bytes']), 3],
-    ['min.insync.replicas', '1', 3],
-    ['node.id', String(NODE_ID), 3],
-    ['num.partitions', String(defaultTopicConfig.partitionCount), 3],
+function fixedConfigs(broker: Broker): DescribedConfig[] {
+  const { staticBroker: source } = SOURCE
+  const settings: [name: string, value: string, configType: number][] = [
+    ['auto.create.topics.enable', String(broker.autoCreateTopics), TYPE.boolean],
+    ['compression.type', 'producer', TYPE.string],
+    ['default.replication.factor', '1', TYPE.int],
+    ['log.dirs', broker.log.folder, TYPE.string],
+    ['log.retention.ms', String(defaultTopicConfig['retention.ms']), TYPE.long],
+    ['log.segment.bytes', String(defaultTopicConfig['segment.bytes']), TYPE.int],
+    ['message.max.bytes', String(defaultTopicConfig['max.message.bytes']), TYPE.int],
+    ['min.insync.replicas', '1', TYPE.int],
+    ['node.id', String(NODE_ID), TYPE.int],
+    ['num.partitions', String(defaultTopicConfig.partitionCount), TYPE.int],
   ]
-  return settings
-    .filter(([key]) => keys === null || keys.length === 0 || keys.includes(key))
-    .map(([key, value, configType]) => {
-      const source = SOURCE.staticBroker
-      return {
-        name: key,
-        value,
-        readOnly: true,
-        configSource: source,
-        configType,
-        synonyms: [{ name: key, value, source }],
-        documentation: null,
-      }
-    })
+  return settings.map(([name, value, configType]) => {
+    const synonyms = [{ name, value, source }]
+    return { name, value, readOnly: true, configSource: source, configType, synonyms, documentation: null }
+  })
 }

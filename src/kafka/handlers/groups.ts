@@ -14,6 +14,7 @@ import { leaveGroupApi } from '../messages/leaveGroup.ts'
 import { listGroupsApi } from '../messages/listGroups.ts'
 import { syncGroupApi } from '../messages/syncGroup.ts'
 import { answerError } from './partitions.ts'
+import { groupTimes } from './resourceConfigs.ts'
 
 const noBytes: Uint8Array = new Uint8Array(0)
 
@@ -129,7 +130,7 @@ export const consumerGroupHeartbeatHandler = (broker: Broker, groups: Groups) =>
       const owned =
         request.topicPartitions && new Map(request.topicPartitions.map(({ topicId, partitions }) => [topicId, new Set(partitions)]))
       const { assignment, ...answer } = groups.heartbeat(request.groupId, { ...request, memberId, clientId, clientHost, owned })
-      const heartbeatIntervalMs = broker.limits.consumerHeartbeatMs
+      const heartbeatIntervalMs = groupTimes(broker, request.groupId).heartbeatMs
       return { ...answer, heartbeatIntervalMs, assignment: assignment && { topicPartitions: partitionsOf(assignment) } }
     } catch (error) {
       return answerError(broker, 'ConsumerGroupHeartbeat', error)

@@ -8,8 +8,16 @@ import { defaultTopicConfig, type TopicConfig } from '../../log/index.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 
 /** Kafka's numbers for types of settings. */
-const TYPE = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const
-export const SOURCE = { topic: 1, staticBroker: 4, default: 5 } as const
+export const TYPE = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const
+export const SOURCE = {
+  topic: 1,
+  dynamicBroker: 2,
+  dynamicDefaultBroker: 3,
+  staticBroker: 4,
+  default: 5,
+  clientMetrics: 7,
+  group: 8,
+} as const
 export const RESOURCE = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
 
 type LogKey = Exclude<keyof TopicConfig, 'partitionCount' | 'clientSettings'>
@@ -64,8 +72,8 @@ const BOOLEAN = /^(true|false)$/i
 const REPLICAS = {
   test: (text: string): boolean => text === '*' || text.split(',').every((one) => /^(\d+:\d+)?$/.test(one.trim())),
 }
-const INT_MAX = 2 ** 31 - 1
-const LONG_MAX = 2n ** 63n - 1n
+export const INT_MAX = 2 ** 31 - 1
+export const LONG_MAX = 2n ** 63n - 1n
 /** What tunes a machine that works differently: kept for who asks, none has an effect. `valid`: the least and greatest number, or the text. */
 const ignored: Record<string, [value: string, type: number, valid: Pick<RegExp, 'test'> | [min: number, max: number]]> = {
   'compression.gzip.level': ['-1', TYPE.int, /^(-1|[1-9])$/],
@@ -117,7 +125,8 @@ export function describeTopicConfig(config: TopicConfig, keys: readonly string[]
     const value = isDefault ? standard : given[name]
     const configSource = isDefault ? SOURCE.default : SOURCE.topic
     const synonyms = isDefault ? [] : [{ name, value, source: configSource as number }]
-    synonyms.push({ name: brokerNames[name] ?? name, value: standard, source: SOURCE.default })
+    // Throttles of replication have no default of the broker.
+    if (standard !== '') synonyms.push({ name: brokerNames[name] ?? name, value: standard, source: SOURCE.default })
     described.push({ name, value, readOnly: false, configSource, configType, synonyms, documentation: null })
   }
   return described
@@ -141,7 +150,7 @@ export function parseTopicConfigs(
 }
 
 /** A whole number that Kafka's 64 bits hold. */
-const isLong = (text: string): boolean => /^-?\d{1,19}$/.test(text) && BigInt(text) <= LONG_MAX && BigInt(text) >= -LONG_MAX - 1n
+export const isLong = (text: string): boolean => /^-?\d{1,19}$/.test(text) && BigInt(text) <= LONG_MAX && BigInt(text) >= -LONG_MAX - 1n
 
 function parseTopicConfig(name: string, value: string | null): Partial<TopicConfig> {
   if (Object.hasOwn(ignored, name)) {
@@ -184,18 +193,30 @@ export const SUBTRACT = 3
 
 /** One operation of IncrementalAlterConfigs as the value that it leads to; null is the default. @throws KafkaError INVALID_CONFIG, INVALID_REQUEST */
 export function changedSetting(config: TopicConfig, name: string, operation: number, value: string | null): string | null {
+  const isPolicy = name === 'cleanup.policy'
+  const isList = isPolicy || ignored[name]?.[1] === TYPE.list
+  const changed = changedValue(isPolicy ? config[name] : config.clientSettings?.[name], { name, isList }, operation, value)
+  return isPolicy && operation > DELETE ? policyOf(partsOf(changed)) : changed
+}
+
+/** The same of any resource. @param had  undefined if it is not set */
+export function changedValue(
+  had: string | undefined,
+  { name, isList }: { name: string; isList: boolean },
+  operation: number,
+  value: string | null,
+): string | null {
   if (operation === SET) return value
   if (operation === DELETE) return null
   if (operation !== APPEND && operation !== SUBTRACT) throw new KafkaError(ERROR.INVALID_REQUEST, `operation ${operation}`)
-  const isPolicy = name === 'cleanup.policy'
-  if (!isPolicy && ignored[name]?.[1] !== TYPE.list) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a list`)
-  const partsOf = (text: string | null = null) =>
-    (text ?? '')
-      .split(',')
-      .map((part) => part.trim())
-      .filter(Boolean)
-  const had = partsOf(isPolicy ? config[name] : config.clientSettings?.[name])
-  const named = partsOf(value)
-  const parts = operation === APPEND ? [...new Set([...had, ...named])] : had.filter((one) => !named.includes(one))
-  return isPolicy ? policyOf(parts) : parts.join(',')
+  if (!isList) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} is not a list`)
+  const [parts, named] = [partsOf(had), partsOf(value)]
+  return (operation === APPEND ? [...new Set([...parts, ...named])] : parts.filter((one) => !named.includes(one))).join(',')
 }
+
+/** The elements of a list. */
+export const partsOf = (text: string | null = null): string[] =>
+  (text ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean)

@@ -335,18 +335,19 @@ const deleteTopics: Guard = (request, access) => {
   return each(isByName ? 'topicNames' : 'topics', may, refuse, 'responses')(request, access)
 }
 
-const TOPIC_CONFIG = 2
+const [TOPIC_CONFIG, GROUP_CONFIG] = [2, 32]
 const configs = (operation: number, answerList: string): Guard =>
   each(
     'resources',
-    ({ resourceType, resourceName }, access) =>
-      resourceType === TOPIC_CONFIG ? mayTopic(access, operation)(resourceName) : access.may(operation, RESOURCE.cluster),
-    ({ resourceType, resourceName }) => ({
-      resourceType,
-      resourceName,
-      configs: [],
-      ...(resourceType === TOPIC_CONFIG ? TOPIC_REFUSED : CLUSTER_REFUSED),
-    }),
+    ({ resourceType, resourceName }, access) => {
+      if (resourceType === TOPIC_CONFIG) return mayTopic(access, operation)(resourceName)
+      if (resourceType === GROUP_CONFIG) return access.may(operation, RESOURCE.group, resourceName)
+      return access.may(operation, RESOURCE.cluster)
+    },
+    ({ resourceType, resourceName }) => {
+      const refused = resourceType === GROUP_CONFIG ? GROUP_REFUSED : CLUSTER_REFUSED
+      return { resourceType, resourceName, configs: [], ...(resourceType === TOPIC_CONFIG ? TOPIC_REFUSED : refused) }
+    },
     answerList,
   )
 

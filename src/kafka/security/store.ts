@@ -1,5 +1,5 @@
-// SCRAM credentials, access control entries and quotas: durable records of a compacted internal topic, and maps that are made from them on
-// start.
+// SCRAM credentials, access control entries, quotas, and settings of groups, brokers and clients' metrics: durable records of a compacted
+// internal topic, and maps that are made from them on start.
 //
 // Invariants
 //   1. A change is acknowledged when its record is durable, and counts from then on.
@@ -16,11 +16,11 @@ import type { Credential, Mechanism } from './scram.ts'
 export const SECURITY_TOPIC = '__millrace_kafka_security'
 const settings = { 'cleanup.policy': 'compact', 'segment.bytes': 1024 * 1024, 'max.compaction.lag.ms': 24 * 3600 * 1000 } as const
 
-type Key = ['user', string, Mechanism] | ['acl', string] | ['quota', string]
+type Key = ['user', string, Mechanism] | ['acl', string] | ['quota', string] | ['settings', type: number, name: string]
 export interface Change {
   key: Key
   /** Null deletes. */
-  value: Credential | Acl | QuotaValues | null
+  value: Credential | Acl | QuotaValues | Readonly<Record<string, string>> | null
 }
 
 export class SecurityStore {
@@ -29,6 +29,8 @@ export class SecurityStore {
   readonly acls = new Map<string, Acl>()
   /** By the entity's JSON. */
   readonly quotas = new Map<string, { entity: QuotaEntity; values: QuotaValues }>()
+  /** By the type of the resource, in Kafka's numbers, and its name. */
+  readonly settings = new Map<number, Map<string, Readonly<Record<string, string>>>>()
   private readonly log: LocalLog
   private turn: Promise<unknown> = Promise.resolve()
 
@@ -95,6 +97,14 @@ export class SecurityStore {
         if (value) this.quotas.set(key[1], { entity: JSON.parse(key[1]) as QuotaEntity, values: value as QuotaValues })
         else this.quotas.delete(key[1])
         break
+      case 'settings': {
+        const [, type, name] = key
+        const ofType = this.settings.get(type) ?? new Map<string, Readonly<Record<string, string>>>()
+        this.settings.set(type, ofType)
+        if (value) ofType.set(name, value as Readonly<Record<string, string>>)
+        else ofType.delete(name)
+        break
+      }
       default:
         throw new TypeError(`"${String(key[0])}" is no kind of record`)
     }
