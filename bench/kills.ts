@@ -68,6 +68,7 @@ const random = (below: number) => {
   return (state >>> 8) % below
 }
 
+/** Its process has the flags that this one has from `scripts/run.mjs`, as its users start it. */
 class Server {
   readonly process: ChildProcess
   private readonly closed: Promise<unknown>
@@ -77,7 +78,7 @@ class Server {
   constructor(port: number, kafkaPort: number, fault: string | undefined) {
     const args = ['start', folder, '--port', String(port), '--kafka-port', String(kafkaPort), '--workers', '1', '--data', data, '--json']
     const env = { ...process.env, ...(fault !== undefined && { MILLRACE_FAULT: fault }) }
-    this.process = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
+    this.process = spawn(process.execPath, [...process.execArgv, main, ...args], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -1,7 +1,7 @@
 // Makes a fresh clone ready: installs dependencies where they are missing or older than the lock file, builds the console if its sources changed.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findNode, root } from './node24.mjs'
 
@@ -25,12 +25,70 @@ function hashOf(paths) {
 
 /** Does `work` unless the stamp says that it was done for these very files. */
 function once(stampPath, paths, isPresent, work) {
-  const wanted = hashOf(paths)
   const stamp = join(root, stampPath)
-  if (isPresent() && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
-  work()
-  mkdirSync(join(stamp, '..'), { recursive: true })
-  writeFileSync(stamp, wanted)
+  const isDone = () => isPresent() && existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOf(paths)
+  if (isDone()) return
+  alone(() => {
+    if (isDone()) return
+    const wanted = hashOf(paths)
+    work()
+    mkdirSync(join(stamp, '..'), { recursive: true })
+    writeFileSync(stamp, wanted)
+  })
+}
+
+/** Two starts in one checkout would each install and build into the same folders: the second waits, and then has nothing to do. */
+function alone(work) {
+  const lock = join(root, 'node_modules', '.millrace-preparing')
+  mkdirSync(join(lock, '..'), { recursive: true })
+  for (let isTold = false; !taken(lock); isTold = true) {
+    if (!isTold) console.error(`Waiting for another start of Millrace that prepares this folder (if there is none, remove ${lock}*) …`)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+  }
+  const release = () => rmSync(lock, { force: true })
+  process.once('exit', release)
+  try {
+    work()
+  } finally {
+    process.off('exit', release)
+    release()
+  }
+}
+
+/** Whether the lock is ours now. One whose process is gone counts for nothing. */
+function taken(lock) {
+  const make = (path) => {
+    try {
+      writeFileSync(path, String(process.pid), { flag: 'wx' })
+      return true
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error
+      return false
+    }
+  }
+  if (make(lock)) return true
+  // One at a time looks whether it is left over, so that nobody takes away a lock that another has just made.
+  if (!make(`${lock}.look`)) return false
+  try {
+    const pid = Number(readFileSync(lock, 'utf8'))
+    // Empty for the instant between its making and its writing; who died in that instant has left it older.
+    const isGone = pid === 0 ? Date.now() - statSync(lock).mtimeMs > 2_000 : pid === process.pid || !isAlive(pid)
+    if (isGone) rmSync(lock, { force: true })
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error
+  } finally {
+    rmSync(`${lock}.look`, { force: true })
+  }
+  return false
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
 }
 
 export async function prepare(options) {
@@ -68,11 +126,16 @@ export function buildConsole() {
     () => existsSync(join(root, 'console/dist/index.html')),
     () => {
       console.error('Building the console (once, about 10 seconds) …')
-      const result = spawnSync(findNode(), [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn'], {
+      // Beside the old one, which a server that runs may be giving out.
+      const [built, dist] = ['console/dist.new', 'console/dist'].map((path) => join(root, path))
+      const args = ['build', '--logLevel', 'warn', '--outDir', built, '--emptyOutDir']
+      const result = spawnSync(findNode(), [join(root, 'node_modules/vite/bin/vite.js'), ...args], {
         cwd: join(root, 'console'),
         stdio: 'inherit',
       })
       if (result.status !== 0) fail('the console did not build.', 'See the lines above.')
+      rmSync(dist, { recursive: true, force: true })
+      renameSync(built, dist)
     },
   )
 }

@@ -11,11 +11,25 @@ import { dirname, resolve } from 'node:path'
  */
 export function makeFolders(folder: string): void {
   const path = resolve(folder)
-  const parent = dirname(path)
-  if (!existsSync(parent)) makeFolders(parent)
-  try {
-    mkdirSync(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(path).isDirectory()) throw error
+  for (const missing of [...missingFolders(dirname(path)), path]) {
+    try {
+      mkdirSync(missing)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(missing).isDirectory()) throw error
+    }
   }
+}
+
+/**
+ * Folders on the way to `path` that are not there, the uppermost first; with the root itself where that is a drive that does not exist.
+ *
+ * @param parentOf  of a root it is the root
+ */
+export function missingFolders(path: string, exists = existsSync, parentOf = dirname): string[] {
+  const missing: string[] = []
+  for (let one = path; !exists(one); one = parentOf(one)) {
+    missing.unshift(one)
+    if (parentOf(one) === one) break
+  }
+  return missing
 }

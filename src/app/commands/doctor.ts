@@ -3,7 +3,7 @@ import { closeSync, existsSync, fdatasyncSync, openSync, rmdirSync, rmSync, stat
 import { createServer } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
-import { makeFolders } from '../../base/index.ts'
+import { makeFolders, missingFolders } from '../../base/index.ts'
 import { bindProject, readProjectFiles } from '../../jobs/index.ts'
 import type { Config } from '../config.ts'
 import { byteText, errorText } from '../output.ts'
@@ -47,7 +47,7 @@ function checkMachine(budgetBytes: number): Finding {
 function checkFolder(folder: string): Finding[] {
   const probe = join(folder, `.doctor-${process.pid}`)
   // What it makes to look at the disk is gone afterwards: a look leaves nothing behind.
-  const made = firstMissing(folder)
+  const [made] = missingFolders(folder)
   try {
     makeFolders(folder)
     const file = openSync(probe, 'w')
@@ -103,12 +103,6 @@ function removeEmpty(path: string, upTo: string): void {
     return
   }
   if (path !== upTo) removeEmpty(dirname(path), upTo)
-}
-
-/** The uppermost folder on the way to `path` that is not there. */
-function firstMissing(path: string): string | undefined {
-  if (existsSync(path)) return undefined
-  return firstMissing(dirname(path)) ?? path
 }
 
 function checkPort(host: string, port: number): Promise<Finding> {
