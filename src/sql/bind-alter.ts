@@ -5,10 +5,10 @@ import { isStreamError } from '../base/index.ts'
 import type { AlterAction, ColumnDefinition, CreateTable, Expression, Identifier, Statement } from './ast.ts'
 import { walk } from './ast-walk.ts'
 import type { BindContext } from './bind-scope.ts'
-import { bindCreateTable, ordinalOf } from './bind-table.ts'
+import { bindCreateTable, ordinalOf, withColumns } from './bind-table.ts'
 import { sqlErrors } from './errors.ts'
 import { parseScript } from './parse.ts'
-import type { BoundStatement } from './plan.ts'
+import type { BoundStatement, TableDef } from './plan.ts'
 
 type AlterTable = Extract<Statement, { type: 'alterTable' }>
 
@@ -35,10 +35,13 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
   }
   const [create, ...alters] = parseScript(entry.table.ddl ?? '')
   if (create?.type !== 'createTable' || create.query) throw invalid('its columns are those of a query')
+  // What LIKE took over, with what the ALTERs do to it.
+  let { base } = entry.table
   for (const earlier of alters) if (earlier.type === 'alterTable') apply(create, earlier.action)
   apply(create, action)
   try {
-    return { type: 'alterTable', from: name, table: { ...bindCreateTable(create, context, ddl), name } }
+    const table = bindCreateTable(create, context, ddl, [], base)
+    return { type: 'alterTable', from: name, table: { ...table, name, ...(base && { base: entry.table.base }) } }
   } catch (error) {
     // Its place is in the text of the CREATE TABLE, which is another one.
     if (isStreamError(error)) throw sqlErrors('SQL_ALTER_INVALID', { table: name, reason: error.message, span }, { cause: error })
@@ -46,7 +49,19 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
   }
 
   function apply(table: CreateTable, change: AlterAction): void {
-    const names = () => table.columns.map((column) => column.name.name)
+    const taken = () => base?.columns ?? []
+    const names = () => [...taken(), ...table.columns.map((column) => ({ name: column.name.name }))].map((column) => column.name)
+    /** Of a column of its own. */
+    const ownOrdinal = (column: Identifier): number => {
+      const at = ordinalOf(column, names()) - taken().length
+      if (at < 0) throw invalid(`its column "${column.name}" comes from "${base?.name}" by LIKE, and keeps its place and type`)
+      return at
+    }
+    const insert = (column: ColumnDefinition, at: number): void => {
+      const { place } = column
+      if (place === 'FIRST' && taken().length > 0) throw invalid(`the columns that it has from "${base?.name}" by LIKE come first`)
+      table.columns.splice(place === 'FIRST' ? 0 : place ? 1 + ownOrdinal(place.after) : at, 0, column)
+    }
     switch (change.kind) {
       case 'set':
         table.options = [...table.options, ...change.options]
@@ -54,29 +69,34 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
       case 'reset':
         if (change.keys.includes('connector')) throw invalid('a table keeps its connector')
         table.options = table.options.filter(({ key }) => !change.keys.includes(key))
+        if (base) base = { ...base, options: without(base.options, change.keys) }
         break
       case 'add':
-        if (change.watermark && table.watermark) throw invalid('it has a watermark already: MODIFY it')
-        if (change.primaryKey && table.primaryKey) throw invalid('it has a primary key already: MODIFY it')
+        if (change.watermark && (table.watermark ?? base?.watermark)) throw invalid('it has a watermark already: MODIFY it')
+        if (change.primaryKey && (table.primaryKey ?? base?.primaryKey)) throw invalid('it has a primary key already: MODIFY it')
         for (const column of change.columns) {
           if (names().includes(column.name.name))
             throw sqlErrors('SQL_COLUMN_DUPLICATE', { column: column.name.name, span: column.name.span })
-          insert(table, column, table.columns.length)
+          insert(column, table.columns.length)
         }
         Object.assign(table, declared(change))
         break
       case 'modify':
-        if (change.watermark && !table.watermark) throw invalid('it has no watermark: ADD one')
-        if (change.primaryKey && !table.primaryKey) throw invalid('it has no primary key: ADD one')
+        if (change.watermark && !(table.watermark ?? base?.watermark)) throw invalid('it has no watermark: ADD one')
+        if (change.primaryKey && !(table.primaryKey ?? base?.primaryKey)) throw invalid('it has no primary key: ADD one')
         for (const column of change.columns) {
-          const at = ordinalOf(column.name, names())
+          const at = ownOrdinal(column.name)
           table.columns.splice(at, 1)
-          insert(table, column, at)
+          insert(column, at)
         }
         Object.assign(table, declared(change))
         break
       case 'dropColumns':
-        for (const dropped of change.names) table.columns.splice(ordinalOf(dropped, names()), 1)
+        for (const dropped of change.names) {
+          const at = ordinalOf(dropped, names())
+          if (at >= taken().length) table.columns.splice(at - taken().length, 1)
+          else base = withoutColumn(base!, at)
+        }
         break
       case 'renameColumn':
         ordinalOf(change.from, names())
@@ -84,39 +104,57 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
         for (const name of namesIn(table)) if (name.name === change.from.name) name.name = change.to.name
         // What was written may have the old name.
         for (const one of [table.watermark, ...table.columns]) if (one && 'text' in one) one.text = undefined
+        if (base) base = renamedColumn(base, change.from.name, change.to.name)
         break
       case 'dropPrimaryKey': {
         const inline = table.columns.filter((column) => column.kind === 'physical' && column.primaryKey)
-        if (!table.primaryKey && inline.length === 0) throw invalid('it has no primary key')
+        if (!table.primaryKey && !base?.primaryKey && inline.length === 0) throw invalid('it has no primary key')
         table.primaryKey = undefined
         for (const column of inline) Object.assign(column, { primaryKey: false })
+        if (base) base = { ...base, primaryKey: undefined }
         break
       }
       case 'dropWatermark':
-        if (!table.watermark) throw invalid('it has no watermark')
+        if (!(table.watermark ?? base?.watermark)) throw invalid('it has no watermark')
         table.watermark = undefined
+        if (base) base = { ...base, watermark: undefined }
         break
       default:
     }
   }
+
+  /** @throws StreamError  SQL_ALTER_INVALID where something else reads the column */
+  function withoutColumn(table: TableDef, at: number): TableDef {
+    const column = table.columns[at].name
+    if (table.watermark?.column === at) throw invalid(`its watermark is on "${column}"`)
+    if (table.primaryKey?.includes(at)) throw invalid(`"${column}" is a part of its primary key`)
+    try {
+      return withColumns(table, table.columns.toSpliced(at, 1))
+    } catch (error) {
+      if (isStreamError(error)) throw invalid(`another column, or its watermark, is computed from "${column}"`)
+      throw error
+    }
+  }
 }
+
+const without = (options: Record<string, string>, keys: readonly string[]): Record<string, string> =>
+  Object.fromEntries(Object.entries(options).filter(([key]) => !keys.includes(key)))
+
+/** Expressions name columns by their place: they stay. What was written may have the old name. */
+const renamedColumn = (table: TableDef, from: string, to: string): TableDef => ({
+  ...table,
+  columns: table.columns.map((column) => ({
+    ...column,
+    name: column.name === from ? to : column.name,
+    ...(column.kind === 'computed' && { text: undefined }),
+  })),
+  ...(table.watermark && { watermark: { ...table.watermark, text: undefined } }),
+})
 
 const declared = ({ watermark, primaryKey }: Pick<CreateTable, 'watermark' | 'primaryKey'>) => ({
   ...(watermark && { watermark }),
   ...(primaryKey && { primaryKey }),
 })
-
-/** FIRST and AFTER say where; else `at`. */
-function insert({ columns }: CreateTable, column: ColumnDefinition, at: number): void {
-  const { place } = column
-  const index =
-    place === 'FIRST'
-      ? 0
-      : place
-        ? 1 + ordinalOf(place.after, columns.map(({ name }) => name.name)) // biome-ignore format: one thought
-        : at
-  columns.splice(index, 0, column)
-}
 
 /** Every place of a declaration that names one of its columns. */
 function namesIn({ columns, primaryKey = [], partitionedBy, watermark }: CreateTable): Identifier[] {

@@ -21,6 +21,7 @@ const KEYED_CONNECTORS = ['upsert-kafka']
 
 /**
  * @param columnsOfQuery  CREATE TABLE … AS: the columns that the query gives, for a table that declares none
+ * @param base            what LIKE takes over, where it was looked up before
  * @throws StreamError  SQL_COLUMN_DUPLICATE, SQL_KEY_INVALID, SQL_KEY_REQUIRED, SQL_WATERMARK_INVALID and those of expressions
  */
 export function bindCreateTable(
@@ -28,8 +29,8 @@ export function bindCreateTable(
   context: BindContext,
   ddl: string,
   columnsOfQuery: readonly Field[] = [],
+  base = statement.like && likeTable(statement.like, context.catalog),
 ): TableDef {
-  const base = statement.like ? likeTable(statement.like, context.catalog) : undefined
   const definitions = statement.columns
   const declared = new Set(definitions.map((column) => column.name.name))
   requireUnique(definitions.map((column) => column.name))
@@ -80,6 +81,7 @@ export function bindCreateTable(
     partitionedBy: statement.partitionedBy.map((name) => ordinalOf(name, names)),
     options: { ...base?.options, ...optionsOf(statement.options) },
     ddl,
+    ...(base && { base }),
   }
   if (statement.comment !== undefined) table.comment = statement.comment
   const primaryKey =
@@ -247,19 +249,27 @@ function likeTable(like: LikeClause, catalog: Catalog): TableDef {
   const kept = table.columns.filter(
     (column) => !(column.kind === 'computed' && excluded('GENERATED')) && !(column.kind === 'metadata' && excluded('METADATA')),
   )
+  return withColumns(
+    {
+      name: table.name,
+      columns: table.columns,
+      partitionedBy: [],
+      options: excluded('OPTIONS') ? {} : table.options,
+      ...(!excluded('CONSTRAINTS') && { primaryKey: table.primaryKey }),
+      ...(!excluded('WATERMARKS') && { watermark: table.watermark }),
+    },
+    kept,
+  )
+}
+
+/** The table with some of its columns. @throws StreamError  SQL_COLUMN_NOT_FOUND where one of these reads another */
+export function withColumns(table: TableDef, kept: readonly TableColumn[]): TableDef {
   const names = kept.map((column) => column.name)
-  const result: TableDef = {
-    name: table.name,
-    columns: kept.map((column) => moved(column, table, names)),
-    partitionedBy: [],
-    options: excluded('OPTIONS') ? {} : table.options,
-  }
-  if (table.primaryKey && !excluded('CONSTRAINTS')) result.primaryKey = table.primaryKey.map((i) => names.indexOf(table.columns[i].name))
-  if (table.watermark && !excluded('WATERMARKS')) {
-    const { column: declared, expression, text } = table.watermark
-    const column = names.indexOf(table.columns[declared].name)
-    if (column >= 0) result.watermark = { column, expression: movedExpr(expression, table, names), text }
-  }
+  const { primaryKey, watermark, ...result }: TableDef = { ...table, columns: kept.map((column) => moved(column, table, names)) }
+  if (primaryKey) Object.assign(result, { primaryKey: primaryKey.map((i) => names.indexOf(table.columns[i].name)) })
+  const column = watermark ? names.indexOf(table.columns[watermark.column].name) : -1
+  if (watermark && column >= 0)
+    Object.assign(result, { watermark: { column, expression: movedExpr(watermark.expression, table, names), text: watermark.text } })
   return result
 }
 

@@ -268,6 +268,8 @@ export interface TableDef {
   comment?: string
   /** The text of the declaring statement, for SHOW CREATE TABLE. */
   ddl?: string
+  /** What it took from another table by LIKE, as that was then: an ALTER binds the declaration anew. */
+  base?: TableDef
 }
 export type TableColumn = { name: string; type: SqlType; comment?: string } & (
   | { kind: 'physical' }
