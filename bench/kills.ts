@@ -60,6 +60,7 @@ const phases: Record<string, string> = {
 const orderOf = (id: number) => ({ id, customer: `c${(id * id) % 97}`, amount: (id * 31) % 100, atMs: firstMs + id * 40 })
 const clickOf = (id: number) => ({ id, page: `p${(id * 7) % 13}` })
 const textOfTime = (ms: number) => new Date(ms).toISOString().slice(0, -1).replace('T', ' ')
+const msOfTime = (text: string) => Date.parse(`${text.replace(' ', 'T')}Z`)
 
 let state = Number(values.seed) >>> 0
 /** From 0 up to, and without, `below`. */
@@ -298,7 +299,7 @@ async function settledResults(port: number, kafkaPort: number, orders: number, c
       clicks: committedOf(kafkaPort, 'clicks').map((text) => String(JSON.parse(text).id)),
       sums: committedOf(kafkaPort, 'sums').map((text) => {
         const { customer, window_end, orders: count, total } = JSON.parse(text)
-        return `${customer} ${window_end} ${count} ${total}`
+        return `${customer} ${msOfTime(window_end)} ${count} ${total}`
       }),
       relayed: committedOf(kafkaPort, 'relayed').map((text) => String(JSON.parse(text).id)),
       archive: filesOf(join(folder, 'archive')),
@@ -341,8 +342,8 @@ function expectedResults(orderCount: number, clickCount: number): Results {
   for (const { customer, amount, atMs } of orders) {
     const endMs = Math.floor(atMs / WINDOW_MS) * WINDOW_MS + WINDOW_MS
     if (endMs - 1 > watermarkMs) continue
-    const window = windows.get(`${customer} ${textOfTime(endMs)}`) ?? { count: 0, total: 0 }
-    windows.set(`${customer} ${textOfTime(endMs)}`, { count: window.count + 1, total: window.total + amount })
+    const window = windows.get(`${customer} ${endMs}`) ?? { count: 0, total: 0 }
+    windows.set(`${customer} ${endMs}`, { count: window.count + 1, total: window.total + amount })
   }
   const groups = <T>(items: T[], keyOf: (item: T) => string, amountOf: (item: T) => number) =>
     [...Map.groupBy(items, keyOf)].map(([key, group]) => `${key} ${group.length} ${group.reduce((sum, one) => sum + amountOf(one), 0)}`)

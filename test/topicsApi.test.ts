@@ -82,6 +82,7 @@ before(async () => {
     door: ingest,
     audit: (line) => audits.push(line),
     queries: () => [],
+    droppedIn: () => undefined,
     inspectQuery: async () => undefined,
     control: { stop: async () => undefined, start: async () => undefined, rescale: async () => undefined },
     checkpoints: noCheckpoints,

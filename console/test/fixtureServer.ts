@@ -376,6 +376,7 @@ function queries(): QuerySummary[] {
     restarts: 0,
     checkpointMs: Date.now() - 4_000,
     target: { kind: 'table', name: table.name },
+    droppedTables: [],
     sql: table.sql,
   }))
 }

@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import { Counter } from 'prom-client'
 import { metrics } from '../base/index.ts'
 import type { DeadLetter } from '../engine/index.ts'
-import type { Log, RecordInput } from '../log/index.ts'
+import { type Log, lettersTopicOf, type RecordInput } from '../log/index.ts'
 import { runsFor } from './recordRuns.ts'
 
 const LETTERS_PENDING_MAX = 10_000
@@ -53,8 +53,8 @@ export class DeadLetters {
       this.pending += fresh.length
       let kept = 0
       try {
-        for (const run of await runsFor(this.log, `${topic}.invalid`, fresh.map(recordOf))) {
-          await this.log.appendRecords(`${topic}.invalid`, 0, run)
+        for (const run of await runsFor(this.log, lettersTopicOf(topic), fresh.map(recordOf))) {
+          await this.log.appendRecords(lettersTopicOf(topic), 0, run)
           kept += run.length
         }
       } catch (error) {
@@ -93,8 +93,8 @@ export class DeadLetters {
 
   private async countKeptRows(topic: string): Promise<Map<string, number>> {
     const counts = new Map<string, number>()
-    if (!this.log.topic(`${topic}.invalid`)) return counts
-    for (const { headers } of await this.log.readMessages(`${topic}.invalid`, { newest: true, limit: LETTERS_PENDING_MAX })) {
+    if (!this.log.topic(lettersTopicOf(topic))) return counts
+    for (const { headers } of await this.log.readMessages(lettersTopicOf(topic), { newest: true, limit: LETTERS_PENDING_MAX })) {
       const text = (name: string) => Buffer.from(headers.find(([header]) => header === name)?.[1] ?? []).toString('utf8')
       if (!text('source').startsWith('query over ')) continue
       const row = `${text('rule')} ${text('sha256')}`
@@ -105,10 +105,10 @@ export class DeadLetters {
 
   /** What an earlier run kept, from the newest records of the topic of letters. */
   private async newestKept(topic: string, partition: number): Promise<number> {
-    if (!this.log.topic(`${topic}.invalid`)) return -1
+    if (!this.log.topic(lettersTopicOf(topic))) return -1
     const prefix = `${sourceOf(topic, partition)}/`
     let newest = -1
-    for (const { headers } of await this.log.readMessages(`${topic}.invalid`, { newest: true, limit: LETTERS_PENDING_MAX })) {
+    for (const { headers } of await this.log.readMessages(lettersTopicOf(topic), { newest: true, limit: LETTERS_PENDING_MAX })) {
       const source = headers.find(([name]) => name === 'source')?.[1]
       const text = source ? Buffer.from(source).toString('utf8') : ''
       if (text.startsWith(prefix)) newest = Math.max(newest, Number(text.slice(prefix.length)))

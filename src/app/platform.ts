@@ -192,6 +192,7 @@ export async function startPlatform(
       kafkaUsers: () => kafka.server?.users,
       door: ingest,
       audit: (line) => auditLogger.info(line),
+      droppedIn: (name) => jobs.droppedIn(name),
       inspectQuery: (name) => jobs.inspect(name),
       control: {
         stop: (name) => jobs.stopQuery(name),

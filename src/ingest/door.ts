@@ -155,7 +155,7 @@ export class Door {
     const target = await this.targetOf(request.topic, schema)
     const firstPartition = this.turn++ % target.partitionCount
     const taken = await this.take(request, schema, target, firstPartition, undefined)
-    const { ranges, error } = await this.append(taken.parts, new Map())
+    const { ranges, error } = await this.append(request.topic, taken.parts, new Map())
     if (error) throw ranges.length === 0 ? error : partlyStored(error, ranges)
     return { ...this.answer(request, taken, ranges), isReplayed: false }
   }
@@ -200,7 +200,7 @@ export class Door {
         JSON.stringify(taken.parts.map(({ topic: to, partition, recordCount }) => ({ topic: to, partition, recordCount })))
       if (!isSame) throw ingestErrors('INGEST_KEY_UNFINISHED', { key })
     }
-    const { ranges, error } = await this.append(taken.parts, entry.stored)
+    const { ranges, error } = await this.append(topic, taken.parts, entry.stored)
     if (error) throw entry.stored.size === 0 ? error : partlyStored(error, ranges)
     const answer = this.answer(request, taken, ranges)
     this.keys.end(entry, topic, key, answer)
@@ -227,7 +227,11 @@ export class Door {
   }
 
   /** Appends the batches that are not in `stored`, and notes there those that then are. */
-  private async append(parts: readonly Part[], stored: Map<number, OffsetRange>): Promise<{ ranges: OffsetRange[]; error?: StreamError }> {
+  private async append(
+    topic: string,
+    parts: readonly Part[],
+    stored: Map<number, OffsetRange>,
+  ): Promise<{ ranges: OffsetRange[]; error?: StreamError }> {
     await this.makeTopics(parts)
     let error: StreamError | undefined
     const appends = parts.map(async (part, ordinal) => {
@@ -244,7 +248,6 @@ export class Door {
     await Promise.all(appends)
     if (error?.code === 'LOG_OVERLOADED') error = overloaded('bytes that wait for the disk', this.limits.pendingBytes)
     const ranges: OffsetRange[] = []
-    const topic = parts.find((part) => !part.topic.endsWith('.invalid'))?.topic
     for (let ordinal = 0; ordinal < parts.length; ordinal++) {
       const range = stored.get(ordinal)
       if (range && parts[ordinal].topic === topic) addRange(ranges, range)

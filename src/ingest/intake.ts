@@ -12,7 +12,15 @@ import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type BufferPool, copyBytes } from '../base/index.ts'
 import { EventSplitter, type JsonChecker, makeJsonChecker, type RowFailure } from '../formats/index.ts'
-import { BatchBuilder, encodeHeaders, type HeaderTemplate, Lz4BatchBuilder, partitionOf, recompressed } from '../log/index.ts'
+import {
+  BatchBuilder,
+  encodeHeaders,
+  type HeaderTemplate,
+  Lz4BatchBuilder,
+  lettersTopicOf,
+  partitionOf,
+  recompressed,
+} from '../log/index.ts'
 import type { IngestLimits, Rejection, TopicSchema } from './contract.ts'
 import { ID_BYTES, type IdSource } from './enrich.ts'
 import { ingestErrors } from './errors.ts'
@@ -127,7 +135,7 @@ export class Intake {
     if (count > eventCountMax) throw ingestErrors('INGEST_EVENTS_TOO_MANY', { limit: eventCountMax })
     const taken: Taken = { parts: [], eventCount: count, acceptedCount: 0, rejected: [], rejectedCount: 0, rejectedByRule: new Map() }
     const headers = new HeaderSet(context)
-    const letters = new DeadLetters(`${target.topic}.invalid`, body, context, this.limits, this.buffers, taken)
+    const letters = new DeadLetters(lettersTopicOf(target.topic), body, context, this.limits, this.buffers, taken)
     this.builders = new Array(target.partitionCount).fill(undefined)
     this.codec = count >= COMPRESSED_RECORDS_MIN * target.partitionCount ? target.codec : 0
     for (let from = 0; from < count; from += SLICE_EVENTS) {

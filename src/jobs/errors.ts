@@ -115,6 +115,13 @@ export const jobErrors = defineErrors({
     message: (p) => `'millrace.late-rows.topic' = '${p.topic}' is the topic that table "${p.table}" of the same query reads`,
     hint: () => 'Late rows would come in again, late again: name another topic.',
   }),
+  TOPIC_TAKEN: spec<{ table: string; topic: string; use: string; next: string; position?: TextPosition }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the topic "${p.topic}" of table "${p.table}" is ${p.use}`,
+    hint: (p) => p.next,
+  }),
   TABLE_DEFINED_TWICE: spec<{ table: string; file: string }>({
     kind: 'user',
     httpStatus: 400,

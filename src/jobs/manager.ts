@@ -43,7 +43,7 @@ import { type CheckpointRecord, Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
 import { showMemory } from './memory.ts'
-import type { FileError, Project, ProjectQuery, SqlFile } from './project.ts'
+import { dropNotices, droppedOf, type FileError, type Project, type ProjectQuery, type SqlFile } from './project.ts'
 import { QueryMarks } from './queryMarks.ts'
 import { showQueries } from './queryMetrics.ts'
 import { QuerySinks, type SinkOptions } from './querySinks.ts'
@@ -60,6 +60,7 @@ import {
   sourceSpecs,
   topicOf,
 } from './tables.ts'
+import { lettersOwnerOf } from './topicClaims.ts'
 import { EngineWorkers } from './workers.ts'
 
 export interface ManagerOptions extends SinkOptions {
@@ -128,6 +129,8 @@ export interface QueryInsight {
   parallelism: Parallelism
   /** Where its late rows are kept, if they are. */
   lateTopics: string[]
+  /** Tables of it that were dropped since, and the files that drop them. */
+  dropped: { table: string; file: string }[]
   /** Absent if its worker does not answer, or never began it. */
   live?: QueryInspection
 }
@@ -277,6 +280,7 @@ export class JobManager {
     }
     this.sinks.dropTables((name) => !this.running.has(name) && !project.queries.some(({ id }) => id === name))
     this.project = project
+    report.notices.push(...dropNotices(project))
     const saved = this.saved.find()
     for (const file of project.files) {
       const queries = project.queries.filter((query) => query.file === file.name && !this.running.has(query.id))
@@ -759,7 +763,10 @@ export class JobManager {
 
   /** What the door needs to know of a topic: the columns that its first table declares, or the one marked 'millrace.ingest'. */
   tableOfTopic(topic: string): TableDef | undefined {
-    const tables = (this.project?.tables ?? []).filter((table) => isTopicTable(table) && topicOf(table) === topic)
+    const declared = this.project?.tables ?? []
+    // A table over dead letters reads them: what is sent to such a topic would pass for one.
+    if (lettersOwnerOf(topic, declared) !== undefined) return undefined
+    const tables = declared.filter((table) => isTopicTable(table) && topicOf(table) === topic)
     return tables.find((table) => table.options['millrace.ingest'] === 'true') ?? tables[0]
   }
 
@@ -833,8 +840,18 @@ export class JobManager {
       restarts: this.restarts.get(id) ?? 0,
       checkpointMs: this.checkpoints.status(jobId)?.checkpoints.find((one) => one.state === 'completed')?.startedMs,
       target: placeOf(query),
+      droppedTables: this.droppedOf(query).map(({ table }) => table),
       sql: query.sql,
     }))
+  }
+
+  private droppedOf(query: ProjectQuery): { table: string; file: string }[] {
+    return droppedOf(query, this.project?.dropped ?? new Map())
+  }
+
+  /** The file that drops a table. */
+  droppedIn(name: string): string | undefined {
+    return this.project?.dropped.get(name)?.file
   }
 
   /** A query looked at closely, found by its id or by the table that it writes to. */
@@ -844,7 +861,9 @@ export class JobManager {
     if (!entry) return undefined
     const { query, jobId, state, error, parallelism } = entry
     const lateTopics = [...new Set(Object.values(lateTopicsOf(query) ?? {}))]
-    return { id, state, error, changelog: query.plan.changelog, parallelism, lateTopics, live: await this.workers.inspect(jobId, id) }
+    const dropped = this.droppedOf(query)
+    const { changelog } = query.plan
+    return { id, state, error, changelog, parallelism, lateTopics, dropped, live: await this.workers.inspect(jobId, id) }
   }
 
   /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */

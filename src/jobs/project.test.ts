@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bindProject } from './project.ts'
+import { bindProject, dropNotices } from './project.ts'
 
 const source = "CREATE TABLE t (k STRING, n INT) WITH ('connector' = 'kafka');"
 const live = (name: string, from: string) => `CREATE MATERIALIZED TABLE ${name} AS SELECT k, COUNT(*) AS c FROM ${from} GROUP BY k;`
@@ -71,4 +71,60 @@ test('CREATE TABLE AS runs its query; CREATE OR REPLACE TABLE AS takes the place
       ['copy', 1],
     ],
   )
+})
+
+test('DROP: a materialized table ends with its query, queries over a table go on; what is declared again is there again', () => {
+  const declared = `${source} CREATE TABLE copies (k STRING) WITH ('connector' = 'kafka');
+    INSERT INTO copies SELECT k FROM t; ${live('a', 't')} ${live('b', 'a')}`
+  const drops = bind({ 'a.sql': declared, 'b.sql': 'DROP TABLE t; DROP TABLE copies; DROP MATERIALIZED TABLE a;' })
+  assert.deepEqual(drops.errors, [])
+  assert.deepEqual(
+    drops.queries.map(({ id }) => id),
+    ['insert_into_copies', 'b'],
+  )
+  assert.deepEqual(drops.tables, [])
+  assert.deepEqual(dropNotices(drops), [
+    'b.sql drops the table t: insert_into_copies, b go on with it as it was, and its topic stays, without a front door',
+    'b.sql drops the table copies: insert_into_copies goes on with it as it was, and its topic stays, without a front door',
+    'b.sql drops the materialized table a: its query does not run',
+  ])
+  const again = bind({ 'a.sql': `${declared} DROP TABLE t; ${source} DROP MATERIALIZED TABLE a; ${live('a', 't')}` })
+  assert.deepEqual([again.errors, dropNotices(again), again.tables.length, again.queries.length], [[], [], 2, 3])
+  const database = bind({ 'a.sql': `CREATE DATABASE d; CREATE TABLE d.t (k STRING); ${live('a', 'd.t')} DROP DATABASE d CASCADE;` })
+  assert.deepEqual(dropNotices(database), [
+    'a.sql drops the table d.t: a goes on with it as it was, and its topic stays, without a front door',
+  ])
+})
+
+const orders = "CREATE TABLE orders (k STRING) WITH ('connector' = 'kafka');"
+const letters = 'CREATE DATABASE orders; CREATE TABLE orders.invalid (k STRING);'
+const readsLetters = "CREATE TABLE bad (v STRING) WITH ('topic' = 'orders.invalid', 'format' = 'raw');"
+const lateSource = "CREATE TABLE s (k STRING) WITH ('millrace.late-rows.topic' = 'late');"
+for (const [what, sql, table] of [
+  ['by its name, after', `${orders} ${letters}`, 'orders.invalid'],
+  ['by its name, before', `${letters} ${orders.replaceAll('orders', '`default_catalog`.`default_database`.orders')}`, 'orders.invalid'],
+  ['renamed', `${orders} CREATE TABLE x (k STRING); ALTER TABLE x RENAME TO \`orders.invalid\`;`, 'orders.invalid'],
+  ['topic set', "CREATE TABLE `x.invalid` (k STRING); CREATE TABLE y (k STRING) WITH ('topic' = 'x');", 'x.invalid'],
+  ['written to', `${orders} ${source} ${readsLetters} INSERT INTO bad SELECT k FROM t;`, 'bad'],
+  ['written to, before', `${source} ${readsLetters} INSERT INTO bad SELECT k FROM t; ${orders}`, 'bad'],
+  ['late rows among letters', `${orders} ${lateSource.replace("'late'", "'orders.invalid'")}`, 's'],
+  ['late rows among letters, before', `${lateSource.replace("'late'", "'orders.invalid'")} ${orders}`, 's'],
+  ['late rows among output', `${source} ${lateSource} CREATE TABLE late (k STRING); INSERT INTO late SELECT k FROM t;`, 'late'],
+  ['late rows of a materialized table among letters', `${orders} ${source} CREATE MATERIALIZED TABLE m WITH ('millrace.late-rows.topic' = 'orders.invalid') AS SELECT k, COUNT(*) AS c FROM t GROUP BY k;`, 'm'],
+  ["the server's own", "CREATE TABLE x (v STRING) WITH ('topic' = '__transaction_state', 'format' = 'raw');", 'x'],
+  ["late rows among the server's own", "CREATE TABLE x (v STRING) WITH ('millrace.late-rows.topic' = '__late');", 'x'],
+] as const) // biome-ignore format: one case a line
+  test(`no table takes the topic of another's dead letters or late rows: ${what}`, () => {
+    const { errors } = bind({ 'a.sql': sql })
+    assert.deepEqual(
+      errors.map(({ error }) => [error.code, error.params.table]),
+      [['TOPIC_TAKEN', table]],
+    )
+    assert.equal(errors[0].error.position?.line, 1)
+  })
+
+test('dead letters and late rows can be read as tables; a name is free where nothing else needs it', () => {
+  const reads = `${orders} ${readsLetters} ${lateSource} CREATE TABLE late (k STRING); ${live('a', 'late')}`
+  assert.deepEqual(bind({ 'a.sql': reads }).errors, [])
+  assert.deepEqual(bind({ 'a.sql': letters }).errors, [])
 })

@@ -17,8 +17,11 @@ import {
   parseScript,
   type Statement,
   type TableDef,
+  textPosition,
 } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
+import { scannedTables } from './tables.ts'
+import { type Declared, requireOwnTopics } from './topicClaims.ts'
 
 export interface SqlFile {
   /** Relative to the project: `pipelines/wiki.sql`. */
@@ -46,7 +49,14 @@ export interface Project {
   tables: TableDef[]
   queries: ProjectQuery[]
   settings: Map<string, string>
+  /** What was declared and dropped again, by name. Queries that used a dropped table go on with it as it was, as Flink's jobs do. */
+  dropped: Map<string, Dropped>
   errors: FileError[]
+}
+export interface Dropped {
+  what: 'table' | 'materialized table'
+  /** Which has the DROP. */
+  file: string
 }
 
 /**
@@ -81,7 +91,15 @@ const sqlFilesOf = (path: string): string[] =>
 
 /** @param timeZone  of the configuration, unless the project's SQL sets another */
 export function bindProject(files: SqlFile[], timeZone = 'UTC'): Project {
-  const project: Project = { files, catalog: new Catalog(timeZone), tables: [], queries: [], settings: new Map(), errors: [] }
+  const project: Project = {
+    files,
+    catalog: new Catalog(timeZone),
+    tables: [],
+    queries: [],
+    settings: new Map(),
+    dropped: new Map(),
+    errors: [],
+  }
   // A query over a materialized table computes that table's rows itself, from the log; a person's query reads the live rows.
   const catalog = new Catalog(timeZone)
   const errors = new Map<SqlFile, StreamError>()
@@ -128,7 +146,10 @@ const isWaiting = (error: StreamError | undefined): boolean =>
 function bindInto(project: Project, catalog: Catalog, file: SqlFile, statement: Statement): void {
   const bound = bindStatement(statement, file.text, catalog)
   if (bound.type === 'createFunction') placeFunction(bound.definition, file.folder ?? '.')
-  add(project, file, bound, file.text.slice(statement.span.start, statement.span.end))
+  const next = { tables: [...project.tables], queries: [...project.queries], dropped: new Map(project.dropped) }
+  add(next, project, file, bound, file.text.slice(statement.span.start, statement.span.end))
+  requireOwnTopics(next, textPosition(file.text, statement.span))
+  Object.assign(project, next)
   for (const one of [project.catalog, catalog]) applyStatement(bound, one)
   if (bound.type === 'createMaterializedTable' && statement.type === 'createMaterializedTable') {
     const { start, end } = statement.query.span
@@ -153,7 +174,8 @@ export const functionFilesOf = ({ catalog }: Project): string[] => [
   ...new Set(catalog.functionNames().flatMap((name) => catalog.getFunction(name)?.file ?? [])),
 ]
 
-function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string): void {
+/** @param catalog  as it was before the statement */
+function add(project: Declared, { catalog, settings }: Project, file: SqlFile, bound: BoundStatement, sql: string): void {
   const insert = (table: TableDef, plan: Plan) => {
     const base = `insert_into_${table.name}`
     const same = project.queries.filter((query) => query.id === base || query.id.startsWith(`${base}_`)).length
@@ -162,6 +184,7 @@ function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string
   switch (bound.type) {
     case 'createTable':
       project.tables = [...project.tables.filter((table) => table.name !== bound.table.name), bound.table]
+      project.dropped.delete(bound.table.name)
       if (bound.insert) insert(bound.table, bound.insert)
       break
     case 'alterTable':
@@ -170,6 +193,7 @@ function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string
     case 'createMaterializedTable':
       if (project.queries.some((query) => query.id === bound.table.name))
         throw jobErrors('TABLE_DEFINED_TWICE', { table: bound.table.name, file: file.name })
+      project.dropped.delete(bound.table.name)
       project.queries.push({
         id: bound.table.name,
         file: file.name,
@@ -187,8 +211,39 @@ function add(project: Project, file: SqlFile, bound: BoundStatement, sql: string
     case 'query':
       throw jobErrors('PIPELINE_SELECT', { file: file.name })
     case 'set':
-      if (bound.value !== undefined) project.settings.set(bound.key, bound.value)
+      if (bound.value !== undefined) settings.set(bound.key, bound.value)
+      break
+    case 'drop':
+      drop(bound.name)
+      break
+    case 'dropDatabase':
+      for (const name of catalog.namesIn(bound.name)) drop(`${bound.name}.${name}`)
       break
     default:
   }
+
+  /** A materialized table is its query: that ends. Others go on, with the tables that they were bound to. */
+  function drop(name: string): void {
+    const what = catalog.get(name)?.kind
+    if (what !== 'table' && what !== 'materialized table') return
+    project.tables = project.tables.filter((table) => table.name !== name)
+    project.queries = project.queries.filter(({ id, target }) => target.kind !== 'materializedTable' || id !== name)
+    project.dropped.set(name, { what, file: file.name })
+  }
 }
+
+/** Tables that a query reads or writes to, and that were dropped since it was declared. */
+export const droppedOf = ({ plan, target }: ProjectQuery, dropped: Project['dropped']): { table: string; file: string }[] =>
+  [...new Set([...scannedTables(plan), target.table].map(({ name }) => name))].flatMap((table) => {
+    const found = dropped.get(table)
+    return found ? [{ table, file: found.file }] : []
+  })
+
+/** For people: what the project's DROPs end, and what they leave. */
+export const dropNotices = ({ dropped, queries }: Project): string[] =>
+  [...dropped].map(([name, { what, file }]) => {
+    if (what === 'materialized table') return `${file} drops the materialized table ${name}: its query does not run`
+    const users = queries.filter((query) => droppedOf(query, dropped).some(({ table }) => table === name)).map(({ id }) => id)
+    const rest = users.length > 0 ? `${users.join(', ')} ${users.length === 1 ? 'goes' : 'go'} on with it as it was, and its` : 'its'
+    return `${file} drops the table ${name}: ${rest} topic stays, without a front door`
+  })

@@ -48,7 +48,7 @@ export function placeOf({ target }: ProjectQuery): { kind: 'table' | 'topic' | '
   return connector === 'filesystem' ? { kind: 'files', name: path } : { kind: 'other', name: connector }
 }
 
-const LATE_TOPIC = 'millrace.late-rows.topic'
+export const LATE_TOPIC = 'millrace.late-rows.topic'
 
 /** Where late rows of a query go, by source table: what its materialized table says, else what each source says. */
 export function lateTopicsOf({ plan, target }: ProjectQuery): Record<string, string> | undefined {

@@ -443,6 +443,8 @@ export interface QuerySummary {
   checkpointMs?: number
   /** Where its rows go: a live table, a topic, the folder of files, or what its connector is called. */
   target: { kind: 'table' | 'topic' | 'files' | 'other'; name: string }
+  /** Of those that it reads or writes to: dropped in the project since; it goes on with them as they were. */
+  droppedTables: string[]
   sql: string
 }
 

@@ -38,6 +38,8 @@ export interface ServeDeps {
     /** @param parallelism  undefined: as the project says */
     rescale(name: string, parallelism: number | undefined): Promise<string | undefined>
   }
+  /** The file of the project that drops a table. */
+  droppedIn(name: string): string | undefined
   /** A query looked at closely, by its id or the table that it writes to. */
   inspectQuery(name: string): Promise<QueryInsight | undefined>
   /** Consumer groups; undefined where no Kafka client can connect. */

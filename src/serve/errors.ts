@@ -33,16 +33,19 @@ export const serveErrors = defineErrors({
     message: (p) => `no version ${p.version} of "${p.query}" is known`,
     hint: (p) => `GET /v1/queries/${p.query}/history lists those that are.`,
   }),
-  SERVE_QUERY_NOT_FOUND: spec<{ query: string; nearest?: string; project?: string }>({
+  SERVE_QUERY_NOT_FOUND: spec<{ query: string; nearest?: string; project?: string; droppedIn?: string }>({
     ...user,
     httpStatus: 404,
-    message: (p) => `no query "${p.query}" runs${p.project ? `, and a file of the project is wrong: ${p.project}` : ''}`,
+    message: (p) =>
+      `no query "${p.query}" runs${p.droppedIn ? `: ${p.droppedIn} drops it` : p.project ? `, and a file of the project is wrong: ${p.project}` : ''}`,
     hint: (p) =>
-      p.project
-        ? 'Mend the file: `millrace dev` takes it up.'
-        : p.nearest
-          ? `Did you mean "${p.nearest}"?`
-          : '`millrace queries` (GET /v1/queries) lists them: each CREATE MATERIALIZED TABLE and INSERT INTO of the project is one.',
+      p.droppedIn
+        ? 'Take the DROP out of that file to have it again: it is then computed anew.'
+        : p.project
+          ? 'Mend the file: `millrace dev` takes it up.'
+          : p.nearest
+            ? `Did you mean "${p.nearest}"?`
+            : '`millrace queries` (GET /v1/queries) lists them: each CREATE MATERIALIZED TABLE and INSERT INTO of the project is one.',
   }),
   SERVE_TOPIC_INTERNAL: spec<{ topic: string }>({
     ...user,

@@ -9,6 +9,7 @@
 //   3. `<topic>.invalid` is never changed.
 import type { Static } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { lettersTopicOf } from '../log/index.ts'
 import { auditOf } from './audit.ts'
 import type { DeadLetter, DeadLetterGroups as DeadLetterGroupsBody } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
@@ -74,7 +75,7 @@ export function registerLetters(app: FastifyInstance, deps: ServeDeps): void {
       },
     },
     async ({ params: { topic }, query: { limit = LETTERS } }): Promise<DeadLetterGroupsBody> => {
-      const invalidTopic = `${topic}.invalid`
+      const invalidTopic = lettersTopicOf(topic)
       const info = log.topic(invalidTopic)
       if (!info) findTopic(log, topic)
       const repairs = await repairsOf(invalidTopic)
@@ -123,7 +124,7 @@ export function registerLetters(app: FastifyInstance, deps: ServeDeps): void {
       const topic = topicOf(request)
       refuseInternal(topic)
       const { partition, offset, value, again = false } = request.body
-      const invalidTopic = `${topic}.invalid`
+      const invalidTopic = lettersTopicOf(topic)
       const info = log.topic(invalidTopic)?.partitions[partition]
       if (!info || offset < info.startOffset || offset >= info.endOffset)
         throw serveErrors('SERVE_LETTER_NOT_FOUND', { topic: invalidTopic, partition, offset })

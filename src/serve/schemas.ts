@@ -127,6 +127,7 @@ export const QuerySummary = Type.Object({
     kind: Type.Union([Type.Literal('table'), Type.Literal('topic'), Type.Literal('files'), Type.Literal('other')]),
     name: Type.String(),
   }),
+  droppedTables: Type.Array(Type.String()),
   sql: Type.String(),
 })
 export const Stats = Type.Object({

@@ -41,6 +41,7 @@ const query: QuerySummary = {
   spentMs: { busy: 0, backPressured: 0, idle: 0 },
   restarts: 0,
   target: { kind: 'table', name: 'pages' },
+  droppedTables: [],
   sql: 'SELECT 1',
 }
 let log: Log
@@ -80,6 +81,7 @@ before(async () => {
     door: { check: async () => ({ accepted: 0, rejected: [], rejectedCount: 0 }), accept: async () => ({ status: 422, text: '{}' }) },
     audit: () => {},
     inspectQuery: async () => undefined,
+    droppedIn: () => undefined,
     control: { stop: async () => undefined, start: async () => undefined, rescale: async () => undefined },
     checkpoints: noCheckpoints,
     history: { ofQuery: async () => undefined, fileOf: async () => undefined },

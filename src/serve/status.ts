@@ -21,7 +21,7 @@ const StartQuery = Type.Object({
 
 export function registerStatus(
   app: FastifyInstance,
-  { health, queries, control, inspectQuery, log, stats }: ServeDeps,
+  { health, queries, control, inspectQuery, droppedIn, log, stats }: ServeDeps,
   sockets: LiveSockets,
 ): void {
   const watchers = new Set<LiveSocket>()
@@ -34,7 +34,8 @@ export function registerStatus(
   app.addHook('onClose', async () => clearInterval(timer))
   const notFound = (id: string) => {
     const ids = queries().map((query) => query.id)
-    return serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest: nearestName(id, ids), project: health().parts.project?.detail })
+    const project = health().parts.project?.detail
+    return serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest: nearestName(id, ids), project, droppedIn: droppedIn(id) })
   }
 
   app.get(

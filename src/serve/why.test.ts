@@ -37,6 +37,7 @@ const insight = (live: Partial<Live>): QueryInsight => ({
   changelog: 'append',
   parallelism: { subtasks: 1 },
   lateTopics: [],
+  dropped: [],
   live: {
     jobId: 'job-1',
     queryId: 'q',

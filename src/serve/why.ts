@@ -2,7 +2,7 @@
 //
 //   insight (nodes, sources) + log --> facts: partitions, windows, nodes --> findings, weightiest first --> verdict
 import type { QueryInsight } from '../jobs/index.ts'
-import type { BrowsedRecord, Log } from '../log/index.ts'
+import { type BrowsedRecord, type Log, lettersTopicOf } from '../log/index.ts'
 import type { QueryWhy, WhyNode, WhySource, WhyWindow } from './contract.ts'
 import { findingsOf, isGood, type QueryFacts } from './whyFindings.ts'
 
@@ -16,7 +16,7 @@ const WINDOWS_MAX = 100
 const finite = (ms: number): number | undefined => (Number.isFinite(ms) ? ms : undefined)
 
 export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: number): Promise<QueryWhy> {
-  const { id, state, error, live, parallelism, lateTopics } = insight
+  const { id, state, error, live, parallelism, lateTopics, dropped } = insight
   const nodes = live?.nodes ?? []
   const facts: QueryFacts = {
     id,
@@ -35,6 +35,7 @@ export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: n
       .slice(0, WINDOWS_MAX),
     nodes: nodes.map(nodeFacts),
     lateTopics,
+    dropped,
   }
   const findings = findingsOf(facts)
   return {
@@ -93,8 +94,8 @@ async function sourceFacts(source: Live['sources'][number], nodes: readonly Live
   const held = (log.topic(topic)?.partitions ?? []).map(({ partition, endOffset, lastStableOffset }) =>
     Math.max(0, endOffset - Math.max(lastStableOffset, ends.get(partition) ?? 0)),
   )
-  const invalid = log.topic(`${topic}.invalid`)
-  const [lastInvalid] = invalid ? await log.readMessages(`${topic}.invalid`, { newest: true, limit: 1 }) : []
+  const invalid = log.topic(lettersTopicOf(topic))
+  const [lastInvalid] = invalid ? await log.readMessages(lettersTopicOf(topic), { newest: true, limit: 1 }) : []
   const newest = partitions.flatMap(({ newestMs }) => newestMs ?? [])
   return {
     table,

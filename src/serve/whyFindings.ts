@@ -19,6 +19,7 @@ export interface QueryFacts {
   windows: WhyWindow[]
   nodes: WhyNode[]
   lateTopics: readonly string[]
+  dropped: readonly { table: string; file: string }[]
 }
 
 /** A query that has put out rows this short a time ago is well. */
@@ -366,8 +367,12 @@ const waitsForTransaction = ({ topic, undecided }: WhySource): WhyFinding => ({
 
 /** What is worth knowing beside the reason. */
 function remarks(facts: QueryFacts): WhyFinding[] {
-  const { sources, nodes, lateTopics } = facts
-  const found: WhyFinding[] = []
+  const { sources, nodes, lateTopics, dropped } = facts
+  const found: WhyFinding[] = dropped.map(({ table, file }) => ({
+    code: 'TABLE_DROPPED',
+    fact: `The table "${table}" was dropped in ${file}; the query goes on with it as it was.`,
+    next: 'Take the query out of the project to end it, or the DROP to keep the table.',
+  }))
   const late = nodes.reduce((sum, { lateRows }) => sum + lateRows, 0)
   const lateNode = nodes.find(({ lateRows }) => lateRows > 0)
   if (lateNode && lateNode.lateRows !== lateNode.rowsIn)

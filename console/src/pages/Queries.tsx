@@ -174,6 +174,7 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
             {query.name}
           </Link>
           {query.error && <small className="bad">{query.error.message}</small>}
+          {query.droppedTables.length > 0 && <small className="warn">goes on with dropped {query.droppedTables.join(', ')}</small>}
         </td>
         <td data-label="Status">
           <QueryState query={query} />
