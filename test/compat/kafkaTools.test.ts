@@ -167,11 +167,15 @@ test(
     const write = (replicas: number[]) =>
       writeFileSync(file, JSON.stringify({ version: 1, partitions: [{ topic: 'orders', partition: 0, replicas }] }))
     write([1])
-    assert.match(
-      await run(reassign, ['--reassignment-json-file', file, '--execute', '--throttle', '1000000']),
-      /throttle limit was set to 1000000 B\/s\s+Successfully started partition reassignment for orders-0/,
-    )
+    const executed = await run(reassign, ['--reassignment-json-file', file, '--execute', '--throttle', '1000000'])
+    assert.match(executed, /throttle limit was set to 1000000 B\/s\s+Successfully started partition reassignment for orders-0/)
     assert.match(await run(reassign, ['--reassignment-json-file', file, '--verify']), /Clearing broker-level throttles on broker 1/)
+    // What it was before, with the folder, as the tool says one should keep it.
+    writeFileSync(file, /^\{.*"log_dirs".*$/m.exec(executed)![0])
+    assert.match(
+      await run(reassign, ['--reassignment-json-file', file, '--execute']),
+      /Successfully started moving log directory to .* for replica orders-0 /,
+    )
     assert.match(await run(reassign, ['--list']), /No partition reassignments found/)
     write([1, 2])
     assert.match(await fails(reassign, ['--reassignment-json-file', file, '--execute']), /broker|replica/i)

@@ -1,13 +1,16 @@
-// Who this broker is: ApiVersions, DescribeCluster, DescribeQuorum, FindCoordinator, DescribeLogDirs.
+// Who this broker is: ApiVersions, UpdateFeatures, DescribeCluster, UnregisterBroker, DescribeQuorum, FindCoordinator, DescribeLogDirs.
 import { statfsSync } from 'node:fs'
 import { type Broker, type Handler, handler, NODE_ID } from '../broker.ts'
-import { ERROR } from '../errors.ts'
+import { ERROR, KafkaError } from '../errors.ts'
 import { apiVersionsApi } from '../messages/apiVersions.ts'
 import { describeClusterApi } from '../messages/describeCluster.ts'
 import { describeLogDirsApi } from '../messages/describeLogDirs.ts'
 import { describeQuorumApi } from '../messages/describeQuorum.ts'
 import { findCoordinatorApi } from '../messages/findCoordinator.ts'
 import { produceApi } from '../messages/produce.ts'
+import { unregisterBrokerApi } from '../messages/unregisterBroker.ts'
+import { updateFeaturesApi } from '../messages/updateFeatures.ts'
+import { answerError } from './partitions.ts'
 
 const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
@@ -34,6 +37,32 @@ export const apiVersionsHandler = (handlers: () => Iterable<Handler>) =>
       return { apiKey: key, minVersion, maxVersion: versions[1] }
     })
     return { apiKeys: apiKeys.sort((a, b) => a.apiKey - b.apiKey), supportedFeatures, finalizedFeaturesEpoch: 0, finalizedFeatures }
+  })
+
+/** Levels are those of the program: one that holds can be asked for. */
+export const updateFeaturesHandler = (broker: Broker) =>
+  handler(updateFeaturesApi, ({ featureUpdates }) => {
+    const results = featureUpdates.map(({ feature, maxVersionLevel }) => {
+      const known = features.find(({ name }) => name === feature)
+      if (known?.level === maxVersionLevel) return { feature, errorCode: ERROR.NONE, errorMessage: null }
+      const fact = known ? `${feature} is ${known.level} here, and stays so` : `there is no feature ${feature} here`
+      return { feature, ...answerError(broker, 'UpdateFeatures', new KafkaError(ERROR.INVALID_UPDATE_VERSION, fact)) }
+    })
+    // All or none; since version 2 the first that was refused answers for all.
+    const { errorCode, errorMessage } = results.find((result) => result.errorCode !== ERROR.NONE) ?? {
+      errorCode: ERROR.NONE,
+      errorMessage: null,
+    }
+    return { errorCode, errorMessage, results }
+  })
+
+export const unregisterBrokerHandler = (broker: Broker) =>
+  handler(unregisterBrokerApi, ({ brokerId }) => {
+    const error =
+      brokerId === NODE_ID
+        ? new KafkaError(ERROR.INVALID_REQUEST, `broker ${brokerId} is the one that answers`)
+        : new KafkaError(ERROR.BROKER_ID_NOT_REGISTERED, `there is no broker ${brokerId}`)
+    return answerError(broker, 'UnregisterBroker', error)
   })
 
 export const describeClusterHandler = (broker: Broker) =>

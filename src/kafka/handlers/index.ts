@@ -9,6 +9,8 @@ import {
   describeLogDirsHandler,
   describeQuorumHandler,
   findCoordinatorHandler,
+  unregisterBrokerHandler,
+  updateFeaturesHandler,
 } from './cluster.ts'
 import { alterConfigsHandler, describeConfigsHandler, incrementalAlterConfigsHandler, listConfigResourcesHandler } from './configs.ts'
 import {
@@ -34,7 +36,12 @@ import { describeTopicPartitionsHandler, metadataHandler } from './metadata.ts'
 import { offsetCommitHandler, offsetDeleteHandler, offsetFetchHandler } from './offsets.ts'
 import { produceHandler } from './produce.ts'
 import { describeProducersHandler, initProducerIdHandler } from './producers.ts'
-import { alterPartitionReassignmentsHandler, electLeadersHandler, listPartitionReassignmentsHandler } from './replicas.ts'
+import {
+  alterPartitionReassignmentsHandler,
+  alterReplicaLogDirsHandler,
+  electLeadersHandler,
+  listPartitionReassignmentsHandler,
+} from './replicas.ts'
 import { saslAuthenticateHandler, saslHandshakeHandler } from './sasl.ts'
 import { alterUserScramCredentialsHandler, describeUserScramCredentialsHandler } from './scramCredentials.ts'
 import { createPartitionsHandler, createTopicsHandler, deleteRecordsHandler, deleteTopicsHandler } from './topics.ts'
@@ -78,6 +85,7 @@ export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number
     txnOffsetCommitHandler(broker, groups),
     describeConfigsHandler(broker),
     alterConfigsHandler(broker),
+    alterReplicaLogDirsHandler(broker),
     describeLogDirsHandler(broker),
     createPartitionsHandler(broker),
     incrementalAlterConfigsHandler(broker),
@@ -86,7 +94,9 @@ export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number
     alterPartitionReassignmentsHandler(broker),
     listPartitionReassignmentsHandler(),
     offsetDeleteHandler(broker, groups),
+    updateFeaturesHandler(broker),
     describeClusterHandler(broker),
+    unregisterBrokerHandler(broker),
     consumerGroupHeartbeatHandler(broker, groups),
     consumerGroupDescribeHandler(broker, groups),
     describeProducersHandler(broker),

@@ -1,7 +1,10 @@
-// ElectLeaders and partition reassignments, as Kafka answers them where there is one broker: it leads everything, and nothing can move.
+// ElectLeaders, partition reassignments and AlterReplicaLogDirs, as Kafka answers them where there is one broker with one folder: it leads
+// everything, and nothing can move.
+import { resolve } from 'node:path'
 import { type Broker, handler, NODE_ID } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { alterPartitionReassignmentsApi } from '../messages/alterPartitionReassignments.ts'
+import { alterReplicaLogDirsApi } from '../messages/alterReplicaLogDirs.ts'
 import { electLeadersApi } from '../messages/electLeaders.ts'
 import { listPartitionReassignmentsApi } from '../messages/listPartitionReassignments.ts'
 import { answerError, partitionOf } from './partitions.ts'
@@ -51,3 +54,24 @@ function checkReplicas(replicas: readonly number[] | null): void {
 }
 
 export const listPartitionReassignmentsHandler = () => handler(listPartitionReassignmentsApi, () => ({ topics: [] }))
+
+/** What is there already stays there: so a reassignment with the folders that kafka-reassign-partitions told can be given back to it. */
+export const alterReplicaLogDirsHandler = (broker: Broker) =>
+  handler(alterReplicaLogDirsApi, ({ dirs }) => {
+    const results = dirs.flatMap(({ path, topics }) =>
+      topics.map(({ name, partitions }) => ({
+        topicName: name,
+        partitions: partitions.map((partitionIndex) => {
+          try {
+            if (resolve(path) !== resolve(broker.log.folder))
+              throw new KafkaError(ERROR.LOG_DIR_NOT_FOUND, `${path} is no folder of the log`)
+            partitionOf(broker.log.topic(name), partitionIndex)
+            return { partitionIndex, errorCode: ERROR.NONE }
+          } catch (error) {
+            return { partitionIndex, errorCode: answerError(broker, 'AlterReplicaLogDirs', error).errorCode }
+          }
+        }),
+      })),
+    )
+    return { results }
+  })

@@ -482,6 +482,14 @@ export const guards: Readonly<Record<number, Guard>> = {
   31: cluster(alter, ({ filters }) => ({ filterResults: filters.map(() => ({ ...CLUSTER_REFUSED, matchingAcls: [] })) })),
   32: configs(describeConfigs, 'results'),
   33: configs(alterConfigs, 'responses'),
+  34: cluster(alter, ({ dirs }) => ({
+    results: dirs.flatMap(({ topics }: Message) =>
+      topics.map(({ name, partitions }: Message) => ({
+        topicName: name,
+        partitions: partitions.map((partitionIndex: number) => ({ partitionIndex, ...CLUSTER_REFUSED })),
+      })),
+    ),
+  })),
   35: cluster(describe, () => ({ ...CLUSTER_REFUSED, results: [] })),
   36: free,
   37: each(
@@ -516,8 +524,13 @@ export const guards: Readonly<Record<number, Guard>> = {
   50: cluster(describe, () => ({ ...CLUSTER_REFUSED, results: [] })),
   51: cluster(alter, (request) => ({ results: scramUsers(request).map((user) => ({ user, ...CLUSTER_REFUSED })) })),
   55: cluster(describe, () => CLUSTER_REFUSED),
+  57: cluster(alter, ({ featureUpdates }) => ({
+    ...CLUSTER_REFUSED,
+    results: featureUpdates.map(({ feature }: Message) => ({ feature, ...CLUSTER_REFUSED })),
+  })),
   60: withOperations(free, clusterWith),
   61: describeProducers,
+  64: cluster(alter),
   65: each(
     'transactionalIds',
     (id, access) => access.may(describe, RESOURCE.transactionalId, id),
