@@ -23,6 +23,7 @@ test('a configuration finds millrace from any folder; a wrong setting is refused
       /CONFIG_INVALID.*no setting \\"backup.everyMinute\\"; did you mean \\"backup.everyMinutes\\"/,
     ],
     ["{ kafka: { bootstrap: 'host:9092' } }", /CONFIG_INVALID.*kafka is .*expected an object such as/],
+    ["{ filters: [{ on: 'messages', subject: 'orders', name: 'x' }] }", /CONFIG_INVALID.*filters is .*expected filters such as/],
     ['{ port: 80n }', /CONFIG_INVALID.*port is 80n, expected/],
     ['5', /CONFIG_INVALID.*exports no settings/],
   ]

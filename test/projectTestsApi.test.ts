@@ -7,6 +7,8 @@ import { makeProject, startServer, until } from './harness.ts'
 const sql = `CREATE TABLE orders (customer STRING NOT NULL, amount INT) WITH ('connector' = 'kafka', 'topic' = 'orders', 'format' = 'json');
 CREATE TABLE users (id INT NOT NULL, name STRING, PRIMARY KEY (id) NOT ENFORCED)
   WITH ('connector' = 'upsert-kafka', 'topic' = 'users', 'key.format' = 'json', 'value.format' = 'json');
+CREATE TABLE parts (k STRING, n INT) WITH ('connector' = 'kafka', 'topic' = 'parts', 'format' = 'json', 'millrace.partitions' = '3');
+CREATE MATERIALIZED TABLE by_k AS SELECT k, SUM(n) AS n FROM parts GROUP BY k;
 CREATE MATERIALIZED TABLE totals AS SELECT customer, SUM(amount) AS total FROM orders GROUP BY customer;
 CREATE MATERIALIZED TABLE names AS SELECT id, name FROM users;`
 
@@ -38,6 +40,17 @@ test('drafts hold the rows that came, and only those', { timeout: 60_000 }, asyn
     (await draft({ query: 'totals', slice: { newest: 1 } })).text ?? '',
     /^-- a\n--- input orders\n\{"customer":"é249","amount":249\}\n---/,
   )
+
+  // Each partition keeps its rows in their order; a draft of several plays as it is.
+  const produced = await server.call('/v1/topics/parts/messages', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages: [2, 0, 2].map((partition, n) => ({ value: `{"k":"a","n":${n}}`, partition })) }),
+  })
+  assert.equal(produced.status, 201)
+  const parts = (await draft({ query: 'by_k' })).text ?? ''
+  assert.match(parts, /--- input parts\n@partition 0\n\{"k":"a","n":1\}\n@partition 2\n\{"k":"a","n":0\}\n\{"k":"a","n":2\}\n---/, parts)
+  assert.match(parts, /--- expect by_k\n[\s\S]*\["a", 3\]/, parts)
 
   // A file of the machine is none of the statement's.
   const sneaky = await draft({ sql: 'SELECT customer FROM orders --\n--- use /etc/passwd\n--- sql\n--' })

@@ -13,13 +13,14 @@ import { type Log, openLog } from '../src/log/index.ts'
 import type {
   DeadLetterGroups,
   MessagesPage,
+  SavedFilter,
   TopicFrame,
   TopicPartition,
   TopicSetting,
   TopicStatistics,
   TopicSummary,
 } from '../src/serve/contract.ts'
-import { noCheckpoints, registerServe, type ServeDeps, StatsCollector } from '../src/serve/index.ts'
+import { noCheckpoints, registerServe, SavedFilters, type ServeDeps, StatsCollector } from '../src/serve/index.ts'
 import { Catalog } from '../src/sql/index.ts'
 import { ViewStore } from '../src/views/index.ts'
 
@@ -55,6 +56,7 @@ before(async () => {
     rejected: () => 0,
     rowsOut: () => 0,
     dataBytes: () => 0,
+    memory: () => ({ limitBytes: 1, stateBytes: 0, otherBytes: 0, spilledBytes: 0 }),
     queries: () => [],
     topics: () => log.topics(),
   })
@@ -83,9 +85,16 @@ before(async () => {
     audit: (line) => audits.push(line),
     queries: () => [],
     droppedIn: () => undefined,
+    sourcesOf: () => new Map([['q1', [{ kind: 'topic', name: 'clicks' }]]]),
     inspectQuery: async () => undefined,
+    parityOf: () => undefined,
     control: { stop: async () => undefined, start: async () => undefined, rescale: async () => undefined },
     checkpoints: noCheckpoints,
+    filters: new SavedFilters(
+      log,
+      [{ on: 'messages', subject: 'clicks', name: 'declared', where: '_offset > 0', isDefault: true }],
+      Date.now,
+    ),
     history: { ofQuery: async () => undefined, fileOf: async () => undefined },
     health: () => ({ ready: true, live: true, version: '0', uptimeSeconds: 0, parts: {} }),
     stats,
@@ -394,6 +403,12 @@ test('dead letters by rule; one is edited, checked, sent again through the front
   assert.deepEqual(new Set(groups.groups.map(({ path }) => path)), new Set(['page', 'n', 'ts']))
   const letter = groups.groups.flatMap(({ letters }) => letters).find(({ value }) => value === '{"page":"p","n":"many"}')!
   assert.ok(letter, JSON.stringify(groups))
+  const filtered = (await get<DeadLetterGroups>(`/v1/topics/clicks/letters?where=${encodeURIComponent("_headers['path'] = 'n'")}`)).body
+  assert.deepEqual([filtered.looked, filtered.total, filtered.groups.map(({ path }) => path)], [1, 3, ['n']])
+  assert.equal(
+    (await get<{ error?: { code: string } }>('/v1/topics/clicks/letters?where=nothing')).body.error?.code,
+    'SQL_COLUMN_NOT_FOUND',
+  )
 
   const check = (value: string) =>
     call<{ accepted: number; rejected: { rule: string }[] }>('POST', '/v1/topics/clicks/check', { role: 'writer', body: { value } })
@@ -420,6 +435,60 @@ test('dead letters by rule; one is edited, checked, sent again through the front
     [letter.offset],
   )
   assert.equal((await call('POST', '/v1/topics/clicks/letters/repair', { body: { partition: 0, offset: 999, value: '{}' } })).status, 404)
+})
+
+test('filters are saved by name, bound before they are kept, and one applies by itself', async () => {
+  type Filters = SavedFilter[] & { error?: { code: string } }
+  const put = (body: object, role: 'reader' | 'writer' = 'writer') => call<Filters>('PUT', '/v1/filters', { role, body })
+  const large = { on: 'messages', subject: 'clicks', name: 'large', where: 'n > 100', isDefault: true }
+  assert.deepEqual(
+    (await get<Filters>('/v1/filters')).body.map(({ name, isDefault, isDeclared }) => [name, isDefault, isDeclared]),
+    [['declared', true, true]],
+  )
+  assert.equal((await put(large, 'reader')).status, 403)
+  assert.deepEqual(
+    (await put(large)).body.map(({ name, isDefault }) => [name, isDefault]),
+    [
+      ['declared', false],
+      ['large', true],
+    ],
+  )
+  const second = await put({ ...large, name: 'small', where: 'n < 5' })
+  assert.deepEqual(
+    second.body.map(({ name, isDefault }) => [name, isDefault]),
+    [
+      ['declared', false],
+      ['large', false],
+      ['small', true],
+    ],
+  )
+  for (const [body, code] of [
+    [{ ...large, where: 'm > 1' }, 'SQL_COLUMN_NOT_FOUND'],
+    [{ ...large, subject: 'nothing' }, 'SERVE_TOPIC_NOT_FOUND'],
+    [{ ...large, name: 'declared' }, 'SERVE_FILTER_DECLARED'],
+    [{ ...large, on: 'letters', where: "_headers['rule'] = 5 +" }, 'SQL_SYNTAX'],
+  ] as const)
+    assert.equal((await put(body)).body.error?.code, code)
+  // They are of the log, not of the process.
+  const again = new SavedFilters(log, [], Date.now)
+  assert.deepEqual(
+    (await again.list()).map(({ name, where }) => [name, where]),
+    [
+      ['large', 'n > 100'],
+      ['small', 'n < 5'],
+    ],
+  )
+  const remove = (name: string) =>
+    call<Filters>('DELETE', '/v1/filters', { role: 'writer', body: { on: 'messages', subject: 'clicks', name } })
+  assert.deepEqual(
+    (await remove('small')).body.map(({ name, isDefault }) => [name, isDefault]),
+    [
+      ['declared', true],
+      ['large', false],
+    ],
+  )
+  assert.equal((await remove('small')).body.error?.code, 'SERVE_FILTER_NOT_FOUND')
+  assert.equal((await remove('declared')).body.error?.code, 'SERVE_FILTER_DECLARED')
 })
 
 test('a live topic through a filter sends what passes', async () => {

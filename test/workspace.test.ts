@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { frames } from '../src/app/client.ts'
 import type { ApiError, CatalogTable, DeployReport, PreviewFrame, ProjectFile, SqlCheck, SqlCompletion } from '../src/serve/contract.ts'
 import { countsSql, makeProject, type Server, startServer, until, untilRows } from './harness.ts'
@@ -106,7 +107,18 @@ test('a preview: columns, then the changelog with its kinds, past and present; i
   const late = (await latest).flatMap((frame) => (frame.type === 'changes' ? frame.changes : []))
   assert.match(String(late[0].row[0]), /^late/)
 
+  // From a part of the log on: the newest record there is, and what comes after it.
+  const newest = preview(server, JSON.stringify({ sql: "SELECT id FROM events WHERE page <> '/y'", slice: { partition: 0, offset: 1 } }), 2)
+  await until(async () => {
+    await server.post('events', [event('after', '/z')])
+    return Promise.race([newest.then(() => true), sleep(50).then(() => false)])
+  }, 'no row after the slice')
+  const ids = (await newest).flatMap((frame) => (frame.type === 'changes' ? frame.changes.map(({ row }) => row[0]) : []))
+  assert.deepEqual([ids[0], ids[1]], ['b', 'after'])
+
   for (const [message, code] of [
+    [JSON.stringify({ sql: 'SELECT id FROM events', slice: { offset: -1 } }), 'SERVE_PREVIEW_MESSAGE'],
+    [JSON.stringify({ sql: 'SELECT id FROM events', slice: { partition: 7 } }), 'ADHOC_SLICE_PARTITION'],
     [JSON.stringify({ sql: 'SELECT x FROM events' }), 'SQL_COLUMN_NOT_FOUND'],
     [JSON.stringify({ sql: 'DROP TABLE events' }), 'ADHOC_READ_ONLY'],
     ['no json', 'SERVE_PREVIEW_MESSAGE'],

@@ -1,5 +1,6 @@
 // The addresses of the console. Every object has one, and so have order and filters: a link shows what the sender saw.
-import { createRootRoute, createRoute, createRouter, Link, lazyRouteComponent } from '@tanstack/react-router'
+import { createRootRoute, createRoute, createRouter, Link, lazyRouteComponent, retainSearchParams } from '@tanstack/react-router'
+import { parseRange } from './api/range.ts'
 import { PageHead } from './ui/PageHead.tsx'
 import { Empty } from './ui/parts.tsx'
 import { Shell } from './ui/Shell.tsx'
@@ -36,6 +37,8 @@ export interface TopicSearch {
   partition?: number
   /** A condition in SQL; the server filters. */
   where?: string
+  /** Without one, also where a saved filter would apply by itself. */
+  bare?: true
   /** Text that a record must contain; the page filters. */
   q?: string
   view?: 'table'
@@ -58,6 +61,7 @@ function topicSearch(raw: Record<string, unknown>): TopicSearch {
   if (places.includes(raw.from)) search.from = raw.from as TopicPlace
   else if (search.offset !== undefined) search.from = 'offset'
   else if (search.time !== undefined) search.from = 'time'
+  if (raw.bare === true && search.where === undefined) search.bare = true
   if (raw.view === 'table') search.view = 'table'
   if (raw.decode === 'json' || raw.decode === 'text' || raw.decode === 'hex') search.decode = raw.decode
   if (Array.isArray(raw.fields)) search.fields = raw.fields.filter((field) => typeof field === 'string')
@@ -73,6 +77,7 @@ export const queryTabs = [
   'state',
   'threads',
   'late',
+  'metrics',
   'checkpoints',
   'history',
   'versions',
@@ -81,7 +86,15 @@ export const queryTabs = [
 ] as const
 export type QueryTab = (typeof queryTabs)[number]
 
-const root = createRootRoute({ component: Shell })
+const root = createRootRoute({
+  component: Shell,
+  validateSearch: ({ range }: Record<string, unknown>): { range?: string } => {
+    const found = text(range)
+    return found && parseRange(found) ? { range: found } : {}
+  },
+  // From page to page the range of time stays.
+  search: { middlewares: [retainSearchParams(['range'])] },
+})
 const home = createRoute({ getParentRoute: () => root, path: '/', component: lazyRouteComponent(() => import('./pages/Home.tsx'), 'Home') })
 const tables = createRoute({
   getParentRoute: () => root,
@@ -135,6 +148,16 @@ const query = createRoute({
   },
   component: lazyRouteComponent(() => import('./pages/Query.tsx'), 'Query'),
 })
+const lineage = createRoute({
+  getParentRoute: () => root,
+  path: '/lineage',
+  component: lazyRouteComponent(() => import('./pages/Lineage.tsx'), 'Lineage'),
+})
+const observe = createRoute({
+  getParentRoute: () => root,
+  path: '/observe',
+  component: lazyRouteComponent(() => import('./pages/Observe.tsx'), 'Observe'),
+})
 const backups = createRoute({
   getParentRoute: () => root,
   path: '/backups',
@@ -165,7 +188,22 @@ function NotFound() {
 
 export const router = createRouter({
   defaultNotFoundComponent: NotFound,
-  routeTree: root.addChildren([home, tables, table, topics, topic, topicTab, groups, group, queries, query, backups, sql]),
+  routeTree: root.addChildren([
+    home,
+    tables,
+    table,
+    topics,
+    topic,
+    topicTab,
+    groups,
+    group,
+    queries,
+    query,
+    lineage,
+    observe,
+    backups,
+    sql,
+  ]),
   defaultPreload: 'intent',
   // Only what a route has checked: an unknown tab in a link is no tab.
   search: { strict: true },

@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { nearestName, parseBytes } from '../base/index.ts'
 import { PARALLELISM_MAX } from '../engine/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
+import type { DeclaredFilter } from '../serve/index.ts'
 import type { BackupSchedule } from './backup/backups.ts'
 import { appErrors } from './errors.ts'
 
@@ -52,6 +53,8 @@ export interface MillraceConfig {
   allowedOrigins?: string[]
   /** Where backups of the data folder go, and how often one is taken: see docs/backup.md. */
   backup?: BackupSchedule
+  /** Filters that the console offers to everybody: of the records of a topic, its dead letters, or the late rows of a query. */
+  filters?: DeclaredFilter[]
 }
 export const defineConfig = (config: MillraceConfig): MillraceConfig => config
 
@@ -181,6 +184,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     allowedHosts: file.allowedHosts ?? [],
     allowedOrigins: file.allowedOrigins ?? [],
     backup: file.backup && backupOf(file.backup, root),
+    filters: file.filters ?? [],
     insecure: flags.insecure ?? false,
     json: flags.json ?? false,
     fault: env.MILLRACE_FAULT,
@@ -251,6 +255,13 @@ const isTimeZone = (value: unknown): boolean => {
     return false
   }
 }
+const isFilter = (value: unknown): boolean => {
+  const { on, subject, name, where, isDefault, ...rest } = (isObject(value) ? value : {}) as Partial<DeclaredFilter>
+  const isKnown = on === 'messages' || on === 'letters' || on === 'late'
+  return (
+    isKnown && [subject, name, where].every(isText) && ['undefined', 'boolean'].includes(typeof isDefault) && Object.keys(rest).length === 0
+  )
+}
 const isCluster = (value: unknown): boolean => isObject(value) && isTexts((value as ClusterOptions).bootstrap)
 const clusterParts: readonly (keyof ClusterOptions)[] = ['bootstrap', 'tls', 'sasl']
 const tlsParts: readonly (keyof KafkaTlsConfig)[] = ['cert', 'key', 'ca', 'clientAuth', 'principalRules']
@@ -271,6 +282,10 @@ const settings: { [K in keyof Required<MillraceConfig>]: Setting } = {
   timeZone: ["a time zone such as 'Europe/Berlin'", isTimeZone],
   allowedHosts: ['names of hosts', isTexts],
   allowedOrigins: ['origins such as https://shop.test', isTexts],
+  filters: [
+    "filters such as [{ on: 'messages', subject: 'orders', name: 'large', where: 'amount > 100' }]",
+    (value) => Array.isArray(value) && value.every(isFilter),
+  ],
   backup: ["an object such as { folder: '/backups/shop', everyMinutes: 60 }", isObject, backupParts],
 }
 

@@ -4,7 +4,7 @@
 //
 // Start: data folder is locked and the log recovered, then the project is bound and its queries started, then the port is opened.
 // Stop:  no new connections, workers end, what is pending in the log becomes durable, the lock is let go.
-import { existsSync, type FSWatcher, rmSync, watch } from 'node:fs'
+import { existsSync, type FSWatcher, rmSync, statfsSync, watch } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { type Logger, pino } from 'pino'
@@ -32,7 +32,7 @@ import {
 } from '../jobs/index.ts'
 import { type KafkaServer, startKafka } from '../kafka/index.ts'
 import { type LocalLog, type Log, openTransactions } from '../log/index.ts'
-import { type ColumnInfo, type Health, registerServe, StatsCollector } from '../serve/index.ts'
+import { type ColumnInfo, type Health, registerServe, SavedFilters, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
 import { Backups } from './backup/backups.ts'
@@ -148,6 +148,8 @@ export async function startPlatform(
       rejected: () => totals.rejected,
       rowsOut: () => jobs.queries().reduce((sum, { rowsOut }) => sum + rowsOut, 0),
       dataBytes: () => log.stats().sizeBytes,
+      diskFreeBytes: () => freeBytes(config.dataFolder),
+      memory: () => jobs.memory.use,
       queries: () => jobs.queries(),
       topics: () => log.topics(),
     })
@@ -193,7 +195,9 @@ export async function startPlatform(
       door: ingest,
       audit: (line) => auditLogger.info(line),
       droppedIn: (name) => jobs.droppedIn(name),
+      sourcesOf: () => jobs.sources(),
       inspectQuery: (name) => jobs.inspect(name),
+      parityOf: (name) => jobs.parityOf(name),
       control: {
         stop: (name) => jobs.stopQuery(name),
         start: (name, withoutState) => jobs.startQuery(name, withoutState),
@@ -207,6 +211,7 @@ export async function startPlatform(
         atNextCheckpoint: (table, read) => jobs.atNextCheckpoint(table, read),
       },
       history,
+      filters: new SavedFilters(log, config.filters, Date.now),
       ...(local && { backups }),
       health: () => healthOf({ isReady, startedMs, log, jobs, kafka, backups: backups.health() }),
       stats,
@@ -216,7 +221,7 @@ export async function startPlatform(
       workspace: {
         catalog: () => jobs.catalog,
         topicOf: (name) => jobs.topicOfTable(name),
-        preview: (sql, options) => startPreview(jobs, sql, options, (table) => views.copy(table, [], [])),
+        preview: (sql, options) => startPreview(jobs, log, sql, options, (table) => views.copy(table, [], [])),
         files: files === undefined ? projectFiles(config.folder, jobs, config.timeZone) : undefined,
       },
       runSql: async (sql, { rowsMax, signal, slice }) => {
@@ -308,6 +313,16 @@ function doorKey(table: TableDef): Pick<TopicSchema, 'keyFields' | 'keyNames' | 
     keyFields: keyColumns.map((ordinal) => table.columns[ordinal].name),
     keyNames,
     ...(isSaid && keyFormat !== 'csv' && { keyFormat }),
+  }
+}
+
+/** What the disk of a folder has left for this process; undefined where the system does not say. */
+function freeBytes(folder: string): number | undefined {
+  try {
+    const { bavail, bsize } = statfsSync(folder)
+    return bavail * bsize
+  } catch {
+    return undefined
   }
 }
 

@@ -228,15 +228,38 @@ function inputTables(jobs: JobManager, plan: Plan): string[] {
   return [...new Set(names)]
 }
 
-/**
- * A table's records in order of arrival, as the lines of an input. Of a table that is updated, an update is its new row, and of keys that are deleted
- * there are no rows: an input cannot say that one goes.
- */
+/** A table's records, those of each partition under its number where there are several. */
 async function inputRows(
   jobs: JobManager,
   log: Pick<Log, 'topic' | 'readMessages'>,
   table: string,
   slice: SliceOptions,
+): Promise<{ rows: string[]; isCut: boolean }> {
+  const topic = jobs.topicOfTable(table)
+  const count = (topic !== undefined && log.topic(topic)?.partitions.length) || 1
+  const partitions = slice.partition === undefined ? Array.from({ length: count }, (_, i) => i) : [slice.partition]
+  const parts: { partition: number; rows: string[]; isCut: boolean }[] = []
+  const rowsMax = Math.ceil(INPUT_ROWS_MAX / partitions.length)
+  for (const partition of partitions) {
+    const part = await partitionRows(jobs, log, table, { ...slice, partition }, rowsMax)
+    if (part.rows.length > 0) parts.push({ partition, ...part })
+  }
+  return {
+    rows: parts.length === 1 ? parts[0].rows : parts.flatMap(({ partition, rows }) => [`@partition ${partition}`, ...rows]),
+    isCut: parts.some(({ isCut }) => isCut),
+  }
+}
+
+/**
+ * The records of one partition in order of arrival, as the lines of an input. Of a table that is updated, an update is its new row, and of keys that are deleted
+ * there are no rows: an input cannot say that one goes.
+ */
+async function partitionRows(
+  jobs: JobManager,
+  log: Pick<Log, 'topic' | 'readMessages'>,
+  table: string,
+  slice: SliceOptions,
+  rowsMax: number,
 ): Promise<{ rows: string[]; isCut: boolean }> {
   const entry = jobs.catalog.get(table)
   const declared = entry?.kind === 'table' ? entry.table : undefined
@@ -265,12 +288,12 @@ async function inputRows(
       slices,
       onChanges: (batch) => {
         for (const change of changesOf(batch)) add(change)
-        if (rows.length <= INPUT_ROWS_MAX) return
+        if (rows.length <= rowsMax) return
         stop()
         resolve()
       },
       onEnd: (error) => (error ? reject(reviveError(error, 400)) : resolve()),
     })
   })
-  return { rows: rows.slice(0, INPUT_ROWS_MAX).map(({ text }) => text), isCut: rows.length > INPUT_ROWS_MAX }
+  return { rows: rows.slice(0, rowsMax).map(({ text }) => text), isCut: rows.length > rowsMax }
 }

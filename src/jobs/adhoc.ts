@@ -110,22 +110,25 @@ export function adhocSlices(
 }
 
 /**
- * A query that goes on for as long as somebody looks: its changelog, as rows arrive.
+ * A query that goes on for as long as somebody looks: its changelog, as rows arrive; from the beginning of a slice, if one is said.
  *
- * @throws StreamError as `prepareAdhoc`; ADHOC_READ_ONLY for what is no query
+ * @throws StreamError as `prepareAdhoc` and `adhocSlices`; ADHOC_READ_ONLY for what is no query
  */
-export function startPreview(
+export async function startPreview(
   manager: JobManager,
+  log: Pick<Log, 'topic' | 'readMessages'>,
   sql: string,
-  options: { from: 'earliest' | 'latest'; onChanges(batch: Batch): void; onEnd(error?: StreamError): void },
+  options: { from: 'earliest' | 'latest'; slice?: SliceOptions; onChanges(batch: Batch): void; onEnd(error?: StreamError): void },
   tableRows: (table: string) => unknown[][],
 ) {
   const statement = prepareAdhoc(manager, sql, tableRows)
   if (statement.kind !== 'query') throw jobErrors('ADHOC_READ_ONLY', {})
+  const slices = options.slice && (await adhocSlices(manager, log, statement.plan, { ...options.slice, isOpen: true }))
   const { changelog, upsertKey } = statement.plan
   const stop = manager.runAdhoc(statement.plan, {
     bounded: false,
     startup: options.from === 'latest' ? 'latest-offset' : 'earliest-offset',
+    slices,
     onChanges: options.onChanges,
     onEnd: (error) => options.onEnd(error && reviveError(error, 400)),
   })

@@ -3,6 +3,8 @@ export { type AdhocStatement, adhocSlices, changesOf, prepareAdhoc, rowText, run
 export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'
 export { type ApplyReport, JobManager, type QueryCheckpoints, type QueryInsight } from './manager.ts'
+export { Marks } from './marks.ts'
+export type { ParityMark } from './parity.ts'
 export {
   bindProject,
   type FileError,

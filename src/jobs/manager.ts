@@ -42,9 +42,10 @@ import { checkpointSettings, freshName, removeSuperseded } from './checkpointFol
 import { type CheckpointRecord, Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
+import { Marks } from './marks.ts'
 import { showMemory } from './memory.ts'
+import { type ParityMark, parityOf } from './parity.ts'
 import { dropNotices, droppedOf, type FileError, type Project, type ProjectQuery, type SqlFile } from './project.ts'
-import { QueryMarks } from './queryMarks.ts'
 import { showQueries } from './queryMetrics.ts'
 import { QuerySinks, type SinkOptions } from './querySinks.ts'
 import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
@@ -54,10 +55,12 @@ import {
   isExactlyOnceTopic,
   isTopicTable,
   lateTopicsOf,
+  type Place,
   placeOf,
   scannedTables,
   sinkKeyOf,
   sourceSpecs,
+  sourcesOf,
   topicOf,
 } from './tables.ts'
 import { lettersOwnerOf } from './topicClaims.ts'
@@ -179,9 +182,9 @@ export class JobManager {
   private restartCount = 0
   /** How often each query was begun again after a failure. */
   private readonly restarts = new Map<string, number>()
-  private readonly stopped: QueryMarks<{ stoppedMs: number }>
+  private readonly stopped: Marks<{ stoppedMs: number }>
   /** In how many threads queries were told to run, one by one; it goes before the project's `parallelism.default`. */
-  private readonly scaled: QueryMarks<{ parallelism: number }>
+  private readonly scaled: Marks<{ parallelism: number }>
   private scales: ReadonlyMap<string, { parallelism: number }> = new Map()
   /** To begin anew, whatever checkpoints hold. */
   private readonly fresh = new Set<string>()
@@ -200,8 +203,8 @@ export class JobManager {
     // First: where this throws no thread has been started.
     this.saved = new SavedStates(options.store, options.log, options.savepoint, options.onCheckpointDamaged)
     this.sinks = new QuerySinks(options, this.saved)
-    this.stopped = new QueryMarks(options.log, '__millrace_stopped_queries', options.now)
-    this.scaled = new QueryMarks(options.log, '__millrace_query_parallelism', options.now)
+    this.stopped = new Marks(options.log, '__millrace_stopped_queries', options.now)
+    this.scaled = new Marks(options.log, '__millrace_query_parallelism', options.now)
     const spillFolder = join(options.dataFolder, 'spill')
     removeSpilled(realDisk, spillFolder)
     this.memory = new Memory(Memory.budget(options.memoryBytes, Math.max(options.workerCount, PARALLELISM_MAX)))
@@ -788,6 +791,11 @@ export class JobManager {
     }
   }
 
+  /** Of each running query: where its rows come from. */
+  sources(): Map<string, Place[]> {
+    return new Map([...this.running].map(([id, { query }]) => [id, sourcesOf(query)]))
+  }
+
   /** What a sink promises after a crash; see docs/exactly-once.md. */
   guaranteeOf(target: string): 'exactly once' | 'at least once' | 'keeps nothing' {
     const entry = this.catalog.get(target)
@@ -820,8 +828,15 @@ export class JobManager {
     this.polled = { atMs: nowMs, rows }
   }
 
+  /** What of a query Flink would refuse or do otherwise, found by its id or by the table that it writes to. */
+  parityOf(name: string): { query: string; marks: ParityMark[] } | undefined {
+    const id = this.project && idOf(this.project, name)
+    return id === undefined ? undefined : { query: id, marks: parityOf(this.project!).get(id) ?? [] }
+  }
+
   /** All queries with what the last `poll` brought. */
   queries() {
+    const parity = this.project && parityOf(this.project)
     return [...this.running.entries()].map(([id, { query, jobId, parallelism, state, error, status, rowsPerSecond }]) => ({
       id,
       name: id,
@@ -839,6 +854,7 @@ export class JobManager {
       spentMs: status?.spentMs ?? { busy: 0, backPressured: 0, idle: 0 },
       restarts: this.restarts.get(id) ?? 0,
       checkpointMs: this.checkpoints.status(jobId)?.checkpoints.find((one) => one.state === 'completed')?.startedMs,
+      parityMarks: parity?.get(id)?.length ?? 0,
       target: placeOf(query),
       droppedTables: this.droppedOf(query).map(({ table }) => table),
       sql: query.sql,

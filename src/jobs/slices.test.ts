@@ -31,3 +31,12 @@ test('a slice ends before an open transaction, and lies within what a partition 
   assert.deepEqual(await sliceOf({ offset: 19, endOffset: 99 }), [18, 18, 3, 3])
   assert.deepEqual(await sliceOf({ partition: 1 }), [10, 10, 3, 3])
 })
+
+test('an open slice begins where it does and has no end but one that is said; of partitions that are not read nothing is', async () => {
+  const max = Number.MAX_SAFE_INTEGER
+  assert.deepEqual(await sliceOf({ isOpen: true, sinceMs: 12_000 }), [12, max, 3, max])
+  assert.deepEqual(await sliceOf({ isOpen: true, newest: 2 }), [16, max, 3, max])
+  assert.deepEqual(await sliceOf({ isOpen: true, untilMs: 14_000 }), [10, 14, 3, 3])
+  assert.deepEqual(await sliceOf({ isOpen: true, offset: 11, endOffset: 13 }), [11, 13, 3, 3])
+  assert.deepEqual(await sliceOf({ isOpen: true, partition: 0 }), [10, max, 3, 3])
+})

@@ -17,6 +17,8 @@ export interface SliceOptions {
   endOffset?: number
   /** At most so many of the newest of each partition. */
   newest?: number
+  /** It has no end but one that is said: what arrives later is read, too. */
+  isOpen?: boolean
 }
 
 /**
@@ -29,6 +31,7 @@ export async function slicesOf(
   options: SliceOptions,
 ): Promise<Map<string, Slice>> {
   const { sinceMs, untilMs, partition: wanted, offset = 0, endOffset: wantedEnd = Number.MAX_SAFE_INTEGER, newest } = options
+  const isEndless = options.isOpen === true && untilMs === undefined && options.endOffset === undefined
   const slices = new Map<string, Slice>()
   for (const topic of topics) {
     const { partitions } = log.topic(topic)!
@@ -43,7 +46,8 @@ export async function slicesOf(
       const first = Math.max(starts[partition], offset, startOffset, newest === undefined ? 0 : stop[partition] - newest)
       start.push(Math.min(first, stop[partition]))
     }
-    slices.set(topic, { start, stop })
+    const isRead = (partition: number): boolean => wanted === undefined || wanted === partition
+    slices.set(topic, { start, stop: isEndless ? stop.map((end, partition) => (isRead(partition) ? Number.MAX_SAFE_INTEGER : end)) : stop })
   }
   return slices
 }

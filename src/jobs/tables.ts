@@ -39,12 +39,25 @@ export function sinkKeyOf({ target }: Pick<ProjectQuery, 'target'>): number[] | 
   return target.table.options.connector === 'upsert-kafka' ? sinkParts(target.table).key?.columns : undefined
 }
 
-/** Where a query's rows go, for people. */
-export function placeOf({ target }: ProjectQuery): { kind: 'table' | 'topic' | 'files' | 'other'; name: string } {
-  const { table } = target
-  if (target.kind === 'materializedTable') return { kind: 'table', name: table.name }
-  const { connector = 'kafka', path = '' } = table.options
-  if (connector === 'kafka' || connector === 'upsert-kafka') return { kind: 'topic', name: topicOf(target.table) }
+/** Where rows are, for people. */
+export interface Place {
+  kind: 'table' | 'topic' | 'files' | 'other'
+  name: string
+}
+
+/** Where a query's rows go. */
+export const placeOf = ({ target }: ProjectQuery): Place =>
+  target.kind === 'materializedTable' ? { kind: 'table', name: target.table.name } : placeOfTable(target.table)
+
+/** Where the rows of a query come from, each place once. */
+export function sourcesOf({ plan }: ProjectQuery): Place[] {
+  const places = scannedTables(plan).map(placeOfTable)
+  return places.filter(({ kind, name }, i) => places.findIndex((other) => other.kind === kind && other.name === name) === i)
+}
+
+function placeOfTable(table: TableDef): Place {
+  if (isTopicTable(table)) return { kind: 'topic', name: topicOf(table) }
+  const { connector = '', path = '' } = table.options
   return connector === 'filesystem' ? { kind: 'files', name: path } : { kind: 'other', name: connector }
 }
 

@@ -258,6 +258,24 @@ export interface DeadLetter {
 /** POST /v1/topics/{topic}/check: what the front door would say, storing nothing. */
 export type CheckResponse = Pick<IngestResponse, 'accepted' | 'rejected' | 'rejectedCount'>
 
+/**
+ * What people look for again and again, by name: GET, PUT and DELETE /v1/filters. Those of `millrace.config.ts` are there for everybody, and are changed
+ * there.
+ */
+export interface SavedFilter {
+  /** Records of a topic, its dead letters, or late rows of a query. */
+  on: 'messages' | 'letters' | 'late'
+  /** The topic, or the id of the query. */
+  subject: string
+  name: string
+  /** A condition in SQL; of late rows text that they contain. */
+  where: string
+  /** It applies where nobody has said another. At most one of each subject. */
+  isDefault: boolean
+  /** In `millrace.config.ts`. */
+  isDeclared: boolean
+}
+
 /** GET /v1/groups. Without a Kafka port there are none. */
 export interface GroupList {
   kafkaPort: number | null
@@ -409,6 +427,10 @@ export interface Stats {
   version: string
   nodeVersion: string
   dataBytes: number
+  /** What the disk of the data folder has left; absent where that is not known. */
+  diskFreeBytes?: number
+  /** The budget for state, live tables and buffers (`--memory`), and what is in it; state beyond it is on the disk. */
+  memory: { limitBytes: number; stateBytes: number; otherBytes: number; spilledBytes: number }
   eventsIn: { total: number; perSecond: number }
   rejected: { total: number; perSecond: number }
   rowsOut: { total: number; perSecond: number }
@@ -441,11 +463,86 @@ export interface QuerySummary {
   restarts: number
   /** When its newest completed checkpoint of this run was begun, in epoch ms. */
   checkpointMs?: number
+  /** How many things of its statement and the tables that it reads Flink would refuse or do otherwise: GET /v1/queries/{id}/parity has them. */
+  parityMarks: number
   /** Where its rows go: a live table, a topic, the folder of files, or what its connector is called. */
   target: { kind: 'table' | 'topic' | 'files' | 'other'; name: string }
   /** Of those that it reads or writes to: dropped in the project since; it goes on with them as they were. */
   droppedTables: string[]
   sql: string
+}
+
+/** GET /v1/queries/{id}/parity: what Flink would refuse or do otherwise, as far as the texts of the project show it. */
+export interface QueryParity {
+  query: string
+  marks: {
+    message: string
+    /** What to write so that both do the same. */
+    hint: string
+    file: string
+    /** What the statement declares. */
+    subject: string
+    position: NonNullable<ApiError['error']['position']>
+  }[]
+}
+
+/** GET /v1/stats/history?since=1h&until=… and GET /v1/queries/{id}/stats/history: figures over time, since the process began and for at most a week. */
+export interface StatsHistory {
+  /** Starts of the steps, ascending, without a gap. */
+  timesMs: number[]
+  stepMs: number
+  /** The first moment that there is anything of. */
+  oldestMs: number
+  /** By figure, whose name ends in its unit: the mean of each step, of latencies the highest; null where nothing was measured. */
+  series: Record<string, (number | null)[]>
+}
+
+/** What is used, and when it is full at the growth of the last while. */
+export interface Forecast {
+  usedBytes: number
+  /** Absent where it is not known. */
+  limitBytes?: number
+  /** Over the last `overMs`; 0 where it is steady. Absent where it was watched too short to say. */
+  bytesPerHour?: number
+  overMs?: number
+  /** Epoch ms; absent where it does not grow, or not within a year. */
+  fullAtMs?: number
+}
+/** GET /v1/forecast */
+export interface Forecasts {
+  atMs: number
+  /** State, live tables and buffers against the budget: state beyond it goes to the disk, which is slower. */
+  memory: Forecast
+  /** The data folder's disk: without space nothing more is taken. */
+  disk: Forecast
+  /** State in memory of each query; what it may grow into is shared, the limit is what is free beside it. */
+  queries: ({ id: string } & Forecast)[]
+}
+
+/** GET /v1/lineage: what comes from where. A query over a live table computes that table's rows itself, so it comes from the table's topics. */
+export interface Lineage {
+  nodes: {
+    /** `kind/name` */
+    id: string
+    kind: 'topic' | 'query' | 'table' | 'group' | 'files' | 'other'
+    name: string
+    /** Of a query. */
+    state?: QuerySummary['state']
+    /** Of a live table: when its newest change came; absent if none did. */
+    newestMs?: number
+  }[]
+  /** `perSecond`: rows of the query at one of its ends; of a topic and a group, what the topic takes. */
+  edges: { from: string; to: string; perSecond: number }[]
+}
+
+/** GET /v1/attention: what a person should look at, the most urgent first. */
+export interface AttentionItem {
+  /** Look at this, never at the text: QUERY_FAILED, QUERY_STALLED, CHECKPOINT_FAILED, LETTERS_OPEN, GROUP_BEHIND, MEMORY_NEAR, DISK_NEAR, PART_FAILED. */
+  code: string
+  tone: 'bad' | 'warn'
+  subject: { kind: 'query' | 'topic' | 'group' | 'part'; name: string }
+  fact: string
+  next: string
 }
 
 /** GET /v1/queries/{id}/why: why a query puts out nothing, or when its next row comes. All times of events and watermarks are epoch ms. */

@@ -11,7 +11,18 @@ import type {
 } from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
-import type { BackupRun, BackupStatus, CheckResponse, ColumnInfo, CrashTest, Health, QueryHistory, QuerySummary } from './contract.ts'
+import type {
+  BackupRun,
+  BackupStatus,
+  CheckResponse,
+  ColumnInfo,
+  CrashTest,
+  Health,
+  QueryHistory,
+  QueryParity,
+  QuerySummary,
+} from './contract.ts'
+import type { SavedFilters } from './filters.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
 import type { KafkaUsers } from './kafkaUsers.ts'
 import type { ProjectTests } from './projectTests.ts'
@@ -40,8 +51,12 @@ export interface ServeDeps {
   }
   /** The file of the project that drops a table. */
   droppedIn(name: string): string | undefined
+  /** Of each query: where its rows come from. */
+  sourcesOf(): ReadonlyMap<string, { kind: 'table' | 'topic' | 'files' | 'other'; name: string }[]>
   /** A query looked at closely, by its id or the table that it writes to. */
   inspectQuery(name: string): Promise<QueryInsight | undefined>
+  /** What of a query Flink would refuse or do otherwise, by its id or the table that it writes to. */
+  parityOf(name: string): QueryParity | undefined
   /** Consumer groups; undefined where no Kafka client can connect. */
   groups(): ConsumerGroups | undefined
   /** Who may log in to the Kafka port; undefined where there is none. */
@@ -64,6 +79,7 @@ export interface ServeDeps {
   }
   /** Of the data folder; undefined where there is none. */
   backups?: { status(): BackupStatus; start(folder?: string, keep?: number): BackupRun }
+  filters: SavedFilters
   health(): Health
   stats: StatsCollector
   runSql: RunSql

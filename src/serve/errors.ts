@@ -47,6 +47,18 @@ export const serveErrors = defineErrors({
             ? `Did you mean "${p.nearest}"?`
             : '`millrace queries` (GET /v1/queries) lists them: each CREATE MATERIALIZED TABLE and INSERT INTO of the project is one.',
   }),
+  SERVE_FILTER_DECLARED: spec<{ name: string; subject: string }>({
+    ...user,
+    httpStatus: 409,
+    message: (p) => `the filter "${p.name}" of ${p.subject} is declared in millrace.config.ts`,
+    hint: () => 'Change it there, or save this one under another name.',
+  }),
+  SERVE_FILTER_NOT_FOUND: spec<{ name: string; subject: string }>({
+    ...user,
+    httpStatus: 404,
+    message: (p) => `there is no filter "${p.name}" of ${p.subject}`,
+    hint: () => 'GET /v1/filters lists them.',
+  }),
   SERVE_TOPIC_INTERNAL: spec<{ topic: string }>({
     ...user,
     httpStatus: 403,

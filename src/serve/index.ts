@@ -1,13 +1,17 @@
 // REST and WebSocket queries: tables, topics, figures, and the description of the API itself. `contract.ts` has the types.
 import type { FastifyInstance } from 'fastify'
+import { registerAttention } from './attention.ts'
 import { registerBackups } from './backups.ts'
 import { registerCheckpoints } from './checkpoints.ts'
 import type { ServeDeps } from './deps.ts'
 import { registerDiff } from './diff.ts'
+import { registerFigures } from './figures.ts'
+import { registerFilters } from './filters.ts'
 import { registerGroups } from './groups.ts'
 import { registerHistory } from './history.ts'
 import { registerKafkaUsers } from './kafkaUsers.ts'
 import { registerLetters } from './letters.ts'
+import { registerLineage } from './lineage.ts'
 import { registerMessages } from './messages.ts'
 import { registerOpenApi } from './openapi.ts'
 import { registerProjectTests } from './projectTests.ts'
@@ -24,6 +28,7 @@ export { noCheckpoints } from './checkpoints.ts'
 export type * from './contract.ts'
 export type { ServeDeps } from './deps.ts'
 export { serveErrors } from './errors.ts'
+export { type DeclaredFilter, SavedFilters } from './filters.ts'
 export type { ConsumerGroups } from './groupsContract.ts'
 export type { ProjectTests } from './projectTests.ts'
 export { RollingHistogram, StatsCollector, type StatsSources } from './stats.ts'
@@ -42,6 +47,10 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerGroups(app, deps)
   registerKafkaUsers(app, deps)
   registerStatus(app, deps, sockets)
+  registerFigures(app, deps)
+  registerAttention(app, deps)
+  registerFilters(app, deps)
+  registerLineage(app, deps)
   registerCheckpoints(app, deps)
   registerBackups(app, deps)
   registerSql(app, deps.runSql)

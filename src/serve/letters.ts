@@ -9,6 +9,7 @@
 //   3. `<topic>.invalid` is never changed.
 import type { Static } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import type { BoundRecordQuery } from '../jobs/index.ts'
 import { lettersTopicOf } from '../log/index.ts'
 import { auditOf } from './audit.ts'
 import type { DeadLetter, DeadLetterGroups as DeadLetterGroupsBody } from './contract.ts'
@@ -23,6 +24,8 @@ import { CheckRequest, CheckResponse, DeadLetterGroups, LETTERS_MAX, LettersQuer
 
 const LETTERS = 1_000
 const SHOWN_MAX = 50
+/** With a filter so many letters are looked at. */
+const SCANNED_MAX = 100_000
 /** Marks of letters that were sent again: the key is `<topic>/<partition>/<offset>` of the letter, a later mark of it counts. */
 const REPAIRS_TOPIC = '__repairs'
 
@@ -31,38 +34,6 @@ export function registerLetters(app: FastifyInstance, deps: ServeDeps): void {
   const topicOf = (request: { params: unknown }): string => (request.params as Static<typeof TopicParams>).topic
   /** Letters that are being sent: a second click does not send a second event. */
   const running = new Set<string>()
-
-  /** When letters of a topic were sent again, by `partition/offset`. */
-  const repairsOf = async (invalidTopic: string): Promise<Map<string, number>> => {
-    const repairs = new Map<string, number>()
-    if (!log.topic(REPAIRS_TOPIC)) return repairs
-    for (const { key, timestampMs } of await newest(REPAIRS_TOPIC, LETTERS_MAX)) {
-      const place = shownText(key ?? new Uint8Array())
-      const id = place.slice(invalidTopic.length + 1)
-      if (place.startsWith(`${invalidTopic}/`) && !repairs.has(id)) repairs.set(id, timestampMs)
-    }
-    return repairs
-  }
-  const newest = async (topic: string, limit: number): Promise<ScannedRecord[]> => {
-    const records: ScannedRecord[] = []
-    let ranges = (log.topic(topic)?.partitions ?? []).map(({ partition, startOffset, endOffset }) => ({
-      partition,
-      start: startOffset,
-      end: endOffset,
-    }))
-    while (records.length < limit && ranges.length > 0) {
-      const page = await scanPage({
-        descriptor: log.descriptor(topic),
-        ranges,
-        direction: 'backward',
-        limit: limit - records.length,
-        scanMax: limit,
-      })
-      records.push(...page.records)
-      ranges = page.rest
-    }
-    return records
-  }
 
   app.get<{ Params: Static<typeof TopicParams>; Querystring: Static<typeof LettersQuery> }>(
     '/v1/topics/:topic/letters',
@@ -74,24 +45,10 @@ export function registerLetters(app: FastifyInstance, deps: ServeDeps): void {
         response: { 200: DeadLetterGroups },
       },
     },
-    async ({ params: { topic }, query: { limit = LETTERS } }): Promise<DeadLetterGroupsBody> => {
+    ({ params: { topic }, query: { limit = LETTERS, where } }): Promise<DeadLetterGroupsBody> => {
       const invalidTopic = lettersTopicOf(topic)
-      const info = log.topic(invalidTopic)
-      if (!info) findTopic(log, topic)
-      const repairs = await repairsOf(invalidTopic)
-      const letters = (await newest(invalidTopic, limit)).map((record) => letterOf(record, repairs))
-      const groups = [...Map.groupBy(letters, ({ rule, path }) => JSON.stringify([rule, path])).values()].map((group) => ({
-        rule: group[0].rule,
-        path: group[0].path,
-        count: group.length,
-        openCount: group.filter(({ repairedMs }) => repairedMs === undefined).length,
-        firstMs: group.at(-1)!.timestampMs,
-        lastMs: group[0].timestampMs,
-        letters: group.slice(0, SHOWN_MAX),
-      }))
-      groups.sort((a, b) => b.openCount - a.openCount || b.lastMs - a.lastMs)
-      const total = (info?.partitions ?? []).reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0)
-      return { topic, looked: letters.length, total, groups }
+      if (!log.topic(invalidTopic)) findTopic(log, topic)
+      return letterGroups(log, topic, limit, where === undefined ? undefined : deps.bindRecords(invalidTopic, { where }))
     },
   )
 
@@ -130,7 +87,7 @@ export function registerLetters(app: FastifyInstance, deps: ServeDeps): void {
         throw serveErrors('SERVE_LETTER_NOT_FOUND', { topic: invalidTopic, partition, offset })
       const place = `${partition}/${offset}`
       const id = `${invalidTopic}/${place}`
-      const repairedMs = (await repairsOf(invalidTopic)).get(place)
+      const repairedMs = (await repairsOf(log, invalidTopic)).get(place)
       if (running.has(id) || (repairedMs !== undefined && !again)) throw serveErrors('SERVE_LETTER_REPAIRED', { topic, partition, offset })
       running.add(id)
       try {
@@ -146,6 +103,68 @@ export function registerLetters(app: FastifyInstance, deps: ServeDeps): void {
       }
     },
   )
+}
+
+type SomeLog = Pick<ServeDeps['log'], 'topic' | 'descriptor'>
+
+/**
+ * The newest letters of a topic by the rule that they broke, those with the most to mend first.
+ *
+ * @param limit  how many are looked at
+ * @param query  a filter; others do not count
+ */
+export async function letterGroups(log: SomeLog, topic: string, limit: number, query?: BoundRecordQuery): Promise<DeadLetterGroupsBody> {
+  const invalidTopic = lettersTopicOf(topic)
+  const repairs = await repairsOf(log, invalidTopic)
+  const letters = (await newest(log, invalidTopic, limit, query)).map((record) => letterOf(record, repairs))
+  const groups = [...Map.groupBy(letters, ({ rule, path }) => JSON.stringify([rule, path])).values()].map((group) => ({
+    rule: group[0].rule,
+    path: group[0].path,
+    count: group.length,
+    openCount: group.filter(({ repairedMs }) => repairedMs === undefined).length,
+    firstMs: group.at(-1)!.timestampMs,
+    lastMs: group[0].timestampMs,
+    letters: group.slice(0, SHOWN_MAX),
+  }))
+  groups.sort((a, b) => b.openCount - a.openCount || b.lastMs - a.lastMs)
+  const total = (log.topic(invalidTopic)?.partitions ?? []).reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0)
+  return { topic, looked: letters.length, total, groups }
+}
+
+/** When letters of a topic were sent again, by `partition/offset`. */
+async function repairsOf(log: SomeLog, invalidTopic: string): Promise<Map<string, number>> {
+  const repairs = new Map<string, number>()
+  if (!log.topic(REPAIRS_TOPIC)) return repairs
+  for (const { key, timestampMs } of await newest(log, REPAIRS_TOPIC, LETTERS_MAX)) {
+    const place = shownText(key ?? new Uint8Array())
+    const id = place.slice(invalidTopic.length + 1)
+    if (place.startsWith(`${invalidTopic}/`) && !repairs.has(id)) repairs.set(id, timestampMs)
+  }
+  return repairs
+}
+
+/** The newest records of a topic, as many as `limit`; of those that pass the filter, if there is one, among the newest SCANNED_MAX. */
+async function newest(log: SomeLog, topic: string, limit: number, query?: BoundRecordQuery): Promise<ScannedRecord[]> {
+  const records: ScannedRecord[] = []
+  let ranges = (log.topic(topic)?.partitions ?? []).map(({ partition, startOffset, endOffset }) => ({
+    partition,
+    start: startOffset,
+    end: endOffset,
+  }))
+  for (let left = query ? SCANNED_MAX : limit; records.length < limit && ranges.length > 0 && left > 0; ) {
+    const page = await scanPage({
+      descriptor: log.descriptor(topic),
+      ranges,
+      direction: 'backward',
+      query,
+      limit: limit - records.length,
+      scanMax: left,
+    })
+    records.push(...page.records)
+    ranges = page.rest
+    left -= Math.max(1, page.scannedCount)
+  }
+  return records
 }
 
 function letterOf({ partition, offset, timestampMs, value, headers }: ScannedRecord, repairs: ReadonlyMap<string, number>): DeadLetter {

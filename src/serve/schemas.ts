@@ -123,6 +123,7 @@ export const QuerySummary = Type.Object({
   spentMs: Type.Object({ busy: Type.Number(), backPressured: Type.Number(), idle: Type.Number() }),
   restarts: count(),
   checkpointMs: optional(Type.Number()),
+  parityMarks: count('What Flink would refuse or do otherwise of its statement and the tables that it reads: see its parity.'),
   target: Type.Object({
     kind: Type.Union([Type.Literal('table'), Type.Literal('topic'), Type.Literal('files'), Type.Literal('other')]),
     name: Type.String(),
@@ -139,6 +140,11 @@ export const Stats = Type.Object({
   version: Type.String(),
   nodeVersion: Type.String(),
   dataBytes: count(),
+  diskFreeBytes: optional(count('Of the disk of the data folder.')),
+  memory: Type.Object(
+    { limitBytes: count(), stateBytes: count(), otherBytes: count(), spilledBytes: count() },
+    { description: 'The budget for state, live tables and buffers, and what is in it; state beyond it is on the disk.' },
+  ),
   eventsIn: Rate,
   rejected: Rate,
   rowsOut: Rate,

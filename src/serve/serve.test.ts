@@ -15,8 +15,8 @@ import { type Log, openLog } from '../log/index.ts'
 import { Catalog } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
 import { noCheckpoints } from './checkpoints.ts'
-import type { ErrorFrame, LiveFrame, TopicFrame } from './contract.ts'
-import { type QuerySummary, registerServe, type ServeDeps, StatsCollector } from './index.ts'
+import type { AttentionItem, ErrorFrame, Forecasts, Lineage, LiveFrame, StatsHistory, TopicFrame } from './contract.ts'
+import { type QuerySummary, registerServe, SavedFilters, type ServeDeps, StatsCollector } from './index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-serve-'))
 const fields: Field[] = [
@@ -40,6 +40,7 @@ const query: QuerySummary = {
   stateBytes: 0,
   spentMs: { busy: 0, backPressured: 0, idle: 0 },
   restarts: 0,
+  parityMarks: 0,
   target: { kind: 'table', name: 'pages' },
   droppedTables: [],
   sql: 'SELECT 1',
@@ -62,6 +63,7 @@ before(async () => {
     rejected: () => 1,
     rowsOut: () => 3,
     dataBytes: () => log.stats().sizeBytes,
+    memory: () => ({ limitBytes: 1_000, stateBytes: 100, otherBytes: 850, spilledBytes: 0 }),
     queries: () => [query],
     topics: () => log.topics(),
   })
@@ -80,10 +82,17 @@ before(async () => {
     groups: () => undefined,
     door: { check: async () => ({ accepted: 0, rejected: [], rejectedCount: 0 }), accept: async () => ({ status: 422, text: '{}' }) },
     audit: () => {},
+    sourcesOf: () => new Map([['q1', [{ kind: 'topic', name: 'clicks' }]]]),
     inspectQuery: async () => undefined,
     droppedIn: () => undefined,
+    parityOf: (name) => (name === 'q1' ? { query: 'q1', marks: [] } : undefined),
     control: { stop: async () => undefined, start: async () => undefined, rescale: async () => undefined },
     checkpoints: noCheckpoints,
+    filters: new SavedFilters(
+      log,
+      [{ on: 'messages', subject: 'clicks', name: 'declared', where: '_offset > 0', isDefault: true }],
+      Date.now,
+    ),
     history: { ofQuery: async () => undefined, fileOf: async () => undefined },
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
     stats,
@@ -486,6 +495,52 @@ test('health, queries, statistics', async () => {
   const watcher = live<{ atMs: number }>('/v1/stats/live')
   await watcher.until((frames) => frames.filter(({ atMs }) => atMs).length >= 2)
   watcher.socket.close()
+})
+
+const readAs = async <T>(path: string) => JSON.parse((await read(path)).text) as T
+
+test('figures over time, forecasts, parity, and what needs attention', async () => {
+  const started = Date.now()
+  for (let i = 12; i > 0; i--) stats.history.sample({ ...stats.current(), atMs: started - i * 10_000, dataBytes: 1_000_000 * (20 - i) })
+  const history = await readAs<StatsHistory>('/v1/stats/history?since=1h')
+  assert.deepEqual([history.stepMs, history.series.memoryUsedBytes.filter((value) => value !== null)[0]], [5_000, 950])
+  assert.equal(history.series.eventsInPerSecond.length, history.timesMs.length)
+  const past = await readAs<StatsHistory>(`/v1/stats/history?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z`)
+  assert.deepEqual(past.timesMs, [])
+  const own = await readAs<StatsHistory>('/v1/queries/pages/stats/history?since=1h')
+  assert.ok(own.series.stateBytes.some((bytes) => bytes === 0))
+  for (const [path, status, code] of [
+    ['/v1/stats/history?since=soon', 400, 'SERVE_SINCE_INVALID'],
+    ['/v1/queries/nothing/stats/history', 404, 'SERVE_QUERY_NOT_FOUND'],
+    ['/v1/queries/nothing/parity', 404, 'SERVE_QUERY_NOT_FOUND'],
+  ] as const) {
+    const answer = await read(path)
+    assert.deepEqual([path, answer.status, answer.code], [path, status, code])
+  }
+  assert.deepEqual((await read('/v1/queries/q1/parity')).body, { query: 'q1', marks: [] })
+  const forecasts = await readAs<Forecasts>('/v1/forecast')
+  assert.deepEqual([forecasts.memory.usedBytes, forecasts.memory.limitBytes, forecasts.memory.fullAtMs], [950, 1_000, undefined])
+  // 1 MB every ten seconds is 360 MB an hour.
+  assert.ok(Math.abs((forecasts.disk.bytesPerHour ?? 0) - 360e6) < 1e6, JSON.stringify(forecasts.disk))
+  assert.deepEqual(
+    (await readAs<AttentionItem[]>('/v1/attention')).map(({ code, subject }) => [code, subject.name]),
+    [['MEMORY_NEAR', 'memory']],
+  )
+})
+
+test('lineage: from the topic over the query to the table', async () => {
+  const { nodes, edges } = await readAs<Lineage>('/v1/lineage')
+  assert.deepEqual(
+    new Set(nodes.map(({ id }) => id)),
+    new Set(['topic/clicks', 'query/q1', ...views.list().map(({ name }) => `table/${name}`)]),
+  )
+  assert.deepEqual(
+    edges.map(({ from, to }) => [from, to]),
+    [
+      ['topic/clicks', 'query/q1'],
+      ['query/q1', 'table/pages'],
+    ],
+  )
 })
 
 test('openapi.json lists every route, and each reference and path parameter in it resolves', async () => {

@@ -5,6 +5,7 @@
 //   2. A quantile is at most 1/32 above a latency that was recorded.
 import type { TopicInfo } from '../log/index.ts'
 import type { LatencySummary, QuerySummary, Stats } from './contract.ts'
+import { MetricHistory, SAMPLE_MS } from './metricHistory.ts'
 
 const WINDOW_SECONDS = 10
 const SUB_BITS = 5
@@ -70,6 +71,9 @@ export interface StatsSources {
   /** Rows that queries have put out. */
   rowsOut(): number
   dataBytes(): number
+  /** undefined where it is not known. */
+  diskFreeBytes?(): number | undefined
+  memory(): Stats['memory']
   queries(): QuerySummary[]
   topics(): TopicInfo[]
 }
@@ -94,13 +98,17 @@ export class StatsCollector {
   private readonly sources: StatsSources
   private readonly samples: Sample[] = []
   private readonly timer: NodeJS.Timeout
+  /** How the figures went since the process began. */
+  readonly history = new MetricHistory()
 
   constructor(sources: StatsSources) {
     this.sources = sources
     this.samples.push(this.sample())
+    let seconds = 0
     this.timer = setInterval(() => {
       this.samples.push(this.sample())
       if (this.samples.length > WINDOW_SECONDS) this.samples.shift()
+      if (++seconds % (SAMPLE_MS / 1000) === 0) this.history.sample(this.current())
     }, 1000).unref()
   }
 
@@ -113,6 +121,7 @@ export class StatsCollector {
     const seconds = Math.max((now.atMs - first.atMs) / 1000, 0.001)
     const rate = (total: number, before: number): number => Math.round(Math.max(0, total - before) / seconds)
     const { rss, heapUsed } = process.memoryUsage()
+    const diskFreeBytes = this.sources.diskFreeBytes?.()
     return {
       atMs: now.atMs,
       uptimeSeconds: process.uptime(),
@@ -122,6 +131,8 @@ export class StatsCollector {
       version: this.sources.version,
       nodeVersion: process.version,
       dataBytes: this.sources.dataBytes(),
+      ...(diskFreeBytes !== undefined && { diskFreeBytes }),
+      memory: this.sources.memory(),
       eventsIn: { total: now.eventsIn, perSecond: rate(now.eventsIn, first.eventsIn) },
       rejected: { total: now.rejected, perSecond: rate(now.rejected, first.rejected) },
       rowsOut: { total: now.rowsOut, perSecond: rate(now.rowsOut, first.rowsOut) },

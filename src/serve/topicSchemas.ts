@@ -251,6 +251,7 @@ export const LettersQuery = Type.Object(
     limit: optional(
       Type.Integer({ minimum: 1, maximum: LETTERS_MAX, description: 'How many of the newest letters are looked at: 1,000 unless said.' }),
     ),
+    where: optional(Type.String({ maxLength: 10_000, description: "A condition in SQL over the letters: `_headers['rule'] = 'type'`." })),
   },
   closed,
 )

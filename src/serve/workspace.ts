@@ -9,10 +9,11 @@
 //   2. A file is replaced as a whole, and only if it is the one that the caller has seen (`version`): two editors do not overwrite each other.
 //   3. A preview never has more than a second's rows on the way: what is beyond the rate is left out, and counted.
 import { type Static, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
 import type { FastifyInstance } from 'fastify'
 import { isStreamError, type StreamError, toStreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, formatType, rowAt } from '../data/index.ts'
-import type { ApplyReport } from '../jobs/index.ts'
+import type { ApplyReport, SliceOptions } from '../jobs/index.ts'
 import {
   applyStatement,
   bindStatement,
@@ -32,6 +33,7 @@ import type { CatalogTable, DeployReport, ProjectFile, SqlCheck, SqlCompletion }
 import { serveErrors } from './errors.ts'
 import { ErrorInfo, NoQuery, same } from './schemas.ts'
 import type { LiveSocket, LiveSockets } from './sockets.ts'
+import { SliceBody, sliceOf } from './sql.ts'
 import { upgradeRequired } from './tables.ts'
 
 const SQL_CHARACTERS_MAX = 200_000
@@ -43,6 +45,8 @@ const PREVIEW_STATEMENT_MS = 10_000
 export interface PreviewOptions {
   /** Where the topics are read from: all that they hold, or what comes from now on. */
   from: 'earliest' | 'latest'
+  /** Where it begins instead, and ends if that is said. */
+  slice?: SliceOptions
   onChanges(batch: Batch): void
   onEnd(error?: StreamError): void
 }
@@ -55,7 +59,7 @@ export interface Workspace {
   preview(
     sql: string,
     options: PreviewOptions,
-  ): { fields: Field[]; changelog: 'append' | 'retract' | 'upsert'; key?: number[]; stop(): void }
+  ): Promise<{ fields: Field[]; changelog: 'append' | 'retract' | 'upsert'; key?: number[]; stop(): void }>
   /** Files of the project, with the queries that each declares; undefined where nothing may be edited. */
   files?: {
     list(): ProjectFile[]
@@ -139,6 +143,7 @@ const PreviewQuery = Type.Object(
   },
   { additionalProperties: false },
 )
+const PreviewRequest = Type.Object({ sql: Sql, slice: optional(SliceBody) }, { additionalProperties: false })
 
 same<Static<typeof Check>, SqlCheck>(true)
 same<Static<typeof Completions>, SqlCompletion[]>(true)
@@ -180,6 +185,8 @@ export function registerWorkspace(app: FastifyInstance, workspace: Workspace, so
     config: reader,
     schema: {
       summary: 'WebSocket: send {"sql": "SELECT …"} once; its columns and then its changelog come back, until the socket is closed.',
+      description:
+        'The message may have a `slice`, as POST /v1/sql: it begins there and, unless that has an end, goes on with what arrives.',
       querystring: PreviewQuery,
       response: { 101: Type.Unknown() },
     },
@@ -195,7 +202,7 @@ export function registerWorkspace(app: FastifyInstance, workspace: Workspace, so
         )
         webSocket.once('message', (data) => {
           clearTimeout(timer)
-          preview.start(String(data))
+          void preview.start(String(data))
         })
         return () => {
           clearTimeout(timer)
@@ -324,6 +331,7 @@ class Preview {
   private rowCount = 0
   private skipped = 0
   private isSent = false
+  private isStopped = false
 
   constructor(workspace: Workspace, socket: LiveSocket, options: Static<typeof PreviewQuery>) {
     this.workspace = workspace
@@ -331,17 +339,19 @@ class Preview {
     this.options = options
   }
 
-  start(message: string): void {
+  async start(message: string): Promise<void> {
     try {
-      const sql = statementOf(message)
+      const { sql, slice } = requestOf(message)
       const { from = 'earliest', numbers } = this.options
       let encode: (row: unknown[]) => string = () => ''
-      const { fields, changelog, key, stop } = this.workspace.preview(sql, {
+      const { fields, changelog, key, stop } = await this.workspace.preview(sql, {
         from,
+        ...(slice && { slice: sliceOf(slice) }),
         onChanges: (batch) => this.take(batch, encode),
         onEnd: (error) => (error ? this.socket.end(error) : this.flush(true)),
       })
       this.end = stop
+      if (this.isStopped) return stop()
       encode = rowJson(fields, { numbersAsText: numbers === 'string' })
       this.send({ type: 'columns', columns: columnsOf(fields), changelog, key: (key ?? []).map((ordinal) => fields[ordinal].name) })
       this.timer = setInterval(() => this.flush(false), PREVIEW_FRAME_MS)
@@ -351,6 +361,7 @@ class Preview {
   }
 
   stop(): void {
+    this.isStopped = true
     clearInterval(this.timer)
     this.end?.()
   }
@@ -384,10 +395,10 @@ class Preview {
 }
 
 /** @throws StreamError SERVE_PREVIEW_MESSAGE */
-function statementOf(message: string): string {
+function requestOf(message: string): Static<typeof PreviewRequest> {
   try {
-    const { sql } = JSON.parse(message) as { sql?: unknown }
-    if (typeof sql === 'string' && sql.length <= Sql.maxLength! && sql.trim() !== '') return sql
+    const request: unknown = JSON.parse(message)
+    if (Value.Check(PreviewRequest, request) && request.sql.trim() !== '') return request
   } catch {
     // said below
   }

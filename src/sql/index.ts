@@ -24,5 +24,5 @@ export {
 } from './parse.ts'
 export type * from './plan.ts'
 export { exprsOf, inputsOf, withInputs } from './plan-tree.ts'
-export { portabilityMarks } from './portability.ts'
+export { type PortabilityMark, portabilityMarks } from './portability.ts'
 export { durationMs } from './state-ttl.ts'

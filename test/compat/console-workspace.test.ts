@@ -61,7 +61,7 @@ describe('a statement of the workspace becomes something of the project', { skip
       // Records 2 to 4 of the only partition: two of /x, one of /y.
       const rows = page.locator('.sql-results .grid-body [role=row]')
       const shown = async () => (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' ').trim()).sort()
-      await page.getByLabel('Records that Run reads').selectOption('choose')
+      await page.getByLabel('Records that are read').selectOption('choose')
       await dialog.getByLabel('First offset').fill('2')
       await dialog.getByLabel('Before offset').fill('x')
       await dialog.getByText('whole numbers').waitFor()
@@ -71,7 +71,7 @@ describe('a statement of the workspace becomes something of the project', { skip
       await page.getByRole('button', { name: 'Run', exact: true }).click()
       await until(async () => (await shown()).join() === '/x 2,/y 1', 'not the rows of the slice')
       await page.locator('.sql-results').getByText('offsets 2 to 4').waitFor()
-      await page.getByLabel('Records that Run reads').selectOption({ label: 'all records' })
+      await page.getByLabel('Records that are read').selectOption({ label: 'all records' })
       await page.getByRole('button', { name: 'Run', exact: true }).click()
       await until(async () => (await shown()).join() === '/x 5,/y 5', 'not all rows')
       await checkFrame(page, `the workspace on the ${device}`, scheme)

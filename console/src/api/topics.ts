@@ -1,5 +1,5 @@
 // Topics and consumer groups: reads that are polled, and a scan through a topic that goes on until it has enough.
-import { useQuery } from '@tanstack/react-query'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useCallback, useEffect, useRef, useState } from 'react'
 import type {
   Access,
@@ -27,11 +27,13 @@ export const useSettings = (topic: string) =>
   useQuery({ queryKey: ['settings', topic], queryFn: read<TopicSetting[]>(`${topicPath(topic)}/settings`) })
 export const useConsumers = (topic: string) =>
   useQuery({ queryKey: ['consumers', topic], queryFn: read<TopicConsumers>(`${topicPath(topic)}/consumers`), refetchInterval: POLL_MS })
-export const useLetters = (topic: string) =>
+/** @param where  a condition in SQL over the letters; all of them without it */
+export const useLetters = (topic: string, where?: string) =>
   useQuery({
-    queryKey: ['letters', topic],
-    queryFn: read<DeadLetterGroups>(`${topicPath(topic)}/letters`),
+    queryKey: ['letters', topic, where],
+    queryFn: read<DeadLetterGroups>(`${topicPath(topic)}/letters${where === undefined ? '' : `?${new URLSearchParams({ where })}`}`),
     refetchInterval: POLL_MS,
+    placeholderData: keepPreviousData,
   })
 export const useStatistics = (topic: string, sample: number) =>
   useQuery({

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
-import { formatMinute } from '../ui/format.ts'
+import { formatDayMinute, formatMinute, formatTime } from '../ui/format.ts'
 import { themeColor, useIsDark } from '../ui/theme.ts'
 import { roundUp, stack } from './stack.ts'
 
@@ -17,7 +17,7 @@ export interface TimeSeries {
 
 export interface TimeChartProps {
   label: string
-  /** Starts of the intervals, epoch ms of event time, ascending. */
+  /** Starts of the intervals, epoch ms, ascending. */
   timesMs: readonly number[]
   /** Length of an interval: bars fill it. */
   stepMs: number
@@ -29,6 +29,22 @@ export interface TimeChartProps {
   formatAxis: (value: number) => string
   /** Top of the y axis if it is known; otherwise it follows the data in round steps. */
   yMax?: number
+}
+
+const DAY_MS = 86_400_000
+const MINUTE_MS = 60_000
+
+/** Minutes; over more than a day, with the day; of less than a minute each, with seconds. */
+function formatterOf(splits: readonly number[]): (ms: number) => string {
+  const [first = 0, second = first] = splits
+  if (second - first > 0 && second - first < MINUTE_MS) return formatTime
+  return (splits.at(-1) ?? 0) - first > DAY_MS ? formatDayMinute : formatMinute
+}
+
+function intervalText(atMs: number, stepMs: number, timesMs: readonly number[]): string {
+  if (stepMs < MINUTE_MS) return formatTime(atMs)
+  const isLong = (timesMs.at(-1) ?? 0) - (timesMs[0] ?? 0) > DAY_MS
+  return `${(isLong ? formatDayMinute : formatMinute)(atMs)}–${formatMinute(atMs + stepMs)}`
 }
 
 export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, minSpanMs, heightPx, formatAxis, yMax }: TimeChartProps) {
@@ -85,7 +101,7 @@ export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, m
             grid: { show: false },
             ticks: { stroke: line, width: 1, size: 4 },
             space: 64,
-            values: (_plot, splits) => splits.map(formatMinute),
+            values: (_plot, splits) => splits.map(formatterOf(splits)),
           },
           {
             stroke: muted,
@@ -147,7 +163,7 @@ export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, m
             </span>
           )
         })}
-        <span className="chart-at">{at === undefined ? '' : `${formatMinute(at)}–${formatMinute(at + stepMs)}`}</span>
+        <span className="chart-at">{at === undefined ? '' : intervalText(at, stepMs, timesMs)}</span>
       </div>
       <div ref={holder} className="chart-canvas" style={{ height: `${heightPx}px` }} role="img" aria-label={label} />
     </div>

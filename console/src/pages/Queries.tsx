@@ -6,9 +6,9 @@ import { useStats } from '../api/live.ts'
 import { useHealth, useQueries } from '../api/queries.ts'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatAge, formatBytes, formatDateTime, formatInteger, formatRate, none } from '../ui/format.ts'
+import { formatAge, formatBytes, formatDateTime, formatInteger, formatRate, formatSpan, none } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
-import { Empty, ExportButtons, Failure, SkeletonRows, Sql, Status, type Tone, useNow } from '../ui/parts.tsx'
+import { Badge, Empty, ExportButtons, Failure, SkeletonRows, Sql, Status, type Tone, useNow } from '../ui/parts.tsx'
 
 const tones: Record<QuerySummary['state'], Tone> = { starting: 'warn', running: 'ok', failed: 'bad', stopped: 'quiet', finished: 'quiet' }
 
@@ -17,6 +17,10 @@ export const QueryState = ({ query }: { query: QuerySummary }) => <Status tone={
 /** A source that ended has a watermark after all times. */
 export const formatWatermark = (ms: number | undefined): string =>
   ms === undefined ? none : Math.abs(ms) > 8.64e15 ? 'ended' : formatDateTime(ms)
+
+/** How far event time is behind the clock; of a source that ended, nothing. */
+export const watermarkLag = ({ state, watermarkMs }: QuerySummary, nowMs: number): string =>
+  state !== 'running' || watermarkMs === undefined || Math.abs(watermarkMs) > 8.64e15 ? none : formatSpan(nowMs - watermarkMs)
 
 /** What of the project's files is wrong: why a query is missing, or is still the one before an edit. */
 export function ProjectProblem() {
@@ -76,9 +80,11 @@ export function Queries() {
                 'rows_out',
                 'late_rows',
                 'watermark',
+                'watermark_lag_ms',
                 'state_bytes',
                 'threads',
                 'restarts',
+                'parity_marks',
                 'error',
                 'sql',
               ],
@@ -90,9 +96,11 @@ export function Queries() {
                 query.rowsOut,
                 query.lateRows,
                 query.watermarkMs === undefined ? null : formatWatermark(query.watermarkMs),
+                query.watermarkMs === undefined ? null : Date.now() - query.watermarkMs,
                 query.stateBytes,
                 query.parallelism,
                 query.restarts,
+                query.parityMarks,
                 query.error?.message ?? null,
                 query.sql,
               ]),
@@ -133,6 +141,9 @@ export function Queries() {
                   Late
                 </th>
                 <th scope="col">Watermark</th>
+                <th scope="col" className="number" title="How far the watermark is behind the clock">
+                  Lag
+                </th>
                 <th scope="col" className="number">
                   State
                 </th>
@@ -140,6 +151,9 @@ export function Queries() {
                   Restarts
                 </th>
                 <th scope="col">Checkpoint</th>
+                <th scope="col" title="What Flink would refuse or do otherwise">
+                  On Flink
+                </th>
               </tr>
             </thead>
             <tbody>
@@ -153,6 +167,18 @@ export function Queries() {
     </div>
   )
 }
+
+/** Whether the same texts do the same on Flink, as far as they show it. */
+const ParityBadge = ({ query: { id, parityMarks } }: { query: QuerySummary }) =>
+  parityMarks === 0 ? (
+    <Badge tone="ok" title="Nothing in its text that Flink would refuse or do otherwise">
+      the same
+    </Badge>
+  ) : (
+    <Link to="/queries/$id" params={{ id }} search={{ tab: 'sql' }} className="badge badge-warn">
+      {parityMarks} {parityMarks === 1 ? 'differs' : 'differ'}
+    </Link>
+  )
 
 function QueryRow({ query, history }: { query: QuerySummary; history: readonly number[] }) {
   const [isOpen, setOpen] = useState(false)
@@ -200,6 +226,9 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
         <td className="is-event nowrap" data-label="Watermark">
           {formatWatermark(query.watermarkMs)}
         </td>
+        <td className="number nowrap" data-label="Lag">
+          {watermarkLag(query, nowMs)}
+        </td>
         <td className="number nowrap" data-label="State">
           {formatBytes(query.stateBytes)}
         </td>
@@ -209,10 +238,13 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
         <td className="nowrap" data-label="Checkpoint">
           {checkpointAge(query, nowMs)}
         </td>
+        <td className="nowrap" data-label="On Flink">
+          <ParityBadge query={query} />
+        </td>
       </tr>
       {isOpen && (
         <tr>
-          <td colSpan={12} className="row-detail">
+          <td colSpan={14} className="row-detail">
             <Sql sql={query.sql} />
           </td>
         </tr>

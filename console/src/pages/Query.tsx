@@ -8,12 +8,15 @@ import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
 import { Empty, Failure, Segmented, SkeletonRows, Sql, useNow, Waiting } from '../ui/parts.tsx'
-import { checkpointAge, formatWatermark, ProjectProblem, QueryState, useLiveQueries } from './Queries.tsx'
+import { Forecasts } from './observe/Forecasts.tsx'
+import { checkpointAge, formatWatermark, ProjectProblem, QueryState, useLiveQueries, watermarkLag } from './Queries.tsx'
 import { Checkpoints } from './query/Checkpoints.tsx'
 import { Control } from './query/Control.tsx'
 import { LateRows, State, Threads, Watermarks, Windows } from './query/Facts.tsx'
 import { History } from './query/History.tsx'
+import { Metrics, stateChart } from './query/Metrics.tsx'
 import { Output } from './query/Output.tsx'
+import { Parity } from './query/Parity.tsx'
 import { Tests } from './query/Tests.tsx'
 import { Why } from './query/Why.tsx'
 
@@ -57,6 +60,7 @@ function QueryPage({ query }: { query: QuerySummary }) {
               {formatWatermark(query.watermarkMs)}
             </span>,
           ],
+          ['Behind the clock', watermarkLag(query, nowMs)],
           ['State', formatBytes(query.stateBytes)],
           ['Threads', formatInteger(query.parallelism)],
           ['Restarts', formatInteger(query.restarts)],
@@ -95,6 +99,7 @@ const tabLabels: Record<QueryTab, string> = {
   state: 'State',
   threads: 'Threads',
   late: 'Late rows',
+  metrics: 'Metrics',
   checkpoints: 'Checkpoints',
   history: 'History',
   versions: 'Versions',
@@ -102,7 +107,7 @@ const tabLabels: Record<QueryTab, string> = {
   sql: 'SQL',
 }
 const shownBy: Record<
-  Exclude<QueryTab, 'sql' | 'output' | 'checkpoints' | 'history' | 'versions' | 'tests'>,
+  Exclude<QueryTab, 'sql' | 'output' | 'metrics' | 'checkpoints' | 'history' | 'versions' | 'tests'>,
   (why: QueryWhy) => ReactNode
 > = {
   why: (why) => <Why why={why} />,
@@ -113,7 +118,13 @@ const shownBy: Record<
   ),
   watermarks: (why) => <Watermarks why={why} />,
   windows: (why) => <Windows why={why} />,
-  state: (why) => <State why={why} />,
+  state: (why) => (
+    <div className="stack">
+      <State why={why} />
+      <Forecasts query={why.query} />
+      <Metrics id={why.query} charts={[stateChart]} />
+    </div>
+  ),
   threads: (why) => <Threads why={why} />,
   late: (why) => <LateRows why={why} />,
 }
@@ -135,7 +146,12 @@ function Tabs({ query }: { query: QuerySummary }) {
         note={why && `${formatInteger(why.rowsIn)} rows in, ${formatInteger(why.rowsOut)} out`}
       >
         {tab === 'sql' ? (
-          <Sql sql={query.sql} />
+          <div className="stack">
+            <Sql sql={query.sql} />
+            <Parity id={query.id} />
+          </div>
+        ) : tab === 'metrics' ? (
+          <Metrics id={query.id} />
         ) : tab === 'output' ? (
           <Output target={query.target} rowsOut={query.rowsOut} />
         ) : tab === 'checkpoints' ? (

@@ -71,7 +71,7 @@ export function SqlWorkspace() {
   const runStatement = (mode: RunMode) => {
     const sql = editor.current?.statement() ?? ''
     if (sql.trim() === '') return
-    start(sql, mode, mode === 'end' ? slice : undefined)
+    start(sql, mode, mode === 'latest' ? undefined : slice)
     const next = [sql, ...past.filter((one) => one !== sql)].slice(0, HISTORY_MAX)
     setPast(next)
     localStorage.setItem(historyKey, JSON.stringify(next))

@@ -1,5 +1,6 @@
 // One topic: its records, partitions, consumers, settings, statistics, and what was refused for it.
 import { Link, useParams } from '@tanstack/react-router'
+import { lazy, Suspense, useCallback } from 'react'
 import type { TopicSummary } from '../../../src/serve/contract.ts'
 import { readableType } from '../api/columns.ts'
 import { useStats } from '../api/live.ts'
@@ -15,6 +16,8 @@ import { Messages } from './topic/Messages.tsx'
 import { Partitions } from './topic/Partitions.tsx'
 import { retentionText, Settings } from './topic/Settings.tsx'
 import { Statistics } from './topic/Statistics.tsx'
+
+const LineageGraph = lazy(async () => ({ default: (await import('./Lineage.tsx')).LineageGraph }))
 
 export function Topic() {
   const { name = '', tab } = useParams({ strict: false })
@@ -46,6 +49,7 @@ function TopicPage({ topic, tab, letterCount }: { topic: TopicSummary; tab: stri
     { id: 'messages', label: 'Messages' },
     { id: 'partitions', label: 'Partitions', count: topic.partitionCount },
     { id: 'consumers', label: 'Consumers', count: readers.queries + readers.groups },
+    { id: 'lineage', label: 'Lineage' },
     { id: 'settings', label: 'Settings' },
     { id: 'statistics', label: 'Statistics' },
     ...(!isInvalid && letterCount !== undefined ? [{ id: 'letters', label: 'Dead letters', count: letterCount }] : []),
@@ -92,6 +96,11 @@ function TopicPage({ topic, tab, letterCount }: { topic: TopicSummary; tab: stri
       {shown === 'messages' && <Messages topic={topic} />}
       {shown === 'partitions' && <Partitions topic={topic} />}
       {shown === 'consumers' && <Consumers topic={topic} />}
+      {shown === 'lineage' && (
+        <Suspense fallback={<SkeletonRows />}>
+          <LineageOf topic={name} />
+        </Suspense>
+      )}
       {shown === 'settings' && (
         <div className="stack">
           <Settings topic={topic} />
@@ -102,6 +111,11 @@ function TopicPage({ topic, tab, letterCount }: { topic: TopicSummary; tab: stri
       {shown === 'letters' && hasLetters && <Letters topic={isInvalid ? name.replace(/\.invalid$/, '') : name} />}
     </>
   )
+}
+
+function LineageOf({ topic }: { topic: string }) {
+  const isWanted = useCallback(({ kind, name }: { kind: string; name: string }) => kind === 'topic' && name === topic, [topic])
+  return <LineageGraph isWanted={isWanted} />
 }
 
 function readersText({ queries, groups }: TopicSummary['readers']): string {

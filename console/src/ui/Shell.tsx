@@ -1,12 +1,27 @@
 // The frame around every page: navigation, event time against processing time, connection, theme, palette, token prompt.
 import { Link, Outlet, useRouterState } from '@tanstack/react-router'
-import { Activity, Archive, Database, Monitor, Moon, Rows3, Search, SquareTerminal, Sun, Users, Workflow } from 'lucide-react'
+import {
+  Activity,
+  Archive,
+  ChartLine,
+  Database,
+  Monitor,
+  Moon,
+  Network,
+  Rows3,
+  Search,
+  SquareTerminal,
+  Sun,
+  Users,
+  Workflow,
+} from 'lucide-react'
 import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
 import { access } from '../api/client.ts'
 import { eventTimeMs } from '../api/eventTime.ts'
 import { reconnectNow, useStats } from '../api/live.ts'
 import { formatDateTime } from './format.ts'
 import { Segmented, Status, useNow } from './parts.tsx'
+import { TimePicker } from './TimePicker.tsx'
 import { chooseTheme, useThemeChoice } from './theme.ts'
 
 const Palette = lazy(() => import('./Palette.tsx'))
@@ -19,6 +34,8 @@ export const areas = [
   { to: '/groups', label: 'Groups', icon: Users },
   { to: '/queries', label: 'Queries', icon: Workflow },
   { to: '/sql', label: 'SQL', icon: SquareTerminal },
+  { to: '/lineage', label: 'Lineage', icon: Network },
+  { to: '/observe', label: 'Observe', icon: ChartLine },
   { to: '/backups', label: 'Backups', icon: Archive },
 ] as const
 
@@ -78,6 +95,7 @@ export function Shell() {
           <span>Millrace</span>
         </Link>
         <Clocks />
+        <TimePicker />
         <Connection />
         <ThemeSwitch />
         <button type="button" className="button icon-only topbar-search" onClick={() => setPaletteOpen(true)} aria-label="Find">

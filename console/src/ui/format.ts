@@ -60,6 +60,13 @@ export function formatDuration(seconds: number): string {
   return `${s} s`
 }
 
+/** A span of time in its largest unit that matters: `4.2 s`, `3 m 05 s`, `11.2 years`. */
+export function formatSpan(ms: number): string {
+  if (ms < 0) return `−${formatSpan(-ms)}`
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`
+  return ms < 365 * 86_400_000 ? formatDuration(ms / 1_000) : `${(ms / (365.25 * 86_400_000)).toFixed(1)} years`
+}
+
 /** How long ago, coarse on purpose: it does not flicker. */
 export function formatAge(ms: number): string {
   if (ms < 1_500) return 'now'
@@ -74,6 +81,8 @@ export const formatDateTime = (ms: number): string => iso(ms).slice(0, 19).repla
 export const formatTime = (ms: number): string => iso(ms).slice(11, 19) || none
 /** `07:35` (UTC) */
 export const formatMinute = (ms: number): string => iso(ms).slice(11, 16) || none
+/** `09-12 07:35` (UTC) */
+export const formatDayMinute = (ms: number): string => iso(ms).slice(5, 16).replace('T', ' ') || none
 /** `2015-09-12` (UTC) */
 export const formatDate = (ms: number): string => iso(ms).slice(0, 10) || none
 

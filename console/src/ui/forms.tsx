@@ -29,6 +29,34 @@ export function Field({ label, hint, error, children }: FieldProps) {
   )
 }
 
+export interface TextFieldProps extends Omit<FieldProps, 'children'> {
+  value: string
+  onChange: (value: string) => void
+  inputMode?: 'text' | 'numeric'
+  /** It has the focus when its dialog opens. */
+  isFirst?: boolean
+}
+
+/** One line of a name, number or time, in the face of code: nothing in it is corrected or completed. */
+export const TextField = ({ value, onChange, inputMode = 'text', isFirst = false, ...field }: TextFieldProps) => (
+  <Field {...field}>
+    {(id, describedBy) => (
+      <input
+        id={id}
+        aria-describedby={describedBy}
+        className="mono"
+        inputMode={inputMode}
+        value={value}
+        onChange={(event) => onChange(event.target.value)}
+        autoComplete="off"
+        spellCheck={false}
+        // biome-ignore lint/a11y/noAutofocus: the first field of a dialog
+        autoFocus={isFirst}
+      />
+    )}
+  </Field>
+)
+
 export interface FormDialogProps {
   title: string
   /** What the button says. */

@@ -2,11 +2,13 @@
 import { Link } from '@tanstack/react-router'
 import { ChevronRight, TriangleAlert } from 'lucide-react'
 import type { ReactNode } from 'react'
-import type { Stats } from '../../../../src/serve/contract.ts'
+import type { AttentionItem, Stats } from '../../../../src/serve/contract.ts'
 import { eventTimeMs, measuredSpeed } from '../../api/eventTime.ts'
+import { useAttention } from '../../api/figures.ts'
 import { useStats } from '../../api/live.ts'
-import { isInternalTopic, isInvalidTopic, useHealth, useTables } from '../../api/queries.ts'
+import { isInternalTopic, isInvalidTopic, useTables } from '../../api/queries.ts'
 import { formatCompact, formatInteger, formatLongDate, formatMs, formatRate, none } from '../../ui/format.ts'
+import { Failure } from '../../ui/parts.tsx'
 import { isDemoTopic } from './demo.ts'
 
 /** The day that the recording is from; each round of the replay is a day later. */
@@ -47,38 +49,49 @@ export function Headline({ isDemo }: { isDemo: boolean }) {
   )
 }
 
-/** Failed queries and parts that are not well: cause and next step, at the top of the page. */
+/** What a person should look at: cause and next step, at the top of the page. */
 export function Attention() {
-  const { latest } = useStats()
-  const health = useHealth().data
-  const failed = (latest?.queries ?? []).filter((query) => query.state === 'failed')
-  const parts = Object.entries(health?.parts ?? {}).filter(([, part]) => part.state === 'failed' || part.state === 'degraded')
-  if (failed.length === 0 && parts.length === 0) return null
+  const { data: items, error } = useAttention()
+  if (error && !items) return <Failure error={error} />
+  if (!items || items.length === 0) return null
   return (
     <ul className="attention" aria-label="Needs attention">
-      {failed.map((query) => (
-        <li key={query.id}>
+      {items.map((item) => (
+        <li key={`${item.code} ${item.subject.name}`} className={item.tone === 'bad' ? 'is-bad' : undefined}>
           <TriangleAlert size={15} aria-hidden />
           <span>
-            Query{' '}
-            <Link to="/queries/$id" params={{ id: query.id }}>
-              {query.name}
-            </Link>{' '}
-            failed: {query.error?.message ?? 'no reason was given'} <em>{query.error?.hint}</em>
-          </span>
-        </li>
-      ))}
-      {parts.map(([name, part]) => (
-        <li key={name}>
-          <TriangleAlert size={15} aria-hidden />
-          <span>
-            {name} is {part.state}
-            {part.detail ? `: ${part.detail}` : ''}
+            {item.fact} <em>{item.next}</em> <Subject item={item} />
           </span>
         </li>
       ))}
     </ul>
   )
+}
+
+function Subject({ item: { code, subject } }: { item: AttentionItem }) {
+  const { kind, name } = subject
+  switch (kind) {
+    case 'query':
+      return (
+        <Link to="/queries/$id" params={{ id: name }} search={code === 'CHECKPOINT_FAILED' ? { tab: 'checkpoints' } : {}}>
+          {name}
+        </Link>
+      )
+    case 'topic':
+      return (
+        <Link to="/topics/$name" params={{ name }}>
+          {name}
+        </Link>
+      )
+    case 'group':
+      return (
+        <Link to="/groups/$id" params={{ id: name }}>
+          {name}
+        </Link>
+      )
+    case 'part':
+      return name === 'memory' || name === 'disk' ? <Link to="/observe">Observe</Link> : null
+  }
 }
 
 /** HTTP, topics, queries, tables, push: each with its rate now. */

@@ -5,7 +5,7 @@ import type { QuerySummary } from '../../../../src/serve/contract.ts'
 import { apiSend } from '../../api/client.ts'
 import { queryClient } from '../../api/queries.ts'
 import { useReason } from '../../api/topics.ts'
-import { Field, FormDialog } from '../../ui/forms.tsx'
+import { FormDialog, TextField } from '../../ui/forms.tsx'
 
 type Action = 'stop' | 'start' | 'anew' | 'rescale'
 const words: Record<Action, { title: string; action: string }> = {
@@ -63,19 +63,14 @@ export function Control({ query, isTable }: { query: QuerySummary; isTable: bool
         >
           <p>{effectOf(action, isTable)}</p>
           {action === 'rescale' && (
-            <Field label="Threads" hint={`It runs in ${query.parallelism} now. Empty: as the project says.`}>
-              {(id, describedBy) => (
-                <input
-                  id={id}
-                  aria-describedby={describedBy}
-                  inputMode="numeric"
-                  value={threads}
-                  onChange={(event) => setThreads(event.target.value.trim())}
-                  // biome-ignore lint/a11y/noAutofocus: the first field of a dialog
-                  autoFocus
-                />
-              )}
-            </Field>
+            <TextField
+              label="Threads"
+              hint={`It runs in ${query.parallelism} now. Empty: as the project says.`}
+              inputMode="numeric"
+              value={threads}
+              onChange={(text) => setThreads(text.trim())}
+              isFirst
+            />
           )}
         </FormDialog>
       )}

@@ -1,7 +1,9 @@
 // The facts behind a query, a tab each: watermarks of its partitions, open windows, state, threads, late rows.
+import { useState } from 'react'
 import type { QueryWhy, WhySource } from '../../../../src/serve/contract.ts'
 import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, none } from '../../ui/format.ts'
 import { Badge, Code, Empty } from '../../ui/parts.tsx'
+import { SavedFilters, useDefaultFilter } from '../../ui/SavedFilters.tsx'
 import { FactTable, rowText, timeText } from './FactTable.tsx'
 
 /** Of many partitions, those that event time waits for come first: who looks at watermarks looks for them. */
@@ -128,6 +130,9 @@ export function Threads({ why: { subtasks, parallelism } }: { why: QueryWhy }) {
 }
 
 export function LateRows({ why }: { why: QueryWhy }) {
+  const byItself = useDefaultFilter({ on: 'late', subject: why.query })
+  const [said, setText] = useState<string>()
+  const text = said ?? byItself ?? ''
   const nodes = why.nodes.filter(({ lateRows }) => lateRows > 0)
   if (nodes.length === 0 && why.lateRows > 0)
     return (
@@ -141,23 +146,44 @@ export function LateRows({ why }: { why: QueryWhy }) {
         A row is late when its window has fired. They can be kept in a topic: <code>'millrace.late-rows.topic' = '…'</code> at the table.
       </Empty>
     )
+  const wanted = text.trim().toLowerCase()
   return (
     <div className="stack">
-      {nodes.map(({ id, node, lateRows, lateSamples, inputs }) => (
-        <section key={id} className="stack" aria-label={`Late rows of node ${id}`}>
-          <p>
-            <b>{formatInteger(lateRows)}</b> at node {id} {node}. The last of them:
-          </p>
-          <Code
-            text={lateSamples
-              .map(
-                ({ row, watermarkMs, window }) =>
-                  `${rowText(why.nodes[inputs[0] ?? -1]?.columns ?? [], row)}\n  the watermark was ${timeText(watermarkMs)}${window ? `; its window ended ${formatDateTime(window.endMs)}` : ''}`,
-              )
-              .join('\n')}
-          />
-        </section>
-      ))}
+      <div className="filters">
+        <input
+          type="search"
+          className="filter"
+          aria-label="Find in these late rows"
+          placeholder="Find text here"
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+        />
+        <SavedFilters on="late" subject={why.query} where={text.trim()} onApply={setText} />
+      </div>
+      {nodes.map(({ id, node, lateRows, lateSamples, inputs }) => {
+        const texts = lateSamples
+          .map(
+            ({ row, watermarkMs, window }) =>
+              `${rowText(why.nodes[inputs[0] ?? -1]?.columns ?? [], row)}\n  the watermark was ${timeText(watermarkMs)}${window ? `; its window ended ${formatDateTime(window.endMs)}` : ''}`,
+          )
+          .filter((one) => one.toLowerCase().includes(wanted))
+        return (
+          <section key={id} className="stack" aria-label={`Late rows of node ${id}`}>
+            <p>
+              <b>{formatInteger(lateRows)}</b> at node {id} {node}. The last of them:
+            </p>
+            {texts.length > 0 ? (
+              <Code text={texts.join('\n')} />
+            ) : (
+              <p className="quiet">None of the last {lateSamples.length} contains this text.</p>
+            )}
+          </section>
+        )
+      })}
+      <p className="quiet">
+        These are the last of each node. All are kept where <code>'millrace.late-rows.topic' = '…'</code> is set at the table; that topic
+        has filters in SQL.
+      </p>
     </div>
   )
 }

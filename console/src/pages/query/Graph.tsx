@@ -1,10 +1,10 @@
 // The plan of a running query as a graph, from its topics to its result: what flows through each node now, and rows that just did.
-import dagre from '@dagrejs/dagre'
 import { Background, Controls, type Edge, Handle, MarkerType, type Node, type NodeProps, Position, ReactFlow } from '@xyflow/react'
 import '@xyflow/react/dist/style.css'
 import { useMemo, useState } from 'react'
 import type { QueryWhy, WhyNode } from '../../../../src/serve/contract.ts'
 import { formatBytes, formatCompact, formatDateTime, formatInteger, formatRate, formatShare, none } from '../../ui/format.ts'
+import { layered } from '../../ui/layered.ts'
 import { Badge, Code, useIsPhone } from '../../ui/parts.tsx'
 import { useIsDark } from '../../ui/theme.ts'
 import { type Flow, useFlows } from './rates.ts'
@@ -25,7 +25,7 @@ export function Graph({ why }: { why: QueryWhy }) {
   const isPhone = useIsPhone()
   const shape = why.nodes.map(({ id, inputs }) => `${id}<${inputs.join()}`).join(' ')
   // biome-ignore lint/correctness/useExhaustiveDependencies: places depend on the shape alone
-  const places = useMemo(() => layout(why.nodes, isPhone ? 'TB' : 'LR'), [shape, isPhone])
+  const places = useMemo(() => layered(why.nodes, isPhone ? 'TB' : 'LR', SIZE), [shape, isPhone])
   const nodes: PlanNode[] = why.nodes.map((node) => ({
     id: String(node.id),
     type: 'plan',
@@ -77,21 +77,6 @@ export function Graph({ why }: { why: QueryWhy }) {
       </div>
       {shown && <Details node={shown} flow={flows.get(shown.id)} />}
     </div>
-  )
-}
-
-function layout(nodes: readonly WhyNode[], direction: 'LR' | 'TB'): Map<number, { x: number; y: number }> {
-  const graph = new dagre.graphlib.Graph()
-  graph.setGraph({ rankdir: direction, nodesep: 22, ranksep: 56 })
-  graph.setDefaultEdgeLabel(() => ({}))
-  for (const { id } of nodes) graph.setNode(String(id), { ...SIZE })
-  for (const { id, inputs } of nodes) for (const input of inputs) graph.setEdge(String(input), String(id))
-  dagre.layout(graph)
-  return new Map(
-    nodes.map(({ id }) => {
-      const { x, y } = graph.node(String(id))
-      return [id, { x: x - SIZE.width / 2, y: y - SIZE.height / 2 }]
-    }),
   )
 }
 

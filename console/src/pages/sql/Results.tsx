@@ -50,8 +50,8 @@ export function Results({ run, plan }: { run: Run | null; plan: string | undefin
           <PlanText plan={plan} />
         ) : !run ? (
           <Empty title="Nothing run yet">
-            <b>Run</b> reads what the topics hold now, or the part of it that you choose, and ends there; <b>Live</b> goes on with what
-            arrives. Neither changes anything.
+            <b>Run</b> reads what the topics hold now, or the part of it that you choose, and ends there; <b>Live</b> begins there, too, and
+            goes on with what arrives. Neither changes anything.
           </Empty>
         ) : result ? (
           <Shown tab={tab} result={result} version={run.version} />

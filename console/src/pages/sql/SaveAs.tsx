@@ -5,7 +5,7 @@ import type { SqlSlice } from '../../../../src/serve/contract.ts'
 import { apiSend } from '../../api/client.ts'
 import { queryClient } from '../../api/queries.ts'
 import { useReason } from '../../api/topics.ts'
-import { Field, FormDialog } from '../../ui/forms.tsx'
+import { FormDialog, TextField } from '../../ui/forms.tsx'
 import { Failure, Segmented, SkeletonRows, Status } from '../../ui/parts.tsx'
 import { sliceText } from './Slice.tsx'
 
@@ -69,21 +69,14 @@ export function SaveAs({ statement, slice, onClose, onDeploy }: SaveAsProps) {
           ? `A golden file: ${slice ? sliceText(slice) : 'the newest 50 records'} of its topics as input, and the rows that they give now. You see it before it is saved.`
           : effects[kind]}
       </p>
-      <Field label="Name" error={problem} hint={kind === 'test' ? `tests/${name || 'NAME'}.test` : `pipelines/${name || 'NAME'}.sql`}>
-        {(id, describedBy) => (
-          <input
-            id={id}
-            aria-describedby={describedBy}
-            className="mono"
-            value={name}
-            onChange={(event) => setName(event.target.value.trim())}
-            autoComplete="off"
-            spellCheck={false}
-            // biome-ignore lint/a11y/noAutofocus: the first field of a dialog
-            autoFocus
-          />
-        )}
-      </Field>
+      <TextField
+        label="Name"
+        error={problem}
+        hint={kind === 'test' ? `tests/${name || 'NAME'}.test` : `pipelines/${name || 'NAME'}.sql`}
+        value={name}
+        onChange={(text) => setName(text.trim())}
+        isFirst
+      />
     </FormDialog>
   )
 }

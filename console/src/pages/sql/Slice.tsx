@@ -1,7 +1,7 @@
-// Which records of the topics a run reads: all of them, the newest, or what lies between two times or offsets.
+// Which records of the topics a run reads: all of them, the newest, or what lies between two times or offsets. Live begins there, and goes on.
 import { useState } from 'react'
 import type { SqlSlice } from '../../../../src/serve/contract.ts'
-import { Field, FormDialog } from '../../ui/forms.tsx'
+import { FormDialog, TextField } from '../../ui/forms.tsx'
 
 const usual: { label: string; slice: SqlSlice | undefined }[] = [
   { label: 'all records', slice: undefined },
@@ -35,7 +35,7 @@ export function SlicePicker({ slice, onChange }: { slice: SqlSlice | undefined; 
     <>
       <select
         className="filter slice-picker"
-        aria-label="Records that Run reads"
+        aria-label="Records that are read"
         value={index < 0 ? 'other' : index}
         onChange={({ target: { value } }) =>
           value === 'choose' ? setOpen(true) : value !== 'other' && onChange(usual[Number(value)]!.slice)
@@ -94,7 +94,7 @@ function SliceDialog({
   }
   return (
     <FormDialog
-      title="Records that Run reads"
+      title="Records that are read"
       action="Read these"
       reason={wrong && 'Offsets, partition and count are whole numbers.'}
       onClose={onClose}
@@ -104,20 +104,14 @@ function SliceDialog({
       {fields.map((row) => (
         <div key={row[0]!.name} className="field-row">
           {row.map(({ name, label, hint }) => (
-            <Field key={name} label={label} hint={hint}>
-              {(id, describedBy) => (
-                <input
-                  id={id}
-                  aria-describedby={describedBy}
-                  className="mono"
-                  inputMode={name === 'since' || name === 'until' ? 'text' : 'numeric'}
-                  value={texts[name] ?? ''}
-                  onChange={(event) => setTexts({ ...texts, [name]: event.target.value })}
-                  autoComplete="off"
-                  spellCheck={false}
-                />
-              )}
-            </Field>
+            <TextField
+              key={name}
+              label={label}
+              hint={hint}
+              inputMode={name === 'since' || name === 'until' ? 'text' : 'numeric'}
+              value={texts[name] ?? ''}
+              onChange={(text) => setTexts({ ...texts, [name]: text })}
+            />
           ))}
         </div>
       ))}

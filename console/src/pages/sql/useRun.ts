@@ -42,7 +42,7 @@ export function useRun(): { run: Run | null; start: (sql: string, mode: RunMode,
           ? { ...now, ...change, version: now.version + 1, tookMs: performance.now() - begun.startedMs }
           : now,
       )
-    ending.current = mode === 'end' ? runToEnd(sql, slice, update) : preview(sql, mode, update)
+    ending.current = mode === 'end' ? runToEnd(sql, slice, update) : preview(sql, mode, slice, update)
   }, [])
   return { run, start, stop }
 }
@@ -68,11 +68,11 @@ function runToEnd(sql: string, slice: SqlSlice | undefined, update: (change: Par
   return () => abort.abort()
 }
 
-function preview(sql: string, mode: 'live' | 'latest', update: (change: Partial<Run>) => void): () => void {
+function preview(sql: string, mode: 'live' | 'latest', slice: SqlSlice | undefined, update: (change: Partial<Run>) => void): () => void {
   const socket = openWebSocket(`/v1/sql/live?from=${mode === 'latest' ? 'latest' : 'earliest'}&numbers=string`)
   let result: Result | undefined
   let isOver = false
-  socket.onopen = () => socket.send(JSON.stringify({ sql }))
+  socket.onopen = () => socket.send(JSON.stringify({ sql, ...(slice && { slice }) }))
   socket.onmessage = ({ data }) => {
     const frame = parseExact(String(data)) as PreviewFrame
     if (frame.type === 'columns') update({ result: (result = new Result(frame.columns, frame.changelog, frame.key)) })

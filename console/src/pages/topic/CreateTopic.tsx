@@ -5,7 +5,7 @@ import { useState } from 'react'
 import type { NewTopic } from '../../../../src/serve/contract.ts'
 import { apiSend } from '../../api/client.ts'
 import { useTopics } from '../../api/queries.ts'
-import { Field, FormDialog } from '../../ui/forms.tsx'
+import { Field, FormDialog, TextField } from '../../ui/forms.tsx'
 import { readableSetting } from './Settings.tsx'
 
 const day = 86_400_000
@@ -56,21 +56,14 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
       onClose={onClose}
       onSubmit={create}
     >
-      <Field label="Name" error={problem} hint="As in 'topic' = '…' of a table that reads it.">
-        {(id, describedBy) => (
-          <input
-            id={id}
-            aria-describedby={describedBy}
-            className="mono"
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-            autoComplete="off"
-            spellCheck={false}
-            // biome-ignore lint/a11y/noAutofocus: the first field of a dialog
-            autoFocus
-          />
-        )}
-      </Field>
+      <TextField
+        label="Name"
+        error={problem}
+        hint="As in 'topic' = '…' of a table that reads it."
+        value={name}
+        onChange={setName}
+        isFirst
+      />
       <div className="field-row">
         <Field label="Partitions" hint="Order is kept within one.">
           {(id, describedBy) => (

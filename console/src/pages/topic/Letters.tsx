@@ -1,16 +1,20 @@
 // Dead letters: events that were refused, by the rule that they broke. One is edited, checked as one types, and sent again.
 import { useQueryClient } from '@tanstack/react-query'
+import { useNavigate, useSearch } from '@tanstack/react-router'
 import { Wrench } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import type { CheckResponse, DeadLetter, DeadLetterGroups, IngestResponse } from '../../../../src/serve/contract.ts'
 import { ApiFailure, apiSend, topicPath } from '../../api/client.ts'
 import { parseExact, stringifyExact } from '../../api/json.ts'
 import { useLetters, useReason } from '../../api/topics.ts'
+import type { TopicSearch } from '../../router.tsx'
 import { downloadRows } from '../../ui/export.ts'
 import { formatAge, formatDateTime, formatInteger } from '../../ui/format.ts'
 import { Field, FormDialog } from '../../ui/forms.tsx'
 import { Panel } from '../../ui/Panel.tsx'
 import { Badge, Empty, ExportButtons, useNow, Waiting } from '../../ui/parts.tsx'
+import { SavedFilters, useDefaultFilter } from '../../ui/SavedFilters.tsx'
+import { SqlField } from '../../ui/SqlField.tsx'
 
 const checkPauseMs = 300
 
@@ -27,21 +31,49 @@ const ruleTexts: Record<string, string> = {
 }
 
 export function Letters({ topic }: { topic: string }) {
-  const { data, error } = useLetters(topic)
+  const asked: TopicSearch = useSearch({ strict: false })
+  const navigate = useNavigate()
+  const byItself = useDefaultFilter({ on: 'letters', subject: topic })
+  const where = asked.where ?? (asked.bare ? undefined : byItself)
+  const filter = (text: string): void =>
+    void navigate({
+      to: '.',
+      search: ((old: TopicSearch) => ({
+        ...old,
+        where: text || undefined,
+        bare: text === '' && byItself !== undefined ? true : undefined,
+      })) as never,
+      replace: true,
+    })
+  const { data, error } = useLetters(topic, where)
   const [repairing, setRepairing] = useState<DeadLetter | null>(null)
   const [isAllShown, setAllShown] = useState(false)
-  if (!data) return <Waiting refusal={error} count={5} />
-  const { groups, looked, total } = data
+  const refusal = error instanceof ApiFailure ? error.error : null
+  const filterError = where !== undefined && refusal?.position ? refusal : null
+  if (!data && !filterError) return <Waiting refusal={error} count={5} />
+  const { groups, looked, total } = filterError || !data ? { groups: [], looked: 0, total: -1 } : data
   const open = groups.reduce((sum, { openCount }) => sum + openCount, 0)
   if (total === 0)
     return <Empty title="Nothing was refused">Events that break a rule of the table come here, with their bytes as they came.</Empty>
   return (
     <div className="stack">
+      <div className="filters">
+        <SqlField
+          label="WHERE"
+          placeholder="_headers['rule'] = 'type' AND _headers['path'] = 'amount'"
+          value={where ?? ''}
+          onApply={filter}
+          error={filterError}
+        />
+        <SavedFilters on="letters" subject={topic} where={where ?? ''} onApply={filter} />
+      </div>
       <div className="toolbar">
         <p>
           <b>{formatInteger(open)}</b> to mend
           {looked > open && `, ${formatInteger(looked - open)} sent again`}
-          {total > looked && `; the newest ${formatInteger(looked)} of ${formatInteger(total)} are shown`}
+          {where === undefined
+            ? total > looked && `; the newest ${formatInteger(looked)} of ${formatInteger(total)} are shown`
+            : !filterError && `; ${formatInteger(looked)} of ${formatInteger(total)} pass the filter`}
         </p>
         <span className="toolbar-end">
           <label className="check">
@@ -70,7 +102,12 @@ export function Letters({ topic }: { topic: string }) {
           />
         </span>
       </div>
-      {open === 0 && !isAllShown && <Empty title="All mended">Each refused event was sent again with success.</Empty>}
+      {where !== undefined && looked === 0 && !filterError && (
+        <Empty title="None passes the filter">Of {formatInteger(total)} that were refused. Clear WHERE to see them all.</Empty>
+      )}
+      {open === 0 && !isAllShown && (looked > 0 || where === undefined) && (
+        <Empty title="All mended">Each refused event was sent again with success.</Empty>
+      )}
       {groups
         .filter(({ openCount }) => isAllShown || openCount > 0)
         .map((group) => (

@@ -13,6 +13,7 @@ import { Progress } from '../../ui/Bars.tsx'
 import { formatDateTime, formatInteger } from '../../ui/format.ts'
 import { MessageList } from '../../ui/MessageList.tsx'
 import { Empty, Failure, IconButton, PauseButton, Segmented } from '../../ui/parts.tsx'
+import { SavedFilters, useDefaultFilter } from '../../ui/SavedFilters.tsx'
 import { SqlField } from '../../ui/SqlField.tsx'
 import { ExportDialog } from './ExportDialog.tsx'
 import { MessageTable } from './MessageTable.tsx'
@@ -57,11 +58,15 @@ function rememberFilter(topic: string, where: string): void {
 
 export function Messages({ topic }: { topic: TopicSummary }) {
   const { name } = topic
-  const search: TopicSearch = useSearch({ strict: false })
+  const asked: TopicSearch = useSearch({ strict: false })
+  const byItself = useDefaultFilter({ on: 'messages', subject: name })
+  const search: TopicSearch = asked.where === undefined && byItself !== undefined && !asked.bare ? { ...asked, where: byItself } : asked
   const navigate = useNavigate()
   const change = (next: TopicSearch): void =>
     void navigate({ to: '.', search: ((old: TopicSearch) => ({ ...old, ...next })) as never, replace: true })
   const { from, partition, where, view, decode } = search
+  const filter = (text: string): void =>
+    change({ where: text || undefined, bare: text === '' && byItself !== undefined ? true : undefined } as TopicSearch)
   const isLive = from === undefined
   const [dialog, setDialog] = useState<'send' | 'export' | TailMessage | null>(null)
   const writeReason = useReason('writer')
@@ -212,10 +217,11 @@ export function Messages({ topic }: { topic: TopicSummary }) {
           label="WHERE"
           placeholder={placeholderOf(topic)}
           value={where ?? ''}
-          onApply={(text) => change({ where: text || undefined } as TopicSearch)}
+          onApply={filter}
           error={filterError}
           suggestions={recentFilters(name)}
         />
+        <SavedFilters on="messages" subject={name} where={where ?? ''} onApply={filter} />
         <input
           type="search"
           className="filter"

@@ -1,12 +1,12 @@
-// What somebody has decided about single queries, by hand: that one is stopped, or in how many threads it runs. It stays so over restarts of the
-// process, until somebody decides otherwise.
+// What somebody has decided by hand, about single things with ids: that a query is stopped, or in how many threads it runs; what a filter is called. It stays
+// so over restarts of the process, until somebody decides otherwise.
 //
-// A compacted internal topic for each kind is the truth (key: the query's id; value: JSON, or none); the newest of each key is in memory.
+// A compacted internal topic for each kind is the truth (key: the id; value: JSON, or none); the newest of each key is in memory.
 import { ensureTopic, type Log } from '../log/index.ts'
 
 const RECORDS_MAX = 100_000
 
-export class QueryMarks<T extends object> {
+export class Marks<T extends object> {
   private readonly log: Pick<Log, 'topic' | 'createTopic' | 'appendRecords' | 'readMessages'>
   private readonly topic: string
   private readonly now: () => number
@@ -18,7 +18,7 @@ export class QueryMarks<T extends object> {
     this.now = now
   }
 
-  /** By the id of the query. */
+  /** By id. */
   async all(): Promise<ReadonlyMap<string, T>> {
     this.marks ??= this.read()
     try {
@@ -40,7 +40,7 @@ export class QueryMarks<T extends object> {
     else marks.set(id, mark)
   }
 
-  /** Takes away those of queries that are no more. */
+  /** Takes away those of things that are no more. */
   async keepOnly(isPresent: (id: string) => boolean): Promise<void> {
     for (const id of [...(await this.all()).keys()]) if (!isPresent(id)) await this.set(id, undefined)
   }

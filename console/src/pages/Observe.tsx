@@ -1,0 +1,107 @@
+// How the process does and did, without another tool: its figures over the range that is chosen, and what fills up when.
+import { useProcessHistory } from '../api/figures.ts'
+import { MetricChart, type MetricChartProps } from '../charts/MetricChart.tsx'
+import { downloadRows } from '../ui/export.ts'
+import { formatBytes, formatCompact, formatDateTime, formatMs, formatRate, formatShare } from '../ui/format.ts'
+import { PageHead } from '../ui/PageHead.tsx'
+import { Panel } from '../ui/Panel.tsx'
+import { Code, ExportButtons, useIsPhone, Waiting } from '../ui/parts.tsx'
+import { TimePicker } from '../ui/TimePicker.tsx'
+import { Forecasts } from './observe/Forecasts.tsx'
+
+type Chart = Omit<MetricChartProps, 'history' | 'label'> & { title: string; note: string }
+const perSecond = (value: number): string => `${formatRate(value)}/s`
+
+const charts: Chart[] = [
+  {
+    title: 'Events and rows',
+    note: 'per second',
+    format: perSecond,
+    formatAxis: formatCompact,
+    lines: [
+      { metric: 'eventsInPerSecond', label: 'Events in', color: '--accent' },
+      { metric: 'rowsOutPerSecond', label: 'Rows out', color: '--robots' },
+      { metric: 'rejectedPerSecond', label: 'Rejected', color: '--bad' },
+    ],
+  },
+  {
+    title: 'Latency, event to push',
+    note: 'the highest of each step',
+    format: formatMs,
+    lines: [
+      { metric: 'latencyP50Ms', label: 'p50', color: '--accent' },
+      { metric: 'latencyP95Ms', label: 'p95', color: '--robots' },
+      { metric: 'latencyP99Ms', label: 'p99', color: '--event' },
+    ],
+  },
+  {
+    title: 'Memory of the process',
+    note: 'resident set and heap',
+    format: formatBytes,
+    lines: [
+      { metric: 'rssBytes', label: 'Resident', color: '--accent' },
+      { metric: 'heapBytes', label: 'Heap', color: '--robots' },
+    ],
+  },
+  {
+    title: 'State and live tables',
+    note: 'in the memory budget',
+    format: formatBytes,
+    lines: [
+      { metric: 'memoryUsedBytes', label: 'In memory', color: '--accent' },
+      { metric: 'stateBytes', label: 'of it state', color: '--robots' },
+      { metric: 'spilledBytes', label: 'On the disk', color: '--event' },
+    ],
+  },
+  {
+    title: 'CPU',
+    note: '100 % is one core',
+    format: formatShare,
+    lines: [{ metric: 'cpuShare', label: 'CPU', color: '--accent' }],
+  },
+  {
+    title: 'The log on the disk',
+    note: 'all topics',
+    format: formatBytes,
+    lines: [{ metric: 'dataBytes', label: 'Log', color: '--accent' }],
+  },
+]
+
+export function Observe() {
+  const { data, error } = useProcessHistory()
+  const isPhone = useIsPhone()
+  return (
+    <div className="page">
+      <PageHead title="Observe" note="Figures of the process in the range of time chosen above. Those of a query are on its page.">
+        {isPhone && <TimePicker />}
+        {data && (
+          <ExportButtons
+            onExport={(format) =>
+              downloadRows(
+                'figures',
+                format,
+                ['time', ...Object.keys(data.series)],
+                data.timesMs.map((ms, i) => [formatDateTime(ms), ...Object.values(data.series).map((values) => values[i] ?? null)]),
+              )
+            }
+          />
+        )}
+      </PageHead>
+      <Forecasts />
+      {data ? (
+        <div className="chart-grid">
+          {charts.map(({ title, note, ...chart }) => (
+            <Panel key={title} title={title} note={note}>
+              <MetricChart label={`${title}: ${chart.lines.map(({ label }) => label).join(', ')}`} history={data} {...chart} />
+            </Panel>
+          ))}
+        </div>
+      ) : (
+        <Waiting refusal={error} count={8} />
+      )}
+      <Panel title="For Prometheus and Grafana" note="the same and more, to be collected from outside">
+        <Code label="Read it" text={`curl ${location.origin}/metrics`} />
+      </Panel>
+    </div>
+  )
+}
