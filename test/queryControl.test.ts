@@ -129,8 +129,13 @@ test('a query is stopped, stays so, and goes on from where it was', { timeout: 1
   await until(async () => (await states()).totals === 'running', 'it did not start by itself')
 })
 
+const insertSums = 'INSERT INTO sums SELECT customer, SUM(amount) AS total FROM orders GROUP BY customer;'
+const sums = `CREATE TABLE sums (customer STRING NOT NULL, total INT, PRIMARY KEY (customer) NOT ENFORCED)
+  WITH ('connector' = 'upsert-kafka', 'topic' = 'sums', 'key.format' = 'json', 'value.format' = 'json');
+${insertSums}`
+
 test('a query runs in more threads and in fewer, goes on from its state, and stays so over restarts', { timeout: 120_000 }, async (t) => {
-  const folder = makeProject(t, { 'pipelines/orders.sql': sql(1) })
+  const folder = makeProject(t, { 'pipelines/orders.sql': `${sql(1)}\n${sums}` })
   let server = await startServer(t, folder)
   const rescale = async (...args: string[]) => {
     const running = run(t, ['queries', 'rescale', ...args, '--url', server.ready.url, '--json'])
@@ -152,6 +157,19 @@ test('a query runs in more threads and in fewer, goes on from its state, and sta
   assert.equal(await threadsOf('counts'), 1, 'its neighbour')
   await post()
   await counted(2)
+  // EXPLAIN knows of it, as of what the project says.
+  const explained = async () => {
+    const body = JSON.stringify({ sql: `EXPLAIN ${insertSums.replace(';', '')}` })
+    const answer = await server.call<{ rows: [[string]] }>('/v1/sql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+    return answer.body.rows[0][0]
+  }
+  assert.doesNotMatch(await explained(), /subtask/)
+  assert.equal((await rescale('sums', '2')).code, 0)
+  assert.match(await explained(), /It runs in 2 subtasks, as it was rescaled by hand\.$/)
   await server.running.kill('SIGKILL')
   server = await startServer(t, folder)
   assert.equal(await threadsOf('totals'), 3, 'after a restart')

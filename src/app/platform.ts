@@ -149,7 +149,12 @@ export async function startPlatform(
       rowsOut: () => jobs.queries().reduce((sum, { rowsOut }) => sum + rowsOut, 0),
       dataBytes: () => log.stats().sizeBytes,
       diskFreeBytes: () => freeBytes(config.dataFolder),
-      memory: () => jobs.memory.use,
+      memory: () => {
+        // An operator accounts for its state after many rows: what small ones hold, their queries know.
+        const held = jobs.queries().reduce((sum, { stateBytes }) => sum + stateBytes, 0)
+        const use = jobs.memory.use
+        return { ...use, stateBytes: Math.max(use.stateBytes, held) }
+      },
       queries: () => jobs.queries(),
       topics: () => log.topics(),
     })

@@ -40,8 +40,9 @@ export function prepareAdhoc(manager: JobManager, sql: string, tableRows: (table
       return { kind: 'text', columns: bound.columns, rows: bound.rows }
     case 'explain': {
       const rows = bound.plans.map(({ target, query }) => {
-        const { reason } = manager.explainedParallelism(query, target)
-        const subtasks = reason === undefined ? '' : `\n\nIt runs in one subtask: ${reason}.`
+        const { reason, subtasks: count, isByHand } = manager.explainedParallelism(query, target)
+        const byHand = isByHand ? `\n\nIt runs in ${count === 1 ? 'one subtask' : `${count} subtasks`}, as it was rescaled by hand.` : ''
+        const subtasks = reason === undefined ? byHand : `\n\nIt runs in one subtask: ${reason}.`
         return [`${target === undefined ? '' : `${target} (${manager.guaranteeOf(target)}) <- `}${explainText(query)}${subtasks}`]
       })
       return { kind: 'text', columns: ['plan'], rows }

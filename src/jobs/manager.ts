@@ -655,12 +655,17 @@ export class JobManager {
   }
 
   /** Of a query that EXPLAIN shows: into a table or a materialized table that is declared, or as a materialized table of its own. */
-  explainedParallelism(plan: Plan, target: string | undefined): Parallelism {
+  explainedParallelism(plan: Plan, target: string | undefined): Parallelism & { isByHand: boolean } {
+    const id = target === undefined || !this.project ? undefined : idOf(this.project, target)
+    return { ...this.explained(plan, target, id), isByHand: id !== undefined && this.scales.has(id) }
+  }
+
+  private explained(plan: Plan, target: string | undefined, id: string | undefined): Parallelism {
     const entry = target === undefined ? undefined : this.catalog.get(target)
-    if (entry?.kind === 'table') return this.parallelismOf({ plan, target: { kind: 'insert', table: entry.table } })
+    if (entry?.kind === 'table') return this.parallelismOf({ id, plan, target: { kind: 'insert', table: entry.table } })
     const table =
       entry?.kind === 'materialized table' ? entry.table : { name: '', fields: plan.fields, primaryKey: plan.upsertKey ?? [], options: {} }
-    return this.parallelismOf({ plan, target: { kind: 'materializedTable', table } })
+    return this.parallelismOf({ id, plan, target: { kind: 'materializedTable', table } })
   }
 
   private fateOf({ query, jobId, parallelism }: Running, project: Project): 'kept' | 'changed' | 'gone' {

@@ -5,8 +5,8 @@
 import type { Forecast } from './contract.ts'
 
 /** Less than that says nothing about the next days. */
-const SAMPLES_MIN = 12
-const WATCHED_MS_MIN = 60_000
+const SAMPLES_MIN = 10
+const WATCHED_MS_MIN = 300_000
 const GROWTH_SIGMAS = 3
 const HOUR_MS = 3_600_000
 /** Beyond that a line means nothing. */

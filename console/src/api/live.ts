@@ -95,6 +95,8 @@ abstract class LiveStore<Snapshot> {
 // --- statistics of the process -----------------------------------------------------------------------------------------------
 
 const statsHistoryCount = 180
+/** Of thousands of topics and queries fewer seconds are kept. */
+const statsEntriesMax = 100_000
 
 export interface StatsView {
   link: LinkState
@@ -118,7 +120,8 @@ class StatsStore extends LiveStore<StatsView> {
     // A smaller uptime is another process: its rates have nothing to do with the old ones.
     const last = this.#history.at(-1)
     if (last && stats.uptimeSeconds < last.uptimeSeconds) this.#history = []
-    this.#history = [...this.#history.slice(-(statsHistoryCount - 1)), stats]
+    const count = Math.min(statsHistoryCount, Math.max(10, Math.floor(statsEntriesMax / (stats.topics.length + stats.queries.length + 1))))
+    this.#history = [...this.#history.slice(1 - count), stats]
     this.changed(true)
   }
 

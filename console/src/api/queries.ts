@@ -15,13 +15,20 @@ export const queryClient = new QueryClient({
 // A token that was just accepted makes every earlier refusal stale.
 access.subscribe(() => !access.isWanted && void queryClient.invalidateQueries())
 
+/** A list of thousands is some megabytes: it is asked for less often. */
+const LONG_LIST = 500
+const unlessLong =
+  (intervalMs: number) =>
+  ({ state }: { state: { data: unknown } }): number =>
+    Array.isArray(state.data) && state.data.length > LONG_LIST ? Math.max(intervalMs, 10_000) : intervalMs
+
 const read =
   <T>(path: string) =>
   ({ signal }: { signal: AbortSignal }): Promise<T> =>
     apiGet<T>(path, signal)
 
 export const useTables = (refetchInterval = 2_000) =>
-  useQuery({ queryKey: ['tables'], queryFn: read<TableSummary[]>('/v1/tables'), refetchInterval })
+  useQuery({ queryKey: ['tables'], queryFn: read<TableSummary[]>('/v1/tables'), refetchInterval: unlessLong(refetchInterval) })
 
 /** Topics in which the server keeps what it needs for itself. */
 export const isInternalTopic = (name: string): boolean => name.startsWith('__')
@@ -29,11 +36,11 @@ export const isInternalTopic = (name: string): boolean => name.startsWith('__')
 export const isInvalidTopic = (name: string): boolean => name.endsWith('.invalid')
 
 export const useTopics = (refetchInterval = 2_000) =>
-  useQuery({ queryKey: ['topics'], queryFn: read<TopicSummary[]>('/v1/topics'), refetchInterval })
+  useQuery({ queryKey: ['topics'], queryFn: read<TopicSummary[]>('/v1/topics'), refetchInterval: unlessLong(refetchInterval) })
 
 /** Definitions and state; rates of the second are in the statistics. */
 export const useQueries = (refetchInterval = 5_000) =>
-  useQuery({ queryKey: ['queries'], queryFn: read<QuerySummary[]>('/v1/queries'), refetchInterval })
+  useQuery({ queryKey: ['queries'], queryFn: read<QuerySummary[]>('/v1/queries'), refetchInterval: unlessLong(refetchInterval) })
 
 /** Why a query puts out nothing; asked again every two seconds, while somebody looks. */
 export const useWhy = (id: string) =>

@@ -36,6 +36,7 @@ export function MetricChart({ label, history: { timesMs, stepMs, series }, lines
       minSpanMs={stepMs * 12}
       heightPx={HEIGHT_PX}
       formatAxis={formatAxis}
+      isBytes={lines.every(({ metric }) => metric.endsWith('Bytes'))}
     />
   )
 }

@@ -5,7 +5,7 @@ import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { formatDayMinute, formatMinute, formatTime } from '../ui/format.ts'
 import { themeColor, useIsDark } from '../ui/theme.ts'
-import { roundUp, stack } from './stack.ts'
+import { roundUp, roundUpBytes, stack } from './stack.ts'
 
 export interface TimeSeries {
   label: string
@@ -27,10 +27,15 @@ export interface TimeChartProps {
   minSpanMs: number
   heightPx: number
   formatAxis: (value: number) => string
+  /** The axis is of bytes: its steps are powers of two. */
+  isBytes?: boolean
   /** Top of the y axis if it is known; otherwise it follows the data in round steps. */
   yMax?: number
 }
 
+const AXIS_PX_MIN = 44
+const AXIS_CHARACTER_PX = 6.4
+const byteSteps = Array.from({ length: 51 }, (_, power) => 2 ** power)
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
 
@@ -47,7 +52,18 @@ function intervalText(atMs: number, stepMs: number, timesMs: readonly number[]):
   return `${(isLong ? formatDayMinute : formatMinute)(atMs)}–${formatMinute(atMs + stepMs)}`
 }
 
-export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, minSpanMs, heightPx, formatAxis, yMax }: TimeChartProps) {
+export function TimeChart({
+  label,
+  timesMs,
+  stepMs,
+  series,
+  isStacked = false,
+  minSpanMs,
+  heightPx,
+  formatAxis,
+  isBytes = false,
+  yMax,
+}: TimeChartProps) {
   const holder = useRef<HTMLDivElement>(null)
   const chart = useRef<uPlot | null>(null)
   const [hovered, setHovered] = useState<number | null>(null)
@@ -76,7 +92,7 @@ export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, m
       {
         width: element.clientWidth || 300,
         height: heightPx,
-        padding: [6, 18, 0, 0],
+        padding: [6, 26, 0, 0],
         ms: 1,
         tzDate: (ms) => uPlot.tzDate(new Date(ms), 'Etc/UTC'),
         legend: { show: false },
@@ -90,7 +106,7 @@ export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, m
               return [first, Math.max(last, first + newest.current.minSpanMs)]
             },
           },
-          y: { range: (_plot, _min, max) => [0, newest.current.yMax ?? roundUp(max ?? 1)] },
+          y: { range: (_plot, _min, max) => [0, newest.current.yMax ?? (isBytes ? roundUpBytes : roundUp)(max ?? 1)] },
         },
         axes: [
           {
@@ -106,7 +122,9 @@ export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, m
           {
             stroke: muted,
             font,
-            size: 44,
+            size: (_plot, labels) =>
+              Math.max(AXIS_PX_MIN, 14 + AXIS_CHARACTER_PX * Math.max(0, ...(labels ?? []).map(({ length }) => length))),
+            ...(isBytes && { incrs: byteSteps }),
             gap: 6,
             space: 30,
             grid: { stroke: line, width: 1 },
@@ -142,7 +160,7 @@ export function TimeChart({ label, timesMs, stepMs, series, isStacked = false, m
       plot.destroy()
       chart.current = null
     }
-  }, [shape, isDark, heightPx, isStacked, stepMs])
+  }, [shape, isDark, heightPx, isStacked, isBytes, stepMs])
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new span asks for a new range of the same data
   useEffect(() => {

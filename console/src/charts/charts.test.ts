@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import atlas from 'world-atlas/countries-110m.json'
 import { countryDots, nameOfAlpha2WithoutNumber, numericOfAlpha2 } from './countries.ts'
-import { roundUp, stack } from './stack.ts'
+import { roundUp, roundUpBytes, stack } from './stack.ts'
 
 const geometries = atlas.objects.countries.geometries as { id?: string; properties: { name: string } }[]
 
@@ -72,4 +72,5 @@ test('stacking adds up, axes end on round numbers', () => {
     [11, 0, 3],
   ])
   expect([0, 1, 1.1, 2.4, 3, 7, 99, 100, 101, 251].map(roundUp)).toEqual([1, 1, 1.25, 2.5, 3, 8, 100, 100, 125, 300])
+  expect([0, 1, 900, 1_025, 5 * 2 ** 20 + 1].map(roundUpBytes)).toEqual([1, 1, 1_000, 1_280, 6 * 2 ** 20])
 })

@@ -8,6 +8,12 @@ export function roundUp(value: number): number {
   return step * power
 }
 
+/** The next whole number of its unit of bytes that is round. */
+export function roundUpBytes(bytes: number): number {
+  const unit = 1_024 ** Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
+  return Math.max(1, roundUp(bytes / unit)) * unit
+}
+
 /** Series k becomes the sum of the series 0 to k; nothing counts as 0. */
 export function stack(series: readonly (readonly (number | null)[])[]): number[][] {
   const sums: number[][] = []

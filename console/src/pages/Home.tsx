@@ -6,6 +6,7 @@ import { Channels } from './home/Channels.tsx'
 import { Countries } from './home/Countries.tsx'
 import { isDemoTopic } from './home/demo.ts'
 import { Feed } from './home/Feed.tsx'
+import { FirstSteps } from './home/FirstSteps.tsx'
 import { Attention, Flow, Headline } from './home/Headline.tsx'
 import { Parts } from './home/Parts.tsx'
 import { Sessions } from './home/Sessions.tsx'
@@ -25,6 +26,7 @@ export function Home() {
       <Attention />
       <Tiles />
       <Flow stats={latest} />
+      {!isDemo && !isEmpty && <FirstSteps />}
       {isEmpty && (
         <Empty title="Nothing runs yet" command={'npm start            # the demo\nnpx millrace dev     # your own project'}>
           Start the demo to see real events flow, or point the server to a folder with <code>pipelines/*.sql</code>.

@@ -40,7 +40,7 @@ function around({ nodes, edges }: LineageBody, isWanted: ((place: Place) => bool
     for (const id of found) for (const edge of next.get(id) ?? []) found.add(edge[to])
     return found
   }
-  const ids = reach('from', 'to').union(reach('to', 'from'))
+  const ids = new Set([...reach('from', 'to'), ...reach('to', 'from')])
   return { nodes: nodes.filter(({ id }) => ids.has(id)), edges: edges.filter(({ from, to }) => ids.has(from) && ids.has(to)) }
 }
 

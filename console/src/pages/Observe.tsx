@@ -87,7 +87,9 @@ export function Observe() {
           />
         )}
       </PageHead>
-      <Forecasts />
+      <Panel title="When it is full" note="at the growth of the last hour">
+        <Forecasts />
+      </Panel>
       {data ? (
         <div className="chart-grid">
           {charts.map(({ title, note, ...chart }) => (

@@ -9,6 +9,7 @@ import { downloadRows } from '../ui/export.ts'
 import { formatAge, formatBytes, formatDateTime, formatInteger, formatRate, formatSpan, none } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Badge, Empty, ExportButtons, Failure, SkeletonRows, Sql, Status, type Tone, useNow } from '../ui/parts.tsx'
+import { VirtualRows } from '../ui/VirtualRows.tsx'
 
 const tones: Record<QuerySummary['state'], Tone> = { starting: 'warn', running: 'ok', failed: 'bad', stopped: 'quiet', finished: 'quiet' }
 
@@ -131,10 +132,10 @@ export function Queries() {
                 <th scope="col" className="number">
                   Rows out/s
                 </th>
-                <th scope="col" className="number">
+                <th scope="col" className="number over-1600">
                   Rows in
                 </th>
-                <th scope="col" className="number">
+                <th scope="col" className="number over-1600">
                   Rows out
                 </th>
                 <th scope="col" className="number">
@@ -144,23 +145,26 @@ export function Queries() {
                 <th scope="col" className="number" title="How far the watermark is behind the clock">
                   Lag
                 </th>
-                <th scope="col" className="number">
+                <th scope="col" className="number over-1100">
                   State
                 </th>
-                <th scope="col" className="number">
+                <th scope="col" className="number over-1100">
                   Restarts
                 </th>
-                <th scope="col">Checkpoint</th>
-                <th scope="col" title="What Flink would refuse or do otherwise">
+                <th scope="col" className="over-1100">
+                  Checkpoint
+                </th>
+                <th scope="col" className="over-1100" title="What Flink would refuse or do otherwise">
                   On Flink
                 </th>
               </tr>
             </thead>
-            <tbody>
-              {queries.map((query) => (
-                <QueryRow key={query.id} query={query} history={histories.get(query.id) ?? []} />
-              ))}
-            </tbody>
+            <VirtualRows
+              items={queries}
+              columnCount={14}
+              keyOf={({ id }) => id}
+              row={(query) => <QueryRow query={query} history={histories.get(query.id) ?? []} />}
+            />
           </table>
         </div>
       )}
@@ -214,10 +218,10 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
         <td className="number" data-label="Rows out/s">
           {formatRate(query.rowsOutPerSecond)}
         </td>
-        <td className="number" data-label="Rows in">
+        <td className="number over-1600" data-label="Rows in">
           {formatInteger(query.rowsIn)}
         </td>
-        <td className="number" data-label="Rows out">
+        <td className="number over-1600" data-label="Rows out">
           {formatInteger(query.rowsOut)}
         </td>
         <td className="number" data-label="Late">
@@ -229,16 +233,16 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
         <td className="number nowrap" data-label="Lag">
           {watermarkLag(query, nowMs)}
         </td>
-        <td className="number nowrap" data-label="State">
+        <td className="number nowrap over-1100" data-label="State">
           {formatBytes(query.stateBytes)}
         </td>
-        <td className="number" data-label="Restarts">
+        <td className="number over-1100" data-label="Restarts">
           {query.restarts > 0 ? <span className="warn">{formatInteger(query.restarts)}</span> : '0'}
         </td>
-        <td className="nowrap" data-label="Checkpoint">
+        <td className="nowrap over-1100" data-label="Checkpoint">
           {checkpointAge(query, nowMs)}
         </td>
-        <td className="nowrap" data-label="On Flink">
+        <td className="nowrap over-1100" data-label="On Flink">
           <ParityBadge query={query} />
         </td>
       </tr>

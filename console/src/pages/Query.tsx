@@ -121,7 +121,10 @@ const shownBy: Record<
   state: (why) => (
     <div className="stack">
       <State why={why} />
-      <Forecasts query={why.query} />
+      <section className="stack" aria-label="When it is full">
+        <h3>When it is full, at the growth of the last hour</h3>
+        <Forecasts query={why.query} />
+      </section>
       <Metrics id={why.query} charts={[stateChart]} />
     </div>
   ),

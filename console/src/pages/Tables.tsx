@@ -6,6 +6,7 @@ import { downloadRows } from '../ui/export.ts'
 import { formatAge, formatInteger, formatRate, none } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Empty, ExportButtons, Failure, SkeletonRows, useNow } from '../ui/parts.tsx'
+import { VirtualRows } from '../ui/VirtualRows.tsx'
 
 const example = `CREATE MATERIALIZED TABLE visits_by_page (PRIMARY KEY (page) NOT ENFORCED)
 FRESHNESS = INTERVAL '1' SECOND AS
@@ -72,9 +73,12 @@ export function Tables() {
                 </th>
               </tr>
             </thead>
-            <tbody>
-              {shown.map((table) => (
-                <tr key={table.name}>
+            <VirtualRows
+              items={shown}
+              columnCount={6}
+              keyOf={({ name }) => name}
+              row={(table) => (
+                <tr>
                   <td className="name">
                     <Link to="/tables/$name" params={{ name: table.name }}>
                       {table.name}
@@ -95,8 +99,8 @@ export function Tables() {
                     {table.subscriberCount}
                   </td>
                 </tr>
-              ))}
-            </tbody>
+              )}
+            />
           </table>
           {shown.length === 0 && <p className="quiet">No table has this name.</p>}
         </div>

@@ -10,6 +10,7 @@ import { downloadRows } from '../ui/export.ts'
 import { formatBytes, formatInteger, formatRate, none } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Badge, Empty, ExportButtons, Failure, SkeletonRows } from '../ui/parts.tsx'
+import { VirtualRows } from '../ui/VirtualRows.tsx'
 import { CreateTopic } from './topic/CreateTopic.tsx'
 import { retentionText } from './topic/Settings.tsx'
 
@@ -111,9 +112,12 @@ export function Topics() {
                 </th>
               </tr>
             </thead>
-            <tbody>
-              {shown.map((topic) => (
-                <tr key={topic.name}>
+            <VirtualRows
+              items={shown}
+              columnCount={9}
+              keyOf={({ name }) => name}
+              row={(topic) => (
+                <tr>
                   <td className="name">
                     <Link to="/topics/$name" params={{ name: topic.name }}>
                       {topic.name}
@@ -156,8 +160,8 @@ export function Topics() {
                     {topic.readers.groups > 0 ? formatInteger(topic.readers.lag) : none}
                   </td>
                 </tr>
-              ))}
-            </tbody>
+              )}
+            />
           </table>
           {shown.length === 0 && <p className="quiet">No topic has this name.</p>}
         </div>

@@ -1,8 +1,7 @@
 // When something is full at the growth of the last hour: memory for state, the disk, and the state of one query.
 import type { Forecast } from '../../../../src/serve/contract.ts'
 import { useForecasts } from '../../api/figures.ts'
-import { formatBytes, formatDateTime, formatDuration, formatShare, none } from '../../ui/format.ts'
-import { Panel } from '../../ui/Panel.tsx'
+import { formatBytes, formatDayMinute, formatDuration, formatShare, none } from '../../ui/format.ts'
 import { Status, type Tone, Waiting } from '../../ui/parts.tsx'
 
 const DAY_MS = 86_400_000
@@ -25,7 +24,7 @@ function fullText({ fullAtMs, bytesPerHour, usedBytes, limitBytes }: Forecast, n
     }
   const leftMs = Math.max(0, fullAtMs - nowMs)
   return {
-    text: `in ${formatDuration(leftMs / 1_000)}, ${formatDateTime(fullAtMs).slice(0, 16)} UTC`,
+    text: `in ${formatDuration(leftMs / 1_000)} (${formatDayMinute(fullAtMs)})`,
     tone: leftMs < DAY_MS ? 'warn' : 'ok',
   }
 }
@@ -52,25 +51,22 @@ function ForecastLine({ name, forecast, nowMs }: { name: string; forecast: Forec
   )
 }
 
-/** @param query  its own line, too */
+/** @param query  its own line, and that of the memory that it shares; without it those of the process */
 export function Forecasts({ query }: { query?: string }) {
   const { data, error } = useForecasts()
-  const own = data?.queries.find(({ id }) => id === query)
+  if (!data) return <Waiting refusal={error} count={2} />
+  const own = data.queries.find(({ id }) => id === query)
   return (
-    <Panel title="When it is full" note="at the growth of the last hour">
-      {data ? (
-        <ul className="forecasts">
-          {own && <ForecastLine name="State of this query" forecast={own} nowMs={data.atMs} />}
-          <ForecastLine name="State and live tables" forecast={data.memory} nowMs={data.atMs} />
-          {query === undefined && <ForecastLine name="Disk of the data folder" forecast={data.disk} nowMs={data.atMs} />}
-        </ul>
-      ) : (
-        <Waiting refusal={error} count={2} />
-      )}
+    <>
+      <ul className="forecasts">
+        {own && <ForecastLine name="State of this query" forecast={own} nowMs={data.atMs} />}
+        <ForecastLine name="State and live tables" forecast={data.memory} nowMs={data.atMs} />
+        {query === undefined && <ForecastLine name="Disk of the data folder" forecast={data.disk} nowMs={data.atMs} />}
+      </ul>
       <p className="quiet">
         State beyond the memory budget (<code>--memory</code>) goes to the disk: slower, without failing. A time to live bounds it:{' '}
         <code>SET 'table.exec.state.ttl' = '1 d'</code>.
       </p>
-    </Panel>
+    </>
   )
 }
