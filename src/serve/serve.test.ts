@@ -501,7 +501,7 @@ const readAs = async <T>(path: string) => JSON.parse((await read(path)).text) as
 
 test('figures over time, forecasts, parity, and what needs attention', async () => {
   const started = Date.now()
-  for (let i = 12; i > 0; i--) stats.history.sample({ ...stats.current(), atMs: started - i * 10_000, dataBytes: 1_000_000 * (20 - i) })
+  for (let i = 40; i > 0; i--) stats.history.sample({ ...stats.current(), atMs: started - i * 10_000, dataBytes: 1_000_000 * (50 - i) })
   const history = await readAs<StatsHistory>('/v1/stats/history?since=1h')
   assert.deepEqual([history.stepMs, history.series.memoryUsedBytes.filter((value) => value !== null)[0]], [5_000, 950])
   assert.equal(history.series.eventsInPerSecond.length, history.timesMs.length)

@@ -2,7 +2,7 @@
 import { useProcessHistory } from '../api/figures.ts'
 import { MetricChart, type MetricChartProps } from '../charts/MetricChart.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatBytes, formatCompact, formatDateTime, formatMs, formatRate, formatShare } from '../ui/format.ts'
+import { formatBytes, formatDateTime, formatMs, formatRate, formatShare } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
 import { Code, ExportButtons, useIsPhone, Waiting } from '../ui/parts.tsx'
@@ -17,7 +17,7 @@ const charts: Chart[] = [
     title: 'Events and rows',
     note: 'per second',
     format: perSecond,
-    formatAxis: formatCompact,
+    formatAxis: formatRate,
     lines: [
       { metric: 'eventsInPerSecond', label: 'Events in', color: '--accent' },
       { metric: 'rowsOutPerSecond', label: 'Rows out', color: '--robots' },

@@ -1,7 +1,7 @@
 // Figures of a query over the range of time that is chosen.
 import { useQueryHistory } from '../../api/figures.ts'
 import { MetricChart, type MetricChartProps } from '../../charts/MetricChart.tsx'
-import { formatBytes, formatCompact, formatRate, formatShare, formatSpan } from '../../ui/format.ts'
+import { formatBytes, formatRate, formatShare, formatSpan } from '../../ui/format.ts'
 import { useIsPhone, Waiting } from '../../ui/parts.tsx'
 import { TimePicker } from '../../ui/TimePicker.tsx'
 
@@ -17,7 +17,7 @@ const allCharts: Chart[] = [
   {
     title: 'Rows',
     format: perSecond,
-    formatAxis: formatCompact,
+    formatAxis: formatRate,
     lines: [
       { metric: 'rowsInPerSecond', label: 'In', color: '--accent' },
       { metric: 'rowsOutPerSecond', label: 'Out', color: '--robots' },
