@@ -135,6 +135,10 @@ describe('figures, attention, lineage and saved filters', { skip: skipWithoutBro
     await attention.getByText(/never: The condition .* let none of 90 rows through/).waitFor()
     await checkFrame(page, 'attention on the phone', 'dark')
     await shot(page, 'home-attention-phone-dark')
+    // What comes next for who is here for the first time, until it is put away.
+    await page.getByText('3 of 5 done').waitFor()
+    await button(page, 'Put away').click()
+    await page.getByText('3 of 5 done').waitFor({ state: 'detached' })
     await attention.getByRole('link', { name: 'events.invalid' }).click()
     await page.locator('.letters li').first().waitFor()
 

@@ -2,19 +2,20 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import type { AttentionItem, Forecasts, QueryParity, StatsHistory } from '../../../src/serve/contract.ts'
 import { apiGet } from './client.ts'
-import { useRange } from './range.ts'
+import { defaultRange, useRange } from './range.ts'
 
 /** The server takes a sample so often. */
 const SAMPLE_MS = 5_000
 const queryPath = (id: string): string => `/v1/queries/${encodeURIComponent(id)}`
 
-function useHistory(path: string) {
+function useHistory(path: string, isWanted = true) {
   const { text, range } = useRange()
   const { since, until } = range
   return useQuery({
     queryKey: ['stats-history', path, text],
     queryFn: ({ signal }) =>
       apiGet<StatsHistory>(`${path}?${new URLSearchParams({ since, ...(until !== undefined && { until }) })}`, signal),
+    enabled: isWanted,
     // A range that stands still is read once.
     refetchInterval: range.fixed ? false : SAMPLE_MS,
     placeholderData: keepPreviousData,
@@ -23,6 +24,12 @@ function useHistory(path: string) {
 
 /** Of the process, in the range that is chosen. */
 export const useProcessHistory = () => useHistory('/v1/stats/history')
+/** Of the process, where another range than the last minutes was chosen: those come live. */
+export function useChosenHistory(): StatsHistory | undefined {
+  const isChosen = useRange().text !== defaultRange
+  const { data } = useHistory('/v1/stats/history', isChosen)
+  return isChosen ? data : undefined
+}
 export const useQueryHistory = (id: string) => useHistory(`${queryPath(id)}/stats/history`)
 
 export const useForecasts = () =>

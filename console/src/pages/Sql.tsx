@@ -193,10 +193,16 @@ export function SqlWorkspace() {
   )
 }
 
+/** More are searched. */
+const CATALOG_PLAIN_MAX = 20
+const CATALOG_SHOWN_MAX = 300
+
 /** Whether there is a query that could be saved. */
 const hasQuery = (check: SqlCheck | undefined): boolean => check?.statements.some(({ type }) => type === 'query') ?? false
 
 function Catalog({ tables, error, onPick }: { tables: CatalogTable[] | undefined; error: unknown; onPick: (text: string) => void }) {
+  const [text, setText] = useState('')
+  const found = (tables ?? []).filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()))
   return (
     <nav className="panel sql-catalog" aria-label="Catalog">
       <header>
@@ -204,31 +210,54 @@ function Catalog({ tables, error, onPick }: { tables: CatalogTable[] | undefined
       </header>
       <div className="panel-body">
         {!tables && (error ? <Failure error={error} /> : <SkeletonRows />)}
-        {tables?.map(({ name, kind, columns }) => (
-          <details key={name}>
-            <summary>
-              <ChevronRight size={12} aria-hidden />
-              <code>{name}</code>
-              <small>{kind === 'materialized table' ? 'live' : kind}</small>
-            </summary>
-            <ul>
-              {columns.map((column) => (
-                <li key={column.name}>
-                  <button type="button" onClick={() => onPick(column.name)} title={`Insert ${column.name}`}>
-                    <code>{column.name}</code>
-                    <small>{readableType(column.type)}</small>
-                  </button>
-                </li>
-              ))}
-              <li>
-                <button type="button" onClick={() => onPick(`SELECT * FROM ${name} LIMIT 100;\n`)}>
-                  SELECT * FROM …
-                </button>
-              </li>
-            </ul>
-          </details>
+        {tables?.length === 0 && <p className="quiet">Nothing is declared yet: a CREATE TABLE, deployed, is the first.</p>}
+        {(tables?.length ?? 0) > CATALOG_PLAIN_MAX && (
+          <input
+            type="search"
+            className="filter"
+            aria-label="Find in the catalog"
+            placeholder="Find"
+            value={text}
+            onChange={(event) => setText(event.target.value)}
+          />
+        )}
+        {found.slice(0, CATALOG_SHOWN_MAX).map((table) => (
+          <CatalogEntry key={table.name} table={table} onPick={onPick} />
         ))}
+        {found.length > CATALOG_SHOWN_MAX && (
+          <p className="quiet">… and {found.length - CATALOG_SHOWN_MAX} more: write a part of the name above.</p>
+        )}
       </div>
     </nav>
+  )
+}
+
+function CatalogEntry({ table: { name, kind, columns }, onPick }: { table: CatalogTable; onPick: (text: string) => void }) {
+  const [isOpen, setOpen] = useState(false)
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary title={name}>
+        <ChevronRight size={12} aria-hidden />
+        <code>{name}</code>
+        <small>{kind === 'materialized table' ? 'live' : kind}</small>
+      </summary>
+      {isOpen && (
+        <ul>
+          {columns.map((column) => (
+            <li key={column.name}>
+              <button type="button" onClick={() => onPick(column.name)} title={`Insert ${column.name}`}>
+                <code>{column.name}</code>
+                <small>{readableType(column.type)}</small>
+              </button>
+            </li>
+          ))}
+          <li>
+            <button type="button" onClick={() => onPick(`SELECT * FROM ${name} LIMIT 100;\n`)}>
+              SELECT * FROM …
+            </button>
+          </li>
+        </ul>
+      )}
+    </details>
   )
 }

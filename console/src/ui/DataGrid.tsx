@@ -1,4 +1,4 @@
-// A live grid: virtual rows, headers that order, a filter row, discreet marks on cells that changed.
+// A live grid: virtual rows and, where there are many, virtual columns, headers that order, a filter row, discreet marks on cells that changed.
 // Column widths depend on types alone, so nothing shifts when numbers change.
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDown, ArrowUp } from 'lucide-react'
@@ -26,6 +26,9 @@ export interface DataGridProps {
   height: string
 }
 
+/** More columns are in the page only where they can be seen. */
+const PLAIN_COLUMNS_MAX = 60
+
 const widthByKind: Record<ColumnKind, string> = {
   integer: 'minmax(88px, 0.6fr)',
   decimal: 'minmax(104px, 0.7fr)',
@@ -51,9 +54,10 @@ const flashMs = 1_200
 export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, filters, onFilter, onOpen, height }: DataGridProps) {
   const scroller = useRef<HTMLDivElement>(null)
   const rowHeight = useIsPhone() ? 38 : 30
+  const places = new Map(columns.map((column, index) => [column.name, index]))
   const visible: ShownColumn[] = (shown ?? columns.map((column) => column.name))
     .map((name) => {
-      const index = columns.findIndex((column) => column.name === name)
+      const index = places.get(name) ?? -1
       const type = columns[index]?.type ?? ''
       return { index, name, type, kind: columnKind(type) }
     })
@@ -66,7 +70,20 @@ export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, 
     overscan: 12,
     getItemKey: (index) => rows[index]!.key,
   })
-  const minWidthPx = template.split(' ').reduce((sum, part) => sum + Number(/minmax\((\d+)px/.exec(part)?.[1] ?? 0), 0)
+  const widthsPx = visible.map((column) => Number(/minmax\((\d+)px/.exec(widths?.[column.name] ?? widthByKind[column.kind])?.[1] ?? 0))
+  const minWidthPx = widthsPx.reduce((sum, width) => sum + width, 0)
+  const isWide = visible.length > PLAIN_COLUMNS_MAX
+  const columnVirtualizer = useVirtualizer({
+    horizontal: true,
+    enabled: isWide,
+    count: visible.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: (index) => widthsPx[index]!,
+    overscan: 3,
+  })
+  const near = isWide ? columnVirtualizer.getVirtualItems() : []
+  const first = isWide ? (near[0]?.index ?? 0) : 0
+  const seen = isWide ? visible.slice(first, (near.at(-1)?.index ?? 0) + 1) : visible
   const nowMs = Date.now()
   const headCount = onFilter ? 2 : 1
   return (
@@ -78,18 +95,19 @@ export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, 
         role="table"
         aria-label={label}
         aria-rowcount={rows.length + headCount}
+        aria-colcount={visible.length}
         style={{ '--grid-columns': template, '--row-height': `${rowHeight}px`, minWidth: `max(100%, ${minWidthPx}px)` } as CSSProperties}
       >
         <div className="grid-head" role="rowgroup">
           <div className="grid-row" role="row" aria-rowindex={1}>
-            {visible.map((column) => (
-              <HeadCell key={column.name} column={column} order={order ?? null} onOrder={onOrder} />
+            {seen.map((column, index) => (
+              <HeadCell key={column.name} column={column} place={first + index + 1} order={order ?? null} onOrder={onOrder} />
             ))}
           </div>
           {onFilter && (
             <div className="grid-row grid-filters" role="row" aria-rowindex={2}>
-              {visible.map((column) => (
-                <div key={column.name} role="cell" className="cell">
+              {seen.map((column, index) => (
+                <div key={column.name} role="cell" className="cell" style={{ gridColumnStart: first + index + 1 }}>
                   <input
                     type="text"
                     inputMode={isNumericKind(column.kind) ? 'text' : 'search'}
@@ -126,7 +144,13 @@ export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, 
                   },
                 })}
               >
-                <RowCells row={row} columns={visible} isFresh={nowMs - row.changedAtMs < flashMs} layout={template} />
+                <RowCells
+                  row={row}
+                  columns={seen}
+                  first={first}
+                  isFresh={nowMs - row.changedAtMs < flashMs}
+                  layout={isWide ? `${first} ${seen.length} ${template}` : template}
+                />
               </div>
             )
           })}
@@ -138,11 +162,13 @@ export function DataGrid({ label, columns, rows, shown, widths, order, onOrder, 
 
 interface HeadCellProps {
   column: ShownColumn
+  /** Which one of all that could be seen, from 1. */
+  place: number
   order: Order | null
   onOrder: ((column: string) => void) | undefined
 }
 
-function HeadCell({ column, order, onOrder }: HeadCellProps) {
+function HeadCell({ column, place, order, onOrder }: HeadCellProps) {
   const isOrdered = order?.column === column.name
   const Arrow = order?.isDescending ? ArrowDown : ArrowUp
   const title = `${column.name} ${readableType(column.type)}`
@@ -150,7 +176,9 @@ function HeadCell({ column, order, onOrder }: HeadCellProps) {
     <div
       role="columnheader"
       aria-sort={isOrdered ? (order?.isDescending ? 'descending' : 'ascending') : onOrder ? 'none' : undefined}
+      aria-colindex={place}
       className={isNumericKind(column.kind) ? 'cell number' : 'cell'}
+      style={{ gridColumnStart: place }}
       title={title}
     >
       {onOrder ? (
@@ -168,14 +196,16 @@ function HeadCell({ column, order, onOrder }: HeadCellProps) {
 interface RowCellsProps {
   row: LiveRow
   columns: readonly ShownColumn[]
+  /** How many are before them. */
+  first: number
   isFresh: boolean
-  /** Stands for `columns`, which is a new array at each render. */
+  /** Stands for `columns` and `first`: the array is a new one at each render. */
   layout: string
 }
 
 const RowCells = memo(
-  function RowCells({ row, columns, isFresh }: RowCellsProps) {
-    return columns.map((column) => {
+  function RowCells({ row, columns, first, isFresh }: RowCellsProps) {
+    return columns.map((column, index) => {
       const cell = row.cells[column.index]
       const text = formatCell(cell, column.kind)
       const isNull = cell === null || cell === undefined
@@ -185,6 +215,7 @@ const RowCells = memo(
           key={column.name}
           role="cell"
           className={`cell${isNumericKind(column.kind) ? ' number' : ''}${isNull ? ' null' : ''}`}
+          style={{ gridColumnStart: first + index + 1 }}
           title={text.length > 14 ? text : undefined}
         >
           {/* A new key starts the animation again. */}

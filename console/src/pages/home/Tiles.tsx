@@ -2,6 +2,7 @@
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { Stats } from '../../../../src/serve/contract.ts'
+import { useChosenHistory } from '../../api/figures.ts'
 import { useStats } from '../../api/live.ts'
 import { isInvalidTopic } from '../../api/queries.ts'
 import { Sparkline } from '../../charts/Sparkline.tsx'
@@ -34,7 +35,10 @@ const Tile = ({ label, title, value, unit, note, history, color, className = '' 
 
 export function Tiles() {
   const { latest, history } = useStats()
-  const series = (pick: (stats: Stats) => number): number[] => history.map(pick)
+  const chosen = useChosenHistory()
+  /** The last minutes, a point each second; another range that was chosen, as the server kept it. */
+  const series = (metric: string, pick: (stats: Stats) => number): number[] =>
+    chosen ? (chosen.series[metric] ?? []).filter((value) => value !== null) : history.map(pick)
   // A counter of failures leads to what failed.
   const refused = latest?.topics
     .filter(({ name, recordCount }) => isInvalidTopic(name) && recordCount > 0)
@@ -47,16 +51,21 @@ export function Tiles() {
         value={latest ? formatRate(latest.eventsIn.perSecond) : none}
         unit="/s"
         note={`${formatInteger(latest?.eventsIn.total ?? 0)} accepted`}
-        history={series((stats) => stats.eventsIn.perSecond)}
+        history={series('eventsInPerSecond', (stats) => stats.eventsIn.perSecond)}
       />
       <Tile
         label="Rows out"
         value={latest ? formatRate(latest.rowsOut.perSecond) : none}
         unit="/s"
         note={`${formatInteger(latest?.rowsOut.total ?? 0)} in total`}
-        history={series((stats) => stats.rowsOut.perSecond)}
+        history={series('rowsOutPerSecond', (stats) => stats.rowsOut.perSecond)}
       />
-      <LatencyTile latest={latest} history={history} />
+      <LatencyTile
+        latest={latest}
+        measured={series('latencyP99Ms', (stats) => (stats.latency.count > 0 ? stats.latency.p99Ms : Number.NaN)).filter(
+          (ms) => !Number.isNaN(ms),
+        )}
+      />
       <Tile
         label="Rejected"
         title="Events that failed the check at the door; they are kept in the topic’s .invalid twin"
@@ -70,7 +79,7 @@ export function Tiles() {
             'none so far'
           )
         }
-        history={series((stats) => stats.rejected.perSecond)}
+        history={series('rejectedPerSecond', (stats) => stats.rejected.perSecond)}
         color="var(--bad)"
       />
       <Tile
@@ -79,7 +88,7 @@ export function Tiles() {
         value={rss?.value ?? none}
         unit={rss?.unit}
         note={`heap ${latest ? formatBytes(latest.heapBytes) : none}`}
-        history={series((stats) => stats.rssBytes)}
+        history={series('rssBytes', (stats) => stats.rssBytes)}
       />
       <Tile
         label="CPU"
@@ -87,7 +96,7 @@ export function Tiles() {
         value={latest ? (latest.cpuShare * 100).toFixed(0) : none}
         unit="%"
         note="of one core"
-        history={series((stats) => stats.cpuShare)}
+        history={series('cpuShare', (stats) => stats.cpuShare)}
       />
       <Tile
         label="Uptime"
@@ -101,9 +110,8 @@ export function Tiles() {
 }
 
 /** From an event's arrival to the push of the row that it changed: what a user of the data feels. */
-function LatencyTile({ latest, history }: { latest: Stats | null; history: readonly Stats[] }) {
+function LatencyTile({ latest, measured }: { latest: Stats | null; measured: number[] }) {
   const latency = latest && latest.latency.count > 0 ? latest.latency : null
-  const measured = history.filter((stats) => stats.latency.count > 0).map((stats) => stats.latency.p99Ms)
   return (
     <Tile
       className="tile-latency"
