@@ -42,6 +42,7 @@ const statsAt = (
           restarts: 0,
           parityMarks: 0,
           target: { kind: 'table', name: 'q' },
+          droppedTables: [],
           sql: '',
           ...query,
         },

@@ -115,7 +115,8 @@ export function registerFilters(app: FastifyInstance, { filters, log, bindRecord
     },
     async ({ body: { isDefault = false, ...filter } }) => {
       if (filter.on === 'messages') findTopic(log, filter.subject)
-      if (filter.on !== 'late') bindRecords(filter.on === 'letters' ? lettersTopicOf(filter.subject) : filter.subject, { where: filter.where })
+      if (filter.on !== 'late')
+        bindRecords(filter.on === 'letters' ? lettersTopicOf(filter.subject) : filter.subject, { where: filter.where })
       await filters.set({ ...filter, isDefault })
       return filters.list()
     },
