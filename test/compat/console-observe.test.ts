@@ -128,8 +128,13 @@ describe('figures, attention, lineage and saved filters', { skip: skipWithoutBro
   test('home says what needs attention, with its cause and next step, and leads there', async (t) => {
     const server = await start(t)
     await server.post('events', [{ page: '/x', n: 1 }])
+    // More topics than a browser has connections for: Home follows the largest of them.
+    const json = { 'content-type': 'application/json' }
+    for (let i = 0; i < 15; i++)
+      await server.call('/v1/topics', { method: 'POST', headers: json, body: JSON.stringify({ name: `${'long-'.repeat(48)}${i}` }) })
     const { context, problems } = await watched(browser, 'phone', 'dark')
     const page = await open(context, server.ready.url, '.attention li')
+    await page.getByText('from the 12 largest of 16 topics').waitFor()
     const attention = page.getByRole('list', { name: 'Needs attention' })
     await attention.getByText('Refused for events: 1 event, most of them by required at id').waitFor()
     await attention.getByText(/never: The condition .* let none of 90 rows through/).waitFor()

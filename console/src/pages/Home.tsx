@@ -43,7 +43,7 @@ export function Home() {
         </div>
       )}
       <div className="home-grid">
-        <Feed topics={(topics ?? []).map((topic) => topic.name)} />
+        <Feed topics={topics ?? []} />
         <Parts />
       </div>
     </div>

@@ -1,20 +1,50 @@
 // The events themselves, as they come in.
-import { useState } from 'react'
+import { useMemo, useState } from 'react'
+import type { TopicSummary } from '../../../../src/serve/contract.ts'
 import { usePause, useTopicTails } from '../../api/live.ts'
 import { isInvalidTopic } from '../../api/queries.ts'
+import { formatInteger } from '../../ui/format.ts'
 import { MessageList } from '../../ui/MessageList.tsx'
 import { Panel } from '../../ui/Panel.tsx'
-import { Empty, PauseButton } from '../../ui/parts.tsx'
+import { Empty, PauseButton, useNow } from '../../ui/parts.tsx'
 
-export function Feed({ topics }: { topics: readonly string[] }) {
+/** Each is a connection of its own, of which a browser has some two hundred. */
+const FOLLOWED_MAX = 12
+const CHOSEN_AGAIN_MS = 30_000
+
+/** The topics with the most records; looked at anew now and then, so that connections stay. */
+function useFollowed(topics: readonly TopicSummary[]): { followed: string[]; count: number } {
+  const open = topics.filter(({ name }) => !isInvalidTopic(name))
+  const turn = Math.floor(useNow(CHOSEN_AGAIN_MS) / CHOSEN_AGAIN_MS)
+  const names = open.map(({ name }) => name).join('\n')
+  // biome-ignore lint/correctness/useExhaustiveDependencies: other counts alone choose no other topics until it is time
+  const followed = useMemo(
+    () =>
+      open
+        .toSorted((a, b) => b.recordCount - a.recordCount)
+        .slice(0, FOLLOWED_MAX)
+        .map(({ name }) => name)
+        .sort(),
+    [names, turn],
+  )
+  return { followed, count: open.length }
+}
+
+export function Feed({ topics }: { topics: readonly TopicSummary[] }) {
   const [text, setText] = useState('')
-  const followed = topics.filter((topic) => !isInvalidTopic(topic))
+  const { followed, count } = useFollowed(topics)
   const live = useTopicTails(followed, 300)
   const { value: view, isPaused, setPaused } = usePause(live)
   return (
     <Panel
       title="Events"
-      note={followed.length > 0 ? `from ${followed.length} topics` : ''}
+      note={
+        count > followed.length
+          ? `from the ${followed.length} largest of ${formatInteger(count)} topics`
+          : count > 0
+            ? `from ${count} ${count === 1 ? 'topic' : 'topics'}`
+            : ''
+      }
       className="span-8"
       actions={
         <>
