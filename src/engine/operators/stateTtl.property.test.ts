@@ -488,6 +488,15 @@ test('a temporal join forgets a key as Flink does: versions, and left rows that 
   assert.ok(forgotten > 50, `only ${forgotten}`)
 })
 
+test('a key of a temporal join that comes back is forgotten again, whether it was forgotten or had nothing left', () => {
+  const left = (ts: number): Step => ({ row: [ts, 'b', 1], input: 0 })
+  const nothingLeft: Step[] = [{ watermarkMs: 1, input: 1 }, left(1), { watermarkMs: 1, input: 0 }, left(2), { tickMs: 15 }]
+  const twice: Step[] = [left(1), { tickMs: 15 }, left(2), { tickMs: 30 }, left(3)]
+  for (const [steps, given] of [[nothingLeft, 1], [twice, 3]] as const) // biome-ignore format: one thought
+    for (const restoreAt of [undefined, 'all'] as const)
+      assert.deepEqual(play(temporalPlan('LEFT'), [fields, fields], steps, { restoreAt }).rows, [[given, 'b', 1, null, null, null]])
+})
+
 test('a temporal join whose state had no times counts from when it gets a time to live', () => {
   for (const last of [5, 16]) {
     const out: string[] = []

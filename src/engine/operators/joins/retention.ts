@@ -49,8 +49,9 @@ export class Retention {
   }
 
   private touch(key: number, nowMs: number): void {
-    const known = this.cleanups[key] ?? -Infinity
-    if (nowMs + this.ttlMs > known || Number.isNaN(known)) this.cleanAt(key, nowMs + Math.floor((this.ttlMs * 3) / 2))
+    const known = this.cleanups[key] ?? Infinity
+    // Infinity: none is set; NaN: nobody knows it.
+    if (!Number.isFinite(known) || nowMs + this.ttlMs > known) this.cleanAt(key, nowMs + Math.floor((this.ttlMs * 3) / 2))
   }
 
   private cleanAt(key: number, atMs: number): void {
