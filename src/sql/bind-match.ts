@@ -21,6 +21,8 @@ import type { Expr, MatchPlan, MatchStep, MatchValue, Plan, SortKey } from './pl
 type MatchRef = Extract<TableRef, { type: 'match' }>
 type CallNode = FunctionCall & { span: Span }
 
+const MATCH_FUNCTIONS: ReadonlySet<string> = new Set(['PREV', 'NEXT', 'MATCH_ROWTIME', 'MATCH_PROCTIME'])
+
 const refuse = (what: string, instead: string, span: Span): Error => sqlErrors('SQL_MATCH_UNSUPPORTED', { what, instead, span })
 
 /** @throws StreamError  SQL_MATCH_UNSUPPORTED, SQL_MATCH_VARIABLE and those of expressions */
@@ -67,6 +69,8 @@ class Matcher {
         spec.pattern.span,
       )
     }
+    if (this.pattern.every(({ min }) => min === 0))
+      throw refuse('a match may have no row', 'Let one variable of the pattern take at least one row.', spec.pattern.span)
   }
 
   plan(span: Span): Plan {
@@ -109,9 +113,11 @@ class Matcher {
       afterMatch: this.afterMatch(),
     }
     if (spec.within) {
-      match.withinMs = constantIntervalMs(spec.within, env.context, (reason, at) =>
+      const withinMs = constantIntervalMs(spec.within, env.context, (reason, at) =>
         refuse(`WITHIN: ${reason}`, "Write WITHIN INTERVAL '1' HOUR.", at ?? spec.within!.span),
       )
+      // As in Flink: no time at all is no limit.
+      if (withinMs > 0) match.withinMs = withinMs
     }
     const names = this.columns.map((_, i) => this.source.fields[i]?.name ?? `$f${i}`)
     const input = this.columns.length === this.source.fields.length ? this.source : project(this.source, this.columns, names)
@@ -123,7 +129,11 @@ class Matcher {
     const { measures } = this.spec
     if (measures.length === 0)
       throw refuse('it has no MEASURES', 'Say what the row of a match shows: MEASURES a.price AS price.', this.spec.span)
-    const taken = new Set(keys.map(({ name }) => name))
+    const taken = new Set<string>()
+    keys.forEach(({ name }, i) => {
+      if (taken.has(name)) throw refuse(`the key ${name} stands twice`, 'Name each key once.', this.spec.partitionBy[i].span)
+      taken.add(name)
+    })
     for (const { alias } of measures) {
       if (taken.has(alias.name))
         throw refuse(`two columns of the result are named ${alias.name}`, 'Keys and measures need different names.', alias.span)
@@ -222,8 +232,8 @@ class Matcher {
     return this.columnOf(bindExpression(this.spec.orderBy[0].expression, this.env))
   }
 
-  /** An expression over one row, in which all names have the same variable in front, or none. */
-  overRow(node: Expression): { expr: Expr; variables?: number[] } {
+  /** An expression over one row, in which all names have the same variable in front, or none. @param within  the function that reads it */
+  overRow(node: Expression, within: string): { expr: Expr; variables?: number[] } {
     const seen = new Set<string | undefined>()
     walk(node, (part) => {
       if (part.type === 'column') seen.add(this.qualifierOf(part))
@@ -234,8 +244,40 @@ class Matcher {
     if (seen.size > 1) throw refuse('one function reads rows of several variables', 'Use one variable in each function.', node.span)
     const [variable] = seen
     const isStar = node.type === 'star'
-    const expr = isStar ? columnExpr(0, t.null()) : bindExpression(node, { ...this.env, scope: this.scopeOf(variable) })
+    const expr = isStar ? columnExpr(0, t.null()) : bindExpression(node, this.rowEnv(variable, within))
     return { expr, ...(variable !== undefined && { variables: [this.variables.indexOf(variable)] }) }
+  }
+
+  private rowEnv(variable: string | undefined, within: string): Env {
+    const env: Env = {
+      ...this.env,
+      scope: this.scopeOf(variable),
+      intercept: (node) => {
+        if (node.type !== 'call' || node.over !== undefined) return undefined
+        const name = functionName(node)
+        if (name !== 'FIRST' && name !== 'LAST') {
+          if (!MATCH_FUNCTIONS.has(name) && !isAggregateFunction(name)) return undefined
+          throw refuse(`${name} stands inside of ${within}`, `Give ${within} columns of one variable, such as a.price.`, node.span)
+        }
+        if (!isAggregateFunction(within))
+          throw refuse(`${name} stands inside of ${within}`, `Use one of them, with an offset: ${within}(a.price, 1).`, node.span)
+        // An aggregate has each row in hand: as in Flink, the first and the last one are that row.
+        this.navigated(name, node)
+        return bindExpression(node.args[0], { ...env, intercept: this.rowEnv(variable, name).intercept })
+      },
+    }
+    return env
+  }
+
+  /** Rows to go from the first or the last one. */
+  navigated(name: string, { args, span }: CallNode): number {
+    if (args.length === 0 || args.length > 2)
+      throw refuse(`${name} takes a column and perhaps an offset`, `Write ${name}(a.price, 1).`, span)
+    if (args.length === 1) return 0
+    const bound = bindExpression(args[1], this.env)
+    if (bound.kind !== 'literal' || typeof bound.value !== 'number' || bound.value < 0)
+      throw sqlErrors('SQL_NOT_CONSTANT', { what: `the offset of ${name}`, expected: 'a number of rows, 0 or more', span: args[1].span })
+    return bound.value
   }
 
   qualifierOf(node: Extract<Expression, { type: 'column' }>): string | undefined {
@@ -346,12 +388,19 @@ class Values {
         throw refuse(`${name} is not supported`, 'Use LAST(variable.column, offset).', node.span)
       case 'MATCH_ROWTIME':
       case 'MATCH_PROCTIME': {
-        if (this.place === 'condition') throw refuse(`${name}() belongs into MEASURES`, 'Use the time column itself.', node.span)
         const { timeColumn } = this.matcher
         const { type } = this.matcher.columnAt(timeColumn)
+        const [column] = node.args
+        if (column !== undefined && (name === 'MATCH_PROCTIME' || this.place === 'condition' || node.args.length > 1))
+          throw refuse(`${name} has an argument`, `Write ${name}().`, column.span)
         if (name === 'MATCH_PROCTIME') return { kind: 'call', fn: 'PROCTIME', args: [], type: t.timestampLtz(3, false), span: node.span }
         const value = this.rowValue('LAST', 0, columnExpr(timeColumn, type), undefined)
-        return { ...value, type: withNullable(value.type, false) }
+        if (column === undefined) return { ...value, type: withNullable(value.type, false) }
+        // As in Flink: of whichever variable, it is the time of the match.
+        const { expr } = this.matcher.overRow(column, name)
+        if (expr.kind !== 'column' || expr.index !== timeColumn)
+          throw refuse(`${name} takes the column of the event time`, `Write ${name}().`, column.span)
+        return { ...value, type: withNullable(value.type, true) }
       }
       default:
         return isAggregateFunction(name) && node.over === undefined ? this.aggregate(name, node) : undefined
@@ -359,25 +408,19 @@ class Values {
   }
 
   private navigation(from: 'FIRST' | 'LAST', node: CallNode): Expr {
-    const [operand, offset] = node.args
-    if (operand === undefined || node.args.length > 2)
-      throw refuse(`${from} takes a column and perhaps an offset`, `Write ${from}(a.price, 1).`, node.span)
-    const { expr, variables } = this.matcher.overRow(operand)
-    const bound = offset && bindExpression(offset, this.matcher.inputEnv)
-    if (bound !== undefined && (bound.kind !== 'literal' || typeof bound.value !== 'number' || bound.value < 0)) {
-      throw sqlErrors('SQL_NOT_CONSTANT', { what: `the offset of ${from}`, expected: 'a number of rows, 0 or more', span: offset.span })
-    }
-    return this.rowValue(from, bound === undefined ? 0 : (bound.value as number), expr, variables)
+    const offset = this.matcher.navigated(from, node)
+    const { expr, variables } = this.matcher.overRow(node.args[0], from)
+    return this.rowValue(from, offset, expr, variables)
   }
 
   private aggregate(name: string, node: CallNode): Expr {
     if (node.distinct) throw refuse(`${name}(DISTINCT …) is not supported`, 'Aggregate the rows of the match as they are.', node.span)
     const [first] = node.args
-    const variables = first && this.matcher.overRow(first).variables
+    const variables = first && this.matcher.overRow(first, name).variables
     const { inputEnv: env } = this.matcher
     const call = bindAggregateCall(node, {
       env,
-      bindArgument: (arg) => this.matcher.overRow(arg).expr,
+      bindArgument: (arg) => this.matcher.overRow(arg, name).expr,
       columnOf: (expr) => this.matcher.columnOf(expr),
       isNeverEmpty: false,
     })

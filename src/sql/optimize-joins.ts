@@ -158,7 +158,7 @@ export function physicalJoin(join: Node<'join'>): Plan {
 
 /** @throws StreamError  SQL_TEMPORAL_JOIN where the right side has no key, or the condition does not compare it */
 export function physicalTemporalJoin(join: Node<'temporalJoin'>): Plan {
-  const { nullSafe, ...keys } = keyed(join.left, withEveryVersion(join.right), conjuncts(join.condition), true)
+  const { nullSafe, ...keys } = keyed(withEveryVersion(join.left), withEveryVersion(join.right), conjuncts(join.condition), true)
   const { condition: _, ...rest } = join
   const isEvent = join.left.fields[join.leftTime].timeAttribute === 'event'
   const rightUnique = uniqueKeysOf(join.right)

@@ -37,7 +37,7 @@ function changelogOf(plan: Plan): Changelog {
     case 'join':
       return isAppend && (plan.kind === 'INNER' || plan.kind === 'SEMI') ? 'append' : 'retract'
     case 'temporalJoin':
-      return plan.left.changelog
+      return plan.left.changelog === 'append' ? 'append' : 'retract'
     case 'over':
       return plan.frame.timeOrdered ? 'append' : 'retract'
     case 'topN':
@@ -66,10 +66,11 @@ function checkInputs(plan: Plan): void {
     APPEND_ONLY_INPUT[plan.node] ??
     (plan.node === 'over' && plan.frame.timeOrdered ? 'OVER ordered by time' : undefined) ??
     (plan.node === 'topN' && plan.windowed ? 'Top-N of windows' : undefined)
-  const what = plan.node === 'temporalJoin' && plan.left.changelog !== 'append' ? 'the left side of FOR SYSTEM_TIME AS OF' : needs
-  if (what === undefined) return
-  const isUpdating = plan.node === 'temporalJoin' || inputsOf(plan).some((input) => input.changelog !== 'append')
-  if (isUpdating) throw sqlErrors('SQL_UPDATING_INPUT', { what, span: plan.span })
+  // At the present time no version is there any longer that a row would be taken back with.
+  const what = plan.node === 'temporalJoin' && plan.rightTime < 0 ? 'the left side of FOR SYSTEM_TIME AS OF a processing time' : needs
+  const own = plan.node === 'temporalJoin' ? [plan.left] : inputsOf(plan)
+  if (what !== undefined && own.some(({ changelog }) => changelog !== 'append'))
+    throw sqlErrors('SQL_UPDATING_INPUT', { what, span: plan.span })
 }
 
 /** @throws StreamError  SQL_WINDOW_TIME_ATTRIBUTE where an operation below made the time column an ordinary one */

@@ -4,12 +4,13 @@
 // On processing time, where they do not wait, the join is presentJoin.ts.
 //
 // Invariants
-//   1. Each left row is given out (or found without partner) once; output is append-only.
+//   1. Each left row is given out (or found without partner) once. What was given out for a row that the left side takes back leaves
+//      again (givenRows.ts); of a left side that only inserts the output is append-only.
 //   2. Of the versions of a key before the watermark only the latest is kept.
 //   3. With a time to live a key to which nothing has happened for so long, by the clock, is as if it had never been: its versions, and its
 //      left rows that wait (retention.ts).
 //   1 and 2 are held by joins.property.test.ts, 3 by stateTtl.property.test.ts.
-import { type Batch, batchOf, type Column, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
+import { type Batch, batchOf, type Column, DELETE, INSERT, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
@@ -17,6 +18,7 @@ import type { Division, JoinSideStatus, Operator, OperatorContext, OperatorStatu
 import { type Condition, compileCondition } from '../conditions.ts'
 import { ordinals } from '../emission.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
+import { GivenRows, type LeftRow } from './givenRows.ts'
 import { judge, nullsFor, Unmatched } from './pairs.ts'
 import { Retention, type RetentionSnapshot } from './retention.ts'
 
@@ -25,19 +27,21 @@ interface Version {
   row: Row
   isDeleted: boolean
 }
-interface Waiting {
-  time: number
-  /** Rows of equal time leave in order of arrival. */
-  arrival: number
-  row: Row
-  /** With a time to live: its key, by number. */
-  key?: number
+
+interface Snapshot {
+  waiting: LeftRow[]
+  arrivals: number
+  watermarkMs: number
+  versions: unknown
+  given?: LeftRow[]
+  retention?: RetentionSnapshot
+  nowMs?: number
 }
 
 const byTime = (a: Version, b: Version): number => a.time - b.time
-const first = (a: Waiting, b: Waiting): boolean => a.time < b.time || (a.time === b.time && a.arrival < b.arrival)
+const first = (a: LeftRow, b: LeftRow): boolean => a.time < b.time || (a.time === b.time && a.arrival < b.arrival)
 
-const withoutKey = ({ time, arrival, row }: Waiting): Waiting => ({ time, arrival, row })
+const withoutKey = ({ key: _, ...left }: LeftRow): LeftRow => left
 
 export class TemporalJoinOperator implements Operator {
   private readonly plan: Plan & { node: 'temporalJoin' }
@@ -46,13 +50,15 @@ export class TemporalJoinOperator implements Operator {
   private readonly pairFields
   private readonly output: RowOutput
   private readonly versions: KeyedStates<Version[]>
-  private waiting: Waiting[] = []
+  private waiting: LeftRow[] = []
   private arrivals = 0
   private watermarkMs = -Infinity
   /** Keys whose versions have grown since they were last thinned out. */
   private grown = new Set<number>()
   private readonly unmatched = new Unmatched()
   private readonly retention: Retention | undefined
+  /** Where the left side updates. */
+  private readonly given: GivenRows | undefined
   private nowMs = -Infinity
   /** Keys that have been forgotten, and have a number still. */
   private deadCount = 0
@@ -67,6 +73,7 @@ export class TemporalJoinOperator implements Operator {
     this.output = new RowOutput(plan.fields, context)
     this.versions = new KeyedStates(plan.right.fields, plan.rightKeys)
     this.retention = plan.ttlMs ? new Retention(plan.ttlMs) : undefined
+    this.given = plan.left.changelog === 'append' ? undefined : new GivenRows()
   }
 
   tick(nowMs: number): void {
@@ -78,6 +85,7 @@ export class TemporalJoinOperator implements Operator {
     for (const key of over) {
       this.versions.states[key] = undefined
       this.grown.delete(key)
+      this.given?.forget(key)
     }
     this.waiting = this.waiting.filter(({ key }) => !over.has(key as number)).sort((a, b) => (first(a, b) ? -1 : 1))
     this.deadCount += over.size
@@ -89,6 +97,7 @@ export class TemporalJoinOperator implements Operator {
     this.deadCount = 0
     if (newIndex === undefined) return
     this.retention?.move(newIndex)
+    this.given?.move(newIndex)
     for (const one of this.waiting) if (one.key !== undefined) one.key = newIndex[one.key]
     this.findGrown()
   }
@@ -106,7 +115,7 @@ export class TemporalJoinOperator implements Operator {
     this.tick(batch.processingTimeMs)
     const { leftKeys } = this.plan
     const lefts =
-      input === 0 && this.retention
+      input === 0 && (this.retention || this.given)
         ? this.leftKeysOf(
             leftKeys.map((key) => batch.columns[key]),
             batch.rowCount,
@@ -123,14 +132,37 @@ export class TemporalJoinOperator implements Operator {
         const { name } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
         this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: name, table: 'temporal join' }), fields)
       } else if (keys !== undefined) this.addVersion(batch, row, keys[row], timeAt(timeColumn, row))
+      else if (this.given !== undefined && isRetraction(batch.kinds?.[row] ?? INSERT))
+        this.takeBack(rowAt(batch, row), timeAt(timeColumn, row), lefts?.[row] as number)
       else this.addLeft(rowAt(batch, row), timeAt(timeColumn, row), lefts?.[row])
     }
     this.output.flush()
   }
 
   private addLeft(row: Row, time: number, key: number | undefined): void {
-    heapPush(this.waiting, { time, arrival: this.arrivals++, row, ...(key !== undefined && { key }) }, first)
-    if (key !== undefined) this.retention?.add(key, time, true, this.nowMs)
+    const left: LeftRow = { time, arrival: this.arrivals++, row, ...(key !== undefined && { key }) }
+    heapPush(this.waiting, left, first)
+    if (key === undefined) return
+    // A row before it in its batch may have let go of the key.
+    this.versions.states[key] ??= []
+    this.given?.add(key, left)
+    this.retention?.add(key, time, true, this.nowMs)
+  }
+
+  private takeBack(row: Row, time: number, key: number): void {
+    this.retention?.add(key, time, false, this.nowMs)
+    const left = this.given?.take(key, row)
+    if (left?.given !== undefined) {
+      this.output.seenMs = this.watermarkMs
+      this.output.put(left.given, DELETE)
+    } else if (left !== undefined) left.isGone = true
+    this.letGo(key)
+  }
+
+  /** Of keys of left rows nothing is kept but these, unless a time to live counts from them. */
+  private letGo(key: number): void {
+    if (this.retention !== undefined || this.given?.has(key) || this.versions.states[key]?.length !== 0) return
+    this.versions.states[key] = undefined
   }
 
   private addVersion(batch: Batch, row: number, key: number, time: number): void {
@@ -155,8 +187,11 @@ export class TemporalJoinOperator implements Operator {
   private fire(watermarkMs: number): void {
     if (watermarkMs <= this.watermarkMs) return
     this.output.seenMs = this.watermarkMs
-    const due: Waiting[] = []
-    while (this.waiting.length > 0 && this.waiting[0].time <= watermarkMs) due.push(heapPop(this.waiting, first) as Waiting)
+    const due: LeftRow[] = []
+    while (this.waiting.length > 0 && this.waiting[0].time <= watermarkMs) {
+      const left = heapPop(this.waiting, first) as LeftRow
+      if (!left.isGone) due.push(left)
+    }
     this.join(due)
     for (const key of this.grown) {
       const list = this.versions.states[key] as Version[]
@@ -168,22 +203,32 @@ export class TemporalJoinOperator implements Operator {
     this.watermarkMs = watermarkMs
   }
 
-  private join(lefts: { row: Row; time: number }[]): void {
+  private join(lefts: LeftRow[]): void {
     if (lefts.length === 0) return
     const { kind, left, right, leftKeys } = this.plan
     const found = lefts.map(({ row, time }) => this.versionFor(row, time, leftKeys, left.fields))
     const joined = lefts.flatMap(({ row }, i) => (found[i] === undefined ? [] : [[...row, ...(found[i] as Row)]]))
     const passes = judge(this.condition, this.pairFields, joined, this.output.processingTimeMs)
     let at = 0
-    lefts.forEach(({ row }, i) => {
+    lefts.forEach((one, i) => {
+      const { row } = one
       const pair = found[i] === undefined ? -1 : at++
       if (pair >= 0 && passes(pair)) {
-        this.output.put(joined[pair])
+        this.give(one, joined[pair])
         return
       }
       this.unmatched.add(row)
-      if (kind === 'LEFT') this.output.put([...row, ...nullsFor(right.fields)])
+      if (kind === 'LEFT') this.give(one, [...row, ...nullsFor(right.fields)])
+      else if (this.given !== undefined) {
+        this.given.drop(one.key as number, one)
+        this.letGo(one.key as number)
+      }
     })
+  }
+
+  private give(left: LeftRow, row: Row): void {
+    this.output.put(row)
+    if (this.given !== undefined) left.given = row
   }
 
   private versionFor(row: Row, time: number, keys: readonly number[], fields: Plan['fields']): Row | undefined {
@@ -198,13 +243,25 @@ export class TemporalJoinOperator implements Operator {
     return at < 0 || list[at].isDeleted ? undefined : list[at].row
   }
 
-  snapshot(): unknown {
+  snapshot(): Snapshot {
     this.forgetDead()
     const { arrivals, watermarkMs } = this
     const versions = this.versions.snapshot()
     this.findGrown()
     const retention = this.retention?.pick(ordinals(this.versions.table.count))
-    return { waiting: this.waiting.map(withoutKey), arrivals, watermarkMs, versions, ...(retention && { retention, nowMs: this.nowMs }) }
+    const given = this.given?.given().map(withoutKey)
+    return {
+      waiting: this.stillWaiting().map(withoutKey),
+      arrivals,
+      watermarkMs,
+      versions,
+      ...(given && { given }),
+      ...(retention && { retention, nowMs: this.nowMs }),
+    }
+  }
+
+  private stillWaiting(): LeftRow[] {
+    return this.given === undefined ? this.waiting : this.waiting.filter(({ isGone }) => !isGone).sort((a, b) => (first(a, b) ? -1 : 1))
   }
 
   private findGrown(): void {
@@ -215,52 +272,41 @@ export class TemporalJoinOperator implements Operator {
   }
 
   restore(state: unknown, adds = false): void {
-    const {
-      waiting,
-      arrivals,
-      watermarkMs,
-      versions,
-      retention,
-      nowMs = -Infinity,
-    } = state as {
-      waiting: Waiting[]
-      arrivals: number
-      watermarkMs: number
-      versions: unknown
-      retention?: RetentionSnapshot
-      nowMs?: number
-    }
+    const saved = state as Snapshot
+    const { arrivals, watermarkMs, retention, nowMs = -Infinity } = saved
+    const waiting = saved.waiting.map(withoutKey)
     if (adds) {
       this.waiting = [...this.waiting, ...waiting].sort((a, b) => (first(a, b) ? -1 : 1))
       this.arrivals = Math.max(this.arrivals, arrivals)
       this.watermarkMs = Math.min(this.watermarkMs, watermarkMs)
     } else Object.assign(this, { waiting: waiting.slice(), arrivals, watermarkMs })
-    const keys = this.versions.restore(versions, undefined, adds)
+    const keys = this.versions.restore(saved.versions, undefined, adds)
     this.findGrown()
-    if (this.retention === undefined) return
+    if (this.retention === undefined && this.given === undefined) return
     this.nowMs = Math.max(this.nowMs, nowMs)
-    const of = this.leftKeysOf(this.leftKeyColumns(this.waiting), this.waiting.length)
-    this.retention.restore(retention, keys)
+    const lefts = [...(saved.given ?? []).map(withoutKey), ...waiting]
+    const of = this.leftKeysOf(this.leftKeyColumns(lefts), lefts.length)
+    this.retention?.restore(retention, keys)
     // Keys that have only left rows, in a state without times.
     if (retention === undefined) {
       const known = new Set(keys)
-      this.retention.restore(
+      this.retention?.restore(
         undefined,
         Int32Array.from(new Set(of)).filter((key) => !known.has(key)),
       )
     }
-    const own = new Set(waiting)
-    this.waiting.forEach((one, i) => {
-      if (own.has(one)) this.retention?.wait(of[i], one.time)
-      this.waiting[i] = { ...one, key: of[i] }
+    lefts.forEach((left, i) => {
+      if (left.given === undefined) this.retention?.wait(of[i], left.time)
+      left.key = of[i]
+      this.given?.add(of[i], left)
     })
   }
 
-  private leftKeyColumns(waiting: readonly Waiting[]): Column[] {
+  private leftKeyColumns(lefts: readonly LeftRow[]): Column[] {
     const { leftKeys, left } = this.plan
     return batchOf(
       leftKeys.map((key) => left.fields[key]),
-      waiting.map(({ row }) => leftKeys.map((key) => row[key])),
+      lefts.map(({ row }) => leftKeys.map((key) => row[key])),
     ).columns
   }
 
@@ -276,18 +322,29 @@ export class TemporalJoinOperator implements Operator {
     return this.versions.states.reduce((sum, list) => sum + (list?.length ?? 0), 0)
   }
 
-  divide(division: Division): (part: number) => unknown {
+  divide(division: Division): (part: number) => Snapshot {
     this.forgetDead()
-    const { waiting, arrivals, watermarkMs } = this
+    const { arrivals, watermarkMs } = this
+    const waiting = this.stillWaiting()
+    const given = this.given?.given() ?? []
     const { leftKeys, left } = this.plan
     const types = leftKeys.map((key) => left.fields[key].type)
     const waitingAt = division.rows(this.leftKeyColumns(waiting), types, waiting.length)
+    const givenAt = division.rows(this.leftKeyColumns(given), types, given.length)
     const ofPart = this.versions.divide(division)
     return (part) => {
       const own = Array.from(waitingAt(part), (at) => withoutKey(waiting[at])).sort((a, b) => (first(a, b) ? -1 : 1))
+      const ownGiven = Array.from(givenAt(part), (at) => withoutKey(given[at])).sort((a, b) => a.arrival - b.arrival)
       const { keys, saved } = ofPart(part)
       const retention = this.retention?.pick(keys)
-      return { waiting: own, arrivals, watermarkMs, versions: saved, ...(retention && { retention, nowMs: this.nowMs }) }
+      return {
+        waiting: own,
+        arrivals,
+        watermarkMs,
+        versions: saved,
+        ...(this.given && { given: ownGiven }),
+        ...(retention && { retention, nowMs: this.nowMs }),
+      }
     }
   }
 
@@ -296,7 +353,7 @@ export class TemporalJoinOperator implements Operator {
   }
 
   describe(): OperatorStatus {
-    const stateRows = this.waiting.length + this.versionCount
+    const stateRows = this.waiting.length + this.versionCount + (this.given?.count ?? 0)
     return { stateRows, stateBytes: stateRows * 64 * this.pairFields.length }
   }
 }
