@@ -175,5 +175,5 @@ test('savepoints: made while the queries go on, listed, begun from, deleted', as
   await from.running.kill('SIGTERM')
   const missing = run(t, ['start', folder, '--port', '0', '--data', join(folder, 'data'), '--from-savepoint', 'befor', '--json'])
   await missing.exited
-  assert.match(missing.output, /SAVEPOINT_NOT_FOUND/)
+  assert.match(missing.output, /SAVEPOINT_NOT_FOUND.*There is none: /)
 })

@@ -1,6 +1,6 @@
 // millrace diff and promote on the real process: a changed query beside the one that runs.
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { ApiError, DeployReport, ScriptDiff } from '../src/serve/contract.ts'
@@ -116,6 +116,18 @@ test('rows that differ by key, the record with which they begin to, and the chan
   write('totals.sql', capped)
   const dry = (await millrace(t, 'promote', path, '--dry-run', '--json', ...at)).json as unknown as DeployReport
   assert.deepEqual([dry.started, dry.kept.sort()], [['totals'], ['windows']])
+  // A file that is wrong does not get into the project.
+  for (const [name, text] of [
+    ['totals.sql', totals('SUM(amuont)')],
+    ['another.sql', 'SELCT 1'],
+  ]) {
+    const refused = await millrace(t, 'promote', write(name, text), ...at)
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, new RegExp(`^error: pipelines/${name}:\\d+:\\d+: [^]*Nothing was written`))
+  }
+  assert.deepEqual(readdirSync(join(folder, 'pipelines')).sort(), ['orders.sql', 'totals.sql', 'windows.sql'])
+  assert.match(readFileSync(join(folder, 'pipelines/totals.sql'), 'utf8'), /SUM\(amount\)/)
+  write('totals.sql', capped)
   const done = await millrace(t, 'promote', path, ...at)
   assert.match(done.stdout, /^started: totals\nunchanged: windows\n/)
   await untilRows(server, 'totals', [

@@ -57,6 +57,8 @@ test('topics: made, described, changed, filled, read, exported, measured, delete
 
   const made = await topics('create', 'orders', '--partitions', '2', '--config', 'retention.ms=3600000')
   assert.equal(made.stdout, 'orders is there, with 2 partitions\n')
+  // Dead letters before the first one.
+  assert.match((await topics('read', 'orders.invalid')).stderr, /nothing of "orders" has been refused.*SERVE_LETTERS_NONE/)
   assert.equal((await topics('create', 'orders', '--json')).json<Failure>()[0].error.code, 'LOG_TOPIC_EXISTS')
   assert.match((await topics('create', 'x', '--config', 'retention')).stderr, /--config is "retention", expected name=value/)
   await topics('alter', 'orders', '--partitions', '3', '--config', 'segment.ms=60000', '--reset', 'retention.ms')

@@ -74,6 +74,8 @@ test('events of a running Millrace; what cannot be checked says why', { timeout:
   assert.deepEqual([answer.events, answer.kills.length], [{ orders: 30 }, 1])
   writeFileSync(join(folder, 'pipelines/orders.sql'), sql.replace("'path' = 'archive'", "'path' = '/archive'"))
   assert.equal((await verify(t, folder, ...at)).answer.error.code, 'VERIFY_PATH_ABSOLUTE')
+  writeFileSync(join(folder, 'pipelines/broken.sql'), 'SELCT 1')
+  assert.match((await verify(t, folder, ...at)).answer.error.message, /^pipelines\/broken.sql:1:1: found SELCT/)
 })
 
 test('a query that has no one result gets no certificate, and is told apart from one that has', { timeout: 300_000 }, async (t) => {

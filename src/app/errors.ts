@@ -98,6 +98,13 @@ export const appErrors = defineErrors({
     message: (p) => `the line "${p.line}" of the statement would begin a section of the golden file`,
     hint: () => 'Take it out, or put a space before it.',
   }),
+  PROJECT_FILE_WRONG: spec<{ file: string; problem: string; next: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => p.problem,
+    hint: (p) => p.next,
+  }),
   VERIFY_NOTHING: spec<{ what: 'result' | 'event' }>({
     kind: 'user',
     httpStatus: 400,

@@ -64,6 +64,10 @@ export function placedMessage({ message, position }: Pick<PlacedError, 'message'
   return where + message.replace(/^line \d+, column \d+: /, '').replace(file ? `${file}: ` : '', '')
 }
 
+/** Why a command does not begin: a file of the project is wrong. */
+export const wrongFile = ({ file, error }: { file: string; error: PlacedError }, more = ''): StreamError =>
+  appErrors('PROJECT_FILE_WRONG', { file, problem: `${placedMessage(error, file)} [${error.code}]`, next: `${error.hint}${more}` })
+
 /** A failure of the file system is the user's to mend, not a bug. */
 export function failureOf(error: unknown): StreamError {
   const { syscall, path, code } = error as NodeJS.ErrnoException
@@ -81,7 +85,7 @@ export function reportError(error: unknown, json: boolean, source?: ErrorSource)
 }
 
 /** `1 record`, `2 records` */
-export const countText = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+export const countText = (count: number, what: string, several = `${what}s`): string => `${count} ${count === 1 ? what : several}`
 
 export const byteText = (bytes: number): string => {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']

@@ -1,7 +1,7 @@
 // What checkpoints (or one savepoint) hold for the queries of a project: which one each goes on from, and whether it can.
 import { deserialize } from 'node:v8'
 import { Counter } from 'prom-client'
-import { metrics, nearestName, type StreamError, toStreamError } from '../base/index.ts'
+import { metrics, type StreamError, toStreamError } from '../base/index.ts'
 import { type CheckpointStore, checkpointErrors, type Manifest, type QueryState, verifyCheckpoint } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
 
@@ -35,7 +35,7 @@ export class SavedStates {
     this.log = log
     this.savepoint = savepoint
     if (savepoint !== undefined && !store.savepoints().includes(savepoint))
-      throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name: savepoint, nearest: nearestName(savepoint, store.savepoints()) })
+      throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name: savepoint, known: store.savepoints() })
     if (savepoint === undefined) return
     // There is no older one: a query that began anew instead would write everything again.
     const root = `${store.savepointsFolder}/${savepoint}`
@@ -165,8 +165,7 @@ export interface SavepointInfo {
 
 /** @throws StreamError SAVEPOINT_NOT_FOUND, CHECKPOINT_DAMAGED */
 export function savepointInfo(store: CheckpointStore, name: string): SavepointInfo {
-  if (!store.savepoints().includes(name))
-    throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name, nearest: nearestName(name, store.savepoints()) })
+  if (!store.savepoints().includes(name)) throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name, known: store.savepoints() })
   const root = `${store.savepointsFolder}/${name}`
   const manifests = store.jobs(root).flatMap((job) => store.ids(`${root}/${job}`).map((id) => store.read(`${root}/${job}`, id)))
   return {

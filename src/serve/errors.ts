@@ -59,6 +59,12 @@ export const serveErrors = defineErrors({
     message: (p) => `there is no filter "${p.name}" of ${p.subject}`,
     hint: () => 'GET /v1/filters lists them.',
   }),
+  SERVE_LETTERS_NONE: spec<{ topic: string; owner: string }>({
+    ...user,
+    httpStatus: 404,
+    message: (p) => `topic "${p.topic}" is not there yet: nothing of "${p.owner}" has been refused`,
+    hint: () => 'It is made with the first event that is.',
+  }),
   SERVE_TOPIC_INTERNAL: spec<{ topic: string }>({
     ...user,
     httpStatus: 403,

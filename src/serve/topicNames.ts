@@ -1,6 +1,6 @@
 // Topics by their names, as requests give them.
 import { nearestName } from '../base/index.ts'
-import type { TopicInfo } from '../log/index.ts'
+import { lettersTopicOf, type TopicInfo } from '../log/index.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
 
@@ -10,11 +10,13 @@ export const isInternalTopic = (topic: string): boolean => topic.startsWith('__'
 /** Users and ACLs of the Kafka port, with what SCRAM stores. */
 const isSecretTopic = (topic: string): boolean => topic === '__millrace_kafka_security'
 
-/** @throws StreamError SERVE_TOPIC_NOT_FOUND, SERVE_TOPIC_INTERNAL */
+/** @throws StreamError SERVE_TOPIC_NOT_FOUND, SERVE_TOPIC_INTERNAL, SERVE_LETTERS_NONE */
 export function findTopic(log: Pick<ServeDeps['log'], 'topic' | 'topics'>, topic: string): TopicInfo {
   if (isSecretTopic(topic)) refuseInternal(topic)
   const info = log.topic(topic)
   if (info) return info
+  const owner = log.topics().find(({ name }) => lettersTopicOf(name) === topic)?.name
+  if (owner !== undefined) throw serveErrors('SERVE_LETTERS_NONE', { topic, owner })
   const nearest = nearestName(
     topic,
     log.topics().map(({ name }) => name),

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { DeployReport, ProjectFile, QueryDiff, ScriptDiff } from '../../serve/contract.ts'
 import { call, getJson, type Target } from '../client.ts'
-import { countText, errorText, plainText, tableText, timeText } from '../output.ts'
+import { countText, errorText, plainText, tableText, timeText, wrongFile } from '../output.ts'
 
 const ROWS_SHOWN = 10
 const HEADERS = { 'content-type': 'application/json' }
@@ -65,7 +65,7 @@ function queryText(diff: QueryDiff): string {
   return parts.filter(Boolean).join('\n')
 }
 
-/** Puts a file in the place of the project's, and says what started, stayed and stopped. */
+/** Puts a file in the place of the project's, and says what started, stayed and stopped. @throws StreamError PROJECT_FILE_WRONG: nothing was written */
 export const promoteFile = (target: Target, path: string, options: { dryRun: boolean; json: boolean }): Promise<void> =>
   putFile(target, basename(path), readFileSync(path, 'utf8'), options)
 
@@ -77,12 +77,15 @@ export async function putFile(
 ): Promise<void> {
   const known = (await getJson<ProjectFile[]>(target, '/v1/project/files')).find((file) => file.name === name)
   const body = JSON.stringify({ text, version: known?.version ?? null })
-  const answer = await call(target, `/v1/project/files/${encodeURIComponent(name)}${dryRun ? '?dryRun=true' : ''}`, {
-    method: 'PUT',
-    body,
-    headers: HEADERS,
-  })
-  const report = (await answer.json()) as DeployReport
+  const path = `/v1/project/files/${encodeURIComponent(name)}`
+  const put = async (query: string) =>
+    (await (await call(target, `${path}${query}`, { method: 'PUT', body, headers: HEADERS })).json()) as DeployReport
+  let report = await put('?dryRun=true')
+  if (!dryRun) {
+    const problem = report.errors.find(({ file }) => basename(file) === name)
+    if (problem) throw wrongFile(problem, '\n  Nothing was written.')
+    report = await put('')
+  }
   if (json) console.log(JSON.stringify(report))
   else {
     const verbs = dryRun ? ['would start anew', 'would stay', 'would stop'] : ['started', 'unchanged', 'stopped']

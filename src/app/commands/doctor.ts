@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { makeFolders, missingFolders } from '../../base/index.ts'
 import { bindProject, readProjectFiles } from '../../jobs/index.ts'
 import type { Config } from '../config.ts'
-import { byteText, errorText } from '../output.ts'
+import { byteText, countText, errorText } from '../output.ts'
 
 export interface Finding {
   check: string
@@ -132,7 +132,11 @@ function checkProject(folder: string): Finding[] {
     const good = finding(
       'project',
       project.errors.length > 0 ? 'problem' : 'ok',
-      `${project.files.length} SQL files, ${project.tables.length} tables, ${project.queries.length} queries`,
+      [
+        countText(project.files.length, 'SQL file'),
+        countText(project.tables.length, 'table'),
+        countText(project.queries.length, 'query', 'queries'),
+      ].join(', '),
     )
     return [
       good,

@@ -1,7 +1,7 @@
 // millrace savepoint: create, list, delete. A running Millrace makes and removes them; they are listed from the data folder, too.
 import type { SavepointInfo } from '../../jobs/index.ts'
 import { call, getJson, type Target } from '../client.ts'
-import { byteText, tableText, timeText } from '../output.ts'
+import { byteText, countText, tableText, timeText } from '../output.ts'
 
 const text = ({ name, createdMs, bytes, queries }: SavepointInfo): string[] => [
   name,
@@ -17,7 +17,7 @@ export async function createSavepoint(target: Target, name: string, json: boolea
   if (json) console.log(JSON.stringify(info))
   else
     console.log(
-      `${name}: ${byteText(info.bytes)} of state of ${info.queries.length} queries.\nBegin from it with: millrace start --from-savepoint ${name}`,
+      `${name}: ${byteText(info.bytes)} of state of ${countText(info.queries.length, 'query', 'queries')}.\nBegin from it with: millrace start --from-savepoint ${name}`,
     )
 }
 

@@ -1,6 +1,5 @@
 // millrace state: what checkpoints and savepoints hold, read from the data folder, whether or not somebody runs on it.
 import { join, resolve } from 'node:path'
-import { nearestName } from '../../base/index.ts'
 import { valueAt } from '../../data/index.ts'
 import {
   CheckpointStore,
@@ -28,7 +27,7 @@ export function showState(query: string | undefined, options: StateOptions): voi
   const store = new CheckpointStore(resolve(options.data))
   const root = options.savepoint === undefined ? store.checkpointsFolder : join(store.savepointsFolder, options.savepoint)
   if (options.savepoint !== undefined && !store.savepoints().includes(options.savepoint))
-    throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name: options.savepoint, nearest: nearestName(options.savepoint, store.savepoints()) })
+    throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name: options.savepoint, known: store.savepoints() })
   const found = store.jobs(root).flatMap((job) => {
     const folder = `${root}/${job}`
     return store.ids(folder).map((id) => ({ job, folder, id, ...read(store, folder, id, options.verify) }))

@@ -12,6 +12,7 @@ import { bindProject, readProjectFiles } from '../../jobs/index.ts'
 import type { Log } from '../../log/index.ts'
 import type { CrashTest } from '../../serve/index.ts'
 import { appErrors } from '../errors.ts'
+import { wrongFile } from '../output.ts'
 import { type Certificate, sourceTopics } from './verify.ts'
 
 const RECORDS_MAX = 5_000
@@ -37,7 +38,7 @@ export class CrashTests {
   start(kills: number): CrashTest {
     if (this.now.state === 'running') throw appErrors('CRASH_TEST_RUNNING', {})
     const project = bindProject(readProjectFiles(this.project))
-    if (project.errors[0]) throw project.errors[0].error
+    if (project.errors[0]) throw wrongFile(project.errors[0])
     this.now = { state: 'running', lines: [], startedMs: Date.now() }
     void this.run(kills, sourceTopics(project)).catch((error: Error) =>
       this.say({ state: 'failed', lines: [...this.now.lines, error.message] }),

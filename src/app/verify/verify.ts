@@ -19,6 +19,7 @@ import { bindProject, type Project, readProjectFiles, topicOf } from '../../jobs
 import type { CrashTest, QuerySummary, QueryWhy, TablePage, TopicMessage, TopicSummary } from '../../serve/contract.ts'
 import { getJson } from '../client.ts'
 import { appErrors } from '../errors.ts'
+import { wrongFile } from '../output.ts'
 import { version } from '../version.ts'
 import { Child } from './child.ts'
 
@@ -56,7 +57,7 @@ export async function verifyExactlyOnce(options: VerifyOptions): Promise<Certifi
   const startedMs = Date.now()
   const { events, kills: killCount, seed, points, onProgress } = options
   const project = bindProject(readProjectFiles(options.project))
-  if (project.errors[0]) throw project.errors[0].error
+  if (project.errors[0]) throw wrongFile(project.errors[0])
   const sinks = sinksOf(project)
   const eventCount = [...events.values()].reduce((sum, { length }) => sum + length, 0)
   if (sinks.length === 0 || eventCount === 0) throw appErrors('VERIFY_NOTHING', { what: sinks.length === 0 ? 'result' : 'event' })

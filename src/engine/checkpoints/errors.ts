@@ -1,5 +1,5 @@
 // Errors of checkpoints and savepoints.
-import { defineErrors, type ErrorBody, reviveError, type StreamError, spec } from '../../base/index.ts'
+import { defineErrors, type ErrorBody, nearestName, reviveError, type StreamError, spec } from '../../base/index.ts'
 
 const specs = {
   CHECKPOINT_DAMAGED: spec<{ path: string; reason: string }>({
@@ -74,12 +74,18 @@ const specs = {
     message: (p) => `there is already a savepoint "${p.name}"`,
     hint: (p) => `Choose another name, or delete it with \`millrace savepoint delete ${p.name}\`.`,
   }),
-  SAVEPOINT_NOT_FOUND: spec<{ name: string; nearest?: string }>({
+  SAVEPOINT_NOT_FOUND: spec<{ name: string; known: string[] }>({
     kind: 'user',
     httpStatus: 404,
     retry: 'never',
     message: (p) => `there is no savepoint "${p.name}"`,
-    hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : '`millrace savepoint list` shows those that are there.'),
+    hint: ({ name, known }) => {
+      const nearest = nearestName(name, known)
+      if (nearest !== undefined) return `Did you mean "${nearest}"?`
+      return known.length > 0
+        ? `There is ${known.join(', ')}.`
+        : 'There is none: `millrace savepoint create NAME` makes one while the project runs.'
+    },
   }),
   STATE_NOT_RESTORED: spec<{ query: string; dropped: string[] }>({
     kind: 'user',

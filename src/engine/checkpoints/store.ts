@@ -223,7 +223,7 @@ export class CheckpointStore {
 
   /** @throws SAVEPOINT_NOT_FOUND */
   deleteSavepoint(name: string): void {
-    if (!this.savepoints().includes(name)) throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name })
+    if (!this.savepoints().includes(name)) throw checkpointErrors('SAVEPOINT_NOT_FOUND', { name, known: this.savepoints() })
     const folder = `${this.savepointsFolder}/${name}`
     // Under another name first: half of a savepoint is never taken for a whole one.
     this.disk.rename(folder, `${folder}.deleted`)
