@@ -2,6 +2,7 @@
 // Plain JavaScript, so that any Node from 20 on can run it and say what is wrong.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -31,7 +32,7 @@ const flags = ['--disable-warning=ExperimentalWarning', ...conditions]
 const memoryFlags = ['--max-semi-space-size=8']
 const memoryEnvironment = { MALLOC_ARENA_MAX: '2', NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'millrace') }
 
-/** Runs Node 24 with these arguments, passes signals on, and gives its exit code. */
+/** Runs Node 24 with these arguments, passes signals on, and gives its exit code: 128 and the number of the signal that ended it, as shells have it. */
 export function runNode(args, cwd = root) {
   const child = spawn(findNode(), [...flags, ...memoryFlags, ...args], {
     stdio: 'inherit',
@@ -39,5 +40,5 @@ export function runNode(args, cwd = root) {
     env: { ...memoryEnvironment, ...process.env },
   })
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
-  return new Promise((resolve) => child.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1))))
+  return new Promise((resolve) => child.on('exit', (code, signal) => resolve(signal ? 128 + constants.signals[signal] : (code ?? 1))))
 }

@@ -137,7 +137,7 @@ function fill(path: string): void {
 test('a full disk: no acknowledgement, a typed error, reads go on; with space again writing resumes by itself', async (t) => {
   const disk = smallDisk(t, 24)
   if (disk === undefined) return t.skip('mounting a tmpfs needs root')
-  const folder = project(t)
+  const folder = project(t, { 'pipelines/0.sql': "SET 'execution.checkpointing.interval' = '200 ms';" })
   const data = join(disk, 'data')
   const server = await startServer(t, folder, ['--data', data])
   const filler = join(disk, 'filler')
@@ -164,8 +164,14 @@ test('a full disk: no acknowledgement, a typed error, reads go on; with space ag
     await untilRows(server, 'counts', [['/', accepted, accepted]])
     assert.ok((await server.messages('events')).length === accepted)
     assert.equal((await server.health()).live, true)
+    fill(filler)
+    const checkpoints = async () => (await server.health()).parts.checkpoints
+    const isFailing = async () => (await postSome()).status === 507 && (await checkpoints()).state === 'degraded'
+    await until(isFailing, 'health does not say that checkpoints fail')
+    assert.match((await checkpoints()).detail!, /could not be written/)
     rmSync(filler)
     await until(async () => (await postSome()).status === 202, 'writing does not resume')
+    await until(async () => (await checkpoints()).state === 'ok', 'health does not say that checkpoints succeed again')
   }
   await untilRows(server, 'counts', [['/', accepted, accepted]])
   await server.running.kill('SIGKILL')

@@ -32,7 +32,11 @@ const events = Array.from({ length: 400 }, (_, n) => ({
 async function verify(t: Parameters<typeof run>[0], ...args: string[]) {
   const running = run(t, ['verify', 'exactly-once', ...args, '--json'])
   const { code } = await running.exited
-  return { code, answer: running.lines<Certificate & { file: string; error: { code: string } }>()[0], stderr: running.stderr }
+  return {
+    code,
+    answer: running.lines<Certificate & { file: string; error: { code: string; message: string } }>()[0],
+    stderr: running.stderr,
+  }
 }
 
 test('a pipeline that is killed again and again gets a certificate', { timeout: 300_000 }, async (t) => {

@@ -382,6 +382,7 @@ function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptio
   const damaged = recovery.filter(({ kind }) => kind === 'damaged')
   const fileErrors = jobs.errors
   const passedOver = jobs.damagedCheckpoints()
+  const unwritten = jobs.failingCheckpoints()
   return {
     ready: isReady,
     live: true,
@@ -398,7 +399,9 @@ function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptio
       checkpoints:
         passedOver.length > 0
           ? { state: 'degraded', detail: `older ones are used: ${passedOver.map(({ message }) => message).join('; ')}` }
-          : { state: 'ok' },
+          : unwritten.length > 0
+            ? { state: 'degraded', detail: unwritten.map(({ message }) => message).join('; ') }
+            : { state: 'ok' },
       engine:
         failed.length > 0
           ? { state: 'degraded', detail: failed.map(({ name, error }) => `${name}: ${error?.message ?? 'failed'}`).join('; ') }

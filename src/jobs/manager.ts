@@ -896,6 +896,12 @@ export class JobManager {
     return { query: id, job, intervalMs, restoredFrom: entry.restoredFrom, checkpoints }
   }
 
+  /** Why the newest checkpoints of jobs could not be written: each until one of the job succeeds. */
+  failingCheckpoints(): ErrorBody[] {
+    const jobIds = [...new Set([...this.running.values()].map(({ jobId }) => jobId))]
+    return jobIds.flatMap((id) => this.checkpoints.status(id)?.checkpoints.find(({ state }) => state !== 'running')?.error ?? [])
+  }
+
   /** What `read` gives for a live table at its next checkpoint, once that is durable. @throws the reason why there is none */
   atNextCheckpoint<T>(table: string, read: () => T): Promise<T> {
     const jobId = this.running.get(table)?.jobId

@@ -86,7 +86,9 @@ function checkFolder(folder: string): Finding[] {
         'data folder',
         'problem',
         (error as Error).message,
-        'Choose a folder that this user may write with --data, or mend its permissions.',
+        (error as NodeJS.ErrnoException).code === 'ENOSPC'
+          ? 'Free some space, or lower retention.ms and retention.bytes of large topics: until then nothing is acknowledged.'
+          : 'Choose a folder that this user may write with --data, or mend its permissions.',
       ),
     ]
   } finally {
