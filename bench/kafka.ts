@@ -1,16 +1,17 @@
 // Millrace's Kafka port and a real Kafka by turns: Kafka's own perf tools and Java client, on this machine, in this run.
 //
-//   npm run bench -- kafka [--only millrace|kafka] [--parts produce,consume,transactions,latency,memory] [--sizes 100,1024] [--codecs none,lz4]
-//                          [--turns 3] [--turn-seconds 8] [--warm-seconds 60] [--frames 1000000] [--skip-fuzz] [--json]
+//   npm run bench -- kafka [--brokers millrace,kafka,kafka-sync] [--parts produce,consume,transactions,latency,memory] [--sizes 100,1024]
+//                          [--codecs none,lz4] [--turns 3] [--turn-seconds 8] [--warm-seconds 60] [--frames 1000000] [--skip-fuzz] [--json]
 //
-// All of it takes some 20 minutes; a case of a producer 2 to 3, of which at most --warm-seconds for each broker are not measured.
-// Both brokers are up all the time, and all tools run in one Java process. Each case first warms up: producers run at one broker and the other
-// by turns, until neither becomes faster, or for --warm-seconds each; Java and V8 compile what is hot only then. Then turns are measured,
-// the brokers' order changing from one to the next, and medians count: a machine that becomes slower meanwhile is slower for both.
+// All of it takes some 30 minutes; a case of a producer 3 to 4, of which at most --warm-seconds for each broker are not measured.
+// Millrace acknowledges when a record is on the disk (fdatasync); Kafka, as it comes, when it is in the page cache. `kafka-sync` is Kafka with a
+// sync before each answer (log.flush.interval.messages=1), and `millrace-os` Millrace without one.
+// All brokers are up all the time, and all tools run in one Java process. Each case first warms up: producers run at one broker after the other
+// by turns, until none becomes faster, or for --warm-seconds each; Java and V8 compile what is hot only then. Then turns are measured,
+// the brokers' order changing from one to the next, and medians count: a machine that becomes slower meanwhile is slower for all.
 // Transactions: a producer that commits every 100 ms, as a sink of a stream processor would. What is consumed was produced first: without
-// `produce` there is no `consume`.
-// Millrace acknowledges when a record is on the disk (fdatasync); Kafka, as it comes, when it is in the page cache. Of each producer's turn the
-// first fifth does not count for rate and latency. CPU is that of the broker's process, all threads. Needs test/compat/servers/kafka.sh setup.
+// `produce` there is no `consume`. Of each producer's turn the first fifth does not count for rate and latency.
+// CPU is that of the broker's process, all threads. Needs test/compat/servers/kafka.sh setup.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -31,7 +32,7 @@ const { values: options } = parseArgs({
   allowPositionals: true,
   options: {
     frames: { type: 'string', default: '1000000' },
-    only: { type: 'string' },
+    brokers: { type: 'string', default: 'millrace,kafka,kafka-sync' },
     parts: { type: 'string', default: 'produce,consume,transactions,latency,memory' },
     sizes: { type: 'string', default: '100,1024' },
     codecs: { type: 'string', default: 'none,lz4' },
@@ -57,6 +58,7 @@ const FIRST_BYTES = 10_000_000
 const WARM_TURNS = 2
 const WARM_GAIN = 1.05
 const TICKS_PER_SECOND = 100
+const KAFKA_SYNCED = 'Kafka, synced'
 const LATENCY_RECORDS = 3_000
 const SLOW_CONSUMERS = 200
 const BESIDE_RECORDS = 200_000
@@ -70,10 +72,10 @@ interface Broker {
 }
 type Figures = Record<string, number>
 
-async function startMillrace(): Promise<Broker> {
+async function startMillrace(name: string, durability: 'fsync' | 'os'): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-kafka-'))
   writeFileSync(join(folder, 'empty.sql'), '-- Nothing but the log.\n')
-  const args = ['start', folder, '--port', '0', '--kafka-port', '0', '--data', join(folder, 'data'), '--json']
+  const args = ['start', folder, '--port', '0', '--kafka-port', '0', '--data', join(folder, 'data'), '--durability', durability, '--json']
   const child = spawn(process.execPath, [resolve(import.meta.dirname, '../scripts/millrace.mjs'), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -86,7 +88,7 @@ async function startMillrace(): Promise<Broker> {
     await ended
     rmSync(folder, { recursive: true, force: true })
   }
-  return { name: 'Millrace', bootstrap: `127.0.0.1:${kafkaPort}`, pid, stop }
+  return { name, bootstrap: `127.0.0.1:${kafkaPort}`, pid, stop }
 }
 
 if (kafkaMissing) {
@@ -193,7 +195,8 @@ async function memory(broker: Broker): Promise<Figures> {
 
 type Results = Record<string, Figures>
 interface Case {
-  topic: string
+  /** Of its topics' names. */
+  prefix: string
   sizeBytes: number
   codec: string
   more?: string[]
@@ -211,14 +214,37 @@ async function byTurns(brokers: readonly Broker[], turns: number, run: (broker: 
 }
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]
 
+/** The newest topic of each case. */
+const topics = new Map<Broker, Map<string, string>>()
+function topicsOf(broker: Broker): Map<string, string> {
+  const known = topics.get(broker) ?? new Map<string, string>()
+  topics.set(broker, known)
+  return known
+}
+
+/**
+ * Produces to a new topic, after the one before has been deleted: the page cache stays small. On a virtual machine pages that the host has to
+ * find first cost as much as all that a broker does.
+ */
+async function produceFresh(broker: Broker, { prefix, sizeBytes, codec, more }: Case, count: number): Promise<Figures> {
+  const known = topicsOf(broker)
+  const admin = (...args: string[]) => tool('TopicCommand', ['--bootstrap-server', broker.bootstrap, ...args])
+  const before = known.get(prefix)
+  if (before) await admin('--delete', '--topic', before)
+  const topic = `${prefix}-${Math.round(performance.now())}`
+  known.set(prefix, topic)
+  await admin('--create', '--topic', topic, '--partitions', '1')
+  return produce(broker, topic, sizeBytes, count, codec, more)
+}
+
 /** Produces by turns until nobody becomes faster. Gives each broker's rate, records/s. */
-async function warmUp(brokers: readonly Broker[], { topic, sizeBytes, codec, more }: Case): Promise<number[]> {
-  const states = brokers.map(() => ({ best: 0, rate: FIRST_BYTES / sizeBytes / WARM_TURN_S, idleTurns: 0, tookMs: 0 }))
+async function warmUp(brokers: readonly Broker[], one: Case): Promise<number[]> {
+  const states = brokers.map(() => ({ best: 0, rate: FIRST_BYTES / one.sizeBytes / WARM_TURN_S, idleTurns: 0, tookMs: 0 }))
   const isDone = ({ idleTurns, tookMs }: (typeof states)[0]) => idleTurns >= WARM_TURNS || tookMs > WARM_S * 1_000
   while (!states.every(isDone)) {
     for (const [i, state] of states.entries()) {
       const startMs = performance.now()
-      const { perSecond } = await produce(brokers[i], topic, sizeBytes, Math.round(state.rate * WARM_TURN_S), codec, more)
+      const { perSecond } = await produceFresh(brokers[i], one, Math.round(state.rate * WARM_TURN_S))
       state.tookMs += performance.now() - startMs
       state.idleTurns = perSecond > state.best * WARM_GAIN ? 0 : state.idleTurns + 1
       state.best = Math.max(state.best, perSecond)
@@ -230,39 +256,39 @@ async function warmUp(brokers: readonly Broker[], { topic, sizeBytes, codec, mor
 
 async function measure(brokers: readonly Broker[]): Promise<Results[]> {
   const results = brokers.map((): Results => ({}))
-  const note = (name: string, figures: Figures[]) => {
-    for (const [i, { name: broker }] of brokers.entries()) {
-      results[i][name] = figures[i]
-      if (!options.json) console.log(`  ${name}: ${broker.padEnd(8)} ${text(figures[i])}`)
+  const note = (name: string, figures: Figures[], of = brokers) => {
+    for (const [i, broker] of of.entries()) {
+      results[brokers.indexOf(broker)][name] = figures[i]
+      if (!options.json) console.log(`  ${name}: ${broker.name.padEnd(13)} ${text(figures[i])}`)
     }
   }
+  /** A sync changes nothing for who reads. */
+  const readers = brokers.filter(({ name }) => name !== KAFKA_SYNCED)
   const makeTopic = async (topic: string) => {
     const args = ['--create', '--topic', topic, '--partitions', '1']
     for (const { bootstrap } of brokers) await tool('TopicCommand', ['--bootstrap-server', bootstrap, ...args])
   }
   const produced = async (name: string, one: Case) => {
-    const { topic, sizeBytes, codec, more } = one
-    await makeTopic(topic)
     const rates = await warmUp(brokers, one)
     const count = (broker: Broker) => Math.round(rates[brokers.indexOf(broker)] * TURN_S)
-    note(name, await byTurns(brokers, TURNS, (broker) => produce(broker, topic, sizeBytes, count(broker), codec, more)))
-    return Math.min(...brokers.map(count)) * TURNS
+    note(name, await byTurns(brokers, TURNS, (broker) => produceFresh(broker, one, count(broker))))
+    return Math.min(...readers.map(count))
   }
   for (const sizeBytes of SIZES_BYTES) {
     const counts = new Map<string, number>()
     for (const codec of PARTS.has('produce') ? CODECS : []) {
-      counts.set(codec, await produced(`produce ${sizeBytes} B ${codec}`, { topic: `p${sizeBytes}-${codec}`, sizeBytes, codec }))
+      counts.set(codec, await produced(`produce ${sizeBytes} B ${codec}`, { prefix: `p${sizeBytes}-${codec}`, sizeBytes, codec }))
     }
     if (PARTS.has('transactions')) {
       const more = ['--transactional-id', `bench-${sizeBytes}`, '--transaction-duration-ms', `${TRANSACTION_MS}`]
-      await produced(`transactions ${sizeBytes} B`, { topic: `t${sizeBytes}`, sizeBytes, codec: 'none', more })
+      await produced(`transactions ${sizeBytes} B`, { prefix: `t${sizeBytes}`, sizeBytes, codec: 'none', more })
     }
     if (!PARTS.has('consume')) continue
     for (const [codec, count] of counts) {
-      const topic = `p${sizeBytes}-${codec}`
+      const run = (broker: Broker) => consume(broker, topicsOf(broker).get(`p${sizeBytes}-${codec}`)!, count)
       // The first turn is a warm-up.
-      await byTurns(brokers, 1, (broker) => consume(broker, topic, count))
-      note(`consume ${sizeBytes} B ${codec}`, await byTurns(brokers, TURNS, (broker) => consume(broker, topic, count)))
+      await byTurns(readers, 1, run)
+      note(`consume ${sizeBytes} B ${codec}`, await byTurns(readers, TURNS, run), readers)
     }
   }
   if (PARTS.has('latency')) {
@@ -286,11 +312,18 @@ function text(figures: Figures): string {
     .join(', ')
 }
 
-const starts = {
-  millrace: startMillrace,
-  kafka: async (): Promise<Broker> => ({ name: 'Kafka', ...(await startRealKafka()) }),
+const kafka = async (name: string, settings = {}): Promise<Broker> => ({
+  name,
+  ...(await startRealKafka({ 'log.segment.delete.delay.ms': 0, ...settings })),
+})
+const starts: Record<string, () => Promise<Broker>> = {
+  millrace: () => startMillrace('Millrace', 'fsync'),
+  'millrace-os': () => startMillrace('Millrace, no sync', 'os'),
+  kafka: () => kafka('Kafka'),
+  'kafka-sync': () => kafka(KAFKA_SYNCED, { 'log.flush.interval.messages': 1 }),
 }
-const names = (['millrace', 'kafka'] as const).filter((name) => !options.only || options.only === name)
+const names = options.brokers.split(',')
+for (const name of names) if (!starts[name]) throw new Error(`--brokers: ${name} is none of ${Object.keys(starts).join(', ')}`)
 const brokers: Broker[] = []
 const all: Record<string, Results> = {}
 try {
@@ -301,20 +334,17 @@ try {
   for (const broker of brokers) await broker.stop()
 }
 if (options.json) console.log(JSON.stringify({ bench: 'kafka', machine: machineText(), results: all }))
-else if (all.millrace && all.kafka) {
-  const version = /<kafka.version>([^<]+)/.exec(
-    readFileSync(resolve(import.meta.dirname, '../test/compat/servers/kafka/pom.xml'), 'utf8'),
-  )?.[1]
+else if (names.includes('millrace')) {
   console.log(
-    `\nMillrace with fdatasync ÷ Kafka ${version} without, both warm, medians of ${TURNS} turns, acks=all, one partition, clients on the same machine (${machineText()})`,
+    `\nMillrace ÷ others, all warm, medians of ${TURNS} turns, acks=all, one partition, clients on the same machine (${machineText()})`,
   )
-  for (const [name, ours] of Object.entries(all.millrace)) {
-    const theirs = all.kafka[name]
-    console.log(
-      `  ${name.padEnd(20)} ${Object.keys(ours)
-        .map((one) => `${one} ${theirs[one] > 0 ? (ours[one] / theirs[one]).toFixed(2) : '–'} ×`)
-        .join(', ')}`,
-    )
+  for (const other of names.filter((name) => name !== 'millrace')) {
+    for (const [name, ours] of Object.entries(all.millrace)) {
+      const theirs = all[other][name]
+      if (!theirs) continue
+      const ratios = Object.keys(ours).map((one) => `${one} ${theirs[one] > 0 ? (ours[one] / theirs[one]).toFixed(2) : '–'} ×`)
+      console.log(`  ÷ ${other.padEnd(12)} ${name.padEnd(20)} ${ratios.join(', ')}`)
+    }
   }
 }
 if (!options['skip-fuzz']) console.log(`\n${await fuzzDecoder(Number(options.frames))}`)

@@ -6,7 +6,7 @@ import { machineText } from './machine.ts'
 const benches: Record<string, string> = {
   json: 'JSON decoder: 8 and 3 of 8 fields, against JSON.parse',
   kafka:
-    'Kafka port against a real Kafka, both warm, by turns: perf tools, latency, CPU, memory, fuzz; 20 minutes [--sizes 1024] [--codecs none] [--parts produce] [--turns 3] [--warm-seconds 60]',
+    'Kafka port against a real Kafka, with and without a sync, warm, by turns: perf tools, latency, CPU, memory, fuzz; 30 minutes [--sizes 1024] [--codecs none] [--parts produce] [--turns 3] [--warm-seconds 60]',
   log: 'log: appends with fsync, reads',
   spill: 'state of four times its memory budget: throughput and resident memory [--mb 1000] [--share 0.25] [--query sums|distinct|last]',
   checkpoint: 'checkpoints: cost at 1 GB of state, time to recover [--mb 1000] [--interval 10] [--log-gb 10]',
