@@ -114,6 +114,14 @@ test('a total that began anew, a clock that goes back, and a query that is gone 
   assert.deepEqual(history.ofProcess(0, startMs + 20_000).timesMs, [startMs - 3_600_000])
 })
 
+test('a step that comes round in its ring has nothing of the one that was there before', () => {
+  const history = new MetricHistory()
+  const at = (atMs: number, p99Ms: number) => history.sample({ ...statsAt(atMs, 0, 1), latency: { p50Ms: 1, p95Ms: 2, p99Ms, count: 1 } })
+  at(startMs, 100)
+  at(startMs + 360 * 5_000, 10)
+  assert.equal(history.ofProcess(startMs + 359 * 5_000, startMs + 361 * 5_000).series.latencyP99Ms.at(-1), 10)
+})
+
 test('a line that grows is found through noise, a saw that does not is steady, and a limit is reached when it is', () => {
   const times = Array.from({ length: 120 }, (_, i) => startMs + i * 30_000)
   const noise = (i: number) => ((i * 7_919) % 101) - 50
