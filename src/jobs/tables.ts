@@ -78,7 +78,15 @@ export function lateTopicsOf({ plan, target }: ProjectQuery): Record<string, str
   return Object.keys(topics).length > 0 ? topics : undefined
 }
 
-/** How each table that plans scan is read. @throws StreamError FILES_OPTION and those of formats */
+/** What an option says of what it may say, the first unless it is there. @throws StreamError TABLE_OPTION_INVALID */
+function choice<Values extends string>({ name, options }: TableDef, option: string, values: readonly [Values, Values]): Values {
+  const value = options[option] ?? values[0]
+  const found = values.find((one) => one === value)
+  if (found !== undefined) return found
+  throw jobErrors('TABLE_OPTION_INVALID', { table: name, option, value, expected: values.map((one) => `'${one}'`).join(' or ') })
+}
+
+/** How each table that plans scan is read. @throws StreamError FILES_OPTION, TABLE_OPTION_INVALID and those of formats */
 export function sourceSpecs(log: Log, plans: Plan[]): SourceSpec[] {
   const tables = new Map<string, TableDef>()
   for (const plan of plans) for (const table of scannedTables(plan)) tables.set(table.name, table)
@@ -90,9 +98,9 @@ export function sourceSpecs(log: Log, plans: Plan[]): SourceSpec[] {
       topic,
       descriptor: log.descriptor(topic),
       ...sourceParts(table),
-      onError: table.options['millrace.on-error'] === 'fail' ? 'fail' : 'dead-letter',
-      startup: table.options['scan.startup.mode'] === 'latest-offset' ? 'latest-offset' : 'earliest-offset',
-      isolation: table.options['properties.isolation.level'] === 'read_uncommitted' ? 'read_uncommitted' : 'read_committed',
+      onError: choice(table, 'millrace.on-error', ['dead-letter', 'fail']),
+      startup: choice(table, 'scan.startup.mode', ['earliest-offset', 'latest-offset']),
+      isolation: choice(table, 'properties.isolation.level', ['read_committed', 'read_uncommitted']),
     }
   })
 }

@@ -42,6 +42,8 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT K FROM t', 'SQL_COLUMN_NOT_FOUND', 'K', /"k"/],
   ['SELECT * FROM tx', 'SQL_TABLE_NOT_FOUND', 'tx', /"t"/],
   ['SELECT k FROM t AS a JOIN t AS b ON a.v = b.v', 'SQL_COLUMN_AMBIGUOUS', 'k', /a\.k/],
+  ['SELECT * FROM (SELECT k, v AS k FROM t)', 'SQL_COLUMN_AMBIGUOUS', '*', /AS/],
+  ['SELECT k FROM (SELECT *, k FROM t) AS s', 'SQL_COLUMN_AMBIGUOUS', 'k', /AS/],
   ['SELECT r.q FROM e', 'SQL_FIELD_NOT_FOUND', 'q', /x/],
   ['SELECT v.q FROM e', 'SQL_FIELD_NOT_FOUND', 'q'],
   ['SELECT UPER(k) FROM t', 'SQL_FUNCTION_NOT_FOUND', 'UPER', /UPPER/],
@@ -101,6 +103,25 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
     'SQL_WINDOW_NOT_GROUPED',
     "TUMBLE_END(ts, INTERVAL '2' MINUTE)",
   ],
+  ["SELECT TUMBLE_END(ts, INTERVAL '2' MINUTE) FROM e", 'SQL_WINDOW_NOT_GROUPED', "TUMBLE_END(ts, INTERVAL '2' MINUTE)"],
+  [
+    "SELECT 1 FROM e GROUP BY TUMBLE(ts, INTERVAL '2' MINUTE), HOP(ts, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)",
+    'SQL_WINDOW_ARGUMENTS',
+    "HOP(ts, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)",
+  ],
+  // options
+  ["CREATE TABLE x (k STRING) WITH ('connector' = 'kafka', 'fromat' = 'csv')", 'SQL_OPTION_UNKNOWN', "'fromat' = 'csv'", /'format'/],
+  [
+    "CREATE TABLE x (k STRING) WITH ('connector' = 'kafka', 'scan.bounded.mode' = 'latest-offset')",
+    'SQL_NOT_SUPPORTED',
+    "'scan.bounded.mode' = 'latest-offset'",
+  ],
+  [
+    "SELECT * FROM kafka /*+ OPTIONS('scan.startup.mod' = 'latest-offset') */",
+    'SQL_OPTION_UNKNOWN',
+    "OPTIONS('scan.startup.mod' = 'latest-offset')",
+    /'scan.startup.mode'/,
+  ],
   // what other databases have
   ["SELECT LENGTH('a') FROM t", 'SQL_FUNCTION_NOT_FOUND', 'LENGTH', /CHAR_LENGTH/],
   ['SELECT POW(v, 2) FROM t', 'SQL_FUNCTION_NOT_FOUND', 'POW', /POWER/],
@@ -109,6 +130,7 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT STRING_AGG(k) FROM t', 'SQL_FUNCTION_NOT_FOUND', 'STRING_AGG', /LISTAGG/],
   ["SELECT PARSE_JSON('1') FROM t", 'SQL_NOT_SUPPORTED', 'PARSE_JSON', /JSON_VALUE/],
   ["SELECT * FROM (VALUES (1, NULL), (2, 'a')) AS x (a, b)", 'SQL_NULL_UNTYPED', 'NULL'],
+  ["VALUES (1, NULL), (2, 'a')", 'SQL_NULL_UNTYPED', 'NULL'],
   ['SELECT ARRAY_AGG(NULL) FROM t', 'SQL_NULL_UNTYPED', 'ARRAY_AGG(NULL)'],
   // OVER, ranks, order
   ['SELECT ROW_NUMBER() FROM t', 'SQL_OVER_MISSING', 'ROW_NUMBER()'],
@@ -127,6 +149,12 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
     'COUNT(*) OVER (PARTITION BY k ORDER BY ts)',
   ],
   ['SELECT k FROM (SELECT k, RANK() OVER (ORDER BY v) AS r FROM t) WHERE r <= 2', 'SQL_RANK_UNSUPPORTED', '(ORDER BY v)', /ROW_NUMBER/],
+  [
+    'SELECT k FROM (SELECT k, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts) AS r FROM e) WHERE r >= 2',
+    'SQL_OVER_UNSUPPORTED',
+    '(PARTITION BY k ORDER BY ts)',
+    /rn <= N/,
+  ],
   ['SELECT k FROM t ORDER BY k', 'SQL_SORT_UNSUPPORTED', 'k', /LIMIT/],
   ['SELECT ts FROM e ORDER BY ts DESC', 'SQL_SORT_UNSUPPORTED', 'ts DESC'],
   // settings

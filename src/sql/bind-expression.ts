@@ -187,6 +187,7 @@ function bindCall(node: FunctionCall & { span: Span }, env: Env): Expr {
         instead: 'Keep the JSON as STRING, and read it with JSON_VALUE, JSON_QUERY and JSON_EXISTS.',
         span: node.name.span,
       })
+    refuseWindow(name, node.span)
     const nearest = meantFunction(name, [...scalarFunctionNames(), ...aggregateFunctionNames(), ...env.context.catalog.functionNames()])
     throw sqlErrors('SQL_FUNCTION_NOT_FOUND', { fn: name, nearest, span: node.name.span })
   }
@@ -200,6 +201,19 @@ function bindCall(node: FunctionCall & { span: Span }, env: Env): Expr {
   }
   if (node.json !== undefined) Object.assign(options, jsonOptions(node.json, env))
   return resolveCall(name, args, { span: node.span, options })
+}
+
+/** The older window functions mean something only in GROUP BY, and to a query that has them there. */
+function refuseWindow(name: string, span: Span): void {
+  const [, window, part] = /^(TUMBLE|HOP|SESSION)(_START|_END|_ROWTIME|_PROCTIME)?$/.exec(name) ?? []
+  if (window === undefined) return
+  if (part !== undefined) throw sqlErrors('SQL_WINDOW_NOT_GROUPED', { fn: name, window, span })
+  throw sqlErrors('SQL_WINDOW_ARGUMENTS', {
+    fn: name,
+    reason: 'a window stands in GROUP BY, and only one',
+    expected: `GROUP BY ${name}(…)`,
+    span,
+  })
 }
 
 /** Functions have one namespace: `catalog.database.f` and `f` are the same. */

@@ -1,7 +1,7 @@
 // FROM: tables, views, sub-queries, table functions and joins, as rows with names.
 import type { Field, SqlType } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
-import type { Expression, QualifiedName, TableAlias, TableRef } from './ast.ts'
+import type { Expression, Hint, QualifiedName, TableAlias, TableRef } from './ast.ts'
 import { walk } from './ast-walk.ts'
 import { lateralJoin } from './bind-correlation.ts'
 import { bindExpression } from './bind-expression.ts'
@@ -23,6 +23,7 @@ import { parseStatement } from './parse.ts'
 import type { Expr, MaterializedTableDef, Plan, TableDef, ViewDef } from './plan.ts'
 import { placed } from './positions.ts'
 import { settingMs } from './state-ttl.ts'
+import { requireKnownOptions } from './table-options.ts'
 
 /** Rows with the names by which expressions reach them. */
 export interface Source {
@@ -44,8 +45,8 @@ export function bindTableRef(ref: TableRef, context: BindContext, outer: Env | u
           span: ref.systemTime.span,
         })
       }
-      const hinted = Object.assign({}, ...ref.hints.filter((hint) => hint.name === 'OPTIONS').map((hint) => hint.options))
-      return aliased(bindNamed(ref.name, context, hinted), ref.alias, ref.name.parts.at(-1)!.name)
+      const hints = ref.hints.filter((hint) => hint.name === 'OPTIONS')
+      return aliased(bindNamed(ref.name, context, hints), ref.alias, ref.name.parts.at(-1)!.name)
     }
     case 'subquery':
       return aliased(bindQuery(ref.query, context, outer), ref.alias)
@@ -86,7 +87,7 @@ function aliased(plan: Plan, alias: TableAlias | undefined, name?: string): Sour
 // ---------------------------------------------------------------- tables and views
 
 /** @throws StreamError  SQL_TABLE_NOT_FOUND */
-function bindNamed(name: QualifiedName, context: BindContext, options: Record<string, string> = {}): Plan {
+function bindNamed(name: QualifiedName, context: BindContext, hints: readonly Hint[] = []): Plan {
   const common = name.parts.length === 1 ? context.withTables.get(name.parts[0].name) : undefined
   if (common !== undefined) {
     const plan = bindQuery(common.query, common.context, undefined)
@@ -105,8 +106,12 @@ function bindNamed(name: QualifiedName, context: BindContext, options: Record<st
   }
   const entry = context.catalog.require(name)
   switch (entry.kind) {
-    case 'table':
-      return scanPlan({ ...entry.table, options: { ...entry.table.options, ...options } }, context)
+    case 'table': {
+      const options: Record<string, string> = Object.assign({}, entry.table.options, ...hints.map((hint) => hint.options))
+      const hinted = hints.flatMap((hint) => Object.keys(hint.options).map((key) => ({ key, span: hint.span })))
+      requireKnownOptions(options.connector, hinted)
+      return scanPlan({ ...entry.table, options }, context)
+    }
     case 'materialized table':
       if (entry.query === undefined) return scanPlan(tableOfMaterialized(entry.table), context)
       return bindView({ name: entry.table.name, fields: entry.table.fields, sql: entry.query, database: entry.database }, name, context)

@@ -33,7 +33,9 @@ export function bindInsert(statement: InsertStatement, context: BindContext): { 
   if (statement.overwrite) {
     throw sqlErrors('SQL_NOT_SUPPORTED', { what: 'INSERT OVERWRITE into a stream', instead: 'Use INSERT INTO.', span: statement.span })
   }
-  return { table, query: sinkPlan(table, bindQuery(statement.query, context, undefined, true), statement, context) }
+  const { query } = statement
+  const source = bindQuery(query, { ...context, insertsValues: query.type === 'values' }, undefined, true)
+  return { table, query: sinkPlan(table, source, statement, context) }
 }
 
 /** The optimized plan whose rows are those of the table. */

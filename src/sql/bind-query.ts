@@ -3,7 +3,7 @@ import type { Field } from '../data/index.ts'
 import { formatType } from '../data/index.ts'
 import type { Expression, OrderItem, Query, Tail } from './ast.ts'
 import { bindExpression } from './bind-expression.ts'
-import { columnsOfPlan, distinctPlan, firstColumns, project, singleRow, valuesPlan, withoutTime } from './bind-plan.ts'
+import { columnsOfPlan, distinctPlan, firstColumns, project, singleRow, uniqueNames, valuesPlan, withoutTime } from './bind-plan.ts'
 import type { BindContext, CommonTable, Env } from './bind-scope.ts'
 import { emptyScope, scopeOf } from './bind-scope.ts'
 import { bindSelect } from './bind-select.ts'
@@ -22,11 +22,11 @@ export function bindQuery(query: Query, outerContext: BindContext, outer: Env | 
     case 'select':
       return bindSelect(query, context, outer, isTop)
     case 'setOperation': {
-      const plan = bindSetOperation(query, context, outer)
+      const plan = bindSetOperation(query, context, outer, isTop)
       return ordered(query, plan, { context, scope: scopeOf(plan), outer }, isTop)
     }
     case 'values': {
-      if (!isTop) refuseNulls(query)
+      if (!context.insertsValues) refuseNulls(query)
       const plan = bindValues(query, context, outer)
       return ordered(query, plan, { context, scope: scopeOf(plan), outer }, isTop)
     }
@@ -46,7 +46,7 @@ function withTables({ withItems }: Tail, context: BindContext): BindContext {
 
 type SetOperation = Extract<Query, { type: 'setOperation' }>
 
-function bindSetOperation(query: SetOperation, context: BindContext, outer: Env | undefined): Plan {
+function bindSetOperation(query: SetOperation, context: BindContext, outer: Env | undefined, isTop: boolean): Plan {
   const { operator, all, span } = query
   const sides = [query.left, query.right].map((side) => bindQuery(side, context, outer))
   if (sides[0].fields.length !== sides[1].fields.length) {
@@ -61,7 +61,9 @@ function bindSetOperation(query: SetOperation, context: BindContext, outer: Env 
     const untyped = side.fields.find((field) => field.type.kind === 'NULL')
     if (untyped) throw sqlErrors('SQL_NULL_UNTYPED', { where: `${operator}`, span: [query.left, query.right][i].span })
   }
-  const fields = commonFields(operator, sides, query)
+  const common = commonFields(operator, sides, query)
+  const names = uniqueNames(common.map(({ name }) => name))
+  const fields = isTop ? common.map((field, i) => ({ ...field, name: names[i] })) : common
   const [left, right] = sides.map((side) => coerced(side, fields))
   if (operator === 'UNION') {
     const inputs = [left, right].flatMap((side) => (side.node === 'union' ? side.inputs : [side]))
@@ -104,7 +106,7 @@ function coerced(plan: Plan, fields: readonly Field[]): Plan {
 
 type Values = Extract<Query, { type: 'values' }>
 
-/** Only as the source of an INSERT a NULL gets a type from elsewhere. */
+/** @throws StreamError  SQL_NULL_UNTYPED */
 function refuseNulls({ rows }: Values): void {
   for (const item of rows.flat())
     if (item.type === 'literal' && item.value.kind === 'null') throw sqlErrors('SQL_NULL_UNTYPED', { where: 'VALUES', span: item.span })

@@ -26,6 +26,8 @@ export interface BindContext {
   withTables: ReadonlyMap<string, CommonTable>
   /** STATE_TTL of the SELECT around: ms by table or alias. */
   stateTtl?: ReadonlyMap<string, number>
+  /** The query is the VALUES of an INSERT, whose target gives a NULL its type. */
+  insertsValues?: boolean
 }
 
 export interface ScopeColumn {

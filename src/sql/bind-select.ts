@@ -6,7 +6,7 @@ import { bindTableRef } from './bind-from.ts'
 import { bindOver } from './bind-over.ts'
 import { distinctPlan, firstColumns, project, singleRow, uniqueNames } from './bind-plan.ts'
 import { columnAt, rowCount, sorted, sortKey } from './bind-query.ts'
-import type { BindContext, Env, Scope } from './bind-scope.ts'
+import type { BindContext, Env, Scope, ScopeTable } from './bind-scope.ts'
 import { emptyScope, findLocal } from './bind-scope.ts'
 import type { Stage } from './bind-subquery.ts'
 import { applyCondition, stageOf } from './bind-subquery.ts'
@@ -19,6 +19,8 @@ import { requireHintedTables, stateTtlHints } from './state-ttl.ts'
 interface Output {
   name: string
   expr: Expr
+  /** Of a `*`, which gives each column a name of its own. */
+  isOfStar?: true
 }
 
 export function bindSelect(query: SelectQuery & { span: Span }, context: BindContext, outer: Env | undefined, isTop: boolean): Plan {
@@ -35,7 +37,7 @@ export function bindSelect(query: SelectQuery & { span: Span }, context: BindCon
   stage = bindOver(stage, query)
   if (query.qualify) applyCondition(stage, query.qualify, 'QUALIFY')
   const outputs = query.items.flatMap((item, i) => bindItem(item, stage.env, i))
-  const names = uniqueNames(outputs.map((output) => output.name))
+  const names = isTop ? uniqueNames(outputs.map((output) => output.name)) : namesOf(outputs)
   const exprs = outputs.map((output) => output.expr)
   const order = query.orderBy.map((item) => bindOrderItem(item, outputs, exprs, stage))
   if (!query.distinct) {
@@ -52,6 +54,12 @@ export function bindSelect(query: SelectQuery & { span: Span }, context: BindCon
     })
   }
   return sorted(query, distinctPlan(project(stage.plan, exprs, names)), order.map(withKey), isTop)
+}
+
+/** As they are written: two of one name make that name ambiguous around a sub-query. */
+function namesOf(outputs: readonly Output[]): string[] {
+  const unique = uniqueNames(outputs.map((output) => output.name))
+  return outputs.map(({ name, isOfStar }, i) => (isOfStar ? unique[i] : name))
 }
 
 const withKey = ({ column, item }: { column: number; item: OrderItem }) => ({ key: sortKey(column, item), item })
@@ -75,19 +83,33 @@ function expandStar(node: Extract<Expression, { type: 'star' }>, env: Env): Outp
   const { scope } = env
   const lower = (expr: Expr): Expr => (env.lower ? env.lower(expr, node.span) : expr)
   if (node.qualifier === undefined) {
+    for (const table of scope.tables) refuseTwice(table, node.span)
     const columns = starColumns(scope)
     if (columns.length === 0) throw sqlErrors('SQL_EXPRESSION_MISPLACED', { what: '* without FROM', span: node.span })
-    return columns.map(({ name, expr }) => ({ name, expr: lower(expr) }))
+    return columns.map(({ name, expr }) => ({ name, expr: lower(expr), isOfStar: true }))
   }
   const { parts } = node.qualifier
   const table = scope.tables.find((one) => one.name === parts.at(-1)!.name)
-  if (table !== undefined) return table.columns.map((column) => ({ name: column.name, expr: lower(columnExpr(column.index, column.type)) }))
+  if (table !== undefined) {
+    refuseTwice(table, node.span)
+    return table.columns.map(({ name, index, type }) => ({ name, expr: lower(columnExpr(index, type)), isOfStar: true }))
+  }
   const row = findLocal(node.qualifier, scope)
   if (row?.type.kind !== 'ROW') {
     throw sqlErrors('SQL_TABLE_NOT_FOUND', { table: parts.map((part) => part.name).join('.'), span: node.qualifier.span })
   }
   const base = lower(row)
   return row.type.fields.map(({ name }, index) => ({ name, expr: resolveCall('FIELD', [base], { span: node.span, options: { index } }) }))
+}
+
+/** @throws StreamError  SQL_COLUMN_AMBIGUOUS where a sub-query has two columns of one name */
+function refuseTwice({ name, columns }: ScopeTable, span: Span): void {
+  const seen = new Set<string>()
+  for (const { name: column } of columns) {
+    const table = name ?? '(sub-query)'
+    if (seen.has(column)) throw sqlErrors('SQL_COLUMN_AMBIGUOUS', { column, tables: [table, table], span })
+    seen.add(column)
+  }
 }
 
 /** Columns that USING merged come first, then the others in the order of the tables. */

@@ -13,6 +13,7 @@ import { sqlErrors } from './errors.ts'
 import { mapColumns } from './expr.ts'
 import { castExpr } from './functions/index.ts'
 import type { Expr, TableColumn, TableDef } from './plan.ts'
+import { requireKnownOptions } from './table-options.ts'
 
 /** Time attributes are epoch milliseconds. */
 const TIME_PRECISION_MAX = 3
@@ -22,7 +23,7 @@ const KEYED_CONNECTORS = ['upsert-kafka']
 /**
  * @param columnsOfQuery  CREATE TABLE … AS: the columns that the query gives, for a table that declares none
  * @param base            what LIKE takes over, where it was looked up before
- * @throws StreamError  SQL_COLUMN_DUPLICATE, SQL_KEY_INVALID, SQL_KEY_REQUIRED, SQL_WATERMARK_INVALID and those of expressions
+ * @throws StreamError  SQL_COLUMN_DUPLICATE, SQL_KEY_INVALID, SQL_KEY_REQUIRED, SQL_WATERMARK_INVALID, SQL_OPTION_UNKNOWN and those of expressions
  */
 export function bindCreateTable(
   statement: CreateTable,
@@ -93,6 +94,7 @@ export function bindCreateTable(
     table.watermark = { column: names.indexOf(base.columns[column].name), expression: movedExpr(expression, base, names), text }
   }
   const { connector } = table.options
+  requireKnownOptions(connector, statement.options)
   if (table.primaryKey === undefined && KEYED_CONNECTORS.includes(connector)) {
     throw sqlErrors('SQL_KEY_REQUIRED', { table: table.name, connector, span: statement.name.span })
   }

@@ -167,6 +167,7 @@ function alterView(statement: Extract<Statement, { type: 'alterView' }>, text: s
     return { type: 'alterView', from, view: { ...entry.view, name } }
   }
   const bound = bindQuery(query!, context, undefined)
+  requireUniqueNames(query!, bound)
   optimize(bound)
   return {
     type: 'alterView',
@@ -181,9 +182,15 @@ function createView(statement: Extract<Statement, { type: 'createView' }>, text:
   const bound = bindQuery(query, context, undefined)
   // Planned to find what no stream can compute; the plan is made again where the view is used.
   optimize(bound)
-  if (columns.length === 0) requireUnique(writtenNames(query))
+  if (columns.length === 0) requireUniqueNames(query, bound)
   const fields = renamedFields(bound.fields, columns, `the view "${name}"`)
   return { type: 'createView', name, fields, sql: textOf(query, text), database: context.catalog.currentDatabase }
+}
+
+/** A view has one column of each name. @throws StreamError  SQL_COLUMN_DUPLICATE, at the name where it is written */
+function requireUniqueNames(query: Query, { fields }: Plan): void {
+  requireUnique(writtenNames(query))
+  requireUnique(fields.map(({ name }) => ({ name, span: query.span })))
 }
 
 /** The names that a SELECT gives its columns, in so far as they are written in it. */

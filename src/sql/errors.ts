@@ -15,6 +15,8 @@ interface Placed {
   position?: TextPosition
 }
 
+const isOne = (names: readonly string[]): boolean => new Set(names).size === 1
+
 export const sqlErrors = defineErrors({
   // ---- parser
   SQL_SYNTAX: spec<{ found: string; expected: string[]; nearest?: string; written?: string; advice?: string; position: TextPosition }>({
@@ -71,6 +73,11 @@ export const sqlErrors = defineErrors({
     ...user,
     message: (p) => `there is no function ${p.fn}`,
     hint: (p) => (p.nearest ? `Did you mean ${p.nearest}?` : 'Run SHOW FUNCTIONS to see all.'),
+  }),
+  SQL_OPTION_UNKNOWN: spec<{ option: string; connector: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `the connector "${p.connector}" has no option '${p.option}'`,
+    hint: (p) => (p.nearest ? `Did you mean '${p.nearest}'?` : 'Leave it out, or look its name up in docs/sql/tables.md.'),
   }),
   SQL_ALTER_INVALID: spec<{ table: string; reason: string } & Placed>({
     ...user,
@@ -171,8 +178,11 @@ export const sqlErrors = defineErrors({
   }),
   SQL_COLUMN_AMBIGUOUS: spec<{ column: string; tables: string[] } & Placed>({
     ...user,
-    message: (p) => `column "${p.column}" exists in several tables: ${p.tables.join(', ')}`,
-    hint: (p) => `Write which one: ${p.tables[0]}.${p.column}.`,
+    message: (p) =>
+      isOne(p.tables)
+        ? `column "${p.column}" exists twice in ${p.tables[0]}`
+        : `column "${p.column}" exists in several tables: ${p.tables.join(', ')}`,
+    hint: (p) => (isOne(p.tables) ? 'Give one of the two another name with AS.' : `Write which one: ${p.tables[0]}.${p.column}.`),
   }),
   SQL_FIELD_NOT_FOUND: spec<{ field: string; fields: string[]; nearest?: string } & Placed>({
     ...user,

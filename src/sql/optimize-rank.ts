@@ -18,7 +18,7 @@ interface Range {
  * The calc over an OVER as a calc over Top-N or deduplication; undefined where no filter bounds the row number.
  *
  * @param over  its input is physical already
- * @throws StreamError  SQL_RANK_UNSUPPORTED
+ * @throws StreamError  SQL_RANK_UNSUPPORTED, SQL_OVER_UNSUPPORTED where the number is bounded below only
  */
 export function rankedCalc(calc: Node<'calc'>, over: Node<'over'>): Plan | undefined {
   const rankColumn = over.input.fields.length
@@ -27,7 +27,14 @@ export function rankedCalc(calc: Node<'calc'>, over: Node<'over'>): Plan | undef
   if (!['ROW_NUMBER', 'RANK', 'DENSE_RANK'].includes(fn)) return undefined
   const range: Range = { from: 1, to: Number.POSITIVE_INFINITY }
   const rest = conjuncts(calc.predicate).filter((part) => !narrowed(part, rankColumn, range))
-  if (!Number.isFinite(range.to)) return undefined
+  if (!Number.isFinite(range.to)) {
+    if (rest.length === conjuncts(calc.predicate).length) return undefined
+    throw sqlErrors('SQL_OVER_UNSUPPORTED', {
+      reason: `the condition on ${fn} has no upper bound`,
+      instead: 'Say which rows come last: WHERE rn <= N.',
+      span: over.span,
+    })
+  }
   if (fn !== 'ROW_NUMBER') throw sqlErrors('SQL_RANK_UNSUPPORTED', { fn, span: over.span })
   const ranked = rankPlan(over, range)
   const filtered = filter(ranked, andAll(rest))
@@ -80,11 +87,15 @@ const isColumn = (expr: Expr, index: number): boolean => {
   const inner = uncast(expr)
   return inner.kind === 'column' && inner.index === index
 }
-/** A number, under casts. */
+/** A number, under casts; of text in a cast, what it says. */
 function constantOf(expr: Expr): number | undefined {
   const inner = uncast(expr)
-  if (inner.kind !== 'literal' || !['INT', 'BIGINT', 'DOUBLE'].includes(inner.type.kind) || inner.value === null) return undefined
-  return Number(inner.value)
+  if (inner.kind !== 'literal' || inner.value === null) return undefined
+  const { type, value } = inner
+  if (['INT', 'BIGINT', 'DOUBLE'].includes(type.kind)) return Number(value)
+  if (type.kind === 'DECIMAL') return Number(value) / 10 ** type.scale
+  const isDigits = (type.kind === 'CHAR' || type.kind === 'VARCHAR') && /^\s*\d+\s*$/.test(String(value))
+  return isDigits ? Number(value) : undefined
 }
 
 /** The rows with those numbers; fields are those of the OVER. */

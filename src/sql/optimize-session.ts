@@ -20,8 +20,13 @@ export function checkSetting(key: string, value: string, span: Span): void {
     throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "a time zone such as 'Europe/Berlin' or 'GMT+01:00'", span })
 }
 
+/** Names of three letters that are zones; others, such as PST, mean different things to different systems. */
+const SHORT_ZONES: ReadonlySet<string> = new Set(['UTC', 'GMT', 'UCT', 'CET', 'EET', 'MET', 'WET', 'PRC', 'ROC', 'ROK'])
+
+/** Those that Flink takes: an offset only behind GMT. */
 function isTimeZone(name: string): boolean {
-  if (/^(?:Z|UT|(?:UTC|GMT|UT)?[+-]\d{1,2}(?::?\d{2}){0,2})$/.test(name)) return true
+  if (/^GMT[+-]\d{1,2}(?::?\d{2})?$/.test(name)) return true
+  if (/^(?:Z|(?:UTC|UT)?[+-].*)$/.test(name) || (name.length === 3 && !SHORT_ZONES.has(name))) return false
   try {
     return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }))
   } catch {

@@ -155,7 +155,13 @@ function floorTo(up: boolean): (context: CallContext) => RowFunction {
       size === undefined ? floorDays(Math.trunc(ms / DAY_MS), unit, up) * DAY_MS : cut(ms / size) * size + 0
     if (type.kind === 'TIME') return (ms: number) => (size === undefined ? 0 : floorMod(atLocal(ms), DAY_MS))
     const zone = zoneOf(type.kind === 'TIMESTAMP_LTZ' ? timeZone : 'UTC')
-    const at = (ms: number): number => zone.toUtc(atLocal(ms + zone.offsetMs(ms)))
+    // An hour and less begin and end in one offset from UTC: of the hour that the clocks show twice, in the one that is meant.
+    const isWithinOffset = size !== undefined && size <= HOUR_MS
+    const at = (ms: number): number => {
+      const offsetMs = zone.offsetMs(ms)
+      const local = atLocal(ms + offsetMs)
+      return isWithinOffset ? local - offsetMs : zone.toUtc(local)
+    }
     if (!isNs(type)) return at
     return (value: bigint) => {
       const ms = floorNsToMs(value)
@@ -234,7 +240,9 @@ function timestampDiff({ options, argTypes, timeZone }: CallContext): RowFunctio
   const unit = String(options.unit).replace('SQL_TSI_', '')
   const months = monthUnits[unit]?.[0]
   const size = addUnits[unit]
-  const [from, to] = argTypes.map((type) => localReader(type, timeZone))
+  // Between points in time the clocks may have changed: only whole months are counted by what they show.
+  const zone = months === undefined && argTypes.every(({ kind }) => kind === 'TIMESTAMP_LTZ') ? 'UTC' : timeZone
+  const [from, to] = argTypes.map((type) => localReader(type, zone))
   if (months === undefined) {
     // biome-ignore lint/suspicious/noExplicitAny: values are as the types say
     const diffMs = (a: any, b: any): number => to(b).ms - from(a).ms
@@ -256,9 +264,9 @@ function monthsOf(fromMs: number, toMs: number): number {
 
 /** (later - earlier) unit: months, or ms. */
 function minusDates({ argTypes: [pointType], type, timeZone }: CallContext): RowFunction {
-  const local = localReader(pointType, timeZone)
-  if (type.kind === 'INTERVAL_YEAR_MONTH') return (a, b) => monthsOf(local(b).ms, local(a).ms)
-  return (a, b) => local(a).ms - local(b).ms
+  const inMonths = type.kind === 'INTERVAL_YEAR_MONTH'
+  const local = localReader(pointType, inMonths ? timeZone : 'UTC')
+  return inMonths ? (a, b) => monthsOf(local(b).ms, local(a).ms) : (a, b) => local(a).ms - local(b).ms
 }
 
 /** Periods may be given end first; periods that only touch overlap. */

@@ -1,0 +1,99 @@
+// Which options a table may have. One that no one reads is mostly a mistake in writing: it is an error, as in Flink, and not ignored in silence.
+// What values they take is checked by who reads them.
+import { nearestName } from '../base/index.ts'
+import type { Span } from './ast.ts'
+import { sqlErrors } from './errors.ts'
+
+/** Flink's that have no effect here: addresses come from the profile, results are the same without the others. */
+const WITHOUT_EFFECT = [
+  'scan.parallelism',
+  'scan.topic-partition-discovery.interval',
+  'scan.watermark.alignment.group',
+  'scan.watermark.alignment.max-drift',
+  'scan.watermark.alignment.update-interval',
+  'scan.watermark.emit.on-event.gap',
+  'scan.watermark.emit.strategy',
+  'sink.buffer-flush.interval',
+  'sink.buffer-flush.max-rows',
+  'sink.parallelism',
+  'sink.partitioner',
+  'sink.transaction-naming-strategy',
+  'sink.transactional-id-prefix',
+]
+const OF_TOPICS = [
+  'topic',
+  'format',
+  'value.format',
+  'value.fields-include',
+  'key.format',
+  'key.fields',
+  'key.fields-prefix',
+  'scan.startup.mode',
+  'scan.watermark.idle-timeout',
+  'sink.delivery-guarantee',
+  'millrace.ingest',
+  'millrace.late-rows.topic',
+  'millrace.on-error',
+  'millrace.partitions',
+  ...WITHOUT_EFFECT,
+]
+/** Flink's that would change what is read. */
+const MISSING = new Set([
+  'topic-pattern',
+  'scan.bounded.mode',
+  'scan.bounded.specific-offsets',
+  'scan.bounded.timestamp-millis',
+  'scan.startup.specific-offsets',
+  'scan.startup.timestamp-millis',
+])
+const OF_CONNECTORS: Readonly<Record<string, readonly string[]>> = {
+  kafka: OF_TOPICS,
+  'upsert-kafka': OF_TOPICS,
+  filesystem: ['path', 'format', 'sink.parallelism', 'sink.rolling-policy.file-size'],
+  print: ['print-identifier', 'standard-error', 'sink.parallelism'],
+  blackhole: [],
+}
+const OF_FORMATS = [
+  'json.decode.json-parser.enabled',
+  'json.encode.decimal-as-plain-number',
+  'json.encode.ignore-null-fields',
+  'json.fail-on-missing-field',
+  'json.ignore-parse-errors',
+  'json.map-null-key.literal',
+  'json.map-null-key.mode',
+  'json.timestamp-format.standard',
+  'csv.allow-comments',
+  'csv.array-element-delimiter',
+  'csv.disable-quote-character',
+  'csv.escape-character',
+  'csv.field-delimiter',
+  'csv.ignore-parse-errors',
+  'csv.null-literal',
+  'csv.quote-character',
+  'csv.write-bigdecimal-in-scientific-notation',
+  'raw.charset',
+  'raw.endianness',
+]
+/** Options of Kafka's clients, and of the parquet format, have names of their own. */
+const FREE = /^(?:properties|parquet)\./
+
+/**
+ * @param connector  undefined for a topic; the options of a connector that is not known are not either
+ * @throws StreamError  SQL_OPTION_UNKNOWN, SQL_NOT_SUPPORTED
+ */
+export function requireKnownOptions(connector = 'kafka', options: readonly { key: string; span: Span }[]): void {
+  const own = OF_CONNECTORS[connector]
+  if (own === undefined) return
+  const known = ['connector', ...own, ...OF_FORMATS]
+  for (const { key, span } of options) {
+    if (MISSING.has(key))
+      throw sqlErrors('SQL_NOT_SUPPORTED', {
+        what: `the option '${key}'`,
+        instead: 'Choose what is read with WHERE, over metadata columns.',
+        span,
+      })
+    const plain = key.replace(/^(?:key|value)\.(?=(?:json|csv|raw)\.)/, '')
+    if (known.includes(plain) || FREE.test(key)) continue
+    throw sqlErrors('SQL_OPTION_UNKNOWN', { option: key, connector, nearest: nearestName(key, known), span })
+  }
+}
