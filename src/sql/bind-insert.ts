@@ -1,14 +1,14 @@
 // INSERT INTO: the query's columns brought to the table's, and what a table's connector can take.
 import type { Field } from '../data/index.ts'
-import { formatType, withNullable } from '../data/index.ts'
+import { formatType, t, withNullable } from '../data/index.ts'
 import type { Statement } from './ast.ts'
-import { columnsOfPlan, project } from './bind-plan.ts'
+import { columnsOfPlan, filter, project } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
 import type { BindContext } from './bind-scope.ts'
 import { ordinalOf, requireUnique } from './bind-table.ts'
 import { sqlErrors } from './errors.ts'
-import { literalExpr } from './expr.ts'
-import { coerce, sameType } from './functions/index.ts'
+import { andAll, literalExpr } from './expr.ts'
+import { assignExpr, resolveCall, sameType } from './functions/index.ts'
 import { optimizeForSession } from './optimize-session.ts'
 import { changelogOfTable } from './optimize-traits.ts'
 import type { Expr, Plan, TableDef } from './plan.ts'
@@ -41,7 +41,7 @@ export function bindInsert(statement: InsertStatement, context: BindContext): { 
 /** The optimized plan whose rows are those of the table. */
 export function sinkPlan(
   table: TableDef,
-  query: Plan,
+  source: Plan,
   { columns, span, query: text }: Pick<InsertStatement, 'columns' | 'span' | 'query'>,
   context: BindContext,
 ): Plan {
@@ -49,35 +49,41 @@ export function sinkPlan(
   const names = ordinals.map((ordinal) => table.columns[ordinal].name)
   requireUnique(columns)
   const targets = columns.length > 0 ? columns.map((column) => ordinalOf(column, names)) : ordinals.map((_, i) => i)
-  if (query.fields.length !== targets.length) {
+  if (source.fields.length !== targets.length) {
     throw sqlErrors('SQL_COLUMN_COUNT', {
       what: `the query for "${table.name}"`,
-      actual: query.fields.length,
+      actual: source.fields.length,
       expected: targets.length,
       span: text.span,
     })
   }
-  const given = columnsOfPlan(query)
+  const given = columnsOfPlan(source)
   const exprs = ordinals.map((ordinal, i): Expr => {
     const { name: column, type } = table.columns[ordinal]
-    const source = targets.indexOf(i)
-    if (source < 0) {
+    const at = targets.indexOf(i)
+    if (at < 0) {
       if (!type.nullable) throw sqlErrors('SQL_INSERT_NULL', { table: table.name, column, span })
       return literalExpr(null, type)
     }
-    const expr = coerce(given[source], type)
+    const expr = assignExpr(given[at], type)
     if (expr === undefined) {
-      const at = text.type === 'select' && text.items.length === targets.length ? text.items[source].span : text.span
+      const where = text.type === 'select' && text.items.length === targets.length ? text.items[at].span : text.span
       throw sqlErrors('SQL_INSERT_TYPE', {
         table: table.name,
         column,
-        from: formatType(given[source].type),
+        from: formatType(given[at].type),
         to: formatType(withNullable(type, true)),
-        span: at,
+        span: where,
       })
     }
     return expr
   })
+  const required = exprs.flatMap((expr, i) => {
+    const { name, type } = table.columns[ordinals[i]]
+    return expr.type.nullable && !type.nullable ? [requireNotNull(expr, `${table.name}.${name}`, context)] : []
+  })
+  // Rows that the target cannot take go before it; the columns stay what they are, and so do the keys.
+  const query = filter(source, andAll(required))
   const isSame =
     exprs.every((expr, i) => expr.kind === 'column' && expr.index === i && sameType(expr.type, table.columns[ordinals[i]].type)) &&
     exprs.length === given.length
@@ -91,4 +97,12 @@ export function sinkPlan(
     throw sqlErrors('SQL_SINK_APPEND_ONLY', { table: table.name, connector, span: text.span })
   }
   return plan
+}
+
+const ENFORCER = 'table.exec.sink.not-null-enforcer'
+
+/** A row with NULL for it is an error of the row, or dropped where the session says so. */
+function requireNotNull(expr: Expr, column: string, { catalog }: BindContext): Expr {
+  if (catalog.settings.get(ENFORCER) === 'DROP') return resolveCall('IS_NOT_NULL', [expr])
+  return { kind: 'call', fn: 'REQUIRE_NOT_NULL', args: [expr], type: t.boolean(false), options: { column } }
 }

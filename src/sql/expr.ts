@@ -79,8 +79,17 @@ export function stableText(part: unknown): string {
   })
 }
 
-/** What differs from call to call, or with the time of the call: never moved, merged or evaluated twice. */
-const UNSTABLE = new Set(['RAND', 'RAND_INTEGER', 'UUID', 'UNIX_TIMESTAMP', 'PROCTIME', 'CURRENT_WATERMARK', 'CURRENT_ROW_TIMESTAMP'])
+/** What differs from call to call, or with the time of the call, and what fails where it stands: never moved, merged or evaluated twice. */
+const UNSTABLE = new Set([
+  'RAND',
+  'RAND_INTEGER',
+  'UUID',
+  'UNIX_TIMESTAMP',
+  'PROCTIME',
+  'CURRENT_WATERMARK',
+  'CURRENT_ROW_TIMESTAMP',
+  'REQUIRE_NOT_NULL',
+])
 export const isStable = (expr: Expr): boolean =>
   !someExpr(expr, (part) => part.kind === 'call' && UNSTABLE.has(part.fn) && (part.fn !== 'UNIX_TIMESTAMP' || part.args.length === 0))
 

@@ -16,6 +16,8 @@ const durationKeys: ReadonlySet<string> = new Set(['table.exec.state.ttl', 'tabl
  */
 export function checkSetting(key: string, value: string, span: Span): void {
   if (durationKeys.has(key)) settingMs(key, value, span)
+  if (key === 'table.exec.sink.not-null-enforcer' && !['ERROR', 'DROP'].includes(value))
+    throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "'ERROR' or 'DROP'", span })
   if (key === 'table.local-time-zone' && value !== 'default' && !isTimeZone(value))
     throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "a time zone such as 'Europe/Berlin' or 'GMT+01:00'", span })
 }

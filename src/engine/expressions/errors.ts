@@ -19,6 +19,12 @@ export const expressionErrors = defineErrors({
     message: (p) => `${p.fn}: ${p.reason}`,
     hint: () => 'Correct the argument, or filter such rows out.',
   }),
+  EXPRESSION_NULL_REFUSED: spec<{ column: string }>({
+    ...user,
+    message: (p) => `${p.column}: NULL for a column that is NOT NULL`,
+    hint: () =>
+      "Leave such rows out with WHERE … IS NOT NULL, give them a value with COALESCE, or SET 'table.exec.sink.not-null-enforcer' = 'DROP'.",
+  }),
   FUNCTION_FAILED: spec<{ name: string; reason: string }>({
     ...user,
     message: (p) => `function ${p.name} failed: ${p.reason}`,

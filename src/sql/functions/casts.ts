@@ -96,7 +96,7 @@ export function castExpr(expr: Expr, target: SqlType, safe: boolean, span?: Span
 }
 
 /**
- * An implicit cast: only where nothing can be lost, as for INSERT and for the branches of CASE.
+ * An implicit cast, as for the branches of CASE.
  *
  * @returns undefined where the type does not fit
  */
@@ -110,4 +110,47 @@ export function coerce(expr: Expr, target: SqlType): Expr | undefined {
   if (isDatetimeKind(from.kind) && isDatetimeKind(target.kind)) return canCast(from, target) ? castExpr(expr, target, false) : undefined
   const common = commonType([from, target])
   return common && sameType(common, target) ? castExpr(expr, target, false) : undefined
+}
+
+/** Kinds that INSERT converts without being told to, beside those of one family. @source Flink's LogicalTypeCasts */
+const ASSIGNED_FROM: Partial<Record<TypeKind, readonly TypeKind[]>> = {
+  SMALLINT: ['TINYINT'],
+  INT: ['TINYINT', 'SMALLINT'],
+  BIGINT: ['TINYINT', 'SMALLINT', 'INT'],
+  FLOAT: ['TINYINT', 'SMALLINT', 'INT', 'BIGINT', 'DECIMAL'],
+  DATE: ['TIMESTAMP'],
+  TIME: ['TIMESTAMP'],
+  TIMESTAMP: ['TIMESTAMP_LTZ'],
+  TIMESTAMP_LTZ: ['TIMESTAMP'],
+}
+
+function isAssignable(from: SqlType, to: SqlType): boolean {
+  if (from.kind === 'NULL') return true
+  if (from.kind === 'ROW' && to.kind === 'ROW')
+    return from.fields.length === to.fields.length && from.fields.every(({ type }, i) => isAssignable(type, to.fields[i].type))
+  if ((from.kind === 'ARRAY' && to.kind === 'ARRAY') || (from.kind === 'MULTISET' && to.kind === 'MULTISET'))
+    return isAssignable(from.element, to.element)
+  if (from.kind === 'MAP' && to.kind === 'MAP') return isAssignable(from.key, to.key) && isAssignable(from.value, to.value)
+  if (from.kind === to.kind) return true
+  switch (to.kind) {
+    case 'VARCHAR':
+      return isTextKind(from.kind)
+    case 'VARBINARY':
+      return isBinaryKind(from.kind)
+    case 'DECIMAL':
+    case 'DOUBLE':
+      return isNumericKind(from.kind)
+    default:
+      return ASSIGNED_FROM[to.kind]?.includes(from.kind) ?? false
+  }
+}
+
+/**
+ * The value as INSERT writes it into a column of the type: narrower integers, for example, take a CAST that is written.
+ *
+ * @returns undefined where the type does not fit
+ */
+export function assignExpr(expr: Expr, target: SqlType): Expr | undefined {
+  if (!isAssignable(expr.type, target)) return undefined
+  return sameType(expr.type, target) ? expr : castExpr(expr, target, false)
 }

@@ -17,7 +17,7 @@ import { operatorNames, resolveSpec } from './signature.ts'
 import { temporalSpecs } from './temporal.ts'
 import { textSpecs } from './text.ts'
 
-export { canCast, castExpr, coerce } from './casts.ts'
+export { assignExpr, canCast, castExpr, coerce } from './casts.ts'
 export { hasJsonForm, isJson } from './json.ts'
 export { summaryOf } from './operators.ts'
 export { badArguments } from './signature.ts'

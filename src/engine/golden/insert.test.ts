@@ -1,0 +1,73 @@
+// What INSERT brings to the columns of its target, and what it refuses: as Flink 2.1.1 did with the same rows and a `print` sink.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { isStreamError } from '../../base/index.ts'
+import { parseGoldenFile } from './file.ts'
+import { play } from './play.ts'
+
+const rows = `{"id":1,"k":"abcdef","n":3,"d":1.5,"dc":1.2345,"ts":"2026-01-01 00:00:00.123456","dt":"2026-01-01"}
+{"id":2}
+{"id":3,"k":"é","n":5000000000,"d":-0.5,"dc":99999.9999,"ts":"2026-01-02 00:00:00","dt":"2026-02-01"}`
+
+/** The values of the column after the INSERT, or the code of the error. */
+function insert(column: string, expression: string, setting = ''): unknown[] | string {
+  const file = parseGoldenFile(
+    'insert.test',
+    `-- INSERT
+--- input src
+${rows}
+--- sql
+${setting}
+CREATE TABLE src (id INT, k STRING, n BIGINT, d DOUBLE, dc DECIMAL(10, 4), ts TIMESTAMP(6), dt DATE);
+CREATE TABLE snk (x ${column}) WITH ('connector' = 'print');
+INSERT INTO snk SELECT ${expression} FROM src;
+--- expect snk
+`,
+  )
+  try {
+    return play(file, { kind: 'as-written' }).rows.map(([value]) => value)
+  } catch (error) {
+    if (!isStreamError(error)) throw error
+    return error.code
+  }
+}
+
+test('INSERT converts numbers to wider ones, and texts, decimals and timestamps', () => {
+  const taken: [column: string, expression: string, values: unknown[]][] = [
+    ['VARCHAR(3)', 'k', ['abc', null, 'é']],
+    ['CHAR(8)', 'CAST(k AS CHAR(4))', ['abcd    ', null, 'é       ']],
+    ['BIGINT', 'id', [1n, 2n, 3n]],
+    ['DOUBLE', 'n', [3, null, 5e9]],
+    ['FLOAT', 'id', [1, 2, 3]],
+    ['DECIMAL(5, 1)', 'dc', ['1.2', null, null]],
+    ['DECIMAL(20, 2)', 'd', ['1.50', null, '-0.50']],
+    ['TIMESTAMP(3)', 'ts', ['2026-01-01 00:00:00.123', null, '2026-01-02 00:00:00.000']],
+    ['DATE', 'ts', ['2026-01-01', null, '2026-01-02']],
+    ['ARRAY<BIGINT>', 'ARRAY[id]', [[1n], [2n], [3n]]],
+  ]
+  for (const [column, expression, values] of taken) assert.deepEqual(insert(column, expression), values, `${expression} to ${column}`)
+})
+
+test('INSERT refuses what could lose something: it takes a CAST', () => {
+  const refused = [
+    ['CHAR(8)', 'k'],
+    ['INT', 'n'],
+    ['TINYINT', 'id'],
+    ['FLOAT', 'd'],
+    ['INT', 'dc'],
+    ['TIMESTAMP(3)', 'dt'],
+    ['STRING', 'dt'],
+    ['STRING', 'id'],
+    ['BYTES', 'k'],
+    ['ARRAY<INT>', 'ARRAY[n]'],
+  ]
+  for (const [column, expression] of refused) assert.equal(insert(column, expression), 'SQL_INSERT_TYPE', `${expression} to ${column}`)
+  assert.deepEqual(insert('TINYINT', 'CAST(id AS TINYINT)'), [1, 2, 3])
+})
+
+test('NULL for a NOT NULL column fails, or is left out where the session says so', () => {
+  assert.equal(insert('STRING NOT NULL', 'k'), 'EXPRESSION_NULL_REFUSED')
+  assert.deepEqual(insert('STRING NOT NULL', "COALESCE(k, '-')"), ['abcdef', '-', 'é'])
+  assert.deepEqual(insert('STRING NOT NULL', 'k', "SET 'table.exec.sink.not-null-enforcer' = 'DROP';"), ['abcdef', 'é'])
+  assert.equal(insert('STRING NOT NULL', 'k', "SET 'table.exec.sink.not-null-enforcer' = 'WARN';"), 'SQL_SETTING_INVALID')
+})
