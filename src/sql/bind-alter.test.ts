@@ -6,7 +6,7 @@ import { formatType } from '../data/index.ts'
 import { bindScript } from './bind.ts'
 import { Catalog } from './catalog.ts'
 
-const declared = `CREATE TABLE t (id INT, k STRING, ts TIMESTAMP(3), late AS ts + INTERVAL '1' HOUR, WATERMARK FOR ts AS ts) WITH ('connector' = 'print', 'a' = '1');
+const declared = `CREATE TABLE t (id INT, k STRING, ts TIMESTAMP(3), late AS ts + INTERVAL '1' HOUR, WATERMARK FOR ts AS ts) WITH ('connector' = 'print', 'print-identifier' = '1');
 CREATE TABLE u LIKE t;
 CREATE VIEW v AS SELECT k FROM t;`
 
@@ -33,7 +33,10 @@ test('columns are added, changed, moved, renamed and dropped', () => {
 }) // biome-ignore format: one case a line
 
 test('options, watermark and key are set and taken away', () => {
-  assert.deepEqual(altered("ALTER TABLE t SET ('a' = '2', 'b' = '3'); ALTER TABLE t RESET ('a')").options, { connector: 'print', b: '3' })
+  assert.deepEqual(
+    altered("ALTER TABLE t SET ('print-identifier' = '2', 'sink.parallelism' = '3'); ALTER TABLE t RESET ('print-identifier')").options,
+    { connector: 'print', 'sink.parallelism': '3' },
+  )
   assert.equal(altered('ALTER TABLE t DROP WATERMARK').watermark, undefined)
   assert.equal(altered("ALTER TABLE t MODIFY WATERMARK FOR ts AS ts - INTERVAL '5' SECOND").watermark, 'ts')
   assert.equal(altered('ALTER TABLE t ADD PRIMARY KEY (id) NOT ENFORCED; ALTER TABLE t DROP PRIMARY KEY').key, undefined)

@@ -73,13 +73,13 @@ test('a scan decodes what is needed; the watermark reads the computed column', (
 })
 
 test('CREATE TABLE … LIKE keeps what is not excluded', () => {
-  const base = `CREATE TABLE base (a INT, b AS a + 1, m BIGINT METADATA, ts TIMESTAMP(3), WATERMARK FOR ts AS ts, PRIMARY KEY (a) NOT ENFORCED) WITH ('x' = '1', 'y' = '2');`
-  const all = last(`${base} CREATE TABLE q (c AS b2, b2 INT) WITH ('y' = '3') LIKE base`, 'createTable').table
+  const base = `CREATE TABLE base (a INT, b AS a + 1, m BIGINT METADATA, ts TIMESTAMP(3), WATERMARK FOR ts AS ts, PRIMARY KEY (a) NOT ENFORCED) WITH ('topic' = '1', 'format' = '2');`
+  const all = last(`${base} CREATE TABLE q (c AS b2, b2 INT) WITH ('format' = '3') LIKE base`, 'createTable').table
   assert.deepEqual(
     all.columns.map((column) => column.name),
     ['a', 'b', 'm', 'ts', 'c', 'b2'],
   )
-  assert.deepEqual(all.options, { x: '1', y: '3' })
+  assert.deepEqual(all.options, { topic: '1', format: '3' })
   assert.deepEqual([all.primaryKey, all.watermark?.column], [[0], 3])
   const some = last(`${base} CREATE TABLE q (c INT) LIKE base (EXCLUDING ALL)`, 'createTable').table
   assert.deepEqual(
