@@ -55,7 +55,8 @@ function aggregated(frame: Row[]): unknown[] {
 
 /**
  * Rows worked through when the watermark grows, in order of time; a row's frame is cut out of those of its key.
- * Of a bounded RANGE the rows of a key are gone when a row comes once and a half the frame after the one that set that time.
+ * Of a bounded RANGE the rows of a key are gone when a row comes once and a half the frame after the one that set that time; where a later
+ * row set another time, the first one still makes rows before it late.
  */
 function recount({ unit, preceding }: Omit<OverFrame, 'timeOrdered'>, history: Step[]) {
   let waiting: Row[] = []
@@ -63,6 +64,7 @@ function recount({ unit, preceding }: Omit<OverFrame, 'timeOrdered'>, history: S
   const out: unknown[][] = []
   const late: Row[] = []
   const goneAt = new Map<string | null, number>()
+  const putOff: { key: string | null; at: number }[] = []
   let watermark = -Infinity
   const fire = (to: number) => {
     if (to <= watermark) return
@@ -87,13 +89,21 @@ function recount({ unit, preceding }: Omit<OverFrame, 'timeOrdered'>, history: S
     if ((goneAt.get(key) ?? Infinity) <= watermark) {
       done = done.filter(([, k]) => k !== key)
       goneAt.delete(key)
+      for (const one of putOff) if (one.key === key) one.at = -Infinity
     }
-    const last = done.filter(([, k]) => k === row[1]).at(-1)?.[0] ?? -Infinity
+    const times = [
+      ...done.filter(([, k]) => k === key).map((one) => one[0]),
+      ...putOff.filter((one) => one.key === key).map(({ at }) => at),
+    ]
+    const last = Math.max(-Infinity, ...times.filter((time) => time <= watermark))
     if (row[0] <= (preceding === undefined ? watermark : last)) late.push(row)
     else {
       waiting.push(row)
-      if (unit === 'RANGE' && preceding !== undefined && (goneAt.get(key) ?? -Infinity) <= ts + preceding)
+      const gone = goneAt.get(key)
+      if (unit === 'RANGE' && preceding !== undefined && (gone ?? -Infinity) <= ts + preceding) {
+        if (gone !== undefined) putOff.push({ key, at: gone })
         goneAt.set(key, ts + Math.floor(preceding * 1.5) + 1)
+      }
     }
   }
   fire(Infinity)

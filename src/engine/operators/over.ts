@@ -3,7 +3,7 @@
 // Invariants
 //   1. Rows of a key are worked through in order of time, then arrival. Under RANGE rows of equal time see one another, under ROWS not.
 //   2. With UNBOUNDED PRECEDING a row at or behind the watermark is late; with a bounded frame only a row that is not later than the last
-//      one worked through for its key.
+//      one worked through for its key, or, of RANGE, than a clean-up of its key that was put off and would have been by now.
 //   3. What a row's own watermark lets out is worked through before the row is looked at: batching changes nothing. Output is append-only.
 //   4. With a time to live a key without waiting rows is as if it had never been once its clean-up is due: once and a half the time to live
 //      behind a row, by the clock, moved only when less than the time to live is left. A key with waiting rows gets another such time.
@@ -30,6 +30,8 @@ interface KeyState {
   lastMs: number
   /** The watermark at which a key of a bounded RANGE is forgotten. */
   forgetMs?: number
+  /** Earlier such times, ascending: in Flink their timers go off all the same, and count as the last time that was worked through. */
+  putOffMs?: number[]
   /** Rows in the frame, or that LAG looks at, oldest first. */
   rows: { time: number; row: Row }[]
   /** How many rows, and how many times, were worked through: RANK and DENSE_RANK. */
@@ -98,7 +100,7 @@ export class OverOperator implements Operator {
         }
         time = timeAt(column, i)
         this.forget(state, keys[i])
-        const lateUntilMs = this.plan.frame.preceding === undefined ? this.watermarkMs : state.lastMs
+        const lateUntilMs = this.plan.frame.preceding === undefined ? this.watermarkMs : this.workedUntil(state)
         if (time <= lateUntilMs) {
           late.push(i)
           continue
@@ -165,13 +167,27 @@ export class OverOperator implements Operator {
     this.frames.run(steps, this.keys.table.count, (row) => this.output.put(row))
     state.lastMs = -Infinity
     state.forgetMs = undefined
+    state.putOffMs = undefined
+  }
+
+  private workedUntil(state: KeyState): number {
+    while (state.putOffMs !== undefined && state.putOffMs[0] <= this.watermarkMs) {
+      state.lastMs = Math.max(state.lastMs, state.putOffMs.shift() as number)
+      if (state.putOffMs.length === 0) state.putOffMs = undefined
+    }
+    return state.lastMs
   }
 
   /** Once and a half the frame behind a row, moved only when less than the frame is left. @source Flink's RowTimeRangeBoundedPrecedingFunction */
   private keep(state: KeyState, time: number): void {
     const { unit, preceding } = this.plan.frame
     if (unit !== 'RANGE' || preceding === undefined) return
-    if ((state.forgetMs ?? -Infinity) < time + preceding + 1) state.forgetMs = time + Math.trunc(preceding * 1.5) + 1
+    const { forgetMs } = state
+    if (forgetMs !== undefined) {
+      if (forgetMs >= time + preceding + 1) return
+      state.putOffMs = [...(state.putOffMs ?? []), forgetMs]
+    }
+    state.forgetMs = time + Math.trunc(preceding * 1.5) + 1
   }
 
   advance(watermarkMs: number): void {
