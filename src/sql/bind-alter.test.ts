@@ -64,7 +64,7 @@ for (const [sql, code, place] of [
 
 test('what LIKE took over is the table as it was, in the database where it was; it can be altered as well', () => {
   const script = (alter: string) => `CREATE DATABASE shop; USE shop;
-CREATE TABLE a (id INT, k STRING, ts TIMESTAMP(3), late AS ts + INTERVAL '1' HOUR, WATERMARK FOR ts AS ts, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'print', 'x' = '1');
+CREATE TABLE a (id INT, k STRING, ts TIMESTAMP(3), late AS ts + INTERVAL '1' HOUR, WATERMARK FOR ts AS ts, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'print', 'print-identifier' = '1');
 CREATE TABLE b (own STRING) LIKE a;
 ALTER TABLE a ADD later INT; DROP TABLE a; USE default_database;
 CREATE TABLE a (other STRING) WITH ('connector' = 'print');
@@ -75,10 +75,10 @@ ${alter}`
     const { columns, primaryKey, watermark, options } = bound.table
     return { names: columns.map(({ name }) => name).join(), key: primaryKey, watermark: watermark && columns[watermark.column].name, options }
   }
-  const options = { connector: 'print', x: '1' }
+  const options = { connector: 'print', 'print-identifier': '1' }
   const same = { names: 'id,k,ts,late,own', key: [0], watermark: 'ts', options }
-  assert.deepEqual(altered("ALTER TABLE shop.b SET ('y' = '2')"), { ...same, options: { ...options, y: '2' } })
-  assert.deepEqual(altered("ALTER TABLE shop.b SET ('y' = '2'); ALTER TABLE shop.b RESET ('x', 'y')"), { ...same, options: { connector: 'print' } })
+  assert.deepEqual(altered("ALTER TABLE shop.b SET ('sink.parallelism' = '2')"), { ...same, options: { ...options, 'sink.parallelism': '2' } })
+  assert.deepEqual(altered("ALTER TABLE shop.b SET ('sink.parallelism' = '2'); ALTER TABLE shop.b RESET ('print-identifier', 'sink.parallelism')"), { ...same, options: { connector: 'print' } })
   assert.deepEqual(altered('ALTER TABLE shop.b DROP (k, late); ALTER TABLE shop.b ADD (n INT AFTER own)'), { ...same, names: 'id,ts,own,n' })
   assert.deepEqual(altered('ALTER TABLE shop.b RENAME ts TO at_time; ALTER TABLE shop.b DROP k'), { ...same, names: 'id,at_time,late,own', watermark: 'at_time' })
   assert.deepEqual(altered('ALTER TABLE shop.b DROP WATERMARK; ALTER TABLE shop.b DROP PRIMARY KEY'), { ...same, key: undefined, watermark: undefined })
