@@ -105,6 +105,7 @@ function columnPair(expr: Expr): readonly [number, number] | undefined {
 
 /** What keeps the last row of each key gives out each of them: a versioned table is made of them, and a window may close between two. */
 export function withEveryVersion(plan: Plan): Plan {
+  if (plan.node === 'normalize') return { ...plan, everyVersion: true }
   if (plan.node === 'deduplicate' && plan.keep === 'last') return { ...plan, everyVersion: true }
   return passesVersions.has(plan.node) ? withInputs(plan, inputsOf(plan).map(withEveryVersion)) : plan
 }

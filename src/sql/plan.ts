@@ -203,7 +203,7 @@ export type Plan =
     })
   | (Base & { node: 'sort'; input: Plan; orderBy: SortKey[] })
   /** Upserts by key become a whole changelog: the last row of each key is kept. */
-  | (Base & { node: 'normalize'; input: Plan; keys: number[]; ttlMs?: number })
+  | (Base & { node: 'normalize'; input: Plan; keys: number[]; ttlMs?: number; everyVersion?: boolean })
   | (Base & { node: 'limit'; input: Plan; orderBy: SortKey[]; offset: number; limit?: number; ttlMs?: number; everyChange?: boolean })
   | (Base & { node: 'match'; input: Plan; spec: MatchPlan })
   | (Base & { node: 'setOperation'; operator: 'INTERSECT' | 'EXCEPT'; all: boolean; left: Plan; right: Plan; ttlMs?: number })

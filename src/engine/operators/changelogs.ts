@@ -20,9 +20,11 @@ export class NormalizeOperator implements Operator {
   private readonly keys: KeyedStates<Row>
   private readonly output: RowOutput
   private readonly expiry: Expiry | undefined
+  private readonly everyVersion: boolean
   private liveCount = 0
 
   constructor(plan: Plan & { node: 'normalize' }, context: OperatorContext) {
+    this.everyVersion = plan.everyVersion ?? false
     this.keys = new KeyedStates(plan.input.fields, plan.keys)
     this.expiry = plan.ttlMs ? new Expiry(plan.ttlMs) : undefined
     this.output = new RowOutput(plan.fields, context)
@@ -36,6 +38,7 @@ export class NormalizeOperator implements Operator {
     for (let i = 0; i < batch.rowCount; i++) {
       this.expire(keys[i], batch.processingTimeMs)
       this.output.seenMs = batch.watermarksBefore?.[i] ?? -Infinity
+      if (this.everyVersion) this.output.arrival = batch.arrivals?.[i]
       const kind = batch.kinds?.[i] ?? INSERT
       const old = states[keys[i]]
       if (kind === UPDATE_BEFORE) continue

@@ -9,15 +9,17 @@ import { batchRowCountMax, ordinals } from './emission.ts'
 
 export type Row = unknown[]
 
-/** Rows on their way out. `seenMs` is the watermark that the next rows see. */
+/** Rows on their way out. `seenMs` is the watermark that the next rows see, `arrival` theirs if they have one. */
 export class RowOutput {
   seenMs = -Infinity
+  arrival: number | undefined
   processingTimeMs = 0
   private readonly fields: readonly Field[]
   private readonly context: OperatorContext
   private rows: Row[] = []
   private kinds: number[] = []
   private seen: number[] = []
+  private arrivals: number[] = []
 
   constructor(fields: readonly Field[], context: OperatorContext) {
     this.fields = fields
@@ -28,15 +30,17 @@ export class RowOutput {
     this.rows.push(row)
     this.kinds.push(kind)
     this.seen.push(this.seenMs)
+    if (this.arrival !== undefined) this.arrivals.push(this.arrival)
     if (this.rows.length >= batchRowCountMax) this.flush()
   }
 
   flush(): void {
-    const { rows, kinds, seen } = this
+    const { rows, kinds, seen, arrivals } = this
     if (rows.length === 0) return
     this.rows = []
     this.kinds = []
     this.seen = []
+    this.arrivals = []
     const columns = this.fields.map((field, i) => columnOfRows(field.type, rows, i))
     this.context.emit({
       rowCount: rows.length,
@@ -45,6 +49,7 @@ export class RowOutput {
       watermarksBefore: seen[seen.length - 1] === -Infinity ? undefined : Float64Array.from(seen),
       watermarkAfter: seen[seen.length - 1],
       processingTimeMs: this.processingTimeMs,
+      ...(arrivals.length > 0 && { arrivals: Int32Array.from(arrivals) }),
     })
   }
 }

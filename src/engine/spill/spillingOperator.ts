@@ -126,7 +126,7 @@ export class SpillingOperator implements Operator {
     this.build = () => options.build(own, merges)
     this.buildOther = () => options.build(own, !merges)
     const { node, fields } = plan
-    if ((node === 'deduplicate' && plan.everyVersion) || (node === 'groupAggregate' && plan.everyChange))
+    if (((node === 'deduplicate' || node === 'normalize') && plan.everyVersion) || (node === 'groupAggregate' && plan.everyChange))
       this.inOrder = new ArrivalOrder(fields.map(({ type }) => type))
     this.whole = this.build()
     this.watermarkDelayMs = this.whole.watermarkDelayMs ?? 0
