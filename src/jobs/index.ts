@@ -2,7 +2,7 @@
 export { type AdhocStatement, adhocSlices, changesOf, prepareAdhoc, rowText, runBounded, startPreview } from './adhoc.ts'
 export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'
-export { type ApplyReport, JobManager, type QueryCheckpoints, type QueryInsight } from './manager.ts'
+export { type ApplyReport, JobManager } from './manager.ts'
 export { Marks } from './marks.ts'
 export type { ParityMark } from './parity.ts'
 export {
@@ -18,6 +18,7 @@ export {
 export type { LiveTables } from './querySinks.ts'
 export { recordShapeOf } from './recordShape.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'
+export type { QueryCheckpoints, QueryInsight } from './runningQueries.ts'
 export { type SavepointInfo, savepointInfo } from './savedStates.ts'
 export type { SliceOptions } from './slices.ts'
 export { scannedTables, topicOf } from './tables.ts'

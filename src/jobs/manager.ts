@@ -10,59 +10,32 @@
 //      topics together.
 //   6. A query that somebody stopped stays so, over restarts too; its rows stay readable, and it goes on from the checkpoint that it was stopped at.
 //
-// Longer than other files because each part of a query's life touches the same table of what runs: start, output, failure, restart, stop.
+// Here is a query's life: kept, changed, stopped, failed, restarted; and who asks. How one starts is in `jobStarts.ts`, what can be seen of those that
+// run in `runningQueries.ts`, queries of people who are looking in `adhocJobs.ts`.
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ErrorBody, reviveError, type StreamError, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
-import type {
-  DeadLetter,
-  FromWorker,
-  JobRestore,
-  JobSpec,
-  LateRecord,
-  Parallelism,
-  QueryInspection,
-  QuerySpec,
-  QueryStatus,
-  SourceSpec,
-} from '../engine/index.ts'
-import {
-  engineErrors,
-  Memory,
-  PARALLELISM_MAX,
-  parallelismOf,
-  planSignature,
-  removeSpilled,
-  reviveCheckpointError,
-} from '../engine/index.ts'
+import type { DeadLetter, FromWorker, JobSpec, LateRecord, Parallelism } from '../engine/index.ts'
+import { engineErrors, Memory, PARALLELISM_MAX, removeSpilled, reviveCheckpointError } from '../engine/index.ts'
 import { realDisk } from '../log/index.ts'
 import { Catalog, type Plan, stableText, type TableDef } from '../sql/index.ts'
-import { checkpointSettings, freshName, removeSuperseded } from './checkpointFolders.ts'
-import { type CheckpointRecord, Checkpoints } from './checkpoints.ts'
+import { AdhocJobs, type AdhocOptions, isAdhoc } from './adhocJobs.ts'
+import { removeSuperseded } from './checkpointFolders.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
+import { guarded, JobStarts } from './jobStarts.ts'
 import { Marks } from './marks.ts'
 import { showMemory } from './memory.ts'
 import { type ParityMark, parityOf } from './parity.ts'
-import { dropNotices, droppedOf, type FileError, type Project, type ProjectQuery, type SqlFile } from './project.ts'
+import { dropNotices, type FileError, type Project, type ProjectQuery, type SqlFile } from './project.ts'
 import { showQueries } from './queryMetrics.ts'
 import { QuerySinks, type SinkOptions } from './querySinks.ts'
-import { type SavedQuery, SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
-import { persistently, type SinkCommitter } from './sinkCommitters.ts'
-import {
-  declareTopic,
-  isExactlyOnceTopic,
-  isTopicTable,
-  lateTopicsOf,
-  type Place,
-  placeOf,
-  scannedTables,
-  sinkKeyOf,
-  sourceSpecs,
-  sourcesOf,
-  topicOf,
-} from './tables.ts'
+import { type QueryCheckpoints, type QueryInsight, type Running, RunningQueries } from './runningQueries.ts'
+import { SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts'
+import { persistently } from './sinkCommitters.ts'
+import { declareTopic, isExactlyOnceTopic, isTopicTable, type Place, scannedTables, sourceSpecs, sourcesOf, topicOf } from './tables.ts'
 import { lettersOwnerOf } from './topicClaims.ts'
 import { EngineWorkers } from './workers.ts'
 
@@ -96,60 +69,7 @@ export interface ManagerOptions extends SinkOptions {
   now(): number
 }
 
-/** A query of a person who is looking: its rows go to a callback, and it leaves nothing behind. */
-export interface AdhocOptions {
-  /** Read what is in the topics now, then end; else go on until stopped. */
-  bounded: boolean
-  /** Where its topics are read from, whatever its tables say. */
-  startup?: SourceSpec['startup']
-  /** By topic: the part that is read. */
-  slices?: ReadonlyMap<string, NonNullable<SourceSpec['slice']>>
-  onChanges(batch: Batch): void
-  onEnd(error?: ErrorBody): void
-}
-
-interface Running {
-  query: ProjectQuery
-  jobId: string
-  parallelism: Parallelism
-  state: 'starting' | 'running' | 'failed' | 'stopped'
-  error?: ErrorBody
-  status?: QueryStatus
-  rowsPerSecond: { in: number; out: number }
-  /** Absent while it is stopped. */
-  sink?: SinkCommitter
-  /** Id of the checkpoint from which it went on. */
-  restoredFrom: number | undefined
-  /** By topic: where late rows were when the checkpoint was taken from which the query goes on. */
-  latePositions: Record<string, number>
-}
-
-export interface QueryInsight {
-  id: string
-  state: Running['state']
-  error?: ErrorBody
-  changelog: Plan['changelog']
-  parallelism: Parallelism
-  /** Where its late rows are kept, if they are. */
-  lateTopics: string[]
-  /** Tables of it that were dropped since, and the files that drop them. */
-  dropped: { table: string; file: string }[]
-  /** Absent if its worker does not answer, or never began it. */
-  live?: QueryInspection
-}
-
-const ADHOC = 'adhoc-'
-const subtasksText = (count: number): string => (count === 1 ? 'one subtask' : `${count} subtasks`)
 const RESTART_PAUSE_MAX_MS = 30_000
-
-export interface QueryCheckpoints {
-  query: string
-  job: string | undefined
-  intervalMs: number | undefined
-  restoredFrom: number | undefined
-  /** Newest first. */
-  checkpoints: CheckpointRecord[]
-}
 
 export interface ApplyReport {
   started: string[]
@@ -162,32 +82,19 @@ export interface ApplyReport {
   notices: string[]
 }
 
-/** Queries that start together. */
-interface StartGroup {
-  specs: QuerySpec[]
-  queries: ProjectQuery[]
-  saved: Map<string, SavedQuery>
-  parallelism: number
-}
-
 export class JobManager {
   private readonly options: ManagerOptions
   private readonly workers: EngineWorkers
   /** Of the process: what is in memory, and may be. */
   readonly memory: Memory
-  private readonly running = new Map<string, Running>()
-  private readonly adhoc = new Map<string, AdhocOptions>()
+  private readonly running: RunningQueries
+  private readonly starts: JobStarts
+  private readonly adhoc: AdhocJobs
   private project: Project | undefined
-  private jobCount = 0
   private restartCount = 0
-  /** How often each query was begun again after a failure. */
-  private readonly restarts = new Map<string, number>()
   private readonly stopped: Marks<{ stoppedMs: number }>
   /** In how many threads queries were told to run, one by one; it goes before the project's `parallelism.default`. */
   private readonly scaled: Marks<{ parallelism: number }>
-  private scales: ReadonlyMap<string, { parallelism: number }> = new Map()
-  /** To begin anew, whatever checkpoints hold. */
-  private readonly fresh = new Set<string>()
   private closed = false
   private restartedMs = Number.NEGATIVE_INFINITY
   /** One `apply` at a time: an edit of the project may meet the restart of a job. */
@@ -196,7 +103,6 @@ export class JobManager {
   private readonly writer: CheckpointWriter
   private readonly saved: SavedStates
   private readonly sinks: QuerySinks
-  private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
   constructor(options: ManagerOptions) {
     this.options = options
@@ -235,6 +141,10 @@ export class JobManager {
       },
       now: options.now,
     })
+    this.adhoc = new AdhocJobs(options.log, this.workers)
+    this.running = new RunningQueries(this.workers, this.checkpoints, options.now)
+    const { workers, checkpoints, saved, sinks, running } = this
+    this.starts = new JobStarts({ options, workers, checkpoints, saved, sinks, running })
   }
 
   /** Makes what runs equal to what the project says. */
@@ -261,9 +171,9 @@ export class JobManager {
   /** @param stoppedByHand  ids of queries that this is about, for the report */
   private async applyAlone(project: Project, stoppedByHand: string[] = []): Promise<ApplyReport> {
     const report: ApplyReport = { started: [], kept: [], stopped: stoppedByHand, errors: [...project.errors], restored: [], notices: [] }
-    for (const table of project.tables) await this.guarded(project, report, table.name, () => declareTopic(this.options.log, table))
+    for (const table of project.tables) await guarded(project, report, table.name, () => declareTopic(this.options.log, table))
     const stopped = await this.stopped.all()
-    this.scales = await this.scaled.all()
+    this.starts.scales = await this.scaled.all()
     if (project.errors.length === 0)
       for (const marks of [this.stopped, this.scaled]) await marks.keepOnly((id) => project.queries.some((query) => query.id === id))
     for (const [id, entry] of [...this.running]) {
@@ -284,54 +194,10 @@ export class JobManager {
     this.sinks.dropTables((name) => !this.running.has(name) && !project.queries.some(({ id }) => id === name))
     this.project = project
     report.notices.push(...dropNotices(project))
-    const saved = this.saved.find()
-    for (const file of project.files) {
-      const queries = project.queries.filter((query) => query.file === file.name && !this.running.has(query.id))
-      const groups = new Map<string, StartGroup>()
-      for (const query of queries)
-        await this.guarded(project, report, query.id, async () => {
-          // What cannot be read stops this query alone.
-          sourceSpecs(this.options.log, [query.plan])
-          const parallelism = this.parallelismOf(query)
-          if (stopped.has(query.id)) return this.holdStopped(query, parallelism, saved.get(query.id), report)
-          const from = this.goesOnFrom(query, saved.get(query.id), report)
-          const before = from?.state.parallelism ?? 1
-          if (from && before !== parallelism.subtasks)
-            report.notices.push(`${query.id}: the state of its ${subtasksText(before)} is dealt out to ${parallelism.subtasks}`)
-          const key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
-          const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map(), parallelism: parallelism.subtasks }
-          group.specs.push(await this.sinks.specOf(query, from, report))
-          group.queries.push(query)
-          if (from) group.saved.set(query.id, from)
-          groups.set(key, group)
-          report.started.push(query.id)
-          if (from) report.restored.push({ query: query.id, checkpointId: from.state.takenAt })
-        })
-      for (const group of groups.values()) this.startJob(file.name, group, stopped)
-    }
+    await this.starts.start(project, stopped, report)
     for (const problem of this.saved.problems()) report.notices.push(problem.message)
     this.options.onApplied(report, project)
     return report
-  }
-
-  /** A query that is not to run: its table shows the rows that it had, its outputs are as its checkpoint left them. */
-  private async holdStopped(
-    query: ProjectQuery,
-    parallelism: Parallelism,
-    saved: SavedQuery | undefined,
-    report: ApplyReport,
-  ): Promise<void> {
-    const fits = saved && (query.target.kind === 'insert' || planSignature(query.plan) === saved.state.signature)
-    await this.sinks.open(query, fits ? saved : undefined, report)
-    this.running.set(query.id, {
-      query,
-      jobId: '',
-      parallelism,
-      state: 'stopped',
-      rowsPerSecond: { in: 0, out: 0 },
-      restoredFrom: undefined,
-      latePositions: {},
-    })
   }
 
   /**
@@ -376,14 +242,14 @@ export class JobManager {
       const state = this.running.get(id)?.state
       if ((state === 'running' || state === 'starting') && !withoutState) return id
       await this.stopped.set(id, undefined)
-      if (withoutState) this.fresh.add(id)
+      if (withoutState) this.starts.fresh.add(id)
       if (state === 'stopped') this.running.delete(id)
       else await this.stop(id, !withoutState)
       const { errors } = await this.applyAlone(project)
       // From now on it is this beginning that a restart goes on from.
       const { jobId } = this.running.get(id) ?? { jobId: '' }
       if (withoutState && this.checkpoints.has(jobId)) await this.checkpoints.take(jobId, 'change')
-      this.fresh.delete(id)
+      this.starts.fresh.delete(id)
       const { file } = project.queries.find((query) => query.id === id)!
       const problem = errors.slice(project.errors.length).find((one) => one.file === file)
       if (problem && !this.running.has(id)) throw problem.error
@@ -403,7 +269,7 @@ export class JobManager {
       const id = idOf(project, name)
       if (id === undefined) return undefined
       const query = project.queries.find((one) => one.id === id)!
-      const { reason } = this.divided(query, parallelism ?? 1)
+      const { reason } = this.starts.divided(query, parallelism ?? 1)
       if (reason !== undefined) throw jobErrors('QUERY_UNDIVIDED', { query: id, reason })
       // Without it, what an INSERT wrote since the one before would be written once more, or all of it.
       const { jobId } = this.running.get(id) ?? { jobId: '' }
@@ -431,92 +297,6 @@ export class JobManager {
     return this.saved.problems()
   }
 
-  /** The state from which a query goes on; undefined if it begins anew. @throws StreamError STATE_DAMAGED, CHECKPOINT_DAMAGED */
-  private goesOnFrom(query: ProjectQuery, saved: SavedQuery | undefined, report: ApplyReport): SavedQuery | undefined {
-    const { id, plan, target } = query
-    if (this.fresh.has(id)) {
-      report.notices.push(`${id} begins anew, as it was told to`)
-      return undefined
-    }
-    if (!saved) {
-      // A table's rows are a function of its topics; what was written elsewhere would be written there once more.
-      const damage = target.kind === 'insert' && !this.options.allowsDroppedState ? this.saved.damageOf(id) : undefined
-      if (damage) throw jobErrors('STATE_DAMAGED', { query: id, reason: damage.message }, { cause: damage })
-      return undefined
-    }
-    const anew = (reason: string) => {
-      report.notices.push(`${id} is computed anew from the beginning of its topics: ${reason}`)
-      return undefined
-    }
-    const unfit = this.saved.unfitReason(saved)
-    if (unfit !== undefined) return anew(unfit)
-    const isSame = planSignature(plan) === saved.state.signature
-    if (target.kind === 'materializedTable' && !isSame) return anew('it has changed')
-    if (target.kind === 'materializedTable' && saved.state.sink.kind !== 'view') return anew('its rows were not kept')
-    for (const lost of this.saved.lostRecords(saved)) report.notices.push(`${id}: ${lost}`)
-    return saved
-  }
-
-  private async guarded(project: Project, report: ApplyReport, name: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      const file = project.queries.find((query) => query.id === name)?.file ?? project.files[0]?.name ?? ''
-      report.errors.push({ file, error: toStreamError(error) })
-    }
-  }
-
-  private startJob(file: string, { specs, queries, saved, parallelism }: StartGroup, stopped: ReadonlyMap<string, unknown>): void {
-    const jobId = `job-${++this.jobCount}`
-    const [from] = saved.values()
-    const { store, savepoint, allowsDroppedState } = this.options
-    // Where a stopped query has its state in the same folder, that stays as it is.
-    const isHeld = from?.manifest.queries.some(({ id }) => stopped.has(id))
-    const continues = from !== undefined && savepoint === undefined && !isHeld && !this.checkpoints.names().has(from.name)
-    const name = continues ? from.name : freshName(file, new Set([...store.jobs(), ...this.checkpoints.names()]))
-    const folder = store.folderOf(name)
-    const sinks = new Map<string, SinkCommitter>()
-    for (const query of queries) {
-      const sink = this.sinks.committerOf(query, continues ? saved.get(query.id) : undefined)
-      sinks.set(query.id, sink)
-      this.running.set(query.id, {
-        query,
-        sink,
-        jobId,
-        parallelism: this.parallelismOf(query),
-        state: 'starting',
-        rowsPerSecond: { in: 0, out: 0 },
-        restoredFrom: saved.get(query.id)?.state.takenAt,
-        latePositions: saved.get(query.id)?.state.latePositions ?? {},
-      })
-    }
-    const restore: JobRestore | undefined = from && {
-      dataFolder: this.options.dataFolder,
-      folder: from.folder,
-      checkpointId: from.manifest.id,
-      queries: [...saved.keys()],
-      allowsDropped: allowsDroppedState ? [...saved.keys()] : [],
-    }
-    const job: JobSpec = {
-      id: jobId,
-      queries: specs,
-      sources: sourceSpecs(
-        this.options.log,
-        specs.map(({ plan }) => plan),
-      ),
-      timeZone: this.timeZone,
-      ...(restore && { restore }),
-    }
-    this.workers.start(job, parallelism)
-    // Queries of the same checkpoint that start apart have no other state yet.
-    const isPresent = ({ id }: { id: string }) => this.project?.queries.some((query) => query.id === id)
-    const kept = continues ? { id: from.manifest.id, queries: from.manifest.queries.filter(isPresent) } : undefined
-    const carried = new Set(kept?.queries.map(({ id }) => id).filter((id) => !sinks.has(id)))
-    const settings = checkpointSettings(queries, this.project?.settings)
-    this.checkpoints.add({ jobId, name, folder, sinks, carried, settings, base: kept })
-    for (const { id } of queries) this.running.get(id)!.state = 'running'
-  }
-
   private async stop(id: string, goesOn: boolean): Promise<void> {
     const entry = this.running.get(id)
     if (!entry) return
@@ -530,8 +310,7 @@ export class JobManager {
   private onMessage(message: FromWorker): void | Promise<void> {
     switch (message.type) {
       case 'changes': {
-        const adhoc = this.adhoc.get(message.jobId)
-        if (adhoc) return adhoc.onChanges(message.batch)
+        if (this.adhoc.has(message.jobId)) return this.adhoc.changes(message)
         const entry = this.running.get(message.queryId)
         if (entry?.jobId !== message.jobId) return
         const { target, plan } = entry.query
@@ -543,7 +322,7 @@ export class JobManager {
         return this.append(message)
       case 'deadLetters':
         // What a person's query cannot read is the topic's affair: the project's queries have said so, or will.
-        if (!message.jobId.startsWith(ADHOC)) this.options.onDeadLetters(message.letters)
+        if (!isAdhoc(message.jobId)) this.options.onDeadLetters(message.letters)
         return
       case 'late':
         return this.keepLate(message)
@@ -555,12 +334,12 @@ export class JobManager {
         if (message.error) this.fallBack(message.jobId, reviveError(message.error))
         return
       case 'finished':
-        this.endAdhoc(message.jobId)
+        this.adhoc.end(message.jobId)
         return
       case 'failed':
         if (this.adhoc.has(message.jobId)) {
           this.workers.stop(message.jobId)
-          this.endAdhoc(message.jobId, message.error)
+          this.adhoc.end(message.jobId, message.error)
           return
         }
         // Its state could not go to the disk or come back: what it has done since its last checkpoint counts for nothing.
@@ -611,61 +390,22 @@ export class JobManager {
 
   /** Runs a query beside the project's. Returns what stops it. */
   runAdhoc(plan: Plan, options: AdhocOptions): () => void {
-    const jobId = `${ADHOC}${++this.jobCount}`
-    const { startup, slices } = options
-    const sources = sourceSpecs(this.options.log, [plan]).map((source) => ({
-      ...source,
-      startup: startup ?? source.startup,
-      slice: slices?.get(source.topic),
-    }))
-    this.adhoc.set(jobId, options)
-    this.workers.start({
-      id: jobId,
-      queries: [{ id: jobId, name: jobId, plan, sink: { kind: 'collect' } }],
-      sources,
-      timeZone: this.timeZone,
-      bounded: options.bounded,
-    })
-    return () => {
-      this.adhoc.delete(jobId)
-      this.workers.stop(jobId)
-    }
-  }
-
-  private endAdhoc(jobId: string, error?: ErrorBody): void {
-    const adhoc = this.adhoc.get(jobId)
-    this.adhoc.delete(jobId)
-    adhoc?.onEnd(error)
-  }
-
-  /** In how many subtasks a query is to run. @throws StreamError PARALLELISM_INVALID */
-  parallelismOf(query: Pick<ProjectQuery, 'plan' | 'target'> & { id?: string }, project: Project | undefined = this.project): Parallelism {
-    const byHand = this.scales.get(query.id ?? '')
-    if (byHand) return this.divided(query, byHand.parallelism)
-    const setting = project?.settings.get('parallelism.default')
-    const wanted = setting === undefined || setting === 'default' ? this.options.parallelism : Number(setting)
-    if (!Number.isInteger(wanted) || wanted < 1 || wanted > PARALLELISM_MAX)
-      throw jobErrors('PARALLELISM_INVALID', { value: String(setting), max: PARALLELISM_MAX })
-    return this.divided(query, wanted)
-  }
-
-  private divided(query: Pick<ProjectQuery, 'plan' | 'target'>, wanted: number): Parallelism {
-    const partitions = scannedTables(query.plan).map((table) => this.options.log.topic(topicOf(table))?.partitions.length ?? 1)
-    return parallelismOf(query.plan, wanted, sinkKeyOf(query), partitions)
+    return this.adhoc.run(plan, options, this.timeZone)
   }
 
   /** Of a query that EXPLAIN shows: into a table or a materialized table that is declared, or as a materialized table of its own. */
   explainedParallelism(plan: Plan, target: string | undefined): Parallelism & { isByHand: boolean } {
     const id = target === undefined || !this.project ? undefined : idOf(this.project, target)
-    return { ...this.explained(plan, target, id), isByHand: id !== undefined && this.scales.has(id) }
+    return { ...this.explained(plan, target, id), isByHand: id !== undefined && this.starts.scales.has(id) }
   }
 
   private explained(plan: Plan, target: string | undefined, id: string | undefined): Parallelism {
     const entry = target === undefined ? undefined : this.catalog.get(target)
-    if (entry?.kind === 'table') return this.parallelismOf({ id, plan, target: { kind: 'insert', table: entry.table } })
+    if (entry?.kind === 'table')
+      return this.starts.parallelismOf({ id, plan, target: { kind: 'insert', table: entry.table } }, this.project)
     const table =
       entry?.kind === 'materialized table' ? entry.table : { name: '', fields: plan.fields, primaryKey: plan.upsertKey ?? [], options: {} }
-    return this.parallelismOf({ id, plan, target: { kind: 'materializedTable', table } })
+    return this.starts.parallelismOf({ id, plan, target: { kind: 'materializedTable', table } }, this.project)
   }
 
   private fateOf({ query, jobId, parallelism }: Running, project: Project): 'kept' | 'changed' | 'gone' {
@@ -676,7 +416,7 @@ export class JobManager {
     const { timeZone } = project.catalog
     if ((this.workers.specOf(jobId)?.timeZone ?? timeZone) !== timeZone) return 'changed'
     try {
-      return this.parallelismOf(next, project).subtasks === parallelism.subtasks ? 'kept' : 'changed'
+      return this.starts.parallelismOf(next, project).subtasks === parallelism.subtasks ? 'kept' : 'changed'
     } catch {
       return 'kept'
     }
@@ -721,9 +461,9 @@ export class JobManager {
   private async restart(jobs: JobSpec[], reason: StreamError): Promise<void> {
     const error = reason.toJSON()
     const ended = jobs.map((job) => this.checkpoints.remove(job.id, false))
-    for (const { id } of jobs.flatMap(({ queries }) => queries)) this.restarts.set(id, (this.restarts.get(id) ?? 0) + 1)
+    for (const { id } of jobs.flatMap(({ queries }) => queries)) this.running.countRestart(id)
     for (const job of jobs) {
-      if (this.adhoc.has(job.id)) this.endAdhoc(job.id, error)
+      this.adhoc.end(job.id, error)
       for (const { id } of job.queries) this.failed(id, job.id, error)
     }
     const nowMs = this.options.now()
@@ -815,91 +555,40 @@ export class JobManager {
     return [...new Set((this.project?.tables ?? []).filter(isTopicTable).map(topicOf))]
   }
 
-  /** Asks the workers for rates, watermarks and counts; call it about once a second. */
-  async poll(): Promise<void> {
-    const { queries } = await this.workers.status()
-    const nowMs = this.options.now()
-    const seconds = Math.max(0.001, (nowMs - this.polled.atMs) / 1_000)
-    const rows = new Map<string, { in: number; out: number }>()
-    for (const status of queries) {
-      const entry = this.running.get(status.queryId)
-      if (entry?.jobId !== status.jobId) continue
-      entry.status = status
-      // One that goes on from a checkpoint counts from what it had done before.
-      const before = this.polled.rows.get(`${status.jobId}/${status.queryId}`) ?? { in: status.rowsIn, out: status.rowsOut }
-      entry.rowsPerSecond = { in: (status.rowsIn - before.in) / seconds, out: (status.rowsOut - before.out) / seconds }
-      rows.set(`${status.jobId}/${status.queryId}`, { in: status.rowsIn, out: status.rowsOut })
-    }
-    this.polled = { atMs: nowMs, rows }
-  }
-
   /** What of a query Flink would refuse or do otherwise, found by its id or by the table that it writes to. */
   parityOf(name: string): { query: string; marks: ParityMark[] } | undefined {
     const id = this.project && idOf(this.project, name)
     return id === undefined ? undefined : { query: id, marks: parityOf(this.project!).get(id) ?? [] }
   }
 
-  /** All queries with what the last `poll` brought. */
-  queries() {
-    const parity = this.project && parityOf(this.project)
-    return [...this.running.entries()].map(([id, { query, jobId, parallelism, state, error, status, rowsPerSecond }]) => ({
-      id,
-      name: id,
-      state,
-      error,
-      rowsIn: status?.rowsIn ?? 0,
-      rowsOut: status?.rowsOut ?? 0,
-      rowsInPerSecond: rowsPerSecond.in,
-      rowsOutPerSecond: rowsPerSecond.out,
-      lateRows: status?.lateRows ?? 0,
-      failedRows: status?.failedRows ?? 0,
-      watermarkMs: status && Number.isFinite(status.watermarkMs) ? status.watermarkMs : undefined,
-      parallelism: parallelism.subtasks,
-      stateBytes: status?.stateBytes ?? 0,
-      spentMs: status?.spentMs ?? { busy: 0, backPressured: 0, idle: 0 },
-      restarts: this.restarts.get(id) ?? 0,
-      checkpointMs: this.checkpoints.status(jobId)?.checkpoints.find((one) => one.state === 'completed')?.startedMs,
-      parityMarks: parity?.get(id)?.length ?? 0,
-      target: placeOf(query),
-      droppedTables: this.droppedOf(query).map(({ table }) => table),
-      sql: query.sql,
-    }))
+  /** Asks the workers for rates, watermarks and counts; call it about once a second. */
+  poll(): Promise<void> {
+    return this.running.poll()
   }
 
-  private droppedOf(query: ProjectQuery): { table: string; file: string }[] {
-    return droppedOf(query, this.project?.dropped ?? new Map())
+  /** All queries with what the last `poll` brought. */
+  queries() {
+    return this.running.summaries(this.project)
+  }
+
+  /** A query looked at closely, found by its id or by the table that it writes to. */
+  inspect(name: string): Promise<QueryInsight | undefined> {
+    return this.running.inspect(name, this.project)
+  }
+
+  /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */
+  checkpointsOf(name: string): QueryCheckpoints | undefined {
+    return this.running.checkpointsOf(name)
+  }
+
+  /** Why the newest checkpoints of jobs could not be written: each until one of the job succeeds. */
+  failingCheckpoints(): ErrorBody[] {
+    return this.running.failingCheckpoints()
   }
 
   /** The file that drops a table. */
   droppedIn(name: string): string | undefined {
     return this.project?.dropped.get(name)?.file
-  }
-
-  /** A query looked at closely, found by its id or by the table that it writes to. */
-  async inspect(name: string): Promise<QueryInsight | undefined> {
-    const id = this.running.has(name) ? name : `insert_into_${name}`
-    const entry = this.running.get(id)
-    if (!entry) return undefined
-    const { query, jobId, state, error, parallelism } = entry
-    const lateTopics = [...new Set(Object.values(lateTopicsOf(query) ?? {}))]
-    const dropped = this.droppedOf(query)
-    const { changelog } = query.plan
-    return { id, state, error, changelog, parallelism, lateTopics, dropped, live: await this.workers.inspect(jobId, id) }
-  }
-
-  /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */
-  checkpointsOf(name: string): QueryCheckpoints | undefined {
-    const id = this.running.has(name) ? name : `insert_into_${name}`
-    const entry = this.running.get(id)
-    if (!entry) return undefined
-    const { job, intervalMs, checkpoints = [] } = this.checkpoints.status(entry.jobId) ?? {}
-    return { query: id, job, intervalMs, restoredFrom: entry.restoredFrom, checkpoints }
-  }
-
-  /** Why the newest checkpoints of jobs could not be written: each until one of the job succeeds. */
-  failingCheckpoints(): ErrorBody[] {
-    const jobIds = [...new Set([...this.running.values()].map(({ jobId }) => jobId))]
-    return jobIds.flatMap((id) => this.checkpoints.status(id)?.checkpoints.find(({ state }) => state !== 'running')?.error ?? [])
   }
 
   /** What `read` gives for a live table at its next checkpoint, once that is durable. @throws the reason why there is none */
