@@ -435,10 +435,14 @@ export class Job {
     if (!isDurable) this.hasChanged = true
   }
 
-  /** Resolves when there may be more to read (if it `mayRead`) or to do, or after `timeoutMs`. `bell` was read before the last step. */
-  wait(timeoutMs: number, bell: number, mayRead: boolean): Promise<unknown> {
-    const reads = mayRead && (!this.rounds || this.rounds.canBegin) ? this.inputs.map(({ input }) => input.wait(timeoutMs)) : []
-    return Promise.race(this.rounds ? [...reads, this.rounds.waitAsync(bell, timeoutMs)] : reads)
+  /**
+   * Calls `onNews`, which is the same each time, when there may be more to read (if it `mayRead`) or to do, at the latest after `timeoutMs` for what
+   * other subtasks do. `bell` was read before the last step. Whoever listens for rows already goes on to: where there are hundreds of jobs,
+   * waiting anew for each partition ten times a second is most of what they cost.
+   */
+  listen(onNews: () => void, timeoutMs: number, bell: number, mayRead: boolean): void {
+    if (mayRead && (!this.rounds || this.rounds.canBegin)) for (const { input } of this.inputs) input.listen(onNews)
+    void this.rounds?.waitAsync(bell, timeoutMs).then(onNews)
   }
 
   /** Moves when another subtask has done something for this one. */
@@ -446,9 +450,6 @@ export class Job {
     return this.rounds?.bell ?? 0
   }
 
-  get isIdle(): boolean {
-    return this.inputs.length === 0 && !this.rounds
-  }
   get isParallel(): boolean {
     return this.rounds !== undefined
   }

@@ -40,6 +40,8 @@ const READ_BYTES = 1 << 20
 const KEPT_BYTES_MAX = 4 * READ_BYTES
 /** Large enough that a kernel's set-up costs nothing, small enough for the cache. */
 const BATCH_ROWS = 4096
+/** How long to listen for more in one go, so that a reader that is closed is not held for ever. */
+const LISTEN_MS = 5_000
 
 /**
  * A decoder of the columns `fields`, which are some of the table's physical ones.
@@ -128,6 +130,7 @@ export class SourceInput {
   readonly columns: number[]
   /** By partition; absent for those that other subtasks read. */
   private readonly readers: (PartitionReader | undefined)[]
+  private readonly listening = new Set<PartitionReader>()
   /** Partitions that are read here. */
   readonly owned: number[]
   private readonly decoder: RowDecoder
@@ -280,9 +283,16 @@ export class SourceInput {
     while (index.count > 0 && index.offsets[index.count - 1] >= stop) index.count--
   }
 
-  /** Resolves when a partition may have more, or after `timeoutMs`. */
-  wait(timeoutMs: number): Promise<unknown> {
-    return Promise.race(this.readers.flatMap((reader) => (reader ? [reader.waitForData(timeoutMs)] : [])))
+  /** Calls `onNews` when a partition may have more, once for each that did not listen already; or after LISTEN_MS. */
+  listen(onNews: () => void): void {
+    for (const reader of this.readers) {
+      if (reader === undefined || this.listening.has(reader)) continue
+      this.listening.add(reader)
+      void reader.waitForData(LISTEN_MS).then(() => {
+        this.listening.delete(reader)
+        onNews()
+      })
+    }
   }
 
   close(): void {

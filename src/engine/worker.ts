@@ -30,6 +30,7 @@ const starting = new Set<string>()
 let untakenRows = 0
 let running = false
 let wake: () => void = () => {}
+const news = (): void => wake()
 
 const send = (message: FromWorker, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 
@@ -174,6 +175,18 @@ function step(jobId: string, job: Job): boolean {
   return worked || due !== undefined
 }
 
+/** Until a message comes, a job may have something to do, or it is time for the next tick. */
+function rest(bells: ReadonlyMap<string, number>, isFull: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, draining.size > 0 ? 1 : TICK_MS)
+    wake = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    for (const [jobId, job] of jobs) job.listen(news, TICK_MS, bells.get(jobId) ?? 0, !isFull)
+  })
+}
+
 async function run(): Promise<void> {
   running = true
   // By a clock that nobody sets: the other one may go back by hours.
@@ -204,14 +217,7 @@ async function run(): Promise<void> {
       }
     }
     if (worked) await nextTurn()
-    else {
-      const message = new Promise<void>((resolve) => {
-        wake = resolve
-      })
-      const waiting = [...jobs].filter(([, job]) => !job.isIdle && (!isFull || job.isParallel))
-      const waits = waiting.map(([jobId, job]) => job.wait(TICK_MS, bells.get(jobId) ?? 0, !isFull))
-      await Promise.race([message, ...waits, new Promise((resolve) => setTimeout(resolve, draining.size > 0 ? 1 : TICK_MS))])
-    }
+    else await rest(bells, isFull)
   }
   running = false
 }
