@@ -163,7 +163,10 @@ test('a full disk: no acknowledgement, a typed error, reads go on; with space ag
     assert.equal(answer.error.code, 'LOG_DISK_FULL')
     await untilRows(server, 'counts', [['/', accepted, accepted]])
     assert.ok((await server.messages('events')).length === accepted)
-    assert.equal((await server.health()).live, true)
+    const { live, parts } = await server.health()
+    assert.equal(live, true)
+    assert.equal(parts.log.state, 'degraded')
+    assert.match(parts.log.detail!, /^events\/0: no space left/)
     fill(filler)
     const checkpoints = async () => (await server.health()).parts.checkpoints
     const isFailing = async () => (await postSome()).status === 507 && (await checkpoints()).state === 'degraded'
@@ -171,6 +174,7 @@ test('a full disk: no acknowledgement, a typed error, reads go on; with space ag
     assert.match((await checkpoints()).detail!, /could not be written/)
     rmSync(filler)
     await until(async () => (await postSome()).status === 202, 'writing does not resume')
+    assert.equal((await server.health()).parts.log.state, 'ok')
     await until(async () => (await checkpoints()).state === 'ok', 'health does not say that checkpoints succeed again')
   }
   await untilRows(server, 'counts', [['/', accepted, accepted]])

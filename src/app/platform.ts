@@ -378,7 +378,7 @@ function memoryText({ limitBytes, stateBytes, spilledBytes, otherBytes }: Memory
 
 function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptions): Health {
   const failed = jobs.queries().filter(({ state }) => state === 'failed')
-  const { pendingBytes, recovery } = log.stats()
+  const { pendingBytes, recovery, refusing } = log.stats()
   const damaged = recovery.filter(({ kind }) => kind === 'damaged')
   const fileErrors = jobs.errors
   const passedOver = jobs.damagedCheckpoints()
@@ -395,7 +395,12 @@ function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptio
               state: 'degraded',
               detail: `${damaged.length} damaged segments, \`millrace doctor --repair\` says what is lost: ${damaged.map(({ path, reason }) => `${path}: ${reason}`).join('; ')}`,
             }
-          : { state: 'ok', detail: `${pendingBytes} bytes pending` },
+          : refusing.length > 0
+            ? {
+                state: 'degraded',
+                detail: refusing.map(({ topic, partition, error }) => `${topic}/${partition}: ${error.message}. ${error.hint}`).join('; '),
+              }
+            : { state: 'ok', detail: `${pendingBytes} bytes pending` },
       checkpoints:
         passedOver.length > 0
           ? { state: 'degraded', detail: `older ones are used: ${passedOver.map(({ message }) => message).join('; ')}` }

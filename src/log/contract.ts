@@ -2,6 +2,7 @@
 // real Kafka (`openKafkaLog`). log/contractSuite.ts holds what both must do.
 //
 // A record's bytes are those of Kafka's record batch v2, on disk and everywhere else.
+import type { StreamError } from '../base/index.ts'
 import type { PinnedLog } from './pin.ts'
 
 export interface TopicConfig {
@@ -130,6 +131,8 @@ export interface LogStats {
   /** Torn bytes cut off when the log was opened. */
   cutBytes: number
   recovery: RecoveryReport[]
+  /** Where the newest append met trouble of the disk; one that succeeds ends it. */
+  refusing: { topic: string; partition: number; error: StreamError }[]
 }
 
 /** How to reach a real Kafka. Plain data: it goes to every thread that reads. */

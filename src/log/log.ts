@@ -93,6 +93,8 @@ class WriterLog implements LocalLog {
   private readonly unlock: () => void
   private readonly recovery: RecoveryReport[]
   private readonly known = new Map<string, KnownTopic>()
+  /** By topic and partition. */
+  private readonly refusing = new Map<string, LogStats['refusing'][number]>()
   private readonly retentionTimer: NodeJS.Timeout
   private readonly cleaner: Cleaner
   /** Appends that are not in the ring yet, oldest first. */
@@ -270,6 +272,7 @@ class WriterLog implements LocalLog {
       syncMsP99: quantile(0.99),
       cutBytes: this.recovery.reduce((sum, report) => sum + report.cutBytes, 0),
       recovery: this.recovery,
+      refusing: [...this.refusing.values()].filter(({ topic }) => this.known.has(topic)),
     }
   }
 
@@ -415,13 +418,16 @@ class WriterLog implements LocalLog {
 
   private settle(waiting: Waiting, { first, last, logAppendTimeMs }: RingAnswer, failure: ErrorBody | undefined): void {
     const { partition, batch, topicName: topic } = waiting
+    const place = `${topic}/${partition}`
     this.pendingBytes -= batch.length
     if (failure) {
       const error = reviveLogError(failure)
+      if (error.kind === 'external') this.refusing.set(place, { topic, partition, error })
       logMetrics.rejected.inc({ code: error.code })
       waiting.reject(error)
       return
     }
+    this.refusing.delete(place)
     this.appendedBytes += batch.length
     this.appendedRecords += waiting.recordCount
     logMetrics.appendedBytes.inc({ topic }, batch.length)

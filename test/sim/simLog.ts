@@ -161,7 +161,16 @@ export class SimLog implements LocalLog {
   }
   stats(): LogStats {
     const sync = { syncCount: 0, syncMsP50: 0, syncMsP99: 0 }
-    return { pendingBytes: this.pendingBytes, appendedBytes: 0, appendedRecords: 0, sizeBytes: 0, ...sync, cutBytes: 0, recovery: [] }
+    return {
+      pendingBytes: this.pendingBytes,
+      appendedBytes: 0,
+      appendedRecords: 0,
+      sizeBytes: 0,
+      ...sync,
+      cutBytes: 0,
+      recovery: [],
+      refusing: [],
+    }
   }
   async close(): Promise<void> {
     this.commit()

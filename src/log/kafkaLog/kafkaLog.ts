@@ -264,6 +264,7 @@ class KafkaLog implements Log {
       syncMsP99: 0,
       cutBytes: 0,
       recovery: [],
+      refusing: [],
     }
   }
 
