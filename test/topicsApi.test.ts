@@ -439,13 +439,13 @@ test('dead letters by rule; one is edited, checked, sent again through the front
 
 test('filters are saved by name, bound before they are kept, and one applies by itself', async () => {
   type Filters = SavedFilter[] & { error?: { code: string } }
-  const put = (body: object, role: 'reader' | 'writer' = 'writer') => call<Filters>('PUT', '/v1/filters', { role, body })
+  const put = (body: object, role: 'reader' | 'writer' | 'admin' = 'admin') => call<Filters>('PUT', '/v1/filters', { role, body })
   const large = { on: 'messages', subject: 'clicks', name: 'large', where: 'n > 100', isDefault: true }
   assert.deepEqual(
     (await get<Filters>('/v1/filters')).body.map(({ name, isDefault, isDeclared }) => [name, isDefault, isDeclared]),
     [['declared', true, true]],
   )
-  assert.equal((await put(large, 'reader')).status, 403)
+  for (const role of ['reader', 'writer'] as const) assert.equal((await put(large, role)).status, 403, role)
   assert.deepEqual(
     (await put(large)).body.map(({ name, isDefault }) => [name, isDefault]),
     [
@@ -479,7 +479,7 @@ test('filters are saved by name, bound before they are kept, and one applies by 
     ],
   )
   const remove = (name: string) =>
-    call<Filters>('DELETE', '/v1/filters', { role: 'writer', body: { on: 'messages', subject: 'clicks', name } })
+    call<Filters>('DELETE', '/v1/filters', { role: 'admin', body: { on: 'messages', subject: 'clicks', name } })
   assert.deepEqual(
     (await remove('small')).body.map(({ name, isDefault }) => [name, isDefault]),
     [
@@ -487,6 +487,10 @@ test('filters are saved by name, bound before they are kept, and one applies by 
       ['large', false],
     ],
   )
+  // Two tabs at once: one of theirs applies, not both.
+  await Promise.all(['one', 'two'].map((name) => put({ ...large, name, where: 'n > 1' })))
+  assert.equal((await get<Filters>('/v1/filters')).body.filter(({ isDefault }) => isDefault).length, 1)
+  for (const name of ['one', 'two']) await remove(name)
   assert.equal((await remove('small')).body.error?.code, 'SERVE_FILTER_NOT_FOUND')
   assert.equal((await remove('declared')).body.error?.code, 'SERVE_FILTER_DECLARED')
 })

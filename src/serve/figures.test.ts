@@ -10,7 +10,7 @@ const statsAt = (
   atMs: number,
   events: number,
   rssBytes: number,
-  query?: { rowsIn: number; watermarkMs?: number },
+  query?: { rowsIn: number; watermarkMs?: number } & Partial<Stats['queries'][number]>,
 ): Omit<Stats, 'topics'> => ({
   atMs,
   uptimeSeconds: 1,
@@ -38,7 +38,7 @@ const statsAt = (
           failedRows: 0,
           parallelism: 1,
           stateBytes: 7,
-          spentMs: { busy: 0, backPressured: 0, idle: 0 },
+          spentMs: { busy: 1, backPressured: 0, idle: 0 },
           restarts: 0,
           parityMarks: 0,
           target: { kind: 'table', name: 'q' },
@@ -112,6 +112,32 @@ test('a total that began anew, a clock that goes back, and a query that is gone 
   assert.deepEqual(history.ofQuery('q', startMs, startMs + 10_000).series.stateBytes, [null, null, null])
   history.sample(statsAt(startMs - 3_600_000, 40, 1))
   assert.deepEqual(history.ofProcess(0, startMs + 20_000).timesMs, [startMs - 3_600_000])
+})
+
+test('a query that goes on with the counts of its checkpoint is no wave of rows', () => {
+  const history = new MetricHistory()
+  const at = (atMs: number, rows: number, idleMs: number) =>
+    history.sample(statsAt(atMs, 0, 1, { rowsIn: rows, rowsOut: rows, spentMs: { busy: 0, backPressured: 0, idle: idleMs } }))
+  at(startMs, 0, 0)
+  at(startMs + 5_000, 1_000_000, 4_000)
+  at(startMs + 10_000, 1_000_050, 9_000)
+  at(startMs + 15_000, 0, 0)
+  at(startMs + 20_000, 1_000_040, 2_000)
+  const range = [startMs, startMs + 20_000] as const
+  assert.deepEqual(history.ofQuery('q', ...range).series.rowsInPerSecond, [null, null, 10, null, null])
+  assert.deepEqual(history.ofQuery('q', ...range).series.rowsOutPerSecond, [null, null, 10, null, null])
+  assert.deepEqual(history.ofProcess(...range).series.rowsOutPerSecond, [0, null, 10, 0, null])
+})
+
+test('six hours are shown in the steps that are kept for six hours', () => {
+  const history = new MetricHistory()
+  const hours = 3_600_000
+  for (let atMs = startMs; atMs <= startMs + 8 * hours; atMs += 5_000) history.sample(statsAt(atMs, 0, 1))
+  const toMs = startMs + 8 * hours + 3_000
+  assert.deepEqual(
+    [0.4, 6, 8].map((back) => history.ofProcess(toMs - back * hours, toMs).stepMs),
+    [5_000, 30_000, 300_000],
+  )
 })
 
 test('a step that comes round in its ring has nothing of the one that was there before', () => {

@@ -4,6 +4,7 @@
 //   1. A filter that is saved can be applied: its SQL is bound to its topic before it is kept.
 //   2. Of each subject at most one applies by itself; a saved one goes before a declared one.
 //   3. What `millrace.config.ts` declares is changed there and nowhere else.
+//   4. Only an admin changes what all see: a token that writes events reads nothing here, and changes nothing.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { Marks } from '../jobs/index.ts'
@@ -50,6 +51,8 @@ const idOf = ({ on, subject, name }: FilterKey): string => JSON.stringify([on, s
 export class SavedFilters {
   private readonly marks: Marks<contract.SavedFilter>
   private readonly declared: readonly contract.SavedFilter[]
+  /** One after the other: two tabs at once would leave two that apply by themselves. */
+  private newest: Promise<void> = Promise.resolve()
 
   constructor(
     log: Pick<Log, 'topic' | 'createTopic' | 'appendRecords' | 'readMessages'>,
@@ -73,7 +76,13 @@ export class SavedFilters {
   }
 
   /** Durable when it resolves. @throws StreamError SERVE_FILTER_DECLARED */
-  async set(filter: Omit<contract.SavedFilter, 'isDeclared'>): Promise<void> {
+  set(filter: Omit<contract.SavedFilter, 'isDeclared'>): Promise<void> {
+    const set = this.newest.then(() => this.write(filter))
+    this.newest = set.catch(() => {})
+    return set
+  }
+
+  private async write(filter: Omit<contract.SavedFilter, 'isDeclared'>): Promise<void> {
     this.refuseDeclared(filter)
     if (filter.isDefault)
       for (const [id, other] of [...(await this.marks.all())])
@@ -95,7 +104,6 @@ export class SavedFilters {
 }
 
 export function registerFilters(app: FastifyInstance, { filters, log, bindRecords }: ServeDeps): void {
-  const writer = { role: 'writer' } as const
   app.get(
     '/v1/filters',
     {
@@ -110,7 +118,6 @@ export function registerFilters(app: FastifyInstance, { filters, log, bindRecord
   app.put<{ Body: Static<typeof NewFilter> }>(
     '/v1/filters',
     {
-      config: writer,
       schema: { summary: 'Saves a filter under its name, in place of the one of that name.', body: NewFilter, response: { 200: Filters } },
     },
     async ({ body: { isDefault = false, ...filter } }) => {
@@ -123,7 +130,7 @@ export function registerFilters(app: FastifyInstance, { filters, log, bindRecord
   )
   app.delete<{ Body: Static<typeof Key> }>(
     '/v1/filters',
-    { config: writer, schema: { summary: 'Removes a saved filter.', body: Key, response: { 200: Filters } } },
+    { schema: { summary: 'Removes a saved filter.', body: Key, response: { 200: Filters } } },
     async ({ body }) => {
       await filters.delete(body)
       return filters.list()

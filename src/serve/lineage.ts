@@ -62,7 +62,11 @@ function lineageOf({ queries, sourcesOf, log, views, groups, stats }: ServeDeps)
     const from = sources.get(id) ?? []
     // Of several sources it is only known what all of them give: each shows what its topic takes.
     for (const place of from)
-      edges.push({ from: add(place), to: query, perSecond: from.length === 1 ? rowsInPerSecond : (rates.get(place.name) ?? 0) })
+      edges.push({
+        from: add(place),
+        to: query,
+        perSecond: from.length === 1 || state !== 'running' ? rowsInPerSecond : (rates.get(place.name) ?? 0),
+      })
     edges.push({ from: query, to: add({ kind: target.kind, name: target.name }), perSecond: rowsOutPerSecond })
   }
   const registry = groups()

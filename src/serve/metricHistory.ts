@@ -147,7 +147,6 @@ export class MetricHistory {
     const { latency, memory } = stats
     process('eventsInPerSecond', rate('eventsIn', stats.eventsIn.total))
     process('rejectedPerSecond', rate('rejected', stats.rejected.total))
-    process('rowsOutPerSecond', rate('rowsOut', stats.rowsOut.total))
     if (latency.count > 0) {
       process('latencyP50Ms', latency.p50Ms, true)
       process('latencyP95Ms', latency.p95Ms, true)
@@ -160,12 +159,22 @@ export class MetricHistory {
     process('memoryUsedBytes', memory.stateBytes + memory.otherBytes)
     process('stateBytes', memory.stateBytes)
     process('spilledBytes', memory.spilledBytes)
+    // The sum of what each put out: the total of all is smaller once one stops, and jumps when one goes on with the counts of its checkpoint.
+    const running = queries.filter(hasFigures)
+    const rowsOutRates = new Map(running.map(({ id, rowsOut }) => [id, rate(keyOf(id, 'rowsOut'), rowsOut)]))
+    const measured = [...rowsOutRates.values()].filter((value) => value !== undefined)
+    if (measured.length > 0 || running.length === 0)
+      process(
+        'rowsOutPerSecond',
+        measured.reduce((sum, value) => sum + value, 0),
+      )
     const kept = queries.slice(0, QUERIES_MAX)
     for (const query of kept) {
+      if (!hasFigures(query)) continue
       const metric = (name: QueryMetric, value: number | undefined): void => add(keyOf(query.id, name), value)
       const total = (name: string, value: number) => rate(keyOf(query.id, name), value)
       metric('rowsInPerSecond', total('rowsIn', query.rowsIn))
-      metric('rowsOutPerSecond', total('rowsOut', query.rowsOut))
+      metric('rowsOutPerSecond', rowsOutRates.get(query.id))
       metric('lateRowsPerSecond', total('late', query.lateRows))
       metric('stateBytes', query.state === 'running' ? query.stateBytes : undefined)
       metric('watermarkLagMs', watermarkLagMs(query, atMs))
@@ -197,9 +206,9 @@ export class MetricHistory {
     metrics: readonly Metric[],
     key: (metric: Metric) => string,
   ): MetricSeries<Metric> {
-    // Of a process that is younger than the range, the finest steps reach far enough.
+    // Of a process that is younger than the range, the finest steps reach far enough; a tier of 6 hours is that of a range of 6 hours, whose first step began.
     const oldestMs = Math.max(fromMs, this.startedMs)
-    const tier = this.tiers.find((one) => one.oldest * one.stepMs <= oldestMs) ?? this.tiers.at(-1)!
+    const tier = this.tiers.find((one) => (one.oldest - 1) * one.stepMs <= oldestMs) ?? this.tiers.at(-1)!
     const { stepMs, oldest, newest } = tier
     const from = Math.max(oldest, Math.floor(fromMs / stepMs))
     const to = Math.min(newest, Math.floor(toMs / stepMs))
@@ -215,6 +224,9 @@ export class MetricHistory {
     }
   }
 }
+
+/** Whether anything was heard of a query since it runs: before that its counts are 0, then those of its checkpoint. */
+export const hasFigures = ({ spentMs }: Pick<QuerySummary, 'spentMs'>): boolean => spentMs.busy + spentMs.backPressured + spentMs.idle > 0
 
 /** How far a query's event time is behind the clock; undefined before its first watermark, and once its input has ended. */
 export function watermarkLagMs({ state, watermarkMs }: Pick<QuerySummary, 'state' | 'watermarkMs'>, atMs: number): number | undefined {

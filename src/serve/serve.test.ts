@@ -38,7 +38,7 @@ const query: QuerySummary = {
   failedRows: 0,
   parallelism: 1,
   stateBytes: 0,
-  spentMs: { busy: 0, backPressured: 0, idle: 0 },
+  spentMs: { busy: 1, backPressured: 0, idle: 0 },
   restarts: 0,
   parityMarks: 0,
   target: { kind: 'table', name: 'pages' },

@@ -5,7 +5,7 @@
 //   2. A quantile is at most 1/32 above a latency that was recorded.
 import type { TopicInfo } from '../log/index.ts'
 import type { LatencySummary, QuerySummary, Stats } from './contract.ts'
-import { MetricHistory, SAMPLE_MS } from './metricHistory.ts'
+import { hasFigures, MetricHistory, SAMPLE_MS } from './metricHistory.ts'
 
 const WINDOW_SECONDS = 10
 const SUB_BITS = 5
@@ -68,7 +68,7 @@ export interface StatsSources {
   version: string
   eventsIn(): number
   rejected(): number
-  /** Rows that queries have put out. */
+  /** Rows that queries have put out, those before their checkpoints too. */
   rowsOut(): number
   dataBytes(): number
   /** undefined where it is not known. */
@@ -82,6 +82,7 @@ interface Sample {
   atMs: number
   eventsIn: number
   rejected: number
+  /** While this process looked. */
   rowsOut: number
   cpuMicroseconds: number
   /** End offsets of each topic, summed. */
@@ -98,17 +99,22 @@ export class StatsCollector {
   private readonly sources: StatsSources
   private readonly samples: Sample[] = []
   private readonly timer: NodeJS.Timeout
+  private readonly rowsOutSeen = { total: 0, counts: new Map<string, number>() }
   /** How the figures went since the process began. */
   readonly history = new MetricHistory()
 
   constructor(sources: StatsSources) {
     this.sources = sources
     this.samples.push(this.sample())
-    let seconds = 0
+    let step = 0
     this.timer = setInterval(() => {
       this.samples.push(this.sample())
       if (this.samples.length > WINDOW_SECONDS) this.samples.shift()
-      if (++seconds % (SAMPLE_MS / 1000) === 0) this.history.sample(this.current())
+      // By the clock, not by counting: a timer is late by a little each time, and a step would be passed over.
+      const now = Math.floor(Date.now() / SAMPLE_MS)
+      if (now === step) return
+      step = now
+      this.history.sample(this.current())
     }, 1000).unref()
   }
 
@@ -135,7 +141,7 @@ export class StatsCollector {
       memory: this.sources.memory(),
       eventsIn: { total: now.eventsIn, perSecond: rate(now.eventsIn, first.eventsIn) },
       rejected: { total: now.rejected, perSecond: rate(now.rejected, first.rejected) },
-      rowsOut: { total: now.rowsOut, perSecond: rate(now.rowsOut, first.rowsOut) },
+      rowsOut: { total: this.sources.rowsOut(), perSecond: rate(now.rowsOut, first.rowsOut) },
       latency: this.latency.summary(now.atMs),
       queries: this.sources.queries(),
       topics: this.sources.topics().map(({ name, partitions }) => ({
@@ -144,6 +150,19 @@ export class StatsCollector {
         perSecond: rate(now.topicEnds.get(name) ?? 0, first.topicEnds.get(name) ?? 0),
       })),
     }
+  }
+
+  /** What queries have put out while this process looked: of one that begins to run, what comes after what its checkpoint had counted. */
+  private rowsOut(): number {
+    const counts = new Map<string, number>()
+    for (const query of this.sources.queries()) {
+      if (!hasFigures(query)) continue
+      const { id, rowsOut } = query
+      this.rowsOutSeen.total += Math.max(0, rowsOut - (this.rowsOutSeen.counts.get(id) ?? rowsOut))
+      counts.set(id, rowsOut)
+    }
+    this.rowsOutSeen.counts = counts
+    return this.rowsOutSeen.total
   }
 
   close(): void {
@@ -156,7 +175,7 @@ export class StatsCollector {
       atMs: Date.now(),
       eventsIn: sources.eventsIn(),
       rejected: sources.rejected(),
-      rowsOut: sources.rowsOut(),
+      rowsOut: this.rowsOut(),
       cpuMicroseconds: cpuNow(),
       topicEnds: new Map(
         sources.topics().map(({ name, partitions }) => [name, partitions.reduce((sum, { endOffset }) => sum + endOffset, 0)]),

@@ -52,6 +52,12 @@ function intervalText(atMs: number, stepMs: number, timesMs: readonly number[]):
   return `${(isLong ? formatDayMinute : formatMinute)(atMs)}–${formatMinute(atMs + stepMs)}`
 }
 
+/** Values without a neighbour: no line goes through them, so they are drawn as points. */
+function alone(plot: uPlot, seriesIndex: number): number[] {
+  const values = plot.data[seriesIndex] ?? []
+  return [...values.keys()].filter((i) => values[i] != null && values[i - 1] == null && values[i + 1] == null)
+}
+
 export function TimeChart({
   label,
   timesMs,
@@ -106,7 +112,13 @@ export function TimeChart({
               return [first, Math.max(last, first + newest.current.minSpanMs)]
             },
           },
-          y: { range: (_plot, _min, max) => [0, newest.current.yMax ?? (isBytes ? roundUpBytes : roundUp)(max ?? 1)] },
+          // Below 0 is what can be: a watermark that is ahead of the clock.
+          y: {
+            range: (_plot, min, max) => [
+              (min ?? 0) < 0 ? -roundUp(-min) : 0,
+              newest.current.yMax ?? (isBytes ? roundUpBytes : roundUp)(max ?? 1),
+            ],
+          },
         },
         axes: [
           {
@@ -144,7 +156,12 @@ export function TimeChart({
                   paths: uPlot.paths.bars!({ size: [0.86, 60], align: 1 }),
                   points: { show: false },
                 }
-              : { label: one.label, stroke: color, width: 1.75, points: { show: false } }
+              : {
+                  label: one.label,
+                  stroke: color,
+                  width: 1.75,
+                  points: { show: true, size: 4, width: 1, fill: color, stroke: color, filter: alone },
+                }
           }),
         ],
         hooks: { setCursor: [(self) => setHovered(self.cursor.idx ?? null)] },

@@ -13,6 +13,8 @@ import { Empty, useIsPhone, useNow, Waiting } from '../ui/parts.tsx'
 import { useIsDark } from '../ui/theme.ts'
 
 const SIZE = { width: 216, height: 58 }
+/** So that three of them beside each other can be read. */
+const PHONE_SIZE = { width: 132, height: 58 }
 /** A graph of more is no picture any more: one looks for a name. */
 const SHOWN_MAX = 400
 
@@ -79,8 +81,8 @@ export function LineageGraph({ isWanted }: { isWanted: ((place: Place) => boolea
     const inputs = Map.groupBy(shown.edges, ({ to }) => to)
     return layered(
       shown.nodes.map(({ id }) => ({ id, inputs: (inputs.get(id) ?? []).map(({ from }) => from) })),
-      isPhone ? 'TB' : 'LR',
-      SIZE,
+      'LR',
+      isPhone ? PHONE_SIZE : SIZE,
     )
   }, [shape, isPhone])
   if (!shown) return <Waiting refusal={error} count={6} />
@@ -105,9 +107,9 @@ export function LineageGraph({ isWanted }: { isWanted: ((place: Place) => boolea
     type: 'place',
     position: places.get(place.id) ?? { x: 0, y: 0 },
     data: { place },
-    sourcePosition: isPhone ? Position.Bottom : Position.Right,
-    targetPosition: isPhone ? Position.Top : Position.Left,
-    ...SIZE,
+    sourcePosition: Position.Right,
+    targetPosition: Position.Left,
+    ...(isPhone ? PHONE_SIZE : SIZE),
   }))
   const edges: Edge[] = shown.edges.map(({ from, to, perSecond }) => ({
     id: `${from}>${to}`,

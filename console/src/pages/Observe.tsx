@@ -74,18 +74,18 @@ export function Observe() {
     <div className="page">
       <PageHead title="Observe" note="Figures of the process in the range of time chosen above. Those of a query are on its page.">
         {isPhone && <TimePicker />}
-        {data && (
-          <ExportButtons
-            onExport={(format) =>
-              downloadRows(
-                'figures',
-                format,
-                ['time', ...Object.keys(data.series)],
-                data.timesMs.map((ms, i) => [formatDateTime(ms), ...Object.values(data.series).map((values) => values[i] ?? null)]),
-              )
-            }
-          />
-        )}
+        <ExportButtons
+          isBusy={!data}
+          onExport={(format) =>
+            data &&
+            downloadRows(
+              'figures',
+              format,
+              ['time', ...Object.keys(data.series)],
+              data.timesMs.map((ms, i) => [formatDateTime(ms), ...Object.values(data.series).map((values) => values[i] ?? null)]),
+            )
+          }
+        />
       </PageHead>
       <Panel title="When it is full" note="at the growth of the last hour">
         <Forecasts />

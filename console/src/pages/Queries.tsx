@@ -20,8 +20,12 @@ export const formatWatermark = (ms: number | undefined): string =>
   ms === undefined ? none : Math.abs(ms) > 8.64e15 ? 'ended' : formatDateTime(ms)
 
 /** How far event time is behind the clock; of a source that ended, nothing. */
-export const watermarkLag = ({ state, watermarkMs }: QuerySummary, nowMs: number): string =>
-  state !== 'running' || watermarkMs === undefined || Math.abs(watermarkMs) > 8.64e15 ? none : formatSpan(nowMs - watermarkMs)
+const watermarkLagMs = ({ state, watermarkMs }: QuerySummary, nowMs: number): number | null =>
+  state !== 'running' || watermarkMs === undefined || Math.abs(watermarkMs) > 8.64e15 ? null : nowMs - watermarkMs
+export const watermarkLag = (query: QuerySummary, nowMs: number): string => {
+  const lagMs = watermarkLagMs(query, nowMs)
+  return lagMs === null ? none : formatSpan(lagMs)
+}
 
 /** What of the project's files is wrong: why a query is missing, or is still the one before an edit. */
 export function ProjectProblem() {
@@ -97,7 +101,7 @@ export function Queries() {
                 query.rowsOut,
                 query.lateRows,
                 query.watermarkMs === undefined ? null : formatWatermark(query.watermarkMs),
-                query.watermarkMs === undefined ? null : Date.now() - query.watermarkMs,
+                watermarkLagMs(query, Date.now()),
                 query.stateBytes,
                 query.parallelism,
                 query.restarts,

@@ -36,7 +36,7 @@ export function Query() {
           It may have been renamed or stopped. <Link to="/queries">All queries</Link>
         </Empty>
       )}
-      {query && <QueryPage query={query} />}
+      {query && <QueryPage key={id} query={query} />}
     </div>
   )
 }

@@ -35,7 +35,7 @@ export function SavedFilters({ on, subject, where, onApply }: SavedFiltersProps)
   const chosen = filters.find((filter) => filter.where === where)
   const [isSaving, setSaving] = useState(false)
   const [deleted, setDeleted] = useState<SavedFilter>()
-  const reason = useReason('writer')
+  const reason = useReason('admin')
   const change = useMutation({
     mutationFn: ({ method, filter: { isDeclared: _, ...filter } }: { method: 'PUT' | 'DELETE'; filter: SavedFilter }) =>
       apiSend<SavedFilter[]>(

@@ -67,7 +67,7 @@ function RangeDialog({ range, onClose, onChoose }: { range: TimeRange; onClose: 
     <FormDialog
       title="Range of time"
       action="Show it"
-      reason={fields.some(({ error }) => error) ? 'A time cannot be read.' : undefined}
+      reason={isBackwards ? 'It ends before it begins.' : fields.some(({ error }) => error) ? 'A time cannot be read.' : undefined}
       onClose={onClose}
       onSubmit={async () => {
         onChoose(rangeBetween(fromAt, toAt))

@@ -19,6 +19,14 @@ const isPutAway = (): boolean => {
   }
 }
 
+const read = <T,>(path: string) => ({
+  queryKey: [path],
+  queryFn: ({ signal }: { signal: AbortSignal }) => apiGet<T>(path, signal),
+  retry: false,
+})
+export const useProjectTests = () => useQuery(read<ProjectTest[]>('/v1/project/tests'))
+export const useBackups = () => useQuery(read<BackupStatus>('/v1/backups'))
+
 export function FirstSteps() {
   const [isHidden, setHidden] = useState(isPutAway)
   return isHidden ? null : (
@@ -39,13 +47,8 @@ function Steps({ onPutAway }: { onPutAway: () => void }) {
   const topics = useTopics().data
   const tables = useTables().data
   const { latest } = useStats()
-  const read = <T,>(path: string) => ({
-    queryKey: [path],
-    queryFn: ({ signal }: { signal: AbortSignal }) => apiGet<T>(path, signal),
-    retry: false,
-  })
-  const tests = useQuery(read<ProjectTest[]>('/v1/project/tests'))
-  const backups = useQuery(read<BackupStatus>('/v1/backups'))
+  const tests = useProjectTests()
+  const backups = useBackups()
   if (!topics || !tables || !latest || (tests.isPending && !tests.error) || (backups.isPending && !backups.error)) return null
   const declared = topics.filter(({ name, columns }) => columns.length > 0 && !isInternalTopic(name) && !isInvalidTopic(name))
   const [door] = declared
@@ -122,7 +125,8 @@ function Steps({ onPutAway }: { onPutAway: () => void }) {
           <li key={index} className={isDone ? 'is-done' : undefined}>
             {isDone ? <CircleCheck size={15} aria-label="Done" /> : <Circle size={15} aria-label="To do" />}
             <span>
-              <b>{name}</b> {index === next && how}
+              <b>{name}</b>
+              {index === next && how && <>: {how}</>}
             </span>
           </li>
         ))}
