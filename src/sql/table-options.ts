@@ -4,15 +4,21 @@ import { nearestName } from '../base/index.ts'
 import type { Span } from './ast.ts'
 import { sqlErrors } from './errors.ts'
 
-/** Flink's that have no effect here: addresses come from the profile, results are the same without the others. */
-const WITHOUT_EFFECT = [
-  'scan.parallelism',
-  'scan.topic-partition-discovery.interval',
+/** Of every connector. */
+const COMMON = [
+  'connector',
+  'property-version',
   'scan.watermark.alignment.group',
   'scan.watermark.alignment.max-drift',
   'scan.watermark.alignment.update-interval',
   'scan.watermark.emit.on-event.gap',
   'scan.watermark.emit.strategy',
+  'scan.watermark.idle-timeout',
+]
+/** Flink's that have no effect here: addresses come from the profile, results are the same without the others. */
+const WITHOUT_EFFECT = [
+  'scan.parallelism',
+  'scan.topic-partition-discovery.interval',
   'sink.buffer-flush.interval',
   'sink.buffer-flush.max-rows',
   'sink.parallelism',
@@ -29,13 +35,40 @@ const OF_TOPICS = [
   'key.fields',
   'key.fields-prefix',
   'scan.startup.mode',
-  'scan.watermark.idle-timeout',
   'sink.delivery-guarantee',
   'millrace.ingest',
   'millrace.late-rows.topic',
   'millrace.on-error',
   'millrace.partitions',
   ...WITHOUT_EFFECT,
+]
+/** Of files; there are no partitions whose folders they would name, finish or fill, and no small files to put together. */
+const OF_FILES = [
+  'path',
+  'format',
+  'sink.rolling-policy.file-size',
+  'auto-compaction',
+  'compaction.file-size',
+  'partition.default-name',
+  'partition.time-extractor.class',
+  'partition.time-extractor.kind',
+  'partition.time-extractor.timestamp-formatter',
+  'partition.time-extractor.timestamp-pattern',
+  'sink.parallelism',
+  'sink.partition-commit.delay',
+  'sink.partition-commit.policy.class',
+  'sink.partition-commit.policy.class.parameters',
+  'sink.partition-commit.policy.kind',
+  'sink.partition-commit.success-file.name',
+  'sink.partition-commit.trigger',
+  'sink.partition-commit.watermark-time-zone',
+  'sink.rolling-policy.check-interval',
+  'sink.rolling-policy.inactivity-interval',
+  'sink.rolling-policy.rollover-interval',
+  'sink.shuffle-by-partition.enable',
+  'source.monitor-interval',
+  'source.path.regex-pattern',
+  'source.report-statistics',
 ]
 /** Flink's that would change what is read. */
 const MISSING = new Set([
@@ -49,7 +82,7 @@ const MISSING = new Set([
 const OF_CONNECTORS: Readonly<Record<string, readonly string[]>> = {
   kafka: OF_TOPICS,
   'upsert-kafka': OF_TOPICS,
-  filesystem: ['path', 'format', 'sink.parallelism', 'sink.rolling-policy.file-size'],
+  filesystem: OF_FILES,
   print: ['print-identifier', 'standard-error', 'sink.parallelism'],
   blackhole: [],
 }
@@ -74,8 +107,9 @@ const OF_FORMATS = [
   'raw.charset',
   'raw.endianness',
 ]
-/** Options of Kafka's clients, and of the parquet format, have names of their own. */
-const FREE = /^(?:properties|parquet)\./
+/** Options of Kafka's clients, of the parquet format, and of formats that are not here, which those who ask for the format say. */
+const FREE =
+  /^(?:properties|(?:(?:key|value)\.)?(?:parquet|orc|avro|avro-confluent|debezium-json|debezium-avro-confluent|canal-json|maxwell-json|ogg-json|protobuf))\./
 
 /**
  * @param connector  undefined for a topic; the options of a connector that is not known are not either
@@ -84,7 +118,7 @@ const FREE = /^(?:properties|parquet)\./
 export function requireKnownOptions(connector = 'kafka', options: readonly { key: string; span: Span }[]): void {
   const own = OF_CONNECTORS[connector]
   if (own === undefined) return
-  const known = ['connector', ...own, ...OF_FORMATS]
+  const known = [...COMMON, ...own, ...OF_FORMATS]
   for (const { key, span } of options) {
     if (MISSING.has(key))
       throw sqlErrors('SQL_NOT_SUPPORTED', {
