@@ -285,6 +285,8 @@ export interface CreateTable {
   columns: ColumnDefinition[]
   watermark?: Node & { column: QualifiedName; expression: Expression; text?: string }
   primaryKey?: Identifier[]
+  /** No columns: rows go to any bucket. */
+  distribution?: Node & { columns: Identifier[]; bucketCount?: number }
   partitionedBy: Identifier[]
   comment?: string
   options: OptionEntry[]

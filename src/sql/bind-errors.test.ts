@@ -122,6 +122,18 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
     "OPTIONS('scan.startup.mod' = 'latest-offset')",
     /'scan.startup.mode'/,
   ],
+  // buckets
+  ['CREATE TABLE x (k STRING) DISTRIBUTED BY (kk)', 'SQL_COLUMN_NOT_FOUND', 'kk', /"k"/],
+  ['CREATE TABLE x (k STRING, c AS k) DISTRIBUTED BY HASH(c)', 'SQL_DISTRIBUTION_INVALID', 'c'],
+  ['CREATE TABLE x (k STRING) DISTRIBUTED INTO 0 BUCKETS', 'SQL_DISTRIBUTION_INVALID', 'DISTRIBUTED INTO 0 BUCKETS'],
+  ['CREATE TABLE x (k STRING) DISTRIBUTED BY ()', 'SQL_SYNTAX', ')'],
+  ['CREATE TABLE x (k STRING) DISTRIBUTED', 'SQL_SYNTAX', ''],
+  [
+    'CREATE TABLE x (k STRING) DISTRIBUTED BY HASH(k); CREATE TABLE y (v INT) LIKE x; INSERT INTO y SELECT v, k FROM t',
+    'SQL_NOT_SUPPORTED',
+    'INSERT INTO y SELECT v, k FROM t',
+    /partitions/,
+  ],
   // what other databases have
   ["SELECT LENGTH('a') FROM t", 'SQL_FUNCTION_NOT_FOUND', 'LENGTH', /CHAR_LENGTH/],
   ['SELECT POW(v, 2) FROM t', 'SQL_FUNCTION_NOT_FOUND', 'POW', /POWER/],
@@ -254,4 +266,9 @@ test('an error of a view that lost its table points into the view', () => {
     () => bindScript('CREATE TABLE a (k INT); CREATE VIEW w AS SELECT k FROM a; DROP TABLE a; SELECT * FROM w', catalog),
     (error) => isStreamError(error) && error.code === 'SQL_TABLE_NOT_FOUND' && error.position?.start === 'SELECT k FROM '.length,
   )
+})
+
+test('a table that is DISTRIBUTED can be read', () => {
+  for (const clause of ['BY (k)', 'BY HASH(k)', 'BY RANGE(k, v) INTO 4 BUCKETS', 'BY (k, k) INTO 4 BUCKETS', 'INTO 4 BUCKETS'])
+    bindScript(`CREATE TABLE x (k STRING, v INT) COMMENT 'c' DISTRIBUTED ${clause} PARTITIONED BY (v); SELECT * FROM x`, new Catalog())
 })

@@ -46,6 +46,12 @@ export function sinkPlan(
   context: BindContext,
 ): Plan {
   const ordinals = sinkOrdinals(table)
+  if (table.isDistributed)
+    throw sqlErrors('SQL_NOT_SUPPORTED', {
+      what: `INSERT into "${table.name}", which is DISTRIBUTED,`,
+      instead: "Leave DISTRIBUTED out: a topic's number of partitions is an option of its table.",
+      span,
+    })
   const names = ordinals.map((ordinal) => table.columns[ordinal].name)
   requireUnique(columns)
   const targets = columns.length > 0 ? columns.map((column) => ordinalOf(column, names)) : ordinals.map((_, i) => i)

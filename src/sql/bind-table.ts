@@ -93,6 +93,8 @@ export function bindCreateTable(
     const { column, expression, text } = base.watermark
     table.watermark = { column: names.indexOf(base.columns[column].name), expression: movedExpr(expression, base, names), text }
   }
+  if (statement.distribution) checkDistribution(statement.distribution, columns)
+  if (statement.distribution ?? base?.isDistributed) table.isDistributed = true
   const { connector } = table.options
   requireKnownOptions(connector, statement.options)
   if (table.primaryKey === undefined && KEYED_CONNECTORS.includes(connector)) {
@@ -230,6 +232,18 @@ function bindWatermark(
   return { column, expression: isTime(stored.type) ? stored : castExpr(stored, type, false), text: watermark.text }
 }
 
+/** Buckets are those of other connectors: here they are only checked. @throws StreamError  SQL_DISTRIBUTION_INVALID, SQL_COLUMN_NOT_FOUND */
+function checkDistribution(
+  { columns: keys, bucketCount, span }: NonNullable<CreateTable['distribution']>,
+  columns: readonly TableColumn[],
+): void {
+  const names = columns.map(({ name }) => name)
+  for (const key of keys)
+    if (columns[ordinalOf(key, names)].kind !== 'physical')
+      throw sqlErrors('SQL_DISTRIBUTION_INVALID', { reason: `"${key.name}" is no physical column`, span: key.span })
+  if (bucketCount === 0) throw sqlErrors('SQL_DISTRIBUTION_INVALID', { reason: 'there is at least one bucket', span })
+}
+
 // ---------------------------------------------------------------- LIKE
 
 type LikeClause = NonNullable<CreateTable['like']>
@@ -257,6 +271,7 @@ function likeTable(like: LikeClause, catalog: Catalog): TableDef {
       columns: table.columns,
       partitionedBy: [],
       options: excluded('OPTIONS') ? {} : table.options,
+      ...(table.isDistributed && !excluded('DISTRIBUTION') && { isDistributed: true as const }),
       ...(!excluded('CONSTRAINTS') && { primaryKey: table.primaryKey }),
       ...(!excluded('WATERMARKS') && { watermark: table.watermark }),
     },

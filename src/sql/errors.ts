@@ -350,6 +350,11 @@ export const sqlErrors = defineErrors({
     message: (p) => `column "${p.column}" cannot be part of the PRIMARY KEY: ${p.reason}`,
     hint: () => 'A key is made of physical columns, each named once.',
   }),
+  SQL_DISTRIBUTION_INVALID: spec<{ reason: string } & Placed>({
+    ...user,
+    message: (p) => `DISTRIBUTED: ${p.reason}`,
+    hint: () => 'Write DISTRIBUTED BY (column) INTO 4 BUCKETS.',
+  }),
   SQL_KEY_MISSING: spec<{ table: string; columns: string[] } & Placed>({
     ...user,
     message: (p) => `the rows of "${p.table}" have no key that follows from the query`,

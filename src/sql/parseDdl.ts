@@ -106,20 +106,36 @@ function createTable(p: Cursor, start: number, temporary: boolean): CreateTable 
     p.expect(')')
   }
   const comment = parseComment(p)
-  distribution(p)
+  const distribution = parseDistribution(p)
   const partitionedBy = p.acceptAll('PARTITIONED', 'BY') ? p.names() : []
   const options = p.accept('WITH') ? parseOptions(p) : []
   const like = p.accept('LIKE') ? parseLike(p) : undefined
   const query = p.accept('AS') ? parseQuery(p) : undefined
   if (order !== undefined && query === undefined) throw p.fail('AS and a query', 'Names without types are columns of a query.')
-  const rest = { ...(like && { like }), ...(query && { query }), ...(order && { order }) }
+  const rest = { ...(distribution && { distribution }), ...(like && { like }), ...(query && { query }), ...(order && { order }) }
   return { type: 'createTable', ...head, ...elements, partitionedBy, ...comment, options, ...rest, span: p.from(start) }
 }
 
 /** (a, b) and not (a INT, …). */
 const isListOfNames = (p: Cursor): boolean => p.peek(1).key !== ')' && (p.peek(2).key === ',' || p.peek(2).key === ')')
 
-function distribution(p: Cursor): void {
+/** DISTRIBUTED [BY [HASH | RANGE] (columns)] [INTO n BUCKETS], with one of the two. */
+function parseDistribution(p: Cursor): CreateTable['distribution'] {
+  const { start } = p.token
+  if (!p.accept('DISTRIBUTED')) return undefined
+  if (!p.atAny('BY', 'INTO')) throw p.fail('BY or INTO')
+  let columns: Identifier[] = []
+  if (p.accept('BY')) {
+    if (p.at('HASH') || p.at('RANGE')) p.next()
+    columns = p.names()
+  }
+  if (!p.accept('INTO')) return { columns, span: p.from(start) }
+  const bucketCount = p.wholeNumber(2 ** 31 - 1)
+  p.expect('BUCKETS')
+  return { columns, bucketCount, span: p.from(start) }
+}
+
+function refuseDistribution(p: Cursor): void {
   if (p.at('DISTRIBUTED')) throw p.notSupported('DISTRIBUTED', "Leave it out; a topic's number of partitions is an option of its table.")
 }
 
@@ -249,7 +265,7 @@ function createMaterializedTable(p: Cursor, start: number): Statement {
     p.expect(')')
   }
   const comment = parseComment(p)
-  distribution(p)
+  refuseDistribution(p)
   const partitionedBy = p.acceptAll('PARTITIONED', 'BY') ? p.names() : []
   const options = p.accept('WITH') ? parseOptions(p) : []
   let freshness: Expression | undefined
@@ -357,7 +373,7 @@ function alterAction(p: Cursor): AlterAction {
   }
   if (p.atAny('ADD', 'MODIFY')) {
     const kind = p.next().key === 'ADD' ? 'add' : 'modify'
-    distribution(p)
+    refuseDistribution(p)
     const elements: TableElements = { columns: [] }
     if (p.accept('(')) {
       p.list(() => tableElement(p, elements, true))

@@ -205,7 +205,7 @@ test('what is not supported says so, and what to do', () => {
     'CREATE CATALOG c',
     "ALTER FUNCTION f AS 'x'",
     'CREATE TABLE t (a INT, UNIQUE (a))',
-    'CREATE TABLE t (a INT) DISTRIBUTED BY (a)',
+    'CREATE MATERIALIZED TABLE t DISTRIBUTED BY (a) AS SELECT 1 AS a',
     'WITH RECURSIVE a AS (SELECT 1) SELECT 1',
     'SELECT a FROM t GROUP BY GROUPING SETS (ROLLUP (a, b))',
     'SELECT ARRAY(SELECT 1)',

@@ -266,6 +266,8 @@ export interface TableDef {
   partitionedBy: number[]
   options: Record<string, string>
   comment?: string
+  /** DISTRIBUTED: into buckets, which no connector here has. */
+  isDistributed?: true
   /** The text of the declaring statement, for SHOW CREATE TABLE. */
   ddl?: string
   /** What it took from another table by LIKE, as that was then: an ALTER binds the declaration anew. */
