@@ -1,7 +1,8 @@
 // How queries start: from which state each goes on, which of them are one job, and in how many subtasks.
 //
 //   query --> stopped by hand: held, with its rows
-//         \-> checkpoint that has it, as far as its state fits --> group with the same checkpoint and parallelism --> one job
+//         \-> checkpoint that has it, as far as its state fits --> group with the same checkpoint, parallelism and
+//                                                                          reading of each table --> one job
 //
 // The invariants are 2, 5 and 6 of `manager.ts`.
 import { toStreamError } from '../base/index.ts'
@@ -16,7 +17,7 @@ import type { QuerySinks } from './querySinks.ts'
 import type { RunningQueries } from './runningQueries.ts'
 import type { SavedQuery, SavedStates } from './savedStates.ts'
 import type { SinkCommitter } from './sinkCommitters.ts'
-import { scannedTables, sinkKeyOf, sourceSpecs, topicOf } from './tables.ts'
+import { readsOf, scannedTables, sinkKeyOf, sourceSpecs, topicOf } from './tables.ts'
 import type { EngineWorkers } from './workers.ts'
 
 /** Queries that start together. */
@@ -25,6 +26,8 @@ interface StartGroup {
   queries: ProjectQuery[]
   saved: Map<string, SavedQuery>
   parallelism: number
+  /** How their tables are read (`readsOf`): a job reads each once, for all of its queries. */
+  reads: Map<string, string>
 }
 
 interface Parts {
@@ -37,6 +40,10 @@ interface Parts {
 }
 
 const subtasksText = (count: number): string => (count === 1 ? 'one subtask' : `${count} subtasks`)
+
+/** A table that was altered, dropped and declared again, or read with a hint, is another one under the same name. */
+const agree = (reads: ReadonlyMap<string, string> = new Map(), others: ReadonlyMap<string, string>): boolean =>
+  [...others].every(([table, read]) => (reads.get(table) ?? read) === read)
 
 export class JobStarts {
   private readonly options: ManagerOptions
@@ -70,16 +77,25 @@ export class JobStarts {
         await guarded(project, report, query.id, async () => {
           // What cannot be read stops this query alone.
           sourceSpecs(this.options.log, [query.plan])
+          const reads = readsOf(query.plan)
           const parallelism = this.parallelismOf(query, project)
           if (stopped.has(query.id)) return this.holdStopped(query, parallelism, saved.get(query.id), report)
           const from = this.goesOnFrom(query, saved.get(query.id), report)
           const before = from?.state.parallelism ?? 1
           if (from && before !== parallelism.subtasks)
             report.notices.push(`${query.id}: the state of its ${subtasksText(before)} is dealt out to ${parallelism.subtasks}`)
-          const key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
-          const group: StartGroup = groups.get(key) ?? { specs: [], queries: [], saved: new Map(), parallelism: parallelism.subtasks }
+          let key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
+          while (!agree(groups.get(key)?.reads, reads)) key += '+'
+          const group: StartGroup = groups.get(key) ?? {
+            specs: [],
+            queries: [],
+            saved: new Map(),
+            parallelism: parallelism.subtasks,
+            reads: new Map(),
+          }
           group.specs.push(await this.sinks.specOf(query, from, report))
           group.queries.push(query)
+          for (const [table, read] of reads) group.reads.set(table, read)
           if (from) group.saved.set(query.id, from)
           groups.set(key, group)
           report.started.push(query.id)

@@ -7,7 +7,7 @@
 //   3. A query that fails keeps its last rows readable, its error is shown, and nothing else stops.
 //   4. A worker that dies is replaced; its queries go on from their checkpoint, with a growing pause.
 //   5. Queries of a file that start together from the same checkpoint, or all anew, with the same parallelism, are one job: they read their
-//      topics together.
+//      topics together. Those to which a table of one name is another one (altered or declared anew between them, read with a hint) are not.
 //   6. A query that somebody stopped stays so, over restarts too; its rows stay readable, and it goes on from the checkpoint that it was stopped at.
 //
 // Here is a query's life: kept, changed, stopped, failed, restarted; and who asks. How one starts is in `jobStarts.ts`, what can be seen of those that

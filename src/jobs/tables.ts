@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { CheckpointStore, SinkSpec, SourceSpec } from '../engine/index.ts'
 import { engineErrors, finishFiles, nextFileNumber, parquetProblem, removeUnfinished, setAside } from '../engine/index.ts'
 import { ensureFolders, type Log } from '../log/index.ts'
-import { inputsOf, type Plan, type TableDef } from '../sql/index.ts'
+import { inputsOf, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { ApplyReport } from './manager.ts'
 import type { ProjectQuery } from './project.ts'
@@ -30,6 +30,22 @@ function memoryBytes(text: string | undefined): number | undefined {
   return Number(match[1]) * 1024 ** ['b', 'k', 'm', 'g'].indexOf((match[2] ?? 'b')[0].toLowerCase())
 }
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
+
+/**
+ * By the name of each table that plans scan, how it is read: its columns as they were when the query was bound, and its options with those of hints.
+ * What does not agree in this cannot be read together.
+ *
+ * @throws StreamError TABLE_READ_TWO_WAYS
+ */
+export function readsOf(plan: Plan): ReadonlyMap<string, string> {
+  const reads = new Map<string, string>()
+  for (const table of scannedTables(plan)) {
+    const read = stableText({ ...table, ddl: '' })
+    if ((reads.get(table.name) ?? read) !== read) throw jobErrors('TABLE_READ_TWO_WAYS', { table: table.name })
+    reads.set(table.name, read)
+  }
+  return reads
+}
 
 export const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))
 
@@ -86,10 +102,13 @@ function choice<Values extends string>({ name, options }: TableDef, option: stri
   throw jobErrors('TABLE_OPTION_INVALID', { table: name, option, value, expected: values.map((one) => `'${one}'`).join(' or ') })
 }
 
-/** How each table that plans scan is read. @throws StreamError FILES_OPTION, TABLE_OPTION_INVALID and those of formats */
+/** How each table that plans scan is read. @throws StreamError FILES_OPTION, TABLE_OPTION_INVALID, TABLE_READ_TWO_WAYS and those of formats */
 export function sourceSpecs(log: Log, plans: Plan[]): SourceSpec[] {
   const tables = new Map<string, TableDef>()
-  for (const plan of plans) for (const table of scannedTables(plan)) tables.set(table.name, table)
+  for (const plan of plans) {
+    readsOf(plan)
+    for (const table of scannedTables(plan)) tables.set(table.name, table)
+  }
   return [...tables.values()].map((table) => {
     if (table.options.connector === 'filesystem') throw jobErrors('FILES_OPTION', { table: table.name, reason: 'it cannot be read yet' })
     const topic = topicOf(table)
