@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh setup | run [--check] FILE…
+# run.sh setup | run [--check] [--timeout=SECONDS] FILE…
 # Golden files on Apache Flink (version: pom.xml), in one JVM: `run` writes the section "--- expect" of each, with --check it compares instead.
 # setup: the jars, 90 MB from Maven Central, kept in ${SERVERS_HOME:-~/.cache/millrace-servers}.
 set -euo pipefail
