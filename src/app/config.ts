@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { nearestName, parseBytes } from '../base/index.ts'
 import { PARALLELISM_MAX } from '../engine/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
-import type { DeclaredFilter } from '../serve/index.ts'
+import type { DeclaredFilter } from '../serve/contract.ts'
 import type { BackupSchedule } from './backup/backups.ts'
 import { appErrors } from './errors.ts'
 

@@ -25,7 +25,12 @@ export function makeFolders(folder: string): void {
  *
  * @param parentOf  of a root it is the root
  */
-export function missingFolders(path: string, exists = existsSync, parentOf = dirname): string[] {
+export function missingFolders(
+  path: string,
+  // Declared, so that the package's types need none of Node's.
+  exists: (path: string) => boolean = existsSync,
+  parentOf: (path: string) => string = dirname,
+): string[] {
   const missing: string[] = []
   for (let one = path; !exists(one); one = parentOf(one)) {
     missing.unshift(one)

@@ -275,6 +275,8 @@ export interface SavedFilter {
   /** In `millrace.config.ts`. */
   isDeclared: boolean
 }
+/** As it stands in `millrace.config.ts`. */
+export type DeclaredFilter = Omit<SavedFilter, 'isDeclared' | 'isDefault'> & { isDefault?: boolean }
 
 /** GET /v1/groups. Without a Kafka port there are none. */
 export interface GroupList {

@@ -43,8 +43,6 @@ const Filters = Type.Array(
 )
 same<Static<typeof Filters>, contract.SavedFilter[]>(true)
 
-/** As a project declares it. */
-export type DeclaredFilter = Omit<contract.SavedFilter, 'isDeclared' | 'isDefault'> & { isDefault?: boolean }
 type FilterKey = Pick<contract.SavedFilter, 'on' | 'subject' | 'name'>
 const idOf = ({ on, subject, name }: FilterKey): string => JSON.stringify([on, subject, name])
 
@@ -56,7 +54,7 @@ export class SavedFilters {
 
   constructor(
     log: Pick<Log, 'topic' | 'createTopic' | 'appendRecords' | 'readMessages'>,
-    declared: readonly DeclaredFilter[],
+    declared: readonly contract.DeclaredFilter[],
     now: () => number,
   ) {
     this.marks = new Marks(log, TOPIC, now)

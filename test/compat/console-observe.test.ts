@@ -3,21 +3,9 @@ import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { checkFrame, launchBrowser, open, shot, skipWithoutBrowser, textOf, watched } from '../browser.ts'
-import { makeProject, type Server, startServer, until, untilRows } from '../harness.ts'
+import { countsSql, makeProject, type Server, startServer, until, untilRows } from '../harness.ts'
 
-const sql = `
-CREATE TABLE events (
-  id   STRING NOT NULL,
-  page STRING NOT NULL,
-  n    BIGINT,
-  ts   TIMESTAMP(3),
-  WATERMARK FOR ts AS ts - INTERVAL '1' SECOND
-) WITH ('connector' = 'kafka', 'topic' = 'events', 'format' = 'json');
-
-CREATE MATERIALIZED TABLE counts (PRIMARY KEY (page) NOT ENFORCED)
-FRESHNESS = INTERVAL '1' SECOND AS
-SELECT page, COUNT(*) AS events, SUM(n) AS total FROM events GROUP BY page;
-
+const sql = `${countsSql}
 CREATE MATERIALIZED TABLE never (PRIMARY KEY (id) NOT ENFORCED)
 FRESHNESS = INTERVAL '1' SECOND AS
 SELECT id, n FROM events WHERE page = '/nowhere';

@@ -7,7 +7,7 @@ import { useMemo, useState } from 'react'
 import type { Lineage as LineageBody } from '../../../src/serve/contract.ts'
 import { apiGet } from '../api/client.ts'
 import { formatAge, formatRate } from '../ui/format.ts'
-import { layered } from '../ui/layered.ts'
+import { layered, lookedAt } from '../ui/layered.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Empty, useIsPhone, useNow, Waiting } from '../ui/parts.tsx'
 import { useIsDark } from '../ui/theme.ts'
@@ -145,13 +145,8 @@ export function LineageGraph({ isWanted }: { isWanted: ((place: Place) => boolea
         fitView
         fitViewOptions={{ padding: 0.04, maxZoom: 1, minZoom: 0.4 }}
         minZoom={0.1}
-        nodesDraggable={false}
-        nodesConnectable={false}
         onlyRenderVisibleElements={nodes.length > 100}
-        preventScrolling={false}
-        zoomOnScroll={false}
-        panOnScroll={false}
-        proOptions={{ hideAttribution: true }}
+        {...lookedAt}
         onNodeClick={(_event, { id }) => open(id)}
       >
         <Background gap={22} />

@@ -25,3 +25,13 @@ export function layered<Id extends string | number>(
     }),
   )
 }
+
+/** Of a drawing that people look at and do not change: the wheel scrolls the page. */
+export const lookedAt = {
+  nodesDraggable: false,
+  nodesConnectable: false,
+  preventScrolling: false,
+  zoomOnScroll: false,
+  panOnScroll: false,
+  proOptions: { hideAttribution: true },
+}

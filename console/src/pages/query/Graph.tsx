@@ -4,7 +4,7 @@ import '@xyflow/react/dist/style.css'
 import { useMemo, useState } from 'react'
 import type { QueryWhy, WhyNode } from '../../../../src/serve/contract.ts'
 import { formatBytes, formatCompact, formatDateTime, formatInteger, formatRate, formatShare, none } from '../../ui/format.ts'
-import { layered } from '../../ui/layered.ts'
+import { layered, lookedAt } from '../../ui/layered.ts'
 import { Badge, Code, useIsPhone } from '../../ui/parts.tsx'
 import { useIsDark } from '../../ui/theme.ts'
 import { type Flow, useFlows } from './rates.ts'
@@ -62,12 +62,7 @@ export function Graph({ why }: { why: QueryWhy }) {
           fitView
           fitViewOptions={{ padding: 0.04, maxZoom: 1, minZoom: 0.6 }}
           minZoom={0.15}
-          nodesDraggable={false}
-          nodesConnectable={false}
-          preventScrolling={false}
-          zoomOnScroll={false}
-          panOnScroll={false}
-          proOptions={{ hideAttribution: true }}
+          {...lookedAt}
           onNodeClick={(_event, { id }) => setChosen(Number(id))}
           onSelectionChange={({ nodes: [first] }) => first && setChosen(Number(first.id))}
         >
