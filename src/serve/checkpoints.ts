@@ -1,9 +1,8 @@
 // /v1/queries/:id/checkpoints and /v1/savepoints: what was taken when, how large it was, and what failed.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { nearestName } from '../base/index.ts'
 import type { CheckpointsApi, ServeDeps } from './deps.ts'
-import { serveErrors } from './errors.ts'
+import { queryNotFound } from './errors.ts'
 import { NoQuery, QueryParams } from './schemas.ts'
 
 const count = (description: string) => Type.Integer({ minimum: 0, description })
@@ -58,8 +57,7 @@ export function registerCheckpoints(app: FastifyInstance, { checkpoints, queries
     ({ params: { id } }) => {
       const found = checkpoints.ofQuery(id)
       if (found) return found
-      const ids = queries().map((query) => query.id)
-      throw serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest: nearestName(id, ids), project: undefined })
+      throw queryNotFound(id, queries())
     },
   )
   app.get(

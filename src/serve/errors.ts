@@ -1,5 +1,5 @@
 // Errors of the query API.
-import { defineErrors, spec } from '../base/index.ts'
+import { defineErrors, nearestName, type StreamError, spec } from '../base/index.ts'
 
 const listOf = (what: string, names: readonly string[]): string =>
   `${names.length === 1 ? what : what.replace(/y$/, 'ie').replace(/$/, 's')} ${names.map((name) => `"${name}"`).join(', ')}`
@@ -170,3 +170,13 @@ export const serveErrors = defineErrors({
     hint: () => 'Try again when one has ended, or read pages with limit and cursor.',
   }),
 })
+
+/** @param because  what the project says of it, where that is known */
+export function queryNotFound(
+  query: string,
+  known: readonly { id: string }[],
+  because: { project?: string; droppedIn?: string } = {},
+): StreamError {
+  const ids = known.map(({ id }) => id)
+  return serveErrors('SERVE_QUERY_NOT_FOUND', { query, nearest: nearestName(query, ids), ...because })
+}

@@ -2,11 +2,10 @@
 // would do otherwise.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { nearestName } from '../base/index.ts'
 import type * as contract from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { timeOf } from './diff.ts'
-import { serveErrors } from './errors.ts'
+import { queryNotFound } from './errors.ts'
 import { forecastOf, trendOf } from './forecast.ts'
 import { NoQuery, optional, Position, QueryParams, same } from './schemas.ts'
 import type { StatsCollector } from './stats.ts'
@@ -72,11 +71,6 @@ function rangeOf({ since = '1h', until }: Static<typeof Range>): [fromMs: number
 }
 
 export function registerFigures(app: FastifyInstance, { stats, queries, parityOf }: ServeDeps): void {
-  const notFound = (id: string) => {
-    const ids = queries().map((query) => query.id)
-    return serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest: nearestName(id, ids), project: undefined })
-  }
-
   app.get<{ Querystring: Static<typeof Range> }>(
     '/v1/stats/history',
     {
@@ -100,7 +94,7 @@ export function registerFigures(app: FastifyInstance, { stats, queries, parityOf
     },
     ({ params: { id }, query }) => {
       const found = queries().find((one) => one.id === id || one.target.name === id)
-      if (!found) throw notFound(id)
+      if (!found) throw queryNotFound(id, queries())
       return stats.history.ofQuery(found.id, ...rangeOf(query))
     },
   )
@@ -128,7 +122,7 @@ export function registerFigures(app: FastifyInstance, { stats, queries, parityOf
     ({ params: { id } }) => {
       const found = parityOf(id)
       if (found) return found
-      throw notFound(id)
+      throw queryNotFound(id, queries())
     },
   )
 }

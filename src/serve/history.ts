@@ -1,10 +1,9 @@
 // /v1/queries/:id/history: texts that a query has had, when it started and from where, and why it failed.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { nearestName } from '../base/index.ts'
 import type * as contract from './contract.ts'
 import type { ServeDeps } from './deps.ts'
-import { serveErrors } from './errors.ts'
+import { queryNotFound, serveErrors } from './errors.ts'
 import { count, ErrorInfo, NoQuery, optional, QueryParams, same } from './schemas.ts'
 
 const atMs = Type.Number({ description: 'Epoch ms.' })
@@ -52,8 +51,7 @@ export function registerHistory(app: FastifyInstance, { history, queries }: Pick
     async ({ params: { id } }) => {
       const found = await history.ofQuery(id)
       if (found) return found
-      const ids = queries().map((query) => query.id)
-      throw serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest: nearestName(id, ids), project: undefined })
+      throw queryNotFound(id, queries())
     },
   )
   app.get<{ Params: Static<typeof VersionParams> }>(

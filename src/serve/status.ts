@@ -1,9 +1,8 @@
 // /v1/health, /v1/queries, /v1/queries/:id/why, /v1/stats: how the process is.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { nearestName } from '../base/index.ts'
 import type { ServeDeps } from './deps.ts'
-import { serveErrors } from './errors.ts'
+import { queryNotFound } from './errors.ts'
 import { Access, Health, NoQuery, QueryParams, QuerySummary, QueryWhy, Stats } from './schemas.ts'
 import type { LiveSocket, LiveSockets } from './sockets.ts'
 import { upgradeRequired } from './tables.ts'
@@ -32,11 +31,7 @@ export function registerStatus(
     for (const socket of watchers) if (socket.bufferedBytes() === 0) socket.send(frame)
   }, STATS_MS).unref()
   app.addHook('onClose', async () => clearInterval(timer))
-  const notFound = (id: string) => {
-    const ids = queries().map((query) => query.id)
-    const project = health().parts.project?.detail
-    return serveErrors('SERVE_QUERY_NOT_FOUND', { query: id, nearest: nearestName(id, ids), project, droppedIn: droppedIn(id) })
-  }
+  const notFound = (id: string) => queryNotFound(id, queries(), { project: health().parts.project?.detail, droppedIn: droppedIn(id) })
 
   app.get(
     '/v1/health',
