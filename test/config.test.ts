@@ -24,6 +24,14 @@ test('a configuration finds millrace from any folder; a wrong setting is refused
     ],
     ["{ kafka: { bootstrap: 'host:9092' } }", /CONFIG_INVALID.*kafka is .*expected an object such as/],
     ["{ filters: [{ on: 'messages', subject: 'orders', name: 'x' }] }", /CONFIG_INVALID.*filters is .*expected filters such as/],
+    [
+      `{ filters: ['a', 'b'].map((name) => ({ on: 'messages', subject: 'orders', name, where: 'n > 1', isDefault: true })) }`,
+      /CONFIG_INVALID.*\\"a\\" and \\"b\\" are both isDefault/,
+    ],
+    [
+      `{ filters: [1, 2].map((n) => ({ on: 'letters', subject: 'orders', name: 'x', where: 'n > ' + n })) }`,
+      /CONFIG_INVALID.*two named \\"x\\" for letters of orders/,
+    ],
     ['{ port: 80n }', /CONFIG_INVALID.*port is 80n, expected/],
     ['5', /CONFIG_INVALID.*exports no settings/],
   ]

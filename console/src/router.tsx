@@ -1,6 +1,7 @@
 // The addresses of the console. Every object has one, and so have order and filters: a link shows what the sender saw.
 import { createRootRoute, createRoute, createRouter, Link, lazyRouteComponent, retainSearchParams } from '@tanstack/react-router'
 import { parseRange } from './api/range.ts'
+import type { ListSearch } from './ui/List.tsx'
 import { PageHead } from './ui/PageHead.tsx'
 import { Empty } from './ui/parts.tsx'
 import { Shell } from './ui/Shell.tsx'
@@ -45,6 +46,11 @@ export interface TopicSearch {
   /** Fields that the table shows. */
   fields?: string[]
   decode?: 'json' | 'text' | 'hex'
+}
+
+function listSearch(raw: Record<string, unknown>): ListSearch {
+  const [q, sort] = [text(raw.q), text(raw.sort)]
+  return { ...(q && { q }), ...(sort && { sort }) }
 }
 
 const places: readonly unknown[] = ['newest', 'oldest', 'offset', 'time']
@@ -99,6 +105,7 @@ const home = createRoute({ getParentRoute: () => root, path: '/', component: laz
 const tables = createRoute({
   getParentRoute: () => root,
   path: '/tables',
+  validateSearch: listSearch,
   component: lazyRouteComponent(() => import('./pages/Tables.tsx'), 'Tables'),
 })
 const table = createRoute({
@@ -110,6 +117,7 @@ const table = createRoute({
 const topics = createRoute({
   getParentRoute: () => root,
   path: '/topics',
+  validateSearch: listSearch,
   component: lazyRouteComponent(() => import('./pages/Topics.tsx'), 'Topics'),
 })
 const topic = createRoute({
@@ -127,6 +135,7 @@ const topicTab = createRoute({
 const groups = createRoute({
   getParentRoute: () => root,
   path: '/groups',
+  validateSearch: listSearch,
   component: lazyRouteComponent(() => import('./pages/Groups.tsx'), 'Groups'),
 })
 const group = createRoute({
@@ -137,6 +146,7 @@ const group = createRoute({
 const queries = createRoute({
   getParentRoute: () => root,
   path: '/queries',
+  validateSearch: listSearch,
   component: lazyRouteComponent(() => import('./pages/Queries.tsx'), 'Queries'),
 })
 const query = createRoute({

@@ -184,11 +184,24 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     allowedHosts: file.allowedHosts ?? [],
     allowedOrigins: file.allowedOrigins ?? [],
     backup: file.backup && backupOf(file.backup, root),
-    filters: file.filters ?? [],
+    filters: filtersOf(file.filters ?? [], root),
     insecure: flags.insecure ?? false,
     json: flags.json ?? false,
     fault: env.MILLRACE_FAULT,
   }
+}
+
+/** One of each name, and at most one that applies by itself: of two, which one would be chance. */
+function filtersOf(filters: DeclaredFilter[], root: string): DeclaredFilter[] {
+  const invalid = (reason: string) => appErrors('CONFIG_INVALID', { path: join(root, 'millrace.config.ts'), reason })
+  for (const [index, { on, subject, name, isDefault }] of filters.entries()) {
+    const before = filters.slice(0, index).filter((one) => one.on === on && one.subject === subject)
+    if (before.some((one) => one.name === name)) throw invalid(`filters has two named "${name}" for ${on} of ${subject}`)
+    const other = isDefault && before.find((one) => one.isDefault)
+    if (other)
+      throw invalid(`of the filters for ${on} of ${subject}, "${other.name}" and "${name}" are both isDefault: one can apply by itself`)
+  }
+  return filters
 }
 
 function backupOf(schedule: BackupSchedule, root: string): BackupSchedule {

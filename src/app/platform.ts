@@ -32,7 +32,7 @@ import {
 } from '../jobs/index.ts'
 import { type KafkaServer, startKafka } from '../kafka/index.ts'
 import { type LocalLog, type Log, openTransactions } from '../log/index.ts'
-import { type ColumnInfo, type Health, registerServe, SavedFilters, StatsCollector } from '../serve/index.ts'
+import { type ColumnInfo, type Health, lagsOfGroups, registerServe, SavedFilters, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
 import { Backups } from './backup/backups.ts'
@@ -142,6 +142,7 @@ export async function startPlatform(
       },
     })
     closers.push(() => jobs.close())
+    let kafka: KafkaPort = {}
     const stats = new StatsCollector({
       version,
       eventsIn: () => totals.accepted,
@@ -157,6 +158,7 @@ export async function startPlatform(
       },
       queries: () => jobs.queries(),
       topics: () => log.topics(),
+      groupLags: async () => (kafka.server ? lagsOfGroups(log, kafka.server.groups) : []),
     })
     closers.push(() => stats.close())
     const http = await makeHttpServer({
@@ -170,7 +172,6 @@ export async function startPlatform(
     })
     closers.push(() => http.close())
     let isReady = false
-    let kafka: KafkaPort = {}
     const crashTests = new CrashTests(config.folder, log)
     closers.push(() => crashTests.close())
     const tests = projectTests(config.folder, jobs, log)

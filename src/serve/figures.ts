@@ -13,14 +13,14 @@ import type { StatsCollector } from './stats.ts'
 /** Growth is that of the last hour: a day has hours of its own, and minutes are noise. */
 const TREND_MS = 3_600_000
 
-const Range = Type.Object(
+export const FiguresRange = Type.Object(
   {
     since: optional(Type.String({ description: '30m, 2h, 1d, a point in time, or earliest; an hour unless said.' })),
     until: optional(Type.String({ description: 'As `since`; now unless said.' })),
   },
   { additionalProperties: false },
 )
-const History = Type.Object({
+export const FiguresHistory = Type.Object({
   timesMs: Type.Array(Type.Number(), { description: 'Starts of the steps, ascending, without a gap.' }),
   stepMs: Type.Integer({ description: '5 s of the last half hour, 30 s of 6 hours, 5 min of 2 days, 30 min of a week.' }),
   oldestMs: Type.Number({ description: 'The first moment that there is anything of: the process began then, or a week ago.' }),
@@ -60,36 +60,36 @@ const Parity = Type.Object({
     }),
   ),
 })
-same<Static<typeof History>, contract.StatsHistory>(true)
+same<Static<typeof FiguresHistory>, contract.StatsHistory>(true)
 same<Static<typeof Forecasts>, contract.Forecasts>(true)
 same<Static<typeof Parity>, contract.QueryParity>(true)
 
 /** @throws StreamError SERVE_SINCE_INVALID */
-function rangeOf({ since = '1h', until }: Static<typeof Range>): [fromMs: number, toMs: number] {
+export function rangeOf({ since = '1h', until }: Static<typeof FiguresRange>): [fromMs: number, toMs: number] {
   const nowMs = Date.now()
   return [timeOf(since, nowMs), until === undefined ? nowMs : timeOf(until, nowMs)]
 }
 
 export function registerFigures(app: FastifyInstance, { stats, queries, parityOf }: ServeDeps): void {
-  app.get<{ Querystring: Static<typeof Range> }>(
+  app.get<{ Querystring: Static<typeof FiguresRange> }>(
     '/v1/stats/history',
     {
       schema: {
         summary: 'Figures of the process over time, since it began and for at most a week.',
-        querystring: Range,
-        response: { 200: History },
+        querystring: FiguresRange,
+        response: { 200: FiguresHistory },
       },
     },
     ({ query }) => stats.history.ofProcess(...rangeOf(query)),
   )
-  app.get<{ Params: Static<typeof QueryParams>; Querystring: Static<typeof Range> }>(
+  app.get<{ Params: Static<typeof QueryParams>; Querystring: Static<typeof FiguresRange> }>(
     '/v1/queries/:id/stats/history',
     {
       schema: {
         summary: 'Figures of a query over time: rows, state, how far its watermark is behind the clock, what its threads did.',
         params: QueryParams,
-        querystring: Range,
-        response: { 200: History },
+        querystring: FiguresRange,
+        response: { 200: FiguresHistory },
       },
     },
     ({ params: { id }, query }) => {

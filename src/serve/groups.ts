@@ -14,15 +14,13 @@ import type {
 } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
+import { FiguresHistory, FiguresRange, rangeOf } from './figures.ts'
 import type { ConsumerGroups, GroupState } from './groupsContract.ts'
-import { ageOfOffset, totalLag } from './lag.ts'
+import { ageOfOffset, lagsOfGroups, totalLag } from './lag.ts'
 import { NoQuery } from './schemas.ts'
 import { findTopic } from './topicNames.ts'
 import { GroupDetail, GroupList, GroupParams, ResetPlan, ResetRequest } from './topicSchemas.ts'
 import { offsetOfTime, parseTimeMs } from './topicSeek.ts'
-
-/** Partitions whose lag in time a list looks up, one read of a record each: of the others it says only how many records. */
-const AGES_MAX = 500
 
 export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
   const { log } = deps
@@ -76,22 +74,12 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
     async () => {
       const registry = deps.groups()
       if (!registry) return { kafkaPort: null, groups: [] }
-      let agesLeft = AGES_MAX
-      const groups: GroupSummaryBody[] = []
-      for (const group of registry.list()) {
-        const offsets = registry.offsets(group.id)
-        const withAges = offsets.length <= agesLeft
-        if (withAges) agesLeft -= offsets.length
-        const partitions = await Promise.all(
-          offsets.map(async ({ topic, partition, offset }) => {
-            if (withAges) return ageOfOffset(log, topic, partition, offset)
-            return { lag: Math.max(0, (log.topic(topic)?.partitions[partition]?.endOffset ?? 0) - offset) }
-          }),
-        )
+      const lags = new Map((await lagsOfGroups(log, registry)).map((one) => [one.id, one]))
+      const groups = registry.list().map((group): GroupSummaryBody => {
         const assigned = registry.members(group.id).flatMap((member) => member.assigned)
-        const topics = [...new Set([...offsets, ...assigned].map(({ topic }) => topic))].sort()
-        groups.push({ ...group, topics, ...totalLag(partitions) })
-      }
+        const topics = [...new Set([...registry.offsets(group.id), ...assigned].map(({ topic }) => topic))].sort()
+        return { ...group, topics, ...(lags.get(group.id) ?? { lag: 0 }) }
+      })
       return { kafkaPort: registry.port, groups: groups.sort((a, b) => a.id.localeCompare(b.id)) }
     },
   )
@@ -109,6 +97,18 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
       const { registry, group } = find(idOf(request))
       return detailOf(registry, group)
     },
+  )
+  app.get<{ Querystring: Static<typeof FiguresRange> }>(
+    '/v1/groups/:group/stats/history',
+    {
+      schema: {
+        summary: 'How far behind a group was over time, in records and in ms.',
+        params: GroupParams,
+        querystring: FiguresRange,
+        response: { 200: FiguresHistory },
+      },
+    },
+    (request) => deps.stats.history.ofGroup(find(idOf(request)).group.id, ...rangeOf(request.query)),
   )
   app.post<{ Body: ResetBody }>(
     '/v1/groups/:group/reset',

@@ -55,6 +55,34 @@ export function totalLag(partitions: readonly { lag: number; lagMs?: number }[])
   return { lag: partitions.reduce((sum, { lag }) => sum + lag, 0), ...(ages.length > 0 && { lagMs: Math.max(...ages) }) }
 }
 
+/** What a group has still to read; `lagMs` where it was looked up and something waits. */
+export interface GroupLag {
+  id: string
+  lag: number
+  lagMs?: number
+}
+
+/** Partitions whose lag in time is looked up at once, one read of a record each: of the groups behind them only the records are counted. */
+const AGES_MAX = 500
+
+/** Of all groups that have committed anything. */
+export async function lagsOfGroups(log: SomeLog, groups: ConsumerGroups, agesMax = AGES_MAX): Promise<GroupLag[]> {
+  let agesLeft = agesMax
+  return Promise.all(
+    groups.list().map(async ({ id }) => {
+      const offsets = groups.offsets(id)
+      const withAges = offsets.length <= agesLeft
+      if (withAges) agesLeft -= offsets.length
+      const partitions = offsets.map(({ topic, partition, offset }) =>
+        withAges
+          ? ageOfOffset(log, topic, partition, offset)
+          : { lag: Math.max(0, (log.topic(topic)?.partitions[partition]?.endOffset ?? 0) - offset) },
+      )
+      return { id, ...totalLag(await Promise.all(partitions)) }
+    }),
+  )
+}
+
 /** The consumer groups that have committed offsets of a topic. */
 export async function groupsOfTopic(log: SomeLog, groups: ConsumerGroups, topic: string) {
   const found = []

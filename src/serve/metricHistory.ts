@@ -1,14 +1,15 @@
-// How the figures of the process and of each query went, from the last half hour in steps of seconds to the last week in steps of half an hour.
+// How the figures of the process, of each query and of each consumer group went, from the last half hour in steps of seconds to the last week in steps of half an hour.
 //
 //   totals and gauges --sample, every 5 s--> 5 s x 30 min | 30 s x 6 h | 5 min x 2 d | 30 min x 7 d
 //
 // Invariants
-//   1. Memory is bounded: 8 KB for each figure, and at most QUERIES_MAX queries have figures.
+//   1. Memory is bounded: 8 KB for each figure, and at most QUERIES_MAX queries and GROUPS_MAX groups have figures.
 //   2. A step holds the mean of its samples; of a latency their maximum, so that no coarse step hides a slow second.
 //   3. Where nothing was measured there is no number: not 0, and not the one before.
 //   4. A clock that goes back by more than a minute begins the history anew: times only ascend.
 //   It begins with the process: what was before it is in the metrics that somebody has collected from /metrics.
 import type { QuerySummary, Stats } from './contract.ts'
+import type { GroupLag } from './lag.ts'
 
 export const SAMPLE_MS = 5_000
 /** Step and number of steps, the finest first. */
@@ -19,6 +20,7 @@ const tiers = [
   { stepMs: 1_800_000, count: 336 },
 ] as const
 const QUERIES_MAX = 1_000
+const GROUPS_MAX = 500
 const CLOCK_BACK_MS_MAX = 60_000
 
 export const processMetrics = [
@@ -45,8 +47,10 @@ export const queryMetrics = [
   'busyShare',
   'backPressuredShare',
 ] as const
+export const groupMetrics = ['lagRecords', 'lagMs'] as const
 export type ProcessMetric = (typeof processMetrics)[number]
 export type QueryMetric = (typeof queryMetrics)[number]
+type GroupMetric = (typeof groupMetrics)[number]
 
 /** One figure in one tier: a ring of steps, and how many samples the newest of them has. */
 interface Ring {
@@ -113,8 +117,10 @@ export interface MetricSeries<Metric extends string> {
   series: Record<Metric, (number | null)[]>
 }
 
-const keyOf = (query: string, metric: string): string => `${metric}/${query}`
-const queryOfKey = (key: string): string => key.slice(key.indexOf('/') + 1)
+/** Of a query or a group: no figure is of both, so they may have the same name. */
+const keyOf = (id: string, metric: string): string => `${metric}/${id}`
+const idOfKey = (key: string): string => key.slice(key.indexOf('/') + 1)
+const isOfGroup = (key: string): boolean => groupMetrics.some((metric) => key.startsWith(`${metric}/`))
 
 export class MetricHistory {
   private tiers = tiers.map((one) => new Tier(one))
@@ -122,8 +128,12 @@ export class MetricHistory {
   private startedMs = 0
   private before: { atMs: number; totals: Map<string, number> } = { atMs: 0, totals: new Map() }
 
-  /** Call it every SAMPLE_MS. */
-  sample(stats: Omit<Stats, 'topics'>): void {
+  /**
+   * Call it every SAMPLE_MS.
+   *
+   * @param groups  undefined where they were not looked up in time: then theirs stay, with no number of now
+   */
+  sample(stats: Omit<Stats, 'topics'>, groups?: readonly GroupLag[]): void {
     const { atMs, queries } = stats
     if (atMs < this.before.atMs - CLOCK_BACK_MS_MAX) {
       this.tiers = tiers.map((one) => new Tier(one))
@@ -186,7 +196,16 @@ export class MetricHistory {
       }
     }
     const ids = new Set(kept.map(({ id }) => id))
-    for (const tier of this.tiers) tier.forget((key) => key.includes('/') && !ids.has(queryOfKey(key)))
+    const keptGroups = groups?.slice(0, GROUPS_MAX)
+    for (const { id, lag, lagMs } of keptGroups ?? []) {
+      add(keyOf(id, 'lagRecords'), lag)
+      // Who has read all waits for nothing; of many partitions nobody looks up since when.
+      add(keyOf(id, 'lagMs'), lag === 0 ? 0 : lagMs)
+    }
+    const groupIds = keptGroups && new Set(keptGroups.map(({ id }) => id))
+    const isGone = (key: string): boolean =>
+      key.includes('/') && (isOfGroup(key) ? groupIds !== undefined && !groupIds.has(idOfKey(key)) : !ids.has(idOfKey(key)))
+    for (const tier of this.tiers) tier.forget(isGone)
     this.before = { atMs, totals }
   }
 
@@ -198,6 +217,11 @@ export class MetricHistory {
   /** Figures of a query; empty ones of a query that there is not. */
   ofQuery(id: string, fromMs: number, toMs: number): MetricSeries<QueryMetric> {
     return this.read(fromMs, toMs, queryMetrics, (metric) => keyOf(id, metric))
+  }
+
+  /** How far behind a consumer group was; empty of one that there is not. */
+  ofGroup(id: string, fromMs: number, toMs: number): MetricSeries<GroupMetric> {
+    return this.read(fromMs, toMs, groupMetrics, (metric) => keyOf(id, metric))
   }
 
   private read<Metric extends string>(

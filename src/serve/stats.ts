@@ -5,6 +5,7 @@
 //   2. A quantile is at most 1/32 above a latency that was recorded.
 import type { TopicInfo } from '../log/index.ts'
 import type { LatencySummary, QuerySummary, Stats } from './contract.ts'
+import type { GroupLag } from './lag.ts'
 import { hasFigures, MetricHistory, SAMPLE_MS } from './metricHistory.ts'
 
 const WINDOW_SECONDS = 10
@@ -76,6 +77,8 @@ export interface StatsSources {
   memory(): Stats['memory']
   queries(): QuerySummary[]
   topics(): TopicInfo[]
+  /** How far behind consumer groups are; each is a read of a record. */
+  groupLags?(): Promise<GroupLag[]>
 }
 
 interface Sample {
@@ -100,6 +103,8 @@ export class StatsCollector {
   private readonly samples: Sample[] = []
   private readonly timer: NodeJS.Timeout
   private readonly rowsOutSeen = { total: 0, counts: new Map<string, number>() }
+  private groupLags: GroupLag[] | undefined
+  private isLookingUp = false
   /** How the figures went since the process began. */
   readonly history = new MetricHistory()
 
@@ -114,8 +119,28 @@ export class StatsCollector {
       const now = Math.floor(Date.now() / SAMPLE_MS)
       if (now === step) return
       step = now
-      this.history.sample(this.current())
+      this.history.sample(this.current(), this.groupLags)
+      this.lookUpGroups()
     }, 1000).unref()
+  }
+
+  /** For the next step: a step waits for no disk. */
+  private lookUpGroups(): void {
+    this.groupLags = undefined
+    if (this.isLookingUp || !this.sources.groupLags) return
+    this.isLookingUp = true
+    this.sources
+      .groupLags()
+      .then(
+        (lags) => {
+          this.groupLags = lags
+        },
+        // A log that cannot be read says so where it is read: here is no number then.
+        () => undefined,
+      )
+      .finally(() => {
+        this.isLookingUp = false
+      })
   }
 
   /** Time from an event's arrival to the push of what it changed: give it to ViewStore as `onDelivered`. */

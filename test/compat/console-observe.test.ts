@@ -124,6 +124,10 @@ describe('figures, attention, lineage and saved filters', { skip: skipWithoutBro
     const page = await open(context, server.ready.url, '.attention li')
     await page.getByText('from the 12 largest of 16 topics').waitFor()
     const attention = page.getByRole('list', { name: 'Needs attention' })
+    // What comes while one looks is told in the line above, until it is asked for.
+    await page.getByText('2 things need attention').waitFor()
+    const more = page.getByRole('button', { name: /^Show \d new$/ })
+    if (await more.isVisible()) await more.click()
     await attention.getByText('Refused for events: 1 event, most of them by required at id').waitFor()
     await attention.getByText(/never: The condition .* let none of 90 rows through/).waitFor()
     await checkFrame(page, 'attention on the phone', 'dark')

@@ -1,7 +1,7 @@
 // Figures over time, where they lead to, and what needs attention: asked again as often as there is something new.
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import type { AttentionItem, Forecasts, QueryParity, StatsHistory } from '../../../src/serve/contract.ts'
-import { apiGet } from './client.ts'
+import { apiGet, groupPath } from './client.ts'
 import { defaultRange, useRange } from './range.ts'
 
 /** The server takes a sample so often. */
@@ -31,6 +31,7 @@ export function useChosenHistory(): StatsHistory | undefined {
   return isChosen ? data : undefined
 }
 export const useQueryHistory = (id: string) => useHistory(`${queryPath(id)}/stats/history`)
+export const useGroupHistory = (id: string) => useHistory(`${groupPath(id)}/stats/history`)
 
 export const useForecasts = () =>
   useQuery({ queryKey: ['forecast'], queryFn: ({ signal }) => apiGet<Forecasts>('/v1/forecast', signal), refetchInterval: SAMPLE_MS })

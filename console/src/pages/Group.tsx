@@ -5,18 +5,35 @@ import { RotateCcw, Trash2 } from 'lucide-react'
 import { useRef, useState } from 'react'
 import type { GroupDetail } from '../../../src/serve/contract.ts'
 import { ApiFailure, apiSend, groupPath } from '../api/client.ts'
+import { useGroupHistory } from '../api/figures.ts'
 import { useGroup, useReason } from '../api/topics.ts'
+import { type MetricChart, MetricCharts } from '../charts/MetricChart.tsx'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatAge, formatDateTime, formatInteger, none } from '../ui/format.ts'
+import { formatAge, formatCompact, formatDateTime, formatInteger, formatSpan, none } from '../ui/format.ts'
 import { FormDialog } from '../ui/forms.tsx'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
-import { Empty, ExportButtons, Failure, SkeletonRows, Status, useNow } from '../ui/parts.tsx'
+import { Empty, ExportButtons, Failure, SkeletonRows, Status, useIsPhone, useNow } from '../ui/parts.tsx'
+import { TimePicker } from '../ui/TimePicker.tsx'
 import { ResetDialog } from './group/ResetDialog.tsx'
 import { groupTone, lagTime } from './topic/Consumers.tsx'
 
 const historyCount = 180
+const charts: readonly MetricChart[] = [
+  {
+    title: 'Records',
+    note: 'in sum',
+    format: formatCompact,
+    lines: [{ metric: 'lagRecords', label: 'Behind', color: '--accent' }],
+  },
+  {
+    title: 'Time',
+    note: 'how long the oldest that was not read has been there',
+    format: formatSpan,
+    lines: [{ metric: 'lagMs', label: 'Behind for', color: '--event' }],
+  },
+]
 
 export function Group() {
   const { id } = useParams({ from: '/groups/$id' })
@@ -48,6 +65,8 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
   const [dialog, setDialog] = useState<'reset' | 'delete' | null>(null)
   const reason = useReason('admin')
   const lags = useLags(group, atMs)
+  const figures = useGroupHistory(id)
+  const isPhone = useIsPhone()
   const nowMs = useNow()
   const clientOf = new Map(members.map((member) => [member.id, member.clientId]))
   return (
@@ -97,6 +116,10 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
           ['Protocol', type === 'consumer' ? 'KIP-848' : 'classic'],
         ]}
       />
+      <Panel title="Behind over time" note="all partitions">
+        {isPhone && <TimePicker />}
+        <MetricCharts charts={charts} history={figures.data} refusal={figures.error} />
+      </Panel>
       <Panel title="Partitions" note="how far behind, in records and in time">
         <div className="table-scroll">
           <table className="list facts-table">

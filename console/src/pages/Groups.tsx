@@ -1,30 +1,35 @@
 // All consumer groups of Kafka clients: their state, and how far behind they are, in records and in time.
 import { Link } from '@tanstack/react-router'
-import { useState } from 'react'
+import type { GroupSummary } from '../../../src/serve/contract.ts'
 import { useGroups } from '../api/topics.ts'
 import { downloadRows } from '../ui/export.ts'
 import { formatInteger } from '../ui/format.ts'
+import { type ListColumn, ListHead, ListTools, useList } from '../ui/List.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Empty, ExportButtons, Failure, SkeletonRows, Status } from '../ui/parts.tsx'
+import { VirtualRows } from '../ui/VirtualRows.tsx'
 import { groupTone, lagTime } from './topic/Consumers.tsx'
+
+const noGroups: readonly GroupSummary[] = []
+const textOf = ({ id, topics }: GroupSummary): string => [id, ...topics].join(' ')
+const columns: readonly ListColumn<GroupSummary>[] = [
+  { id: 'name', label: 'Group', value: ({ id }) => id },
+  { id: 'state', label: 'State', value: ({ state }) => state },
+  { id: 'members', label: 'Members', className: 'number', value: ({ memberCount }) => memberCount },
+  { id: 'behind', label: 'Behind', className: 'number', value: ({ lag }) => lag },
+  { id: 'for', label: 'For', className: 'number', value: ({ lagMs }) => lagMs },
+  { id: 'topics', label: 'Topics' },
+]
 
 export function Groups() {
   const { data, error } = useGroups()
-  const [text, setText] = useState('')
-  const wanted = text.trim().toLowerCase()
-  const groups = data?.groups ?? []
-  const shown = groups.filter(({ id, topics }) => [id, ...topics].some((name) => name.toLowerCase().includes(wanted)))
+  const groups = data?.groups ?? noGroups
+  const list = useList(groups, columns, textOf)
+  const { shown } = list
   return (
     <div className="page">
       <PageHead title="Consumer groups" note="Kafka clients that share the reading of topics, and how far behind they are.">
-        <input
-          type="search"
-          className="filter"
-          aria-label="Filter groups"
-          placeholder="Filter by group or topic"
-          value={text}
-          onChange={(event) => setText(event.target.value)}
-        />
+        <ListTools list={list} label="Filter groups" placeholder="Filter by group or topic" />
         <ExportButtons
           onExport={(format) =>
             downloadRows(
@@ -49,25 +54,13 @@ export function Groups() {
       {groups.length > 0 && (
         <div className="table-scroll">
           <table className="list cards">
-            <thead>
-              <tr>
-                <th scope="col">Group</th>
-                <th scope="col">State</th>
-                <th scope="col" className="number">
-                  Members
-                </th>
-                <th scope="col" className="number">
-                  Behind
-                </th>
-                <th scope="col" className="number">
-                  For
-                </th>
-                <th scope="col">Topics</th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map(({ id, state, memberCount, lag, lagMs, topics }) => (
-                <tr key={id}>
+            <ListHead list={list} />
+            <VirtualRows
+              items={shown}
+              columnCount={columns.length}
+              keyOf={({ id }) => id}
+              row={({ id, state, memberCount, lag, lagMs, topics }) => (
+                <tr>
                   <td className="name">
                     <Link to="/groups/$id" params={{ id }}>
                       {id}
@@ -93,8 +86,8 @@ export function Groups() {
                     ))}
                   </td>
                 </tr>
-              ))}
-            </tbody>
+              )}
+            />
           </table>
           {shown.length === 0 && <p className="quiet">No group or topic has this name.</p>}
         </div>

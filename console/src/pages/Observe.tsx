@@ -1,23 +1,19 @@
 // How the process does and did, without another tool: its figures over the range that is chosen, and what fills up when.
 import { useProcessHistory } from '../api/figures.ts'
-import { MetricChart, type MetricChartProps } from '../charts/MetricChart.tsx'
+import { type MetricChart, MetricCharts, perSecond } from '../charts/MetricChart.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatBytes, formatDateTime, formatMs, formatRate, formatShare } from '../ui/format.ts'
+import { formatBytes, formatDateTime, formatMs, formatShare } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
-import { Code, ExportButtons, useIsPhone, Waiting } from '../ui/parts.tsx'
+import { Code, ExportButtons, useIsPhone } from '../ui/parts.tsx'
 import { TimePicker } from '../ui/TimePicker.tsx'
 import { Forecasts } from './observe/Forecasts.tsx'
 
-type Chart = Omit<MetricChartProps, 'history' | 'label'> & { title: string; note: string }
-const perSecond = (value: number): string => `${formatRate(value)}/s`
-
-const charts: Chart[] = [
+const charts: readonly MetricChart[] = [
   {
     title: 'Events and rows',
     note: 'per second',
-    format: perSecond,
-    formatAxis: formatRate,
+    ...perSecond,
     lines: [
       { metric: 'eventsInPerSecond', label: 'Events in', color: '--accent' },
       { metric: 'rowsOutPerSecond', label: 'Rows out', color: '--robots' },
@@ -90,17 +86,7 @@ export function Observe() {
       <Panel title="When it is full" note="at the growth of the last hour">
         <Forecasts />
       </Panel>
-      {data ? (
-        <div className="chart-grid">
-          {charts.map(({ title, note, ...chart }) => (
-            <Panel key={title} title={title} note={note}>
-              <MetricChart label={`${title}: ${chart.lines.map(({ label }) => label).join(', ')}`} history={data} {...chart} />
-            </Panel>
-          ))}
-        </div>
-      ) : (
-        <Waiting refusal={error} count={8} />
-      )}
+      <MetricCharts charts={charts} history={data} refusal={error} isPanels />
       <Panel title="For Prometheus and Grafana" note="the same and more, to be collected from outside">
         <Code label="Read it" text={`curl ${location.origin}/metrics`} />
       </Panel>

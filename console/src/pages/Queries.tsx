@@ -7,6 +7,7 @@ import { useHealth, useQueries } from '../api/queries.ts'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
 import { formatAge, formatBytes, formatDateTime, formatInteger, formatRate, formatSpan, none } from '../ui/format.ts'
+import { type ListColumn, ListHead, ListTools, useList } from '../ui/List.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Badge, Empty, ExportButtons, Failure, SkeletonRows, Sql, Status, type Tone, useNow } from '../ui/parts.tsx'
 import { VirtualRows } from '../ui/VirtualRows.tsx'
@@ -55,8 +56,41 @@ export function useLiveQueries(): { queries: QuerySummary[] | undefined; error: 
   return { queries, error }
 }
 
+const noQueries: readonly QuerySummary[] = []
+const textOf = ({ name, state, target, sql, error }: QuerySummary): string => [name, state, target.name, error?.message, sql].join(' ')
+/** The lag is that of the clock less the watermark: the order of the one is that of the other, turned. */
+const columns: readonly ListColumn<QuerySummary>[] = [
+  { id: 'name', label: 'Name', value: ({ name }) => name },
+  { id: 'state', label: 'Status', value: ({ state }) => state },
+  { id: 'in', label: 'Rows in/s', className: 'number', value: ({ rowsInPerSecond }) => rowsInPerSecond },
+  { id: 'minutes', label: 'Last minutes', className: 'wide-only roomy-only' },
+  { id: 'out', label: 'Rows out/s', className: 'number', value: ({ rowsOutPerSecond }) => rowsOutPerSecond },
+  { id: 'rows-in', label: 'Rows in', className: 'number over-1600', value: ({ rowsIn }) => rowsIn },
+  { id: 'rows-out', label: 'Rows out', className: 'number over-1600', value: ({ rowsOut }) => rowsOut },
+  { id: 'late', label: 'Late', className: 'number', value: ({ lateRows }) => lateRows },
+  { id: 'watermark', label: 'Watermark', value: ({ watermarkMs }) => watermarkMs },
+  {
+    id: 'lag',
+    label: 'Lag',
+    className: 'number',
+    title: 'How far the watermark is behind the clock',
+    value: (query) => watermarkLagMs(query, 0),
+  },
+  { id: 'bytes', label: 'State', className: 'number over-1100', value: ({ stateBytes }) => stateBytes },
+  { id: 'restarts', label: 'Restarts', className: 'number over-1100', value: ({ restarts }) => restarts },
+  { id: 'checkpoint', label: 'Checkpoint', className: 'over-1100', value: ({ checkpointMs }) => checkpointMs },
+  {
+    id: 'flink',
+    label: 'On Flink',
+    className: 'over-1100',
+    title: 'What Flink would refuse or do otherwise',
+    value: ({ parityMarks }) => parityMarks,
+  },
+]
+
 export function Queries() {
   const { queries, error } = useLiveQueries()
+  const list = useList(queries ?? noQueries, columns, textOf)
   const { history } = useStats()
   const histories = useMemo(() => {
     const byId = new Map<string, number[]>()
@@ -72,6 +106,7 @@ export function Queries() {
   return (
     <div className="page">
       <PageHead title="Queries" note="SQL that runs for as long as the process does. The watermark is in event time.">
+        <ListTools list={list} label="Filter queries" placeholder="Name, state or SQL" />
         <ExportButtons
           onExport={(format) =>
             downloadRows(
@@ -93,7 +128,7 @@ export function Queries() {
                 'error',
                 'sql',
               ],
-              (queries ?? []).map((query) => [
+              list.shown.map((query) => [
                 query.id,
                 query.name,
                 query.state,
@@ -123,53 +158,15 @@ export function Queries() {
       {queries && queries.length > 0 && (
         <div className="table-scroll">
           <table className="list cards">
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Status</th>
-                <th scope="col" className="number">
-                  Rows in/s
-                </th>
-                <th scope="col" className="wide-only roomy-only">
-                  Last minutes
-                </th>
-                <th scope="col" className="number">
-                  Rows out/s
-                </th>
-                <th scope="col" className="number over-1600">
-                  Rows in
-                </th>
-                <th scope="col" className="number over-1600">
-                  Rows out
-                </th>
-                <th scope="col" className="number">
-                  Late
-                </th>
-                <th scope="col">Watermark</th>
-                <th scope="col" className="number" title="How far the watermark is behind the clock">
-                  Lag
-                </th>
-                <th scope="col" className="number over-1100">
-                  State
-                </th>
-                <th scope="col" className="number over-1100">
-                  Restarts
-                </th>
-                <th scope="col" className="over-1100">
-                  Checkpoint
-                </th>
-                <th scope="col" className="over-1100" title="What Flink would refuse or do otherwise">
-                  On Flink
-                </th>
-              </tr>
-            </thead>
+            <ListHead list={list} />
             <VirtualRows
-              items={queries}
-              columnCount={14}
+              items={list.shown}
+              columnCount={list.columns.length}
               keyOf={({ id }) => id}
               row={(query) => <QueryRow query={query} history={histories.get(query.id) ?? []} />}
             />
           </table>
+          {list.shown.length === 0 && <p className="quiet">No query has this in its name, state or SQL.</p>}
         </div>
       )}
     </div>
@@ -252,7 +249,7 @@ function QueryRow({ query, history }: { query: QuerySummary; history: readonly n
       </tr>
       {isOpen && (
         <tr>
-          <td colSpan={14} className="row-detail">
+          <td colSpan={columns.length} className="row-detail">
             <Sql sql={query.sql} />
           </td>
         </tr>

@@ -1,9 +1,11 @@
 // All materialized tables: how many rows, how fast they change, how fresh they are.
 import { Link } from '@tanstack/react-router'
-import { useState } from 'react'
+import { useMemo } from 'react'
+import type { TableSummary } from '../../../src/serve/contract.ts'
 import { useChangeRates, useTables } from '../api/queries.ts'
 import { downloadRows } from '../ui/export.ts'
 import { formatAge, formatInteger, formatRate, none } from '../ui/format.ts'
+import { type ListColumn, ListHead, ListTools, useList } from '../ui/List.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Empty, ExportButtons, Failure, SkeletonRows, useNow } from '../ui/parts.tsx'
 import { VirtualRows } from '../ui/VirtualRows.tsx'
@@ -12,23 +14,28 @@ const example = `CREATE MATERIALIZED TABLE visits_by_page (PRIMARY KEY (page) NO
 FRESHNESS = INTERVAL '1' SECOND AS
 SELECT page, COUNT(*) AS visits FROM clicks GROUP BY page;`
 
+const noTables: readonly TableSummary[] = []
+const textOf = ({ name, comment = '' }: TableSummary): string => `${name} ${comment}`
+const columnsOf = (rates: ReadonlyMap<string, number>): ListColumn<TableSummary>[] => [
+  { id: 'name', label: 'Name', value: ({ name }) => name },
+  { id: 'rows', label: 'Rows', className: 'number', value: ({ rowCount }) => rowCount },
+  { id: 'rate', label: 'Changes/s', className: 'number', value: ({ name }) => rates.get(name) ?? 0 },
+  { id: 'newest', label: 'Newest change', value: ({ updatedAtMs }) => updatedAtMs },
+  { id: 'key', label: 'Primary key' },
+  { id: 'subscribers', label: 'Subscribers', className: 'number', value: ({ subscriberCount }) => subscriberCount },
+]
+
 export function Tables() {
   const { data: tables, error } = useTables(1_000)
   const rates = useChangeRates(tables)
   const nowMs = useNow()
-  const [text, setText] = useState('')
-  const shown = (tables ?? []).filter((table) => `${table.name} ${table.comment ?? ''}`.toLowerCase().includes(text.trim().toLowerCase()))
+  const columns = useMemo(() => columnsOf(rates), [rates])
+  const list = useList(tables ?? noTables, columns, textOf)
+  const { shown } = list
   return (
     <div className="page">
       <PageHead title="Tables" note="Results of SQL, kept live, by primary key.">
-        <input
-          type="search"
-          className="filter"
-          aria-label="Filter tables"
-          placeholder="Filter"
-          value={text}
-          onChange={(event) => setText(event.target.value)}
-        />
+        <ListTools list={list} label="Filter tables" />
         <ExportButtons
           onExport={(format) =>
             downloadRows(
@@ -57,25 +64,10 @@ export function Tables() {
       {tables && tables.length > 0 && (
         <div className="table-scroll">
           <table className="list cards">
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col" className="number">
-                  Rows
-                </th>
-                <th scope="col" className="number">
-                  Changes/s
-                </th>
-                <th scope="col">Newest change</th>
-                <th scope="col">Primary key</th>
-                <th scope="col" className="number">
-                  Subscribers
-                </th>
-              </tr>
-            </thead>
+            <ListHead list={list} />
             <VirtualRows
               items={shown}
-              columnCount={6}
+              columnCount={list.columns.length}
               keyOf={({ name }) => name}
               row={(table) => (
                 <tr>

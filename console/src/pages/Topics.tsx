@@ -2,25 +2,39 @@
 import { Link } from '@tanstack/react-router'
 import { Plus } from 'lucide-react'
 import { useMemo, useState } from 'react'
+import type { TopicSummary } from '../../../src/serve/contract.ts'
 import { useStats } from '../api/live.ts'
 import { isInternalTopic, isInvalidTopic, useTopics } from '../api/queries.ts'
 import { useReason } from '../api/topics.ts'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
 import { formatBytes, formatInteger, formatRate, none } from '../ui/format.ts'
+import { type ListColumn, ListHead, ListTools, useList } from '../ui/List.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Badge, Empty, ExportButtons, Failure, SkeletonRows } from '../ui/parts.tsx'
 import { VirtualRows } from '../ui/VirtualRows.tsx'
 import { CreateTopic } from './topic/CreateTopic.tsx'
 import { retentionText } from './topic/Settings.tsx'
 
+const nameOf = ({ name }: TopicSummary): string => name
+const columnsOf = (rates: ReadonlyMap<string, number>): ListColumn<TopicSummary>[] => [
+  { id: 'name', label: 'Name', value: nameOf },
+  { id: 'rate', label: 'Records/s', className: 'number', value: ({ name }) => rates.get(name) ?? 0 },
+  { id: 'minutes', label: 'Last minutes', className: 'wide-only' },
+  { id: 'records', label: 'Records', className: 'number', value: ({ recordCount }) => recordCount },
+  { id: 'size', label: 'Size', className: 'number', value: ({ sizeBytes }) => sizeBytes },
+  { id: 'partitions', label: 'Partitions', className: 'number', value: ({ partitionCount }) => partitionCount },
+  { id: 'kept', label: 'Kept', className: 'number' },
+  { id: 'consumers', label: 'Consumers', className: 'number', value: ({ readers }) => readers.queries + readers.groups },
+  { id: 'lag', label: 'Lag', className: 'number', value: ({ readers }) => (readers.groups > 0 ? readers.lag : null) },
+]
+
 export function Topics() {
   const { data: topics, error } = useTopics(1_000)
   const { latest, history } = useStats()
-  const [text, setText] = useState('')
   const [isCreating, setCreating] = useState(false)
   const reason = useReason('admin')
-  const rates = new Map(latest?.topics.map((topic) => [topic.name, topic.perSecond]))
+  const rates = useMemo(() => new Map(latest?.topics.map((topic) => [topic.name, topic.perSecond])), [latest])
   const histories = useMemo(() => {
     const byName = new Map<string, number[]>()
     for (const stats of history) {
@@ -32,19 +46,15 @@ export function Topics() {
     }
     return byName
   }, [history])
-  const found = (topics ?? []).filter((topic) => topic.name.toLowerCase().includes(text.trim().toLowerCase()))
-  const shown = [...found.filter(({ name }) => !isInternalTopic(name)), ...found.filter(({ name }) => isInternalTopic(name))]
+  // What the server keeps for itself comes last, unless an order was chosen.
+  const all = useMemo(() => [...(topics ?? [])].sort((a, b) => Number(isInternalTopic(a.name)) - Number(isInternalTopic(b.name))), [topics])
+  const columns = useMemo(() => columnsOf(rates), [rates])
+  const list = useList(all, columns, nameOf)
+  const { shown } = list
   return (
     <div className="page">
       <PageHead title="Topics" note="Durable logs: what was acknowledged is on disk.">
-        <input
-          type="search"
-          className="filter"
-          aria-label="Filter topics"
-          placeholder="Filter"
-          value={text}
-          onChange={(event) => setText(event.target.value)}
-        />
+        <ListTools list={list} label="Filter topics" />
         <ExportButtons
           onExport={(format) =>
             downloadRows(
@@ -83,38 +93,10 @@ export function Topics() {
       {topics && topics.length > 0 && (
         <div className="table-scroll">
           <table className="list cards">
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col" className="number">
-                  Records/s
-                </th>
-                <th scope="col" className="wide-only">
-                  Last minutes
-                </th>
-                <th scope="col" className="number">
-                  Records
-                </th>
-                <th scope="col" className="number">
-                  Size
-                </th>
-                <th scope="col" className="number">
-                  Partitions
-                </th>
-                <th scope="col" className="number">
-                  Kept
-                </th>
-                <th scope="col" className="number">
-                  Consumers
-                </th>
-                <th scope="col" className="number">
-                  Lag
-                </th>
-              </tr>
-            </thead>
+            <ListHead list={list} />
             <VirtualRows
               items={shown}
-              columnCount={9}
+              columnCount={list.columns.length}
               keyOf={({ name }) => name}
               row={(topic) => (
                 <tr>

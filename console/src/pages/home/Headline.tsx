@@ -1,14 +1,14 @@
 // What one looks at, in a sentence; what needs attention, if anything; and the way of the data with its rates.
 import { Link } from '@tanstack/react-router'
-import { ChevronRight, TriangleAlert } from 'lucide-react'
-import type { ReactNode } from 'react'
+import { ChevronRight, CircleCheck, TriangleAlert } from 'lucide-react'
+import { type ReactNode, useState } from 'react'
 import type { AttentionItem, Stats } from '../../../../src/serve/contract.ts'
 import { eventTimeMs, measuredSpeed } from '../../api/eventTime.ts'
 import { useAttention } from '../../api/figures.ts'
 import { useStats } from '../../api/live.ts'
 import { isInternalTopic, isInvalidTopic, useTables } from '../../api/queries.ts'
 import { formatCompact, formatInteger, formatLongDate, formatMs, formatRate, none } from '../../ui/format.ts'
-import { Failure } from '../../ui/parts.tsx'
+import { Failure, Status } from '../../ui/parts.tsx'
 import { isDemoTopic } from './demo.ts'
 
 /** The day that the recording is from; each round of the replay is a day later. */
@@ -49,26 +49,64 @@ export function Headline({ isDemo }: { isDemo: boolean }) {
   )
 }
 
-/** What a person should look at: cause and next step, at the top of the page. */
+const idOf = ({ code, subject }: AttentionItem): string => `${code} ${subject.kind} ${subject.name}`
+
+/**
+ * What a person should look at: cause and next step, at the top of the page. Nothing below it moves while one looks: what comes later is told in a
+ * line that is always there, until it is asked for, and what is over stays, marked so.
+ */
 export function Attention() {
   const { data: items, error } = useAttention()
+  const [kept, setKept] = useState<readonly AttentionItem[]>()
+  // What is there at first is shown at once.
+  if (items && kept === undefined) setKept(items)
   if (error && !items) return <Failure error={error} />
-  if (!items || items.length === 0) return null
+  if (!items || kept === undefined) return null
+  const now = new Map(items.map((item) => [idOf(item), item]))
+  const keptIds = new Set(kept.map(idOf))
+  const fresh = items.filter((item) => !keptIds.has(idOf(item)))
+  const overCount = kept.filter((item) => !now.has(idOf(item))).length
+  const tone = items.some((item) => item.tone === 'bad') ? 'bad' : items.length > 0 ? 'warn' : 'ok'
   return (
-    <ul className="attention" aria-label="Needs attention">
-      {items.map((item) => (
-        <li key={`${item.code} ${item.subject.name}`} className={item.tone === 'bad' ? 'is-bad' : undefined}>
-          <TriangleAlert size={15} aria-hidden />
-          <span>
-            {item.fact} <em>{item.next}</em> <Subject item={item} />
-          </span>
-        </li>
-      ))}
-    </ul>
+    <section className="attention" aria-label="Attention">
+      <p className="attention-head">
+        <span role="status">
+          <Status tone={tone}>
+            {items.length === 0
+              ? 'Nothing needs attention'
+              : items.length === 1
+                ? '1 thing needs attention'
+                : `${items.length} things need attention`}
+          </Status>
+          {fresh[0] && <span className="attention-fresh">New: {fresh[0].fact}</span>}
+        </span>
+        {(fresh.length > 0 || overCount > 0) && (
+          <button type="button" className="button small" onClick={() => setKept(items)}>
+            {fresh.length > 0 ? `Show ${fresh.length} new` : 'Put away what is over'}
+          </button>
+        )}
+      </p>
+      {kept.length > 0 && (
+        <ul aria-label="Needs attention">
+          {kept.map((item) => {
+            const { code, subject, tone: itemTone, fact, next } = now.get(idOf(item)) ?? item
+            const isOver = !now.has(idOf(item))
+            return (
+              <li key={idOf(item)} className={isOver ? 'is-over' : itemTone === 'bad' ? 'is-bad' : undefined}>
+                {isOver ? <CircleCheck size={15} aria-label="Over" /> : <TriangleAlert size={15} aria-hidden />}
+                <span>
+                  {fact} <em>{next}</em> <Subject code={code} subject={subject} />
+                </span>
+              </li>
+            )
+          })}
+        </ul>
+      )}
+    </section>
   )
 }
 
-function Subject({ item: { code, subject } }: { item: AttentionItem }) {
+function Subject({ code, subject }: Pick<AttentionItem, 'code' | 'subject'>) {
   const { kind, name } = subject
   switch (kind) {
     case 'query':

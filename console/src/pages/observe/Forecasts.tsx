@@ -2,7 +2,7 @@
 import type { Forecast } from '../../../../src/serve/contract.ts'
 import { useForecasts } from '../../api/figures.ts'
 import { formatBytes, formatDayMinute, formatDuration, formatShare, none } from '../../ui/format.ts'
-import { Status, type Tone, Waiting } from '../../ui/parts.tsx'
+import { Failure, Status, type Tone } from '../../ui/parts.tsx'
 
 const DAY_MS = 86_400_000
 const NEAR_SHARE = 0.9
@@ -29,7 +29,21 @@ function fullText({ fullAtMs, bytesPerHour, usedBytes, limitBytes }: Forecast, n
   }
 }
 
-function ForecastLine({ name, forecast, nowMs }: { name: string; forecast: Forecast; nowMs: number }) {
+/** As high as the line that comes. */
+const WaitingLine = ({ name }: { name: string }) => (
+  <li aria-busy="true">
+    <span className="forecast-name">{name}</span>
+    <span className="forecast-bar" aria-hidden="true" />
+    <span>{none}</span>
+    <span className="quiet">{none}</span>
+    <span className="forecast-full">
+      Full: <Status tone="quiet">{none}</Status>
+    </span>
+  </li>
+)
+
+function ForecastLine({ name, forecast, nowMs }: { name: string; forecast: Forecast | undefined; nowMs: number }) {
+  if (!forecast) return <WaitingLine name={name} />
   const { usedBytes, limitBytes } = forecast
   const { text, tone } = fullText(forecast, nowMs)
   const share = limitBytes === undefined || limitBytes <= 0 ? 0 : Math.min(1, usedBytes / limitBytes)
@@ -54,14 +68,16 @@ function ForecastLine({ name, forecast, nowMs }: { name: string; forecast: Forec
 /** @param query  its own line, and that of the memory that it shares; without it those of the process */
 export function Forecasts({ query }: { query?: string }) {
   const { data, error } = useForecasts()
-  if (!data) return <Waiting refusal={error} count={2} />
-  const own = data.queries.find(({ id }) => id === query)
+  if (!data && error) return <Failure error={error} />
+  const nowMs = data?.atMs ?? 0
   return (
     <>
       <ul className="forecasts">
-        {own && <ForecastLine name="State of this query" forecast={own} nowMs={data.atMs} />}
-        <ForecastLine name="State and live tables" forecast={data.memory} nowMs={data.atMs} />
-        {query === undefined && <ForecastLine name="Disk of the data folder" forecast={data.disk} nowMs={data.atMs} />}
+        {query !== undefined && (
+          <ForecastLine name="State of this query" forecast={data?.queries.find(({ id }) => id === query)} nowMs={nowMs} />
+        )}
+        <ForecastLine name="State and live tables" forecast={data?.memory} nowMs={nowMs} />
+        {query === undefined && <ForecastLine name="Disk of the data folder" forecast={data?.disk} nowMs={nowMs} />}
       </ul>
       <p className="quiet">
         State beyond the memory budget (<code>--memory</code>) goes to the disk: slower, without failing. A time to live bounds it:{' '}
