@@ -8,6 +8,7 @@ import type { BindContext, Env } from './bind-scope.ts'
 import { joinScopes, retyped } from './bind-scope.ts'
 import { bindCondition } from './bind-subquery.ts'
 import { sqlErrors } from './errors.ts'
+import { pastTimeOf } from './optimize-windows.ts'
 import type { Plan } from './plan.ts'
 
 type JoinRef = Extract<TableRef, { type: 'join' }>
@@ -21,12 +22,12 @@ export function bindTemporalJoin(ref: JoinRef, table: TableOnly, left: Source, c
   if (kind !== 'INNER' && kind !== 'LEFT') throw refuse(`${kind} JOIN has no meaning here`, 'Use JOIN or LEFT JOIN.')
   if (ref.on === undefined) throw refuse('the join has no condition', 'Write ON left.key = right.key.')
   const leftTime = bindExpression(time, { context, scope: left.scope, outer })
-  if (leftTime.kind !== 'column' || left.plan.fields[leftTime.index].timeAttribute === undefined) {
+  const isEvent = leftTime.kind === 'column' && pastTimeOf(left.plan, leftTime.index) === 'event'
+  if (leftTime.kind !== 'column' || (!isEvent && left.plan.fields[leftTime.index].timeAttribute !== 'processing')) {
     throw refuse('the time must be a time attribute of the left side', 'Name the column that its WATERMARK is on, or a PROCTIME() column.')
   }
   const { systemTime: _, ...plain } = table
   const right = bindTableRef(plain, context, outer)
-  const isEvent = left.plan.fields[leftTime.index].timeAttribute === 'event'
   const rightTime = right.plan.fields.findIndex((field) => field.timeAttribute === 'event')
   if (isEvent && rightTime < 0) {
     throw sqlErrors('SQL_TEMPORAL_JOIN', {

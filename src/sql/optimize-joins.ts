@@ -160,7 +160,7 @@ export function physicalJoin(join: Node<'join'>): Plan {
 export function physicalTemporalJoin(join: Node<'temporalJoin'>): Plan {
   const { nullSafe, ...keys } = keyed(withEveryVersion(join.left), withEveryVersion(join.right), conjuncts(join.condition), true)
   const { condition: _, ...rest } = join
-  const isEvent = join.left.fields[join.leftTime].timeAttribute === 'event'
+  const isEvent = join.rightTime >= 0
   const rightUnique = uniqueKeysOf(join.right)
   const refuse = (reason: string, instead: string): Error => sqlErrors('SQL_TEMPORAL_JOIN', { reason, instead, span: join.span })
   if (isEvent && rightUnique.length === 0)

@@ -7,7 +7,7 @@ import type { Field } from '../data/index.ts'
 import { columnsOfPlan, fieldFor, project } from './bind-plan.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, columnsOf, conjuncts, isCall, mapColumns } from './expr.ts'
-import type { Expr, Plan, PlanWindow } from './plan.ts'
+import type { AggregateCall, Expr, Plan, PlanWindow } from './plan.ts'
 import { inputsOf, withInputs } from './plan-tree.ts'
 
 /** Ordinals of the window's columns, where they are still there. */
@@ -111,22 +111,51 @@ export function withEveryVersion(plan: Plan): Plan {
 }
 const passesVersions: ReadonlySet<Plan['node']> = new Set(['calc', 'windowTvf', 'correlate', 'expand', 'union'])
 
-/** The time attribute that a column was, before a join or a GROUP BY made an ordinary one of it: windows of the older form take it, as in Flink. */
+/**
+ * The time attribute that a column was, or was computed from, before a join, a GROUP BY or a calculation made an ordinary one of it.
+ * The older windows and FOR SYSTEM_TIME AS OF take it, as in Flink, where what is computed from such a time has its type.
+ */
 export function pastTimeOf(plan: Plan, ordinal: number): Field['timeAttribute'] {
+  const { timeAttribute } = plan.fields[ordinal]
+  if (timeAttribute !== undefined) return timeAttribute
   switch (plan.node) {
-    case 'calc': {
-      const expr = plan.projections[ordinal]
-      return expr.kind === 'column' ? pastTimeOf(plan.input, expr.index) : plan.fields[ordinal].timeAttribute
-    }
+    case 'calc':
+      return pastTimeOfExpr(plan.projections[ordinal], plan.input)
     case 'groupAggregate':
-      return ordinal < plan.keys.length ? pastTimeOf(plan.input, plan.keys[ordinal]) : undefined
-    case 'join': {
-      const width = plan.left.fields.length
-      return ordinal < width ? pastTimeOf(plan.left, ordinal) : pastTimeOf(plan.right, ordinal - width)
+    case 'windowAggregate':
+      return ordinal < plan.keys.length
+        ? pastTimeOf(plan.input, plan.keys[ordinal])
+        : pastTimeOfAggregate(plan.aggregates[ordinal - plan.keys.length], plan.input)
+    case 'over': {
+      const width = plan.input.fields.length
+      return ordinal < width ? pastTimeOf(plan.input, ordinal) : pastTimeOfAggregate(plan.aggregates[ordinal - width], plan.input)
     }
-    default:
-      return plan.fields[ordinal].timeAttribute
+    case 'union':
+      return plan.inputs.map((input) => pastTimeOf(input, ordinal)).find((time) => time !== undefined)
+    default: {
+      // The others pass on the columns of their inputs, the left one's first; what they add is no time.
+      let first = 0
+      for (const input of plan.node === 'match' ? [] : inputsOf(plan)) {
+        if (ordinal < first + input.fields.length) return pastTimeOf(input, ordinal - first)
+        first += input.fields.length
+      }
+      return undefined
+    }
   }
+}
+
+/** MIN, MAX and LAG give one of their argument's values. */
+function pastTimeOfAggregate(call: AggregateCall | undefined, input: Plan): Field['timeAttribute'] {
+  return call && ['MIN', 'MAX', 'LAG'].includes(call.fn) ? pastTimeOf(input, call.args[0]) : undefined
+}
+
+const keepsTime: ReadonlySet<string> = new Set(['PLUS_INTERVAL', 'MINUS_INTERVAL', 'FLOOR', 'CEIL', 'CASE', 'COALESCE'])
+
+function pastTimeOfExpr(expr: Expr, input: Plan): Field['timeAttribute'] {
+  if (expr.kind === 'column') return pastTimeOf(input, expr.index)
+  if (expr.kind !== 'call' || !keepsTime.has(expr.fn) || !['TIMESTAMP', 'TIMESTAMP_LTZ'].includes(expr.type.kind)) return undefined
+  const args = expr.args.filter(({ type }) => type.kind === expr.type.kind)
+  return args.map((arg) => pastTimeOfExpr(arg, input)).find((time) => time !== undefined)
 }
 
 // ---------------------------------------------------------------- window aggregates

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# flink.sh setup | has | run FOLDER REST_PORT RPC_PORT GATEWAY_PORT
+# flink.sh setup | has | lib | run FOLDER REST_PORT RPC_PORT GATEWAY_PORT
 # Flink with its Kafka connector (versions: flink/pom.xml): 312 MB from PyPI and 35 MB from Maven Central, once, kept in
 # ${SERVERS_HOME:-~/.cache/millrace-servers}. `run` is a JobManager, a TaskManager and a SQL Gateway on loopback until it is ended.
 # With FLINK_SETTING=benchmark: both slots for one job, 2 GB of heap, all of Java's compilers, no checkpoint within ten minutes.
@@ -29,6 +29,7 @@ PYTHON
     touch "$home/complete"
     ;;
   has) [ -f "$home/complete" ] ;;
+  lib) echo "$home/lib" ;;
   run)
     folder=$2
     parallelism=1 checkpoint_interval=1s task_heap=384m managed=64m task_xmx=512m jvm=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1)

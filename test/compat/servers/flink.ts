@@ -11,6 +11,8 @@ import { freePort } from './kafka.ts'
 const script = resolve(import.meta.dirname, 'flink.sh')
 /** Why there is none here, or undefined. */
 export const flinkMissing = spawnSync(script, ['has']).status === 0 ? undefined : 'no Flink: run test/compat/servers/flink.sh setup'
+/** The folder of its jars. */
+export const flinkLib = (): string => spawnSync(script, ['lib'], { encoding: 'utf8' }).stdout.trim()
 const START_MS_MAX = 180_000
 
 /** What a job's REST page says of it; `timestamps` are epoch ms, 0 for a state that it has not had. */

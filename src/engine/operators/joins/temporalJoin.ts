@@ -43,6 +43,9 @@ const first = (a: LeftRow, b: LeftRow): boolean => a.time < b.time || (a.time ==
 
 const withoutKey = ({ key: _, ...left }: LeftRow): LeftRow => left
 
+/** The time of a left row whose time was computed (LAG, CASE) and is NULL: no version is as old. */
+const BEFORE_ALL_MS = -8_640_000_000_000_000
+
 export class TemporalJoinOperator implements Operator {
   private readonly plan: Plan & { node: 'temporalJoin' }
   private readonly context: OperatorContext
@@ -127,14 +130,16 @@ export class TemporalJoinOperator implements Operator {
       // What the row's watermark closes comes first: so batching changes nothing.
       const seen = batch.watermarksBefore?.[row] ?? -Infinity
       this.fire(seen)
-      if (isNullAt(timeColumn, row)) {
-        const { fields } = input === 0 ? this.plan.left : this.plan.right
-        const { name } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
+      const isTimeless = isNullAt(timeColumn, row)
+      const { fields } = input === 0 ? this.plan.left : this.plan.right
+      const { name, timeAttribute } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
+      const time = isTimeless ? BEFORE_ALL_MS : timeAt(timeColumn, row)
+      if (isTimeless && timeAttribute !== undefined) {
         this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: name, table: 'temporal join' }), fields)
-      } else if (keys !== undefined) this.addVersion(batch, row, keys[row], timeAt(timeColumn, row))
+      } else if (keys !== undefined) this.addVersion(batch, row, keys[row], time)
       else if (this.given !== undefined && isRetraction(batch.kinds?.[row] ?? INSERT))
-        this.takeBack(rowAt(batch, row), timeAt(timeColumn, row), lefts?.[row] as number)
-      else this.addLeft(rowAt(batch, row), timeAt(timeColumn, row), lefts?.[row])
+        this.takeBack(rowAt(batch, row), time, lefts?.[row] as number)
+      else this.addLeft(rowAt(batch, row), time, lefts?.[row])
     }
     this.output.flush()
   }

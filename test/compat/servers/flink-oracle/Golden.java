@@ -28,7 +28,6 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.flink.api.common.JobStatus;
-import org.apache.flink.client.deployment.executors.PipelineExecutorUtils;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.core.execution.PipelineExecutor;
@@ -39,6 +38,7 @@ import org.apache.flink.runtime.minicluster.MiniClusterConfiguration;
 import org.apache.flink.runtime.minicluster.MiniClusterJobClient;
 import org.apache.flink.runtime.minicluster.MiniClusterJobClient.JobFinalizationBehavior;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.graph.StreamGraph;
 import org.apache.flink.table.api.EnvironmentSettings;
 import org.apache.flink.table.api.ExplainDetail;
 import org.apache.flink.table.api.TableResult;
@@ -284,15 +284,18 @@ public class Golden {
 
   /** Flink would start a cluster for each query. */
   private static PipelineExecutorServiceLoader loaderOf(MiniCluster cluster) {
-    PipelineExecutor executor = (pipeline, settings, classes) ->
-        cluster.submitJob(PipelineExecutorUtils.getJobGraph(pipeline, settings, classes)).thenApply(submitted -> {
-          try {
-            while (cluster.getJobStatus(submitted.getJobID()).get() == JobStatus.INITIALIZING) Thread.sleep(5);
-          } catch (Exception error) {
-            throw new IllegalStateException(error);
-          }
-          return (JobClient) new MiniClusterJobClient(submitted.getJobID(), cluster, classes, JobFinalizationBehavior.NOTHING);
-        });
+    PipelineExecutor executor = (pipeline, settings, classes) -> {
+      StreamGraph graph = (StreamGraph) pipeline;
+      graph.serializeUserDefinedInstances();
+      return cluster.submitJob(graph).thenApply(submitted -> {
+        try {
+          while (cluster.getJobStatus(submitted.getJobID()).get() == JobStatus.INITIALIZING) Thread.sleep(5);
+        } catch (Exception error) {
+          throw new IllegalStateException(error);
+        }
+        return (JobClient) new MiniClusterJobClient(submitted.getJobID(), cluster, classes, JobFinalizationBehavior.NOTHING);
+      });
+    };
     PipelineExecutorFactory factory = new PipelineExecutorFactory() {
       public String getName() {
         return "golden";
