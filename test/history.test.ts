@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { QueryHistory } from '../src/serve/contract.ts'
+import type { Deploy, QueryHistory } from '../src/serve/contract.ts'
 import { makeProject, run, startServer, until, untilRows } from './harness.ts'
 
 const source = `CREATE TABLE orders (customer STRING NOT NULL, amount INT)
@@ -48,6 +48,14 @@ test('versions, starts and failures over a restart, and the way back', { timeout
     ],
   )
   assert.match(second.versions[0].sql, /SUM\(2 \* amount\)/)
+  const deploys = await server.get<Deploy[]>('/v1/deploys?limit=5')
+  assert.deepEqual(
+    deploys.map(({ query, version, isCurrent, linesAdded, linesRemoved }) => [query, version, isCurrent, linesAdded, linesRemoved]),
+    [
+      ['totals', 2, true, 1, 1],
+      ['totals', 1, false, 1, 0],
+    ],
+  )
   const [restarted] = second.events
   assert.ok(restarted.kind === 'started' && restarted.version === 2 && restarted.checkpointId !== undefined, JSON.stringify(restarted))
 

@@ -11,7 +11,7 @@ import type { Logger } from 'pino'
 import type { ErrorBody } from '../base/index.ts'
 import type { ApplyReport, Project } from '../jobs/index.ts'
 import { ensureTopic, type Log } from '../log/index.ts'
-import type { QueryHistory, QueryVersion } from '../serve/index.ts'
+import type { Deploy, QueryHistory, QueryVersion } from '../serve/index.ts'
 
 const TOPIC = '__millrace_history'
 const VERSIONS_MAX = 50
@@ -30,6 +30,19 @@ type HistoryRecord = VersionRecord | EventRecord
 interface OneQuery {
   versions: VersionRecord[]
   events: EventRecord[]
+}
+
+/** Lines that only one of two texts has; a line that moved is in both. */
+function lineChanges(before: string, after: string): { linesAdded: number; linesRemoved: number } {
+  const left = new Map<string, number>()
+  for (const line of before === '' ? [] : before.split('\n')) left.set(line, (left.get(line) ?? 0) + 1)
+  let linesAdded = 0
+  for (const line of after.split('\n')) {
+    const count = left.get(line) ?? 0
+    if (count > 0) left.set(line, count - 1)
+    else linesAdded++
+  }
+  return { linesAdded, linesRemoved: [...left.values()].reduce((sum, count) => sum + count, 0) }
 }
 
 export class History {
@@ -97,6 +110,24 @@ export class History {
     await this.turn
     const found = this.queries.get(query)?.versions.find((one) => one.version === version)
     return found && { file: found.file, text: found.text }
+  }
+
+  /** What was deployed last, over all queries; the newest first. */
+  async deploys(countMax: number): Promise<Deploy[]> {
+    await this.turn
+    return [...this.queries]
+      .flatMap(([query, { versions }]) =>
+        versions.map(({ version, atMs, file, sql }, i) => ({
+          query,
+          version,
+          atMs,
+          file,
+          isCurrent: this.current.get(query) === version,
+          ...lineChanges(versions[i - 1]?.sql ?? '', sql),
+        })),
+      )
+      .sort((a, b) => b.atMs - a.atMs || a.query.localeCompare(b.query))
+      .slice(0, countMax)
   }
 
   /** What was told so far is durable, or given up. */

@@ -810,6 +810,18 @@ export interface QueryVersion {
   sql: string
   isCurrent: boolean
 }
+/** GET /v1/deploys: texts that queries began to run with, of all queries, the newest first. */
+export interface Deploy {
+  query: string
+  /** The first is 1. */
+  version: number
+  atMs: number
+  file: string
+  isCurrent: boolean
+  /** Against the version before. */
+  linesAdded: number
+  linesRemoved: number
+}
 /** GET /v1/queries/{id}/history */
 export interface QueryHistory {
   query: string

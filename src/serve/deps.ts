@@ -17,6 +17,7 @@ import type {
   CheckResponse,
   ColumnInfo,
   CrashTest,
+  Deploy,
   Health,
   QueryHistory,
   QueryParity,
@@ -75,6 +76,7 @@ export interface ServeDeps {
   history: {
     /** By the id of a query, or the table that it writes to. */
     ofQuery(name: string): Promise<QueryHistory | undefined>
+    deploys(countMax: number): Promise<Deploy[]>
     fileOf(query: string, version: number): Promise<{ file: string; text: string } | undefined>
   }
   /** Of the data folder; undefined where there is none. */

@@ -1,4 +1,4 @@
-// /v1/queries/:id/history: texts that a query has had, when it started and from where, and why it failed.
+// /v1/queries/:id/history and /v1/deploys: texts that a query has had, when it started and from where, and why it failed.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type * as contract from './contract.ts'
@@ -32,6 +32,22 @@ const History = Type.Object({
     { description: 'Newest first, at most 200.' },
   ),
 })
+const Deploys = Type.Array(
+  Type.Object({
+    query: Type.String(),
+    version,
+    atMs,
+    file: Type.String({ description: 'Of the project, without its folder.' }),
+    isCurrent: Type.Boolean({ description: 'It runs, or would if it had not failed.' }),
+    linesAdded: count('Lines that the version before has not.'),
+    linesRemoved: count('Lines of the version before that this one has not.'),
+  }),
+)
+same<Static<typeof Deploys>, contract.Deploy[]>(true)
+const DeploysQuery = Type.Object(
+  { limit: optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 20, description: 'At most so many.' })) },
+  { additionalProperties: false },
+)
 const VersionParams = Type.Object({ ...QueryParams.properties, version })
 const File = Type.Object({ file: Type.String(), text: Type.String() })
 
@@ -53,6 +69,17 @@ export function registerHistory(app: FastifyInstance, { history, queries }: Pick
       if (found) return found
       throw queryNotFound(id, queries())
     },
+  )
+  app.get<{ Querystring: Static<typeof DeploysQuery> }>(
+    '/v1/deploys',
+    {
+      schema: {
+        summary: 'What was deployed last: texts that queries began to run with, the newest first.',
+        querystring: DeploysQuery,
+        response: { 200: Deploys },
+      },
+    },
+    ({ query: { limit = 20 } }) => history.deploys(limit),
   )
   app.get<{ Params: Static<typeof VersionParams> }>(
     '/v1/queries/:id/history/:version',

@@ -93,7 +93,7 @@ before(async () => {
       [{ on: 'messages', subject: 'clicks', name: 'declared', where: '_offset > 0', isDefault: true }],
       Date.now,
     ),
-    history: { ofQuery: async () => undefined, fileOf: async () => undefined },
+    history: { ofQuery: async () => undefined, deploys: async () => [], fileOf: async () => undefined },
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
     stats,
     diffScript: () => assert.fail('no comparison here'),

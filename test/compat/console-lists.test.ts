@@ -162,6 +162,12 @@ describe('lists, and what stands still', { skip: skipWithoutBrowser, timeout: 12
     await page.getByRole('list', { name: 'Needs attention' }).waitFor({ state: 'detached' })
     assert.equal(await top(), before)
 
+    // What was deployed last, and the way to what it changed.
+    const deployed = page.getByRole('region', { name: 'Deployed last' })
+    assert.match((await deployed.getByRole('listitem').allInnerTexts()).join(), /gamma\s+new in counts.sql/)
+    await deployed.getByRole('link', { name: 'gamma' }).click()
+    await page.getByText('The first version that is known:').waitFor()
+
     for (const width of [390, 820]) {
       await page.setViewportSize({ width, height: 900 })
       // As over a slow network: what is asked comes after the page stands.

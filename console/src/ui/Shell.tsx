@@ -39,7 +39,7 @@ export const areas = [
   { to: '/backups', label: 'Backups', icon: Archive },
 ] as const
 
-const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent)
+const paletteKeys = /Mac|iPhone|iPad/.test(navigator.userAgent) ? '⌘K' : 'Ctrl K'
 
 export function Shell() {
   const [isPaletteOpen, setPaletteOpen] = useState(false)
@@ -75,16 +75,10 @@ export function Shell() {
           <Logo />
           <span>Millrace</span>
         </Link>
-        <button
-          type="button"
-          className="search-button"
-          onClick={() => setPaletteOpen(true)}
-          aria-label="Find"
-          aria-keyshortcuts="Meta+K Control+K"
-        >
+        <button type="button" className="search-button" onClick={() => setPaletteOpen(true)} aria-keyshortcuts="Meta+K Control+K">
           <Search size={14} aria-hidden />
           <span>Find</span>
-          <kbd>{isMac ? '⌘K' : 'Ctrl K'}</kbd>
+          <kbd>{paletteKeys}</kbd>
         </button>
         <Navigation label="Areas" />
         <Version />

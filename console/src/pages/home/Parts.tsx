@@ -6,6 +6,7 @@ import { apiSend, topicPath } from '../../api/client.ts'
 import { isInternalTopic, isInvalidTopic, useHealth, useTables, useTopics } from '../../api/queries.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { Code, Failure, SkeletonRows, Status, type Tone } from '../../ui/parts.tsx'
+import { Deploys } from './Deploys.tsx'
 
 const tones: Record<string, Tone> = { ok: 'ok', starting: 'warn', degraded: 'warn', failed: 'bad' }
 
@@ -81,6 +82,7 @@ export function Parts() {
         )}
         {!health && (error ? <Failure error={error} /> : <SkeletonRows count={6} />)}
       </Panel>
+      <Deploys />
       <TryIt />
     </div>
   )

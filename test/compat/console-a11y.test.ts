@@ -1,0 +1,102 @@
+// The console for those who hear it or use no mouse: axe's rules (WCAG 2.2 A and AA, contrast included) over every page, in both themes, on desktop and
+// phone. A real browser over the real process.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import axe, { type AxeResults } from 'axe-core'
+import type { Browser, Page } from 'playwright-core'
+import { launchBrowser, open, skipWithoutBrowser, watched } from '../browser.ts'
+import { countsSql, makeProject, startServer, untilRows } from '../harness.ts'
+
+const event = (i: number) => ({ id: `e${i}`, page: i % 2 === 0 ? '/x' : '/y', n: i, ts: '2026-03-01 00:00:00.000' })
+
+/** What axe finds: the rule, and where. */
+async function findings(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source)
+  const found = (await page.evaluate(
+    `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then(({ violations }) => violations)`,
+  )) as AxeResults['violations']
+  return found.flatMap(({ id, nodes }) =>
+    nodes.map(
+      ({ target, html, failureSummary }) => `${id}: ${target.join(' ')} ${html.slice(0, 160)} ${failureSummary?.split('\n')[1] ?? ''}`,
+    ),
+  )
+}
+
+describe('the console by ear and by keys', { skip: skipWithoutBrowser, timeout: 120_000 }, () => {
+  let browser: Browser
+  before(async () => {
+    browser = await launchBrowser()
+  })
+  after(() => browser?.close())
+
+  test('no page breaks a rule of WCAG, in light and dark, on desktop and phone', async (t) => {
+    const server = await startServer(t, makeProject(t, { 'pipelines/counts.sql': countsSql }), ['--kafka-port', '0'])
+    const { url } = server.ready
+    await server.post(
+      'events',
+      Array.from({ length: 90 }, (_, i) => event(i)),
+    )
+    await server.post('events', [{ page: '/x', n: 1 }])
+    await untilRows(server, 'counts', [
+      ['/x', 45, 1980],
+      ['/y', 45, 2025],
+    ])
+    const reset = { to: 'earliest', topics: ['events'], execute: true }
+    await server.call('/v1/groups/billing/reset', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(reset),
+    })
+    const tabs = [
+      'why',
+      'graph',
+      'output',
+      'watermarks',
+      'windows',
+      'state',
+      'threads',
+      'late',
+      'metrics',
+      'checkpoints',
+      'history',
+      'versions',
+      'tests',
+      'sql',
+    ]
+    const views: [path: string, shows: string][] = [
+      ['/', '.attention li'],
+      ['/tables', 'td.name a'],
+      ['/tables/counts', '.grid-body [role=row]'],
+      ['/topics', 'td.name a'],
+      ['/topics/events', '.message-line'],
+      ['/topics/events/messages?from=oldest&view=table', '.grid-body [role=row]'],
+      ['/topics/events/partitions', '.list td'],
+      ['/topics/events/consumers', '.list td'],
+      ['/topics/events/settings', '.settings td'],
+      ['/topics/events/statistics', '.panel'],
+      ['/topics/events.invalid', '.letters li'],
+      ['/groups', 'td.name a'],
+      ['/groups/billing', '.panel'],
+      ['/queries', 'td.name a'],
+      ...tabs.map((tab): [string, string] => [`/queries/counts?tab=${tab}`, '.panel-body > *']),
+      ['/sql', '.cm-content'],
+      ['/lineage', '.plan-node'],
+      ['/observe', '.chart-grid'],
+      ['/backups', 'h1'],
+      ['/nowhere', '.empty'],
+    ]
+    for (const [device, scheme] of [
+      ['desktop', 'dark'],
+      ['phone', 'light'],
+    ] as const) {
+      const { context } = await watched(browser, device, scheme)
+      const all = new Map<string, string>()
+      for (const [path, shows] of views) {
+        const page = await open(context, url + path, shows)
+        for (const one of await findings(page)) all.set(one, path)
+      }
+      assert.deepEqual([...all], [], `${device}, ${scheme}`)
+      await context.close()
+    }
+  })
+})
