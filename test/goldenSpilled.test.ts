@@ -8,17 +8,12 @@ import { spoilReleased } from '../src/data/index.ts'
 import { runGoldenFile } from '../src/engine/golden/index.ts'
 
 const folder = join(import.meta.dirname, 'golden')
-/**
- * Their result is in which order several keys' rows come out of a divided Top-N, or between which two watermarks out of a divided keep-first
- * deduplication: see docs/state.md.
- */
-const byOrder = new Set(['aggregate/array_agg_of_topn.test', 'match/over_first_rows.test', 'over/first_rows_then_sum.test'])
 
 test('golden files with a memory budget of nothing', () => {
   spoilReleased(true)
   const spill = mkdtempSync(join(tmpdir(), 'millrace-golden-'))
   try {
-    const names = globSync('**/*.test', { cwd: folder }).filter((name) => !byOrder.has(name))
+    const names = globSync('**/*.test', { cwd: folder })
     const failed = names.flatMap((name) => {
       const { passed, problems } = runGoldenFile(join(folder, name), { memory: { bytes: 0, folder: spill } })
       return passed ? [] : [`${name}: ${problems.flatMap(({ mode, lines }) => [mode, ...lines]).join('\n  ')}`]

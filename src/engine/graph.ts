@@ -40,6 +40,7 @@ import {
   PassOperator,
   secondPhase,
 } from './operators/index.ts'
+import { countsOrder, keepOrder } from './spill/order.ts'
 import type { Rescaling } from './spill/share.ts'
 import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
 import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
@@ -212,6 +213,9 @@ export class Graph {
     node.distribution = distributionOf(plan, brought, this.options.rounds?.isReplicated ?? (() => false))
     if (key !== undefined) this.shared.set(key, node)
     node.origin = originOf(node)
+    inputs.forEach((input, i) => {
+      if (countsOrder(plan, input.plan, wanted[i] !== undefined)) keepOrder(input)
+    })
     return node
   }
 
@@ -334,13 +338,16 @@ export class Graph {
 
   /**
    * Where rows of one table meet in other ways, they come there in the same event time: its batches are cut at late rows. A window over what
-   * a join or a GROUP BY makes of rows, which does not tell what watermark each saw, has them cut wherever the watermark grows.
+   * a join, a GROUP BY or a Top-N makes of rows, which does not tell what watermark each saw, has them cut wherever the watermark grows.
    */
   private cutBatches(plan: Plan): void {
     if (this.options.rounds !== undefined) return
     if (meetsByTime.has(plan.node)) this.cutAt(repeated(inputsOf(plan).flatMap((input) => [...new Set(tablesOf(input))])), 'late rows')
-    if (plan.node === 'windowAggregate' && !plan.attached && plan.input.fields[plan.timeColumn].timeAttribute === undefined)
-      this.cutAt(tablesOf(plan), 'watermarks')
+    const isBlind =
+      plan.node === 'windowAggregate'
+        ? !plan.attached && (plan.input.fields[plan.timeColumn].timeAttribute === undefined || hidesWatermarks(plan.input))
+        : plan.node === 'temporalJoin' && hidesWatermarks(plan.left)
+    if (isBlind) this.cutAt(tablesOf(plan), 'watermarks')
   }
 
   private cutAt(tables: readonly string[], at: 'late rows' | 'watermarks'): void {
@@ -588,6 +595,12 @@ function originOf({ plan, inputs }: Node): string | undefined {
   const [origin, ...others] = inputs.map((input) => input.origin)
   return others.every((other) => other === origin) ? origin : undefined
 }
+/** A Top-N does not tell what watermark the rows saw that have changed it. */
+function hidesWatermarks(plan: Plan): boolean {
+  if (plan.node === 'topN') return plan.windowed === undefined
+  return plan.node === 'limit' || (passesRows.has(plan.node) && inputsOf(plan).some(hidesWatermarks))
+}
+const passesRows: ReadonlySet<Plan['node']> = new Set(['calc', 'windowTvf', 'correlate', 'expand', 'union'])
 const onward: ReadonlySet<Plan['node']> = new Set(['calc', 'watermark', 'windowTvf', 'expand', 'correlate', 'union'])
 
 const repeated = <T>(values: readonly T[]): T[] => values.filter((value, i) => values.indexOf(value) < i)

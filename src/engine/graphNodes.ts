@@ -61,6 +61,9 @@ export class Node {
   /** The table of whose batch each row tells which row it has come of (Batch.arrivals), where the ways of its rows meet again. */
   origin: string | undefined
 
+  /** What comes out of it does so in the order and with the event time that it has from memory. */
+  keepsOrder = false
+
   private readonly memory: BatchMemory
 
   constructor(id: number, plan: Plan, inputs: Node[], memory: BatchMemory) {

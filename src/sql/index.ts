@@ -10,6 +10,7 @@ export { explainExpr, explainNode, explainPlan } from './explain.ts'
 export { columnsOf, isStable, mapColumns, stableText } from './expr.ts'
 export { formatScript } from './format.ts'
 export * from './functions/index.ts'
+export { isOrderly } from './optimize.ts'
 export { readLeaves } from './optimize-leaves.ts'
 export {
   expressionText,

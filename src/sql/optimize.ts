@@ -26,7 +26,7 @@ export function optimize(bound: Plan): Plan {
 
 /** Aggregates whose result depends on the order of the changes that they see, as those of users may: each change counts, also of rows of one batch. */
 const orderly: ReadonlySet<string> = new Set(['FIRST_VALUE', 'LAST_VALUE', 'LISTAGG', 'ARRAY_AGG', 'JSON_ARRAYAGG', 'JSON_OBJECTAGG'])
-const isOrderly = ({ fn, options }: AggregateCall): boolean => orderly.has(fn) || options?.user !== undefined
+export const isOrderly = ({ fn, options }: AggregateCall): boolean => orderly.has(fn) || options?.user !== undefined
 
 function withEveryChange(plan: Plan): Plan {
   if (plan.changelog === 'append') return plan

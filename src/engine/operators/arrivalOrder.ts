@@ -50,17 +50,30 @@ export class ArrivalOrder {
     this.arrivals.set(arrivals)
   }
 
-  /** Gives all that waits. */
-  flush(context: Pick<OperatorContext, 'emit' | 'memory'>): void {
+  /**
+   * Gives all that waits.
+   *
+   * @param moments  arrivals, ascending, at which event time went on: told by `reached` when all rows up to there have left. Rows of one
+   *                 moment leave in order of `timeColumn`, if there is one
+   */
+  flush(
+    context: Pick<OperatorContext, 'emit' | 'memory'>,
+    moments: readonly number[] = [],
+    reached: (moment: number) => void = () => {},
+    timeColumn?: number,
+  ): void {
     const { count } = this.rows
-    if (count === 0) return
     const { kinds, watermarks, arrivals, processingTimeMs, hasKinds } = this
     const columns = this.rows.columns()
     const order = arrivalOrder(arrivals, count)
     this.rows = new RowStore(this.types)
     this.hasKinds = false
-    for (let from = 0; from < count; from += batchRowCountMax) {
-      const picks = order.subarray(from, Math.min(count, from + batchRowCountMax))
+    let from = 0
+    const give = (to: number) => {
+      for (; from < to; from += batchRowCountMax) giveRows(order.subarray(from, Math.min(to, from + batchRowCountMax)))
+      from = to
+    }
+    const giveRows = (picks: Int32Array) => {
       const mark = context.memory.mark()
       const watermarksBefore = Float64Array.from(picks, (row) => watermarks[row])
       context.emit({
@@ -74,6 +87,19 @@ export class ArrivalOrder {
       })
       context.memory.release(mark)
     }
+    for (const [i, moment] of moments.entries()) {
+      let first = from
+      while (first < count && arrivals[order[first]] < moment) first++
+      let end = first
+      while (end < count && arrivals[order[end]] === moment) end++
+      if (timeColumn !== undefined && end - first > 1) {
+        const { data } = columns[timeColumn] as Column & { lane: 'f64' }
+        order.subarray(first, end).sort((a, b) => data[a] - data[b] || a - b)
+      }
+      give(end)
+      reached(i)
+    }
+    give(count)
   }
 }
 

@@ -26,6 +26,8 @@ export interface TopNSpec {
   rankColumn: boolean
   /** How long a row is remembered after it was written; 0 or none: for ever. */
   ttlMs?: number
+  /** Each change counts: no batch has two rows of a partition, and each row's changes tell which it was. */
+  everyChange?: boolean
 }
 
 interface Partition {
@@ -56,7 +58,8 @@ export class TopNOperator implements Operator {
     const { states } = this.partitions
     const { from, to, rankColumn } = this.spec
     const nowMs = batch.processingTimeMs
-    const before = new Map<number, Row[]>()
+    const before = new Map<number, { old: Row[]; arrival: number | undefined }>()
+    const arrivals = this.spec.everyChange ? batch.arrivals : undefined
     for (let i = 0; i < batch.rowCount; i++) {
       const key = keys[i]
       let partition = states[key]
@@ -66,13 +69,14 @@ export class TopNOperator implements Operator {
       }
       if (!before.has(key)) {
         this.forget(partition, nowMs)
-        before.set(key, partition.rows.slice(from - 1, to))
+        before.set(key, { old: partition.rows.slice(from - 1, to), arrival: arrivals?.[i] })
       }
       this.change(partition, rowAt(batch, i), isRetraction(batch.kinds?.[i] ?? INSERT), nowMs)
     }
     this.output.processingTimeMs = nowMs
-    for (const [key, old] of before) {
+    for (const [key, { old, arrival }] of before) {
       const partition = states[key] as Partition
+      this.output.arrival = arrival
       this.forget(partition, nowMs)
       const now = partition.rows.slice(from - 1, to)
       if (rankColumn) this.emitRanks(old, now)

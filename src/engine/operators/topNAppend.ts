@@ -21,6 +21,8 @@ interface Partition {
   rows: number[]
   /** The rows of ranks from … to before the batch in work; undefined where it has changed nothing. */
   before: number[] | undefined
+  /** Where each change counts: the row of the batch in work that has changed it. */
+  arrival: number
   /** With a time to live: no row is over before. */
   dueMs: number
 }
@@ -59,10 +61,11 @@ export class AppendTopNOperator implements Operator {
     const nowMs = batch.processingTimeMs
     const order = this.mixedOrder(batch)
     const changed: Partition[] = []
+    const arrivals = this.spec.everyChange ? batch.arrivals : undefined
     for (let row = 0; row < batch.rowCount; row++) {
       let partition = states[keys[row]]
       if (partition === undefined) {
-        partition = states[keys[row]] = { rows: [], before: undefined, dueMs: Infinity }
+        partition = states[keys[row]] = { rows: [], before: undefined, arrival: -1, dueMs: Infinity }
         this.partitionCount++
       }
       if (partition.dueMs <= nowMs && partition.before === undefined) this.forget(partition, nowMs)
@@ -71,6 +74,7 @@ export class AppendTopNOperator implements Operator {
       if (isFull && (to === 0 || order(~row, rows[rows.length - 1]) >= 0)) continue
       if (partition.before === undefined) {
         partition.before = rows.slice(from - 1, to)
+        if (arrivals !== undefined) partition.arrival = arrivals[row]
         changed.push(partition)
       }
       insertSorted(rows, ~row, order)
@@ -83,6 +87,7 @@ export class AppendTopNOperator implements Operator {
     for (const partition of changed) {
       const old = partition.before as number[]
       partition.before = undefined
+      if (arrivals !== undefined) this.output.arrival = partition.arrival
       const now = partition.rows.slice(from - 1, to)
       if (rankColumn) this.putRanks(columns, old, now)
       else this.putDifference(columns, old, now)
@@ -235,7 +240,7 @@ export class AppendTopNOperator implements Operator {
     )
     const read = (saved: unknown): Partition => {
       const entries = (saved as number[]).map((entry) => first + entry)
-      return { rows: entries, before: undefined, dueMs: this.expiry ? this.dueMs(entries) : Infinity }
+      return { rows: entries, before: undefined, arrival: -1, dueMs: this.expiry ? this.dueMs(entries) : Infinity }
     }
     this.partitions.restore(partitions, read, adds)
     this.liveCount = (adds ? this.liveCount : 0) + rows.count

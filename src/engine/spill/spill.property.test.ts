@@ -6,17 +6,19 @@ import { batchOf, rowAt } from '../../data/index.ts'
 import { FakeDisk } from '../../log/fakeDisk.ts'
 import { bindScript, Catalog, type Plan, readLeaves } from '../../sql/index.ts'
 import { partKey } from '../checkpoints/manifest.ts'
-import { joinParts, splitState } from '../checkpoints/stateParts.ts'
+import { splitState } from '../checkpoints/stateParts.ts'
 import { type PartUpdate, StateTracker } from '../checkpoints/stateTracker.ts'
 import { CheckpointStore } from '../checkpoints/store.ts'
 import { Graph } from '../graph.ts'
 import { ChangeCounts } from '../testChanges.ts'
 import { Memory } from './memory.ts'
 import { removeSpilled, SpillFiles } from './spillFiles.ts'
+import { savedState } from './testing.ts'
 
 const tables = `
 CREATE TABLE a (k BIGINT, g STRING, v BIGINT, rt TIMESTAMP(3), WATERMARK FOR rt AS rt - INTERVAL '0.005' SECOND) WITH ('connector' = 'nexmark');
-CREATE TABLE b (k BIGINT, g STRING, v BIGINT, rt TIMESTAMP(3), WATERMARK FOR rt AS rt - INTERVAL '0.005' SECOND) WITH ('connector' = 'nexmark');`
+CREATE TABLE b (k BIGINT, g STRING, v BIGINT, rt TIMESTAMP(3), WATERMARK FOR rt AS rt - INTERVAL '0.005' SECOND) WITH ('connector' = 'nexmark');
+CREATE VIEW latest AS SELECT k, v, rt FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY rt DESC) AS r FROM a) WHERE r = 1;`
 const hop = "TABLE(HOP(TABLE a, DESCRIPTOR(rt), INTERVAL '0.010' SECOND, INTERVAL '0.030' SECOND))"
 const tumble = (table: string) => `TABLE(TUMBLE(TABLE ${table}, DESCRIPTOR(rt), INTERVAL '0.020' SECOND))`
 const queries = [
@@ -36,6 +38,7 @@ const queries = [
   "SELECT x.k, x.v, y.v FROM a x FULL JOIN b y ON x.k = y.k AND y.rt BETWEEN x.rt - INTERVAL '0.010' SECOND AND x.rt + INTERVAL '0.010' SECOND",
   `SELECT x.k, x.v, y.v FROM (SELECT * FROM ${tumble('a')}) x LEFT JOIN (SELECT * FROM ${tumble('b')}) y
      ON x.k = y.k AND x.window_start = y.window_start AND x.window_end = y.window_end`,
+  'SELECT b.k, b.v, l.v FROM b LEFT JOIN latest FOR SYSTEM_TIME AS OF b.rt AS l ON b.k = l.k',
   '(SELECT k, v FROM a) EXCEPT ALL (SELECT k, v FROM b)',
 ]
 const plans = queries.map((sql): Plan => {
@@ -68,25 +71,6 @@ const newDisk = () => {
   const disk = new FakeDisk()
   disk.makeFolder('/data')
   return disk
-}
-
-/** State as a checkpoint keeps it: in parts, by their bytes. */
-function saved(graph: Graph, disk: FakeDisk) {
-  return graph.snapshot().map((node) => {
-    const bytes = new Map(
-      splitState(node.state).map((part) => {
-        if (!part.stored) return [part.name, { ...part, bytes: part.bytes.slice() }]
-        const { path, position, sizeBytes } = part.stored
-        const content = new Uint8Array(sizeBytes)
-        const file = disk.open(path, 'read')
-        assert.equal(disk.read(file, content, 0, sizeBytes, position), sizeBytes)
-        disk.close(file)
-        return [part.name, { ...part, bytes: content }]
-      }),
-    )
-    const state = node.state === undefined ? undefined : joinParts([...bytes.values()], (name) => bytes.get(name)!.bytes)
-    return { ...node, inputWatermarks: node.inputWatermarks.slice(), state }
-  })
 }
 
 /** Rows in order of time, back by no more than the watermark's delay, each for one of the tables. */
@@ -130,7 +114,7 @@ function play(plan: Plan, { rows, steps, limitBytes }: Case, disk: FakeDisk | un
     for (const { table, row } of rows.slice(at, (at += size))) push(graph, table, [row], nowMs)
     if (after === 'tick') graph.tick((nowMs += 700))
     if (after === 'restore' && disk) {
-      const before = saved(graph, disk)
+      const before = savedState(graph, disk)
       graph.close()
       graph = makeGraph(plan, result, disk, limitBytes, `x${++graphs}`)
       graph.restore([before])

@@ -11,7 +11,7 @@
 // Invariants
 //   1. Rows of a key are worked through in the order in which they came, each with the watermark that it saw.
 //   2. The watermark goes on only when all that waited for it has been worked through, and no row that is given out sees a later one. Where
-//      each change counts (`everyVersion`) those of all key groups leave in the order of the rows that caused them, and see what these saw.
+//      order or event time counts behind it (`keepOrder`) everything leaves as from memory (replay.ts).
 //   3. After each call it holds what it is allowed to, or one key group alone if that is more.
 //   4. Snapshots have what waits and, of each key group, the file with its state: a checkpoint takes the bytes from there.
 //   5. State of two subtasks that were at different places in their work is never one: after a change of their number each comes to the event
@@ -23,11 +23,11 @@ import { inputsOf, type Plan } from '../../sql/index.ts'
 import { joinParts, type StoredState, type UnreadState } from '../checkpoints/stateParts.ts'
 import { KEY_GROUP_COUNT, partitionRows } from '../exchange/partition.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
-import { ArrivalOrder } from '../operators/arrivalOrder.ts'
 import { ordinals } from '../operators/emission.ts'
 import { isMergeableAggregate, localFields } from '../operators/localAggregate.ts'
 import { DividedRows, divisionInto, divisionKeysOf } from './division.ts'
 import type { Account, Memory } from './memory.ts'
+import { Replay } from './replay.ts'
 import { isInShare, type Share, sharedOut } from './share.ts'
 import type { SpillFiles } from './spillFiles.ts'
 import { Run, type RunSnapshot, WaitingRows } from './waitingRows.ts'
@@ -92,8 +92,13 @@ export class SpillingOperator implements Operator {
   private readonly context: OperatorContext
   private readonly newElder: () => SpillingOperator
   private readonly groupCount: number
-  /** Changes of all key groups, where the order among them counts. */
-  private readonly inOrder: ArrivalOrder | undefined
+  /** What leaves does so in the order and with the watermarks that it would have from memory. */
+  private keepsOrder = false
+  /** It gives out each change with the row that caused it. */
+  private readonly tellsRows: boolean
+  /** Rows that wait are of several old subtasks, each with an event time of its own. */
+  private waitsMerged = false
+  private replay: Replay | undefined
   /** While all of the state is in memory. */
   private whole: Operator | undefined
   private rowsUntilMeasured = MEASURED_ROWS_MAX
@@ -118,16 +123,18 @@ export class SpillingOperator implements Operator {
       ...context,
       emit: (batch: Batch) => context.emit({ ...batch, watermarksBefore: undefined, watermarkAfter: this.watermarkMs }),
     }
-    this.newElder = () => new SpillingOperator(plan, keys, ofElder, { ...options, forward: () => {} })
+    this.newElder = () => {
+      const elder = new SpillingOperator(plan, keys, ofElder, { ...options, forward: () => {} })
+      elder.keepsOrder = this.keepsOrder
+      return elder
+    }
     this.inputs = waitingInputs(plan, keys)
     this.firstInput = merges ? 1 : 0
     this.context = context
     const own = { ...context, emit: (batch: Batch) => this.emit(batch) }
     this.build = () => options.build(own, merges)
     this.buildOther = () => options.build(own, !merges)
-    const { node, fields } = plan
-    if (((node === 'deduplicate' || node === 'normalize') && plan.everyVersion) || (node === 'groupAggregate' && plan.everyChange))
-      this.inOrder = new ArrivalOrder(fields.map(({ type }) => type))
+    this.tellsRows = ('everyVersion' in plan && plan.everyVersion === true) || ('everyChange' in plan && plan.everyChange === true)
     this.whole = this.build()
     this.watermarkDelayMs = this.whole.watermarkDelayMs ?? 0
     this.forward = options.forward
@@ -148,10 +155,15 @@ export class SpillingOperator implements Operator {
     return options.build(context, options.merges)
   }
 
-  /** What a key group gives out sees no event time that others have not reached; where each change counts it is put into one order with theirs. */
+  /** Order or event time counts behind it. Called before anything else. */
+  keepOrder(): void {
+    this.keepsOrder = true
+  }
+
+  /** What a key group gives out sees no event time that others have not reached; where order counts it is put into one with theirs. */
   private emit(batch: Batch): void {
     if (this.whole !== undefined) this.context.emit(batch)
-    else if (this.inOrder !== undefined && batch.arrivals !== undefined) this.inOrder.add(batch)
+    else if (this.replay !== undefined) this.replay.take(batch)
     else this.context.emit({ ...batch, watermarksBefore: undefined, watermarkAfter: this.watermarkMs })
   }
 
@@ -241,9 +253,11 @@ export class SpillingOperator implements Operator {
 
   /** Everything that waits is worked through, and the watermark goes on. */
   private work(): void {
-    const runs = this.waiting.take().map((run) => this.divided(run))
+    let rowCount = 0
+    const runs = this.waiting.take().map((run) => this.divided(run, (rowCount += run.count) - run.count))
     this.waitingSinceMs = undefined
-    const { pendingMs } = this
+    const replay = this.beginReplay(runs.map(({ run }) => run))
+    const pendingMs = replay?.toMs ?? this.pendingMs
     const clockMs = this.isProcessingTime ? this.nowMs : pendingMs
     for (let step = 0; step < this.groupCount; step++) {
       const id = this.isUpwards ? step : this.groupCount - 1 - step
@@ -253,20 +267,27 @@ export class SpillingOperator implements Operator {
       if (!hasRows && clockMs < group.dueMs) continue
       let operator = this.fetch(group)
       const mark = this.context.memory.mark()
-      let earlier = 0
-      runs.forEach(({ run, columns }, i) => {
-        const rows = parts[i]
-        const before = earlier
-        earlier += run.count
-        if (rows.length === 0) return
-        const batch = run.batch(gatherAll(columns, rows, rows.length), rows, before)
+      const process = (i: number, rows: Int32Array) => {
+        const { run, columns, earlier } = runs[i]
+        const batch = run.batch(gatherAll(columns, rows, rows.length), rows, earlier)
         const input = run.input - this.firstInput
         if (this.context.inputFields[input]) operator.process(batch, input)
         else operator = group.operator = this.otherPhase(operator, batch)
         this.context.memory.release(mark)
-      })
+      }
       // What it gives out now it remembers from now on.
-      if (this.plan.node === 'deduplicate' || this.plan.node === 'temporalJoin') operator.tick?.(this.nowMs)
+      const remember = () => {
+        if (this.plan.node === 'deduplicate' || this.plan.node === 'temporalJoin') operator.tick?.(this.nowMs)
+      }
+      if (replay === undefined || this.tellsRows) {
+        for (const [i, rows] of parts.entries()) if (rows.length > 0) process(i, rows)
+      } else {
+        const places = parts.flatMap((rows, i) => Array.from(rows, (_, at) => [i, at] as const))
+        const ordinals = Int32Array.from(places, ([i, at]) => runs[i].earlier + parts[i][at])
+        const one = (place: number) => process(places[place][0], parts[places[place][0]].subarray(places[place][1], places[place][1] + 1))
+        replay.play(() => operator, ordinals, one, remember)
+      }
+      remember()
       if (pendingMs > group.watermarkMs) operator.advance(pendingMs)
       if (this.isProcessingTime) operator.tick?.(this.nowMs)
       group.watermarkMs = pendingMs
@@ -275,9 +296,32 @@ export class SpillingOperator implements Operator {
     }
     this.isUpwards = !this.isUpwards
     this.measure()
-    this.inOrder?.flush(this.context)
-    this.watermarkMs = pendingMs
+    this.replay = undefined
+    replay?.flush(this.context, this.forward)
+    this.watermarkMs = this.pendingMs = pendingMs
     this.forward(pendingMs - this.watermarkDelayMs)
+  }
+
+  private beginReplay(runs: readonly Run[]): Replay | undefined {
+    if (!this.keepsOrder) return undefined
+    const { plan, waitsMerged, watermarkMs: fromMs, pendingMs: toMs, watermarkDelayMs: delayMs } = this
+    this.waitsMerged = false
+    const seen = new Float64Array(runs.reduce((sum, { count }) => sum + count, 0))
+    let filled = 0
+    for (const run of runs) {
+      seen.set(run.watermarksSeen(), filled)
+      filled += run.count
+    }
+    this.replay = new Replay({
+      types: plan.fields.map(({ type }) => type),
+      rowCount: seen.length,
+      seenBy: (row) => (waitsMerged ? -Infinity : seen[row]),
+      fromMs,
+      toMs,
+      delayMs,
+      timeColumn: timeGivenOut(plan),
+    })
+    return this.replay
   }
 
   /** Rows that have not gone through the first phase, or have, unlike those that come now: the operator for these takes them. */
@@ -319,7 +363,8 @@ export class SpillingOperator implements Operator {
     this.measure()
   }
 
-  private divided(run: Run): { run: Run; columns: ReturnType<Run['columns']>; rows: DividedRows } {
+  /** @param earlier  how many rows of other runs came before */
+  private divided(run: Run, earlier: number): { run: Run; earlier: number; columns: ReturnType<Run['columns']>; rows: DividedRows } {
     const columns = run.columns()
     const { keys, keyTypes: types } = this.inputs[run.input]
     const targets = new Uint8Array(run.count)
@@ -330,7 +375,7 @@ export class SpillingOperator implements Operator {
       this.groupCount,
       targets,
     )
-    return { run, columns, rows: new DividedRows(targets, run.count, this.groupCount) }
+    return { run, earlier, columns, rows: new DividedRows(targets, run.count, this.groupCount) }
   }
 
   private fetch(group: KeyGroup): Operator {
@@ -475,6 +520,7 @@ export class SpillingOperator implements Operator {
         this.addToGroup(group, isDealtByGroup ? read : sharedOut(read, share, this.build), saved.watermarkMs)
       }
     }
+    this.waitsMerged = true
     for (const saved of waiting) this.addWaiting(new Run(saved.input, this.inputs[saved.input].types, saved), share)
     this.measure()
   }
@@ -578,6 +624,13 @@ function waitingInputs(plan: Plan, keys: number[][]): WaitingInput[] {
   }
   const inputs = inputsOf(plan).map(({ fields }, i) => inputOf(fields, keys[i]))
   return isMergeableAggregate(plan) ? [...inputs, inputOf(localFields(plan), [...plan.keys.keys()])] : inputs
+}
+
+/** Of what leaves at a watermark, each row by itself: its event time. */
+function timeGivenOut(plan: Plan): number | undefined {
+  if (plan.node === 'deduplicate') return plan.timeColumn
+  if (plan.node === 'temporalJoin') return plan.leftTime
+  return plan.node === 'over' && plan.frame.timeOrdered ? plan.orderBy[0].column : undefined
 }
 
 const emptyGroup = (): KeyGroup => ({

@@ -58,6 +58,11 @@ export class Run {
     this.processingTimeMs = processingTimeMs
   }
 
+  /** Of each row, the watermark that it saw. */
+  watermarksSeen(): Float64Array {
+    return this.watermarks?.subarray(0, this.count) ?? new Float64Array(this.count).fill(-Infinity)
+  }
+
   columns(): Column[] {
     return this.rows.columns()
   }
