@@ -4,7 +4,7 @@ import type { Batch } from '../data/index.ts'
 import type { FromWorker, SourceSpec } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
 import type { Plan } from '../sql/index.ts'
-import { sourceSpecs } from './tables.ts'
+import { sourceSpecs, withReadings } from './tables.ts'
 import type { EngineWorkers } from './workers.ts'
 
 /** A query of a person who is looking: its rows go to a callback, and it leaves nothing behind. */
@@ -35,7 +35,8 @@ export class AdhocJobs {
   }
 
   /** Runs a query beside the project's. Returns what stops it. */
-  run(plan: Plan, options: AdhocOptions, timeZone: string): () => void {
+  run(query: Plan, options: AdhocOptions, timeZone: string): () => void {
+    const plan = withReadings(query)
     const jobId = `${ADHOC}${++this.count}`
     const { startup, slices } = options
     const sources = sourceSpecs(this.log, [plan]).map((source) => ({

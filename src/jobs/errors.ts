@@ -122,14 +122,6 @@ export const jobErrors = defineErrors({
     message: (p) => `the topic "${p.topic}" of table "${p.table}" is ${p.use}`,
     hint: (p) => p.next,
   }),
-  TABLE_READ_TWO_WAYS: spec<{ table: string }>({
-    kind: 'user',
-    httpStatus: 400,
-    retry: 'never',
-    message: (p) =>
-      `one query reads the table "${p.table}" in two ways: with an OPTIONS hint at one place, and without or with another at another`,
-    hint: () => 'Give each place the same hint, or declare a second table over the same topic.',
-  }),
   TABLE_DEFINED_TWICE: spec<{ table: string; file: string }>({
     kind: 'user',
     httpStatus: 400,

@@ -20,7 +20,7 @@ import {
   textPosition,
 } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
-import { scannedTables } from './tables.ts'
+import { scannedTables, withReadings } from './tables.ts'
 import { type Declared, requireOwnTopics } from './topicClaims.ts'
 
 export interface SqlFile {
@@ -176,7 +176,8 @@ export const functionFilesOf = ({ catalog }: Project): string[] => [
 
 /** @param catalog  as it was before the statement */
 function add(project: Declared, { catalog, settings }: Project, file: SqlFile, bound: BoundStatement, sql: string): void {
-  const insert = (table: TableDef, plan: Plan) => {
+  const insert = (table: TableDef, query: Plan) => {
+    const plan = withReadings(query)
     const base = `insert_into_${table.name}`
     const same = project.queries.filter((query) => query.id === base || query.id.startsWith(`${base}_`)).length
     project.queries.push({ id: same === 0 ? base : `${base}_${same + 1}`, file: file.name, sql, plan, target: { kind: 'insert', table } })
@@ -198,7 +199,7 @@ function add(project: Declared, { catalog, settings }: Project, file: SqlFile, b
         id: bound.table.name,
         file: file.name,
         sql,
-        plan: bound.query,
+        plan: withReadings(bound.query),
         target: { kind: 'materializedTable', table: bound.table },
       })
       break

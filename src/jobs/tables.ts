@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { CheckpointStore, SinkSpec, SourceSpec } from '../engine/index.ts'
 import { engineErrors, finishFiles, nextFileNumber, parquetProblem, removeUnfinished, setAside } from '../engine/index.ts'
 import { ensureFolders, type Log } from '../log/index.ts'
-import { inputsOf, type Plan, stableText, type TableDef } from '../sql/index.ts'
+import { inputsOf, type Plan, stableText, type TableDef, withInputs } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { ApplyReport } from './manager.ts'
 import type { ProjectQuery } from './project.ts'
@@ -31,20 +31,37 @@ function memoryBytes(text: string | undefined): number | undefined {
 }
 export const topicOf = (table: TableDef): string => table.options.topic ?? table.name
 
+/** How a table is read: its columns as they were when the query was bound, and its options with those of hints. */
+const readOf = (table: TableDef): string => stableText({ ...table, ddl: '' })
+
+/** By the name of each table that a plan of `withReadings` scans, how it is read. What does not agree in this cannot be read together. */
+export const readsOf = (plan: Plan): ReadonlyMap<string, string> => new Map(scannedTables(plan).map((table) => [table.name, readOf(table)]))
+
 /**
- * By the name of each table that plans scan, how it is read: its columns as they were when the query was bound, and its options with those of hints.
- * What does not agree in this cannot be read together.
- *
- * @throws StreamError TABLE_READ_TWO_WAYS
+ * The plan where a table that it reads in several ways, by OPTIONS hints, is several tables over one topic: the one with the fewest options keeps
+ * its name, the others have in theirs what is different, such as `clicks OPTIONS('scan.startup.mode'='latest-offset')`.
  */
-export function readsOf(plan: Plan): ReadonlyMap<string, string> {
-  const reads = new Map<string, string>()
-  for (const table of scannedTables(plan)) {
-    const read = stableText({ ...table, ddl: '' })
-    if ((reads.get(table.name) ?? read) !== read) throw jobErrors('TABLE_READ_TWO_WAYS', { table: table.name })
-    reads.set(table.name, read)
+export function withReadings(plan: Plan): Plan {
+  const names = new Map<string, string>()
+  for (const [name, tables] of Map.groupBy(scannedTables(plan), ({ name }) => name)) {
+    const readings = [...new Map(tables.map((table) => [readOf(table), table]))].sort(
+      ([text, { options }], [other, { options: others }]) =>
+        Object.keys(options).length - Object.keys(others).length || (text < other ? -1 : 1),
+    )
+    if (readings.length === 1) continue
+    const [[, { options: plain }]] = readings
+    for (const [read, { options }] of readings.slice(1)) {
+      const hinted = Object.keys(options).filter((key) => options[key] !== plain[key])
+      names.set(read, `${name} OPTIONS(${hinted.sort().map((key) => `'${key}'='${options[key]}'`)})`)
+    }
   }
-  return reads
+  const renamed = (node: Plan): Plan => {
+    if (node.node !== 'scan') return withInputs(node, inputsOf(node).map(renamed))
+    const { table } = node
+    const name = names.get(readOf(table))
+    return name === undefined ? node : { ...node, table: { ...table, name, options: { ...table.options, topic: topicOf(table) } } }
+  }
+  return names.size === 0 ? plan : renamed(plan)
 }
 
 export const scannedTables = (plan: Plan): TableDef[] => (plan.node === 'scan' ? [plan.table] : inputsOf(plan).flatMap(scannedTables))
@@ -102,13 +119,9 @@ function choice<Values extends string>({ name, options }: TableDef, option: stri
   throw jobErrors('TABLE_OPTION_INVALID', { table: name, option, value, expected: values.map((one) => `'${one}'`).join(' or ') })
 }
 
-/** How each table that plans scan is read. @throws StreamError FILES_OPTION, TABLE_OPTION_INVALID, TABLE_READ_TWO_WAYS and those of formats */
+/** How each table that plans of `withReadings` scan is read. @throws StreamError FILES_OPTION, TABLE_OPTION_INVALID and those of formats */
 export function sourceSpecs(log: Log, plans: Plan[]): SourceSpec[] {
-  const tables = new Map<string, TableDef>()
-  for (const plan of plans) {
-    readsOf(plan)
-    for (const table of scannedTables(plan)) tables.set(table.name, table)
-  }
+  const tables = new Map(plans.flatMap(scannedTables).map((table) => [table.name, table]))
   return [...tables.values()].map((table) => {
     if (table.options.connector === 'filesystem') throw jobErrors('FILES_OPTION', { table: table.name, reason: 'it cannot be read yet' })
     const topic = topicOf(table)
