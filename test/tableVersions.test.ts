@@ -74,3 +74,13 @@ test('a hint holds for the place that has it alone, also where one query reads a
   // biome-ignore format: a table
   await rows({ tail: [[2, 1], [3, 1]], twice: [[1, 1], [2, 2], [3, 2]], joined: [[1, 2], [2, 2], [3, 1]] })
 })
+
+test('a hint of an INSERT has what it writes in another topic, which is made', async (t) => {
+  const sql =
+    table('h', 'a INT') +
+    "INSERT INTO h /*+ OPTIONS('topic' = 'elsewhere') */ SELECT 7;\n" +
+    "CREATE TABLE seen (a INT) WITH ('connector' = 'kafka', 'topic' = 'elsewhere');\n" +
+    counts('counted', 'a', 'seen')
+  const server = await startServer(t, makeProject(t, { 'pipelines/shop.sql': sql }))
+  await untilRows(server, 'counted', [[7, 1]])
+})

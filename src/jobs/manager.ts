@@ -172,6 +172,10 @@ export class JobManager {
   private async applyAlone(project: Project, stoppedByHand: string[] = []): Promise<ApplyReport> {
     const report: ApplyReport = { started: [], kept: [], stopped: stoppedByHand, errors: [...project.errors], restored: [], notices: [] }
     for (const table of project.tables) await guarded(project, report, table.name, () => declareTopic(this.options.log, table))
+    // A hint of an INSERT may have another topic.
+    for (const { id, target } of project.queries)
+      if (target.kind === 'insert' && !project.tables.includes(target.table))
+        await guarded(project, report, id, () => declareTopic(this.options.log, target.table))
     const stopped = await this.stopped.all()
     this.starts.scales = await this.scaled.all()
     if (project.errors.length === 0)

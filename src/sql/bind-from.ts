@@ -23,7 +23,7 @@ import { parseStatement } from './parse.ts'
 import type { Expr, MaterializedTableDef, Plan, TableDef, ViewDef } from './plan.ts'
 import { placed } from './positions.ts'
 import { settingMs } from './state-ttl.ts'
-import { requireKnownOptions } from './table-options.ts'
+import { withHints } from './table-options.ts'
 
 /** Rows with the names by which expressions reach them. */
 export interface Source {
@@ -45,8 +45,7 @@ export function bindTableRef(ref: TableRef, context: BindContext, outer: Env | u
           span: ref.systemTime.span,
         })
       }
-      const hints = ref.hints.filter((hint) => hint.name === 'OPTIONS')
-      return aliased(bindNamed(ref.name, context, hints), ref.alias, ref.name.parts.at(-1)!.name)
+      return aliased(bindNamed(ref.name, context, ref.hints), ref.alias, ref.name.parts.at(-1)!.name)
     }
     case 'subquery':
       return aliased(bindQuery(ref.query, context, outer), ref.alias)
@@ -106,12 +105,8 @@ function bindNamed(name: QualifiedName, context: BindContext, hints: readonly Hi
   }
   const entry = context.catalog.require(name)
   switch (entry.kind) {
-    case 'table': {
-      const options: Record<string, string> = Object.assign({}, entry.table.options, ...hints.map((hint) => hint.options))
-      const hinted = hints.flatMap((hint) => Object.keys(hint.options).map((key) => ({ key, span: hint.span })))
-      requireKnownOptions(options.connector, hinted)
-      return scanPlan({ ...entry.table, options }, context)
-    }
+    case 'table':
+      return scanPlan(withHints(entry.table, hints), context)
     case 'materialized table':
       if (entry.query === undefined) return scanPlan(tableOfMaterialized(entry.table), context)
       return bindView({ name: entry.table.name, fields: entry.table.fields, sql: entry.query, database: entry.database }, name, context)

@@ -12,6 +12,7 @@ import { assignExpr, resolveCall, sameType } from './functions/index.ts'
 import { optimizeForSession } from './optimize-session.ts'
 import { changelogOfTable } from './optimize-traits.ts'
 import type { Expr, Plan, TableDef } from './plan.ts'
+import { withHints } from './table-options.ts'
 
 type InsertStatement = Extract<Statement, { type: 'insert' }>
 
@@ -29,7 +30,7 @@ export function bindInsert(statement: InsertStatement, context: BindContext): { 
     const table = statement.table.parts.at(-1)!.name
     throw sqlErrors('SQL_INSERT_TARGET', { table, what: entry.kind, span: statement.table.span })
   }
-  const { table } = entry
+  const table = withHints(entry.table, statement.hints)
   if (statement.overwrite) {
     throw sqlErrors('SQL_NOT_SUPPORTED', { what: 'INSERT OVERWRITE into a stream', instead: 'Use INSERT INTO.', span: statement.span })
   }

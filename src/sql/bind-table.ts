@@ -96,7 +96,7 @@ export function bindCreateTable(
   if (statement.distribution) checkDistribution(statement.distribution, columns)
   if (statement.distribution ?? base?.isDistributed) table.isDistributed = true
   const { connector } = table.options
-  requireKnownOptions(connector, statement.options)
+  requireKnownOptions(connector, statement.options, table.options)
   if (table.primaryKey === undefined && KEYED_CONNECTORS.includes(connector)) {
     throw sqlErrors('SQL_KEY_REQUIRED', { table: table.name, connector, span: statement.name.span })
   }

@@ -79,6 +79,11 @@ export const sqlErrors = defineErrors({
     message: (p) => `the connector "${p.connector}" has no option '${p.option}'`,
     hint: (p) => (p.nearest ? `Did you mean '${p.nearest}'?` : 'Leave it out, or look its name up in docs/sql/tables.md.'),
   }),
+  SQL_OPTION_OF_FORMAT: spec<{ option: string; named: string; actual: string; instead: string } & Placed>({
+    ...user,
+    message: (p) => `'${p.option}' is no option of a table whose '${p.named}' is '${p.actual}'`,
+    hint: (p) => p.instead,
+  }),
   SQL_ALTER_INVALID: spec<{ table: string; reason: string } & Placed>({
     ...user,
     message: (p) => `table "${p.table}" cannot be altered so: ${p.reason}`,

@@ -1,8 +1,9 @@
 // Which options a table may have. One that no one reads is mostly a mistake in writing: it is an error, as in Flink, and not ignored in silence.
 // What values they take is checked by who reads them.
 import { nearestName } from '../base/index.ts'
-import type { Span } from './ast.ts'
+import type { Hint, Span } from './ast.ts'
 import { sqlErrors } from './errors.ts'
+import type { TableDef } from './plan.ts'
 
 /** Of every connector. */
 const COMMON = [
@@ -111,14 +112,41 @@ const OF_FORMATS = [
 const FREE =
   /^(?:properties|(?:(?:key|value)\.)?(?:parquet|orc|avro|avro-confluent|debezium-json|debezium-avro-confluent|canal-json|maxwell-json|ogg-json|protobuf))\./
 
+/** An option of a format, of the key or the value alone or of both. */
+const OF_FORMAT =
+  /^(key\.|value\.|)(json|csv|raw|parquet|orc|avro|avro-confluent|debezium-json|debezium-avro-confluent|canal-json|maxwell-json|ogg-json|protobuf)\./
+
+/**
+ * As in Flink, `format` has options such as `csv.null-literal`, `value.format` and `key.format` have `value.csv.null-literal` and
+ * `key.csv.null-literal`; and each only those of the format that it names.
+ */
+function requireOfFormat(key: string, table: Readonly<Record<string, string>>, span: Span): void {
+  const [whole, part, format] = OF_FORMAT.exec(key) ?? []
+  if (whole === undefined) return
+  const isOfKey = part === 'key.'
+  const named = isOfKey ? 'key.format' : table.format === undefined && table['value.format'] !== undefined ? 'value.format' : 'format'
+  const actual = table[named] ?? 'json'
+  const prefix = named.slice(0, -'format'.length)
+  if (format === actual && part === prefix) return
+  const instead = format === actual ? `Write '${prefix}${key.slice(part.length)}'.` : `Leave it out, or have '${named}' = '${format}'.`
+  throw sqlErrors('SQL_OPTION_OF_FORMAT', { option: key, named, actual, instead, span })
+}
+
 /**
  * @param connector  undefined for a topic; the options of a connector that is not known are not either
- * @throws StreamError  SQL_OPTION_UNKNOWN, SQL_NOT_SUPPORTED
+ * @param options    those that are written here
+ * @param table      all that the table has with them
+ * @throws StreamError  SQL_OPTION_UNKNOWN, SQL_OPTION_OF_FORMAT, SQL_NOT_SUPPORTED
  */
-export function requireKnownOptions(connector = 'kafka', options: readonly { key: string; span: Span }[]): void {
+export function requireKnownOptions(
+  connector = 'kafka',
+  options: readonly { key: string; span: Span }[],
+  table: Readonly<Record<string, string>>,
+): void {
   const own = OF_CONNECTORS[connector]
   if (own === undefined) return
-  const known = [...COMMON, ...own, ...OF_FORMATS]
+  const hasFormat = own.includes('format')
+  const known = [...COMMON, ...own, ...(hasFormat ? OF_FORMATS : [])]
   for (const { key, span } of options) {
     if (MISSING.has(key))
       throw sqlErrors('SQL_NOT_SUPPORTED', {
@@ -127,7 +155,20 @@ export function requireKnownOptions(connector = 'kafka', options: readonly { key
         span,
       })
     const plain = key.replace(/^(?:key|value)\.(?=(?:json|csv|raw)\.)/, '')
-    if (known.includes(plain) || FREE.test(key)) continue
+    if (known.includes(plain) || (hasFormat && FREE.test(key))) {
+      requireOfFormat(key, table, span)
+      continue
+    }
     throw sqlErrors('SQL_OPTION_UNKNOWN', { option: key, connector, nearest: nearestName(key, known), span })
   }
+}
+
+/** The table as its OPTIONS hints, where it is read or written, have it. @throws StreamError  those of `requireKnownOptions` */
+export function withHints(table: TableDef, hints: readonly Hint[]): TableDef {
+  const given = hints.filter(({ name }) => name === 'OPTIONS')
+  if (given.length === 0) return table
+  const options: Record<string, string> = Object.assign({}, table.options, ...given.map((hint) => hint.options))
+  const hinted = given.flatMap((hint) => Object.keys(hint.options).map((key) => ({ key, span: hint.span })))
+  requireKnownOptions(options.connector, hinted, options)
+  return { ...table, options }
 }
