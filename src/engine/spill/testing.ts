@@ -1,11 +1,11 @@
 // For tests: what a checkpoint keeps of a graph.
 import assert from 'node:assert/strict'
-import type { FakeDisk } from '../../log/fakeDisk.ts'
+import type { Disk } from '../../log/index.ts'
 import { joinParts, splitState } from '../checkpoints/stateParts.ts'
 import type { Graph } from '../graph.ts'
 
 /** State as a checkpoint keeps it: in parts, by their bytes. */
-export function savedState(graph: Graph, disk: FakeDisk) {
+export function savedState(graph: Graph, disk: Disk) {
   return graph.snapshot().map((node) => {
     const bytes = new Map(
       splitState(node.state).map((part) => {
