@@ -12,8 +12,11 @@
 //   3. Who is silent for its session timeout, and does not wait for an answer of ours, is removed; a static member that comes back in
 //      time gets its place and assignment again without a rebalance.
 //   4. Bytes of clients are copied: a view would hold the whole request.
+//   5. No member gets an assignment, and no static member its new id, before the group is saved as it is with it: a group that comes back
+//      after a restart is the newest one that members know, and goes on without a rebalance.
 // Source: Kafka's consumer group protocol; KIP-345 for static members, KIP-394 for the id that must be known before the first join.
 import { ERROR, type ErrorCode, KafkaError } from '../errors.ts'
+import type { GroupRecord } from './groupRecords.ts'
 
 export type ClassicState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
@@ -66,6 +69,14 @@ interface GroupLimits {
   groupMembers: number
   firstRebalanceMs: number
 }
+export interface GroupOptions {
+  limits: GroupLimits
+  newId: (clientId: string) => string
+  /** Makes durable what comes back after a restart; null: nothing. What failed has been told to whom it matters. @returns whether it is durable */
+  save: (record: GroupRecord | null) => Promise<boolean>
+  /** As it was saved. */
+  saved?: GroupRecord
+}
 const noBytes: Uint8Array = new Uint8Array(0)
 
 export class ClassicGroup {
@@ -77,16 +88,19 @@ export class ClassicGroup {
   readonly members = new Map<string, ClassicMember>()
   private readonly limits: GroupLimits
   private readonly newId: (clientId: string) => string
+  private readonly save: GroupOptions['save']
   private leader = ''
   /** Ids that were given out and not used yet. */
   private readonly pending = new Map<string, NodeJS.Timeout>()
   private readonly byInstance = new Map<string, string>()
   private timer: NodeJS.Timeout | undefined
 
-  constructor(id: string, limits: GroupLimits, newId: (clientId: string) => string) {
+  constructor(id: string, { limits, newId, save, saved }: GroupOptions) {
     this.id = id
     this.limits = limits
     this.newId = newId
+    this.save = save
+    if (saved) this.restore(saved)
   }
 
   get isEmpty(): boolean {
@@ -164,7 +178,7 @@ export class ClassicGroup {
   private replace(member: ClassicMember, memberId: string, request: JoinRequest, answer: (answer: JoinAnswer) => void): void {
     const formerId = member.id
     const wasLeader = this.leader === formerId
-    const selected = member.protocols
+    const formerMetadata = this.chosenOf(member)
     clearTimeout(member.timer)
     member.join?.(refusedJoin(ERROR.FENCED_INSTANCE_ID, formerId))
     member.sync?.(refusedSync(ERROR.FENCED_INSTANCE_ID))
@@ -174,9 +188,12 @@ export class ClassicGroup {
     this.byInstance.set(request.instanceId!, memberId)
     if (wasLeader) this.leader = memberId
     this.update(member, request)
-    if (this.state === 'Stable' && sameProtocols(selected, member.protocols) && (!wasLeader || request.canSkipAssignment)) {
+    // What was chosen would be chosen again: also where nothing else is known of the member any more.
+    const isSame = Buffer.compare(formerMetadata, this.chosenOf(member)) === 0 && this.vote() === this.protocolName
+    if (this.state === 'Stable' && isSame && (!wasLeader || request.canSkipAssignment)) {
       this.touch(member)
-      answer({ ...this.joined(member), skipAssignment: wasLeader })
+      const joined = { ...this.joined(member), skipAssignment: wasLeader }
+      void this.save(this.record()).then((isSaved) => answer(isSaved ? joined : refusedJoin(ERROR.COORDINATOR_NOT_AVAILABLE, '')))
       return
     }
     member.join = answer
@@ -366,6 +383,7 @@ export class ClassicGroup {
       this.state = 'Empty'
       this.protocolName = ''
       this.leader = ''
+      void this.save(this.record())
       return
     }
     const joined = [...this.members.values()].filter((member) => member.join)
@@ -401,13 +419,49 @@ export class ClassicGroup {
       const member = this.members.get(memberId)
       if (member) member.assignment = Uint8Array.from(assignment)
     }
-    this.state = 'Stable'
-    for (const member of this.members.values()) {
-      const { sync } = member
-      member.sync = undefined
+    const { generation } = this
+    void this.save(this.record()).then((isSaved) => {
+      // Meanwhile somebody may have come or gone: then all have been told so.
+      if (this.state !== 'CompletingRebalance' || this.generation !== generation) return
+      if (isSaved) this.state = 'Stable'
+      for (const member of this.members.values()) {
+        const { sync } = member
+        member.sync = undefined
+        this.touch(member)
+        sync?.(isSaved ? this.synced(member) : refusedSync(ERROR.COORDINATOR_NOT_AVAILABLE))
+      }
+      if (!isSaved) this.rebalance()
+    })
+  }
+
+  /** What comes back after a restart. */
+  private record(): GroupRecord {
+    const { protocolType, protocolName, generation, leader } = this
+    const members = [...this.members.values()].map((member) => ({
+      ...member,
+      clientHost: `/${member.clientHost}`,
+      subscription: this.chosenOf(member),
+    }))
+    return { protocolType, generation, protocol: protocolName || null, leader: leader || null, stateMs: Date.now(), members }
+  }
+
+  private restore({ protocolType, generation, protocol, leader, members }: GroupRecord): void {
+    Object.assign(this, { protocolType, generation, protocolName: protocol ?? '', leader: leader ?? '' })
+    for (const { subscription, clientHost, ...known } of members) {
+      const protocols = [{ name: this.protocolName, metadata: subscription }]
+      const waiting = { join: undefined, sync: undefined, timer: undefined }
+      const member: ClassicMember = { ...known, clientHost: clientHost.replace(/^\//, ''), protocols, ...waiting }
+      this.members.set(member.id, member)
+      if (member.instanceId !== null) this.byInstance.set(member.instanceId, member.id)
+      // Its session begins anew: nobody could have shown a sign of life.
       this.touch(member)
-      sync?.(this.synced(member))
     }
+    if (members.length > 0) this.state = 'Stable'
+  }
+
+  /** What a member says of itself in the protocol that was chosen. */
+  private chosenOf({ protocols }: ClassicMember): Uint8Array {
+    return protocols.find(({ name }) => name === this.protocolName)?.metadata ?? noBytes
   }
 
   /** Of the protocols that all know, the one that most members like best. */
@@ -435,7 +489,7 @@ export class ClassicGroup {
       members: members.map((member) => ({
         memberId: member.id,
         groupInstanceId: member.instanceId,
-        metadata: member.protocols.find(({ name }) => name === protocolName)?.metadata ?? noBytes,
+        metadata: this.chosenOf(member),
       })),
     }
   }

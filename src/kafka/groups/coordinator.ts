@@ -2,7 +2,8 @@
 //
 // Invariants
 //   1. A group is of one kind while it has members: classic or of KIP-848. An empty one becomes what the next member speaks.
-//   2. Members live in memory only: after a restart they are unknown, join again, and go on at their committed offsets, which are durable.
+//   2. Offsets are durable, and so is what classic groups agreed on: after a restart their members go on without a rebalance. Members of
+//      KIP-848 live in memory only: they are unknown then, join again, and go on at their committed offsets.
 import { randomUUID } from 'node:crypto'
 import { type Broker, OFFSETS_TOPIC } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
@@ -10,6 +11,7 @@ import { groupTimes } from '../handlers/resourceConfigs.ts'
 import { kafkaMetrics } from '../limits.ts'
 import { ClassicGroup, type JoinAnswer, type JoinRequest, refusedJoin } from './classicGroup.ts'
 import { ConsumerGroup, type HeartbeatRequest, type TopicsView } from './consumerGroup.ts'
+import type { GroupRecord } from './groupRecords.ts'
 import { type OffsetEntry, Offsets } from './offsets.ts'
 
 export interface ListedGroup {
@@ -28,6 +30,8 @@ export class Groups {
   constructor(broker: Broker) {
     this.broker = broker
     this.offsets = new Offsets(broker.log, broker.transactions, broker.disk)
+    for (const [id, saved] of this.offsets.savedGroups) this.put(this.newClassic(id, saved))
+    this.offsets.savedGroups.clear()
     this.topics = {
       // Internal topics are not meant by an expression, only by their names.
       names: () =>
@@ -66,7 +70,7 @@ export class Groups {
     if (group && !group.isEmpty && !(group instanceof ClassicGroup)) return refuse(ERROR.INCONSISTENT_GROUP_PROTOCOL)
     if (!(group instanceof ClassicGroup)) {
       if (request.memberId !== '') return refuse(ERROR.UNKNOWN_MEMBER_ID)
-      group = this.put(new ClassicGroup(id, this.broker.limits, (clientId) => `${clientId.slice(0, 200)}-${randomUUID()}`))
+      group = this.put(this.newClassic(id))
     }
     return (group as ClassicGroup).join(request, signal)
   }
@@ -125,11 +129,31 @@ export class Groups {
     if (group && !group.isEmpty) throw new KafkaError(ERROR.NON_EMPTY_GROUP, `group ${id} has members`)
     if (!group && !this.hasOffsets(id)) throw new KafkaError(ERROR.GROUP_ID_NOT_FOUND, `group ${id} does not exist`)
     await this.offsets.deleteGroup(id)
+    if (group instanceof ClassicGroup) await this.offsets.saveGroup(id, null)
     this.drop(id)
   }
 
   close(): void {
     for (const group of this.groups.values()) group.close()
+  }
+
+  private newClassic(id: string, saved?: GroupRecord): ClassicGroup {
+    return new ClassicGroup(id, {
+      limits: this.broker.limits,
+      newId: (clientId) => `${clientId.slice(0, 200)}-${randomUUID()}`,
+      save: async (record) => {
+        // Of a group with neither members nor offsets there is nothing to know.
+        const isKnown = (record?.members.length ?? 0) > 0 || this.hasOffsets(id)
+        try {
+          await this.offsets.saveGroup(id, isKnown ? record : null)
+          return true
+        } catch (error) {
+          this.broker.logger.error({ err: error, group: id }, `the members of group ${id} could not be saved: ${(error as Error).message}`)
+          return false
+        }
+      },
+      saved,
+    })
   }
 
   private put<G extends ClassicGroup | ConsumerGroup>(group: G): G {

@@ -1,4 +1,5 @@
-// Committed offsets: durable records of an internal topic, in Kafka's own format, and a map that is made from them on start.
+// Committed offsets, and what is kept of classic groups: durable records of an internal topic, in Kafka's own format, and maps that are
+// made from them on start.
 //
 // Invariants
 //   1. A commit is acknowledged when its record is durable. What a fetch of offsets shows is durable too.
@@ -25,6 +26,7 @@ import {
 } from '../../log/index.ts'
 import { OFFSETS_TOPIC } from '../broker.ts'
 import { codecs, decodeMessage, encodeMessage, int16, int32, int64, string } from '../schema.ts'
+import { GROUP_KEY_VERSION, type GroupRecord, groupRecordOf, readGroupRecord } from './groupRecords.ts'
 
 export interface CommittedOffset {
   offset: number
@@ -62,6 +64,8 @@ interface Pending {
 }
 
 export class Offsets {
+  /** Classic groups as they were when the log was opened. */
+  readonly savedGroups = new Map<string, GroupRecord>()
   /** By group, topic, partition. */
   private readonly groups = new Map<string, Map<string, ByPartition>>()
   private readonly log: Log
@@ -135,6 +139,12 @@ export class Offsets {
     }
   }
 
+  /** Keeps what a classic group is now, for the next start; null: nothing. @throws the log's errors */
+  async saveGroup(group: string, record: GroupRecord | null): Promise<void> {
+    await this.makeTopic()
+    await this.log.appendRecords(OFFSETS_TOPIC, 0, [groupRecordOf(group, record, Date.now())])
+  }
+
   /** Makes the topic if it is missing, as clients ask for it by adding offsets to a transaction. */
   makeTopic(): Promise<unknown> {
     if (this.log.topic(OFFSETS_TOPIC)) return Promise.resolve()
@@ -189,13 +199,21 @@ export class Offsets {
 
   private loadBatch(batch: Uint8Array, fromOffset: number, producerId: number | undefined): void {
     for (const { key, value, offset } of readRecords(batch, 0, batch.length, fromOffset)) {
+      const keyVersion = key?.[0] === 0 ? key[1] : undefined
+      if (keyVersion === GROUP_KEY_VERSION) this.loadGroup(key!, value)
       // Other kinds of records are none of ours.
-      if (key === null || key[0] !== 0 || key[1] !== KEY_VERSION) continue
-      const { group, topic, partition } = decodeMessage(keyCodec, key)
+      if (keyVersion !== KEY_VERSION) continue
+      const { group, topic, partition } = decodeMessage(keyCodec, key!)
       const entry = { topic, partition, committed: value === null ? null : decodeMessage(valueCodec, value) }
       if (producerId === undefined) this.apply(group, entry, offset)
       else this.note(producerId, { group, entry, recordOffset: offset })
     }
+  }
+
+  private loadGroup(key: Uint8Array, value: Uint8Array | null): void {
+    const { group, value: record } = readGroupRecord(key, value)
+    if (record) this.savedGroups.set(group, record)
+    else this.savedGroups.delete(group)
   }
 
   private note(producerId: number, one: Pending): void {

@@ -9,7 +9,14 @@
 //      tick. Since version 12 the first batch adds the partition; before, the client has added it.
 //   3. An answer with no error means: durable. Also with acks=0 the request counts as in flight until then.
 import { isStreamError } from '../../base/index.ts'
-import { BATCH_HEADER_BYTES, batchHeaderOf, type ProducerIdAndEpoch, type TopicPartition } from '../../log/index.ts'
+import {
+  BATCH_HEADER_BYTES,
+  batchHeaderOf,
+  type LogRecord,
+  type ProducerIdAndEpoch,
+  readRecords,
+  type TopicPartition,
+} from '../../log/index.ts'
 import { type Broker, handler, type RequestContext } from '../broker.ts'
 import { ERROR, KafkaError, kafkaCodeOf } from '../errors.ts'
 import { produceApi } from '../messages/produce.ts'
@@ -24,8 +31,6 @@ const ABORTABLE_VERSION = 11
 /** Since this version the first batch for a partition adds it to the transaction. */
 const JOINING_VERSION = 12
 type TopicData = readonly { name: string; partitionData: readonly { index: number; records: Uint8Array | null }[] }[]
-
-const blamesRecord = { LOG_KEY_MISSING: true, LOG_TIMESTAMP_INVALID: true }
 
 interface Answer {
   index: number
@@ -91,11 +96,22 @@ async function produce(
     }
   } catch (error) {
     const answer = answerError(broker, 'Produce', asProduceError(error, version))
-    // The record that is to blame, where the log knows it.
-    const batchIndex = isStreamError(error) && error.code in blamesRecord ? (error.params.index as number) : undefined
-    const recordErrors = batchIndex === undefined ? [] : [{ batchIndex, batchIndexErrorMessage: answer.errorMessage }]
+    const recordErrors = blamedRecords(error, records).map((batchIndex) => ({ batchIndex, batchIndexErrorMessage: answer.errorMessage }))
     return { index, baseOffset: -1, ...answer, recordErrors }
   }
+}
+
+/** Which records of a refused batch are to blame: the client sends the others again without them. */
+function blamedRecords(error: unknown, batch: Uint8Array | null): number[] {
+  if (!isStreamError(error) || batch === null) return []
+  // The log stops at the first one.
+  if (error.code === 'LOG_KEY_MISSING') return indicesOf(batch, ({ key }) => key === null)
+  if (error.code !== 'LOG_TIMESTAMP_INVALID') return []
+  const { earliestMs, latestMs } = error.params as { earliestMs: number; latestMs: number }
+  return indicesOf(batch, ({ timestampMs }) => timestampMs !== -1 && (timestampMs < earliestMs || timestampMs > latestMs))
+}
+function indicesOf(batch: Uint8Array, isMeant: (record: LogRecord) => boolean): number[] {
+  return [...readRecords(batch, 0, batch.length)].flatMap((record, index) => (isMeant(record) ? [index] : []))
 }
 
 /** Clients know other codes of transactions here than from the coordinator. */

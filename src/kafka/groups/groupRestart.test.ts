@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ERROR } from '../errors.ts'
+import { deleteGroupsApi } from '../messages/deleteGroups.ts'
+import { describeGroupsApi } from '../messages/describeGroups.ts'
+import { heartbeatApi } from '../messages/heartbeat.ts'
+import { joinGroupApi } from '../messages/joinGroup.ts'
+import { leaveGroupApi } from '../messages/leaveGroup.ts'
+import { listGroupsApi } from '../messages/listGroups.ts'
+import { offsetCommitApi } from '../messages/offsetCommit.ts'
+import { syncGroupApi } from '../messages/syncGroup.ts'
+import { startTestBroker, type TestClient } from '../testClient.ts'
+
+const protocols = ['range', 'sticky'].map((name) => ({ name, metadata: Buffer.from(`${name} of c`) }))
+const joining = { groupId: 'g', sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, protocolType: 'consumer', protocols }
+
+const enter = async (client: TestClient, more: object = {}) => {
+  const first = await client.call(joinGroupApi, 9, { ...joining, memberId: '', ...more })
+  if (first.errorCode !== ERROR.MEMBER_ID_REQUIRED) return first
+  return client.call(joinGroupApi, 9, { ...joining, memberId: first.memberId, ...more })
+}
+const sync = (client: TestClient, memberId: string, generationId: number, to: Record<string, string> = {}, more: object = {}) => {
+  const assignments = Object.entries(to).map(([id, text]) => ({ memberId: id, assignment: Buffer.from(text) }))
+  return client.call(syncGroupApi, 5, { groupId: 'g', memberId, generationId, assignments, ...more })
+}
+const beat = async (client: TestClient, memberId: string, generationId: number, more: object = {}) =>
+  (await client.call(heartbeatApi, 4, { groupId: 'g', memberId, generationId, ...more })).errorCode
+const commit = async (client: TestClient, memberId: string, generationIdOrMemberEpoch: number, groupInstanceId: string | null = null) => {
+  const topics = [{ name: 'c', partitions: [{ partitionIndex: 0, committedOffset: 0 }] }]
+  const request = { groupId: 'g', memberId, generationIdOrMemberEpoch, groupInstanceId, topics }
+  return (await client.call(offsetCommitApi, 8, request)).topics[0].partitions[0].errorCode
+}
+const describe = async (client: TestClient) => (await client.call(describeGroupsApi, 5, { groups: ['g'] })).groups[0]
+const listed = async (client: TestClient) =>
+  (await client.call(listGroupsApi, 5, {})).groups.map(({ groupId, groupState }) => [groupId, groupState])
+
+/** One server after another over the same folder, ended as a kill would: nobody leaves. */
+function servers(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-groups-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  let last: Awaited<ReturnType<typeof startTestBroker>> | undefined
+  return async (limits: Parameters<typeof startTestBroker>[1] = {}) => {
+    await last?.kafka.close()
+    await last?.log.close()
+    last = await startTestBroker(t, { folder, limits: { sessionMinMs: 50 }, ...limits })
+    if (!last.log.topic('c')) await last.log.createTopic('c')
+    return last
+  }
+}
+
+test('after a restart members of a classic group go on in their generation, a static one also under a new id', async (t) => {
+  const start = servers(t)
+  const first = await start()
+  const [a, b] = [await first.client(), await first.client()]
+  const alone = await enter(a)
+  const entering = enter(b, { groupInstanceId: 'i' })
+  while ((await beat(a, alone.memberId, 1)) !== ERROR.REBALANCE_IN_PROGRESS);
+  const [one, two] = await Promise.all([enter(a, { memberId: alone.memberId }), entering])
+  assert.deepEqual([one.generationId, two.generationId, one.leader], [2, 2, one.memberId])
+  const waiting = sync(b, two.memberId, 2)
+  await sync(a, one.memberId, 2, { [one.memberId]: 'partition 0', [two.memberId]: 'partition 1' })
+  assert.equal((await waiting).assignment.toString(), Buffer.from('partition 1').toString())
+  const before = await describe(a)
+  assert.deepEqual([before.groupState, before.protocolData, before.members.length], ['Stable', 'range', 2])
+
+  const second = await start()
+  const [c, d] = [await second.client(), await second.client()]
+  assert.deepEqual(await describe(c), before)
+  assert.deepEqual(await listed(c), [['g', 'Stable']])
+  assert.equal(await beat(c, one.memberId, 2), ERROR.NONE)
+  assert.equal(await commit(c, one.memberId, 2), ERROR.NONE)
+  assert.equal(await commit(d, two.memberId, 2, 'i'), ERROR.NONE)
+  // Whoever was in an older generation, or in none, is none of them.
+  assert.equal(await commit(c, one.memberId, 1), ERROR.ILLEGAL_GENERATION)
+  assert.equal(await commit(c, 'somebody', 2), ERROR.UNKNOWN_MEMBER_ID)
+  const back = await enter(d, { groupInstanceId: 'i' })
+  assert.deepEqual([back.errorCode, back.generationId, back.memberId === two.memberId], [ERROR.NONE, 2, false])
+  assert.equal(Buffer.from((await sync(d, back.memberId, 2, {}, { groupInstanceId: 'i' })).assignment).toString(), 'partition 1')
+  assert.equal(await beat(c, one.memberId, 2), ERROR.NONE)
+
+  const third = await start()
+  const e = await third.client()
+  assert.equal(await beat(e, two.memberId, 2, { groupInstanceId: 'i' }), ERROR.FENCED_INSTANCE_ID)
+  assert.equal(await beat(e, back.memberId, 2, { groupInstanceId: 'i' }), ERROR.NONE)
+  await e.call(leaveGroupApi, 4, { groupId: 'g', members: [{ memberId: one.memberId }, { memberId: back.memberId, groupInstanceId: 'i' }] })
+  while ((await describe(e)).groupState !== 'Empty') await sleep(10)
+
+  const fourth = await start()
+  const f = await fourth.client()
+  assert.deepEqual(await listed(f), [['g', 'Empty']])
+  assert.equal(await beat(f, one.memberId, 2), ERROR.UNKNOWN_MEMBER_ID)
+  assert.equal((await f.call(deleteGroupsApi, 2, { groupsNames: ['g'] })).results[0].errorCode, ERROR.NONE)
+  assert.deepEqual(await listed(await (await start()).client()), [])
+})
+
+test('a member that does not come back after a restart is given up when its session ends', async (t) => {
+  const start = servers(t)
+  const a = await (await start()).client()
+  const one = await enter(a, { sessionTimeoutMs: 200 })
+  await sync(a, one.memberId, 1, { [one.memberId]: 'all' })
+  const b = await (await start()).client()
+  assert.equal((await describe(b)).members.length, 1)
+  while ((await describe(b)).groupState !== 'Empty') await sleep(20)
+  // It had no offsets: nothing of it is left.
+  assert.deepEqual(await listed(await (await start()).client()), [])
+})
