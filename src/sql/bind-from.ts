@@ -323,7 +323,8 @@ function joinUsing(ref: JoinRef, kind: 'INNER' | 'LEFT' | 'RIGHT' | 'FULL', left
     // Where one side always has the value, the plain column keeps keys and time attributes.
     const [shown] = [kind === 'RIGHT' ? typed(b) : typed(a)]
     const isPlain = kind !== 'FULL' && exprKey({ ...shown, type: both.type } as Expr) === exprKey(shown)
-    const hidden = new Set([a, b].flatMap((side) => (side.kind === 'column' ? [side.index] : [])))
+    const before = scope.common.filter((one) => one.name === name).flatMap((one) => [...one.hidden])
+    const hidden = new Set([...before, ...[a, b].flatMap((side) => (side.kind === 'column' ? [side.index] : []))])
     return { name, expr: isPlain ? shown : both, hidden }
   })
   const mergedNames = new Set(merged.map((one) => one.name))

@@ -394,8 +394,13 @@ class Values {
         if (column !== undefined && (name === 'MATCH_PROCTIME' || this.place === 'condition' || node.args.length > 1))
           throw refuse(`${name} has an argument`, `Write ${name}().`, column.span)
         if (name === 'MATCH_PROCTIME') return { kind: 'call', fn: 'PROCTIME', args: [], type: t.timestampLtz(3, false), span: node.span }
-        const value = this.rowValue('LAST', 0, columnExpr(timeColumn, type), undefined)
-        if (column === undefined) return { ...value, type: withNullable(value.type, false) }
+        // In a condition it is the time of the row that is tested.
+        const given = withNullable(type, false)
+        const value =
+          this.place === 'measure'
+            ? this.add({ kind: 'time', type: given }, given)
+            : this.rowValue('LAST', 0, columnExpr(timeColumn, type), undefined)
+        if (column === undefined) return { ...value, type: given }
         // As in Flink: of whichever variable, it is the time of the match.
         const { expr } = this.matcher.overRow(column, name)
         if (expr.kind !== 'column' || expr.index !== timeColumn)

@@ -42,6 +42,7 @@ function overCalls(query: SelectQuery): CallNode[] {
  * @throws StreamError  SQL_OVER_WINDOWS_DIFFER, SQL_OVER_UNSUPPORTED, SQL_AGGREGATE_ARGUMENTS and others
  */
 export function bindOver(stage: Stage, query: SelectQuery): Stage {
+  refuseTwice(query.windows)
   const calls = overCalls(query)
   if (calls.length === 0) return stage
   const { env } = stage
@@ -86,6 +87,18 @@ export function bindOver(stage: Stage, query: SelectQuery): Stage {
   return stageOf(plan, { ...env, intercept: (node, inner) => columns.get(node) ?? env.intercept?.(node, inner) })
 }
 
+/** As in Flink, windows of one WINDOW clause differ, and so do their names. */
+function refuseTwice(windows: SelectQuery['windows']): void {
+  const textOf = ({ spec }: SelectQuery['windows'][number]) => JSON.stringify(spec, (key, value) => (key === 'span' ? undefined : value))
+  windows.forEach(({ name, spec }, i) => {
+    const before = windows.slice(0, i)
+    const refuse = (reason: string, instead: string): Error => sqlErrors('SQL_OVER_UNSUPPORTED', { reason, instead, span: name.span })
+    if (before.some((one) => one.name.name === name.name)) throw refuse(`there are two windows ${name.name}`, 'Give one another name.')
+    const same = before.find((one) => textOf(one) === textOf({ name, spec }))
+    if (same !== undefined) throw refuse(`${name.name} is the same window as ${same.name.name}`, `Use ${same.name.name} for both.`)
+  })
+}
+
 /** The window of a call, with what a named window adds. */
 function specOf(over: WindowSpec | Identifier, query: SelectQuery): WindowSpec {
   const named = ({ name, span }: Identifier): WindowSpec => {
@@ -100,12 +113,18 @@ function specOf(over: WindowSpec | Identifier, query: SelectQuery): WindowSpec {
   if ('name' in over) return named(over)
   if (over.base === undefined) return over
   const base = named(over.base)
+  const { name } = over.base
+  const refuse = (reason: string, instead: string): Error => sqlErrors('SQL_OVER_UNSUPPORTED', { reason, instead, span: over.span })
+  if (base.frame !== undefined) throw refuse(`${name} has a frame of its own`, `Use ${name} as it is, or leave its frame out.`)
+  if (over.partitionBy.length > 0) throw refuse(`it has a PARTITION BY beside that of ${name}`, 'Leave one of them out.')
+  if (over.orderBy.length > 0 && base.orderBy.length > 0)
+    throw refuse(`it has an ORDER BY beside that of ${name}`, 'Leave one of them out.')
   return {
     ...over,
     base: undefined,
     partitionBy: base.partitionBy,
     orderBy: over.orderBy.length > 0 ? over.orderBy : base.orderBy,
-    frame: over.frame ?? base.frame,
+    frame: over.frame,
   }
 }
 
@@ -122,6 +141,8 @@ function bindWindowSpec(call: CallNode, spec: WindowSpec, env: Env): BoundWindow
   const orderBy = spec.orderBy.map((item) => ({ expr: bindExpression(item.expression, env), key: sortKey(0, item) }))
   const unsupported = (reason: string, instead: string): Error => sqlErrors('SQL_OVER_UNSUPPORTED', { reason, instead, span: spec.span })
   const { frame } = spec
+  if (orderBy.length > 0 && orderBy.every(({ expr }) => expr.kind === 'literal'))
+    throw unsupported('its order is the same for all rows', 'Order it by a time attribute, or any column.')
   // Functions that number rows take no frame: they see all rows up to their own.
   if (isRankingFunction(functionName(call))) {
     if (frame !== undefined) throw unsupported(`${functionName(call)} takes no frame`, 'Leave out ROWS and RANGE.')

@@ -135,8 +135,7 @@ export function planWindow(
 ): PlanWindow {
   if (sizeMs <= 0 || (stepMs !== undefined && stepMs <= 0)) throw refuse('its intervals must be longer than 0')
   if (kind === 'CUMULATE' && sizeMs % stepMs! !== 0) throw refuse('the size must be a multiple of the step')
-  if (Math.abs(offsetMs) >= (kind === 'HOP' ? stepMs! : sizeMs))
-    throw refuse(`the offset must be shorter than the ${kind === 'HOP' ? 'slide' : 'size'}`)
+  if (kind === 'TUMBLE' && Math.abs(offsetMs) >= sizeMs) throw refuse('the offset must be shorter than the size')
   const isLocal = time.timeAttribute === 'processing' || time.type.kind === 'TIMESTAMP_LTZ'
   return {
     kind,

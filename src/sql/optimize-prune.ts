@@ -285,11 +285,16 @@ function pruneJoin(plan: Node<'join' | 'intervalJoin' | 'windowJoin' | 'temporal
 /** The pattern keeps all its measures, and reads only the columns that these and its conditions name. */
 function pruneMatch(plan: Node<'match'>): Plan {
   const { partitionKeys, orderBy, define, measures } = plan.spec
-  const columnsOfValue = (value: MatchValue): number[] => (value.kind === 'row' ? [value.column] : aggregateColumns([value.call]))
+  const columnsOfValue = (value: MatchValue): number[] =>
+    value.kind === 'time' ? [] : value.kind === 'row' ? [value.column] : aggregateColumns([value.call])
   const values = [...define.flatMap((one) => one?.values ?? []), ...measures.values]
   const input = pruneNode(plan.input, union(partitionKeys, sortColumns(orderBy), values.flatMap(columnsOfValue)))
   const moved = (value: MatchValue): MatchValue =>
-    value.kind === 'row' ? { ...value, column: input.at(value.column) } : { ...value, call: remapAggregates([value.call], input.at)[0] }
+    value.kind === 'time'
+      ? value
+      : value.kind === 'row'
+        ? { ...value, column: input.at(value.column) }
+        : { ...value, call: remapAggregates([value.call], input.at)[0] }
   const spec = {
     ...plan.spec,
     partitionKeys: partitionKeys.map(input.at),

@@ -254,6 +254,8 @@ export type MatchValue =
   /** A column of the row `offset` rows after the first, or before the last, of these variables; NULL if there is none. */
   | { kind: 'row'; variables?: number[]; from: 'FIRST' | 'LAST'; offset: number; column: number; type: SqlType }
   | { kind: 'aggregate'; variables?: number[]; call: AggregateCall }
+  /** In a measure: the event time at which the match was given out, that of the row (or watermark) with which nothing held it back any longer. */
+  | { kind: 'time'; type: SqlType }
 
 /** A table as declared, bound: what a scan or a sink needs to know. */
 export interface TableDef {

@@ -93,23 +93,27 @@ export class MatchOperator implements Operator {
   }
 
   private search(key: number, row: Row, timeMs: number): void {
-    for (const taken of this.matcher.next(this.keys.states[key] as RunsState, row, timeMs)) this.emitMatch(taken)
+    for (const taken of this.matcher.next(this.keys.states[key] as RunsState, row, timeMs)) this.emitMatch(taken, timeMs)
     this.nextExpiryMs = Math.min(this.nextExpiryMs, timeMs + (this.plan.spec.withinMs ?? Infinity))
   }
 
   /** Time alone ends matches that have taken too long, and with them what they held back. */
   private expireAll(timeMs: number): void {
+    const withinMs = this.plan.spec.withinMs as number
     this.nextExpiryMs = Infinity
     for (const state of this.keys.states) {
       if (state === undefined) continue
-      for (const taken of this.matcher.expire(state, timeMs)) this.emitMatch(taken)
-      for (const { startMs } of state.open) this.nextExpiryMs = Math.min(this.nextExpiryMs, startMs + (this.plan.spec.withinMs as number))
+      // At the end of all input: when time would have ended them.
+      const endMs =
+        timeMs < Infinity ? timeMs : Math.max(...state.open.map(({ startMs }) => (startMs < Infinity ? startMs + withinMs : -Infinity)))
+      for (const taken of this.matcher.expire(state, timeMs)) this.emitMatch(taken, endMs)
+      for (const { startMs } of state.open) this.nextExpiryMs = Math.min(this.nextExpiryMs, startMs + withinMs)
     }
   }
 
-  private emitMatch(taken: Taken[]): void {
+  private emitMatch(taken: Taken[], timeMs: number): void {
     const { row } = taken[0]
-    this.output.put([...this.plan.spec.partitionKeys.map((column) => row[column]), ...this.expressions.measures(taken)])
+    this.output.put([...this.plan.spec.partitionKeys.map((column) => row[column]), ...this.expressions.measures(taken, timeMs)])
   }
 
   snapshot(): unknown {

@@ -81,7 +81,7 @@ export class Matcher {
   expire(state: RunsState, timeMs: number): Taken[][] {
     const { withinMs } = this.spec
     if (withinMs === undefined) return []
-    const left = state.open.filter(({ startMs }) => timeMs - startMs < withinMs)
+    const left = state.open.filter(({ start, startMs }) => start === Infinity || timeMs - startMs < withinMs)
     if (left.length === state.open.length) return []
     state.open = []
     for (const run of left) heapAdd(state.open, run, isBefore)

@@ -11,22 +11,23 @@ export interface Taken {
   row: Row
 }
 
-/** Computes some expressions over the rows of a match. */
-export type Evaluate = (taken: readonly Taken[]) => unknown[]
+/** Computes some expressions over the rows of a match, and the time (epoch ms) at which it is given out. */
+export type Evaluate = (taken: readonly Taken[], timeMs: number) => unknown[]
 
-type Read = (taken: readonly Taken[]) => unknown
+type Read = (taken: readonly Taken[], timeMs: number) => unknown
 
 function compileValues(values: readonly MatchValue[], exprs: readonly Expr[], input: readonly Field[], timeZone: string): Evaluate {
   const reads = values.map((value) => readOf(value, input))
-  const fields = values.map((value, i): Field => ({ name: `value${i}`, type: value.kind === 'row' ? value.type : value.call.type }))
+  const fields = values.map((value, i): Field => ({ name: `value${i}`, type: value.kind === 'aggregate' ? value.call.type : value.type }))
   const scalars = exprs.map((expr) => compileScalar(expr, fields, { timeZone }))
-  return (taken) => {
-    const batch = batchOf(fields, [reads.map((read) => read(taken))])
+  return (taken, timeMs) => {
+    const batch = batchOf(fields, [reads.map((read) => read(taken, timeMs))])
     return scalars.map((scalar) => valueAt(scalar(batch), 0))
   }
 }
 
 function readOf(value: MatchValue, input: readonly Field[]): Read {
+  if (value.kind === 'time') return (_, timeMs) => timeMs
   const { variables } = value
   const isOf = ({ variable }: Taken): boolean => variables === undefined || variables.includes(variable)
   if (value.kind === 'aggregate') {
@@ -62,7 +63,7 @@ export function compileMatch(spec: MatchPlan, input: readonly Field[], timeZone:
     // A condition that is NULL is not met; a variable without one takes every row.
     fits: (variable, taken, row) => {
       const condition = conditions[variable]
-      return condition === undefined || condition([...taken, { variable, row }])[0] === true
+      return condition === undefined || condition([...taken, { variable, row }], Number.NaN)[0] === true
     },
     measures: compileValues(spec.measures.values, spec.measures.exprs, input, timeZone),
   }
