@@ -97,6 +97,8 @@ export interface BrokerOptions {
   /** Where the log's files are. */
   disk?: Disk
   security: Security
+  /** Whether the port speaks TLS. */
+  isTls?: boolean
 }
 
 export class Broker {
@@ -115,12 +117,14 @@ export class Broker {
   readonly disk: Disk
   readonly transactions: Transactions
   readonly security: Security
+  readonly isTls: boolean
   private readonly folder: string
   /** By id, as far as somebody asked; a topic that was deleted may still be there. */
   private readonly topicNames = new Map<string, string>()
   private turn: Promise<unknown> = Promise.resolve()
 
-  constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk, security }: BrokerOptions) {
+  constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk, security, isTls = false }: BrokerOptions) {
+    this.isTls = isTls
     this.security = security
     this.log = log
     this.logger = logger

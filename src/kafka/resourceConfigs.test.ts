@@ -122,6 +122,16 @@ test('what cannot be set is refused with the code of Kafka, and changes nothing'
   assert.deepEqual([await namesOf(one, GROUP), await namesOf(one, METRICS), await given(one, BROKER, '1')], [[], [], {}])
 })
 
+test('of the broker is told under which address it is, and what topics have by default', async (t) => {
+  const { client, kafka } = await startTestBroker(t)
+  const { configs } = await described(await client(), BROKER, '1')
+  const found = new Map(configs.map(({ name, value, readOnly }) => [name, [value, readOnly]]))
+  assert.equal(found.size, configs.length, 'each once')
+  assert.deepEqual(found.get('advertised.listeners'), [`PLAINTEXT://127.0.0.1:${kafka.port}`, true])
+  assert.deepEqual(found.get('log.cleanup.policy'), ['delete', true])
+  assert.deepEqual(found.get('message.max.bytes'), ['1048588', true])
+})
+
 test('a group has the times that were set for it', async (t) => {
   const { client } = await startTestBroker(t, { limits: { consumerSessionMs: 50 } })
   const one = await client()

@@ -6,7 +6,7 @@ import { createServer as createTls, type TLSSocket, type Server as TlsServer } f
 import type { TokenStore } from '../base/index.ts'
 import { type LocalLog, realDisk } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
-import { Connection } from './connection.ts'
+import { Connection, plainAddress } from './connection.ts'
 import { kafkaErrors } from './errors.ts'
 import { FrameInput } from './frameInput.ts'
 import { GroupAdmin } from './groups/admin.ts'
@@ -76,7 +76,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   if (isAlwaysRequired && !canLogIn) throw kafkaErrors('KAFKA_HOST_NOT_LOOPBACK', { host })
   const limits = { ...kafkaLimits, ...options.limits }
   limits.connections = connectionsMax(limits.connections, openFilesMax())
-  const broker = new Broker({ log, logger, limits, autoCreateTopics, now, security })
+  const broker = new Broker({ log, logger, limits, autoCreateTopics, now, security, isTls: tls !== undefined })
   const groups = new Groups(broker)
   const handlers = makeHandlers(broker, groups)
   const connections = new Set<Connection>()
@@ -89,13 +89,30 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     })
   }
   const isFull = (socket: Socket): boolean => {
-    if (connections.size < limits.connections) return false
+    if (connections.size + held.size < limits.connections) return false
     kafkaMetrics.closed.inc({ code: 'CONNECTIONS' })
     socket.destroy()
     return true
   }
+  /** Connections that came too often from one address: left alone, and closed when the next one may come, as in Kafka. */
+  const held = new Map<Socket, NodeJS.Timeout>()
+  const isTooOften = (socket: Socket): boolean => {
+    const waitMs = security.quotas.connect(plainAddress(socket.remoteAddress), performance.now())
+    if (waitMs === 0) return false
+    kafkaMetrics.closed.inc({ code: 'CONNECTION_RATE' })
+    held.set(
+      socket,
+      setTimeout(() => socket.destroy(), waitMs),
+    )
+    socket.on('error', () => {})
+    socket.once('close', () => {
+      clearTimeout(held.get(socket))
+      held.delete(socket)
+    })
+    return true
+  }
   const accept = (accepted: Socket) => {
-    if (isFull(accepted)) return
+    if (isFull(accepted) || isTooOften(accepted)) return
     const input = new FrameInput(broker.buffers)
     const callback = (sizeBytes: number) => {
       connection.received(sizeBytes)
@@ -107,7 +124,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     socket.read(0)
   }
   const acceptTls = (socket: TLSSocket) => {
-    if (isFull(socket)) return
+    if (isFull(socket) || isTooOften(socket)) return
     const shown = clientAuth === 'none' ? undefined : principalShown(socket, nameOf)
     if (typeof shown === 'string') {
       kafkaMetrics.closed.inc({ code: 'TLS' })
@@ -146,6 +163,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
       const closed = once(server, 'close')
       server.close()
       for (const connection of connections) connection.close()
+      for (const socket of held.keys()) socket.destroy()
       await closed
       groups.close()
       broker.close()

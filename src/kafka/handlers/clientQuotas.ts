@@ -1,9 +1,18 @@
 // DescribeClientQuotas, AlterClientQuotas.
+import { isIP } from 'node:net'
 import { type Broker, handler } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { alterClientQuotasApi } from '../messages/alterClientQuotas.ts'
 import { describeClientQuotasApi } from '../messages/describeClientQuotas.ts'
-import { entityKey, type QuotaEntity, type QuotaEntityType, type QuotaKey, quotaEntityTypes, quotaKeys } from '../security/quotas.ts'
+import {
+  CONNECTION_RATE,
+  entityKey,
+  type QuotaEntity,
+  type QuotaEntityType,
+  type QuotaKey,
+  quotaEntityTypes,
+  quotaKeys,
+} from '../security/quotas.ts'
 import { answerError } from './partitions.ts'
 
 const MATCH = { exact: 0, default: 1, any: 2 } as const
@@ -11,14 +20,19 @@ type Component = { entityType: string; matchType: number; match: string | null }
 
 function typeOf(entityType: string): QuotaEntityType {
   const type = quotaEntityTypes.find((one) => one === entityType)
-  if (!type) throw new KafkaError(ERROR.INVALID_REQUEST, `entities of type ${entityType} have no quotas here: there are user and client-id`)
+  if (!type)
+    throw new KafkaError(ERROR.INVALID_REQUEST, `entities of type ${entityType} have no quotas: there are ${quotaEntityTypes.join(', ')}`)
   return type
+}
+/** @throws KafkaError INVALID_REQUEST: users and client ids have other quotas than addresses */
+function checkTypes(types: readonly QuotaEntityType[]): void {
+  if (types.includes('ip') && types.some((type) => type !== 'ip'))
+    throw new KafkaError(ERROR.INVALID_REQUEST, 'an address is not named together with a user or client id')
 }
 
 function fits(entity: QuotaEntity, components: readonly Component[], isStrict: boolean): boolean {
   if (isStrict && Object.keys(entity).length !== components.length) return false
   return components.every(({ entityType, matchType, match }) => {
-    // Addresses have no quotas here.
     const name = entity[entityType as QuotaEntityType]
     if (name === undefined) return false
     return matchType === MATCH.any || name === (matchType === MATCH.default ? null : match)
@@ -28,7 +42,8 @@ function fits(entity: QuotaEntity, components: readonly Component[], isStrict: b
 export const describeClientQuotasHandler = (broker: Broker) =>
   handler(describeClientQuotasApi, ({ components, strict }) => {
     try {
-      const types = components.map(({ entityType }) => (entityType === 'ip' ? entityType : typeOf(entityType)))
+      const types = components.map(({ entityType }) => typeOf(entityType))
+      checkTypes(types)
       if (new Set(types).size < types.length) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity type is in the filter twice')
       for (const { matchType, match } of components) {
         const isWhole = matchType === MATCH.exact ? match !== null : matchType === MATCH.default || matchType === MATCH.any
@@ -58,11 +73,15 @@ export const alterClientQuotasHandler = (broker: Broker) =>
             entity[type] = entityName
           }
           if (parts.length === 0) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity without parts')
+          checkTypes(Object.keys(entity) as QuotaEntityType[])
+          if (typeof entity.ip === 'string' && isIP(entity.ip) === 0)
+            throw new KafkaError(ERROR.INVALID_REQUEST, `${entity.ip} is not an IP address`)
+          const known: readonly QuotaKey[] = entity.ip === undefined ? quotaKeys : [CONNECTION_RATE]
           const key = entityKey(entity)
           const values = { ...broker.security.store.quotas.get(key)?.values }
           for (const { key: name, value, remove } of ops) {
-            const quotaKey = quotaKeys.find((one) => one === name)
-            if (!quotaKey) throw new KafkaError(ERROR.INVALID_REQUEST, `${name} is not a quota of users and client ids here`)
+            const quotaKey = known.find((one) => one === name)
+            if (!quotaKey) throw new KafkaError(ERROR.INVALID_REQUEST, `${name} is none of ${known.join(', ')}`)
             if (remove) delete values[quotaKey]
             else values[quotaKey] = checkValue(quotaKey, value)
           }

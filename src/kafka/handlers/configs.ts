@@ -1,6 +1,6 @@
 // DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources.
 import { checkTopicConfig, defaultTopicConfig, type TopicConfig, type TopicInfo } from '../../log/index.ts'
-import { type Broker, handler, NODE_ID } from '../broker.ts'
+import { type Broker, handler, NODE_ID, type RequestContext } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { alterConfigsApi } from '../messages/alterConfigs.ts'
 import { describeConfigsApi } from '../messages/describeConfigs.ts'
@@ -17,13 +17,14 @@ import {
   RESOURCE,
   SOURCE,
   TYPE,
+  topicDefaults,
 } from './topicConfigs.ts'
 
 export const describeConfigsHandler = (broker: Broker) =>
-  handler(describeConfigsApi, ({ resources, includeSynonyms }) => ({
+  handler(describeConfigsApi, ({ resources, includeSynonyms }, context) => ({
     results: resources.map(({ resourceType, resourceName, configurationKeys: keys }) => {
       try {
-        const configs = configsOf(broker, resourceType, resourceName, keys)
+        const configs = configsOf(broker, context, { resourceType, resourceName, keys })
         const shown = configs.map((config) => ({ ...config, synonyms: includeSynonyms ? config.synonyms : [] }))
         return { resourceType, resourceName, errorMessage: null, configs: shown }
       } catch (error) {
@@ -32,12 +33,16 @@ export const describeConfigsHandler = (broker: Broker) =>
     }),
   }))
 
-function configsOf(broker: Broker, resourceType: number, resourceName: string, keys: readonly string[] | null): DescribedConfig[] {
+function configsOf(
+  broker: Broker,
+  context: RequestContext,
+  { resourceType, resourceName, keys }: { resourceType: number; resourceName: string; keys: readonly string[] | null },
+): DescribedConfig[] {
   if (resourceType === RESOURCE.topic) return describeTopicConfig(topicOf(broker, resourceName).config, keys)
   // The broker's loggers can be set in Kafka; here there are none.
   if (resourceType === RESOURCE.brokerLogger) return []
   const described = describeResource(broker, resourceType, resourceName)
-  if (resourceType === RESOURCE.broker && resourceName !== '') described.push(...fixedConfigs(broker))
+  if (resourceType === RESOURCE.broker && resourceName !== '') described.push(...fixedConfigs(broker, context))
   return described
     .filter(({ name }) => keys === null || keys.length === 0 || keys.includes(name))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -134,19 +139,30 @@ function topicOf(broker: Broker, name: string): TopicInfo {
 }
 
 /** What clients look at: none of it is changed over the protocol. */
-function fixedConfigs(broker: Broker): DescribedConfig[] {
+function fixedConfigs(broker: Broker, { host, port }: RequestContext): DescribedConfig[] {
   const { staticBroker: source } = SOURCE
+  const protocol = `${broker.security.isLoginRequired ? 'SASL_' : ''}${broker.isTls ? 'SSL' : 'PLAINTEXT'}`
+  const listener = `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const { groupMembers, sessionMinMs, sessionMaxMs, firstRebalanceMs } = broker.limits
   const settings: [name: string, value: string, configType: number][] = [
+    ['advertised.listeners', listener, TYPE.list],
     ['auto.create.topics.enable', String(broker.autoCreateTopics), TYPE.boolean],
-    ['compression.type', 'producer', TYPE.string],
+    ['broker.id', String(NODE_ID), TYPE.int],
     ['default.replication.factor', '1', TYPE.int],
+    ['delete.topic.enable', 'true', TYPE.boolean],
+    ['group.initial.rebalance.delay.ms', String(firstRebalanceMs), TYPE.int],
+    ['group.max.session.timeout.ms', String(sessionMaxMs), TYPE.int],
+    ['group.max.size', String(groupMembers), TYPE.int],
+    ['group.min.session.timeout.ms', String(sessionMinMs), TYPE.int],
+    ['listeners', listener, TYPE.list],
+    ['log.cleaner.enable', 'true', TYPE.boolean],
     ['log.dirs', broker.log.folder, TYPE.string],
-    ['log.retention.ms', String(defaultTopicConfig['retention.ms']), TYPE.long],
-    ['log.segment.bytes', String(defaultTopicConfig['segment.bytes']), TYPE.int],
-    ['message.max.bytes', String(defaultTopicConfig['max.message.bytes']), TYPE.int],
     ['min.insync.replicas', '1', TYPE.int],
     ['node.id', String(NODE_ID), TYPE.int],
     ['num.partitions', String(defaultTopicConfig.partitionCount), TYPE.int],
+    ['offsets.topic.num.partitions', '1', TYPE.int],
+    ['offsets.topic.replication.factor', '1', TYPE.int],
+    ...topicDefaults,
   ]
   return settings.map(([name, value, configType]) => {
     const synonyms = [{ name, value, source }]

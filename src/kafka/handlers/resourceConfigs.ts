@@ -80,6 +80,7 @@ const kinds: Record<number, Kind> = {
       'num.recovery.threads.per.data.dir': threads(2),
       'num.replica.fetchers': threads(1),
       'replica.alter.log.dirs.io.max.bytes.per.second': rate,
+      'sasl.kerberos.min.time.before.relogin': number(long, 60_000, 0, LONG_MAX),
     },
     refusal: ERROR.INVALID_REQUEST,
     source: (name) => (name === '' ? SOURCE.dynamicDefaultBroker : SOURCE.dynamicBroker),

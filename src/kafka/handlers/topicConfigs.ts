@@ -109,6 +109,11 @@ export interface DescribedConfig {
   documentation: null
 }
 
+/** What topics have unless they are told otherwise, under the names that Kafka's broker has for it. */
+export const topicDefaults = (Object.entries(own) as [LogKey, number][]).map(
+  ([name, type]): [name: string, value: string, configType: number] => [brokerNames[name] ?? name, textOf(defaultTopicConfig[name]), type],
+)
+
 export function describeTopicConfig(config: TopicConfig, keys: readonly string[] | null): DescribedConfig[] {
   const described: DescribedConfig[] = []
   const given = config.clientSettings ?? {}

@@ -31,7 +31,7 @@ import { offsetFetchApi } from '../messages/offsetFetch.ts'
 import { produceApi } from '../messages/produce.ts'
 import { saslAuthenticateApi } from '../messages/saslAuthenticate.ts'
 import { saslHandshakeApi } from '../messages/saslHandshake.ts'
-import { batchOf, startTestBroker, type TestClient } from '../testClient.ts'
+import { batchOf, startTestBroker, TestClient } from '../testClient.ts'
 import { apis } from '../testMessages.ts'
 import { type Acl, decide, OPERATION, PATTERN, PERMISSION, RESOURCE } from './acls.ts'
 import { guards } from './guards.ts'
@@ -516,11 +516,6 @@ test('quotas: who uses more is told to wait, and not read from meanwhile', async
   assert.equal(await set('producer_byte_rate', 10_000, me), 0)
   assert.equal(await set('nonsense', 1, me), ERROR.INVALID_REQUEST)
   assert.equal(await set('producer_byte_rate', -1, me), ERROR.INVALID_REQUEST)
-  assert.equal(await set('connection_creation_rate', 1, [{ entityType: 'ip', entityName: '127.0.0.1' }]), ERROR.INVALID_REQUEST)
-  // Tools list them all the same: there are none.
-  const ofAddresses = { components: [{ entityType: 'ip', matchType: 2, match: null }], strict: false }
-  const { errorCode, entries } = await one.call(describeClientQuotasApi, 1, ofAddresses)
-  assert.deepEqual([errorCode, entries], [0, []])
   const produce = async (sizeBytes: number) => {
     const topicData = [{ name: 't', partitionData: [{ index: 0, records: batchOf(['x'.repeat(sizeBytes)]) }] }]
     return (await one.call(produceApi, 9, { acks: -1, timeoutMs: 1_000, topicData })).throttleTimeMs
@@ -540,6 +535,49 @@ test('quotas: who uses more is told to wait, and not read from meanwhile', async
   assert.ok(throttleTimeMs > 1_000, `${throttleTimeMs}`)
   one.end()
   await sleep(10)
+})
+
+test('an address has its connections per second; those beyond are closed unanswered, and others are as before', async (t) => {
+  const { client, kafka } = await startTestBroker(t)
+  const one = await client()
+  const set = async (key: string, value: number, names: Record<string, string | null>, remove = false) => {
+    const entity = Object.entries(names).map(([entityType, entityName]) => ({ entityType, entityName }))
+    const { entries } = await one.call(alterClientQuotasApi, 1, { entries: [{ entity, ops: [{ key, value, remove }] }] })
+    return entries[0].errorCode
+  }
+  const RATE = 'connection_creation_rate'
+  const refused = [
+    await set(RATE, 1, { user: 'ana' }),
+    await set(RATE, 1, { ip: '127.0.0.1', user: 'ana' }),
+    await set(RATE, 1, { ip: 'no address' }),
+    await set(RATE, 0, { ip: null }),
+    await set(RATE, 1.5, { ip: null }),
+    await set('producer_byte_rate', 1, { ip: '127.0.0.1' }),
+  ]
+  assert.deepEqual(new Set(refused), new Set([ERROR.INVALID_REQUEST]))
+  assert.deepEqual([await set(RATE, 1_000, { ip: null }), await set(RATE, 1, { ip: '127.0.0.1' })], [0, 0])
+  const listed = async (components: object[]) => {
+    const { entries } = await one.call(describeClientQuotasApi, 1, { components: components as [], strict: true })
+    return entries?.map(({ entity, values }) => [entity[0].entityType, entity[0].entityName, values[0].value])
+  }
+  assert.deepEqual(await listed([{ entityType: 'ip', matchType: 2, match: null }]), [
+    ['ip', null, 1_000],
+    ['ip', '127.0.0.1', 1],
+  ])
+  const mixed = ['ip', 'user'].map((entityType) => ({ entityType, matchType: 2, match: null }))
+  assert.equal((await one.call(describeClientQuotasApi, 1, { components: mixed, strict: false })).errorCode, ERROR.INVALID_REQUEST)
+  const ask = (asker: TestClient) =>
+    asker.call(metadataApi, 12, { topics: [] }).then(
+      () => true,
+      () => false,
+    )
+  const [second, third] = [await TestClient.connect(kafka.port), await TestClient.connect(kafka.port)]
+  assert.deepEqual([await ask(second), await ask(third), await ask(one)], [true, false, true])
+  await third.closed()
+  assert.equal(await set(RATE, 0, { ip: '127.0.0.1' }, true), 0)
+  const fourth = await TestClient.connect(kafka.port)
+  assert.equal(await ask(fourth), true)
+  for (const each of [second, fourth]) each.end()
 })
 
 test('quotas take the most specific entity, and over time nobody gets more than his rate', () => {
