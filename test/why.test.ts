@@ -151,7 +151,7 @@ describe('why', () => {
         ],
       )
       assert.match(JSON.stringify(join.sides![1].samples), /"A"/)
-      assert.match(why.verdict, /3 rows on the left have no partner, 1 rows on the right/)
+      assert.match(why.verdict, /No pair of rows met in .*: 3 rows on the left, 1 row on the right/)
     })
 
     await t.test('dead letters, and a query that ended', async () => {

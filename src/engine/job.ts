@@ -302,7 +302,9 @@ export class Job {
       const letterCount = this.letters.length
       try {
         const rows = input.read(this.letters)
-        entry.undecodedRows += this.letters.length - letterCount
+        const undecoded = this.letters.length - letterCount
+        entry.undecodedRows += undecoded
+        for (const { query } of taps) query.failedRows += undecoded
         if (rows) return { entry, rows }
       } catch (error) {
         for (const { query } of taps) this.fail(query, toStreamError(error))

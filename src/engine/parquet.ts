@@ -10,10 +10,9 @@
 // adjusted to UTC, lists, maps and structs.
 import { type ChildProcess, fork } from 'node:child_process'
 import { createRequire } from 'node:module'
-import { type Batch, type Field, formatType, rowAt, type SqlType } from '../data/index.ts'
+import { type Batch, decimalText, type Field, formatType, rowAt, type SqlType } from '../data/index.ts'
 import { type Disk, ignoreMissing } from '../log/index.ts'
 import { engineErrors } from './errors.ts'
-import { decimalText } from './expressions/decimal.ts'
 import { formatValue } from './expressions/index.ts'
 
 /** A column of a staged file: how it is read, and what is made of it. Both are SQL of DuckDB; names of users are quoted. */

@@ -50,7 +50,7 @@ export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: n
     rowsIn: facts.rowsIn,
     rowsOut: facts.rowsOut,
     lateRows: live?.lateRows ?? 0,
-    failedRows: (live?.failedRows ?? 0) + facts.sources.reduce((sum, source) => sum + source.undecodedRows, 0),
+    failedRows: live?.failedRows ?? 0,
     lastInMs: facts.lastInMs,
     lastOutMs: facts.lastOutMs,
     watermarkMs: live && finite(live.watermarkMs),

@@ -197,14 +197,14 @@ function joinStops(facts: QueryFacts, node: WhyNode): WhyFinding[] {
   const unmatched = node.sides!.findIndex((side) => side.unmatched > 0)
   if (windows.length > 0) return windowsWait(facts, node, windows)
   if (unmatched < 0 && held > 0 && node.node === 'temporalJoin') return [waiting(node), ...eventTimeHeld(facts, node)]
-  const side = node.sides![Math.max(0, unmatched)]
-  const sample = side.samples.at(-1)
+  const side = Math.max(0, unmatched)
+  const sample = node.sides![side].samples.at(-1) ?? inputs[side].samples.at(-1)?.row
   return [
     {
       code: 'JOIN_UNMATCHED',
-      fact: `No pair of rows met in ${node.label}: ${node.sides!.map((one, i) => `${one.unmatched} rows on the ${names[i]} have no partner`).join(', ')}.`,
+      fact: `No pair of rows met in ${node.label}: ${names.map((name, i) => `${count(inputs[i].rowsOut, 'row')} on the ${name}`).join(', ')}.`,
       next: sample
-        ? `Look for the partner of ${rowText(inputs[Math.max(0, unmatched)].columns, sample)}: same type, letter case and blanks in the keys?`
+        ? `Look for the partner of ${rowText(inputs[side].columns, sample)}: same type, letter case and blanks in the keys${node.node === 'intervalJoin' ? ', and a time that the join allows' : ''}?`
         : 'Compare the join condition with rows of both sides.',
     },
   ]
@@ -263,7 +263,8 @@ function eventTimeHeld(facts: QueryFacts, node: WhyNode): WhyFinding[] {
   const source = scan && sources.find(({ table }) => table === scan.table)
   if (!source) return []
   const { topic, partitions, newestMs } = source
-  const idleHint = "Send it an event, or let it be left out: SET 'table.exec.source.idle-timeout' = '10 s'."
+  const idleHint =
+    "Send it an event, or have it left out of event time while it is silent, by a line in the project's SQL: SET 'table.exec.source.idle-timeout' = '10 s';"
   if (partitions.every(({ watermarkMs }) => watermarkMs === undefined))
     return [
       {
@@ -412,8 +413,12 @@ function remarks(facts: QueryFacts): WhyFinding[] {
   return found
 }
 
-const lettersHint = ({ sources }: QueryFacts): string =>
-  `See them, with the reason, with \`millrace topics read ${sources[0]?.topic ?? 'TOPIC'}.invalid\`.`
+/** Rows that cannot be read are kept beside their own topic, those that cannot be computed beside the first one. */
+const lettersHint = ({ sources, nodes }: QueryFacts): string => {
+  const [first] = sources
+  const kept = sources.filter((source) => source.undecodedRows > 0 || (source === first && nodes.some(({ failedRows }) => failedRows > 0)))
+  return `See them, with the reason, with ${kept.map(({ topic }) => `\`millrace topics read ${topic}.invalid\``).join(', ')}.`
+}
 
 const nameOf = (label: string): string => label.split(' ')[0]
 const count = (n: number, noun: string): string => `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`

@@ -3,7 +3,7 @@
 //   groupAggregate keys=[k] [COUNT(*) AS n]  +U key=(k)
 //   └ scan t [k]  +I
 import type { Field } from '../data/index.ts'
-import { formatType } from '../data/index.ts'
+import { decimalText, formatType } from '../data/index.ts'
 import { uniqueNames } from './bind-plan.ts'
 import type { AggregateCall, Expr, Plan, PlanWindow, SortKey } from './plan.ts'
 import { inputsOf } from './plan-tree.ts'
@@ -237,6 +237,6 @@ function literalText({ value, type }: Extract<Expr, { kind: 'literal' }>): strin
   if (value === null) return 'NULL'
   if (typeof value === 'string') return `'${value.replaceAll("'", "''")}'`
   if (type.kind === 'INTERVAL_DAY_TIME') return `${value} ms`
-  if (type.kind === 'DECIMAL') return `${value}e-${type.scale}`
+  if (type.kind === 'DECIMAL') return decimalText(value as bigint, type.scale)
   return value instanceof Uint8Array ? `X'${Buffer.from(value).toString('hex')}'` : String(value)
 }

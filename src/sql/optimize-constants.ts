@@ -1,6 +1,6 @@
 // Constants: casts of literals are done once, here; comparisons of a value with itself become what Flink makes of them.
 import type { SqlType } from '../data/index.ts'
-import { isApproximateKind, isIntegerKind, t } from '../data/index.ts'
+import { decimalText, isApproximateKind, isIntegerKind, t } from '../data/index.ts'
 import { exprKey, isStable, literalExpr, mapExpr } from './expr.ts'
 import { resolveCall } from './functions/index.ts'
 import type { Expr } from './plan.ts'
@@ -43,12 +43,6 @@ function convert(value: unknown, from: SqlType, to: SqlType): unknown {
 }
 
 const absolute = (value: bigint): bigint => (value < 0n ? -value : value)
-function decimalText(unscaled: bigint, scale: number): string {
-  const digits = absolute(unscaled)
-    .toString()
-    .padStart(scale + 1, '0')
-  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
-}
 
 /** x = x is TRUE where x is not NULL, also for NaN, which is unequal to itself everywhere else: Flink simplifies it before any row is seen. */
 function foldSelfComparison(expr: Expr): Expr | undefined {

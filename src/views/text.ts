@@ -4,7 +4,7 @@
 //   1. BIGINT and DECIMAL are written as exact numerals, never through a double; with `numbersAsText` as JSON strings.
 //   2. parseValue(type, textOf(type)(v)) is v, for every type that can be ordered.
 //   3. What JSON cannot say (NaN, infinities, times beyond what Date knows) is written as text, never as invalid JSON.
-import type { Field, SqlType } from '../data/index.ts'
+import { decimalText, type Field, type SqlType } from '../data/index.ts'
 
 export interface EncodeOptions {
   /** BIGINT and DECIMAL as JSON strings, for readers whose numbers are doubles. */
@@ -45,12 +45,6 @@ function timeText(ms: number, precision: number): string {
     : `${clock}.${padded(ms % 1000, 3)
         .padEnd(precision, '0')
         .slice(0, precision)}`
-}
-
-function decimalText(unscaled: bigint, scale: number): string {
-  if (scale === 0) return unscaled.toString()
-  const digits = (unscaled < 0n ? -unscaled : unscaled).toString().padStart(scale + 1, '0')
-  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
 }
 
 function floatText(value: number): string {

@@ -5,11 +5,11 @@
 //
 // @source Flink 2.1: golden cases calc/cast_*
 import type { SqlType } from '../../data/index.ts'
-import { formatType, inHashOrder, isApproximateKind, isIntegerKind, isTextKind } from '../../data/index.ts'
+import { decimalText, formatType, inHashOrder, isApproximateKind, isIntegerKind, isTextKind } from '../../data/index.ts'
 import { sameType } from '../../sql/index.ts'
 import { DAY_MS, dateText, floorMod, floorNsToMs, timestampText, timestampTextNs, timeText, zoneOf } from './calendar.ts'
 import type { DecimalType } from './decimal.ts'
-import { decimalOfDouble, decimalText, doubleOfDecimal, fitDecimal, parseDecimal } from './decimal.ts'
+import { decimalOfDouble, doubleOfDecimal, fitDecimal, parseDecimal } from './decimal.ts'
 import { expressionErrors, shown } from './errors.ts'
 import { doubleText, floatText, parseDouble, parseInteger, saturatedInt, saturatedLong } from './numbers.ts'
 import { codePointCount, cutCodePoints } from './text.ts'

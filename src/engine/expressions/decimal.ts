@@ -1,7 +1,7 @@
 // DECIMAL as an unscaled bigint: exact, rounded HALF_UP (away from zero), null beyond its digits.
 //
 // @source Java's BigDecimal as Flink uses it: a quotient has 38 significant digits before it is brought to the result's scale.
-import type { SqlType } from '../../data/index.ts'
+import { decimalText, type SqlType } from '../../data/index.ts'
 import { divisionByZero } from './errors.ts'
 
 export type DecimalType = Extract<SqlType, { kind: 'DECIMAL' }>
@@ -65,13 +65,6 @@ export function decimalModulo(left: DecimalType, right: DecimalType, type: Decim
   const scale = Math.max(left.scale, right.scale)
   const fit = fitDecimal(scale, type)
   return (a, b) => (b === 0n ? divisionByZero() : fit(rescale(a, left.scale, scale) % rescale(b, right.scale, scale)))
-}
-
-export function decimalText(value: bigint, scale: number): string {
-  if (scale === 0) return value.toString()
-  const negative = value < 0n
-  const digits = (negative ? -value : value).toString().padStart(scale + 1, '0')
-  return `${negative ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
 }
 
 const decimalPattern = /^\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?\s*$/

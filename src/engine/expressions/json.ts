@@ -2,9 +2,8 @@
 //
 // @source golden cases functions/json_*; the SQL standard's behaviours on EMPTY and on ERROR
 import type { SqlType } from '../../data/index.ts'
-import { isIntegerKind } from '../../data/index.ts'
+import { decimalText, isIntegerKind } from '../../data/index.ts'
 import { castOf, textOf } from './casts.ts'
-import { decimalText } from './decimal.ts'
 import { expressionErrors, shown } from './errors.ts'
 import type { Json, JsonPath } from './jsonPath.ts'
 import { evaluatePath, JsonReal, parseJsonPath } from './jsonPath.ts'

@@ -1,10 +1,10 @@
 // Values as JSON, as golden files have them, and back.
 //
 // @source test/golden/README.md: DECIMAL as text, timestamps with 3, 6 or 9 digits, bytes as 0x…, MAP as an object
-import type { SqlType } from '../../data/index.ts'
+import { decimalText, type SqlType } from '../../data/index.ts'
 import { dateText, floorNsToMs, timestampText, timestampTextNs, timeText } from './calendar.ts'
 import { castOf } from './casts.ts'
-import { decimalText, fitDecimal, parseDecimal } from './decimal.ts'
+import { fitDecimal, parseDecimal } from './decimal.ts'
 import { expressionErrors, shown } from './errors.ts'
 import { doubleText, floatText } from './numbers.ts'
 

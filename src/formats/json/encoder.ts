@@ -4,7 +4,7 @@
 // their precision, or as Flink's formats write them without zeros at the end; bytes are base64; NULL is null. A MAP's keys are written as text, a NULL key as "null".
 //
 // @source Flink 2.1 RowDataToJsonConverters; decimals are always plain (json.encode.decimal-as-plain-number), doubles have JavaScript's digits
-import type { Column, RowField, SqlType } from '../../data/index.ts'
+import { type Column, decimalText, type RowField, type SqlType } from '../../data/index.ts'
 import { ByteSink } from '../byteSink.ts'
 
 export interface JsonEncodeOptions {
@@ -119,12 +119,6 @@ function floatText(value: number): string {
     if (Math.fround(short) === value) return String(short)
   }
   return String(value)
-}
-
-const decimalText = (unscaled: bigint, scale: number): string => {
-  const digits = String(unscaled < 0n ? -unscaled : unscaled).padStart(scale + 1, '0')
-  const point = digits.length - scale
-  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, point)}${scale > 0 ? '.' : ''}${digits.slice(point)}`
 }
 
 function makeWriter(type: SqlType, options: JsonEncodeOptions): Writer {
