@@ -114,3 +114,35 @@ test('what cannot be read says where, and the exit code is 2', async (t) => {
   assert.equal((await tested(t, [makeProject(t, {})])).code, 2)
   assert.equal((await tested(t, [join(folder, 'nowhere.test')])).code, 2)
 })
+
+test('late rows are given as the input has them; a row that is none is named by its line', async (t) => {
+  const hourly = `${shop.replace(/CREATE MATERIALIZED[\s\S]*/, '')}
+CREATE MATERIALIZED TABLE hourly (PRIMARY KEY (window_start) NOT ENFORCED) AS
+SELECT window_start, COUNT(*) AS orders, SUM(total) AS total FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY window_start, window_end;`
+  const late = '{"id":2,"customer":"bo","total":1,"ts":"2026-01-01 00:59:02"}'
+  const file = (row: string) => `-- An hour.
+--- input orders
+{"id":1,"customer":"ana","total":10.5,"ts":"2026-01-01 02:00:01"}
+${row}
+--- use pipelines/shop.sql
+--- expect hourly
+["2026-01-01 02:00:00.000", 1, "10.50"]
+--- late
+`
+  const folder = makeProject(t, {
+    'pipelines/shop.sql': hourly,
+    'tests/late.test': `${file(late)}${late}\n`,
+    'tests/other.test': `${file(late)}${late.replace('59:02', '59:03')}\n`,
+    'tests/row.test': file('{"id":2,"ts":"yesterday"}'),
+    'tests/step.test': file('@partitoin 1'),
+  })
+  const { output } = await tested(t, [folder])
+  assert.match(output, /✓ .*late\.test/)
+  assert.match(
+    output,
+    /✗ .*other\.test.*\n.*\n +late - \["1.00", "2026-01-01 00:59:03.000"\]\n +late \+ \["1.00", "2026-01-01 00:59:02.000"\]/,
+    output,
+  )
+  assert.match(output, /GOLDEN_ROW_INVALID: .*row\.test:4: no row of orders: ts: 'yesterday' is not a timestamp/, output)
+  assert.match(output, /✗ .*step\.test: line 4: unknown instruction "@partitoin 1"; known are @watermark TIME, @partition N/, output)
+})

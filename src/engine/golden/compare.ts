@@ -39,9 +39,8 @@ function sameValue(expected: unknown, actual: unknown, type: SqlType): boolean {
   return expected === actual
 }
 
-/** A value as an input may write it, as results have it: 100 of a DECIMAL(10, 2) is "100.00". */
-const inputValue = (value: unknown, type: SqlType): unknown =>
-  type.kind === 'DECIMAL' && isNumber(value) ? formatValue(parseValue(value, type), type) : value
+/** A value as an input may write it, as results have it: 100 of a DECIMAL(10, 2) is "100.00", a time without milliseconds has them. */
+const inputValue = (value: unknown, type: SqlType): unknown => formatValue(parseValue(value, type), type)
 
 const sameRow = (expected: unknown[], actual: unknown[], types: SqlType[]): boolean =>
   expected.length === actual.length && types.every((type, i) => sameValue(expected[i], actual[i], type))

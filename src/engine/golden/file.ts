@@ -10,6 +10,13 @@ export const goldenErrors = defineErrors({
     hint: () =>
       'A golden file has the sections "--- input NAME", "--- sql" (or "--- use FILE") and "--- expect": see docs/golden-files.md.',
   }),
+  GOLDEN_ROW_INVALID: spec<{ file: string; line: number; table: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `${p.file}:${p.line}: no row of ${p.table}: ${p.reason}`,
+    hint: (p) => `Write it as the CREATE TABLE of ${p.table} declares it: docs/golden-files.md says how each type is written.`,
+  }),
   GOLDEN_DIFFERS: spec<{ file: string; report: string }>({
     kind: 'user',
     httpStatus: 422,
@@ -70,7 +77,11 @@ export function inputStep(text: string, line: number, path: string): InputStep {
   if (partition) return { kind: 'partition', partition: Number(partition[1]), line }
   if (text === '@idle') return { kind: 'idle', line }
   if (text === '@crash') return { kind: 'crash', line }
-  throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line, problem: `unknown instruction "${text}"` })
+  throw goldenErrors('GOLDEN_FILE_INVALID', {
+    file: path,
+    line,
+    problem: `unknown instruction "${text}"; known are @watermark TIME, @partition N, @idle and @crash`,
+  })
 }
 
 /** @throws StreamError GOLDEN_FILE_INVALID with the line */

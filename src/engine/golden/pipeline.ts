@@ -34,8 +34,14 @@ export interface PipelineResult<Row = Record<string, unknown>> {
  *
  * @throws StreamError of the SQL with its position, GOLDEN_FILE_INVALID for names that do not exist, GOLDEN_UNSTABLE if the rows differ
  */
-export function runPipeline<Row>({ use = [], sql = '', table, inputs }: PipelineTest): PipelineResult<Row> {
+export function runPipeline<Row>(test: PipelineTest): PipelineResult<Row> {
   const path = 'testPipeline'
+  const { use = [], sql = '', table, inputs = {}, ...unknown } = test
+  // Plain JavaScript would else believe that something was expected.
+  for (const name of Object.keys(unknown)) {
+    const problem = `it has no option "${name}"; known are use, sql, table and inputs. Compare the rows that it gives`
+    throw goldenErrors('GOLDEN_FILE_INVALID', { file: path, line: 1, problem })
+  }
   const file: GoldenFile = {
     path,
     summary: '',

@@ -12,7 +12,7 @@ import { formatValue, loadUserFunctionsNow, userFunctionsOf } from '../expressio
 import { Graph, type GraphHooks } from '../graph.ts'
 import { Memory } from '../spill/memory.ts'
 import { SpillFiles } from '../spill/spillFiles.ts'
-import type { GoldenFile, InputStep } from './file.ts'
+import { type GoldenFile, goldenErrors, type InputStep } from './file.ts'
 import { planOf } from './plan.ts'
 
 export type PlayMode = { kind: 'as-written' } | { kind: 'crash-before-every-row' } | { kind: 'batches'; seed: number }
@@ -175,8 +175,13 @@ export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory
         const key = `${index}`
         let decoder = decoders.get(key)
         if (!decoder) decoders.set(key, (decoder = makeJsonDecoder(source.fields, {}, true)))
-        const { columns, rowCount: decoded } = decoder.decode(bytes, starts, ends, texts.length, (_index, error) => {
-          throw error
+        const { columns, rowCount: decoded } = decoder.decode(bytes, starts, ends, texts.length, (index, error) => {
+          const { name } = file.inputs[input]
+          throw goldenErrors(
+            'GOLDEN_ROW_INVALID',
+            { file: file.path, line: steps[index].line, table: name, reason: error.message },
+            { cause: error },
+          )
         })
         graph.push(index, partitions[input], {
           columns,
