@@ -12,7 +12,7 @@ if (!findNode()) {
   console.error(
     isCheckout
       ? `Run \`npm install\` in ${root}, which brings one, or \`npm start\`, which does it for you.`
-      : 'Install a newer one from https://nodejs.org, or run `npx -p node@24 -p millrace millrace`.',
+      : 'Run `npm install node@24` here, which brings one, or install a newer one from https://nodejs.org.',
   )
   process.exit(1)
 }

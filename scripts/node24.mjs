@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
@@ -16,8 +16,12 @@ export function isNodeFit() {
 /** The path of a fitting Node, or undefined if none is installed yet. */
 export function findNode() {
   if (isNodeFit()) return process.execPath
-  const local = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
-  return existsSync(local) ? local : undefined
+  // In a checkout it is in our own node_modules; beside an installed package, in those above.
+  for (let folder = root; ; folder = dirname(folder)) {
+    const local = join(folder, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
+    if (existsSync(local)) return local
+    if (folder === dirname(folder)) return undefined
+  }
 }
 
 /** `import 'millrace'` means the sources in a checkout, what was built from them elsewhere: see "exports" in package.json. */

@@ -68,18 +68,29 @@ function taken(lock) {
   }
   if (make(lock)) return true
   // One at a time looks whether it is left over, so that nobody takes away a lock that another has just made.
-  if (!make(`${lock}.look`)) return false
+  if (!make(`${lock}.look`)) {
+    // A look takes no time: who was killed in it has left its mark, which is then old.
+    removeIf(`${lock}.look`, (_pid, ageMs) => ageMs > LOOK_MS_MAX)
+    return false
+  }
   try {
-    const pid = Number(readFileSync(lock, 'utf8'))
     // Empty for the instant between its making and its writing; who died in that instant has left it older.
-    const isGone = pid === 0 ? Date.now() - statSync(lock).mtimeMs > 2_000 : pid === process.pid || !isAlive(pid)
-    if (isGone) rmSync(lock, { force: true })
-  } catch (error) {
-    if (error.code !== 'ENOENT') throw error
+    removeIf(lock, (pid, ageMs) => (pid === 0 ? ageMs > 2_000 : pid === process.pid || !isAlive(pid)))
   } finally {
     rmSync(`${lock}.look`, { force: true })
   }
   return false
+}
+
+const LOOK_MS_MAX = 10_000
+
+/** Removes a lock whose holder and age in ms are such; one that is gone meanwhile is as good. */
+function removeIf(path, isLeftOver) {
+  try {
+    if (isLeftOver(Number(readFileSync(path, 'utf8')), Date.now() - statSync(path).mtimeMs)) rmSync(path, { force: true })
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error
+  }
 }
 
 function isAlive(pid) {

@@ -95,3 +95,11 @@ test('a golden file that differs fails with the difference; rows that depend on 
     (error: { code: string }) => error.code === 'GOLDEN_UNSTABLE',
   )
 })
+
+test('an option that does not exist is no expectation that holds', async () => {
+  const misnamed = { sql: `${clicks}SELECT k FROM clicks;`, inputs: { clicks: [] }, expect: [['a']] }
+  await assert.rejects(testPipeline(misnamed), {
+    code: 'GOLDEN_FILE_INVALID',
+    message: /no option "expect"; known are use, sql, table and inputs/,
+  })
+})

@@ -172,7 +172,19 @@ test('savepoints: made while the queries go on, listed, begun from, deleted', as
   await command(t, ['savepoint', 'delete', 'before', '--url', from.ready.url])
   assert.deepEqual(readdirSync(join(folder, 'data/savepoints')), [])
   assert.ok(existsSync(join(folder, 'data/checkpoints')))
+  // In the folder, where nobody runs: else a server could lose one that it is about to begin from.
+  await command(t, ['savepoint', 'create', 'offline', '--url', from.ready.url])
+  const inFolder = ['--data', join(folder, 'data')]
+  const refused = run(t, ['savepoint', 'delete', 'offline', '--json', ...inFolder])
+  assert.equal((await refused.exited).code, 1)
+  assert.match(refused.output, /"DATA_FOLDER_LOCKED"/)
   await from.running.kill('SIGTERM')
+  assert.deepEqual(
+    (await command<{ name: string }>(t, ['savepoint', 'list', ...inFolder])).map((one) => one.name),
+    ['offline'],
+  )
+  await command(t, ['savepoint', 'delete', 'offline', ...inFolder])
+  assert.deepEqual(readdirSync(join(folder, 'data/savepoints')), [])
   const missing = run(t, ['start', folder, '--port', '0', '--data', join(folder, 'data'), '--from-savepoint', 'befor', '--json'])
   await missing.exited
   assert.match(missing.output, /SAVEPOINT_NOT_FOUND.*There is none: /)

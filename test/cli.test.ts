@@ -212,6 +212,13 @@ test('dev takes up each edit, says what is wrong where, and goes on', { timeout:
     () => /started ids; stopped pages; 1 unchanged/.test(running.stdout),
     () => running.output,
   )
+  const url = /http:\S+/.exec(running.stdout)![0]
+  writeFileSync(join(folder, 'counts.sql'), countsSql)
+  assert.equal((await millrace(t, 'promote', join(folder, 'counts.sql'), '--url', url)).code, 0)
+  await until(
+    () => /changed over the API: stopped ids; 1 unchanged/.test(running.stdout),
+    () => running.output,
+  )
   assert.equal((await running.kill('SIGINT')).code, 0, running.output)
 })
 

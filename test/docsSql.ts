@@ -69,11 +69,16 @@ export function readExamples(path: string): Example[] {
 
 // ---------------------------------------------------------------- fences
 
+const folders: string[] = []
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
 function fencedExamples(page: string): Example[] {
   const catalog = new Catalog()
   const inputs = new Map<string, string>()
   const folder = mkdtempSync(join(tmpdir(), 'millrace-docs-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  folders.push(folder)
   const examples: Example[] = []
   let declared = ''
   const fences = fencesOf(page)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
@@ -40,9 +40,18 @@ test('of two starts at once one builds the console and the other waits; a lock o
   assert.equal(said.filter((one) => one.startsWith('Waiting')).length, 2)
   assert.equal(existsSync(lock), false)
 
+  // Killed while it looked at such a lock.
+  rmSync(join(root, 'console/dist'), { recursive: true })
+  writeFileSync(lock, '999999999')
+  writeFileSync(`${lock}.look`, '999999999')
+  utimesSync(`${lock}.look`, new Date(0), new Date(0))
+  await start()
+  assert.equal(builds(), 'first\nfirst\n')
+  assert.equal(existsSync(`${lock}.look`), false)
+
   assert.equal(await start(), '')
   writeFileSync(join(root, 'console/src/new.ts'), '')
   await start()
-  assert.equal(builds(), 'first\nold one there\n')
+  assert.equal(builds(), 'first\nfirst\nold one there\n')
   assert.ok(existsSync(join(root, 'console/dist/index.html')) && !existsSync(join(root, 'console/dist.new')))
 })

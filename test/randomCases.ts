@@ -3,7 +3,7 @@
 // Without Flink they are held against themselves: a crash before every row, and any batching, must give the same rows
 // (randomGolden.test.ts). `scripts/goldenRandom.ts` writes them as files without an expectation, which Flink then writes.
 
-import { seededRandom } from '../src/log/testRecords.ts'
+import { seededRandom } from '../src/base/index.ts'
 
 /** What a query needs beside the table t: late rows may be there, a second table u, a table of versions r. */
 type Setting = 'plain' | 'timed' | 'two' | 'versions'

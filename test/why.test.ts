@@ -159,6 +159,12 @@ describe('why', () => {
       const why = await whyOf(server, 'numbers', has('ROWS_FAILED'))
       assert.equal(why.failedRows, 1)
       assert.match(why.next, /topics read wrong\.invalid/)
+      // As of the last poll, about a second old.
+      await until(
+        async () =>
+          /^millrace_query_failed_rows_total\{query="numbers"\} 1$/m.test(await (await fetch(`${server.ready.url}/metrics`)).text()),
+        'the metric does not count it',
+      )
       await accepted(server, 'strict', [at('12:00:00', 'a', 'x')])
       const ended = await whyOf(server, 'ended', has('QUERY_FAILED'))
       assert.equal(ended.state, 'failed')

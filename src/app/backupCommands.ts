@@ -6,6 +6,7 @@ export function addBackupCommands(program: Command): void {
   const backup = program
     .command('backup')
     .description('copies of the data folder: topics, checkpoints, users; consistent while it is in use, each with only what is new')
+    .addHelpText('after', examples('millrace backup /backups/shop\nmillrace backup list /backups/shop'))
   backup
     .command('create', { isDefault: true })
     .description('takes a backup (`millrace backup FOLDER` does the same)')

@@ -1,5 +1,5 @@
 // Errors of the command line and of starting up.
-import { defineErrors, spec } from '../base/index.ts'
+import { defineErrors, moduleHint, spec } from '../base/index.ts'
 
 export const appErrors = defineErrors({
   OPTION_INVALID: spec<{ option: string; value: string; expected: string }>({
@@ -14,7 +14,7 @@ export const appErrors = defineErrors({
     httpStatus: 400,
     retry: 'never',
     message: (p) => `${p.path} cannot be used: ${p.reason}`,
-    hint: () => "It should hold: import { defineConfig } from 'millrace'; export default defineConfig({ … })",
+    hint: (p) => moduleHint(p.reason) ?? "It should hold: import { defineConfig } from 'millrace'; export default defineConfig({ … })",
   }),
   FILE_UNUSABLE: spec<{ path: string; reason: string }>({
     kind: 'user',

@@ -35,7 +35,10 @@ function placeOf({ toEarliest, toLatest, toOffset, toTime, shiftBy }: ResetFlags
 }
 
 export function addGroupCommands(program: Command): void {
-  const groups = program.command('groups').description('consumer groups of a running Millrace, and how far behind they are')
+  const groups = program
+    .command('groups')
+    .description('consumer groups of a running Millrace, and how far behind they are')
+    .addHelpText('after', examples('millrace groups\nmillrace groups describe billing'))
   const names = () => groups.commands.map((command) => command.name())
 
   withTarget(groups.command('list', { isDefault: true }).description('all consumer groups'))

@@ -6,6 +6,7 @@ export function addKafkaUserCommands(program: Command): void {
   const users = program
     .command('kafka-user')
     .description('who may log in to the Kafka port of a running Millrace; with the first user, clients have to')
+    .addHelpText('after', examples('millrace kafka-user create billing\nmillrace kafka-user list'))
 
   withTarget(
     users

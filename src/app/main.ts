@@ -219,7 +219,10 @@ program
     ),
   )
 
-const verify = program.command('verify').description('checks of a project that take their time')
+const verify = program
+  .command('verify')
+  .description('checks of a project that take their time')
+  .addHelpText('after', examples('millrace verify exactly-once shop'))
 verify
   .command('exactly-once')
   .description('kills copies of the project again and again, at random and inside of checkpoints, and compares with a run without a crash')
@@ -315,7 +318,10 @@ program
     ),
   )
 
-const savepoints = program.command('savepoint').description('named copies of all state: to go back to, before an upgrade or a risky edit')
+const savepoints = program
+  .command('savepoint')
+  .description('named copies of all state: to go back to, before an upgrade or a risky edit')
+  .addHelpText('after', examples('millrace savepoint create before-upgrade\nmillrace savepoint list'))
 savepoints
   .command('create')
   .description('takes one, while the queries go on')
@@ -332,22 +338,31 @@ savepoints
 savepoints
   .command('list')
   .description('all savepoints')
+  .option('--data <folder>', 'those in this data folder, instead of asking a running Millrace')
   .addOption(url())
   .addOption(token())
   .addOption(json())
+  .addHelpText('after', examples('millrace savepoint list\nmillrace savepoint list --data shop/.millrace'))
   .action(
-    guarded(async (flags: TargetFlags) => (await import('./commands/savepoint.ts')).listSavepoints(target(flags), flags.json ?? false)),
+    guarded(async (flags: TargetFlags & { data?: string }) =>
+      (await import('./commands/savepoint.ts')).listSavepoints(target(flags), flags.data, flags.json ?? false),
+    ),
   )
 savepoints
   .command('delete')
-  .description('deletes one')
+  .description('deletes one; there is no way back')
   .argument('<name>')
+  .option('--data <folder>', 'in this data folder, on which nobody runs, instead of asking a running Millrace')
   .addOption(url())
   .addOption(token())
   .addOption(json())
+  .addHelpText(
+    'after',
+    examples('millrace savepoint delete before-upgrade\nmillrace savepoint delete before-upgrade --data shop/.millrace'),
+  )
   .action(
-    guarded(async (name: string, flags: TargetFlags) =>
-      (await import('./commands/savepoint.ts')).deleteSavepoint(target(flags), name, flags.json ?? false),
+    guarded(async (name: string, flags: TargetFlags & { data?: string }) =>
+      (await import('./commands/savepoint.ts')).deleteSavepoint(target(flags), name, flags.data, flags.json ?? false),
     ),
   )
 
@@ -382,7 +397,10 @@ program
     }),
   )
 
-const tokens = program.command('token').description('access tokens: needed to listen beyond loopback')
+const tokens = program
+  .command('token')
+  .description('access tokens: needed to listen beyond loopback')
+  .addHelpText('after', examples('millrace token create --role writer --name "web shop"\nmillrace token list'))
 const dataOption = () => new Option('--data <folder>', 'the data folder').default('.millrace')
 tokens
   .command('create')

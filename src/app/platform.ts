@@ -60,7 +60,7 @@ export interface Platform {
   /** Reads the project's files again and applies what changed. */
   reload(): Promise<ApplyReport>
   /** Calls back after each reload that an edit of the project caused. Returns what ends it. */
-  watch(onReload: (report: ApplyReport) => void): () => void
+  watch(onReload: (report: ApplyReport) => void, onPromoted?: (report: ApplyReport) => void): () => void
   close(): Promise<void>
 }
 
@@ -92,6 +92,7 @@ export async function startPlatform(
   const auditLogger: Logger = pino({ level: 'info' }, pino.destination(2))
   const startedMs = Date.now()
   let filesSeen: SqlFile[] = []
+  let onApiChange: ((report: ApplyReport) => void) | undefined
   const readFiles = () => (filesSeen = files ?? readProjectFiles(config.folder))
   const project = bindProject(readFiles(), config.timeZone)
   let functionFiles = functionFilesOf(project)
@@ -228,7 +229,7 @@ export async function startPlatform(
         catalog: () => jobs.catalog,
         topicOf: (name) => jobs.topicOfTable(name),
         preview: (sql, options) => startPreview(jobs, log, sql, options, (table) => views.copy(table, [], [])),
-        files: files === undefined ? projectFiles(config.folder, jobs, config.timeZone) : undefined,
+        files: files === undefined ? projectFiles(config.folder, jobs, config.timeZone, (done) => onApiChange?.(done)) : undefined,
       },
       runSql: async (sql, { rowsMax, signal, slice }) => {
         await log.refresh()
@@ -275,7 +276,8 @@ export async function startPlatform(
         functionFiles = functionFilesOf(next)
         return jobs.apply(next)
       },
-      watch: (onReload) => {
+      watch: (onReload, onPromoted) => {
+        onApiChange = onPromoted
         const reload = async () => onReload(await platform.reload().catch(failedReload))
         // An edit after the files were read, and before this, is one that nobody saw.
         const isBehind = () => {

@@ -14,7 +14,13 @@ import { appErrors } from './errors.ts'
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.sql$/
 const versionOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
 
-export function projectFiles(folder: string, jobs: JobManager, timeZone: string): NonNullable<Workspace['files']> {
+/** @param onApplied  is told what a change started and stopped */
+export function projectFiles(
+  folder: string,
+  jobs: JobManager,
+  timeZone: string,
+  onApplied: (report: ApplyReport) => void = () => {},
+): NonNullable<Workspace['files']> {
   /** One change at a time: a version is checked and the file replaced without anybody in between. */
   let turn: Promise<unknown> = Promise.resolve()
 
@@ -41,7 +47,9 @@ export function projectFiles(folder: string, jobs: JobManager, timeZone: string)
       writeFileSync(`${target}.new`, text, { flush: true })
       renameSync(`${target}.new`, target)
     }
-    return jobs.apply(bindProject(readProjectFiles(folder), timeZone))
+    const report = await jobs.apply(bindProject(readProjectFiles(folder), timeZone))
+    onApplied(report)
+    return report
   }
 
   return {

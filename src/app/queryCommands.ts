@@ -3,7 +3,10 @@ import type { Command } from 'commander'
 import { examples, guarded, type TargetFlags, target, withTarget } from './commandParts.ts'
 
 export function addQueryCommands(program: Command): void {
-  const queries = program.command('queries').description('queries of a running Millrace: how they do, stop, start and rescale')
+  const queries = program
+    .command('queries')
+    .description('queries of a running Millrace: how they do, stop, start and rescale')
+    .addHelpText('after', examples('millrace queries\nmillrace queries stop revenue'))
   const names = () => queries.commands.map((command) => command.name())
 
   withTarget(queries.command('list', { isDefault: true }).description('all queries: rates, watermark, state, restarts, last checkpoint'))

@@ -68,7 +68,10 @@ function pairsOf(option: string, pairs: readonly string[] = []): Record<string, 
 }
 
 export function addTopicCommands(program: Command): void {
-  const topics = program.command('topics').description('topics of a running Millrace: what is in them, their settings, their records')
+  const topics = program
+    .command('topics')
+    .description('topics of a running Millrace: what is in them, their settings, their records')
+    .addHelpText('after', examples('millrace topics\nmillrace topics read orders --follow\nmillrace topics describe orders'))
   const names = () => topics.commands.map((command) => command.name())
 
   withTarget(topics.command('list', { isDefault: true }).description('all topics'))

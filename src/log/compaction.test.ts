@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { seededRandom } from '../base/index.ts'
 import { compact } from './compaction.ts'
 import { compress } from './compress.ts'
 import type { LogRecord, TopicConfig } from './contract.ts'
@@ -23,7 +24,7 @@ import {
 } from './recordBatch.ts'
 import { readRecords } from './recordIndex.ts'
 import { indexPath, listAllSegmentFiles, listSegmentFiles, logPath } from './segmentIndex.ts'
-import { descriptorOf, seededRandom } from './testRecords.ts'
+import { descriptorOf } from './testRecords.ts'
 import { defaultTopicConfig } from './topicMeta.ts'
 
 const folder = '/p'

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { seededRandom } from '../base/index.ts'
 import type { Durability, TopicConfig } from './contract.ts'
 import { diskError, FakeDisk } from './fakeDisk.ts'
 import { Append, Partition } from './partition.ts'
 import { openPartitionReader } from './reader.ts'
 import { CHUNK_BYTES_MIN, indexPath, listSegments, logPath } from './segmentIndex.ts'
-import { descriptorOf, makeBatch, readTexts, seededRandom } from './testRecords.ts'
+import { descriptorOf, makeBatch, readTexts } from './testRecords.ts'
 import { defaultTopicConfig } from './topicMeta.ts'
 
 const folder = '/p'

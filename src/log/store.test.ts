@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { seededRandom } from '../base/index.ts'
 import { diskError, FakeDisk } from './fakeDisk.ts'
 import { Append } from './partition.ts'
 import { LogStore, type StoredTopic } from './store.ts'
-import { makeBatch, readTexts, seededRandom } from './testRecords.ts'
+import { makeBatch, readTexts } from './testRecords.ts'
 
 const idOf = (i: number) => `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`
 const newDisk = () => {

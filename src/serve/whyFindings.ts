@@ -47,7 +47,7 @@ export function findingsOf(facts: QueryFacts): WhyFinding[] {
       {
         code: 'NOT_ANSWERING',
         fact: 'Its engine thread does not answer: it is starting, or busy with one large step.',
-        next: 'Ask again in a moment; `millrace doctor` and the log of the process say more if it stays so.',
+        next: 'Ask again in a moment. If it stays so, a function of the project may not return, for any query of that thread: mend it, and start Millrace again.',
       },
     ]
   const findings: WhyFinding[] = []

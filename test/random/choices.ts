@@ -6,7 +6,7 @@
 //   2. A span is what one piece (a row, an expression, a relation) was made from; spans nest.
 //   3. Every candidate of `smaller` is shorter, or as long and smaller at its first difference: making small ends.
 
-import { seededRandom } from '../../src/log/testRecords.ts'
+import { seededRandom } from '../../src/base/index.ts'
 
 interface Span {
   label: string

@@ -65,17 +65,20 @@ export async function readTopic(
 }
 
 /** One line for each record; with a select list its columns, else key and value. */
-function printer(json: boolean): (message: TopicMessage, columns: ColumnInfo[] | undefined) => void {
-  return (message, columns) => {
+function printer(json: boolean): (record: TopicMessage, columns: ColumnInfo[] | undefined) => void {
+  return (record, columns) => {
     if (json) {
-      console.log(JSON.stringify(message))
+      console.log(JSON.stringify(record))
       return
     }
-    const { partition, offset, timestampMs, key, value, headers, row } = message
+    const { partition, offset, timestampMs, key, value, headers, row } = record
     const shown = row
       ? row.map((cell, i) => `${columns?.[i] ? `${columns[i].name}=` : ''}${JSON.stringify(cell)}`).join(' ')
       : `${key ?? '—'} ${typeof value === 'string' ? value : JSON.stringify(value)}`
-    const refused = headers.rule ? ` (${headers.rule} ${headers.path ?? ''}: ${headers.message ?? ''})` : ''
+    const { rule, path, message = '' } = headers
+    // A query's reason begins with the column, too.
+    const reason = path && message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message
+    const refused = rule ? ` (${[rule, path].filter(Boolean).join(' ')}: ${reason})` : ''
     const time = Math.abs(timestampMs) <= 8.64e15 ? new Date(timestampMs).toISOString() : String(timestampMs)
     console.log(`${time} ${partition}/${offset} ${plainText(`${shown}${refused}`)}`)
   }

@@ -36,7 +36,11 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
   // Before it says that it is ready: who reads that may edit at once.
-  if (options.watch) platform.watch((change) => printReload(change, config))
+  if (options.watch)
+    platform.watch(
+      (change) => printReload('edited', change, config),
+      (change) => printReload('changed over the API', change, config),
+    )
   const { url, host, port, kafkaPort, kafkaError, report } = platform
   if (config.json) {
     const errors = report.errors.map(({ file, error }) => ({ file, ...error.toJSON() }))
@@ -69,7 +73,7 @@ function printErrors({ errors }: ApplyReport, folder: string): void {
   }
 }
 
-function printReload(report: ApplyReport, { json, folder }: Config): void {
+function printReload(what: string, report: ApplyReport, { json, folder }: Config): void {
   const { started, kept, stopped, errors, restored, notices } = report
   if (json) {
     console.log(
@@ -84,7 +88,7 @@ function printReload(report: ApplyReport, { json, folder }: Config): void {
     stopped.length > 0 ? `stopped ${stopped.join(', ')}` : '',
     `${kept.length} unchanged`,
   ]
-  console.log(`${new Date().toISOString().slice(11, 19)} edited: ${parts.filter(Boolean).join('; ')}`)
+  console.log(`${new Date().toISOString().slice(11, 19)} ${what}: ${parts.filter(Boolean).join('; ')}`)
   for (const notice of notices) console.error(`note: ${notice}`)
   printErrors(report, folder)
 }

@@ -1,5 +1,5 @@
 // Errors of a row: its expression cannot be computed. The job decides whether the row becomes a dead letter or the job fails.
-import { defineErrors, spec } from '../../base/index.ts'
+import { defineErrors, moduleHint, spec } from '../../base/index.ts'
 
 const user = { kind: 'user', httpStatus: 422, retry: 'never' } as const
 
@@ -34,7 +34,8 @@ export const expressionErrors = defineErrors({
     ...user,
     httpStatus: 400,
     message: (p) => `function ${p.name} cannot be loaded from ${p.file}: ${p.reason}`,
-    hint: () => 'The path is relative to the project; the file is TypeScript that Node runs as it is, or JavaScript.',
+    hint: (p) =>
+      moduleHint(p.reason) ?? 'The path is relative to the project; the file is TypeScript that Node runs as it is, or JavaScript.',
   }),
   FUNCTION_EXPORT_MISSING: spec<{ name: string; file: string; export: string; exports: string[]; nearest?: string }>({
     ...user,

@@ -2,6 +2,7 @@
 //
 // The same file is played as written (a row, then its watermark), with a crash before every row, and cut into batches at random;
 // the rows that are left must be the same. In several subtasks (`parallelism`) each partition is read by one of them, and rows meet by key.
+import { seededRandom } from '../../base/index.ts'
 import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, released, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
 import { realDisk } from '../../log/index.ts'
@@ -50,7 +51,7 @@ function* schedule(file: GoldenFile, mode: PlayMode): Generator<Feed> {
     for (const [input, { steps }] of file.inputs.entries()) for (const step of steps) yield { input, steps: [step] }
     return
   }
-  const random = mulberry32(mode.seed)
+  const random = seededRandom(mode.seed)
   const at = file.inputs.map(() => 0)
   while (at.some((position, input) => position < file.inputs[input].steps.length)) {
     const input = Math.floor(random() * file.inputs.length)
@@ -328,14 +329,4 @@ export const rowText = (row: unknown): string => {
       .map(([key, value]) => `${JSON.stringify(key)}: ${rowText(value)}`)
       .join(', ')}}`
   return Object.is(row, -0) ? '-0.0' : (JSON.stringify(row) ?? 'null')
-}
-
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(state ^ (state >>> 15), 1 | state)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 4294967296
-  }
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { seededRandom } from '../../base/index.ts'
 import { diskError, FakeDisk } from '../fakeDisk.ts'
 import { openPartitionReader } from '../reader.ts'
 import { BatchBuilder, noHeaders, TRANSACTIONAL_FLAG } from '../recordBatch.ts'
 import { readRecords } from '../recordIndex.ts'
 import { TestLog } from '../testLog.ts'
-import { seededRandom } from '../testRecords.ts'
 import type { Transaction, TransactionRef, Transactions } from './contract.ts'
 import { openTransactions } from './coordinator.ts'
 
