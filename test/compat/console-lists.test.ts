@@ -195,4 +195,51 @@ describe('lists, and what stands still', { skip: skipWithoutBrowser, timeout: 12
     assert.deepEqual(problems, [])
     await context.close()
   })
+
+  test('processing times are in the zone that one chooses, written and read; event time is as events have it', async (t) => {
+    const server = await startServer(t, makeProject(t, { 'pipelines/counts.sql': sql }))
+    await server.post(
+      'events',
+      Array.from({ length: 90 }, (_, i) => event(i)),
+    )
+    const { context, problems } = await watched(browser, 'desktop', 'light')
+    const path = '/observe?range=2026-03-01T23:30:00Z~2026-03-02T00:30:00Z'
+    const page = await open(context, server.ready.url + path, '.chart-grid')
+    const range = page.getByRole('combobox', { name: 'Range of time' })
+    const rangeText = () =>
+      range.evaluate((select) => (select as unknown as { selectedOptions: { text: string }[] }).selectedOptions[0].text)
+    assert.equal(await rangeText(), '03-01 23:30 – 03-02 00:30')
+    await page.getByText('2026-02-28 23:59:59').waitFor()
+    await page.getByLabel('Zone of processing time').selectOption('Asia/Tehran')
+    await until(async () => (await rangeText()) === '03-02 03:00 – 04:00', 'the range is not in the zone')
+    await page.getByText('2026-02-28 23:59:59').waitFor()
+    await range.selectOption('choose')
+    const dialog = page.getByRole('dialog')
+    assert.equal(await dialog.getByLabel('From').inputValue(), '2026-03-02 03:00:00')
+    await dialog.getByLabel('From').fill('2026-03-02 02:30')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(({ href }) => decodeURIComponent(href).includes('range=2026-03-01T23:00:00Z~2026-03-02T00:30:00Z'))
+
+    // Over a reload; a time to seek goes to the server as the moment that it is.
+    const zoned = (ms: number) => new Date(ms + 3.5 * 3_600_000).toISOString().slice(0, 16).replace('T', ' ')
+    await page.goto(`${server.ready.url}/topics/events/messages?from=time`)
+    await page.getByLabel('Read from time (Asia/Tehran)').fill(zoned(Date.now() - 3_600_000))
+    await page.keyboard.press('Enter')
+    await page.getByText(/ 90 found/).waitFor()
+    assert.match(decodeURIComponent(page.url()), /time=\d{4}-[^&]*Z/)
+    await page.getByLabel('Read from time (Asia/Tehran)').fill(zoned(Date.now() + 3_600_000))
+    await page.keyboard.press('Enter')
+    await page.getByText(/No record from there on/).waitFor()
+
+    await page.keyboard.press('Control+k')
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.type('times in utc')
+    await page.getByRole('option', { name: /Times in UTC/ }).waitFor()
+    await page.keyboard.press('Enter')
+    await page.getByLabel('Read from time (UTC)').waitFor()
+    assert.equal(await page.getByLabel('Zone of processing time').inputValue(), 'UTC')
+    await checkFrame(page, 'messages', 'light')
+    assert.deepEqual(problems, [])
+    await context.close()
+  })
 })

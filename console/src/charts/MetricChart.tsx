@@ -48,6 +48,7 @@ function Lines({ chart: { title, lines, format, formatAxis = format }, history }
       minSpanMs={stepMs * 12}
       heightPx={HEIGHT_PX}
       formatAxis={formatAxis}
+      isClock
       isBytes={lines.every(({ metric }) => metric.endsWith('Bytes'))}
     />
   )

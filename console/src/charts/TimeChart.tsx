@@ -1,10 +1,11 @@
-// A time chart on uPlot: bars or lines, stacked or not, in the colours of the theme, in UTC.
+// A time chart on uPlot: bars or lines, stacked or not, in the colours of the theme; event time as it is, processing time in the zone that was chosen.
 // The numbers under the cursor (or the newest ones) stand in a line of fixed height above it, so nothing covers the picture.
 import { useEffect, useMemo, useRef, useState } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
-import { formatDayMinute, formatMinute, formatTime } from '../ui/format.ts'
+import { formatClockDayMinute, formatClockMinute, formatClockTime, formatDayMinute, formatMinute, formatTime } from '../ui/format.ts'
 import { themeColor, useIsDark } from '../ui/theme.ts'
+import { currentZone } from '../ui/zone.ts'
 import { roundUp, roundUpBytes, stack } from './stack.ts'
 
 export interface TimeSeries {
@@ -29,6 +30,8 @@ export interface TimeChartProps {
   formatAxis: (value: number) => string
   /** The axis is of bytes: its steps are powers of two. */
   isBytes?: boolean
+  /** Its times are of the clock, not of events. */
+  isClock?: boolean
   /** Top of the y axis if it is known; otherwise it follows the data in round steps. */
   yMax?: number
 }
@@ -39,17 +42,24 @@ const byteSteps = Array.from({ length: 51 }, (_, power) => 2 ** power)
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
 
+/** How times are written: event time, or that of the clock. */
+const writers = {
+  event: { time: formatTime, minute: formatMinute, dayMinute: formatDayMinute },
+  clock: { time: formatClockTime, minute: formatClockMinute, dayMinute: formatClockDayMinute },
+}
+type Writer = (typeof writers)['event']
+
 /** Minutes; over more than a day, with the day; of less than a minute each, with seconds. */
-function formatterOf(splits: readonly number[]): (ms: number) => string {
+function formatterOf(splits: readonly number[], { time, minute, dayMinute }: Writer): (ms: number) => string {
   const [first = 0, second = first] = splits
-  if (second - first > 0 && second - first < MINUTE_MS) return formatTime
-  return (splits.at(-1) ?? 0) - first > DAY_MS ? formatDayMinute : formatMinute
+  if (second - first > 0 && second - first < MINUTE_MS) return time
+  return (splits.at(-1) ?? 0) - first > DAY_MS ? dayMinute : minute
 }
 
-function intervalText(atMs: number, stepMs: number, timesMs: readonly number[]): string {
-  if (stepMs < MINUTE_MS) return formatTime(atMs)
+function intervalText(atMs: number, stepMs: number, timesMs: readonly number[], { time, minute, dayMinute }: Writer): string {
+  if (stepMs < MINUTE_MS) return time(atMs)
   const isLong = (timesMs.at(-1) ?? 0) - (timesMs[0] ?? 0) > DAY_MS
-  return `${(isLong ? formatDayMinute : formatMinute)(atMs)}–${formatMinute(atMs + stepMs)}`
+  return `${(isLong ? dayMinute : minute)(atMs)}–${minute(atMs + stepMs)}`
 }
 
 /** Values without a neighbour: no line goes through them, so they are drawn as points. */
@@ -68,8 +78,10 @@ export function TimeChart({
   heightPx,
   formatAxis,
   isBytes = false,
+  isClock = false,
   yMax,
 }: TimeChartProps) {
+  const writer = isClock ? writers.clock : writers.event
   const holder = useRef<HTMLDivElement>(null)
   const chart = useRef<uPlot | null>(null)
   const [hovered, setHovered] = useState<number | null>(null)
@@ -100,7 +112,7 @@ export function TimeChart({
         height: heightPx,
         padding: [6, 26, 0, 0],
         ms: 1,
-        tzDate: (ms) => uPlot.tzDate(new Date(ms), 'Etc/UTC'),
+        tzDate: (ms) => uPlot.tzDate(new Date(ms), isClock ? currentZone() : 'Etc/UTC'),
         legend: { show: false },
         cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
         scales: {
@@ -129,7 +141,7 @@ export function TimeChart({
             grid: { show: false },
             ticks: { stroke: line, width: 1, size: 4 },
             space: 64,
-            values: (_plot, splits) => splits.map(formatterOf(splits)),
+            values: (_plot, splits) => splits.map(formatterOf(splits, writer)),
           },
           {
             stroke: muted,
@@ -177,7 +189,7 @@ export function TimeChart({
       plot.destroy()
       chart.current = null
     }
-  }, [shape, isDark, heightPx, isStacked, isBytes, stepMs])
+  }, [shape, isDark, heightPx, isStacked, isBytes, isClock, stepMs])
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new span asks for a new range of the same data
   useEffect(() => {
@@ -198,7 +210,7 @@ export function TimeChart({
             </span>
           )
         })}
-        <span className="chart-at">{at === undefined ? '' : intervalText(at, stepMs, timesMs)}</span>
+        <span className="chart-at">{at === undefined ? '' : intervalText(at, stepMs, timesMs, writer)}</span>
       </div>
       <div ref={holder} className="chart-canvas" style={{ height: `${heightPx}px` }} role="img" aria-label={label} />
     </div>

@@ -3,7 +3,7 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import type { BackupInfo, BackupRun, BackupStatus } from '../../../src/serve/contract.ts'
 import { apiGet, apiSend } from '../api/client.ts'
 import { queryClient } from '../api/queries.ts'
-import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, none } from '../ui/format.ts'
+import { formatAge, formatBytes, formatClock, formatDuration, formatInteger, none } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Code, Empty, Failure, SkeletonRows, Status } from '../ui/parts.tsx'
 
@@ -60,7 +60,7 @@ function Overview({ of: { folder, everyMinutes, keep, nextMs, run, backups } }: 
     ['Newest', newest ? formatAge(Math.max(0, Date.now() - newest.createdMs)) : none],
     ['Size', newest ? formatBytes(newest.sizeBytes) : none],
     ['Every', everyMinutes === undefined ? 'on request' : formatDuration(everyMinutes * 60)],
-    ['Next', nextMs === undefined ? none : formatDateTime(nextMs)],
+    ['Next', nextMs === undefined ? none : formatClock(nextMs)],
     ['Kept', keep === undefined ? 'all' : `the newest ${formatInteger(keep)}`],
     ['Folder', folder ?? none],
     ['Last run', run ? runText(run) : none],
@@ -70,7 +70,7 @@ function Overview({ of: { folder, everyMinutes, keep, nextMs, run, backups } }: 
 
 function runText({ state, doneBytes, totalBytes, startedMs }: BackupRun): string {
   if (state === 'running') return totalBytes > 0 ? `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}` : 'being looked at'
-  return `${state}, ${formatDateTime(startedMs)}`
+  return `${state}, ${formatClock(startedMs)}`
 }
 
 const List = ({ backups }: { backups: BackupInfo[] }) => (
@@ -99,7 +99,7 @@ const List = ({ backups }: { backups: BackupInfo[] }) => (
               <code>{id}</code>
             </td>
             <td data-label="Taken" className="nowrap">
-              {formatDateTime(createdMs)}
+              {formatClock(createdMs)}
             </td>
             <td data-label="State">
               {damaged.length === 0 ? (

@@ -10,7 +10,7 @@ import { useGroup, useReason } from '../api/topics.ts'
 import { type MetricChart, MetricCharts } from '../charts/MetricChart.tsx'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatAge, formatCompact, formatDateTime, formatInteger, formatSpan, none } from '../ui/format.ts'
+import { formatAge, formatClockZone, formatCompact, formatInteger, formatSpan, none } from '../ui/format.ts'
 import { FormDialog } from '../ui/forms.tsx'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
@@ -188,7 +188,7 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
                   <td
                     data-label="Committed"
                     className="nowrap"
-                    title={committedMs === undefined ? undefined : `${formatDateTime(committedMs)} UTC`}
+                    title={committedMs === undefined ? undefined : `${formatClockZone(committedMs)}`}
                   >
                     {committedMs === undefined ? 'never' : formatAge(Math.max(0, nowMs - committedMs))}
                   </td>

@@ -8,7 +8,7 @@ import { type ReactNode, useMemo, useRef, useState } from 'react'
 import { timestampMs } from '../api/columns.ts'
 import { stringifyExact } from '../api/json.ts'
 import { messageId, type TailMessage } from '../api/live.ts'
-import { formatBytes, formatDateTime, formatSigned, formatTime } from './format.ts'
+import { formatBytes, formatClockTime, formatClockZone, formatDateTime, formatSigned, formatTime } from './format.ts'
 import { Badge, CopyButton } from './parts.tsx'
 
 export interface MessageListProps {
@@ -153,8 +153,8 @@ function MessageRow({ message, isOpen, onToggle, withTopic, actions }: MessageRo
           <EditLine edit={edit} />
         ) : (
           <>
-            <span className="message-time" title={`${formatDateTime(message.timestampMs)} UTC, processing time`}>
-              {formatTime(message.timestampMs)}
+            <span className="message-time" title={`${formatClockZone(message.timestampMs)}, processing time`}>
+              {formatClockTime(message.timestampMs)}
             </span>
             {withTopic && <span className="message-topic">{message.topic}</span>}
             {rule !== undefined && (
@@ -203,7 +203,7 @@ export function MessageDetail({ message, actions }: { message: TailMessage; acti
         </div>
         <div>
           <dt>Arrived (processing time)</dt>
-          <dd>{formatDateTime(message.timestampMs)} UTC</dd>
+          <dd>{formatClockZone(message.timestampMs)}</dd>
         </div>
         {headers.map(([name, value]) => (
           <div key={name}>

@@ -1,12 +1,13 @@
 // ⌘K: every page, table, topic, consumer group and query by name.
 import { useNavigate } from '@tanstack/react-router'
-import { Database, Rows3, Users, Workflow } from 'lucide-react'
+import { Clock, Database, Rows3, Users, Workflow } from 'lucide-react'
 import { type ComponentType, type KeyboardEvent, useMemo, useRef, useState } from 'react'
 import { useQueries, useTables, useTopics } from '../api/queries.ts'
 import { useGroups } from '../api/topics.ts'
 import { rank } from './fuzzy.ts'
 import { Modal } from './parts.tsx'
 import { areas } from './Shell.tsx'
+import { chooseZone, currentZone, ownZone } from './zone.ts'
 
 interface Entry {
   id: string
@@ -32,6 +33,16 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const entries = useMemo<Entry[]>(
     () => [
       ...areas.map(({ to, label, icon }) => ({ id: to, kind: 'Page', name: label, note: '', icon, open: () => void navigate({ to }) })),
+      ...[...new Set(['UTC', ownZone()])]
+        .filter((zone) => zone !== currentZone())
+        .map((zone) => ({
+          id: `zone/${zone}`,
+          kind: 'Setting',
+          name: `Times in ${zone}`,
+          note: 'processing time',
+          icon: Clock,
+          open: () => chooseZone(zone),
+        })),
       ...(tables ?? []).map(({ name, comment, rowCount }) => ({
         id: `table/${name}`,
         kind: 'Table',

@@ -19,10 +19,11 @@ import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from 'react
 import { access } from '../api/client.ts'
 import { eventTimeMs } from '../api/eventTime.ts'
 import { reconnectNow, useStats } from '../api/live.ts'
-import { formatDateTime } from './format.ts'
+import { formatClock, formatDateTime } from './format.ts'
 import { Segmented, Status, useNow } from './parts.tsx'
 import { TimePicker } from './TimePicker.tsx'
 import { chooseTheme, useThemeChoice } from './theme.ts'
+import { chooseZone, ownZone, useZone, zoneText } from './zone.ts'
 
 const Palette = lazy(() => import('./Palette.tsx'))
 const TokenPrompt = lazy(() => import('./TokenPrompt.tsx'))
@@ -45,6 +46,7 @@ export function Shell() {
   const [isPaletteOpen, setPaletteOpen] = useState(false)
   const isTokenWanted = useSyncExternalStore(access.subscribe, () => access.isWanted)
   const { link, latest } = useStats()
+  const zone = useZone()
   const path = useRouterState({ select: (state) => state.location.pathname })
 
   useEffect(() => {
@@ -97,7 +99,8 @@ export function Shell() {
         </button>
       </header>
       <main id="main" tabIndex={-1}>
-        <Suspense>
+        {/* Times are written anew in another zone. */}
+        <Suspense key={zone}>
           <Outlet />
         </Suspense>
       </main>
@@ -141,7 +144,33 @@ function Version() {
   return <p className="version">{latest ? `${latest.version} · Node ${latest.nodeVersion.replace(/^v/, '')}` : ' '}</p>
 }
 
-/** The two times that one must not mix up. Both UTC, always labelled. */
+/** Of processing times; event time stays as the events have it. */
+function ZonePicker() {
+  const zone = useZone()
+  const near = [...new Set(['UTC', ownZone(), zone])]
+  return (
+    <select
+      className="filter zone"
+      aria-label="Zone of processing time"
+      title={`Processing times in ${zoneText(zone)}; event time is as the events have it`}
+      value={zone}
+      onChange={({ target: { value } }) => chooseZone(value)}
+    >
+      {near.map((name) => (
+        <option key={name}>{name}</option>
+      ))}
+      <optgroup label="All zones">
+        {Intl.supportedValuesOf('timeZone')
+          .filter((name) => !near.includes(name))
+          .map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+      </optgroup>
+    </select>
+  )
+}
+
+/** The two times that one must not mix up, always labelled. */
 function Clocks() {
   const { latest } = useStats()
   const nowMs = useNow()
@@ -155,10 +184,10 @@ function Clocks() {
         </div>
         <div title="The clock of this machine">
           <dt>Processing time</dt>
-          <dd>{formatDateTime(nowMs)}</dd>
+          <dd>{formatClock(nowMs)}</dd>
         </div>
       </dl>
-      <span className="zone">UTC</span>
+      <ZonePicker />
     </div>
   )
 }

@@ -1,15 +1,16 @@
 // One range of time for all figures of all pages: the last while, going on, or what was between two moments.
 import { ChevronLeft, ChevronRight } from 'lucide-react'
 import { useState } from 'react'
-import { parseMoment, rangeBetween, type TimeRange, useRange, usualRanges } from '../api/range.ts'
-import { formatDate, formatDateTime, formatTime } from './format.ts'
+import { rangeBetween, type TimeRange, useRange, usualRanges } from '../api/range.ts'
+import { formatClock, formatClockTime, parseClock } from './format.ts'
 import { FormDialog, TextField } from './forms.tsx'
 import { IconButton } from './parts.tsx'
+import { currentZone } from './zone.ts'
 
 /** `03-01 10:00:00 – 11:00:00` */
 function fixedText({ fromMs, toMs }: NonNullable<TimeRange['fixed']>): string {
-  const isOneDay = formatDate(fromMs) === formatDate(toMs)
-  return `${formatDateTime(fromMs).slice(5, 16)} – ${isOneDay ? formatTime(toMs).slice(0, 5) : formatDateTime(toMs).slice(5, 16)}`
+  const isOneDay = formatClock(fromMs).slice(0, 10) === formatClock(toMs).slice(0, 10)
+  return `${formatClock(fromMs).slice(5, 16)} – ${isOneDay ? formatClockTime(toMs).slice(0, 5) : formatClock(toMs).slice(5, 16)}`
 }
 
 export function TimePicker() {
@@ -54,10 +55,10 @@ export function TimePicker() {
 function RangeDialog({ range, onClose, onChoose }: { range: TimeRange; onClose: () => void; onChoose: (text: string) => void }) {
   const [now] = useState(() => Date.now())
   const toMs = range.fixed?.toMs ?? now
-  const [from, setFrom] = useState(formatDateTime(toMs - range.lengthMs))
-  const [to, setTo] = useState(formatDateTime(toMs))
-  const [fromAt, toAt] = [parseMoment(from), parseMoment(to)]
-  const problem = (ms: number): string | undefined => (Number.isNaN(ms) ? 'As 2026-03-01 12:00, in UTC.' : undefined)
+  const [from, setFrom] = useState(formatClock(toMs - range.lengthMs))
+  const [to, setTo] = useState(formatClock(toMs))
+  const [fromAt, toAt] = [parseClock(from), parseClock(to)]
+  const problem = (ms: number): string | undefined => (Number.isNaN(ms) ? `As 2026-03-01 12:00, in ${currentZone()}.` : undefined)
   const isBackwards = fromAt >= toAt
   const fields = [
     { label: 'From', value: from, set: setFrom, error: problem(fromAt) },
@@ -75,11 +76,12 @@ function RangeDialog({ range, onClose, onChoose }: { range: TimeRange; onClose: 
       }}
     >
       <p className="quiet">
-        Processing time, in UTC. Figures are kept since the process began, for at most a week; the further back, the coarser the steps.
+        Processing time, in {currentZone()}. Figures are kept since the process began, for at most a week; the further back, the coarser the
+        steps.
       </p>
       <div className="field-row">
         {fields.map(({ label, value, set, error }, index) => (
-          <TextField key={label} label={label} error={error} hint="UTC" value={value} onChange={set} isFirst={index === 0} />
+          <TextField key={label} label={label} error={error} hint={currentZone()} value={value} onChange={set} isFirst={index === 0} />
         ))}
       </div>
     </FormDialog>

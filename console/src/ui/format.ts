@@ -1,5 +1,8 @@
-// Values as people read them. Everything is UTC and en; widths stay steady because digits are tabular.
+// Values as people read them, in en. Event time is as the events have it; processing time (`formatClock…`) is in the zone that was chosen, UTC unless
+// another was. Widths stay steady because digits are tabular.
 import { type Cell, type ColumnKind, timestampMs } from '../api/columns.ts'
+import { parseMoment } from '../api/range.ts'
+import { currentZone, fromWall, offsetMs } from './zone.ts'
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 const upTo3 = new Intl.NumberFormat('en-US', { maximumFractionDigits: 3 })
@@ -85,6 +88,31 @@ export const formatMinute = (ms: number): string => iso(ms).slice(11, 16) || non
 export const formatDayMinute = (ms: number): string => iso(ms).slice(5, 16).replace('T', ' ') || none
 /** `2015-09-12` (UTC) */
 export const formatDate = (ms: number): string => iso(ms).slice(0, 10) || none
+
+/** The same of processing time, in the zone that was chosen. */
+const onClock = (ms: number): number => ms + offsetMs(ms, currentZone())
+export const formatClock = (ms: number): string => formatDateTime(onClock(ms))
+export const formatClockTime = (ms: number): string => formatTime(onClock(ms))
+export const formatClockMinute = (ms: number): string => formatMinute(onClock(ms))
+export const formatClockDayMinute = (ms: number): string => formatDayMinute(onClock(ms))
+/** With its zone, for where the bar at the top is far. */
+export const formatClockZone = (ms: number): string => `${formatClock(ms)} ${currentZone()}`
+
+/** A time of the clock as people write it, in the zone that was chosen, or in UTC where it ends in Z; NaN where it is none. */
+export const parseClock = (text: string): number => {
+  const ms = parseMoment(text)
+  return Number.isNaN(ms) || /Z\s*$/i.test(text) ? ms : fromWall(ms, currentZone())
+}
+/** The same for the API, which reads what has no zone as UTC; what is no such time goes as it is. */
+export const clockForApi = (text: string): string => {
+  const ms = parseClock(text)
+  return currentZone() === 'UTC' || Number.isNaN(ms) ? text : new Date(ms).toISOString()
+}
+/** What `clockForApi` made, as it was written. */
+export const clockFromApi = (text: string): string => {
+  const ms = parseMoment(text)
+  return currentZone() === 'UTC' || Number.isNaN(ms) ? text : formatClock(ms)
+}
 
 const longDate = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' })
 /** `12 September 2015` */

@@ -6,7 +6,9 @@ import { parseCellFilter } from './cellFilter.ts'
 import { toCsv, toJson } from './export.ts'
 import { formatAge, formatBytes, formatCell, formatDuration, formatMs, formatRate, formatShare, formatSigned } from './format.ts'
 import { rank } from './fuzzy.ts'
+import { sorted } from './List.tsx'
 import { sqlTokens } from './sqlTokens.ts'
+import { fromWall, offsetMs } from './zone.ts'
 
 describe('formats', () => {
   test.each([
@@ -128,4 +130,39 @@ test('event time is the newest watermark; its speed is the usual step, whatever 
   expect(measuredSpeed(steady)).toBe(200)
   expect(measuredSpeed(steady.slice(0, 5))).toBeNull()
   expect(measuredSpeed(Array.from({ length: 20 }, (_, second) => at(second, 5)))).toBeNull()
+})
+
+describe('zones', () => {
+  const hour = 3_600_000
+  test('offsets, also of half hours and of years before zones', () => {
+    const march = Date.UTC(2026, 2, 1)
+    expect(offsetMs(march, 'UTC')).toBe(0)
+    expect(offsetMs(march + 123, 'Asia/Kolkata')).toBe(5.5 * hour)
+    expect(offsetMs(march, 'America/New_York')).toBe(-5 * hour)
+    expect(offsetMs(Number.NaN, 'Asia/Kolkata')).toBe(0)
+  })
+  test('what a clock shows is read as it is written, over the changes of clocks', () => {
+    const zone = 'Europe/Berlin'
+    for (let ms = Date.UTC(2026, 2, 28); ms < Date.UTC(2026, 2, 30); ms += hour / 4)
+      expect(fromWall(ms + offsetMs(ms, zone), zone)).toBe(ms)
+    // 02:30 comes twice on 25 October: the first is in summer time.
+    expect(fromWall(Date.UTC(2026, 9, 25, 2, 30), zone)).toBe(Date.UTC(2026, 9, 25, 0, 30))
+    // 02:30 is left out on 29 March: the moment after it, 03:30.
+    expect(fromWall(Date.UTC(2026, 2, 29, 2, 30), zone)).toBe(Date.UTC(2026, 2, 29, 1, 30))
+  })
+})
+
+test('a list by a column: without a value last, either way, and what is alike stays in its order', () => {
+  const items = [
+    { name: 'a', lag: null },
+    { name: 'b', lag: 2 },
+    { name: 'c', lag: 10 },
+    { name: 'd', lag: 2 },
+  ]
+  const columns = [{ id: 'lag', label: 'Lag', value: ({ lag }: { lag: number | null }) => lag }]
+  const by = (sort: string | undefined) =>
+    sorted(items, sort, columns)
+      .map(({ name }) => name)
+      .join('')
+  expect([by('-lag'), by('lag'), by('what'), by(undefined)]).toEqual(['cbda', 'bdca', 'abcd', 'abcd'])
 })

@@ -6,7 +6,7 @@ import type { GroupDetail, ResetPlan, ResetRequest } from '../../../../src/serve
 import { apiSend, groupPath } from '../../api/client.ts'
 import { useTopics } from '../../api/queries.ts'
 import { useReason } from '../../api/topics.ts'
-import { formatDateTime, formatInteger, none } from '../../ui/format.ts'
+import { clockForApi, formatClock, formatInteger, none } from '../../ui/format.ts'
 import { Field, FormDialog } from '../../ui/forms.tsx'
 import { Segmented } from '../../ui/parts.tsx'
 
@@ -21,7 +21,7 @@ const places: readonly { value: Place; label: string }[] = [
 const hints: Record<Place, string> = {
   earliest: 'The first record that is kept: everything is read again.',
   latest: 'Behind the last record: what is there now is skipped.',
-  time: 'The first record of each partition at or after this time. UTC unless it says its zone.',
+  time: 'The first record of each partition at or after this time, in the zone of the bar at the top unless it says its own.',
   offset: 'The same offset in each partition.',
   shift: 'So many records from where it is; back if negative.',
 }
@@ -42,7 +42,7 @@ export function ResetDialog({ group, onClose }: { group: GroupDetail; onClose: (
   const request = (execute: boolean): ResetRequest => ({
     to:
       place === 'time'
-        ? { time: text.trim() }
+        ? { time: clockForApi(text.trim()) }
         : place === 'offset'
           ? { offset: Number(text) }
           : place === 'shift'
@@ -98,7 +98,7 @@ export function ResetDialog({ group, onClose }: { group: GroupDetail; onClose: (
                 className="mono"
                 inputMode={place === 'time' ? 'text' : 'numeric'}
                 pattern={place === 'time' ? undefined : '-?\\d+'}
-                placeholder={place === 'time' ? formatDateTime(Date.now() - 3_600_000) : place === 'shift' ? '-100' : '0'}
+                placeholder={place === 'time' ? formatClock(Date.now() - 3_600_000) : place === 'shift' ? '-100' : '0'}
                 value={text}
                 onChange={(event) => change(setText)(event.target.value)}
                 autoComplete="off"

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { Deploy } from '../../../../src/serve/contract.ts'
 import { apiGet } from '../../api/client.ts'
-import { formatAge, formatDateTime } from '../../ui/format.ts'
+import { formatAge, formatClockZone } from '../../ui/format.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { Badge, Failure, SkeletonRows, useNow } from '../../ui/parts.tsx'
 
@@ -46,7 +46,7 @@ export function Deploys() {
                   </span>
                 </span>
               )}
-              <time dateTime={new Date(atMs).toISOString()} title={`${formatDateTime(atMs)} UTC`} className="quiet">
+              <time dateTime={new Date(atMs).toISOString()} title={`${formatClockZone(atMs)}`} className="quiet">
                 {formatAge(Math.max(0, nowMs - atMs))}
               </time>
             </li>

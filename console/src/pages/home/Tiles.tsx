@@ -6,7 +6,7 @@ import { useChosenHistory } from '../../api/figures.ts'
 import { useStats } from '../../api/live.ts'
 import { isInvalidTopic } from '../../api/queries.ts'
 import { Sparkline } from '../../charts/Sparkline.tsx'
-import { bytesParts, formatBytes, formatDateTime, formatDuration, formatInteger, formatRate, msParts, none } from '../../ui/format.ts'
+import { bytesParts, formatBytes, formatClockZone, formatDuration, formatInteger, formatRate, msParts, none } from '../../ui/format.ts'
 
 interface TileProps {
   label: string
@@ -103,7 +103,7 @@ export function Tiles() {
         value={latest ? formatDuration(latest.uptimeSeconds) : none}
         note={latest ? `${formatBytes(latest.dataBytes)} on disk` : none}
         className="tile-uptime"
-        {...(latest ? { title: `Since ${formatDateTime(latest.atMs - latest.uptimeSeconds * 1_000)} UTC` } : {})}
+        {...(latest ? { title: `Since ${formatClockZone(latest.atMs - latest.uptimeSeconds * 1_000)}` } : {})}
       />
     </dl>
   )

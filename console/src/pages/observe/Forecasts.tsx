@@ -1,7 +1,7 @@
 // When something is full at the growth of the last hour: memory for state, the disk, and the state of one query.
 import type { Forecast } from '../../../../src/serve/contract.ts'
 import { useForecasts } from '../../api/figures.ts'
-import { formatBytes, formatDayMinute, formatDuration, formatShare, none } from '../../ui/format.ts'
+import { formatBytes, formatClockDayMinute, formatDuration, formatShare, none } from '../../ui/format.ts'
 import { Failure, Status, type Tone } from '../../ui/parts.tsx'
 
 const DAY_MS = 86_400_000
@@ -24,7 +24,7 @@ function fullText({ fullAtMs, bytesPerHour, usedBytes, limitBytes }: Forecast, n
     }
   const leftMs = Math.max(0, fullAtMs - nowMs)
   return {
-    text: `in ${formatDuration(leftMs / 1_000)} (${formatDayMinute(fullAtMs)})`,
+    text: `in ${formatDuration(leftMs / 1_000)} (${formatClockDayMinute(fullAtMs)})`,
     tone: leftMs < DAY_MS ? 'warn' : 'ok',
   }
 }

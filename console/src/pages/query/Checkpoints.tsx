@@ -4,7 +4,7 @@ import { type FormEvent, useState } from 'react'
 import type { QueryCheckpoints, SavepointInfo } from '../../../../src/serve/contract.ts'
 import { apiGet, apiSend } from '../../api/client.ts'
 import { queryClient } from '../../api/queries.ts'
-import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, formatMs, none } from '../../ui/format.ts'
+import { formatAge, formatBytes, formatClock, formatDuration, formatInteger, formatMs, none } from '../../ui/format.ts'
 import { Empty, Failure, Modal, SkeletonRows, Status } from '../../ui/parts.tsx'
 import { CrashTest } from './CrashTest.tsx'
 import { FactTable } from './FactTable.tsx'
@@ -76,7 +76,7 @@ function History({ of: { checkpoints } }: { of: QueryCheckpoints }) {
         <Status key="state" tone={tones[state]} title={error?.message}>
           {error?.code ?? state}
         </Status>,
-        formatDateTime(startedMs),
+        formatClock(startedMs),
         durationMs === undefined ? none : formatMs(durationMs),
         stallMs === undefined ? none : formatMs(stallMs),
         writtenBytes === undefined ? none : formatBytes(writtenBytes),
@@ -131,7 +131,7 @@ function Savepoints() {
           heads={['Name', 'When', '#Bytes', 'Queries', '']}
           rows={data.map((one) => [
             one.name,
-            formatDateTime(one.createdMs),
+            formatClock(one.createdMs),
             formatBytes(one.bytes),
             one.queries.join(', '),
             <button key="delete" type="button" className="button small" onClick={() => setDoomed(one.name)}>

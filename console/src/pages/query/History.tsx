@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import type { QueryHistory } from '../../../../src/serve/contract.ts'
 import { apiGet } from '../../api/client.ts'
-import { formatDateTime, formatInteger } from '../../ui/format.ts'
+import { formatClock, formatInteger } from '../../ui/format.ts'
 import { Empty, Failure, SkeletonRows, Status } from '../../ui/parts.tsx'
 import { FactTable } from './FactTable.tsx'
 
@@ -31,7 +31,7 @@ export function History({ id }: { id: string }) {
       <FactTable
         heads={['When', 'What', 'Facts', 'What to do']}
         rows={data.events.map((event) => [
-          formatDateTime(event.atMs),
+          formatClock(event.atMs),
           <Status key="kind" tone={tones[event.kind]}>
             {event.kind}
           </Status>,

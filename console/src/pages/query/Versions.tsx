@@ -6,7 +6,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import type { QueryVersion } from '../../../../src/serve/contract.ts'
 import { apiGet } from '../../api/client.ts'
-import { formatDateTime } from '../../ui/format.ts'
+import { formatClock } from '../../ui/format.ts'
 import { Badge, Empty, Failure, SkeletonRows } from '../../ui/parts.tsx'
 import { sqlLook } from '../sql/codemirror.ts'
 import { Comparison, Deploy } from '../sql/Deploy.tsx'
@@ -37,7 +37,7 @@ export function Versions({ id }: { id: string }) {
               onClick={() => setPicked(version.version)}
             >{`Version ${version.version}`}</button>
             <span className="quiet">
-              {formatDateTime(version.atMs)}, {version.file}
+              {formatClock(version.atMs)}, {version.file}
             </span>
             {version.isCurrent && <Badge tone="ok">runs</Badge>}
           </li>

@@ -4,7 +4,7 @@ import { useId, useState } from 'react'
 import type { DeployReport, ProjectFile, QueryDiff, ScriptDiff } from '../../../../src/serve/contract.ts'
 import { apiGet, apiSend } from '../../api/client.ts'
 import { queryClient } from '../../api/queries.ts'
-import { formatDateTime, formatInteger } from '../../ui/format.ts'
+import { formatClock, formatInteger } from '../../ui/format.ts'
 import { Code, Failure, Modal, SkeletonRows, Status } from '../../ui/parts.tsx'
 import { FactTable } from '../query/FactTable.tsx'
 
@@ -223,7 +223,7 @@ function Difference({ diff, records }: { diff: QueryDiff; records: number }) {
       )}
       {first && (
         <Code
-          label={`The first record that makes a difference: ${first.topic} ${first.partition}/${first.offset}, ${formatDateTime(first.timestampMs)}`}
+          label={`The first record that makes a difference: ${first.topic} ${first.partition}/${first.offset}, ${formatClock(first.timestampMs)}`}
           text={first.value ?? 'no value'}
         />
       )}

@@ -9,7 +9,7 @@ import { parseExact, stringifyExact } from '../../api/json.ts'
 import { useLetters, useReason } from '../../api/topics.ts'
 import type { TopicSearch } from '../../router.tsx'
 import { downloadRows } from '../../ui/export.ts'
-import { formatAge, formatDateTime, formatInteger } from '../../ui/format.ts'
+import { formatAge, formatClock, formatClockZone, formatInteger } from '../../ui/format.ts'
 import { Field, FormDialog } from '../../ui/forms.tsx'
 import { Panel } from '../../ui/Panel.tsx'
 import { Badge, Empty, ExportButtons, useNow, Waiting } from '../../ui/parts.tsx'
@@ -134,8 +134,8 @@ function Group({ group, isAllShown, onRepair }: { group: LetterGroup; isAllShown
       <ul>
         {shown.map((letter) => (
           <li key={`${letter.partition}/${letter.offset}`}>
-            <span className="letter-time" title={`${formatDateTime(letter.timestampMs)} UTC, offset ${letter.offset}`}>
-              {formatDateTime(letter.timestampMs).slice(5)}
+            <span className="letter-time" title={`${formatClockZone(letter.timestampMs)}, offset ${letter.offset}`}>
+              {formatClock(letter.timestampMs).slice(5)}
             </span>
             <span className="letter-text">
               <span className="message-rule">{letter.message}</span>
@@ -147,7 +147,7 @@ function Group({ group, isAllShown, onRepair }: { group: LetterGroup; isAllShown
                 Mend…
               </button>
             ) : (
-              <Badge title={`${formatDateTime(letter.repairedMs)} UTC`}>sent again</Badge>
+              <Badge title={`${formatClockZone(letter.repairedMs)}`}>sent again</Badge>
             )}
           </li>
         ))}

@@ -10,11 +10,12 @@ import { isInternalTopic, isInvalidTopic } from '../../api/queries.ts'
 import { useReason, useScan } from '../../api/topics.ts'
 import type { TopicPlace, TopicSearch } from '../../router.tsx'
 import { Progress } from '../../ui/Bars.tsx'
-import { formatDateTime, formatInteger } from '../../ui/format.ts'
+import { clockForApi, clockFromApi, formatClock, formatInteger } from '../../ui/format.ts'
 import { MessageList } from '../../ui/MessageList.tsx'
 import { Empty, Failure, IconButton, PauseButton, Segmented } from '../../ui/parts.tsx'
 import { SavedFilters, useDefaultFilter } from '../../ui/SavedFilters.tsx'
 import { SqlField } from '../../ui/SqlField.tsx'
+import { currentZone } from '../../ui/zone.ts'
 import { ExportDialog } from './ExportDialog.tsx'
 import { MessageTable } from './MessageTable.tsx'
 import { ProduceDialog } from './ProduceDialog.tsx'
@@ -107,7 +108,7 @@ export function Messages({ topic }: { topic: TopicSummary }) {
     event.preventDefault()
     const text = String(new FormData(event.currentTarget).get('place') ?? '').trim()
     if (from === 'offset') change({ offset: Math.max(0, Math.floor(Number(text) || 0)) })
-    else change({ time: text || undefined } as TopicSearch)
+    else change({ time: text ? clockForApi(text) : undefined } as TopicSearch)
   }
   const actions = (message: TailMessage) => (
     <button
@@ -149,9 +150,9 @@ export function Messages({ topic }: { topic: TopicSummary }) {
               name="place"
               className="filter"
               inputMode={from === 'offset' ? 'numeric' : 'text'}
-              aria-label={from === 'offset' ? 'Read from offset' : 'Read from time (UTC)'}
-              placeholder={from === 'offset' ? 'offset' : formatDateTime(Date.now()).slice(0, 16)}
-              defaultValue={from === 'offset' ? (search.offset ?? 0) : (search.time ?? '')}
+              aria-label={from === 'offset' ? 'Read from offset' : `Read from time (${currentZone()})`}
+              placeholder={from === 'offset' ? 'offset' : formatClock(Date.now()).slice(0, 16)}
+              defaultValue={from === 'offset' ? (search.offset ?? 0) : clockFromApi(search.time ?? '')}
               // biome-ignore lint/a11y/noAutofocus: it appears because one asked for it
               autoFocus
             />
@@ -234,7 +235,7 @@ export function Messages({ topic }: { topic: TopicSummary }) {
       {refusal && !filterError && <Failure error={refusal} />}
       {!isLive && scan.error !== null && !refusal && <Failure error={scan.error} />}
       {from === 'time' && !search.time ? (
-        <p className="quiet">A time in UTC, as 2026-03-01 12:00, or epoch milliseconds.</p>
+        <p className="quiet">A time in {currentZone()}, as 2026-03-01 12:00, or epoch milliseconds.</p>
       ) : view === 'table' ? (
         <MessageTable
           topic={topic}

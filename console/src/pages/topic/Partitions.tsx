@@ -3,7 +3,7 @@ import { Link } from '@tanstack/react-router'
 import type { TopicSummary } from '../../../../src/serve/contract.ts'
 import { usePartitions } from '../../api/topics.ts'
 import { downloadRows } from '../../ui/export.ts'
-import { formatAge, formatBytes, formatDateTime, formatInteger, formatShare, none } from '../../ui/format.ts'
+import { formatAge, formatBytes, formatClockZone, formatInteger, formatShare, none } from '../../ui/format.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { ExportButtons, useNow, Waiting } from '../../ui/parts.tsx'
 
@@ -11,7 +11,7 @@ export function Partitions({ topic: { name, recordCount } }: { topic: TopicSumma
   const { data: partitions, error } = usePartitions(name)
   const nowMs = useNow()
   const time = (ms: number | undefined) =>
-    ms === undefined ? none : <span title={`${formatDateTime(ms)} UTC`}>{formatAge(Math.max(0, nowMs - ms))}</span>
+    ms === undefined ? none : <span title={`${formatClockZone(ms)}`}>{formatAge(Math.max(0, nowMs - ms))}</span>
   return (
     <Panel
       title="Partitions"

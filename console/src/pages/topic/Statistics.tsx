@@ -5,7 +5,7 @@ import type { TopicStatistics, TopicSummary } from '../../../../src/serve/contra
 import { readableType } from '../../api/columns.ts'
 import { useStatistics } from '../../api/topics.ts'
 import { Bars } from '../../ui/Bars.tsx'
-import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, formatShare, none } from '../../ui/format.ts'
+import { formatAge, formatBytes, formatClockZone, formatDuration, formatInteger, formatShare, none } from '../../ui/format.ts'
 import { Facts } from '../../ui/PageHead.tsx'
 import { Panel } from '../../ui/Panel.tsx'
 import { Empty, Failure, Waiting } from '../../ui/parts.tsx'
@@ -53,8 +53,8 @@ export function Statistics({ topic }: { topic: TopicSummary }) {
       {error && <Failure error={error} />}
       <Facts
         facts={[
-          ['Oldest', `${formatDateTime(firstMs)} UTC`],
-          ['Newest', `${formatDateTime(lastMs)} UTC`],
+          ['Oldest', `${formatClockZone(firstMs)}`],
+          ['Newest', `${formatClockZone(lastMs)}`],
           ['Mean rate', seconds > 0 ? `${(sampled / seconds).toLocaleString('en', { maximumSignificantDigits: 3 })} records/s` : none],
           ['Different keys', keys.withKey > 0 ? formatInteger(keys.unique) : 'no keys'],
           ['With key', formatShare(keys.withKey / sampled)],
