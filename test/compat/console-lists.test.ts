@@ -125,7 +125,7 @@ describe('lists, and what stands still', { skip: skipWithoutBrowser, timeout: 12
 
     const { context, problems } = await watched(browser, 'desktop', 'light')
     const page = await open(context, `${server.ready.url}/groups/billing`, '.chart-canvas canvas')
-    await page.getByRole('img', { name: 'Records: Behind' }).waitFor()
+    await page.getByRole('img', { name: 'In records: Behind' }).waitFor()
     await page.getByText('Behind for').waitFor()
     await page.locator('.chart-readout', { hasText: 'Behind 90' }).waitFor()
     await checkFrame(page, 'group with its lag', 'light')

@@ -22,13 +22,13 @@ import { groupTone, lagTime } from './topic/Consumers.tsx'
 const historyCount = 180
 const charts: readonly MetricChart[] = [
   {
-    title: 'Records',
+    title: 'In records',
     note: 'in sum',
     format: formatCompact,
     lines: [{ metric: 'lagRecords', label: 'Behind', color: '--accent' }],
   },
   {
-    title: 'Time',
+    title: 'In time',
     note: 'how long the oldest that was not read has been there',
     format: formatSpan,
     lines: [{ metric: 'lagMs', label: 'Behind for', color: '--event' }],
