@@ -3,7 +3,7 @@ import { baseErrors, reviveError, type StreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, isRetraction, rowAt } from '../data/index.ts'
 import { explainText, rowOrder } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
-import { bindStatement, type Plan, parseExpression, parseStatement, type SortKey } from '../sql/index.ts'
+import { bindStatement, type Plan, parseExpression, parseStatement, type SortKey, settingNotices } from '../sql/index.ts'
 import { jobErrors } from './errors.ts'
 import type { JobManager } from './manager.ts'
 import { replaceMaterialized } from './materialized.ts'
@@ -39,11 +39,14 @@ export function prepareAdhoc(manager: JobManager, sql: string, tableRows: (table
     case 'text':
       return { kind: 'text', columns: bound.columns, rows: bound.rows }
     case 'explain': {
+      const settings = settingNotices(manager.catalog.settings).map((notice) => `\n\n${notice}`)
       const rows = bound.plans.map(({ target, query }) => {
         const { reason, subtasks: count, isByHand } = manager.explainedParallelism(query, target)
         const byHand = isByHand ? `\n\nIt runs in ${count === 1 ? 'one subtask' : `${count} subtasks`}, as it was rescaled by hand.` : ''
         const subtasks = reason === undefined ? byHand : `\n\nIt runs in one subtask: ${reason}.`
-        return [`${target === undefined ? '' : `${target} (${manager.guaranteeOf(target)}) <- `}${explainText(query)}${subtasks}`]
+        return [
+          `${target === undefined ? '' : `${target} (${manager.guaranteeOf(target)}) <- `}${explainText(query)}${subtasks}${settings.join('')}`,
+        ]
       })
       return { kind: 'text', columns: ['plan'], rows }
     }

@@ -19,7 +19,7 @@ import type { Batch, Field } from '../data/index.ts'
 import type { DeadLetter, FromWorker, JobSpec, LateRecord, Parallelism } from '../engine/index.ts'
 import { engineErrors, Memory, PARALLELISM_MAX, removeSpilled, reviveCheckpointError } from '../engine/index.ts'
 import { realDisk } from '../log/index.ts'
-import { Catalog, type Plan, stableText, type TableDef } from '../sql/index.ts'
+import { Catalog, type Plan, settingNotices, stableText, type TableDef } from '../sql/index.ts'
 import { AdhocJobs, type AdhocOptions, isAdhoc } from './adhocJobs.ts'
 import { removeSuperseded } from './checkpointFolders.ts'
 import { Checkpoints } from './checkpoints.ts'
@@ -197,7 +197,7 @@ export class JobManager {
     }
     this.sinks.dropTables((name) => !this.running.has(name) && !project.queries.some(({ id }) => id === name))
     this.project = project
-    report.notices.push(...dropNotices(project))
+    report.notices.push(...dropNotices(project), ...settingNotices(project.settings))
     await this.starts.start(project, stopped, report)
     for (const problem of this.saved.problems()) report.notices.push(problem.message)
     this.options.onApplied(report, project)

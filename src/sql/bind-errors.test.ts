@@ -187,6 +187,28 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   // settings
   ["SET 'table.local-time-zone' = 'Nowhere/Land'", 'SQL_SETTING_INVALID', "SET 'table.local-time-zone' = 'Nowhere/Land'", /Europe/],
   ["SET 'table.exec.state.ttl' = 'soon'", 'SQL_SETTING_INVALID', "SET 'table.exec.state.ttl' = 'soon'", /1 h/],
+  [
+    "SET 'table.exec.mini-batch.enable' = 'true'",
+    'SQL_SETTING_UNKNOWN',
+    "SET 'table.exec.mini-batch.enable' = 'true'",
+    /mini-batch\.enabled'\?/,
+  ],
+  ["SET 'table.exec.state-ttl' = '1 h'", 'SQL_SETTING_UNKNOWN', "SET 'table.exec.state-ttl' = '1 h'", /table\.exec\.state\.ttl/],
+  ["SET 'paralelism.default' = '2'", 'SQL_SETTING_UNKNOWN', "SET 'paralelism.default' = '2'", /parallelism\.default/],
+  [
+    "SET 'execution.checkpointing.intervall' = '2 s'",
+    'SQL_SETTING_UNKNOWN',
+    "SET 'execution.checkpointing.intervall' = '2 s'",
+    /interval'\?/,
+  ],
+  ["SET 'execution.checkpointing.interval' = 'often'", 'SQL_SETTING_INVALID', "SET 'execution.checkpointing.interval' = 'often'"],
+  ["SET 'execution.runtime-mode' = 'batch'", 'SQL_SETTING_INVALID', "SET 'execution.runtime-mode' = 'batch'", /millrace sql/],
+  [
+    "SET 'table.exec.legacy-cast-behaviour' = 'enabled'",
+    'SQL_SETTING_INVALID',
+    "SET 'table.exec.legacy-cast-behaviour' = 'enabled'",
+    /TRY_CAST/,
+  ],
   // joins and sub-queries
   [
     "SELECT 1 FROM (SELECT * FROM e QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) = 1) AS d JOIN f ON d.k = f.k AND d.ts BETWEEN f.ts AND f.ts + INTERVAL '1' HOUR",

@@ -17,10 +17,11 @@ import type { Catalog } from './catalog.ts'
 import { applyStatement, DEFAULT_CATALOG, DEFAULT_DATABASE, functionNameOf } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { optimize } from './optimize.ts'
-import { checkSetting, optimizeForSession } from './optimize-session.ts'
+import { optimizeForSession } from './optimize-session.ts'
 import { parseScript } from './parse.ts'
 import type { BoundStatement, MaterializedTableDef, Plan } from './plan.ts'
 import { placed } from './positions.ts'
+import { checkSetting } from './settings.ts'
 
 export interface BindOptions {
   /** IANA name of the session's time zone; UTC where none is given here or by SET 'table.local-time-zone'. */

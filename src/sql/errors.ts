@@ -89,10 +89,15 @@ export const sqlErrors = defineErrors({
     message: (p) => `table "${p.table}" cannot be altered so: ${p.reason}`,
     hint: (p) => `SHOW CREATE TABLE ${p.table} shows how it is declared.`,
   }),
-  SQL_SETTING_INVALID: spec<{ key: string; value: string; expected: string } & Placed>({
+  SQL_SETTING_INVALID: spec<{ key: string; value: string; expected: string; instead?: string } & Placed>({
     ...user,
     message: (p) => `${p.key}: '${p.value}' is not ${p.expected}`,
-    hint: (p) => `Write ${p.expected}.`,
+    hint: (p) => p.instead ?? `Write ${p.expected}.`,
+  }),
+  SQL_SETTING_UNKNOWN: spec<{ key: string; nearest?: string } & Placed>({
+    ...user,
+    message: (p) => `there is no setting '${p.key}'`,
+    hint: (p) => (p.nearest ? `Did you mean '${p.nearest}'?` : 'docs/sql/statements.md lists those that have an effect.'),
   }),
   SQL_FUNCTION_SIGNATURE: spec<{ fn: string } & Placed>({
     ...user,

@@ -26,4 +26,5 @@ export {
 export type * from './plan.ts'
 export { exprsOf, inputsOf, withInputs } from './plan-tree.ts'
 export { type PortabilityMark, portabilityMarks } from './portability.ts'
+export { settingNotices } from './settings.ts'
 export { durationMs } from './state-ttl.ts'

@@ -21,6 +21,12 @@ test('what Flink refuses or does otherwise is marked where it stands', () => {
   ])
 })
 
+test('a setting without an effect is marked', () => {
+  assert.deepEqual(marked("SET 'table.exec.mini-batch.enabled' = 'true'; SET 'table.exec.state.ttl' = '1 h'; SET"), [
+    "SET 'table.exec.mini-batch.enabled' = 'true': SET 'table.exec.mini-batch.enabled' has no effect here: rows are always taken in batches, as they come",
+  ])
+})
+
 test('what both take is not', () => {
   const text = `CREATE TABLE t (a INT) WITH ('connector' = 'kafka', 'scan.startup.mode' = 'earliest-offset');
 CREATE TABLE u (a INT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector' = 'upsert-kafka');

@@ -3,6 +3,7 @@
 import type { TextPosition } from '../base/index.ts'
 import type { CreateTable, Span, Statement } from './ast.ts'
 import { textPosition } from './cursor.ts'
+import { settingNotices } from './settings.ts'
 
 export interface PortabilityMark {
   /** What Flink does. */
@@ -49,6 +50,11 @@ function marksOf(statement: Statement): Mark[] {
           hint: 'There it needs the same function in Java or Python, under this name.',
         },
       ]
+    case 'set': {
+      const { key, value, span } = statement
+      const [message] = key === undefined || value === undefined ? [] : settingNotices(new Map([[key, value]]))
+      return message ? [{ span, message, hint: 'It may stay, for Flink.' }] : []
+    }
     default:
       return []
   }
