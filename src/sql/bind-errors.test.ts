@@ -54,6 +54,8 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['CREATE VIEW x AS SELECT k, k FROM t', 'SQL_COLUMN_DUPLICATE', 'k'],
   ["SELECT /*+ STATE_TTL('tt' = '1 h') */ t.v FROM t JOIN f ON t.k = f.k", 'SQL_HINT_TABLE', "STATE_TTL('tt' = '1 h')", /t or f/],
   ['SHOW CREATE VIEW t', 'SQL_OBJECT_KIND', 't', /SHOW CREATE TABLE/],
+  ['DROP VIEW t', 'SQL_OBJECT_KIND', 't', /DROP TABLE t/],
+  ['SHOW CREATE FUNCTION f', 'SQL_NOT_SUPPORTED', 'SHOW CREATE FUNCTION f', /SHOW USER FUNCTIONS/],
   ['SELECT UPPER(k) OVER (ORDER BY ts) FROM e', 'SQL_AGGREGATE_EXPECTED', 'UPPER'],
   ['SELECT NOSUCH(k) OVER (ORDER BY ts) FROM e', 'SQL_FUNCTION_NOT_FOUND', 'NOSUCH'],
   // types

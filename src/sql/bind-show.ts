@@ -93,6 +93,9 @@ const CORE_MODULE = 'core'
 const instead: Record<string, string> = {
   JOBS: '`millrace queries` lists what runs.',
   PARTITIONS: '`millrace topics` shows the partitions of a topic; tables have none of their own.',
+  'CREATE CATALOG': 'There is one catalog; SHOW DATABASES lists what is in it.',
+  'CREATE FUNCTION': 'Its CREATE FUNCTION stands in the project; SHOW USER FUNCTIONS lists those that there are.',
+  'CREATE MODEL': 'There are no models.',
   'CREATE DATABASE': 'SHOW DATABASES lists them: a database has a name and nothing else.',
 }
 
@@ -106,7 +109,7 @@ function ddlOf(entry: CatalogEntry, statement: ShowStatement, catalog: Catalog):
   const wanted = statement.what.slice('CREATE '.length).toLowerCase()
   if (entry.kind !== wanted) {
     const { parts, span } = statement.name!
-    throw sqlErrors('SQL_OBJECT_KIND', { name: parts.at(-1)!.name, kind: entry.kind, wanted, span })
+    throw sqlErrors('SQL_OBJECT_KIND', { name: parts.at(-1)!.name, kind: entry.kind, wanted, statement: 'SHOW CREATE', span })
   }
   if (entry.kind !== 'view') return entry.table.ddl ?? ''
   const { name, fields, sql } = entry.view

@@ -255,6 +255,9 @@ function drop(statement: Extract<Statement, { type: 'drop' }>, catalog: Catalog)
   const plain = isFunction ? functionNameOf(name) : catalog.nameOf(name)
   const kind = what.toLowerCase()
   const found = isFunction ? catalog.getFunction(plain) !== undefined : catalog.get(plain)?.kind === kind
+  const other = isFunction ? undefined : catalog.get(plain)?.kind
+  if (!found && !ifExists && other !== undefined)
+    throw sqlErrors('SQL_OBJECT_KIND', { name: plain, kind: other, wanted: kind, statement: 'DROP', span: name.span })
   if (!found && !ifExists) {
     const names = isFunction ? catalog.functionNames() : catalog.names(kind as 'table')
     throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: kind, name: plain, nearest: nearestName(plain, names), span: name.span })

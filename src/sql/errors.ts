@@ -170,10 +170,10 @@ export const sqlErrors = defineErrors({
     message: (p) => `the hint ${p.hint} names "${p.table}", which is no table or alias of this FROM`,
     hint: (p) => (p.tables.length > 0 ? `Write ${listed(p.tables)}.` : 'Give the table an alias, and name it.'),
   }),
-  SQL_OBJECT_KIND: spec<{ name: string; kind: string; wanted: string } & Placed>({
+  SQL_OBJECT_KIND: spec<{ name: string; kind: string; wanted: string; statement: 'SHOW CREATE' | 'DROP' } & Placed>({
     ...user,
     message: (p) => `"${p.name}" is a ${p.kind}, no ${p.wanted}`,
-    hint: (p) => `Write SHOW CREATE ${p.kind.toUpperCase()} ${p.name}.`,
+    hint: (p) => `Write ${p.statement} ${p.kind.toUpperCase()} ${p.name}.`,
   }),
   SQL_COLUMN_NOT_FOUND: spec<{ column: string; table?: string; nearest?: string; columns?: readonly string[] } & Placed>({
     ...user,

@@ -12,6 +12,8 @@ const ifExists = (p: Cursor): boolean => p.acceptAll('IF', 'EXISTS')
 export function parseCreate(p: Cursor): Statement {
   const { start } = p.next()
   if (p.acceptAll('OR', 'REPLACE', 'TABLE')) return replaceTable(p, start, 'or create')
+  // As in Flink it is made, or changed in place: so is every CREATE MATERIALIZED TABLE of a project that is edited.
+  if (p.acceptAll('OR', 'ALTER', 'MATERIALIZED', 'TABLE')) return createMaterializedTable(p, start)
   if (p.at('OR')) throw createOr(p)
   const temporary = p.accept('TEMPORARY')
   if (temporary && p.peek().key === 'FUNCTION') p.accept('SYSTEM')
@@ -35,10 +37,12 @@ export function parseCreate(p: Cursor): Statement {
     const options = p.accept('WITH') ? parseOptions(p) : []
     return { type: 'createDatabase', ...head, ...comment, options, span: p.from(start) }
   }
-  if (p.token.key === 'CATALOG' || p.token.key === 'MODEL')
-    throw p.notSupported(`CREATE ${p.token.key}`, 'There is one catalog; use CREATE DATABASE.')
+  if (p.at('CATALOG')) throw p.notSupported('CREATE CATALOG', 'There is one catalog; use CREATE DATABASE.')
+  if (p.at('MODEL')) throw p.notSupported('CREATE MODEL', NO_MODELS)
   throw p.fail()
 }
+
+const NO_MODELS = 'There are no models; a function in TypeScript may ask one.'
 
 /** REPLACE TABLE … AS */
 export function parseReplace(p: Cursor): Statement {
@@ -53,7 +57,7 @@ function replaceTable(p: Cursor, start: number, replace: CreateTable['replace'])
   return { ...statement, replace }
 }
 
-/** CREATE OR REPLACE of what is no table, and CREATE OR ALTER of later versions of Flink. */
+/** CREATE OR REPLACE of what is no table, and CREATE OR ALTER of what is no materialized table. */
 function createOr(p: Cursor): Error {
   const { key } = p.peek()
   const what = `CREATE OR ${key === 'REPLACE' || key === 'ALTER' ? key : '…'}`
@@ -295,7 +299,9 @@ export function parseDrop(p: Cursor): Statement {
   if (p.accept('MATERIALIZED')) {
     p.expect('TABLE')
     what = 'MATERIALIZED TABLE'
-  } else if (p.atAny('TABLE', 'VIEW', 'FUNCTION', 'DATABASE')) what = p.next().key as typeof what
+  } else if (p.at('CATALOG')) throw p.notSupported('DROP CATALOG', 'There is one catalog; use DROP DATABASE.')
+  else if (p.at('MODEL')) throw p.notSupported('DROP MODEL', NO_MODELS)
+  else if (p.atAny('TABLE', 'VIEW', 'FUNCTION', 'DATABASE')) what = p.next().key as typeof what
   else throw p.fail()
   const exists = ifExists(p)
   const name = p.qualifiedName()
@@ -326,13 +332,17 @@ export function parseAlter(p: Cursor): Statement {
 function alterView(p: Cursor, start: number): Statement {
   const name = p.qualifiedName('a name of a view')
   if (p.acceptAll('RENAME', 'TO')) return { type: 'alterView', name, to: p.qualifiedName(), span: p.from(start) }
+  if (p.atAny('SET', 'RESET')) throw p.notSupported(`ALTER VIEW … ${p.token.key}`, 'A view has no options: set them on its tables.')
   p.expect('AS')
   return { type: 'alterView', name, query: parseQuery(p), span: p.from(start) }
 }
 
 function materializedAction(p: Cursor): AlterAction {
-  if (p.at('AS'))
-    throw p.notSupported('ALTER MATERIALIZED TABLE … AS', 'Change its CREATE MATERIALIZED TABLE; millrace diff shows what that changes.')
+  if (p.atAny('AS', 'SET', 'RESET', 'ADD', 'MODIFY', 'DROP', 'RENAME'))
+    throw p.notSupported(
+      `ALTER MATERIALIZED TABLE … ${p.token.key}`,
+      'Change its CREATE MATERIALIZED TABLE; millrace diff shows what that changes.',
+    )
   if (p.accept('SUSPEND')) return { kind: 'suspend' }
   if (p.accept('RESUME')) {
     const options = p.accept('WITH') ? parseOptions(p) : []
@@ -357,7 +367,16 @@ function partitionSpec(p: Cursor): OptionEntry[] {
   return entries
 }
 
+/** What Flink alters of tables in other catalogs, and what stands for it here. */
+function refuseAlter(p: Cursor, verb: string): void {
+  if (p.at('PARTITION'))
+    throw p.notSupported(`${verb} PARTITION`, 'Tables have no partitions of their own; those of a topic: `millrace topics alter`.')
+  if (p.at('DISTRIBUTION')) throw p.notSupported(`${verb} DISTRIBUTION`, 'The partitions of a topic: `millrace topics alter`.')
+}
+
 function alterAction(p: Cursor): AlterAction {
+  if (p.at('COMPACT'))
+    throw p.notSupported('COMPACT', "A topic compacts itself: 'cleanup.policy' = 'compact', with `millrace topics alter`.")
   if (p.accept('RENAME')) {
     if (p.accept('TO')) return { kind: 'rename', to: p.qualifiedName() }
     const from = p.name('a name of a column')
@@ -373,6 +392,7 @@ function alterAction(p: Cursor): AlterAction {
   }
   if (p.atAny('ADD', 'MODIFY')) {
     const kind = p.next().key === 'ADD' ? 'add' : 'modify'
+    refuseAlter(p, kind.toUpperCase())
     refuseDistribution(p)
     const elements: TableElements = { columns: [] }
     if (p.accept('(')) {
@@ -382,6 +402,7 @@ function alterAction(p: Cursor): AlterAction {
     return { kind, ...elements }
   }
   if (p.accept('DROP')) {
+    refuseAlter(p, 'DROP')
     if (p.acceptAll('PRIMARY', 'KEY')) return { kind: 'dropPrimaryKey' }
     if (p.accept('WATERMARK')) return { kind: 'dropWatermark' }
     if (p.at('CONSTRAINT')) throw p.notSupported('DROP CONSTRAINT', 'Use DROP PRIMARY KEY: it is the only constraint.')

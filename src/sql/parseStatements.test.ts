@@ -122,6 +122,7 @@ test('CREATE of other things', () => {
     [['k'], ['p'], 'c', 'CONTINUOUS'],
   )
   assert.equal(listed(table.freshness), "INTERVAL '1' SECOND")
+  assert.equal(statement('CREATE OR ALTER MATERIALIZED TABLE m AS SELECT 1 AS a', 'createMaterializedTable').name.parts[0].name, 'm')
   assert.deepEqual(plain(statement('CREATE MATERIALIZED TABLE m (a, b) AS SELECT 1, 2', 'createMaterializedTable').columns), ['a', 'b'])
   const view = statement("CREATE TEMPORARY VIEW IF NOT EXISTS v (a, b) COMMENT 'x' AS SELECT 1, 2 UNION SELECT 3, 4", 'createView')
   assert.deepEqual([view.temporary, view.ifNotExists, plain(view.columns), view.query.type], [true, true, ['a', 'b'], 'setOperation'])
@@ -203,6 +204,16 @@ test('what is not supported says so, and what to do', () => {
     'TRUNCATE TABLE t',
     'CREATE OR REPLACE VIEW v AS SELECT 1',
     'CREATE CATALOG c',
+    'CREATE OR ALTER VIEW v AS SELECT 1',
+    'DROP CATALOG c',
+    'DROP MODEL m',
+    'DESCRIBE FUNCTION f',
+    "ALTER TABLE t ADD PARTITION (a = 'b')",
+    'ALTER TABLE t DROP PARTITION (a = 1)',
+    'ALTER TABLE t ADD DISTRIBUTION BY (a)',
+    'ALTER TABLE t COMPACT',
+    "ALTER VIEW v SET ('a' = 'b')",
+    "ALTER MATERIALIZED TABLE m SET FRESHNESS = INTERVAL '1' HOUR",
     "ALTER FUNCTION f AS 'x'",
     'CREATE TABLE t (a INT, UNIQUE (a))',
     'CREATE MATERIALIZED TABLE t DISTRIBUTED BY (a) AS SELECT 1 AS a',
@@ -212,4 +223,9 @@ test('what is not supported says so, and what to do', () => {
     "SELECT * FROM t PIVOT (SUM(a) FOR b IN ('p', 'q'))",
   ])
     assert.throws(() => parseStatement(sql), { code: 'SQL_NOT_SUPPORTED' }, sql)
+})
+
+test('SET and RESET without quotes say how it is written', () => {
+  for (const sql of ['SET table.exec.state.ttl = 1 h', 'RESET table.exec.state.ttl'])
+    assert.throws(() => parseStatement(sql), { code: 'SQL_SYNTAX', hint: /SET 'table\.exec\.state\.ttl' = '1 h'/ }, sql)
 })

@@ -8,7 +8,7 @@ const notSupported: Record<string, string> = {
   UPDATE: 'Write the changed rows with INSERT INTO a table that has a primary key.',
   DELETE: 'Write retractions with an upsert table, or set a retention on the topic.',
   MERGE: 'Join, and INSERT INTO a table that has a primary key.',
-  TRUNCATE: 'Drop the table and create it again.',
+  TRUNCATE: '`millrace topics delete` deletes a topic; `millrace topics alter` sets how long its records are kept.',
   ANALYZE: 'Statistics are kept without it.',
   CALL: 'There are no procedures.',
   LOAD: 'All functions are loaded.',
@@ -36,7 +36,7 @@ export function parseStatementAt(p: Cursor): Statement {
   if (p.at('SHOW')) return show(p)
   if (p.at('SET')) return set(p)
   if (p.accept('RESET')) {
-    const setting = p.token.kind === 'string' ? { key: p.string() } : {}
+    const setting = p.token.kind === 'end' ? {} : { key: settingKey(p) }
     return { type: 'reset', ...setting, span: p.from(start) }
   }
   if (p.accept('USE')) {
@@ -107,14 +107,23 @@ function explain(p: Cursor): Statement {
   return { type: 'explain', details, statement: parseStatementAt(p), span: p.from(start) }
 }
 
+/** What has no DESCRIBE, and where what it would say is found. */
+const describable: Readonly<Record<string, string>> = {
+  CATALOG: 'There is one catalog; SHOW DATABASES lists what is in it.',
+  DATABASE: 'SHOW TABLES FROM name lists what is in it: a database has nothing else.',
+  FUNCTION: 'SHOW FUNCTIONS lists them; docs/sql/functions describes each of the built-in ones.',
+  JOB: '`millrace queries` lists what runs, `millrace why QUERY` says how it does.',
+  MODEL: 'There are no models.',
+}
+
 function describe(p: Cursor): Statement {
   const { start } = p.next()
   const following = p.peek()
   if (
-    ['CATALOG', 'DATABASE', 'FUNCTION', 'JOB', 'MODEL'].includes(p.token.key) &&
+    Object.hasOwn(describable, p.token.key) &&
     (following.kind === 'word' || following.kind === 'quoted' || following.kind === 'string')
   ) {
-    throw p.notSupported(`DESCRIBE ${p.token.key}`, 'Use SHOW, or DESCRIBE a table or view.')
+    throw p.notSupported(`DESCRIBE ${p.token.key}`, describable[p.token.key])
   }
   const extended = p.accept('EXTENDED')
   return { type: 'describe', name: p.qualifiedName('a name of a table'), extended, span: p.from(start) }
@@ -163,7 +172,7 @@ function showWhat(p: Cursor): string {
       p.expect('TABLE')
       return 'CREATE MATERIALIZED TABLE'
     }
-    if (!p.atAny('TABLE', 'VIEW', 'DATABASE')) throw p.fail()
+    if (!p.atAny('TABLE', 'VIEW', 'DATABASE', 'CATALOG', 'FUNCTION', 'MODEL')) throw p.fail()
     return `CREATE ${p.next().key}`
   }
   if (p.accept('MATERIALIZED')) {
@@ -181,11 +190,16 @@ function showWhat(p: Cursor): string {
   return what
 }
 
+function settingKey(p: Cursor): string {
+  if (p.token.kind === 'string') return p.string()
+  throw p.fail("a key such as 'table.local-time-zone'", "Keys and values stand in quotes: SET 'table.exec.state.ttl' = '1 h'.")
+}
+
 /** SET 'key' = 'value', or SET alone. */
 function set(p: Cursor): Statement {
   const { start } = p.next()
   if (p.token.kind === 'end') return { type: 'set', span: p.from(start) }
-  const key = p.string("a key such as 'table.local-time-zone'")
+  const key = settingKey(p)
   p.expect('=')
   return { type: 'set', key, value: p.string(), span: p.from(start) }
 }
