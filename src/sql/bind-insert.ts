@@ -9,7 +9,7 @@ import { ordinalOf, requireUnique } from './bind-table.ts'
 import { sqlErrors } from './errors.ts'
 import { andAll, literalExpr } from './expr.ts'
 import { assignExpr, resolveCall, sameType } from './functions/index.ts'
-import { optimizeForSession } from './optimize-session.ts'
+import { optimizeForSink } from './optimize-session.ts'
 import { changelogOfTable } from './optimize-traits.ts'
 import type { Expr, Plan, TableDef } from './plan.ts'
 import { withHints } from './table-options.ts'
@@ -98,7 +98,8 @@ export function sinkPlan(
     isSame && query.node !== 'scan'
       ? ({ ...query, fields: query.fields.map((field, i): Field => ({ ...field, name: names[i] })) } as Plan)
       : project(query, exprs, names)
-  const plan = optimizeForSession(projected, context.catalog, text.span)
+  const key = table.primaryKey?.map((column) => ordinals.indexOf(column))
+  const plan = optimizeForSink(projected, key, context.catalog, text.span)
   const { connector } = table.options
   if (plan.changelog !== 'append' && APPEND_CONNECTORS.includes(connector) && changelogOfTable(table) === 'append') {
     throw sqlErrors('SQL_SINK_APPEND_ONLY', { table: table.name, connector, span: text.span })

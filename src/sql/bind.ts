@@ -17,7 +17,7 @@ import type { Catalog } from './catalog.ts'
 import { applyStatement, DEFAULT_CATALOG, DEFAULT_DATABASE, functionNameOf } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { optimize } from './optimize.ts'
-import { optimizeForSession } from './optimize-session.ts'
+import { optimizeForSession, optimizeForSink } from './optimize-session.ts'
 import { parseScript } from './parse.ts'
 import type { BoundStatement, MaterializedTableDef, Plan } from './plan.ts'
 import { placed } from './positions.ts'
@@ -216,10 +216,11 @@ function createMaterializedTable(
   const name = context.catalog.nameOf(statement.name)
   const bound = bindQuery(statement.query, context, undefined, true)
   const names = renamedFields(bound.fields, statement.columns, `the materialized table "${name}"`).map((field) => field.name)
-  const query = optimizeForSession(renamed(bound, names), context.catalog, statement.query.span)
   const declared = statement.primaryKey
   requireUnique(declared ?? [])
-  const primaryKey = declared?.map((column) => ordinalOf(column, names)) ?? query.upsertKey
+  const declaredKey = declared?.map((column) => ordinalOf(column, names))
+  const query = optimizeForSink(renamed(bound, names), declaredKey, context.catalog, statement.query.span)
+  const primaryKey = declaredKey ?? query.upsertKey
   if (primaryKey === undefined) throw sqlErrors('SQL_KEY_MISSING', { table: name, columns: names.slice(0, 1), span: statement.name.span })
   const table: MaterializedTableDef = {
     name,

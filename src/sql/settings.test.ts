@@ -11,7 +11,7 @@ test('settings of Flink without an effect are taken, and said to have none', () 
     ['table.exec.mini-batch.enabled', /batches/],
     ['table.optimizer.agg-phase-strategy', /windows and DISTINCT never are/],
     ['table.exec.resource.default-parallelism', /parallelism\.default/],
-    ['table.exec.sink.upsert-materialize-strategy.type', /key of the query/],
+    ['table.exec.sink.upsert-materialize-strategy.type', /key of the sink/],
     ['execution.checkpointing.unaligned.enabled', /no such setting/],
     ['my.own.key', /no such setting/],
   ] as const

@@ -20,6 +20,7 @@ const effective: ReadonlySet<string> = new Set([
   ...DURATIONS,
   'table.local-time-zone',
   'table.exec.sink.not-null-enforcer',
+  'table.exec.sink.upsert-materialize',
   'table.exec.emit.early-fire.enabled',
   'table.exec.emit.early-fire.delay',
   'table.exec.emit.late-fire.enabled',
@@ -62,9 +63,9 @@ const withoutEffect: readonly (readonly [reason: string, prefix: string, names: 
   ],
   ['`parallelism.default` says it for the whole query', 'table.exec.', 'resource.default-parallelism'],
   [
-    'the newest row of each key of the sink is always kept apart where the key of the query is another one',
+    'rows that share a key of the sink are kept in one way, by that key',
     'table.exec.sink.',
-    'upsert-materialize upsert-materialize-strategy.type upsert-materialize-strategy.adaptive.threshold.high upsert-materialize-strategy.adaptive.threshold.low keyed-shuffle',
+    'upsert-materialize-strategy.type upsert-materialize-strategy.adaptive.threshold.high upsert-materialize-strategy.adaptive.threshold.low keyed-shuffle',
   ],
   ['a record has the time at which it was written, or that of a METADATA column', 'table.exec.sink.', 'rowtime-inserter'],
   [
@@ -110,6 +111,8 @@ export function checkSetting(key: string, value: string, span: Span): void {
   if (DURATIONS.includes(key)) settingMs(key, value, span)
   if (key === 'table.exec.sink.not-null-enforcer' && !['ERROR', 'DROP'].includes(value))
     throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "'ERROR' or 'DROP'", span })
+  if (key === 'table.exec.sink.upsert-materialize' && !['NONE', 'AUTO', 'FORCE'].includes(value.toUpperCase()))
+    throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "'NONE', 'AUTO' or 'FORCE'", span })
   if (key === 'table.local-time-zone' && value !== 'default' && !isTimeZone(value))
     throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "a time zone such as 'Europe/Berlin' or 'GMT+01:00'", span })
   const { values, instead } = only[key] ?? {}

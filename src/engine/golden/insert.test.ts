@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { isStreamError } from '../../base/index.ts'
 import { parseGoldenFile } from './file.ts'
 import { play } from './play.ts'
+import { goldenModes } from './run.ts'
 
 const rows = `{"id":1,"k":"abcdef","n":3,"d":1.5,"dc":1.2345,"ts":"2026-01-01 00:00:00.123456","dt":"2026-01-01"}
 {"id":2}
@@ -70,4 +71,46 @@ test('NULL for a NOT NULL column fails, or is left out where the session says so
   assert.deepEqual(insert('STRING NOT NULL', "COALESCE(k, '-')"), ['abcdef', '-', 'é'])
   assert.deepEqual(insert('STRING NOT NULL', 'k', "SET 'table.exec.sink.not-null-enforcer' = 'DROP';"), ['abcdef', 'é'])
   assert.equal(insert('STRING NOT NULL', 'k', "SET 'table.exec.sink.not-null-enforcer' = 'WARN';"), 'SQL_SETTING_INVALID')
+})
+
+const moves = [
+  [1, 'x'],
+  [2, 'x'],
+  [3, 'z'],
+  [3, 'x'],
+  [2, 'y'],
+  [3, 'y'],
+  [4, 'z'],
+  [4, 'w'],
+].map(([id, grp], i) => `{"id":${id},"grp":"${grp}","v":${i},"ts":"2026-01-01 00:00:0${i}.000"}`)
+const newest = 'SELECT grp, id, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY ts DESC) AS rn FROM moves) WHERE rn = 1;'
+
+/** What is left in a target whose key is grp of rows whose key is id, in each way to play them. */
+const leftIn = (target: string, setting = ''): unknown[] => {
+  const text = `-- Targets
+--- input moves
+${moves.join('\n')}
+--- sql
+${setting}
+CREATE TABLE moves (id INT, grp STRING, v INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '20' SECOND);
+${target} ${newest}
+--- expect snk
+`
+  const file = parseGoldenFile('targets.test', text)
+  return goldenModes.map(({ mode }) => JSON.stringify(play(file, mode).rows.sort()))
+}
+
+test('of rows that share a key of the target the last one counts, and where it leaves the one before it', () => {
+  const upserts = `CREATE TABLE snk (grp STRING, id INT, v INT, PRIMARY KEY (grp) NOT ENFORCED) WITH ('connector' = 'upsert-kafka', 'key.format' = 'json', 'value.format' = 'json');
+INSERT INTO snk`
+  const expected = JSON.stringify([['w', 4, 7], ['x', 1, 0], ['y', 3, 5]]) // biome-ignore format: rows
+  for (const target of ['CREATE MATERIALIZED TABLE snk (PRIMARY KEY (grp) NOT ENFORCED) AS', upserts]) {
+    const left = leftIn(target)
+    assert.deepEqual(
+      left,
+      left.map(() => expected),
+      target,
+    )
+  }
+  assert.notEqual(leftIn(upserts, "SET 'table.exec.sink.upsert-materialize' = 'NONE';")[0], expected)
 })
