@@ -1,5 +1,5 @@
 // Walking expressions as written. Sub-queries are not entered: their names and aggregates are their own.
-import type { Expression, OrderItem, WindowSpec } from './ast.ts'
+import type { Expression, GroupItem, OrderItem, WindowSpec } from './ast.ts'
 
 const ordered = (items: readonly OrderItem[] | undefined): Expression[] => items?.map((item) => item.expression) ?? []
 
@@ -51,4 +51,12 @@ function childrenOf(node: Expression): Expression[] {
 export function walk(node: Expression, visit: (node: Expression) => boolean): void {
   if (!visit(node)) return
   for (const child of childrenOf(node)) walk(child, visit)
+}
+
+/** The sets of a grouping: ROLLUP (a, b) are (a, b), (a) and (); CUBE (a, b) all that can be chosen. */
+export function groupingSetsOf<T>(kind: Extract<GroupItem, { type: 'sets' }>['kind'], parts: readonly T[][]): T[][] {
+  if (kind === 'GROUPING SETS') return [...parts]
+  if (kind === 'ROLLUP') return [...Array(parts.length + 1).keys()].map((dropped) => parts.slice(0, parts.length - dropped).flat())
+  const subsets = [...Array(2 ** parts.length).keys()].reverse()
+  return subsets.map((mask) => parts.filter((_, i) => mask & (2 ** (parts.length - 1 - i))).flat())
 }

@@ -6,7 +6,7 @@
 import type { Field } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
 import type { Expression, FunctionCall, GroupItem, SelectQuery, Span } from './ast.ts'
-import { walk, windowParts } from './ast-walk.ts'
+import { groupingSetsOf, walk, windowParts } from './ast-walk.ts'
 import { bindAggregateCall, isAggregateCall } from './bind-aggregate-call.ts'
 import { bindExpression, functionName } from './bind-expression.ts'
 import { LegacyWindow } from './bind-legacy-window.ts'
@@ -122,12 +122,11 @@ class Grouping {
     return sets
   }
 
-  private expandItem(item: Extract<GroupItem, { type: 'sets' }>): number[][] {
-    const sets = item.sets.map((set) => set.map((node) => this.addKey(node)))
-    if (item.kind === 'GROUPING SETS') return sets
-    if (item.kind === 'ROLLUP') return [...Array(sets.length + 1).keys()].map((dropped) => sets.slice(0, sets.length - dropped).flat())
-    const subsets = [...Array(2 ** sets.length).keys()].reverse()
-    return subsets.map((mask) => sets.filter((_, i) => mask & (2 ** (sets.length - 1 - i))).flat())
+  private expandItem({ kind, sets }: Extract<GroupItem, { type: 'sets' }>): number[][] {
+    return groupingSetsOf(
+      kind,
+      sets.map((set) => set.map((node) => this.addKey(node))),
+    )
   }
 
   private get hasSets(): boolean {

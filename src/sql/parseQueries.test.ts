@@ -124,6 +124,7 @@ test('grouping', () => {
   const groups = (sql: string) => select(`SELECT 1 FROM t GROUP BY ${sql}`).groupBy!.map(shown)
   assert.deepEqual(groups('a, ROLLUP (b, (c, d)), CUBE (e)'), ['a', 'ROLLUP <b><c d>', 'CUBE <e>'])
   assert.deepEqual(groups('GROUPING SETS ((a, b), a, ())'), ['GROUPING SETS <a b><a><>'])
+  assert.deepEqual(groups('GROUPING SETS (ROLLUP (a, b), CUBE (c), (d, e))'), ['GROUPING SETS <a b><a><><c><><d e>'])
   assert.deepEqual(groups('()'), ['GROUPING SETS <>'])
   assert.deepEqual(groups('(a, b), (c)'), ['GROUPING SETS <a b>', 'c'])
   assert.deepEqual(groups("k, TUMBLE(ts, INTERVAL '1' MINUTE)"), ['k', "(TUMBLE ts INTERVAL '1' MINUTE)"])

@@ -1,5 +1,6 @@
 // Queries: WITH, set operations, SELECT with its clauses, VALUES.
 import type { Expression, GroupItem, Hint, Query, SelectItem, SelectQuery, Span, Tail } from './ast.ts'
+import { groupingSetsOf } from './ast-walk.ts'
 import type { Cursor } from './cursor.ts'
 import { parseWindowSpec } from './parseCalls.ts'
 import { parseExpression, parseOrderItems, starOrExpression } from './parseExpressions.ts'
@@ -170,8 +171,13 @@ function groupItem(p: Cursor): GroupItem {
   const kind = p.acceptAll('GROUPING', 'SETS') ? 'GROUPING SETS' : p.accept('ROLLUP') ? 'ROLLUP' : p.accept('CUBE') ? 'CUBE' : undefined
   if (kind) {
     p.expect('(')
-    const sets = p.list(() => groupingSet(p))
+    const sets = p.list(() => (kind === 'GROUPING SETS' ? nestedSets(p) : [groupingSet(p)])).flat()
     p.expect(')')
+    if (kind === 'CUBE' && sets.length > CUBE_COLUMNS_MAX)
+      throw p.notSupported(
+        `CUBE of more than ${CUBE_COLUMNS_MAX} columns`,
+        'Write out the sets that you need: GROUPING SETS ((a, b), (a), ()).',
+      )
     return { type: 'sets', kind, sets, span: p.from(start) }
   }
   // GROUP BY (): one group; GROUP BY (a, b): the set of both.
@@ -182,8 +188,21 @@ function groupItem(p: Cursor): GroupItem {
   return { type: 'expression', expression, span }
 }
 
+/** It makes two to that power of sets. */
+const CUBE_COLUMNS_MAX = 12
+
+const atGrouping = (p: Cursor): boolean =>
+  (p.at('ROLLUP') || p.at('CUBE') || p.at('GROUPING')) && (p.peek().key === '(' || p.peek().key === 'SETS')
+
+/** One set of GROUPING SETS, or all those of a grouping in its place. */
+function nestedSets(p: Cursor): Expression[][] {
+  if (!atGrouping(p)) return [groupingSet(p)]
+  const item = p.nested(() => groupItem(p))
+  return item.type === 'sets' ? groupingSetsOf(item.kind, item.sets) : [[item.expression]]
+}
+
 function groupingSet(p: Cursor): Expression[] {
-  if ((p.at('ROLLUP') || p.at('CUBE') || p.at('GROUPING')) && (p.peek().key === '(' || p.peek().key === 'SETS')) {
+  if (atGrouping(p)) {
     throw p.notSupported('a grouping inside a grouping', 'Write out the sets: GROUPING SETS ((a, b), (a), ()).')
   }
   if (p.at('(') && p.peek().key === ')') {

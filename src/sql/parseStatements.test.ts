@@ -218,7 +218,8 @@ test('what is not supported says so, and what to do', () => {
     'CREATE TABLE t (a INT, UNIQUE (a))',
     'CREATE MATERIALIZED TABLE t DISTRIBUTED BY (a) AS SELECT 1 AS a',
     'WITH RECURSIVE a AS (SELECT 1) SELECT 1',
-    'SELECT a FROM t GROUP BY GROUPING SETS (ROLLUP (a, b))',
+    'SELECT a FROM t GROUP BY ROLLUP (CUBE (a, b))',
+    'SELECT a FROM t GROUP BY CUBE (a, b, c, d, e, f, g, h, i, j, k, l, m)',
     'SELECT ARRAY(SELECT 1)',
     "SELECT * FROM t PIVOT (SUM(a) FOR b IN ('p', 'q'))",
   ])
