@@ -1,4 +1,5 @@
-// The thread that writes checkpoints: it alone waits for the disk, and nobody waits for it but the next checkpoint.
+// The thread that writes checkpoints: it alone waits for the disk, and nobody waits for it but the next checkpoint. What many jobs wait for at
+// once, as when all end, is written first; what is not needed any more is removed when nothing waits, or by the process that comes next.
 //
 // A fault for tests comes with `workerData.fault`: `disk:17` ends the process at the 17th call of the disk that changes something.
 import { parentPort, workerData } from 'node:worker_threads'
@@ -25,6 +26,8 @@ const { dataFolder, fault } = workerData as CheckpointWriterData
 const store = new CheckpointStore(dataFolder, faulty(realDisk, fault))
 /** By folder: what the next checkpoint is relative to. */
 const newest = new Map<string, Manifest>()
+/** By folder, how many of its checkpoints stay: older ones go when no checkpoint waits to be written, and before the next of the same folder. */
+const unpruned = new Map<string, number>()
 
 function handle(message: ToCheckpointWriter): Omit<Manifest, 'parts'> | undefined {
   if (message.type === 'savepoint') {
@@ -34,13 +37,30 @@ function handle(message: ToCheckpointWriter): Omit<Manifest, 'parts'> | undefine
   }
   const { request, baseId, retained } = message
   const { folder } = request
+  prune(folder)
   let base = newest.get(folder)
   if (base?.id !== baseId) base = baseId === undefined ? undefined : store.read(folder, baseId)
   const manifest = store.write({ ...request, base })
   newest.set(folder, manifest)
-  store.prune(folder, retained)
+  unpruned.set(folder, retained)
   const { parts: _parts, ...rest } = manifest
   return rest
+}
+
+function prune(folder: string): void {
+  const retained = unpruned.get(folder)
+  if (retained !== undefined) store.prune(folder, retained)
+  unpruned.delete(folder)
+}
+
+let isPruning = false
+/** One folder at a time: a message that has come meanwhile goes before the next. */
+function pruneNext(): void {
+  const [folder] = unpruned.keys()
+  isPruning = folder !== undefined
+  if (folder === undefined) return
+  prune(folder)
+  setImmediate(pruneNext)
 }
 
 parentPort?.on('message', (message: ToCheckpointWriter) => {
@@ -50,6 +70,8 @@ parentPort?.on('message', (message: ToCheckpointWriter) => {
   } catch (error) {
     parentPort?.postMessage({ requestId, error: toStreamError(error).toJSON() } satisfies FromCheckpointWriter)
   }
+  if (!isPruning) setImmediate(pruneNext)
+  isPruning = true
 })
 
 function faulty(disk: Disk, fault: string | undefined): Disk {
