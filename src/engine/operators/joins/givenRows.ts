@@ -24,11 +24,14 @@ export interface LeftRow {
 export class GivenRows {
   /** By key, by the row's text: equal rows. Those that wait are here, too. */
   private byKey: (Map<string, LeftRow[]> | undefined)[] = []
+  /** Of both. */
+  count = 0
 
   add(key: number, left: LeftRow): void {
     const rows = (this.byKey[key] ??= new Map())
     const text = canonicalText(left.row)
     const equal = rows.get(text)
+    this.count++
     if (equal === undefined) rows.set(text, [left])
     else equal.push(left)
   }
@@ -49,6 +52,7 @@ export class GivenRows {
     const equal = rows?.get(text)
     if (rows === undefined || equal === undefined) return undefined
     const removed = from(equal)
+    this.count--
     if (equal.length === 0) rows.delete(text)
     if (rows.size === 0) this.byKey[key] = undefined
     return removed
@@ -59,6 +63,7 @@ export class GivenRows {
   }
 
   forget(key: number): void {
+    for (const equal of this.byKey[key]?.values() ?? []) this.count -= equal.length
     this.byKey[key] = undefined
   }
 
@@ -77,11 +82,5 @@ export class GivenRows {
     for (const rows of this.byKey)
       if (rows !== undefined) for (const equal of rows.values()) for (const left of equal) if (left.given !== undefined) given.push(left)
     return given.sort((a, b) => a.arrival - b.arrival)
-  }
-
-  get count(): number {
-    let count = 0
-    for (const rows of this.byKey) count += rows?.size ?? 0
-    return count
   }
 }

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type ChangeKind, DELETE, type Field, t } from '../../../data/index.ts'
+import { BatchMemory, batchOf, type ChangeKind, DELETE, type Field, t } from '../../../data/index.ts'
 import type { Expr, Plan } from '../../../sql/index.ts'
+import { buildOperator } from '../index.ts'
 import { inputPlan, type PlayOptions, play, rowText, type Step } from '../testing.ts'
 
 type Row = unknown[]
@@ -391,6 +392,32 @@ test('temporal join: a row that the left side takes back leaves as it was given 
     { numRuns: 300, examples: [letGoInItsBatch] },
   )
   assert.ok(takenAfterwards > 100, `only ${takenAfterwards}`)
+})
+
+test('temporal join: rows that wait and may be taken back are counted once, equal ones each', () => {
+  const plan = temporalPlan('LEFT', 'retract')
+  const operator = buildOperator(plan, {
+    emit: () => {},
+    memory: new BatchMemory(),
+    count: () => {},
+    late: () => {},
+    rowFailed: (_batch, _row, error) => assert.ifError(error),
+    inputFields: [left, right],
+    outputFields: plan.fields,
+  })
+  const push = (rows: Row[], input: number, kind: ChangeKind = 0) =>
+    operator.process({ ...batchOf([left, right][input], rows), kinds: new Uint8Array(rows.length).fill(kind) }, input)
+  const counts = [
+    () => push([[5, 'a', 0], [5, 'a', 0], [6, 'b', 0]], 0), // biome-ignore format: one thought
+    () => push([[1, 'a', 7]], 1),
+    () => push([[6, 'b', 0]], 0, DELETE),
+    () => operator.advance(5),
+    () => push([[5, 'a', 0]], 0, DELETE),
+  ].map((step) => {
+    step()
+    return operator.describe?.().stateRows
+  })
+  assert.deepEqual(counts, [3, 4, 3, 3, 2])
 })
 
 test('temporal join: a deleted version is none, processing time takes the present one', () => {

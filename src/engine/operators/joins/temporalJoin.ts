@@ -358,7 +358,8 @@ export class TemporalJoinOperator implements Operator {
   }
 
   describe(): OperatorStatus {
-    const stateRows = this.waiting.length + this.versionCount + (this.given?.count ?? 0)
+    // Those that wait to be given out are among those that may be taken back.
+    const stateRows = this.versionCount + (this.given?.count ?? this.waiting.length)
     return { stateRows, stateBytes: stateRows * 64 * this.pairFields.length }
   }
 }
