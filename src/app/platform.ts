@@ -413,7 +413,10 @@ function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptio
       engine:
         failed.length > 0
           ? { state: 'degraded', detail: failed.map(({ name, error }) => `${name}: ${error?.message ?? 'failed'}`).join('; ') }
-          : { state: 'ok', detail: `${jobs.queries().length} queries; ${memoryText(jobs.memory.use)}` },
+          : {
+              state: 'ok',
+              detail: `${jobs.queries().length === 1 ? 'one query' : `${jobs.queries().length} queries`}; ${memoryText(jobs.memory.use)}`,
+            },
       project:
         fileErrors.length > 0
           ? {

@@ -68,9 +68,12 @@ function ask(
   })
 }
 /** 'open', or the status and code with which the upgrade was refused. */
-function upgrade(port: number, options: { headers?: Record<string, string>; protocols?: string[]; origin?: string } = {}): Promise<string> {
+function upgrade(
+  port: number,
+  options: { path?: string; headers?: Record<string, string>; protocols?: string[]; origin?: string } = {},
+): Promise<string> {
   return new Promise((resolve) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/live`, options.protocols ?? [], {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${options.path ?? '/v1/live'}`, options.protocols ?? [], {
       headers: options.headers,
       origin: options.origin,
     })
@@ -111,6 +114,12 @@ test('a Host that is no loopback name, address or configured name is refused, fo
     assert.deepEqual([status, code], [421, 'HTTP_HOST_UNKNOWN'], host)
     assert.equal(await upgrade(at.port, { headers: { host } }), '421 HTTP_HOST_UNKNOWN')
   }
+})
+
+test('a WebSocket is opened where there is one, and nowhere else', async () => {
+  await using at = await serve({}, ({ app }) => app.get('/*', { config: { isHidden: true } }, async () => 'a page'))
+  assert.equal(await upgrade(at.port), 'open')
+  for (const path of ['/v1/read', '/v1/none', '/']) assert.equal(await upgrade(at.port, { path }), '404 HTTP_ROUTE_NOT_FOUND', path)
 })
 
 test('a foreign Origin may neither change state nor open a WebSocket, nor read an answer; a configured one may', async () => {

@@ -208,7 +208,10 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
   app.decorateRequest('caller', undefined)
   app.decorate('routeList', [])
   app.decorate('isTokenNeeded', isTokenNeeded)
+  const webSocketPaths = new Set<string | undefined>()
   app.addHook('onRoute', (route) => {
+    const isWebSocket = route.wsHandler !== undefined || route.websocket === true
+    if (isWebSocket) webSocketPaths.add(route.url)
     if (route.method === 'HEAD' || route.config?.isHidden) return
     const methods = Array.isArray(route.method) ? route.method : [route.method]
     for (const method of methods)
@@ -216,7 +219,7 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
         method,
         url: route.url,
         schema: (route.schema ?? {}) as Record<string, unknown>,
-        isWebSocket: route.wsHandler !== undefined || route.websocket === true,
+        isWebSocket,
         role: roleOf(method, route.config?.role),
       })
   })
@@ -270,6 +273,8 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
           .send()
     }
     request.caller = guard.checkToken(request, roleOf(request.method, request.routeOptions.config?.role))
+    // Else it would be opened, and closed without a word.
+    if (request.ws && !webSocketPaths.has(request.routeOptions.url)) throw routeNotFound(request)
   })
   app.addHook('onResponse', async (request, reply) => {
     const labels = { method: request.method, route: request.routeOptions.url ?? 'unknown', status: String(reply.statusCode) }
