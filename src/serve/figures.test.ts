@@ -114,6 +114,24 @@ test('a total that began anew, a clock that goes back, and a query that is gone 
   assert.deepEqual(history.ofProcess(0, startMs + 20_000).timesMs, [startMs - 3_600_000])
 })
 
+test('the lag of groups: nothing read is no number, a slow look-up forgets nothing, a group that is gone is forgotten, a query of its name is not', () => {
+  const history = new MetricHistory()
+  const at = (step: number, groups?: { id: string; lag: number; lagMs?: number }[]) =>
+    history.sample(statsAt(startMs + step * 5_000, 0, 1, { rowsIn: 5 }), groups)
+  at(0, [
+    { id: 'q', lag: 7, lagMs: 900 },
+    { id: 'done', lag: 0 },
+  ])
+  at(1)
+  at(2, [{ id: 'q', lag: 9 }])
+  const of = (id: string) => history.ofGroup(id, startMs, startMs + 10_000).series
+  assert.deepEqual(of('q'), { lagRecords: [7, null, 9], lagMs: [900, null, null] })
+  assert.deepEqual(of('done'), { lagRecords: [null, null, null], lagMs: [null, null, null] })
+  at(3, [])
+  assert.deepEqual(of('q').lagRecords, [null, null, null])
+  assert.notDeepEqual(history.ofQuery('q', startMs, startMs + 15_000).series.stateBytes, [null, null, null, null])
+})
+
 test('a query that goes on with the counts of its checkpoint is no wave of rows', () => {
   const history = new MetricHistory()
   const at = (atMs: number, rows: number, idleMs: number) =>
