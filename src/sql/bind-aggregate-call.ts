@@ -38,7 +38,8 @@ export function bindAggregateCall(call: CallNode, { env, bindArgument, columnOf,
       span: call.orderBy[0].span,
     })
   }
-  const isStar = name === 'COUNT' && call.args.length === 1 && call.args[0].type === 'star'
+  const [first] = call.args
+  const isStar = name === 'COUNT' && call.args.length === 1 && first.type === 'star' && first.qualifier === undefined
   const own = isAggregateFunction(name) ? undefined : userDefinition(call, env.context, 'aggregate')
   if (own) {
     const bound = call.args.map(bindArgument ?? ((node) => bindExpression(node, env)))

@@ -146,6 +146,9 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ["SELECT * FROM (VALUES (1, NULL), (2, 'a')) AS x (a, b)", 'SQL_NULL_UNTYPED', 'NULL'],
   ["VALUES (1, NULL), (2, 'a')", 'SQL_NULL_UNTYPED', 'NULL'],
   ['SELECT ARRAY_AGG(NULL) FROM t', 'SQL_NULL_UNTYPED', 'ARRAY_AGG(NULL)'],
+  ["SELECT MAP['a', 1, 'b', NULL] FROM t", 'SQL_ARGUMENTS_INVALID', "MAP['a', 1, 'b', NULL]"],
+  ['SELECT JSON_OBJECT(k VALUE v) FROM t', 'SQL_ARGUMENTS_INVALID', 'JSON_OBJECT(k VALUE v)', /NULL/],
+  ['SELECT COUNT(t.*) FROM t', 'SQL_EXPRESSION_MISPLACED', 't.*'],
   // OVER, ranks, order
   ['SELECT ROW_NUMBER() FROM t', 'SQL_OVER_MISSING', 'ROW_NUMBER()'],
   ['SELECT SUM(v) OVER w FROM e', 'SQL_WINDOW_NAME_NOT_FOUND', 'w'],

@@ -6,7 +6,7 @@ import type { BinaryOperator, Expression, FunctionCall, JsonBehaviour, JsonOptio
 import { refuseUserFunction, userCall, userDefinition } from './bind-function.ts'
 import { bindLiteral, isLeastBigint, leastBigint, negatedLiteral } from './bind-literal.ts'
 import type { Env, SubqueryNode } from './bind-scope.ts'
-import { bindColumn, fieldsOf } from './bind-scope.ts'
+import { bindColumn, fieldOf } from './bind-scope.ts'
 import { sqlErrors } from './errors.ts'
 import { literalExpr } from './expr.ts'
 import { castExpr, isScalarFunction, meantFunction, resolveCall, scalarFunctionNames } from './functions/index.ts'
@@ -70,7 +70,7 @@ function bindNode(node: Exclude<Expression, { type: 'column' }>, env: Env): Expr
     case 'literal':
       return bindLiteral(node.value, span)
     case 'field':
-      return fieldsOf(bind(node.operand), [node.name], span)
+      return fieldOf(bind(node.operand), node.name, span)
     case 'element':
       return resolveCall('ITEM', [bind(node.operand), bind(node.index)], { span })
     case 'unary': {

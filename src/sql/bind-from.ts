@@ -48,7 +48,10 @@ export function bindTableRef(ref: TableRef, context: BindContext, outer: Env | u
       return aliased(bindNamed(ref.name, context, ref.hints), ref.alias, ref.name.parts.at(-1)!.name)
     }
     case 'subquery':
-      return aliased(bindQuery(ref.query, context, outer), ref.alias)
+      return aliased(
+        bindQuery(ref.query, context, outer),
+        namedByAlias(ref.alias, ref.query.type === 'values' && ref.query.rows[0].length === 1),
+      )
     case 'function':
       if (ref.unnest) return bindUnnest(ref, { plan: singleRow(), scope: emptyScope }, context, outer, 'INNER')
       if (userTable(ref, context)) return bindUnnest(ref, { plan: singleRow(), scope: emptyScope }, context, outer, 'INNER')
@@ -65,6 +68,10 @@ export function bindTableRef(ref: TableRef, context: BindContext, outer: Env | u
       return aliased(bindMatch(ref, context, bindTableRef(ref.input, context, outer)), ref.alias)
   }
 }
+
+/** The one column of UNNEST and VALUES has the name of the alias: `(VALUES 1, 2) AS v` has a column v. */
+const namedByAlias = (alias: TableAlias | undefined, isOneColumn: boolean): TableAlias | undefined =>
+  alias && isOneColumn && alias.columns.length === 0 ? { ...alias, columns: [alias.name] } : alias
 
 function aliased(plan: Plan, alias: TableAlias | undefined, name?: string): Source {
   if (alias === undefined || alias.columns.length === 0) return { plan, scope: scopeOf(plan, alias?.name.name ?? name) }
@@ -306,7 +313,7 @@ function joinUsing(ref: JoinRef, kind: 'INNER' | 'LEFT' | 'RIGHT' | 'FULL', left
       .map((name) => ({ name, span: ref.span }))
   const pairs = names.map((name) => {
     const side = (source: Source): Expr => {
-      const found = findLocal({ parts: [name], span: name.span }, source.scope)
+      const found = columnNames(source).includes(name.name) ? findLocal({ parts: [name], span: name.span }, source.scope) : undefined
       if (found === undefined) throw sqlErrors('SQL_COLUMN_NOT_FOUND', { column: name.name, span: name.span })
       return found
     }
@@ -364,7 +371,8 @@ function bindUnnest(ref: UnnestRef, left: Source, context: BindContext, outer: E
       span: alias.columns[0].span,
     })
   }
-  const outputFields = own.map((field, i) => ({ ...field, name: alias?.columns[i]?.name ?? field.name }))
+  const names = namedByAlias(alias, ref.unnest && columns.length === 1)?.columns ?? []
+  const outputFields = own.map((field, i) => ({ ...field, name: names[i]?.name ?? field.name }))
   const fields = joinFields(kind, left.plan, valuesPlan(outputFields, []))
   const fn = ref.withOrdinality ? 'UNNEST_WITH_ORDINALITY' : 'UNNEST'
   const plan: Plan = { node: 'correlate', kind, input: left.plan, fn, args: [collection], outputFields, fields, changelog: 'append' }

@@ -17,6 +17,7 @@ const RUN_TIME_ERRORS = [
   'errors/cast_of_bad_text.test',
   'errors/cast_text_decimal_too_many_digits.test',
   'errors/null_rowtime.test',
+  'errors/similar_to_special_in_brackets.test',
 ]
 
 function parts(file: string): { sql: string; expect: string[]; isError: boolean } {

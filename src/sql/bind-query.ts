@@ -8,7 +8,7 @@ import type { BindContext, CommonTable, Env } from './bind-scope.ts'
 import { emptyScope, scopeOf } from './bind-scope.ts'
 import { bindSelect } from './bind-select.ts'
 import { sqlErrors } from './errors.ts'
-import { castExpr, coerce, commonType, sameType } from './functions/index.ts'
+import { castExpr, coerce, leastRestrictive, sameType } from './functions/index.ts'
 import { foldCast } from './optimize-constants.ts'
 import type { Expr, Plan, SortKey } from './plan.ts'
 
@@ -77,7 +77,7 @@ function bindSetOperation(query: SetOperation, context: BindContext, outer: Env 
 function commonFields(operator: string, [left, right]: Plan[], { span }: SetOperation): Field[] {
   return left.fields.map((field, i) => {
     const other = right.fields[i]
-    const type = commonType([field.type, other.type])
+    const type = leastRestrictive([field.type, other.type])
     if (type === undefined) {
       throw sqlErrors('SQL_TYPES_DIFFER', {
         what: operator,
@@ -128,7 +128,7 @@ function bindValues(query: Values, context: BindContext, outer: Env | undefined)
   })
   const fields = rows[0].map((_, column): Field => {
     const types = rows.map((row) => row[column].type)
-    const type = commonType(types)
+    const type = leastRestrictive(types)
     const name = `EXPR$${column}`
     if (type === undefined)
       throw sqlErrors('SQL_TYPES_DIFFER', { what: 'VALUES', column: name, types: types.map(formatType), span: query.span })

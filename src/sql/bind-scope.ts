@@ -135,39 +135,70 @@ export function findLocal(name: QualifiedName, scope: Scope): Expr | undefined {
   // `catalog.database.table.column`, `table.column.field`: the longest prefix that names a table wins.
   for (let prefix = Math.min(parts.length - 1, 3); prefix >= 1; prefix--) {
     const tables = scope.tables.filter((table) => table.name === parts[prefix - 1].name)
-    const columns = tables.flatMap((table) => table.columns.filter((column) => column.name === parts[prefix].name))
-    if (columns.length > 1)
-      throw sqlErrors('SQL_COLUMN_AMBIGUOUS', { column: join(name), tables: tables.map((table) => table.name!), span })
-    if (columns.length === 1) return fieldsOf(columnExpr(columns[0].index, columns[0].type), parts.slice(prefix + 1), span)
+    const found = tables.flatMap((table) => foundIn(table, parts[prefix], span))
+    if (found.length > 1) throw sqlErrors('SQL_COLUMN_AMBIGUOUS', { column: join(name), tables: tables.map((table) => table.name!), span })
+    if (found.length === 1) return fieldsOf(found[0], parts.slice(prefix + 1), span)
   }
   const [first] = parts
   const common = scope.common.find((one) => one.name === first.name)
   if (common !== undefined) return fieldsOf(common.expr, parts.slice(1), span)
-  const matches = scope.tables.flatMap((table) =>
-    table.columns.filter((column) => column.name === first.name).map((column) => ({ table, column })),
-  )
+  const matches = scope.tables.flatMap((table) => foundIn(table, first, span).map((expr) => ({ table, expr })))
   if (matches.length > 1) {
     const tables = matches.map(({ table }) => table.name ?? '(sub-query)')
     throw sqlErrors('SQL_COLUMN_AMBIGUOUS', { column: first.name, tables, span: first.span })
   }
   if (matches.length === 0) return undefined
-  const [{ column }] = matches
-  return fieldsOf(columnExpr(column.index, column.type), parts.slice(1), span)
+  return fieldsOf(matches[0].expr, parts.slice(1), span)
 }
 
-/** `a.b.c` where `a` is a column of type ROW. */
-export function fieldsOf(expr: Expr, path: readonly Identifier[], span: Span): Expr {
-  let result = expr
-  for (const part of path) {
-    const { type } = result
-    const names = type.kind === 'ROW' ? type.fields.map((field) => field.name) : []
-    const index = names.indexOf(part.name)
-    if (index < 0) {
-      throw sqlErrors('SQL_FIELD_NOT_FOUND', { field: part.name, fields: names, nearest: nearestName(part.name, names), span: part.span })
-    }
-    result = resolveCall('FIELD', [result], { span, options: { index } })
-  }
-  return result
+/** Columns of that name; where there is none, the field of that name within the ROWs of the table, as in Flink. */
+function foundIn({ name: table, columns }: ScopeTable, name: Identifier, span: Span): Expr[] {
+  const own = columns.filter((column) => column.name === name.name)
+  if (own.length > 0) return own.map(({ index, type }) => columnExpr(index, type))
+  const way = wayTo(name, columns, table)
+  if (way === undefined) return []
+  const { index, type } = columns[way[0]]
+  return [fieldAt(columnExpr(index, type), way.slice(1), span)]
+}
+
+/** Ordinals that lead to the field of that name, through ROWs that the text does not name; the shortest way counts. */
+function wayTo(name: Identifier, fields: readonly Field[], table = '(a ROW)'): number[] | undefined {
+  const ways = waysTo(name.name, fields).sort((a, b) => a.length - b.length)
+  if (ways.length > 1 && ways[0].length === ways[1].length)
+    throw sqlErrors('SQL_COLUMN_AMBIGUOUS', { column: name.name, tables: [table, table], span: name.span })
+  return ways[0]
+}
+
+function waysTo(name: string, fields: readonly Field[]): number[][] {
+  const index = fields.findIndex((field) => field.name === name)
+  if (index >= 0) return [[index]]
+  return fields.flatMap(({ type }, i) => (type.kind === 'ROW' ? waysTo(name, type.fields).map((way) => [i, ...way]) : []))
+}
+
+const fieldAt = (expr: Expr, way: readonly number[], span: Span): Expr =>
+  way.reduce((row, index) => resolveCall('FIELD', [row], { span, options: { index } }), expr)
+
+const fieldNames = ({ type }: Expr): string[] => (type.kind === 'ROW' ? type.fields.map((field) => field.name) : [])
+
+function fieldNotFound(row: Expr, { name, span }: Identifier): Error {
+  const fields = fieldNames(row)
+  return sqlErrors('SQL_FIELD_NOT_FOUND', { field: name, fields, nearest: nearestName(name, fields), span })
+}
+
+/** `a.b.c` where `a` is a column of type ROW; a ROW on the way may be left out. */
+function fieldsOf(expr: Expr, path: readonly Identifier[], span: Span): Expr {
+  return path.reduce((row, part) => {
+    const way = wayTo(part, row.type.kind === 'ROW' ? row.type.fields : [])
+    if (way === undefined) throw fieldNotFound(row, part)
+    return fieldAt(row, way, span)
+  }, expr)
+}
+
+/** `(row).name`: a field of a value that is no name, one of its own. */
+export function fieldOf(row: Expr, name: Identifier, span: Span): Expr {
+  const index = fieldNames(row).indexOf(name.name)
+  if (index < 0) throw fieldNotFound(row, name)
+  return fieldAt(row, [index], span)
 }
 
 function columnNotFound(name: QualifiedName, env: Env): Error {

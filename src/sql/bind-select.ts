@@ -72,11 +72,8 @@ export function bindItem({ expression, alias }: SelectItem, env: Env, index: num
   return [{ name: alias?.name ?? naturalName(expression) ?? `EXPR$${index}`, expr }]
 }
 
-/** The name of a column without alias: its own, or that of its field. */
-function naturalName(node: Expression): string | undefined {
-  if (node.type === 'column') return node.name.parts.at(-1)!.name
-  return node.type === 'field' ? node.name.name : undefined
-}
+/** The name of a column without alias: its own, or that of a field of it. What stands in parentheses, as in `(r).x`, has none. */
+const naturalName = (node: Expression): string | undefined => (node.type === 'column' ? node.name.parts.at(-1)!.name : undefined)
 
 /** `*`, `t.*`, and `t.row.*` for the fields of a ROW. */
 function expandStar(node: Extract<Expression, { type: 'star' }>, env: Env): Output[] {

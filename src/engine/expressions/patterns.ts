@@ -93,6 +93,9 @@ const escaped = (unit: string): string => unit.replace(/[\\^$.*+?()[\]{}|/]/g, '
 const badEscape = (fn: string, pattern: string) =>
   expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn, reason: `the pattern '${shown(pattern)}' has a wrong escape sequence` })
 
+const badPattern = (pattern: string) =>
+  expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn: 'SIMILAR TO', reason: `the pattern '${shown(pattern)}' is none` })
+
 /** A LIKE pattern in pieces: text, '%' or '_'. @throws StreamError EXPRESSION_ARGUMENT_INVALID */
 export function likePieces(pattern: string, escapeUnit: string | undefined): (string | { wildcard: '%' | '_' })[] {
   if (escapeUnit !== undefined && [...escapeUnit].length !== 1) throw badEscape('LIKE', pattern)
@@ -122,25 +125,60 @@ export function likePattern(pattern: string, escapeUnit: string | undefined): Re
   return new RegExp(`^${source.join('')}$`, 'u')
 }
 
+/** Characters that mean something in SIMILAR TO, and in a regular expression of Java's. */
+const similarSpecials = '[]()|^-+*_%?{}'
+/** As SIMILAR TO writes them, in capitals or not: `[[:ALPHA:]_]`. */
+const similarClasses: Record<string, string> = {
+  ALPHA: 'A-Za-z',
+  UPPER: 'A-Z',
+  LOWER: 'a-z',
+  DIGIT: '0-9',
+  ALNUM: '0-9A-Za-z',
+  SPACE: ' ',
+  WHITESPACE: '\\s',
+}
+
+/**
+ * A pattern of SIMILAR TO. '.' is any character and a backslash itself, as for Flink, which leaves the first to the regular expression.
+ *
+ * @throws StreamError EXPRESSION_ARGUMENT_INVALID
+ */
 function similarPattern(pattern: string, escapeUnit: string | undefined): RegExp {
+  if (escapeUnit !== undefined && [...escapeUnit].length !== 1) throw badEscape('SIMILAR TO', pattern)
   let source = ''
   const points = [...pattern]
   let isInBrackets = false
   for (let i = 0; i < points.length; i++) {
     const unit = points[i]
-    if (unit === '[') isInBrackets = true
-    else if (unit === ']') isInBrackets = false
-    if (unit === escapeUnit) source += escaped(points[++i] ?? '')
+    if (unit === escapeUnit) {
+      const next = points[++i]
+      if (next === undefined || !(similarSpecials.includes(next) || next === escapeUnit)) throw badEscape('SIMILAR TO', pattern)
+      source += isInBrackets && next === '-' ? '\\-' : escaped(next)
+    } else if (isInBrackets) {
+      const named = unit === '[' ? /^\[:(\w+):\]/.exec(points.slice(i).join('')) : null
+      const chars =
+        named && (named[1] === named[1].toUpperCase() || named[1] === named[1].toLowerCase()) && similarClasses[named[1].toUpperCase()]
+      if (named && chars) {
+        source += chars
+        i += named[0].length - 1
+      } else if (unit === ']') {
+        isInBrackets = false
+        source += unit
+      } else if (unit === '-' || unit === '^') source += unit
+      else if (similarSpecials.includes(unit)) throw badPattern(pattern)
+      else source += escaped(unit)
+    } else if (unit === '[') {
+      isInBrackets = true
+      source += unit
+    } else if (unit === ']') throw badPattern(pattern)
     else if (unit === '%') source += '[^]*'
-    else if (unit === '_') source += '.'
-    // '.' is any character, as for Flink, which leaves it to the regular expression.
-    else if (unit === '.') source += isInBrackets ? '\\.' : '[^\\n\\r]'
-    else source += /[\\^$\\/]/.test(unit) && !source.endsWith('[') ? `\\${unit}` : unit
+    else if (unit === '_' || unit === '.') source += '[^\\n\\r\\u0085\\u2028\\u2029]'
+    else source += /[\\$/]/.test(unit) ? `\\${unit}` : unit
   }
   try {
     return new RegExp(`^(?:${source})$`, 'u')
   } catch {
-    throw badEscape('SIMILAR TO', pattern)
+    throw badPattern(pattern)
   }
 }
 

@@ -21,7 +21,7 @@ export { assignExpr, canCast, castExpr, coerce } from './casts.ts'
 export { hasJsonForm, isJson } from './json.ts'
 export { summaryOf } from './operators.ts'
 export { badArguments } from './signature.ts'
-export { commonType, decimalResult, decimalSizeOf, sameType } from './typing.ts'
+export { decimalResult, decimalSizeOf, leastRestrictive, sameType } from './typing.ts'
 
 const namedSpecs = [...concatSpecs, ...mathSpecs, ...textSpecs, ...temporalSpecs, ...collectionSpecs, ...jsonSpecs]
 /** Operators that are also called by name. */

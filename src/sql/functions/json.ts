@@ -76,6 +76,8 @@ function resolveJsonQuery(args: Expr[], info: CallInfo): Expr {
 function resolveJsonObject(args: Expr[], info: CallInfo): Expr {
   const keysAreText = args.every((arg, index) => index % 2 === 1 || isTextKind(arg.type.kind))
   if (args.length % 2 === 1 || !keysAreText) throw badArguments('JSON_OBJECT', args, info, "pairs: 'key' VALUE value, …")
+  if (args.some((arg, index) => index % 2 === 0 && arg.type.nullable))
+    throw badArguments('JSON_OBJECT', args, info, "keys that cannot be NULL; COALESCE(key, '') makes one")
   checkJsonForm('JSON_OBJECT', args, info)
   return call('JSON_OBJECT', args, t.string(false), withRaw(args, info))
 }

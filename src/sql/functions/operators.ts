@@ -7,7 +7,7 @@ import type { Expr } from '../plan.ts'
 import { castExpr } from './casts.ts'
 import type { AnySpec, CallInfo } from './signature.ts'
 import { anyNullable, badArguments, brought, call, fn, ifArgs, never, overload, p, resolveSpec, variadic } from './signature.ts'
-import { commonType, decimalResult, decimalSizeOf, isBinaryKind, isDatetimeKind, isIntervalKind } from './typing.ts'
+import { commonType, decimalResult, decimalSizeOf, isBinaryKind, isDatetimeKind, isIntervalKind, leastRestrictive } from './typing.ts'
 
 type Arithmetic = 'PLUS' | 'MINUS' | 'TIMES' | 'DIVIDE' | 'MOD'
 
@@ -135,7 +135,7 @@ const arithmetic = (name: Arithmetic): AnySpec => ({ name, resolve: (args, info)
 function resolveCase(args: Expr[], info: CallInfo): Expr {
   if (args.length < 3 || args.length % 2 === 0) throw badArguments('CASE', args, info, 'WHEN … THEN … pairs and an ELSE value')
   const values = args.filter((_, index) => index % 2 === 1 || index === args.length - 1)
-  const common = commonType(values.map((value) => value.type))
+  const common = leastRestrictive(values.map((value) => value.type))
   if (common === undefined || common.kind === 'NULL') throw badArguments('CASE', values, info, 'branches of one type')
   const resolved = args.map((arg, index) => {
     if (index % 2 === 1 || index === args.length - 1) return brought(arg, common)
@@ -160,7 +160,7 @@ function resolveIf(args: Expr[], info: CallInfo): Expr {
   if (args.length !== 3) throw invalid()
   const condition = args[0].type.kind === 'NULL' ? castExpr(args[0], t.boolean(), false) : args[0]
   if (condition.type.kind !== 'BOOLEAN') throw invalid()
-  const common = commonType([args[1].type, args[2].type])
+  const common = leastRestrictive([args[1].type, args[2].type])
   if (common === undefined) throw invalid()
   const resolved = [condition, brought(args[1], common), brought(args[2], common)]
   return call('IF', resolved, withNullable(common, anyNullable(args)), info)
@@ -186,18 +186,21 @@ function resolveRow(args: Expr[], info: CallInfo): Expr {
 }
 
 function resolveArray(args: Expr[], info: CallInfo): Expr {
-  const element = commonType(args.map((arg) => arg.type))
+  const element = leastRestrictive(args.map((arg) => arg.type))
   if (element === undefined || element.kind === 'NULL')
     throw badArguments('ARRAY', args, info, 'at least one element, all of one type; CAST(NULL AS …) gives a NULL a type')
   const resolved = args.map((arg) => brought(arg, element))
   return call('ARRAY', resolved, t.array(element, false), info)
 }
 
-function resolveMap(args: Expr[], info: CallInfo): Expr {
+function resolveMap(given: Expr[], info: CallInfo): Expr {
+  // A bare NULL has the type of the first argument, a key's: beside values of another type it needs a CAST.
+  const known = given.find((arg) => arg.type.kind !== 'NULL')
+  const args = given.map((arg) => (arg.type.kind === 'NULL' && known ? castExpr(arg, known.type, false) : arg))
   const keys = args.filter((_, index) => index % 2 === 0)
   const values = args.filter((_, index) => index % 2 === 1)
-  const key = commonType(keys.map((arg) => arg.type))
-  const value = commonType(values.map((arg) => arg.type))
+  const key = leastRestrictive(keys.map((arg) => arg.type))
+  const value = leastRestrictive(values.map((arg) => arg.type))
   if (args.length % 2 === 1 || key === undefined || value === undefined || key.kind === 'NULL') {
     throw badArguments('MAP', args, info, 'pairs of keys of one type and values of one type, at least one')
   }

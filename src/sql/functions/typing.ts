@@ -67,19 +67,37 @@ export function roundedDecimal({ precision, scale }: DecimalSize, digits: number
  *
  * @example commonType([t.char(1), t.char(3)]) // VARCHAR(3)
  */
-export function commonType(types: readonly SqlType[]): SqlType | undefined {
+export const commonType = (types: readonly SqlType[]): SqlType | undefined => common(types, flinkKind)
+
+/**
+ * As `commonType`, for CASE, IF, ARRAY, MAP, VALUES and sets. Of TIMESTAMP and TIMESTAMP_LTZ the first one wins where both have the same number
+ * of digits, else the second one.
+ *
+ * @source Calcite's leastRestrictive, where COALESCE and comparisons have Flink's own rule
+ */
+export const leastRestrictive = (types: readonly SqlType[]): SqlType | undefined => common(types, calciteKind)
+
+type KindRule = (a: TimestampType, b: TimestampType) => TimestampType['kind']
+interface TimestampType {
+  kind: 'TIMESTAMP' | 'TIMESTAMP_LTZ'
+  precision: number
+}
+const flinkKind: KindRule = (a, b) => (a.kind === 'TIMESTAMP_LTZ' || b.kind === 'TIMESTAMP_LTZ' ? 'TIMESTAMP_LTZ' : 'TIMESTAMP')
+const calciteKind: KindRule = (a, b) => (a.precision === b.precision ? a.kind : b.kind)
+
+function common(types: readonly SqlType[], kindOf: KindRule): SqlType | undefined {
   let result: SqlType | undefined
   let nullable = false
   for (const type of types) {
     nullable ||= type.nullable
     if (type.kind === 'NULL') continue
-    result = result === undefined ? type : merge(result, type)
+    result = result === undefined ? type : merge(result, type, kindOf)
     if (result === undefined) return undefined
   }
   return result === undefined ? (types.length > 0 ? t.null() : undefined) : withNullable(result, nullable)
 }
 
-function merge(a: SqlType, b: SqlType): SqlType | undefined {
+function merge(a: SqlType, b: SqlType, kindOf: KindRule): SqlType | undefined {
   const nullable = a.nullable || b.nullable
   if (isNumericKind(a.kind) && isNumericKind(b.kind)) return mergeNumeric(a, b)
   if ((isTextKind(a.kind) && isTextKind(b.kind)) || (isBinaryKind(a.kind) && isBinaryKind(b.kind))) {
@@ -89,18 +107,18 @@ function merge(a: SqlType, b: SqlType): SqlType | undefined {
     const kind = left.kind === right.kind && left.length === right.length ? left.kind : varying
     return { kind, length: Math.max(left.length, right.length), nullable }
   }
-  if (isDatetimeKind(a.kind) && isDatetimeKind(b.kind)) return mergeDatetime(a, b)
+  if (isDatetimeKind(a.kind) && isDatetimeKind(b.kind)) return mergeDatetime(a, b, kindOf)
   if (a.kind !== b.kind) return undefined
   switch (a.kind) {
     case 'ARRAY':
     case 'MULTISET': {
-      const element = commonType([a.element, (b as typeof a).element])
+      const element = common([a.element, (b as typeof a).element], kindOf)
       return element && { kind: a.kind, element, nullable }
     }
     case 'MAP': {
       const other = b as typeof a
-      const key = commonType([a.key, other.key])
-      const value = commonType([a.value, other.value])
+      const key = common([a.key, other.key], kindOf)
+      const value = common([a.value, other.value], kindOf)
       return key && value && { kind: 'MAP', key, value, nullable }
     }
     case 'ROW': {
@@ -108,7 +126,7 @@ function merge(a: SqlType, b: SqlType): SqlType | undefined {
       if (a.fields.length !== other.fields.length) return undefined
       const fields = []
       for (const [index, field] of a.fields.entries()) {
-        const type = commonType([field.type, other.fields[index].type])
+        const type = common([field.type, other.fields[index].type], kindOf)
         if (type === undefined) return undefined
         fields.push({ name: field.name, type })
       }
@@ -136,17 +154,16 @@ function mergeNumeric(a: SqlType, b: SqlType): SqlType {
   return t.decimal(precision, Math.min(scale, Math.max(precision - wholeDigits, 0)))
 }
 
-function mergeDatetime(a: SqlType, b: SqlType): SqlType | undefined {
-  if (a.kind === 'TIME' || b.kind === 'TIME') {
-    if (a.kind !== b.kind) return undefined
-    return (a as { precision: number }).precision >= (b as { precision: number }).precision ? a : b
-  }
+function mergeDatetime(a: SqlType, b: SqlType, kindOf: KindRule): SqlType | undefined {
+  if (a.kind === 'TIME' && b.kind === 'TIME') return a.precision >= b.precision ? a : b
+  const [left, right] = [timestampOf(a), timestampOf(b)]
   // Of a DATE and a timestamp neither becomes the other unasked.
-  if (a.kind === 'DATE' || b.kind === 'DATE') return a.kind === b.kind ? a : undefined
-  const precision = Math.max((a as { precision: number }).precision, (b as { precision: number }).precision)
-  const kind = a.kind === 'TIMESTAMP_LTZ' || b.kind === 'TIMESTAMP_LTZ' ? 'TIMESTAMP_LTZ' : 'TIMESTAMP'
-  return { kind, precision, nullable: true }
+  if (left === undefined || right === undefined) return a.kind === b.kind ? a : undefined
+  return { kind: kindOf(left, right), precision: Math.max(left.precision, right.precision), nullable: true }
 }
+
+const timestampOf = (type: SqlType): TimestampType | undefined =>
+  type.kind === 'TIMESTAMP' || type.kind === 'TIMESTAMP_LTZ' ? { kind: type.kind, precision: type.precision } : undefined
 
 /** Same type, nullability aside. */
 export function sameType(a: SqlType, b: SqlType): boolean {
