@@ -36,6 +36,30 @@ export function civilOf(days: number): CivilDate {
   return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day: dayOfYear - Math.floor((153 * monthIndex + 2) / 5) + 1 }
 }
 
+/** The first day of the Gregorian calendar, 1582-10-15: before it java.util's calendar, with which Flink reads and writes text in some functions, is the Julian one. */
+const GREGORIAN_FROM_DAYS = -141_427
+/** Day -719470 is March 1 of the Julian year 0. */
+const JULIAN_DAYS = 719_470
+
+/** As `daysOf`, by java.util's calendar; days that this calendar left out are those of the Julian one. */
+export function javaDaysOf(year: number, month: number, day: number): number {
+  const days = daysOf(year, month, 1) + day - 1
+  if (days >= GREGORIAN_FROM_DAYS) return days
+  const y = month <= 2 ? year - 1 : year
+  return 365 * y + Math.floor(y / 4) + Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1 - JULIAN_DAYS
+}
+
+/** As `civilOf`, by java.util's calendar. */
+export function javaCivilOf(days: number): CivilDate {
+  if (days >= GREGORIAN_FROM_DAYS) return civilOf(days)
+  const z = days + JULIAN_DAYS
+  const y = Math.floor((4 * z + 3) / 1461)
+  const dayOfYear = z - 365 * y - Math.floor(y / 4)
+  const monthIndex = Math.floor((5 * dayOfYear + 2) / 153)
+  const month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
+  return { year: y + (month <= 2 ? 1 : 0), month, day: dayOfYear - Math.floor((153 * monthIndex + 2) / 5) + 1 }
+}
+
 export const isLeapYear = (year: number): boolean => (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 export const daysInMonth = (year: number, month: number): number => (month === 2 && isLeapYear(year) ? 29 : MONTH_DAYS[month - 1])
@@ -97,6 +121,8 @@ const OFFSETS_REMEMBERED_MAX = 65_536
 export interface Zone {
   /** What to add to UTC to get local time, at an instant. */
   offsetMs: (epochMs: number) => number
+  /** The same in java.util: before 1900 a zone has the offset that is its standard time now. */
+  javaOffsetMs: (epochMs: number) => number
   /** The instant of a local time; in a gap after it, in an overlap the first of the two. */
   toUtc: (localMs: number) => number
   /** As `toUtc`, but in an overlap the second: what java.util.Calendar takes, so SimpleDateFormat. */
@@ -105,7 +131,7 @@ export interface Zone {
 const zones = new Map<string, Zone>()
 const fixed = (offsetMs: number): Zone => {
   const toUtc = (localMs: number) => localMs - offsetMs
-  return { offsetMs: () => offsetMs, toUtc, toUtcLater: toUtc }
+  return { offsetMs: () => offsetMs, javaOffsetMs: () => offsetMs, toUtc, toUtcLater: toUtc }
 }
 
 /** @throws StreamError EXPRESSION_ARGUMENT_INVALID for an unknown zone */
@@ -117,6 +143,10 @@ export function zoneOf(name: string): Zone {
   }
   return zone
 }
+
+const YEAR_1900_MS = -2_208_988_800_000
+/** 2026, whose clocks stand for those of today. */
+const [JANUARY_MS, JULY_MS] = [1_767_225_600_000, 1_782_864_000_000]
 
 function makeZone(name: string): Zone {
   if (utcNames.has(name)) return fixed(0)
@@ -161,11 +191,15 @@ function makeZone(name: string): Zone {
     if (offsetMs(localMs - before) === before) return localMs - before
     return offsetMs(localMs - after) === after ? localMs - after : localMs - before
   }
+  let standardMs: number | undefined
+  const standard = (): number => (standardMs ??= Math.min(offsetMs(JANUARY_MS), offsetMs(JULY_MS)))
+  const javaOffsetMs = (epochMs: number): number => (epochMs < YEAR_1900_MS ? standard() : offsetMs(epochMs))
   const toUtcLater = (localMs: number): number => {
+    if (localMs < YEAR_1900_MS + DAY_MS && localMs - standard() < YEAR_1900_MS) return localMs - standard()
     const after = offsetMs(localMs + DAY_MS)
     return offsetMs(localMs - after) === after ? localMs - after : toUtc(localMs)
   }
-  return { offsetMs, toUtc, toUtcLater }
+  return { offsetMs, javaOffsetMs, toUtc, toUtcLater }
 }
 
 function offsetAt(format: Intl.DateTimeFormat, epochMs: number): number {

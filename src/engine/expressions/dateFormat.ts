@@ -1,6 +1,6 @@
 // Date and time patterns as Java's DateTimeFormatter and SimpleDateFormat have them: to text and back.
 import {
-  civilOf, DAY_MS, dayOfYearOf, daysInMonth, daysOf, floorMod, HOUR_MS, MINUTE_MS, SECOND_MS, weekdayOf, type Zone,
+  civilOf, DAY_MS, dayOfYearOf, daysInMonth, daysOf, floorMod, HOUR_MS, javaCivilOf, javaDaysOf, MINUTE_MS, SECOND_MS, weekdayOf, type Zone,
 } from './calendar.ts' // biome-ignore format: one list
 import { expressionErrors, shown } from './errors.ts'
 
@@ -88,6 +88,7 @@ function partOf(token: Token, zoneName: string, style: DateStyle): { part: Part;
   if ('section' in token) return { part: () => '', unitMs: DAY_MS }
   const { letter, count } = token
   const ofDay = (part: Part) => ({ part, unitMs: DAY_MS })
+  const civil = style === 'lenient' ? javaCivilOf : civilOf
   const ofTime = (unitMs: number, size: number, shift = 0) => ({
     part: ({ timeMs }: Instant) => {
       const value = Math.floor(timeMs / unitMs) % size
@@ -101,18 +102,20 @@ function partOf(token: Token, zoneName: string, style: DateStyle): { part: Part;
       // SimpleDateFormat counts the days from Monday with it.
       if (letter === 'u' && style === 'lenient') return ofDay(({ days }) => padded(((weekdayOf(days) + 6) % 7) + 1, count))
       return ofDay(({ days }) => {
-        const { year } = civilOf(days)
+        const { year: ofEra } = civil(days)
+        // Of a year before the first SimpleDateFormat writes the year of its era.
+        const year = style === 'lenient' && ofEra <= 0 ? 1 - ofEra : ofEra
         return count === 2 ? padded(floorMod(year, 100), 2) : padded(year, count)
       })
     case 'M':
     case 'L':
       return ofDay(({ days }) => {
-        const { month } = civilOf(days)
+        const { month } = civil(days)
         return count <= 2 ? padded(month, count) : name(MONTHS[month - 1], count)
       })
     case 'G':
       return ofDay(({ days }) => {
-        const [short, long] = civilOf(days).year > 0 ? ['AD', 'Anno Domini'] : ['BC', 'Before Christ']
+        const [short, long] = civil(days).year > 0 ? ['AD', 'Anno Domini'] : ['BC', 'Before Christ']
         return style === 'lenient' || count < 4 ? short : count === 4 ? long : short[0]
       })
     case 'Y':
@@ -124,20 +127,20 @@ function partOf(token: Token, zoneName: string, style: DateStyle): { part: Part;
       return ofDay(({ days }) => padded(weekOf(days).week, count))
     case 'W':
       return ofDay(({ days }) => {
-        const { day } = civilOf(days)
+        const { day } = civil(days)
         return padded(Math.floor((day - 1 + weekdayOf(days - day + 1)) / 7) + 1, count)
       })
     case 'F':
-      return ofDay(({ days }) => padded(((civilOf(days).day - 1) % 7) + 1, count))
+      return ofDay(({ days }) => padded(((civil(days).day - 1) % 7) + 1, count))
     case 'Q':
     case 'q':
       return ofDay(({ days }) => {
-        const quarter = Math.ceil(civilOf(days).month / 3)
+        const quarter = Math.ceil(civil(days).month / 3)
         if (count === 3) return `Q${quarter}`
         return count === 4 ? `${ORDINALS[quarter - 1]} quarter` : padded(quarter, count === 5 ? 1 : count)
       })
     case 'd':
-      return ofDay(({ days }) => padded(civilOf(days).day, count))
+      return ofDay(({ days }) => padded(civil(days).day, count))
     case 'D':
       return ofDay(({ days }) => padded(dayOfYearOf(days), count))
     case 'E':
@@ -365,7 +368,7 @@ function resolve(parsed: Parsed, style: DateStyle): bigint | undefined {
   } else {
     // Months and days beyond their limits roll over.
     const index = year * 12 + month - 1
-    days = daysOf(Math.floor(index / 12), floorMod(index, 12) + 1, 1) + parsed.day - 1
+    days = javaDaysOf(Math.floor(index / 12), floorMod(index, 12) + 1, parsed.day)
   }
   if (parsed.dayOfYear !== undefined) days = daysOf(year, 1, 1) + parsed.dayOfYear - 1
   // SimpleDateFormat reads S as milliseconds, DateTimeFormatter as a fraction.

@@ -288,9 +288,10 @@ const LONG_MIN = -(2n ** 63n)
 function dateFormat({ argTypes: [type], literals, timeZone }: CallContext): RowFunction {
   const formatter = madeFrom(literals[1], (pattern) => dateFormatter(pattern, type.kind === 'TIMESTAMP_LTZ' ? timeZone : 'UTC'))
   if (type.kind === 'CHAR' || type.kind === 'VARCHAR') {
+    const ofText = madeFrom(literals[1], (pattern) => dateFormatter(pattern, 'UTC', 'lenient'))
     return (text: string, pattern: string) => {
       const localNs = dateParserDefault(text)
-      return localNs === undefined ? null : formatter(pattern)(floorNsToMs(localNs))
+      return localNs === undefined ? null : ofText(pattern)(floorNsToMs(localNs))
     }
   }
   // The usual case makes no object for a row.
@@ -361,7 +362,7 @@ function fromUnixtime({ literals, timeZone }: CallContext): RowFunction {
     // Beyond the range of 64 bits the milliseconds wrap.
     const ms = Number(BigInt.asIntN(64, seconds * 1000n))
     if (Math.abs(ms) > DATE_MS_MAX) return null
-    const offsetMs = zone.offsetMs(ms)
+    const offsetMs = zone.javaOffsetMs(ms)
     return formatter(pattern)(ms + offsetMs, 0, offsetMs)
   }
 }
@@ -370,10 +371,10 @@ function convertTz(text: string, from: string, to: string): string | null {
   const ns = dateParserDefault(text, zoneOf(from))
   if (ns === undefined) return null
   const ms = floorNsToMs(ns)
-  return dateFormatterDefault(ms + zoneOf(to).offsetMs(ms))
+  return dateFormatterDefault(ms + zoneOf(to).javaOffsetMs(ms))
 }
 const dateParserDefault = dateParser(DEFAULT_FORMAT, 'lenient')
-const dateFormatterDefault = dateFormatter(DEFAULT_FORMAT, 'UTC')
+const dateFormatterDefault = dateFormatter(DEFAULT_FORMAT, 'UTC', 'lenient')
 
 export const temporalFunctions: FunctionTable = {
   EXTRACT: strict(extract),
