@@ -43,6 +43,13 @@ function withEveryChange(plan: Plan): Plan {
   }
 }
 
+/** A row that comes and goes makes a session longer, and what the order of changes counts for sees it, also if both are in one batch. */
+function overEveryChange(plan: Plan): Plan {
+  if (plan.node === 'calc') return { ...plan, input: overEveryChange(plan.input) }
+  if (plan.node !== 'windowAggregate' || !(plan.window.kind === 'SESSION' || plan.aggregates.some(isOrderly))) return plan
+  return { ...plan, input: withEveryChange(plan.input) }
+}
+
 function chooseOperators(plan: Plan): Plan {
   if (plan.node === 'calc' && plan.input.node === 'over') {
     const over = { ...plan.input, input: chooseOperators(plan.input.input) }
@@ -55,11 +62,11 @@ function chooseOperators(plan: Plan): Plan {
   switch (node.node) {
     case 'groupAggregate': {
       const windowed = windowAggregateOf(node)
-      if (windowed !== undefined) return annotate(windowed)
+      if (windowed !== undefined) return annotate(overEveryChange(annotate(windowed)))
       return annotateNode(node.aggregates.some(isOrderly) ? { ...node, input: withEveryChange(node.input) } : node)
     }
     case 'windowAggregate':
-      return annotateNode({ ...node, input: withEveryVersion(node.input) })
+      return annotateNode(overEveryChange({ ...node, input: withEveryVersion(node.input) }))
     case 'union':
       return annotateNode({ ...node, inputs: node.inputs.flatMap((input) => (input.node === 'union' ? input.inputs : [input])) })
     case 'join':
