@@ -128,8 +128,7 @@ function run(
       if (declaring.has(bound.type)) declared += `${own};\n`
       if (bound.type === 'query') shown = resultText(playQuery(`${declared}${own};`, inputs, folder), asChanges)
       else if (bound.type === 'text') shown = tableText(bound.columns, bound.rows)
-      else if (bound.type === 'explain')
-        shown = bound.plans.map(({ target, query }) => `${target === undefined ? '' : `${target} <- `}${explainText(query)}`).join('\n')
+      else if (bound.type === 'explain') shown = bound.plans.map(explainText).join('\n')
       else if (bound.type === 'done') shown = bound.message
     }
   } catch (error) {

@@ -5,8 +5,8 @@ import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { BatchMemory } from '../data/index.ts'
 import { FakeDisk } from '../log/fakeDisk.ts'
-import { bindScript, Catalog, explainNode, explainPlan, inputsOf, type Plan } from '../sql/index.ts'
-import { explainText } from './explain.ts'
+import { bindScript, Catalog, explainNode, inputsOf, type Plan } from '../sql/index.ts'
+import { limitsOf } from './explain.ts'
 import { buildOperator } from './operators/index.ts'
 import { Memory } from './spill/memory.ts'
 import { SpillFiles } from './spill/spillFiles.ts'
@@ -31,7 +31,7 @@ test('a step is said to keep its state in memory where it does, and nowhere else
   for (const file of globSync('*/*.test', { cwd: golden }).filter((name) => !name.startsWith('errors'))) {
     const plan = planOf(resolve(golden, file))
     if (plan === undefined) continue
-    const notes = explainText(plan).slice(explainPlan(plan).length)
+    const notes = limitsOf(plan).join('')
     for (const node of nodesOf(plan)) {
       if (runtimeNodes.has(node.node)) continue
       const inputFields = inputsOf(node).map(({ fields }) => fields)
@@ -48,7 +48,7 @@ test('a step is said to keep its state in memory where it does, and nowhere else
 test('the reason is said', () => {
   const textOf = (sql: string) => {
     const bound = bindScript(`CREATE TABLE a (k INT, v INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts);\n${sql};`, new Catalog()).at(-1)!
-    return explainText((bound as { query: Plan }).query)
+    return limitsOf((bound as { query: Plan }).query).join('')
   }
   assert.match(textOf('SELECT COUNT(*) FROM a'), /stays in memory and all its rows meet in one subtask, as it has no GROUP BY$/)
   assert.match(textOf('SELECT x.v FROM a x JOIN a y ON x.v > y.v'), /as it has no equality of columns$/)

@@ -1,16 +1,22 @@
 // EXPLAIN with what the engine makes of a plan: which steps keep all their state in memory, and which need all rows in one subtask.
 //
 // Invariant: a step is said to stay in memory if and only if `SpillingOperator.around` gives no operator that spills. Held by explain.test.ts.
-import { explainNode, explainPlan, inputsOf, type Plan } from '../sql/index.ts'
+import { type ExplainedPlan, explainLogicalPlan, explainNode, explainPlan, inputsOf, type Plan } from '../sql/index.ts'
 import { requirementsOf } from './exchange/distribution.ts'
 import { divisionKeysOf } from './spill/division.ts'
 
 const stateless: ReadonlySet<Plan['node']> = new Set(['scan', 'values', 'calc', 'watermark', 'expand', 'union', 'correlate'])
 
-/** The plan as text, one node per line, and below it a line for each step with such a limit. */
-export function explainText(plan: Plan): string {
+/** The plan as it is written and as it runs, one node per line, and below a line for each step with such a limit. */
+export function explainText({ logical, query }: ExplainedPlan): string {
+  const plans = `== Logical Plan ==\n${explainLogicalPlan(logical)}\n\n== Optimized Plan ==\n${explainPlan(query)}`
+  return [plans, ...limitsOf(query)].join('\n\n')
+}
+
+/** Such a limit of each step that has one, all in one paragraph; none if no step has one. */
+export function limitsOf(plan: Plan): string[] {
   const notes = [...new Set(notesOf(plan))]
-  return notes.length === 0 ? explainPlan(plan) : `${explainPlan(plan)}\n\n${notes.join('\n')}`
+  return notes.length === 0 ? [] : [notes.join('\n')]
 }
 
 const notesOf = (plan: Plan): string[] => [...inputsOf(plan).flatMap(notesOf), ...noteOf(plan)]

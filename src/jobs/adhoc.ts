@@ -40,12 +40,13 @@ export function prepareAdhoc(manager: JobManager, sql: string, tableRows: (table
       return { kind: 'text', columns: bound.columns, rows: bound.rows }
     case 'explain': {
       const settings = settingNotices(manager.catalog.settings).map((notice) => `\n\n${notice}`)
-      const rows = bound.plans.map(({ target, query }) => {
+      const rows = bound.plans.map((explained) => {
+        const { target, query } = explained
         const { reason, subtasks: count, isByHand } = manager.explainedParallelism(query, target)
         const byHand = isByHand ? `\n\nIt runs in ${count === 1 ? 'one subtask' : `${count} subtasks`}, as it was rescaled by hand.` : ''
         const subtasks = reason === undefined ? byHand : `\n\nIt runs in one subtask: ${reason}.`
         return [
-          `${target === undefined ? '' : `${target} (${manager.guaranteeOf(target)}) <- `}${explainText(query)}${subtasks}${settings.join('')}`,
+          `${target === undefined ? '' : `INSERT INTO ${target}: ${manager.guaranteeOf(target)}\n\n`}${explainText(explained)}${subtasks}${settings.join('')}`,
         ]
       })
       return { kind: 'text', columns: ['plan'], rows }

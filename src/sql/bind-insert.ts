@@ -99,6 +99,7 @@ export function sinkPlan(
       ? ({ ...query, fields: query.fields.map((field, i): Field => ({ ...field, name: names[i] })) } as Plan)
       : project(query, exprs, names)
   const key = table.primaryKey?.map((column) => ordinals.indexOf(column))
+  context.logical?.push(projected)
   const plan = optimizeForSink(projected, key, context.catalog, text.span)
   const { connector } = table.options
   if (plan.changelog !== 'append' && APPEND_CONNECTORS.includes(connector) && changelogOfTable(table) === 'append') {

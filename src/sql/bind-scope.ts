@@ -28,6 +28,8 @@ export interface BindContext {
   stateTtl?: ReadonlyMap<string, number>
   /** The query is the VALUES of an INSERT, whose target gives a NULL its type. */
   insertsValues?: boolean
+  /** Where given, the plan of each query of the statement as it is bound, before it is optimized, is added to it. */
+  logical?: Plan[]
 }
 
 export interface ScopeColumn {

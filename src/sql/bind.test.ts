@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { formatType } from '../data/index.ts'
 import { bindScript, bindStatement } from './bind.ts'
 import { applyStatement, Catalog } from './catalog.ts'
-import { explainPlan } from './explain.ts'
+import { explainLogicalPlan, explainPlan } from './explain.ts'
 import { parseStatement } from './parse.ts'
 import type { BoundStatement, Plan } from './plan.ts'
 
@@ -250,10 +250,21 @@ test('a materialized table has the declared key, else that of its query', () => 
 })
 
 test('EXPLAIN gives the plans of what it explains', () => {
-  const { plans } = last('CREATE TABLE t (k STRING); CREATE TABLE s (k STRING); EXPLAIN INSERT INTO s SELECT k FROM t', 'explain')
+  const tables = 'CREATE TABLE t (k STRING, n INT); CREATE TABLE s (k STRING); CREATE TABLE u (n INT);'
+  const { plans } = last(
+    `${tables} EXPLAIN STATEMENT SET BEGIN INSERT INTO s SELECT k FROM (SELECT * FROM t) WHERE n > 1 + 1; INSERT INTO u SELECT n FROM t; END`,
+    'explain',
+  )
   assert.deepEqual(
-    plans.map(({ target, query }) => [target, explainPlan(query)]),
-    [['s', 'scan t [k]  +I']],
+    plans.map(({ target, logical, query }) => [target, explainLogicalPlan(logical), explainPlan(query)]),
+    [
+      [
+        's',
+        'calc [k]\n└ calc [k, n] where (n > (1 + 1))\n  └ calc [k, n]\n    └ scan t [k, n]',
+        'calc [k] where (n > (1 + 1))  +I\n└ scan t [k, n]  +I',
+      ],
+      ['u', 'calc [n]\n└ scan t [k, n]', 'scan t [n]  +I'],
+    ],
   )
 })
 

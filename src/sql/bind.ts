@@ -19,7 +19,7 @@ import { sqlErrors } from './errors.ts'
 import { optimize } from './optimize.ts'
 import { optimizeForSession, optimizeForSink } from './optimize-session.ts'
 import { parseScript } from './parse.ts'
-import type { BoundStatement, MaterializedTableDef, Plan } from './plan.ts'
+import type { BoundStatement, ExplainedPlan, MaterializedTableDef, Plan } from './plan.ts'
 import { placed } from './positions.ts'
 import { checkSetting } from './settings.ts'
 
@@ -108,8 +108,11 @@ function bind(statement: Statement, text: string, context: BindContext): BoundSt
   }
 }
 
-const planQuery = (query: Query, context: BindContext): Plan =>
-  optimizeForSession(bindQuery(query, context, undefined, true), context.catalog, query.span)
+function planQuery(query: Query, context: BindContext): Plan {
+  const bound = bindQuery(query, context, undefined, true)
+  context.logical?.push(bound)
+  return optimizeForSession(bound, context.catalog, query.span)
+}
 
 // ---------------------------------------------------------------- CREATE
 
@@ -309,21 +312,20 @@ function dropDatabase({ name, ifExists, cascade }: Extract<Statement, { type: 'd
 
 // ---------------------------------------------------------------- EXPLAIN
 
-type Explained = Extract<BoundStatement, { type: 'explain' }>['plans']
-
-function explained({ statement }: Extract<Statement, { type: 'explain' }>, text: string, context: BindContext): Explained {
-  const bound = bind(statement, text, context)
+function explained({ statement }: Extract<Statement, { type: 'explain' }>, text: string, context: BindContext): ExplainedPlan[] {
+  const logical: Plan[] = []
+  const bound = bind(statement, text, { ...context, logical })
   switch (bound.type) {
     case 'query':
-      return [{ query: bound.query }]
+      return [{ logical: logical[0], query: bound.query }]
     case 'insert':
-      return [{ target: bound.table.name, query: bound.query }]
+      return [{ target: bound.table.name, logical: logical[0], query: bound.query }]
     case 'statementSet':
-      return bound.inserts.map(({ table, query }) => ({ target: table.name, query }))
+      return bound.inserts.map(({ table, query }, i) => ({ target: table.name, logical: logical[i], query }))
     case 'createMaterializedTable':
-      return [{ target: bound.table.name, query: bound.query }]
+      return [{ target: bound.table.name, logical: logical[0], query: bound.query }]
     case 'createTable':
-      if (bound.insert !== undefined) return [{ target: bound.table.name, query: bound.insert }]
+      if (bound.insert !== undefined) return [{ target: bound.table.name, logical: logical[0], query: bound.insert }]
   }
   throw sqlErrors('SQL_NOT_SUPPORTED', {
     what: 'EXPLAIN of this statement',

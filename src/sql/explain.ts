@@ -10,18 +10,22 @@ import { inputsOf } from './plan-tree.ts'
 
 const CHANGELOG = { append: '+I', retract: '+I-U+U-D', upsert: '+I+U-D' } as const
 
-/** The plan as text, one node per line, inputs below. */
-export function explainPlan(plan: Plan): string {
-  return lines(plan, '', '').join('\n')
-}
+/** The plan as text, one node per line with its changelog mode, inputs below. */
+export const explainPlan = (plan: Plan): string => lines(plan, changelogOf, '', '').join('\n')
 
-function lines(plan: Plan, first: string, rest: string): string[] {
+/** A plan that is not optimized: it knows no changelog modes yet. */
+export const explainLogicalPlan = (plan: Plan): string => lines(plan, () => '', '', '').join('\n')
+
+const changelogOf = ({ changelog, upsertKey, fields }: Plan): string =>
+  `  ${CHANGELOG[changelog]}${upsertKey ? ` key=(${names(distinctlyNamed(fields), upsertKey)})` : ''}`
+
+function lines(plan: Plan, suffix: (node: Plan) => string, first: string, rest: string): string[] {
   const inputs = inputsOf(plan)
   return [
-    `${first}${explainNode(plan)}  ${CHANGELOG[plan.changelog]}${plan.upsertKey ? ` key=(${names(distinctlyNamed(plan.fields), plan.upsertKey)})` : ''}`,
+    `${first}${explainNode(plan)}${suffix(plan)}`,
     ...inputs.flatMap((input, i) => {
       const isLast = i === inputs.length - 1
-      return lines(input, `${rest}${isLast ? '└ ' : '├ '}`, `${rest}${isLast ? '  ' : '│ '}`)
+      return lines(input, suffix, `${rest}${isLast ? '└ ' : '├ '}`, `${rest}${isLast ? '  ' : '│ '}`)
     }),
   ]
 }

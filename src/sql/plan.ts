@@ -282,6 +282,14 @@ export type TableColumn = { name: string; type: SqlType; comment?: string } & (
   | { kind: 'metadata'; key: string; virtual: boolean }
 )
 
+/** A query of a statement that EXPLAIN explains: as it is written, and as it runs. */
+export interface ExplainedPlan {
+  /** The table that it writes to. */
+  target?: string
+  logical: Plan
+  query: Plan
+}
+
 /** A statement after binding. */
 export type BoundStatement =
   /** `insert` fills the new table: CREATE TABLE … AS. */
@@ -291,7 +299,7 @@ export type BoundStatement =
   | { type: 'query'; query: Plan }
   | { type: 'insert'; table: TableDef; query: Plan }
   | { type: 'statementSet'; inserts: { table: TableDef; query: Plan }[] }
-  | { type: 'explain'; details: string[]; plans: { target?: string; query: Plan }[] }
+  | { type: 'explain'; details: string[]; plans: ExplainedPlan[] }
   | { type: 'text'; columns: string[]; rows: string[][] }
   | { type: 'createFunction'; definition: FunctionDef }
   | { type: 'alterTable'; from: string; table: TableDef }
