@@ -230,6 +230,9 @@ test('what a record may not be is answered with its place in the batch', async (
   // All of them: the client sends the others again.
   const blamed = ({ recordErrors }: Awaited<ReturnType<typeof send>>) => recordErrors.map(({ batchIndex }) => batchIndex)
   assert.deepEqual([noKey.errorCode, noKey.baseOffset, blamed(noKey)], [ERROR.INVALID_RECORD, -1, [1, 3]])
+  // Of very many the first ones.
+  const many = await send(one, 'compacted', keyedBatch(Array.from({ length: 1_500 }, () => [null, 'x'] as const)))
+  assert.deepEqual([many.recordErrors.length, many.recordErrors.at(-1)?.batchIndex], [1_000, 999])
   assert.equal((await send(one, 'compacted', keyedBatch([['a', '1']]))).errorCode, 0)
   await create(one, 'timely', { 'message.timestamp.before.max.ms': '60000' })
   const old = await send(one, 'timely', keyedBatch([['a', '1']], NOW_MS - 600_000))

@@ -17,6 +17,7 @@
 // Source: Kafka's consumer group protocol; KIP-345 for static members, KIP-394 for the id that must be known before the first join.
 import { ERROR, type ErrorCode, KafkaError } from '../errors.ts'
 import type { GroupRecord } from './groupRecords.ts'
+import { afterSilence } from './silence.ts'
 
 export type ClassicState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
@@ -62,7 +63,7 @@ export interface ClassicMember {
   /** Answers the join or sync that waits. */
   join: ((answer: JoinAnswer) => void) | undefined
   sync: ((answer: SyncAnswer) => void) | undefined
-  timer: NodeJS.Timeout | undefined
+  stopSession: (() => void) | undefined
 }
 
 interface GroupLimits {
@@ -179,7 +180,7 @@ export class ClassicGroup {
     const formerId = member.id
     const wasLeader = this.leader === formerId
     const formerMetadata = this.chosenOf(member)
-    clearTimeout(member.timer)
+    member.stopSession?.()
     member.join?.(refusedJoin(ERROR.FENCED_INSTANCE_ID, formerId))
     member.sync?.(refusedSync(ERROR.FENCED_INSTANCE_ID))
     this.members.delete(formerId)
@@ -205,7 +206,7 @@ export class ClassicGroup {
     this.checkSize()
     if (this.members.size === 0) this.protocolType = request.protocolType
     const { instanceId, clientId, clientHost, sessionTimeoutMs, rebalanceTimeoutMs } = request
-    const timers = { join: answer, sync: undefined, timer: undefined }
+    const waiting = { join: answer, sync: undefined, stopSession: undefined }
     const member: ClassicMember = {
       id,
       instanceId,
@@ -215,7 +216,7 @@ export class ClassicGroup {
       rebalanceTimeoutMs,
       protocols: copied(request.protocols),
       assignment: noBytes,
-      ...timers,
+      ...waiting,
     }
     this.members.set(id, member)
     if (instanceId !== null) this.byInstance.set(instanceId, id)
@@ -282,7 +283,7 @@ export class ClassicGroup {
     clearTimeout(this.timer)
     for (const timer of this.pending.values()) clearTimeout(timer)
     for (const member of this.members.values()) {
-      clearTimeout(member.timer)
+      member.stopSession?.()
       member.join?.(refusedJoin(ERROR.COORDINATOR_NOT_AVAILABLE, member.id))
       member.sync?.(refusedSync(ERROR.COORDINATOR_NOT_AVAILABLE))
     }
@@ -322,9 +323,8 @@ export class ClassicGroup {
 
   /** A sign of life. Who waits for an answer of ours is not silent. */
   private touch(member: ClassicMember): void {
-    clearTimeout(member.timer)
-    if (member.join || member.sync) return
-    member.timer = setTimeout(() => this.remove(member), member.sessionTimeoutMs).unref()
+    member.stopSession?.()
+    member.stopSession = member.join || member.sync ? undefined : afterSilence(member.sessionTimeoutMs, () => this.remove(member))
   }
 
   /** Whether it was pending. */
@@ -334,7 +334,7 @@ export class ClassicGroup {
   }
 
   private drop(member: ClassicMember): void {
-    clearTimeout(member.timer)
+    member.stopSession?.()
     member.join?.(refusedJoin(ERROR.UNKNOWN_MEMBER_ID, member.id))
     member.sync?.(refusedSync(ERROR.UNKNOWN_MEMBER_ID))
     this.members.delete(member.id)
@@ -449,7 +449,7 @@ export class ClassicGroup {
     Object.assign(this, { protocolType, generation, protocolName: protocol ?? '', leader: leader ?? '' })
     for (const { subscription, clientHost, ...known } of members) {
       const protocols = [{ name: this.protocolName, metadata: subscription }]
-      const waiting = { join: undefined, sync: undefined, timer: undefined }
+      const waiting = { join: undefined, sync: undefined, stopSession: undefined }
       const member: ClassicMember = { ...known, clientHost: clientHost.replace(/^\//, ''), protocols, ...waiting }
       this.members.set(member.id, member)
       if (member.instanceId !== null) this.byInstance.set(member.instanceId, member.id)

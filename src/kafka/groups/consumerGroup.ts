@@ -12,6 +12,7 @@
 import { ERROR, KafkaError } from '../errors.ts'
 import { Pattern } from '../pattern.ts'
 import { type Assignment, type Assignor, assignors } from './assignors.ts'
+import { afterSilence } from './silence.ts'
 
 export type ConsumerState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
 
@@ -48,7 +49,7 @@ export interface ConsumerMember {
   target: Assignment
   /** A static member that left for a while: nobody else gets what it has. */
   isAway: boolean
-  session: NodeJS.Timeout | undefined
+  stopSession: (() => void) | undefined
   revocation: NodeJS.Timeout | undefined
 }
 /** The topics that there are, as far as the group needs them. */
@@ -132,7 +133,7 @@ export class ConsumerGroup {
 
   close(): void {
     for (const member of this.members.values()) {
-      clearTimeout(member.session)
+      member.stopSession?.()
       clearTimeout(member.revocation)
     }
   }
@@ -171,7 +172,7 @@ export class ConsumerGroup {
       revoking: new Map(),
       target: former?.target ?? new Map(),
       isAway: false,
-      session: undefined,
+      stopSession: undefined,
       revocation: undefined,
     }
     if (former) {
@@ -323,12 +324,12 @@ export class ConsumerGroup {
   }
 
   private touch(member: ConsumerMember): void {
-    clearTimeout(member.session)
-    member.session = setTimeout(() => this.remove(member), this.limits.consumerSessionMs).unref()
+    member.stopSession?.()
+    member.stopSession = afterSilence(this.limits.consumerSessionMs, () => this.remove(member))
   }
 
   private forget(member: ConsumerMember): void {
-    clearTimeout(member.session)
+    member.stopSession?.()
     clearTimeout(member.revocation)
     this.members.delete(member.id)
   }

@@ -5,6 +5,7 @@
 //   2. Offsets are durable, and so is what classic groups agreed on: after a restart their members go on without a rebalance. Members of
 //      KIP-848 live in memory only: they are unknown then, join again, and go on at their committed offsets.
 import { randomUUID } from 'node:crypto'
+import { isStreamError } from '../../base/index.ts'
 import { type Broker, OFFSETS_TOPIC } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { groupTimes } from '../handlers/resourceConfigs.ts'
@@ -128,9 +129,9 @@ export class Groups {
     const group = this.groups.get(id)
     if (group && !group.isEmpty) throw new KafkaError(ERROR.NON_EMPTY_GROUP, `group ${id} has members`)
     if (!group && !this.hasOffsets(id)) throw new KafkaError(ERROR.GROUP_ID_NOT_FOUND, `group ${id} does not exist`)
-    await this.offsets.deleteGroup(id)
-    if (group instanceof ClassicGroup) await this.offsets.saveGroup(id, null)
+    // Who joins from now on is in a group of the same name, whose records come behind these. Whatever the group is now, it may have been classic.
     this.drop(id)
+    await Promise.all([this.offsets.deleteGroup(id), this.offsets.saveGroup(id, null)])
   }
 
   close(): void {
@@ -138,22 +139,21 @@ export class Groups {
   }
 
   private newClassic(id: string, saved?: GroupRecord): ClassicGroup {
-    return new ClassicGroup(id, {
-      limits: this.broker.limits,
-      newId: (clientId) => `${clientId.slice(0, 200)}-${randomUUID()}`,
-      save: async (record) => {
-        // Of a group with neither members nor offsets there is nothing to know.
-        const isKnown = (record?.members.length ?? 0) > 0 || this.hasOffsets(id)
-        try {
-          await this.offsets.saveGroup(id, isKnown ? record : null)
-          return true
-        } catch (error) {
-          this.broker.logger.error({ err: error, group: id }, `the members of group ${id} could not be saved: ${(error as Error).message}`)
-          return false
-        }
-      },
-      saved,
-    })
+    const save = async (record: GroupRecord | null): Promise<boolean> => {
+      // Of a group with neither members nor offsets there is nothing to know.
+      const isKnown = (record?.members.length ?? 0) > 0 || this.hasOffsets(id)
+      try {
+        await this.offsets.saveGroup(id, isKnown ? record : null)
+        return true
+      } catch (error) {
+        const { logger } = this.broker
+        logger.error({ err: error, group: id }, `the members of group ${id} could not be saved: ${(error as Error).message}`)
+        // A group of many or large members goes on all the same: after a restart they join again, and are not taken for what they were before.
+        return record !== null && isStreamError(error) && error.code === 'LOG_BATCH_TOO_LARGE' && save(null)
+      }
+    }
+    const newId = (clientId: string) => `${clientId.slice(0, 200)}-${randomUUID()}`
+    return new ClassicGroup(id, { limits: this.broker.limits, newId, save, saved })
   }
 
   private put<G extends ClassicGroup | ConsumerGroup>(group: G): G {

@@ -41,5 +41,13 @@ export function groupRecordOf(group: string, value: GroupRecord | null, timestam
 /** @throws KAFKA_REQUEST_INVALID: the bytes are none that `groupRecordOf` wrote */
 export function readGroupRecord(key: Uint8Array, value: Uint8Array | null): { group: string; value: GroupRecord | null } {
   const { group } = decodeMessage(keyCodec, key)
-  return { group, value: value && decodeMessage(valueCodec, value) }
+  if (!value) return { group, value: null }
+  const record = decodeMessage(valueCodec, value)
+  // Views would hold all that was read with them.
+  const members = record.members.map((member) => ({
+    ...member,
+    subscription: Uint8Array.from(member.subscription),
+    assignment: Uint8Array.from(member.assignment),
+  }))
+  return { group, value: { ...record, members } }
 }

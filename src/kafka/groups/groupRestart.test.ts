@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as immediately, setTimeout as sleep } from 'node:timers/promises'
 import { ERROR } from '../errors.ts'
+import { consumerGroupHeartbeatApi } from '../messages/consumerGroupHeartbeat.ts'
 import { deleteGroupsApi } from '../messages/deleteGroups.ts'
 import { describeGroupsApi } from '../messages/describeGroups.ts'
 import { heartbeatApi } from '../messages/heartbeat.ts'
@@ -14,6 +15,7 @@ import { listGroupsApi } from '../messages/listGroups.ts'
 import { offsetCommitApi } from '../messages/offsetCommit.ts'
 import { syncGroupApi } from '../messages/syncGroup.ts'
 import { startTestBroker, type TestClient } from '../testClient.ts'
+import { groupRecordOf, readGroupRecord } from './groupRecords.ts'
 
 const protocols = ['range', 'sticky'].map((name) => ({ name, metadata: Buffer.from(`${name} of c`) }))
 const joining = { groupId: 'g', sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, protocolType: 'consumer', protocols }
@@ -107,4 +109,68 @@ test('a member that does not come back after a restart is given up when its sess
   while ((await describe(b)).groupState !== 'Empty') await sleep(20)
   // It had no offsets: nothing of it is left.
   assert.deepEqual(await listed(await (await start()).client()), [])
+})
+
+test('a group that was deleted does not come back, whatever it was last', async (t) => {
+  const start = servers(t)
+  const a = await (await start()).client()
+  const one = await enter(a)
+  await sync(a, one.memberId, 1, { [one.memberId]: 'all' })
+  assert.equal(await commit(a, one.memberId, 1), ERROR.NONE)
+  await a.call(leaveGroupApi, 4, { groupId: 'g', members: [{ memberId: one.memberId }] })
+  const request = { groupId: 'g', memberId: 'm', rebalanceTimeoutMs: 1_000, subscribedTopicNames: ['c'], topicPartitions: [] }
+  for (const memberEpoch of [0, -1])
+    assert.equal((await a.call(consumerGroupHeartbeatApi, 1, { ...request, memberEpoch })).errorCode, ERROR.NONE)
+  assert.equal((await a.call(deleteGroupsApi, 2, { groupsNames: ['g'] })).results[0].errorCode, ERROR.NONE)
+  assert.deepEqual(await listed(a), [])
+  assert.deepEqual(await listed(await (await start()).client()), [])
+})
+
+test('a group too large for a record works all the same; its members join again after a restart', async (t) => {
+  const start = servers(t)
+  const first = await start()
+  const a = await first.client()
+  const one = await enter(a)
+  await sync(a, one.memberId, 1, { [one.memberId]: 'all' })
+  const large = { protocols: [{ name: 'range', metadata: Buffer.alloc(1_048_000) }] }
+  const again = await a.call(joinGroupApi, 9, { ...joining, memberId: one.memberId, ...large })
+  const synced = await sync(a, one.memberId, again.generationId, { [one.memberId]: 'x'.repeat(1_000) })
+  assert.deepEqual([synced.errorCode, synced.assignment.length], [ERROR.NONE, 1_000])
+  assert.equal(await beat(a, one.memberId, again.generationId), ERROR.NONE)
+  assert.ok(first.lines.some((line) => line.includes('group g could not be saved')))
+  assert.equal(await beat(await (await start()).client(), one.memberId, 1), ERROR.UNKNOWN_MEMBER_ID)
+})
+
+test('what comes back of a group holds nothing else in memory', () => {
+  const bytes = Buffer.from('abc')
+  const known = { id: 'm', instanceId: null, clientId: 'c', clientHost: '/h', rebalanceTimeoutMs: 1, sessionTimeoutMs: 1 }
+  const members = [{ ...known, subscription: bytes, assignment: bytes }]
+  const { key, value } = groupRecordOf('g', { protocolType: 'consumer', generation: 1, protocol: 'p', leader: 'm', stateMs: 1, members }, 1)
+  const [{ subscription, assignment }] = readGroupRecord(key!, value).value!.members
+  assert.deepEqual(
+    [subscription, assignment].map((one) => [Buffer.from(one).toString(), one.buffer.byteLength]),
+    [
+      ['abc', 3],
+      ['abc', 3],
+    ],
+  )
+})
+
+test('no session ends by a turn of ours that took longer: what its member sent meanwhile counts first', async (t) => {
+  const { client, log } = await startTestBroker(t, { limits: { sessionMinMs: 50, consumerSessionMs: 300 } })
+  await log.createTopic('c')
+  const [a, b] = [await client(), await client()]
+  const one = await enter(a, { sessionTimeoutMs: 300 })
+  await sync(a, one.memberId, 1, { [one.memberId]: 'all' })
+  const request = { groupId: 'h', memberId: 'm', rebalanceTimeoutMs: 1_000 }
+  const joined = { ...request, memberEpoch: 0, subscribedTopicNames: ['c'], topicPartitions: [] }
+  assert.equal((await b.call(consumerGroupHeartbeatApi, 1, joined)).errorCode, ERROR.NONE)
+  // Where timers are what comes next.
+  await immediately()
+  const beats = [beat(a, one.memberId, 1), b.call(consumerGroupHeartbeatApi, 1, { ...request, memberEpoch: 1 })] as const
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+  assert.deepEqual([await beats[0], (await beats[1]).errorCode], [ERROR.NONE, ERROR.NONE])
+  // Who is silent is given up all the same.
+  await sleep(400)
+  assert.equal(await beat(a, one.memberId, 1), ERROR.UNKNOWN_MEMBER_ID)
 })

@@ -30,6 +30,8 @@ const ZSTD_VERSION = 7
 const ABORTABLE_VERSION = 11
 /** Since this version the first batch for a partition adds it to the transaction. */
 const JOINING_VERSION = 12
+/** So many records of a batch are blamed by name: of a compressed one there may be millions. */
+const BLAMED_MAX = 1_000
 type TopicData = readonly { name: string; partitionData: readonly { index: number; records: Uint8Array | null }[] }[]
 
 interface Answer {
@@ -111,7 +113,13 @@ function blamedRecords(error: unknown, batch: Uint8Array | null): number[] {
   return indicesOf(batch, ({ timestampMs }) => timestampMs !== -1 && (timestampMs < earliestMs || timestampMs > latestMs))
 }
 function indicesOf(batch: Uint8Array, isMeant: (record: LogRecord) => boolean): number[] {
-  return [...readRecords(batch, 0, batch.length)].flatMap((record, index) => (isMeant(record) ? [index] : []))
+  const found: number[] = []
+  let index = 0
+  for (const record of readRecords(batch, 0, batch.length)) {
+    if (isMeant(record) && found.push(index) === BLAMED_MAX) break
+    index++
+  }
+  return found
 }
 
 /** Clients know other codes of transactions here than from the coordinator. */
