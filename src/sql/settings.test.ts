@@ -27,3 +27,8 @@ test('nothing is said of those that have one', () => {
   const same = "SET 'execution.runtime-mode' = 'STREAMING'; SET 'execution.checkpointing.mode' = 'EXACTLY_ONCE'"
   assert.equal(bindScript(same, new Catalog()).length, 2)
 })
+
+test('what only begins as settings of Flink do is none', () => {
+  for (const key of ['table.', 'table.exec', 'table.exec.mini-batch.'])
+    assert.throws(() => bindScript(`SET '${key}' = '1'`, new Catalog()), { code: 'SQL_SETTING_UNKNOWN' }, key)
+})

@@ -93,7 +93,6 @@ const withoutEffect: readonly (readonly [reason: string, prefix: string, names: 
     'table.',
     'builtin-catalog-name builtin-database-name catalog-modification.listeners display.max-column-width dml-sync generated-code.max-length generated-code.max-members legacy-nested-row-nullability plan.compile.catalog-objects plan.force-recompile plan.restore.catalog-objects resources.download-dir rtas-ctas.atomicity-enabled',
   ],
-  ["table.exec.mini-batch.', 'table.exec.sink.', 'table.exec.', 'table.optimizer.", 'table.', ''],
 ]
 const reasons: ReadonlyMap<string, string> = new Map(
   withoutEffect.flatMap(([reason, prefix, names]) => names.split(' ').map((name) => [`${prefix}${name}`, reason] as const)),
