@@ -103,12 +103,16 @@ export class MatchOperator implements Operator {
     this.nextExpiryMs = Infinity
     for (const state of this.keys.states) {
       if (state === undefined) continue
-      // At the end of all input: when time would have ended them.
-      const endMs =
-        timeMs < Infinity ? timeMs : Math.max(...state.open.map(({ startMs }) => (startMs < Infinity ? startMs + withinMs : -Infinity)))
-      for (const taken of this.matcher.expire(state, timeMs)) this.emitMatch(taken, endMs)
+      // At the end of all input: when time would have ended what holds them back, one after another.
+      while (timeMs === Infinity && state.complete.length > 0 && state.open[0].startMs < Infinity)
+        this.expire(state, state.open[0].startMs + withinMs)
+      this.expire(state, timeMs)
       for (const { startMs } of state.open) this.nextExpiryMs = Math.min(this.nextExpiryMs, startMs + withinMs)
     }
+  }
+
+  private expire(state: RunsState, timeMs: number): void {
+    for (const taken of this.matcher.expire(state, timeMs)) this.emitMatch(taken, timeMs)
   }
 
   private emitMatch(taken: Taken[], timeMs: number): void {
