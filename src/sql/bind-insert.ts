@@ -98,7 +98,8 @@ export function sinkPlan(
     isSame && query.node !== 'scan'
       ? ({ ...query, fields: query.fields.map((field, i): Field => ({ ...field, name: names[i] })) } as Plan)
       : project(query, exprs, names)
-  const key = table.primaryKey?.map((column) => ordinals.indexOf(column))
+  // print, blackhole and formats of changes take each change as it is, as in Flink; only upserts go by the key.
+  const key = changelogOfTable(table) === 'upsert' ? table.primaryKey?.map((column) => ordinals.indexOf(column)) : undefined
   context.logical?.push(projected)
   const plan = optimizeForSink(projected, key, context.catalog, text.span)
   const { connector } = table.options

@@ -114,3 +114,10 @@ INSERT INTO snk`
   }
   assert.notEqual(leftIn(upserts, "SET 'table.exec.sink.upsert-materialize' = 'NONE';")[0], expected)
 })
+
+test('a target that takes each change, as print does, gets them as they are, whatever its key', () => {
+  const print = `CREATE TABLE snk (grp STRING, id INT, v INT, PRIMARY KEY (grp) NOT ENFORCED) WITH ('connector' = 'print');
+INSERT INTO snk`
+  const expected = JSON.stringify([['w', 4, 7], ['x', 1, 0], ['y', 2, 4], ['y', 3, 5]]) // biome-ignore format: rows
+  for (const left of leftIn(print)) assert.equal(left, expected)
+})

@@ -12,12 +12,13 @@ import {
   type Plan,
   parseScript,
   type Statement,
+  type TableDef,
 } from '../../sql/index.ts'
 import { type GoldenFile, goldenErrors } from './file.ts'
 
 export interface GoldenPlan {
   plan: Plan
-  /** Ordinals of the key by which rows replace each other: those of a materialized table, as its live table does. */
+  /** Ordinals of the key by which rows replace each other: those of a materialized table, as its live table does, and of a table of upserts. */
   key?: number[]
   /** The session's, in which points in time are shown. */
   timeZone: string
@@ -128,6 +129,10 @@ function placeFunction(file: GoldenFile, definition: FunctionDef): void {
   }
 }
 
+/** Of an INSERT's table that takes upserts; others, as print, take every change as it is. */
+const upsertKeyOf = ({ options, primaryKey }: TableDef): number[] | undefined =>
+  options.connector === 'upsert-kafka' ? primaryKey : undefined
+
 function targetPlan(
   file: GoldenFile,
   { name, line }: { name: string; line: number },
@@ -136,9 +141,9 @@ function targetPlan(
 ): Omit<GoldenPlan, 'timeZone'> {
   for (const one of bound) {
     if (one.type === 'createMaterializedTable' && one.table.name === name) return { plan: one.query, key: one.table.primaryKey }
-    if (one.type === 'insert' && one.table.name === name) return { plan: one.query, key: one.table.primaryKey }
+    if (one.type === 'insert' && one.table.name === name) return { plan: one.query, key: upsertKeyOf(one.table) }
     const insert = one.type === 'statementSet' && one.inserts.find(({ table }) => table.name === name)
-    if (insert) return { plan: insert.query, key: insert.table.primaryKey }
+    if (insert) return { plan: insert.query, key: upsertKeyOf(insert.table) }
   }
   if (!catalog.get(name)) {
     const nearest = nearestName(name, catalog.names())
