@@ -117,17 +117,15 @@ export class History {
     await this.turn
     return [...this.queries]
       .flatMap(([query, { versions }]) =>
-        versions.map(({ version, atMs, file, sql }, i) => ({
-          query,
-          version,
-          atMs,
-          file,
-          isCurrent: this.current.get(query) === version,
-          ...lineChanges(versions[i - 1]?.sql ?? '', sql),
-        })),
+        versions.map(({ version, atMs, file, sql }, i) => ({ query, version, atMs, file, sql, before: versions[i - 1]?.sql ?? '' })),
       )
       .sort((a, b) => b.atMs - a.atMs || a.query.localeCompare(b.query))
       .slice(0, countMax)
+      .map(({ sql, before, ...deploy }) => ({
+        ...deploy,
+        isCurrent: this.current.get(deploy.query) === deploy.version,
+        ...lineChanges(before, sql),
+      }))
   }
 
   /** What was told so far is durable, or given up. */

@@ -188,7 +188,7 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
                   <td
                     data-label="Committed"
                     className="nowrap"
-                    title={committedMs === undefined ? undefined : `${formatClockZone(committedMs)}`}
+                    title={committedMs === undefined ? undefined : formatClockZone(committedMs)}
                   >
                     {committedMs === undefined ? 'never' : formatAge(Math.max(0, nowMs - committedMs))}
                   </td>

@@ -147,8 +147,11 @@ describe('zones', () => {
       expect(fromWall(ms + offsetMs(ms, zone), zone)).toBe(ms)
     // 02:30 comes twice on 25 October: the first is in summer time.
     expect(fromWall(Date.UTC(2026, 9, 25, 2, 30), zone)).toBe(Date.UTC(2026, 9, 25, 0, 30))
-    // 02:30 is left out on 29 March: the moment after it, 03:30.
+    // 02:30 is left out on 29 March: the moment after it, 03:30. West of Greenwich and for half an hour alike.
     expect(fromWall(Date.UTC(2026, 2, 29, 2, 30), zone)).toBe(Date.UTC(2026, 2, 29, 1, 30))
+    expect(fromWall(Date.UTC(2026, 2, 8, 2, 30), 'America/New_York')).toBe(Date.UTC(2026, 2, 8, 7, 30))
+    expect(fromWall(Date.UTC(2026, 9, 4, 2, 15), 'Australia/Lord_Howe')).toBe(Date.UTC(2026, 9, 3, 15, 45))
+    expect(fromWall(Date.UTC(2026, 10, 1, 1, 30), 'America/New_York')).toBe(Date.UTC(2026, 10, 1, 5, 30))
   })
 })
 

@@ -4,6 +4,7 @@
 import { useSyncExternalStore } from 'react'
 
 const storageKey = 'millrace.zone'
+const DAY_MS = 86_400_000
 const listeners = new Set<() => void>()
 
 const isZone = (name: string): boolean => {
@@ -68,9 +69,10 @@ export function offsetMs(ms: number, name: string): number {
 
 /** The moment whose wall clock in a zone reads so; of an hour that comes twice the first, of one that a change of clocks leaves out the one after it. */
 export function fromWall(wallMs: number, name: string): number {
-  const guess = wallMs - offsetMs(wallMs - offsetMs(wallMs, name), name)
-  const earlier = wallMs - offsetMs(guess - 3 * 3_600_000, name)
-  return offsetMs(earlier, name) === wallMs - earlier ? earlier : guess
+  // With the offset of before a change of clocks that may be near, and with that of after it: the day on each side holds every moment that can be meant.
+  const [earlier, later] = [wallMs - DAY_MS, wallMs + DAY_MS].map((near) => wallMs - offsetMs(near, name))
+  const reads = (ms: number): boolean => offsetMs(ms, name) === wallMs - ms
+  return !reads(earlier) && reads(later) ? later : earlier
 }
 
 /** `UTC+01:00` of a zone now, `UTC` of UTC. */

@@ -46,7 +46,7 @@ export function Deploys() {
                   </span>
                 </span>
               )}
-              <time dateTime={new Date(atMs).toISOString()} title={`${formatClockZone(atMs)}`} className="quiet">
+              <time dateTime={new Date(atMs).toISOString()} title={formatClockZone(atMs)} className="quiet">
                 {formatAge(Math.max(0, nowMs - atMs))}
               </time>
             </li>

@@ -147,7 +147,7 @@ function Group({ group, isAllShown, onRepair }: { group: LetterGroup; isAllShown
                 Mend…
               </button>
             ) : (
-              <Badge title={`${formatClockZone(letter.repairedMs)}`}>sent again</Badge>
+              <Badge title={formatClockZone(letter.repairedMs)}>sent again</Badge>
             )}
           </li>
         ))}

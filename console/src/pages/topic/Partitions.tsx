@@ -11,7 +11,7 @@ export function Partitions({ topic: { name, recordCount } }: { topic: TopicSumma
   const { data: partitions, error } = usePartitions(name)
   const nowMs = useNow()
   const time = (ms: number | undefined) =>
-    ms === undefined ? none : <span title={`${formatClockZone(ms)}`}>{formatAge(Math.max(0, nowMs - ms))}</span>
+    ms === undefined ? none : <span title={formatClockZone(ms)}>{formatAge(Math.max(0, nowMs - ms))}</span>
   return (
     <Panel
       title="Partitions"

@@ -53,8 +53,8 @@ export function Statistics({ topic }: { topic: TopicSummary }) {
       {error && <Failure error={error} />}
       <Facts
         facts={[
-          ['Oldest', `${formatClockZone(firstMs)}`],
-          ['Newest', `${formatClockZone(lastMs)}`],
+          ['Oldest', formatClockZone(firstMs)],
+          ['Newest', formatClockZone(lastMs)],
           ['Mean rate', seconds > 0 ? `${(sampled / seconds).toLocaleString('en', { maximumSignificantDigits: 3 })} records/s` : none],
           ['Different keys', keys.withKey > 0 ? formatInteger(keys.unique) : 'no keys'],
           ['With key', formatShare(keys.withKey / sampled)],
