@@ -403,7 +403,7 @@ function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptio
                 state: 'degraded',
                 detail: refusing.map(({ topic, partition, error }) => `${topic}/${partition}: ${error.message}. ${error.hint}`).join('; '),
               }
-            : { state: 'ok', detail: `${pendingBytes} bytes pending` },
+            : { state: 'ok', detail: `${byteText(pendingBytes)} pending` },
       checkpoints:
         passedOver.length > 0
           ? { state: 'degraded', detail: `older ones are used: ${passedOver.map(({ message }) => message).join('; ')}` }

@@ -156,7 +156,7 @@ async function groupItems({ groups, log }: ServeDeps): Promise<AttentionItem[]> 
       code: 'GROUP_BEHIND',
       tone: 'warn',
       subject: { kind: 'group', name: id },
-      fact: `${id} is ${lag} record${lag === 1 ? '' : 's'} and ${Math.floor(lagMs / 1_000)} s behind${memberCount === 0 ? ': no consumer of it is connected' : ''}`,
+      fact: `${id} is ${lag.toLocaleString('en-US')} record${lag === 1 ? '' : 's'} and ${Math.floor(lagMs / 1_000)} s behind${memberCount === 0 ? ': no consumer of it is connected' : ''}`,
       next: memberCount === 0 ? 'Start its consumers, or delete the group.' : 'See which partition its members do not get through.',
     })
   }

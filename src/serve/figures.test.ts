@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Stats } from './contract.ts'
 import { forecastOf, trendOf } from './forecast.ts'
+import { lagsOfGroups } from './lag.ts'
 import { MetricHistory } from './metricHistory.ts'
 
 const statsAt = (
@@ -192,4 +193,16 @@ test('a line that grows is found through noise, a saw that does not is steady, a
   assert.equal(at(100, 300, -5), undefined)
   assert.equal(at(100, 1e15, 1), undefined)
   assert.equal(at(100, undefined, 10), undefined)
+})
+
+test('how far behind a group is counts what is still kept, whether its lag in time is looked up or not', async () => {
+  const log = {
+    topic: () => ({ partitions: [{ startOffset: 40, endOffset: 50 }] }),
+    descriptor: () => assert.fail('gone'),
+  } as unknown as Parameters<typeof lagsOfGroups>[0]
+  const groups = {
+    list: () => [{ id: 'g' }],
+    offsets: () => [{ topic: 't', partition: 0, offset: 7 }],
+  } as unknown as Parameters<typeof lagsOfGroups>[1]
+  for (const agesMax of [0, 1]) assert.deepEqual(await lagsOfGroups(log, groups, agesMax), [{ id: 'g', lag: 10 }])
 })

@@ -32,18 +32,21 @@ export async function timeOfOffset(
   }
 }
 
-/** What is left to read from an offset on. A committed offset that retention has passed counts from what is still there. */
+/** Records that are left to read from an offset on. A committed offset that retention has passed counts from what is still there. */
+function recordsLeft(log: SomeLog, topic: string, partition: number, offset: number): { from: number; endOffset: number; lag: number } {
+  const { startOffset = 0, endOffset = 0 } = log.topic(topic)?.partitions[partition] ?? {}
+  const from = Math.max(offset, startOffset)
+  return { from, endOffset, lag: Math.max(0, endOffset - from) }
+}
+
+/** What is left to read from an offset on, and since when. */
 export async function ageOfOffset(
   log: SomeLog,
   topic: string,
   partition: number,
   offset: number,
 ): Promise<{ lag: number; lagMs?: number }> {
-  const info = log.topic(topic)?.partitions[partition]
-  if (!info) return { lag: 0 }
-  const { startOffset, endOffset } = info
-  const from = Math.max(offset, startOffset)
-  const lag = Math.max(0, endOffset - from)
+  const { from, endOffset, lag } = recordsLeft(log, topic, partition, offset)
   if (lag === 0) return { lag }
   const timeMs = await timeOfOffset(log, topic, partition, from, endOffset)
   return { lag, ...(timeMs !== undefined && { lagMs: Math.max(0, Date.now() - timeMs) }) }
@@ -74,9 +77,7 @@ export async function lagsOfGroups(log: SomeLog, groups: ConsumerGroups, agesMax
       const withAges = offsets.length <= agesLeft
       if (withAges) agesLeft -= offsets.length
       const partitions = offsets.map(({ topic, partition, offset }) =>
-        withAges
-          ? ageOfOffset(log, topic, partition, offset)
-          : { lag: Math.max(0, (log.topic(topic)?.partitions[partition]?.endOffset ?? 0) - offset) },
+        withAges ? ageOfOffset(log, topic, partition, offset) : { lag: recordsLeft(log, topic, partition, offset).lag },
       )
       return { id, ...totalLag(await Promise.all(partitions)) }
     }),

@@ -38,7 +38,7 @@ const roomProbe = `(() => {
 const ARROW_PX = 12
 const shiftOf = async (page: Page): Promise<number> => (await page.evaluate(shiftProbe)) as number
 
-describe('lists, and what stands still', { skip: skipWithoutBrowser, timeout: 120_000 }, () => {
+describe('lists, and what stands still', { skip: skipWithoutBrowser, timeout: 120_000, concurrency: 2 }, () => {
   let browser: Browser
   before(async () => {
     browser = await launchBrowser()

@@ -61,7 +61,7 @@ export function Feed({ topics }: { topics: readonly TopicSummary[] }) {
       }
     >
       {followed.length > 0 ? (
-        <MessageList label="Newest events" messages={view.messages} filter={text} height="420px" withTopic />
+        <MessageList label="Newest events" messages={view.messages} filter={text} height="100%" withTopic />
       ) : (
         <Empty title="No topic yet">A CREATE TABLE in pipelines/*.sql declares one.</Empty>
       )}

@@ -95,7 +95,7 @@ export function Attention() {
               <li key={idOf(item)} className={isOver ? 'is-over' : itemTone === 'bad' ? 'is-bad' : undefined}>
                 {isOver ? <CircleCheck size={15} aria-label="Over" /> : <TriangleAlert size={15} aria-hidden />}
                 <span>
-                  {fact} <em>{next}</em> <Subject code={code} subject={subject} />
+                  {/[.!?]$/.test(fact) ? fact : `${fact}.`} <em>{next}</em> <Subject code={code} subject={subject} />
                 </span>
               </li>
             )
