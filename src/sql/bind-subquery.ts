@@ -1,5 +1,5 @@
 // Sub-queries in expressions: IN and EXISTS as conditions become semi and anti joins, scalar ones columns of a left join.
-import { formatType, t, withNullable } from '../data/index.ts'
+import { formatType, type SqlType, t, withNullable } from '../data/index.ts'
 import { resolveAggregate } from './aggregates.ts'
 import type { BinaryOperator, Expression, Query, Span } from './ast.ts'
 import { liftCorrelation, materialized, overJoined } from './bind-correlation.ts'
@@ -10,7 +10,7 @@ import type { Env, SubqueryNode } from './bind-scope.ts'
 import { sqlErrors } from './errors.ts'
 import { andAll, columnExpr, isCall, literalExpr, mapColumns } from './expr.ts'
 import { castExpr, resolveCall } from './functions/index.ts'
-import type { Expr, Plan } from './plan.ts'
+import type { AggregateCall, Expr, Plan } from './plan.ts'
 
 /** Rows under construction: sub-queries add columns behind those that the names mean. */
 export interface Stage {
@@ -53,8 +53,13 @@ interface Membership {
   left: Expression[]
   negated: boolean
   /** Of `left > ALL (query)` and the like, where it is no equality. */
-  comparison?: { operator: BinaryOperator; quantifier: 'ANY' | 'ALL' }
+  comparison?: Comparison
   span: Span
+}
+
+interface Comparison {
+  operator: BinaryOperator
+  quantifier: 'ANY' | 'ALL'
 }
 
 const rowItems = (node: Expression): Expression[] => (node.type === 'rowValue' ? node.items : [node])
@@ -81,13 +86,6 @@ const withoutOrder = (query: Query): Query =>
   query.offset || (query.limit?.type === 'literal' && query.limit.value.kind === 'number' && Number(query.limit.value.text) < 1)
     ? query
     : { ...query, orderBy: [], limit: undefined }
-
-const onlyEquality = (span: Span): Error =>
-  sqlErrors('SQL_NOT_SUPPORTED', {
-    what: 'ANY and ALL as a value, but for = ANY and <> ALL',
-    instead: 'Write it as a condition of WHERE, or compare with (SELECT MIN(…) …) or (SELECT MAX(…) …).',
-    span,
-  })
 
 function applyMembership(stage: Stage, { query, left, negated, comparison, span }: Membership): void {
   const width = stage.plan.fields.length
@@ -167,8 +165,10 @@ function requireColumns(plan: Plan, count: number, span: Span): void {
 function subqueryColumn(stage: Stage, node: SubqueryNode, env: Env): Expr {
   if (node.type === 'subquery') return scalarColumn(stage, node.query, env, node.span)
   const membership = membershipOf(node)
-  if (membership === undefined || membership.comparison) throw onlyEquality(node.span)
-  const found = membershipColumn(stage, membership, env)
+  if (membership === undefined) throw new Error(`no sub-query: ${node.type}`)
+  const found = membership.comparison
+    ? comparisonColumn(stage, membership, membership.comparison, env)
+    : membershipColumn(stage, membership, env)
   return membership.negated ? resolveCall('NOT', [found], { span: node.span }) : found
 }
 
@@ -176,20 +176,21 @@ function scalarColumn(stage: Stage, query: Query, env: Env, span: Span): Expr {
   const sub = bindQuery(query, env.context, env)
   requireColumns(sub, 1, span)
   const lifted = liftCorrelation(hasOneRow(sub) ? sub : singleValue(sub, span), span)
-  return joinedColumn(stage, lifted.plan, lifted.conditions, lifted.isTotal ? lifted.outputs[0] : materialized(lifted, span).outputs[0])
+  const outputs = lifted.isTotal ? lifted.outputs : materialized(lifted, span).outputs
+  return joinedColumns(stage, lifted.plan, lifted.conditions, outputs)[0]
 }
 
-/** Joins one row (or none) to each row of the stage. @returns the new column */
-function joinedColumn(stage: Stage, plan: Plan, conditions: readonly Expr[], output: Expr): Expr {
+/** Joins one row (or none) to each row of the stage. @returns the new columns */
+function joinedColumns(stage: Stage, plan: Plan, conditions: readonly Expr[], outputs: readonly Expr[]): Expr[] {
   const width = stage.plan.fields.length
   const joined = joinPlan('LEFT', stage.plan, plan, andAll(conditions.map((one) => overJoined(one, width))))
   const retype = (expr: Expr): Expr => mapColumns(expr, (column) => columnExpr(column.index, joined.fields[column.index].type))
   // A scalar sub-query may have no row, says its type, also where COUNT makes that 0.
-  const total = retype(overJoined(output, width))
-  const value = { ...total, type: withNullable(total.type, true) }
-  const names = [...stage.plan.fields.map((field) => field.name), `$scalar${width}`]
-  stage.plan = project(joined, [...columnsOfPlan(joined).slice(0, width), value], names)
-  return columnExpr(width, value.type)
+  const totals = outputs.map((output) => retype(overJoined(output, width)))
+  const values = totals.map((total) => ({ ...total, type: withNullable(total.type, true) }))
+  const names = [...stage.plan.fields.map((field) => field.name), ...values.map((_, i) => `$scalar${width + i}`)]
+  stage.plan = project(joined, [...columnsOfPlan(joined).slice(0, width), ...values], names)
+  return values.map((value, i) => columnExpr(width + i, value.type))
 }
 
 /** One row at least, whatever the input has. */
@@ -223,28 +224,76 @@ function membershipColumn(stage: Stage, { query, left, span }: Membership, env: 
   if (canBeNull && (lifted.conditions.length > 0 || pairs.length > 1)) {
     throw sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what: 'IN as a value, over columns that can be NULL', span })
   }
-  const total = canBeNull ? countsColumns(stage, lifted.plan, lifted.outputs[0]) : undefined
+  const total = canBeNull ? countsColumns(stage, lifted.plan, lifted.outputs[0], span) : undefined
   const found = markColumn(stage, lifted.plan, lifted.conditions, pairs, width, span)
   if (total === undefined) return found
-  const isZero = resolveCall('EQUALS', [
-    resolveCall('COALESCE', [total.rows, literalExpr(0n, t.bigint(false))]),
-    literalExpr(0n, t.bigint(false)),
-  ])
-  const unknown = resolveCall('OR', [resolveCall('IS_NULL', [pairs[0][0]]), resolveCall('LESS', [total.values, total.rows])])
-  const [yes, no] = [true, false].map((value) => literalExpr(value, t.boolean(false)))
-  return resolveCall('CASE', [isZero, no, found, yes, unknown, literalExpr(null, t.boolean()), no], { span })
+  return threeValued({ value: pairs[0][0], ...total }, found, true, span)
+}
+
+interface Counts {
+  /** COUNT(*) and COUNT(value) of the sub-query. */
+  rows: Expr
+  values: Expr
+}
+
+/** `decided` is TRUE: the answer is `answer`; else NULL where a value is NULL, else the contrary, as it is where the sub-query has no row. */
+function threeValued({ value, rows, values }: Counts & { value: Expr }, decided: Expr, answer: boolean, span: Span): Expr {
+  const zero = literalExpr(0n, t.bigint(false))
+  const isZero = resolveCall('EQUALS', [resolveCall('COALESCE', [rows, zero]), zero])
+  const unknown = resolveCall('OR', [resolveCall('IS_NULL', [value]), resolveCall('LESS', [values, rows])])
+  const [yes, no] = [answer, !answer].map((one) => literalExpr(one, t.boolean(false)))
+  return resolveCall('CASE', [isZero, no, decided, yes, unknown, literalExpr(null, t.boolean()), no], { span })
+}
+
+/** The least or the greatest value of the sub-query decides; of the equalities, both do. */
+const DECIDING: Partial<Record<BinaryOperator, Record<'ANY' | 'ALL', readonly ('MIN' | 'MAX')[]>>> = {
+  '<': { ANY: ['MAX'], ALL: ['MIN'] },
+  '<=': { ANY: ['MAX'], ALL: ['MIN'] },
+  '>': { ANY: ['MIN'], ALL: ['MAX'] },
+  '>=': { ANY: ['MIN'], ALL: ['MAX'] },
+  '=': { ANY: ['MIN', 'MAX'], ALL: ['MIN', 'MAX'] },
+  '<>': { ANY: ['MIN', 'MAX'], ALL: ['MIN', 'MAX'] },
+}
+
+/** `left > ALL (query)` and the like as a value: a comparison with MIN or MAX of the query, NULL where one of its NULLs could change it. */
+function comparisonColumn(stage: Stage, { query, left, span }: Membership, { operator, quantifier }: Comparison, env: Env): Expr {
+  const value = bindExpression(left[0], env)
+  const sub = bindQuery(query, env.context, env)
+  requireColumns(sub, 1, span)
+  const name = BINARY[operator]
+  // The type of the comparison is that of MIN and MAX: of texts beside numbers, the greatest number.
+  const comparison = resolveCall(name, [value, columnExpr(0, sub.fields[0].type)], { span })
+  const [compared, inner] = isCall(comparison, name) ? comparison.args : [value, columnExpr(0, sub.fields[0].type)]
+  const deciding = DECIDING[operator]?.[quantifier] ?? []
+  const extremes = deciding.map((fn) => {
+    const { type, argTypes, ...aggregate } = resolveAggregate(fn, [inner.type], { distinct: false, nonEmpty: false, span })
+    return { ...aggregate, args: [0], distinct: false, type, argTypes }
+  })
+  const lifted = liftCorrelation(aggregated(project(sub, [inner], ['value']), [...countsOf(inner.type), ...extremes], span), span)
+  const [rows, values, ...bounds] = joinedColumns(stage, lifted.plan, lifted.conditions, lifted.outputs)
+  const holds = bounds.map((bound) => resolveCall(name, [compared, bound], { span }))
+  const isAny = quantifier === 'ANY'
+  // ANY is decided where it holds for one, ALL where it fails for one.
+  const decided = holds.map((one) => resolveCall(isAny ? 'IS_TRUE' : 'IS_FALSE', [one])).reduce((a, b) => resolveCall('OR', [a, b]))
+  return threeValued({ value: compared, rows, values }, decided, isAny, span)
+}
+
+const countsOf = (type: SqlType): AggregateCall[] => {
+  const count = { fn: 'COUNT', distinct: false, type: t.bigint(false) }
+  return [
+    { ...count, args: [], argTypes: [] },
+    { ...count, args: [0], argTypes: [type] },
+  ]
+}
+
+function aggregated(input: Plan, aggregates: AggregateCall[], span: Span): Plan {
+  const fields = aggregates.map(({ fn, type }, i) => ({ name: `${fn}${i}`, type }))
+  return { node: 'groupAggregate', input, keys: [], aggregates, fields, changelog: 'append', span }
 }
 
 /** COUNT(*) and COUNT(value) of the sub-query, as columns of the stage. */
-function countsColumns(stage: Stage, plan: Plan, value: Expr): { rows: Expr; values: Expr } {
-  const count = { fn: 'COUNT', distinct: false, type: t.bigint(false) }
-  const input = project(plan, [value], ['value'])
-  const aggregates = [
-    { ...count, args: [], argTypes: [] },
-    { ...count, args: [0], argTypes: [value.type] },
-  ]
-  const fields = ['rows', 'values'].map((name) => ({ name, type: t.bigint(false) }))
-  const counts: Plan = { node: 'groupAggregate', input, keys: [], aggregates, fields, changelog: 'append' }
+function countsColumns(stage: Stage, plan: Plan, value: Expr, span: Span): Counts {
+  const counts = aggregated(project(plan, [value], ['value']), countsOf(value.type), span)
   const width = stage.plan.fields.length
   stage.plan = joinPlan('LEFT', stage.plan, counts, undefined)
   return { rows: columnExpr(width, t.bigint()), values: columnExpr(width + 1, t.bigint()) }

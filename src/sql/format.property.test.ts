@@ -85,16 +85,14 @@ test('however a text is laid out and commented', () => {
 })
 
 test('space alone changes nothing', () => {
+  // What cannot be read stays as it is laid out.
+  const readable = texts.filter((text) => commentsOf(text).length === 0 && parseScriptTolerant(text).errors.length === 0)
   fc.assert(
-    fc.property(
-      fc.constantFrom(...texts.filter((text) => commentsOf(text).length === 0)),
-      fc.array(fc.nat(1000), { minLength: 5, maxLength: 60 }),
-      (text, seeds) => {
-        // Whether there is an empty line between two statements is the author's.
-        const wide = (laid: string): string => formatScript(laid).replace(/\n\n+/g, '\n')
-        assert.equal(wide(laidOutAgain(text, seeded(seeds, [' ', '  ', '\n', '\n   ']))), wide(text))
-      },
-    ),
+    fc.property(fc.constantFrom(...readable), fc.array(fc.nat(1000), { minLength: 5, maxLength: 60 }), (text, seeds) => {
+      // Whether there is an empty line between two statements is the author's.
+      const wide = (laid: string): string => formatScript(laid).replace(/\n\n+/g, '\n')
+      assert.equal(wide(laidOutAgain(text, seeded(seeds, [' ', '  ', '\n', '\n   ']))), wide(text))
+    }),
     { numRuns: 200 },
   )
 })

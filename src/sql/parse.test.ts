@@ -28,10 +28,14 @@ const errorOf = (part: () => unknown): StreamError => {
   throw new assert.AssertionError({ message: 'no error' })
 }
 
-const goldenScripts = globSync('test/golden/**/*.test', { cwd: new URL('../..', import.meta.url).pathname }).map((file) => {
-  const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
-  return { file, sql: /^--- sql\n([\s\S]*?)^--- /m.exec(text)![1]! }
-})
+/** Of the golden files, those whose error is the parser's. */
+const refused = ['test/golden/errors/rollup_of_a_cube.test']
+const goldenScripts = globSync('test/golden/**/*.test', { cwd: new URL('../..', import.meta.url).pathname, exclude: refused }).map(
+  (file) => {
+    const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+    return { file, sql: /^--- sql\n([\s\S]*?)^--- /m.exec(text)![1]! }
+  },
+)
 
 const nexmark = `
 CREATE FUNCTION count_char AS 'com.example.CountChar';

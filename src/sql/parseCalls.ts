@@ -233,9 +233,12 @@ const specialCalls: Record<string, (p: Cursor, call: FunctionCall) => void> = {
   },
 }
 
+/** ODBC's fraction of a second is a nanosecond, that without its prefix a microsecond. @source Calcite's parser */
+const fractionUnits: Record<string, (typeof timeUnits)[number]> = { FRAC_SECOND: 'MICROSECOND', SQL_TSI_FRAC_SECOND: 'NANOSECOND' }
+
 function timeUnit(p: Cursor): Expression {
   const { start, key } = p.token
-  const unit = timeUnits.find((name) => key === name || key === `SQL_TSI_${name}`)
+  const unit = fractionUnits[key] ?? timeUnits.find((name) => key === name || key === `SQL_TSI_${name}`)
   if (!unit) {
     for (const name of timeUnits) p.wanted(name)
     throw p.fail('a unit of time')

@@ -125,11 +125,13 @@ function tail(p: Cursor, inner: Query): Query {
   return { ...query, orderBy, ...(limit && { limit }), ...(offset && { offset }), span: p.from(query.span.start) }
 }
 
+/** As Flink takes it: of a number that is not whole, the whole part. */
 function rowCount(p: Cursor): Expression {
   const { token } = p
-  if (token.kind !== 'number' || !/^\d+$/.test(token.text)) throw p.fail('a number of rows')
+  if (token.kind !== 'number' || !Number.isFinite(Number(token.text))) throw p.fail('a number of rows')
   p.next()
-  return { type: 'literal', value: { kind: 'number', text: token.text }, span: { start: token.start, end: token.end } }
+  const text = /^\d+$/.test(token.text) ? token.text : BigInt(Math.trunc(Number(token.text))).toString()
+  return { type: 'literal', value: { kind: 'number', text }, span: { start: token.start, end: token.end } }
 }
 
 // ---------------------------------------------------------------- SELECT

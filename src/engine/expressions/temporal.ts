@@ -236,6 +236,8 @@ function monthsBetween(from: number, to: number): number {
   }
 }
 
+const fractionUnits: Record<string, bigint> = { MILLISECOND: 1000n, MICROSECOND: 1_000_000n, NANOSECOND: 1_000_000_000n }
+
 function timestampDiff({ options, argTypes, timeZone }: CallContext): RowFunction {
   const unit = String(options.unit).replace('SQL_TSI_', '')
   const months = monthUnits[unit]?.[0]
@@ -246,9 +248,11 @@ function timestampDiff({ options, argTypes, timeZone }: CallContext): RowFunctio
   if (months === undefined) {
     // biome-ignore lint/suspicious/noExplicitAny: values are as the types say
     const diffMs = (a: any, b: any): number => to(b).ms - from(a).ms
-    // Below the millisecond Flink counts whole ones, and wraps.
-    if (unit === 'MICROSECOND') return (a, b) => Number(BigInt.asIntN(32, BigInt(diffMs(a, b)) * 1000n))
-    if (unit === 'NANOSECOND') return (a, b) => BigInt.asIntN(64, BigInt(diffMs(a, b)) * NS_PER_MS)
+    // Below the second Flink counts whole ones, and wraps.
+    const perSecond = fractionUnits[unit]
+    const wrapped = (a: unknown, b: unknown, bits: number) => BigInt.asIntN(bits, BigInt(Math.trunc(diffMs(a, b) / SECOND_MS)) * perSecond)
+    if (unit === 'NANOSECOND') return (a, b) => wrapped(a, b, 64)
+    if (perSecond !== undefined) return (a, b) => Number(wrapped(a, b, 32))
     if (size === undefined) throw unknownUnit('TIMESTAMPDIFF', unit)
     return (a, b) => Math.trunc(diffMs(a, b) / size) | 0
   }
