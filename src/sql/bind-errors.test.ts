@@ -224,6 +224,8 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT e.v FROM e JOIN t FOR SYSTEM_TIME AS OF e.ts ON e.k = t.k', 'SQL_TEMPORAL_JOIN', 't FOR SYSTEM_TIME AS OF e.ts', /WATERMARK/],
   ['SELECT e.v FROM e JOIN f FOR SYSTEM_TIME AS OF e.k ON e.k = f.k', 'SQL_TEMPORAL_JOIN', 'e.k'],
   ['SELECT (SELECT k, v FROM t) FROM t', 'SQL_COLUMN_COUNT', '(SELECT k, v FROM t)'],
+  ['SELECT k FROM t WHERE (v, v) <> ANY (SELECT w, w FROM f)', 'SQL_NOT_SUPPORTED', '(v, v) <> ANY (SELECT w, w FROM f)', /one column/],
+  ['SELECT (v, v) > ALL (SELECT w, w FROM f) FROM t', 'SQL_NOT_SUPPORTED', '(v, v) > ALL (SELECT w, w FROM f)', /one column/],
   [
     'SELECT k FROM t WHERE v = (SELECT MAX(w) FROM f WHERE f.k > t.k)',
     'SQL_CORRELATION_UNSUPPORTED',

@@ -76,8 +76,15 @@ function membershipOf(node: Expression): Membership | undefined {
   if (node.type !== 'quantified') return undefined
   const isIn = node.operator === '=' && node.quantifier === 'ANY'
   const { operator, quantifier } = node
-  if (!isIn && !(operator === '<>' && quantifier === 'ALL'))
+  if (!isIn && !(operator === '<>' && quantifier === 'ALL')) {
+    if (node.left.type === 'rowValue')
+      throw sqlErrors('SQL_NOT_SUPPORTED', {
+        what: `(…) ${operator} ${quantifier} of several columns`,
+        instead: 'Compare one column, or use IN or NOT IN.',
+        span,
+      })
     return { query: node.query, left: rowItems(node.left), negated: false, comparison: { operator, quantifier }, span }
+  }
   return { query: node.query, left: rowItems(node.left), negated: !isIn, span }
 }
 
