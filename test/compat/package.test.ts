@@ -37,11 +37,12 @@ describe('the published package', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  test('holds what was built, and neither sources nor tests', () => {
+  test('holds what was built and its docs, and neither sources nor tests', () => {
     const paths = packed.files.map(({ path }) => path)
     const strange = paths.filter(
       (path) =>
-        !/^(dist\/|scripts\/(millrace|node24)\.mjs$|package\.json$|LICENSE$|README\.md$)/.test(path) || /\.test\.|[^d]\.ts$/.test(path),
+        !/^(dist\/|docs\/.+\.md$|scripts\/(millrace|node24)\.mjs$|package\.json$|LICENSE$|README\.md$)/.test(path) ||
+        /\.test\.|[^d]\.ts$/.test(path),
     )
     assert.deepEqual(strange, [])
     for (const path of [
@@ -50,6 +51,7 @@ describe('the published package', () => {
       'dist/src/log/writerThread.js',
       'dist/src/engine/parquetChild.js',
       'dist/console/dist/index.html',
+      'docs/sql/errors.md',
     ])
       assert.ok(paths.includes(path), path)
     for (const path of paths.filter((path) => path.endsWith('.js') && path.startsWith('dist/src')))
