@@ -98,12 +98,13 @@ export function sinkPlan(
     isSame && query.node !== 'scan'
       ? ({ ...query, fields: query.fields.map((field, i): Field => ({ ...field, name: names[i] })) } as Plan)
       : project(query, exprs, names)
+  const taken = changelogOfTable(table)
   // print, blackhole and formats of changes take each change as it is, as in Flink; only upserts go by the key.
-  const key = changelogOfTable(table) === 'upsert' ? table.primaryKey?.map((column) => ordinals.indexOf(column)) : undefined
+  const key = taken === 'upsert' ? table.primaryKey?.map((column) => ordinals.indexOf(column)) : undefined
   context.logical?.push(projected)
   const plan = optimizeForSink(projected, key, context.catalog, text.span)
   const { connector } = table.options
-  if (plan.changelog !== 'append' && APPEND_CONNECTORS.includes(connector) && changelogOfTable(table) === 'append') {
+  if (plan.changelog !== 'append' && APPEND_CONNECTORS.includes(connector) && taken === 'append') {
     throw sqlErrors('SQL_SINK_APPEND_ONLY', { table: table.name, connector, span: text.span })
   }
   return plan

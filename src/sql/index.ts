@@ -12,6 +12,7 @@ export { formatScript } from './format.ts'
 export * from './functions/index.ts'
 export { isOrderly } from './optimize.ts'
 export { readLeaves } from './optimize-leaves.ts'
+export { changelogOfTable } from './optimize-traits.ts'
 export {
   expressionText,
   parseExpression,

@@ -7,6 +7,7 @@ import {
   type BoundStatement,
   bindStatement,
   Catalog,
+  changelogOfTable,
   DEFAULT_DATABASE,
   type FunctionDef,
   type Plan,
@@ -130,8 +131,7 @@ function placeFunction(file: GoldenFile, definition: FunctionDef): void {
 }
 
 /** Of an INSERT's table that takes upserts; others, as print, take every change as it is. */
-const upsertKeyOf = ({ options, primaryKey }: TableDef): number[] | undefined =>
-  options.connector === 'upsert-kafka' ? primaryKey : undefined
+const upsertKeyOf = (table: TableDef): number[] | undefined => (changelogOfTable(table) === 'upsert' ? table.primaryKey : undefined)
 
 function targetPlan(
   file: GoldenFile,
