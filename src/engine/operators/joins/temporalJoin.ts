@@ -125,14 +125,15 @@ export class TemporalJoinOperator implements Operator {
           )
         : undefined
     const keys = input === 1 ? this.versions.keysOf(batch, this.plan.nullSafe !== undefined) : undefined
-    const timeColumn = batch.columns[input === 0 ? this.plan.leftTime : this.plan.rightTime]
+    const { fields } = input === 0 ? this.plan.left : this.plan.right
+    const timeOrdinal = input === 0 ? this.plan.leftTime : this.plan.rightTime
+    const { name, timeAttribute } = fields[timeOrdinal]
+    const timeColumn = batch.columns[timeOrdinal]
     for (let row = 0; row < batch.rowCount; row++) {
       // What the row's watermark closes comes first: so batching changes nothing.
       const seen = batch.watermarksBefore?.[row] ?? -Infinity
       this.fire(seen)
       const isTimeless = isNullAt(timeColumn, row)
-      const { fields } = input === 0 ? this.plan.left : this.plan.right
-      const { name, timeAttribute } = fields[input === 0 ? this.plan.leftTime : this.plan.rightTime]
       const time = isTimeless ? BEFORE_ALL_MS : timeAt(timeColumn, row)
       if (isTimeless && timeAttribute !== undefined) {
         this.context.rowFailed(batch, row, engineErrors('ROWTIME_NULL', { column: name, table: 'temporal join' }), fields)
