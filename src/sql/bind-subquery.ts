@@ -253,33 +253,30 @@ function threeValued({ value, rows, values }: Counts & { value: Expr }, decided:
 }
 
 /** The least or the greatest value of the sub-query decides; of the equalities, both do. */
-const DECIDING: Partial<Record<BinaryOperator, Record<'ANY' | 'ALL', readonly ('MIN' | 'MAX')[]>>> = {
-  '<': { ANY: ['MAX'], ALL: ['MIN'] },
-  '<=': { ANY: ['MAX'], ALL: ['MIN'] },
-  '>': { ANY: ['MIN'], ALL: ['MAX'] },
-  '>=': { ANY: ['MIN'], ALL: ['MAX'] },
-  '=': { ANY: ['MIN', 'MAX'], ALL: ['MIN', 'MAX'] },
-  '<>': { ANY: ['MIN', 'MAX'], ALL: ['MIN', 'MAX'] },
+function decidingOf({ operator, quantifier }: Comparison): ('MIN' | 'MAX')[] {
+  if (operator === '=' || operator === '<>') return ['MIN', 'MAX']
+  const isLess = operator === '<' || operator === '<='
+  return [isLess === (quantifier === 'ANY') ? 'MAX' : 'MIN']
 }
 
 /** `left > ALL (query)` and the like as a value: a comparison with MIN or MAX of the query, NULL where one of its NULLs could change it. */
-function comparisonColumn(stage: Stage, { query, left, span }: Membership, { operator, quantifier }: Comparison, env: Env): Expr {
+function comparisonColumn(stage: Stage, { query, left, span }: Membership, how: Comparison, env: Env): Expr {
   const value = bindExpression(left[0], env)
   const sub = bindQuery(query, env.context, env)
   requireColumns(sub, 1, span)
-  const name = BINARY[operator]
+  const name = BINARY[how.operator]
   // The type of the comparison is that of MIN and MAX: of texts beside numbers, the greatest number.
-  const comparison = resolveCall(name, [value, columnExpr(0, sub.fields[0].type)], { span })
-  const [compared, inner] = isCall(comparison, name) ? comparison.args : [value, columnExpr(0, sub.fields[0].type)]
-  const deciding = DECIDING[operator]?.[quantifier] ?? []
-  const extremes = deciding.map((fn) => {
+  const operands = [value, columnExpr(0, sub.fields[0].type)]
+  const comparison = resolveCall(name, operands, { span })
+  const [compared, inner] = isCall(comparison, name) ? comparison.args : operands
+  const extremes = decidingOf(how).map((fn) => {
     const { type, argTypes, ...aggregate } = resolveAggregate(fn, [inner.type], { distinct: false, nonEmpty: false, span })
     return { ...aggregate, args: [0], distinct: false, type, argTypes }
   })
   const lifted = liftCorrelation(aggregated(project(sub, [inner], ['value']), [...countsOf(inner.type), ...extremes], span), span)
   const [rows, values, ...bounds] = joinedColumns(stage, lifted.plan, lifted.conditions, lifted.outputs)
   const holds = bounds.map((bound) => resolveCall(name, [compared, bound], { span }))
-  const isAny = quantifier === 'ANY'
+  const isAny = how.quantifier === 'ANY'
   // ANY is decided where it holds for one, ALL where it fails for one.
   const decided = holds.map((one) => resolveCall(isAny ? 'IS_TRUE' : 'IS_FALSE', [one])).reduce((a, b) => resolveCall('OR', [a, b]))
   return threeValued({ value: compared, rows, values }, decided, isAny, span)

@@ -314,22 +314,28 @@ function dropDatabase({ name, ifExists, cascade }: Extract<Statement, { type: 'd
 
 function explained({ statement }: Extract<Statement, { type: 'explain' }>, text: string, context: BindContext): ExplainedPlan[] {
   const logical: Plan[] = []
-  const bound = bind(statement, text, { ...context, logical })
-  switch (bound.type) {
-    case 'query':
-      return [{ logical: logical[0], query: bound.query }]
-    case 'insert':
-      return [{ target: bound.table.name, logical: logical[0], query: bound.query }]
-    case 'statementSet':
-      return bound.inserts.map(({ table, query }, i) => ({ target: table.name, logical: logical[i], query }))
-    case 'createMaterializedTable':
-      return [{ target: bound.table.name, logical: logical[0], query: bound.query }]
-    case 'createTable':
-      if (bound.insert !== undefined) return [{ target: bound.table.name, logical: logical[0], query: bound.insert }]
-  }
+  const queries = queriesOf(bind(statement, text, { ...context, logical }))
+  if (queries.length > 0) return queries.map((one, i) => ({ ...one, logical: logical[i] }))
   throw sqlErrors('SQL_NOT_SUPPORTED', {
     what: 'EXPLAIN of this statement',
     instead: 'Explain a query or an INSERT.',
     span: statement.span,
   })
+}
+
+/** The queries that a statement runs, as they are written in it. */
+function queriesOf(bound: BoundStatement): { target?: string; query: Plan }[] {
+  switch (bound.type) {
+    case 'query':
+      return [{ query: bound.query }]
+    case 'insert':
+    case 'createMaterializedTable':
+      return [{ target: bound.table.name, query: bound.query }]
+    case 'statementSet':
+      return bound.inserts.map(({ table, query }) => ({ target: table.name, query }))
+    case 'createTable':
+      return bound.insert === undefined ? [] : [{ target: bound.table.name, query: bound.insert }]
+    default:
+      return []
+  }
 }
