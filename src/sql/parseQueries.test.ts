@@ -56,6 +56,7 @@ test('set operations: INTERSECT binds tighter, the others go from left to right'
     ['(SELECT 1 LIMIT 2) UNION ALL SELECT 3 FETCH FIRST 5 ROWS ONLY', '(1[limit 2] UNION ALL 3)[limit 5]'],
     ['(SELECT 1 LIMIT 2) LIMIT 1', '*{1[limit 2]}[limit 1]'],
     ['SELECT 1 LIMIT ALL', '1'],
+    ['SELECT 1 LIMIT 2.7', '1[limit 2]'],
     ['VALUES (1, 2), (3, 4)', 'VALUES<1 2><3 4>'],
     ['VALUES 1, 2', 'VALUES<1><2>'],
     ['WITH a AS (SELECT 1), b (x) AS (VALUES 2) SELECT 3', 'WITH a=1,b=VALUES<2> 3'],
@@ -226,4 +227,8 @@ test('patterns', () => {
   assert.deepEqual(pattern('(a | b)+ c'), { type: 'sequence', items: [repeated({ type: 'alternation', items: [a, b] }, 1, undefined), c] })
   assert.deepEqual(pattern('PERMUTE(a, b c)'), { type: 'permute', items: [a, { type: 'sequence', items: [b, c] }] })
   assert.deepEqual(pattern('a {- b+ -} c'), { type: 'sequence', items: [a, { type: 'exclusion', item: repeated(b, 1, undefined) }, c] })
+})
+
+test('a number of rows is a finite number', () => {
+  for (const rows of ['1e400', '-1', "'a'"]) assert.throws(() => parseStatement(`SELECT 1 LIMIT ${rows}`), { code: 'SQL_SYNTAX' }, rows)
 })
