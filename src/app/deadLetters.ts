@@ -25,8 +25,8 @@ export class DeadLetters {
   private readonly logger: Logger
   private pending = 0
   private turn: Promise<void> = Promise.resolve()
-  /** Newest offset of each input partition that has a letter: reading the log again after a restart adds none twice. */
-  private readonly kept = new Map<string, number>()
+  /** Of each input partition the records that have a letter: reading the log again after a restart, or in another query, adds none twice. */
+  private readonly kept = new Map<string, KeptOffsets>()
   /** For each topic: rows without an offset that an earlier run kept, and how often they are still to be met. */
   private readonly keptRows = new Map<string, Map<string, number>>()
 
@@ -37,7 +37,7 @@ export class DeadLetters {
 
   async keep(batch: DeadLetter[]): Promise<void> {
     for (const [topic, mine] of Map.groupBy(batch, (letter) => letter.topic)) {
-      // In the order of their coming: what is known of a partition is its newest offset.
+      // One after another: what is known of a partition is read first, once.
       const looked = this.turn.then(() => this.freshOf(mine))
       this.turn = looked.then(
         () => {},
@@ -76,10 +76,9 @@ export class DeadLetters {
   private async isFresh({ topic, partition, offset, raw, error }: DeadLetter): Promise<boolean> {
     if (offset < 0) return this.isFreshRow(topic, `${error.code} ${sha256(raw)}`)
     const source = sourceOf(topic, partition)
-    if (!this.kept.has(source)) this.kept.set(source, await this.newestKept(topic, partition))
-    if (offset <= this.kept.get(source)!) return false
-    this.kept.set(source, offset)
-    return true
+    let kept = this.kept.get(source)
+    if (!kept) this.kept.set(source, (kept = await this.offsetsKept(topic, partition)))
+    return kept.add(offset)
   }
 
   /** A row without an offset was kept by an earlier run as often as its like is in the topic: so often it is not kept again. */
@@ -104,16 +103,40 @@ export class DeadLetters {
   }
 
   /** What an earlier run kept, from the newest records of the topic of letters. */
-  private async newestKept(topic: string, partition: number): Promise<number> {
-    if (!this.log.topic(lettersTopicOf(topic))) return -1
+  private async offsetsKept(topic: string, partition: number): Promise<KeptOffsets> {
+    if (!this.log.topic(lettersTopicOf(topic))) return new KeptOffsets([], true)
     const prefix = `${sourceOf(topic, partition)}/`
-    let newest = -1
-    for (const { headers } of await this.log.readMessages(lettersTopicOf(topic), { newest: true, limit: LETTERS_PENDING_MAX })) {
-      const source = headers.find(([name]) => name === 'source')?.[1]
-      const text = source ? Buffer.from(source).toString('utf8') : ''
-      if (text.startsWith(prefix)) newest = Math.max(newest, Number(text.slice(prefix.length)))
+    const newest = await this.log.readMessages(lettersTopicOf(topic), { newest: true, limit: LETTERS_PENDING_MAX })
+    const sources = newest.map(({ headers }) => Buffer.from(headers.find(([name]) => name === 'source')?.[1] ?? []).toString('utf8'))
+    const offsets = sources.flatMap((source) => (source.startsWith(prefix) ? [Number(source.slice(prefix.length))] : []))
+    return new KeptOffsets(offsets, newest.length < LETTERS_PENDING_MAX)
+  }
+}
+
+/**
+ * Offsets of one partition whose records have a letter. They do not come in order: keys are decoded before values, and one query reads behind
+ * another. Of very many only the newest are known; one that is older than these counts as kept.
+ */
+class KeptOffsets {
+  private offsets: Set<number>
+  private floor = -1
+
+  /** @param areAll  there are no others */
+  constructor(offsets: readonly number[], areAll: boolean) {
+    this.offsets = new Set(offsets)
+    if (!areAll && offsets.length > 0) this.floor = offsets.reduce((least, offset) => Math.min(least, offset)) - 1
+  }
+
+  /** @returns whether it had none before */
+  add(offset: number): boolean {
+    if (offset <= this.floor || this.offsets.has(offset)) return false
+    this.offsets.add(offset)
+    if (this.offsets.size > 2 * LETTERS_PENDING_MAX) {
+      const newest = [...this.offsets].sort((a, b) => b - a).slice(0, LETTERS_PENDING_MAX)
+      this.offsets = new Set(newest)
+      this.floor = newest.at(-1)! - 1
     }
-    return newest
+    return true
   }
 }
 
