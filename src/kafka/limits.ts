@@ -40,6 +40,9 @@ export interface KafkaLimits {
   consumerSessionMs: number
   consumerHeartbeatMs: number
   offsetMetadataBytes: number
+  /** How long committed offsets stay when nobody needs them any more, and how often that is looked at. */
+  offsetsRetentionMs: number
+  offsetsRetentionCheckMs: number
 }
 export const kafkaLimits: KafkaLimits = {
   connections: 20_000,
@@ -64,6 +67,8 @@ export const kafkaLimits: KafkaLimits = {
   consumerSessionMs: 45_000,
   consumerHeartbeatMs: 5_000,
   offsetMetadataBytes: 4_096,
+  offsetsRetentionMs: 7 * 24 * 3600 * 1000,
+  offsetsRetentionCheckMs: 10 * 60_000,
 }
 
 const registers = [metrics]
@@ -97,6 +102,11 @@ export const kafkaMetrics = {
     name: 'millrace_kafka_throttled_seconds_total',
     help: 'Time that quotas made Kafka clients wait, by user.',
     labelNames: ['user'],
+    registers,
+  }),
+  expiredOffsets: new Counter({
+    name: 'millrace_kafka_offsets_expired_total',
+    help: 'Committed offsets that were forgotten because nobody needed them any more.',
     registers,
   }),
   groups: new Gauge({ name: 'millrace_kafka_groups', help: 'Consumer groups known to this process.', registers }),

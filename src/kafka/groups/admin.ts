@@ -3,20 +3,13 @@
 // Invariant: what a person changes of a group is refused while it has members, as Kafka's own tools refuse it.
 import { type Broker, LEADER_EPOCH } from '../broker.ts'
 import { kafkaErrors } from '../errors.ts'
-import { array, codecs, int16, int32, string } from '../schema.ts'
-import { WireReader } from '../wire.ts'
+import { assignedPartitions, CONSUMER_PROTOCOL } from './consumerProtocol.ts'
 import type { Groups } from './coordinator.ts'
 
 export interface GroupPlace {
   topic: string
   partition: number
 }
-
-/** The head of what a leader assigns to a member; user data follows. Source: Kafka's ConsumerProtocolAssignment. */
-const assignmentCodec = codecs(
-  { version: int16(), assigned: array('0+', { topic: string(), partitions: array('0+', int32()) }) },
-  Number.POSITIVE_INFINITY,
-)(0)
 
 export class GroupAdmin {
   /** Where Kafka clients connect. */
@@ -42,7 +35,7 @@ export class GroupAdmin {
     if (classic) {
       return [...classic.members.values()].map(({ id: memberId, instanceId, clientId, clientHost, assignment }) => {
         // While it rebalances, what was assigned does not hold.
-        const assigned = classic.state === 'Stable' && classic.protocolType === 'consumer' ? placesOf(assignment) : []
+        const assigned = classic.state === 'Stable' && classic.protocolType === CONSUMER_PROTOCOL ? assignedPartitions(assignment) : []
         return { id: memberId, instanceId, clientId, host: clientHost, assigned }
       })
     }
@@ -92,15 +85,5 @@ export class GroupAdmin {
   private refuseActive(id: string): void {
     const memberCount = this.list().find((group) => group.id === id)?.memberCount ?? 0
     if (memberCount > 0) throw kafkaErrors('KAFKA_GROUP_ACTIVE', { group: id, memberCount })
-  }
-}
-
-/** What a leader has assigned; nothing where the bytes are another client's own format. */
-function placesOf(assignment: Uint8Array): GroupPlace[] {
-  try {
-    const { assigned } = assignmentCodec.decode(new WireReader(assignment))
-    return assigned.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
-  } catch {
-    return []
   }
 }

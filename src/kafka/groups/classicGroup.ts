@@ -16,6 +16,7 @@
 //      after a restart is the newest one that members know, and goes on without a rebalance.
 // Source: Kafka's consumer group protocol; KIP-345 for static members, KIP-394 for the id that must be known before the first join.
 import { ERROR, type ErrorCode, KafkaError } from '../errors.ts'
+import { CONSUMER_PROTOCOL, subscribedTopics } from './consumerProtocol.ts'
 import type { GroupRecord } from './groupRecords.ts'
 import { afterSilence } from './silence.ts'
 
@@ -73,6 +74,8 @@ interface GroupLimits {
 export interface GroupOptions {
   limits: GroupLimits
   newId: (clientId: string) => string
+  /** Epoch ms. */
+  now: () => number
   /** Makes durable what comes back after a restart; null: nothing. What failed has been told to whom it matters. @returns whether it is durable */
   save: (record: GroupRecord | null) => Promise<boolean>
   /** As it was saved. */
@@ -86,20 +89,24 @@ export class ClassicGroup {
   generation = 0
   protocolType = ''
   protocolName = ''
+  /** Epoch ms: since when it has no members; undefined if it has some, or never had. */
+  emptySinceMs: number | undefined
   readonly members = new Map<string, ClassicMember>()
   private readonly limits: GroupLimits
   private readonly newId: (clientId: string) => string
   private readonly save: GroupOptions['save']
+  private readonly now: () => number
   private leader = ''
   /** Ids that were given out and not used yet. */
   private readonly pending = new Map<string, NodeJS.Timeout>()
   private readonly byInstance = new Map<string, string>()
   private timer: NodeJS.Timeout | undefined
 
-  constructor(id: string, { limits, newId, save, saved }: GroupOptions) {
+  constructor(id: string, { limits, newId, now, save, saved }: GroupOptions) {
     this.id = id
     this.limits = limits
     this.newId = newId
+    this.now = now
     this.save = save
     if (saved) this.restore(saved)
   }
@@ -205,6 +212,7 @@ export class ClassicGroup {
   private add(id: string, request: JoinRequest, answer: (answer: JoinAnswer) => void): void {
     this.checkSize()
     if (this.members.size === 0) this.protocolType = request.protocolType
+    this.emptySinceMs = undefined
     const { instanceId, clientId, clientHost, sessionTimeoutMs, rebalanceTimeoutMs } = request
     const waiting = { join: answer, sync: undefined, stopSession: undefined }
     const member: ClassicMember = {
@@ -383,6 +391,7 @@ export class ClassicGroup {
       this.state = 'Empty'
       this.protocolName = ''
       this.leader = ''
+      this.emptySinceMs = this.now()
       void this.save(this.record())
       return
     }
@@ -442,10 +451,10 @@ export class ClassicGroup {
       clientHost: `/${member.clientHost}`,
       subscription: this.chosenOf(member),
     }))
-    return { protocolType, generation, protocol: protocolName || null, leader: leader || null, stateMs: Date.now(), members }
+    return { protocolType, generation, protocol: protocolName || null, leader: leader || null, stateMs: this.now(), members }
   }
 
-  private restore({ protocolType, generation, protocol, leader, members }: GroupRecord): void {
+  private restore({ protocolType, generation, protocol, leader, stateMs, members }: GroupRecord): void {
     Object.assign(this, { protocolType, generation, protocolName: protocol ?? '', leader: leader ?? '' })
     for (const { subscription, clientHost, ...known } of members) {
       const protocols = [{ name: this.protocolName, metadata: subscription }]
@@ -457,6 +466,15 @@ export class ClassicGroup {
       this.touch(member)
     }
     if (members.length > 0) this.state = 'Stable'
+    else this.emptySinceMs = stateMs
+  }
+
+  /** The topics that members subscribe to, as far as they are consumers and say it; undefined: nobody knows. */
+  get subscribedTopics(): ReadonlySet<string> | undefined {
+    if (this.members.size === 0) return new Set()
+    if (this.protocolType !== CONSUMER_PROTOCOL || this.protocolName === '') return undefined
+    const all = [...this.members.values()].map((member) => subscribedTopics(this.chosenOf(member)))
+    return all.includes(undefined) ? undefined : new Set(all.flatMap((topics) => topics!))
   }
 
   /** What a member says of itself in the protocol that was chosen. */

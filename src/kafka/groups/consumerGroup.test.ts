@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { ERROR, type KafkaError } from '../errors.ts'
 import { type Assignment, assignors } from './assignors.ts'
-import { ConsumerGroup } from './consumerGroup.ts'
+import { ConsumerGroup, type HeartbeatAnswer, type TopicsView } from './consumerGroup.ts'
+import { recordsOf, SavedConsumerGroups } from './consumerGroupRecords.ts'
 
 const limits = { groupMembers: 100, consumerSessionMs: 1_000_000 }
 const heartbeat = {
@@ -32,19 +33,45 @@ class Client {
     this.topics = topics
   }
 
-  /** First it gives up what it was not told to keep; it takes what is new with the next heartbeat. */
-  beat(group: ConsumerGroup): void {
-    const isFirst = this.epoch === 0
-    const answer = group.heartbeat({
-      ...heartbeat,
-      memberId: this.id,
-      memberEpoch: this.epoch,
-      subscribedTopicNames: this.topics,
-      owned: isFirst ? new Map() : this.owned,
-    })
-    this.epoch = answer.memberEpoch
-    if (answer.assignment) this.told = new Map([...answer.assignment].map(([topic, partitions]) => [topic, new Set(partitions)]))
+  ask(group: ConsumerGroup): HeartbeatAnswer | undefined {
+    const owned = this.epoch === 0 ? new Map() : this.owned
+    try {
+      return group.heartbeat({ ...heartbeat, memberId: this.id, memberEpoch: this.epoch, subscribedTopicNames: this.topics, owned })
+    } catch (error) {
+      assert.ok(([ERROR.FENCED_MEMBER_EPOCH, ERROR.UNKNOWN_MEMBER_ID] as number[]).includes((error as KafkaError).code), String(error))
+      return undefined
+    }
+  }
+
+  /** First it gives up what it was not told to keep; it takes what is new with the next heartbeat. Refused, it gives up all. */
+  hear(answer: HeartbeatAnswer | undefined): void {
+    this.epoch = answer?.memberEpoch ?? 0
+    if (!answer) this.told = new Map()
+    else if (answer.assignment) this.told = new Map([...answer.assignment].map(([topic, partitions]) => [topic, new Set(partitions)]))
     this.owned = this.told
+  }
+}
+
+/** A group whose changes are durable before anybody hears of them, on a broker that may be killed at any time. */
+class Killable {
+  group: ConsumerGroup
+  private readonly durable: ReturnType<typeof recordsOf> = []
+  private readonly topics: TopicsView
+
+  constructor(topics: TopicsView) {
+    this.topics = topics
+    this.group = new ConsumerGroup('g', limits, topics)
+  }
+  /** @param recordCount  how many of the records get through */
+  save(recordCount = Number.POSITIVE_INFINITY): void {
+    this.durable.push(...recordsOf(this.group, this.group.takeUnsaved(), 0).slice(0, recordCount))
+  }
+  restart(): void {
+    this.group.close()
+    const saved = new SavedConsumerGroups()
+    for (const { key, value } of this.durable) saved.add(key![1], key!, value)
+    const [known] = saved.whole()
+    this.group = new ConsumerGroup('g', limits, this.topics, undefined, known)
   }
 }
 
@@ -53,43 +80,59 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), who: fc.nat(3) }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('beat' as const), who: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('grow' as const), who: fc.nat(1) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('kill' as const), who: fc.nat(3), recordCount: fc.nat(12) }) },
 )
+const idOf = (topic: string) => `00000000-0000-0000-0000-00000000000${topic}`
 
-test('no partition ever has two owners, and when all is quiet each has one and the loads are even', () => {
+test('no partition ever has two owners, also where the broker is killed, and when all is quiet each has one and the loads are even', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const counts: Record<string, number> = { a: 3, b: 2 }
       const topics = {
         names: () => Object.keys(counts),
-        topic: (name: string) => (name in counts ? { id: name, partitionCount: counts[name] } : undefined),
+        topic: (name: string) => (name in counts ? { id: idOf(name), partitionCount: counts[name] } : undefined),
       }
-      const group = new ConsumerGroup('g', limits, topics)
+      const broker = new Killable(topics)
       const clients = new Map<number, Client>()
       const check = () => {
         const owned = [...clients.values()].flatMap((client) => pairsOf(client.owned))
         assert.equal(new Set(owned).size, owned.length, `two owners: ${owned}`)
+      }
+      const beat = (client: Client) => {
+        const answer = client.ask(broker.group)
+        broker.save()
+        client.hear(answer)
       }
       for (const one of steps) {
         const client = clients.get(one.who)
         if (one.do === 'grow') counts[one.who === 0 ? 'a' : 'b']++
         else if (one.do === 'join' && !client && one.topics.length > 0) clients.set(one.who, new Client(`m${one.who}`, one.topics))
         else if (one.do === 'join' && client && one.topics.length > 0) client.topics = one.topics
-        else if (one.do === 'beat') client?.beat(group)
-        else if (one.do === 'leave' && client) {
+        else if (one.do === 'beat' && client) beat(client)
+        else if (one.do === 'kill') {
+          // Its answer never comes.
+          client?.ask(broker.group)
+          broker.save(one.recordCount)
+          broker.restart()
+        } else if (one.do === 'leave' && client) {
           clients.delete(one.who)
-          if (client.epoch > 0)
-            group.heartbeat({ ...heartbeat, memberId: client.id, memberEpoch: -1, subscribedTopicNames: null, owned: null })
+          const isKnown = broker.group.members.has(client.id)
+          if (isKnown)
+            broker.group.heartbeat({ ...heartbeat, memberId: client.id, memberEpoch: -1, subscribedTopicNames: null, owned: null })
+          broker.save()
         }
         check()
       }
       for (let round = 0; round < 6; round++) {
         for (const client of clients.values()) {
-          client.beat(group)
+          beat(client)
           check()
         }
+        if (round === 4) broker.restart()
       }
+      const { group } = broker
       const wanted = new Set([...clients.values()].flatMap((client) => client.topics))
-      const all = [...wanted].flatMap((topic) => Array.from({ length: counts[topic] }, (_, i) => `${topic}-${i}`)).sort()
+      const all = [...wanted].flatMap((topic) => Array.from({ length: counts[topic] }, (_, i) => `${idOf(topic)}-${i}`)).sort()
       assert.deepEqual([...clients.values()].flatMap((client) => pairsOf(client.owned)).sort(), all)
       assert.equal(group.state, clients.size === 0 ? 'Empty' : 'Stable')
       const isEven = [...clients.values()].every((client) => client.topics.length === 2)
@@ -97,7 +140,7 @@ test('no partition ever has two owners, and when all is quiet each has one and t
       if (isEven && loads.length > 0) assert.ok(Math.max(...loads) - Math.min(...loads) <= 1, `loads ${loads}`)
       group.close()
     }),
-    { numRuns: 300 },
+    { numRuns: 2_000 },
   )
 })
 

@@ -8,10 +8,14 @@
 //      not its own any more, has left, or was fenced.
 //   2. A member's epoch grows to the group's only when it owns nothing that the target gives to others.
 //   3. A request with an epoch that is not the member's is fenced, but for the one before it whose answer may have been lost.
+//   4. Whatever changes is noted as unsaved. Nobody is told of it before it is durable (consumerGroupSaver.ts), so a group that comes back
+//      after a restart is the newest one that members know, and they go on in it.
 // Source: KIP-848.
+import { createHash } from 'node:crypto'
 import { ERROR, KafkaError } from '../errors.ts'
 import { Pattern } from '../pattern.ts'
 import { type Assignment, type Assignor, assignors } from './assignors.ts'
+import { type MemberRecord, PART, type SavedConsumerGroup, type Unsaved } from './consumerGroupRecords.ts'
 import { afterSilence } from './silence.ts'
 
 export type ConsumerState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
@@ -31,24 +35,11 @@ export interface HeartbeatRequest {
   serverAssignor: string | null
   owned: Assignment | null
 }
-export interface ConsumerMember {
-  id: string
-  instanceId: string | null
-  rackId: string | null
-  clientId: string
-  clientHost: string
-  rebalanceTimeoutMs: number
-  topicNames: ReadonlySet<string>
-  topicRegex: string
-  serverAssignor: string | null
-  epoch: number
-  previousEpoch: number
-  /** What it may own now, and what it was told to give up and has not confirmed yet. */
-  assigned: Assignment
-  revoking: Assignment
-  target: Assignment
-  /** A static member that left for a while: nobody else gets what it has. */
-  isAway: boolean
+/**
+ * `assigned`: what it may own now; `revoking`: what it was told to give up and has not confirmed yet; `isAway`: a static member that left for a
+ * while, nobody else gets what it has.
+ */
+export interface ConsumerMember extends MemberRecord {
   stopSession: (() => void) | undefined
   revocation: NodeJS.Timeout | undefined
 }
@@ -57,6 +48,11 @@ export interface TopicsView {
   /** Those that an expression may mean. */
   names(): Iterable<string>
   topic(name: string): { id: string; partitionCount: number } | undefined
+}
+export interface HeartbeatAnswer {
+  memberId: string
+  memberEpoch: number
+  assignment: Assignment | null
 }
 interface GroupLimits {
   groupMembers: number
@@ -74,17 +70,23 @@ export class ConsumerGroup {
   readonly members = new Map<string, ConsumerMember>()
   private readonly limits: GroupLimits
   private readonly topics: TopicsView
-  /** Topics and partition counts that the target was made from. */
-  private seen = ''
+  /** Topics and partition counts that the target was made from; undefined after a restart, when only their hash is known. */
+  private seen: string | undefined = ''
+  topicsHash = 0
+  private unsaved: Unsaved = { epochs: false, members: new Map() }
+  /** Called when a member is given up, which no request waits for. */
+  private readonly onRemoved: () => void
   /** What members subscribe to by expressions, compiled once however many members say the same. */
   private readonly patterns = new Map<string, Pattern>()
   /** All that somebody subscribes to; undefined when that may have changed. */
   private subscribed: { topicNames: ReadonlySet<string>; patterns: readonly Pattern[] } | undefined
 
-  constructor(id: string, limits: GroupLimits, topics: TopicsView) {
+  constructor(id: string, limits: GroupLimits, topics: TopicsView, onRemoved = (): void => {}, saved?: SavedConsumerGroup) {
     this.id = id
     this.limits = limits
     this.topics = topics
+    this.onRemoved = onRemoved
+    if (saved) this.restore(saved)
   }
 
   get isEmpty(): boolean {
@@ -109,16 +111,18 @@ export class ConsumerGroup {
    * @returns  the member, and whether its assignment has to be told
    * @throws   KafkaError with Kafka's codes
    */
-  heartbeat(request: HeartbeatRequest): { memberId: string; memberEpoch: number; assignment: Assignment | null } {
+  heartbeat(request: HeartbeatRequest): HeartbeatAnswer {
     const { memberEpoch } = request
     if (memberEpoch === LEAVE || memberEpoch === LEAVE_FOR_A_WHILE) return this.leave(request)
     const member = memberEpoch === 0 ? this.enter(request) : this.known(request)
     const before = [...pairs(member.assigned)].join()
+    const placesBefore = placesText(member)
     const isChanged = this.update(member, request)
     this.lookAtTopics(isChanged)
     if (request.owned) this.confirm(member, request.owned)
     this.reconcile(member)
     this.touch(member)
+    if (placesText(member) !== placesBefore) this.note(member, PART.owned)
     const isToTell = memberEpoch === 0 || request.owned !== null || [...pairs(member.assigned)].join() !== before
     return { memberId: member.id, memberEpoch: member.epoch, assignment: isToTell ? member.assigned : null }
   }
@@ -129,6 +133,28 @@ export class ConsumerGroup {
     const member = this.members.get(memberId)
     if (!member) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${memberId} is not known`)
     if (member.epoch !== memberEpoch) throw new KafkaError(ERROR.STALE_MEMBER_EPOCH, `member epoch ${memberEpoch}, it is ${member.epoch}`)
+  }
+
+  isSubscribed(topic: string): boolean {
+    for (const { topicNames, topicRegex } of this.members.values()) {
+      if (topicNames.has(topic) || (topicRegex !== '' && this.patternOf(topicRegex).matches(topic))) return true
+    }
+    return false
+  }
+
+  /** What was noted since it was taken last, to be written as the group is now. */
+  takeUnsaved(): Unsaved {
+    const { unsaved } = this
+    this.unsaved = { epochs: false, members: new Map() }
+    return unsaved
+  }
+  /** It could not be written. */
+  putBack({ epochs, members }: Unsaved): void {
+    this.unsaved.epochs ||= epochs
+    for (const [id, parts] of members) this.note({ id }, parts)
+  }
+  get isSaved(): boolean {
+    return !this.unsaved.epochs && this.unsaved.members.size === 0
   }
 
   close(): void {
@@ -146,7 +172,8 @@ export class ConsumerGroup {
     if (known) {
       this.check(request)
       // It lost its answer, or was fenced and knows: it begins anew.
-      Object.assign(known, { assigned: new Map(), revoking: new Map(), epoch: 0, previousEpoch: 0 })
+      Object.assign(known, { assigned: new Map(), revoking: new Map(), epoch: 0, previousEpoch: 0, isAway: false })
+      this.note(known, PART.owned)
       return known
     }
     const former = instanceId === null ? undefined : [...this.members.values()].find((member) => member.instanceId === instanceId)
@@ -181,6 +208,7 @@ export class ConsumerGroup {
       Object.assign(member, { topicNames: former.topicNames, topicRegex: former.topicRegex, serverAssignor: former.serverAssignor })
     }
     this.members.set(memberId, member)
+    this.note(member, PART.all)
     return member
   }
 
@@ -204,6 +232,7 @@ export class ConsumerGroup {
     if (!member) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${memberId} is not known`)
     if (memberEpoch === LEAVE_FOR_A_WHILE && instanceId !== null && member.instanceId === instanceId) {
       member.isAway = true
+      this.note(member, PART.owned)
       this.touch(member)
     } else this.remove(member)
     return { memberId, memberEpoch, assignment: null }
@@ -230,8 +259,11 @@ export class ConsumerGroup {
     const isNew = member.epoch === 0 && !this.isTargeted(member)
     const isSame = topicRegex === member.topicRegex && isSameSet(member.topicNames, topicNames)
     const isChanged = isNew || !isSame || assignor !== member.serverAssignor
-    Object.assign(member, { topicNames, topicRegex, serverAssignor: assignor, clientId: request.clientId, clientHost: request.clientHost })
-    if (request.rebalanceTimeoutMs > 0) member.rebalanceTimeoutMs = request.rebalanceTimeoutMs
+    const rebalanceTimeoutMs = request.rebalanceTimeoutMs > 0 ? request.rebalanceTimeoutMs : member.rebalanceTimeoutMs
+    const { clientId, clientHost } = request
+    const isOther = clientId !== member.clientId || clientHost !== member.clientHost || rebalanceTimeoutMs !== member.rebalanceTimeoutMs
+    if (isChanged || isOther) this.note(member, PART.member)
+    Object.assign(member, { topicNames, topicRegex, serverAssignor: assignor, clientId, clientHost, rebalanceTimeoutMs })
     return isChanged
   }
 
@@ -251,15 +283,23 @@ export class ConsumerGroup {
     const partitionCounts = this.topicsOf(this.subscribed.topicNames, this.subscribed.patterns)
     const seen = [...partitionCounts].sort().join()
     if (!isChanged && seen === this.seen) return
+    const isKnown = this.seen === undefined && this.assignmentEpoch === this.epoch && hashOf(seen) === this.topicsHash
     this.seen = seen
+    if (!isChanged && isKnown) return
+    this.topicsHash = hashOf(seen)
     this.epoch++
+    this.unsaved.epochs = true
     const subscribers = members.map((member) => {
       const patterns = member.topicRegex === '' ? [] : [this.patternOf(member.topicRegex)]
       return { id: member.id, topicIds: new Set(this.topicsOf(member.topicNames, patterns).keys()), current: member.target }
     })
     const assignor: Assignor = assignors[this.assignorName]
     const targets = assignor(subscribers, partitionCounts)
-    for (const member of this.members.values()) member.target = targets.get(member.id)!
+    for (const member of this.members.values()) {
+      const target = targets.get(member.id)!
+      if (!contains(target, member.target) || !contains(member.target, target)) this.note(member, PART.target)
+      member.target = target
+    }
     this.assignmentEpoch = this.epoch
   }
 
@@ -297,7 +337,7 @@ export class ConsumerGroup {
       give(member.revoking, topicId, partition)
     }
     if (member.revoking.size > 0) {
-      member.revocation ??= setTimeout(() => this.remove(member), Math.max(1, member.rebalanceTimeoutMs)).unref()
+      this.awaitRevocation(member)
       return
     }
     clearTimeout(member.revocation)
@@ -309,6 +349,10 @@ export class ConsumerGroup {
     if (member.epoch === this.assignmentEpoch) return
     member.previousEpoch = member.epoch
     member.epoch = this.assignmentEpoch
+  }
+
+  private awaitRevocation(member: ConsumerMember): void {
+    member.revocation ??= setTimeout(() => this.giveUp(member), Math.max(1, member.rebalanceTimeoutMs)).unref()
   }
 
   private isTaken(topicId: string, partition: number, member: ConsumerMember): boolean {
@@ -325,13 +369,19 @@ export class ConsumerGroup {
 
   private touch(member: ConsumerMember): void {
     member.stopSession?.()
-    member.stopSession = afterSilence(this.limits.consumerSessionMs, () => this.remove(member))
+    member.stopSession = afterSilence(this.limits.consumerSessionMs, () => this.giveUp(member))
   }
 
   private forget(member: ConsumerMember): void {
     member.stopSession?.()
     clearTimeout(member.revocation)
     this.members.delete(member.id)
+    this.note(member, PART.all)
+  }
+
+  private giveUp(member: ConsumerMember): void {
+    this.remove(member)
+    this.onRemoved()
   }
 
   private remove(member: ConsumerMember): void {
@@ -339,7 +389,28 @@ export class ConsumerGroup {
     this.forget(member)
     this.lookAtTopics(true)
   }
+
+  private note({ id }: { id: string }, parts: number): void {
+    this.unsaved.members.set(id, (this.unsaved.members.get(id) ?? 0) | parts)
+  }
+
+  private restore({ epoch, assignmentEpoch, topicsHash, members }: SavedConsumerGroup): void {
+    Object.assign(this, { epoch, assignmentEpoch, topicsHash, seen: undefined })
+    for (const saved of members) {
+      const member: ConsumerMember = { ...saved, stopSession: undefined, revocation: undefined }
+      this.members.set(member.id, member)
+      // Its time begins anew: nobody could have shown a sign of life.
+      this.touch(member)
+      if (member.revoking.size > 0) this.awaitRevocation(member)
+    }
+  }
 }
+
+/** All of a member that its heartbeats change. */
+const placesText = ({ epoch, previousEpoch, assigned, revoking }: ConsumerMember): string =>
+  `${epoch} ${previousEpoch} ${[...pairs(assigned)].join()} ${[...pairs(revoking)].join()}`
+/** Of 48 bits, which a number holds exactly. */
+const hashOf = (text: string): number => createHash('sha256').update(text).digest().readUIntBE(0, 6)
 
 function* pairs(assignment: Assignment): Generator<[topicId: string, partition: number]> {
   for (const [topicId, partitions] of assignment) for (const partition of partitions) yield [topicId, partition]

@@ -2,8 +2,8 @@
 //
 // Invariants
 //   1. A group is of one kind while it has members: classic or of KIP-848. An empty one becomes what the next member speaks.
-//   2. Offsets are durable, and so is what classic groups agreed on: after a restart their members go on without a rebalance. Members of
-//      KIP-848 live in memory only: they are unknown then, join again, and go on at their committed offsets.
+//   2. Offsets are durable, and so is what the members of groups were told: after a restart they go on without a rebalance.
+//   3. Groups without members, and what they committed, are forgotten as offsetExpiry.ts says.
 import { randomUUID } from 'node:crypto'
 import { isStreamError } from '../../base/index.ts'
 import { type Broker, OFFSETS_TOPIC } from '../broker.ts'
@@ -11,8 +11,12 @@ import { ERROR, KafkaError } from '../errors.ts'
 import { groupTimes } from '../handlers/resourceConfigs.ts'
 import { kafkaMetrics } from '../limits.ts'
 import { ClassicGroup, type JoinAnswer, type JoinRequest, refusedJoin } from './classicGroup.ts'
-import { ConsumerGroup, type HeartbeatRequest, type TopicsView } from './consumerGroup.ts'
-import type { GroupRecord } from './groupRecords.ts'
+import { ConsumerGroup, type HeartbeatAnswer, type HeartbeatRequest, type TopicsView } from './consumerGroup.ts'
+import { groupTombstones, recordsOf, type SavedConsumerGroup } from './consumerGroupRecords.ts'
+import { ConsumerGroupSaver } from './consumerGroupSaver.ts'
+import { CONSUMER_PROTOCOL } from './consumerProtocol.ts'
+import { type GroupRecord, groupRecordOf } from './groupRecords.ts'
+import { expireOffsets } from './offsetExpiry.ts'
 import { type OffsetEntry, Offsets } from './offsets.ts'
 
 export interface ListedGroup {
@@ -27,12 +31,12 @@ export class Groups {
   private readonly broker: Broker
   private readonly groups = new Map<string, ClassicGroup | ConsumerGroup>()
   private readonly topics: TopicsView
+  private readonly savers = new WeakMap<ConsumerGroup, ConsumerGroupSaver>()
+  private readonly expiry: NodeJS.Timeout
 
   constructor(broker: Broker) {
     this.broker = broker
     this.offsets = new Offsets(broker.log, broker.transactions, broker.disk)
-    for (const [id, saved] of this.offsets.savedGroups) this.put(this.newClassic(id, saved))
-    this.offsets.savedGroups.clear()
     this.topics = {
       // Internal topics are not meant by an expression, only by their names.
       names: () =>
@@ -45,6 +49,12 @@ export class Groups {
         return topic && { id: topic.id, partitionCount: topic.partitions.length }
       },
     }
+    const { savedGroups, savedConsumerGroups } = this.offsets
+    for (const [id, saved] of savedGroups) this.put(this.newClassic(id, saved))
+    for (const saved of savedConsumerGroups.whole()) this.put(this.newConsumer(saved.id, saved))
+    savedGroups.clear()
+    savedConsumerGroups.clear()
+    this.expiry = setInterval(() => void this.expireOffsets(), broker.limits.offsetsRetentionCheckMs).unref()
   }
 
   /** The group if it is of the classic kind and in memory. */
@@ -55,6 +65,24 @@ export class Groups {
   consumer(id: string): ConsumerGroup | undefined {
     const group = this.groups.get(id)
     return group instanceof ConsumerGroup ? group : undefined
+  }
+  get(id: string): ClassicGroup | ConsumerGroup | undefined {
+    return this.groups.get(id)
+  }
+  /** All groups, also those of which only offsets are known. */
+  ids(): Set<string> {
+    return new Set([...this.groups.keys(), ...this.offsets.groupIds()])
+  }
+  /** Whether a member of the group consumes the topic; also where nobody knows what consumers subscribe to. */
+  isSubscribed(id: string, topic: string): boolean {
+    const group = this.groups.get(id)
+    if (!group) return false
+    if (group instanceof ConsumerGroup) return group.isSubscribed(topic)
+    return group.subscribedTopics?.has(topic) ?? group.protocolType === CONSUMER_PROTOCOL
+  }
+  /** See offsetExpiry.ts. */
+  expireOffsets(): Promise<number> {
+    return expireOffsets(this.broker, this)
   }
   hasOffsets(id: string): boolean {
     return !this.offsets.of(id).next().done
@@ -71,12 +99,14 @@ export class Groups {
     if (group && !group.isEmpty && !(group instanceof ClassicGroup)) return refuse(ERROR.INCONSISTENT_GROUP_PROTOCOL)
     if (!(group instanceof ClassicGroup)) {
       if (request.memberId !== '') return refuse(ERROR.UNKNOWN_MEMBER_ID)
+      if (group) this.forgetLater(id)
       group = this.put(this.newClassic(id))
     }
     return (group as ClassicGroup).join(request, signal)
   }
 
-  heartbeat(id: string, request: HeartbeatRequest): ReturnType<ConsumerGroup['heartbeat']> {
+  /** @throws KafkaError with Kafka's codes */
+  async heartbeat(id: string, request: HeartbeatRequest): Promise<HeartbeatAnswer> {
     if (id === '') throw new KafkaError(ERROR.INVALID_REQUEST, 'no group id')
     let group = this.groups.get(id)
     if (group && !group.isEmpty && !(group instanceof ConsumerGroup)) {
@@ -84,17 +114,18 @@ export class Groups {
     }
     if (!(group instanceof ConsumerGroup)) {
       if (request.memberEpoch !== 0) throw new KafkaError(ERROR.UNKNOWN_MEMBER_ID, `member ${request.memberId} is not known`)
-      const { broker } = this
-      const limits = {
-        groupMembers: broker.limits.groupMembers,
-        // As it is set now: a member's next heartbeat follows.
-        get consumerSessionMs() {
-          return groupTimes(broker, id).sessionMs
-        },
-      }
-      group = this.put(new ConsumerGroup(id, limits, this.topics))
+      if (group) this.forgetLater(id)
+      group = this.put(this.newConsumer(id))
     }
-    return (group as ConsumerGroup).heartbeat(request)
+    const consumer = group as ConsumerGroup
+    const answer = consumer.heartbeat(request)
+    try {
+      await this.savers.get(consumer)!.settled()
+    } catch (error) {
+      this.unsaved(id, error)
+      throw new KafkaError(ERROR.COORDINATOR_NOT_AVAILABLE, 'what the group agreed on could not be saved')
+    }
+    return answer
   }
 
   /** @throws KafkaError if this member may not commit now */
@@ -118,7 +149,7 @@ export class Groups {
     }
     for (const [groupId, group] of this.groups) {
       const isClassic = group instanceof ClassicGroup
-      const protocolType = isClassic ? group.protocolType : 'consumer'
+      const protocolType = isClassic ? group.protocolType : CONSUMER_PROTOCOL
       listed.set(groupId, { groupId, protocolType, groupState: group.state, groupType: isClassic ? 'classic' : 'consumer' })
     }
     return [...listed.values()]
@@ -129,12 +160,21 @@ export class Groups {
     const group = this.groups.get(id)
     if (group && !group.isEmpty) throw new KafkaError(ERROR.NON_EMPTY_GROUP, `group ${id} has members`)
     if (!group && !this.hasOffsets(id)) throw new KafkaError(ERROR.GROUP_ID_NOT_FOUND, `group ${id} does not exist`)
-    // Who joins from now on is in a group of the same name, whose records come behind these. Whatever the group is now, it may have been classic.
+    await Promise.all([this.offsets.deleteGroup(id), this.forget(id)])
+  }
+
+  /** Forgets a group without members, whatever it was. Who joins from now on is in a group of the same name, whose records come behind. */
+  async forget(id: string): Promise<void> {
+    const nowMs = this.broker.now()
+    const group = this.consumer(id)
+    // Members that have just left.
+    const left = group ? recordsOf(group, group.takeUnsaved(), nowMs) : []
     this.drop(id)
-    await Promise.all([this.offsets.deleteGroup(id), this.offsets.saveGroup(id, null)])
+    await this.offsets.saveRecords([...left, groupRecordOf(id, null, nowMs), ...groupTombstones(id, nowMs)])
   }
 
   close(): void {
+    clearInterval(this.expiry)
     for (const group of this.groups.values()) group.close()
   }
 
@@ -146,19 +186,50 @@ export class Groups {
         await this.offsets.saveGroup(id, isKnown ? record : null)
         return true
       } catch (error) {
-        const { logger } = this.broker
-        logger.error({ err: error, group: id }, `the members of group ${id} could not be saved: ${(error as Error).message}`)
+        this.unsaved(id, error)
         // A group of many or large members goes on all the same: after a restart they join again, and are not taken for what they were before.
         return record !== null && isStreamError(error) && error.code === 'LOG_BATCH_TOO_LARGE' && save(null)
       }
     }
     const newId = (clientId: string) => `${clientId.slice(0, 200)}-${randomUUID()}`
-    return new ClassicGroup(id, { limits: this.broker.limits, newId, save, saved })
+    return new ClassicGroup(id, { limits: this.broker.limits, newId, now: this.broker.now, save, saved })
+  }
+
+  private newConsumer(id: string, saved?: SavedConsumerGroup): ConsumerGroup {
+    const { broker } = this
+    const limits = {
+      groupMembers: broker.limits.groupMembers,
+      // As it is set now: a member's next heartbeat follows.
+      get consumerSessionMs() {
+        return groupTimes(broker, id).sessionMs
+      },
+    }
+    // What could not be written is tried again with the next heartbeat.
+    const onRemoved = () => void saver.settled()?.catch((error: unknown) => this.unsaved(id, error))
+    const group = new ConsumerGroup(id, limits, this.topics, onRemoved, saved)
+    const saver = new ConsumerGroupSaver(group, async (unsaved) => {
+      // Another one has its name by now.
+      if (this.groups.get(id) !== group) return
+      const tooLarge = await this.offsets.saveRecords(recordsOf(group, unsaved, broker.now()))
+      if (tooLarge.length > 0)
+        broker.logger.warn({ group: id }, `members of group ${id} are too large to be saved: after a restart they join again`)
+    })
+    this.savers.set(group, saver)
+    return group
+  }
+
+  /** What the group was before its name means one of the other kind: the newest record counts, so this only clears up. */
+  private forgetLater(id: string): void {
+    this.forget(id).catch((error: unknown) => this.unsaved(id, error))
+  }
+
+  private unsaved(id: string, error: unknown): void {
+    this.broker.logger.error({ err: error, group: id }, `the members of group ${id} could not be saved: ${(error as Error).message}`)
   }
 
   private put<G extends ClassicGroup | ConsumerGroup>(group: G): G {
     if (this.groups.size >= this.broker.limits.groups) {
-      for (const [id, known] of this.groups) if (known.isEmpty) this.drop(id)
+      for (const [id, known] of this.groups) if (known.isEmpty && (known instanceof ClassicGroup || known.isSaved)) this.drop(id)
       if (this.groups.size >= this.broker.limits.groups) {
         throw new KafkaError(ERROR.COORDINATOR_NOT_AVAILABLE, `there are ${this.groups.size} groups with members`)
       }

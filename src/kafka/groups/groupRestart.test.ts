@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as immediately, setTimeout as sleep } from 'node:timers/promises'
 import { ERROR } from '../errors.ts'
+import { consumerGroupDescribeApi } from '../messages/consumerGroupDescribe.ts'
 import { consumerGroupHeartbeatApi } from '../messages/consumerGroupHeartbeat.ts'
 import { deleteGroupsApi } from '../messages/deleteGroups.ts'
 import { describeGroupsApi } from '../messages/describeGroups.ts'
@@ -124,6 +125,73 @@ test('a group that was deleted does not come back, whatever it was last', async 
   assert.equal((await a.call(deleteGroupsApi, 2, { groupsNames: ['g'] })).results[0].errorCode, ERROR.NONE)
   assert.deepEqual(await listed(a), [])
   assert.deepEqual(await listed(await (await start()).client()), [])
+})
+
+test('after a restart members of a KIP-848 group go on in their epoch with what they own; one that was away comes back', async (t) => {
+  const start = servers(t)
+  const first = await start()
+  await first.log.createTopic('d', { partitionCount: 4 })
+  const a = await first.client()
+  const said = { groupId: 'g', rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['d'], topicPartitions: [] }
+  const heartbeat = (client: TestClient, memberId: string, memberEpoch: number, more: object = {}) =>
+    client.call(consumerGroupHeartbeatApi, 1, { groupId: 'g', memberId, memberEpoch, ...more })
+  const [one] = [await heartbeat(a, 'one', 0, said)]
+  const joined = await heartbeat(a, 'two', 0, { ...said, instanceId: 'i', rackId: 'r', serverAssignor: 'uniform' })
+  assert.deepEqual([one.memberEpoch, joined.memberEpoch, joined.assignment!.topicPartitions], [1, 2, []])
+  const { topicPartitions } = (await heartbeat(a, 'one', 1)).assignment!
+  assert.equal(topicPartitions[0].partitions.length, 2)
+
+  // Killed while one has to give up two: it still owns them.
+  const second = await start()
+  const b = await second.client()
+  assert.deepEqual((await heartbeat(b, 'two', 2, { instanceId: 'i' })).assignment, null)
+  const kept = await heartbeat(b, 'one', 1, { topicPartitions })
+  assert.deepEqual([kept.errorCode, kept.memberEpoch], [ERROR.NONE, 2])
+  const taken = (await heartbeat(b, 'two', 2, { instanceId: 'i' })).assignment!.topicPartitions
+  const all = [...taken[0].partitions, ...topicPartitions[0].partitions].sort()
+  assert.deepEqual(all, [0, 1, 2, 3])
+  const described = async (client: TestClient) => (await client.call(consumerGroupDescribeApi, 0, { groupIds: ['g'] })).groups[0]
+  const before = await described(b)
+  assert.deepEqual([before.groupState, before.groupEpoch, before.members.length], ['Stable', 2, 2])
+
+  const third = await start()
+  const c = await third.client()
+  assert.deepEqual(await described(c), before)
+  assert.deepEqual(await listed(c), [['g', 'Stable']])
+  for (const [id, instanceId] of [
+    ['one', null],
+    ['two', 'i'],
+  ]) {
+    const answer = await heartbeat(c, id!, 2, { instanceId })
+    assert.deepEqual([answer.errorCode, answer.memberEpoch, answer.assignment], [ERROR.NONE, 2, null])
+  }
+  assert.equal(await commit(c, 'one', 2), ERROR.NONE)
+  assert.equal(await commit(c, 'one', 1), ERROR.UNKNOWN_MEMBER_ID)
+  assert.equal((await heartbeat(c, 'two', -2, { instanceId: 'i' })).errorCode, ERROR.NONE)
+
+  const d = await (await start()).client()
+  const back = await heartbeat(d, 'three', 0, { ...said, instanceId: 'i' })
+  assert.deepEqual([back.memberEpoch, back.assignment!.topicPartitions], [2, taken])
+  assert.equal((await heartbeat(d, 'one', -1)).errorCode, ERROR.NONE)
+  assert.equal((await heartbeat(d, 'three', -1, { instanceId: 'i' })).errorCode, ERROR.NONE)
+
+  const e = await (await start()).client()
+  const { groupState, groupEpoch, members } = await described(e)
+  assert.deepEqual([groupState, groupEpoch, members], ['Empty', 4, []])
+  // Empty, it may become one of the other protocol, and is that after a restart.
+  const classic = await enter(e)
+  await sync(e, classic.memberId, 1, { [classic.memberId]: 'all' })
+  const f = await (await start()).client()
+  assert.equal(await beat(f, classic.memberId, 1), ERROR.NONE)
+  await f.call(leaveGroupApi, 4, { groupId: 'g', members: [{ memberId: classic.memberId }] })
+  while ((await describe(f)).groupState !== 'Empty') await sleep(10)
+  assert.equal((await heartbeat(f, 'four', 0, said)).errorCode, ERROR.NONE)
+  const g = await (await start()).client()
+  assert.equal((await heartbeat(g, 'four', 1)).errorCode, ERROR.NONE)
+  assert.deepEqual(
+    (await described(g)).members.map(({ memberId }) => memberId),
+    ['four'],
+  )
 })
 
 test('a group too large for a record works all the same; its members join again after a restart', async (t) => {

@@ -1,4 +1,4 @@
-// Committed offsets, and what is kept of classic groups: durable records of an internal topic, in Kafka's own format, and maps that are
+// Committed offsets, and what is kept of groups: durable records of an internal topic, in Kafka's own format, and maps that are
 // made from them on start.
 //
 // Invariants
@@ -6,7 +6,8 @@
 //   2. The newest record of a key counts, null is a deletion; so the order in which commits reach the log is the order in the map.
 //   3. What a transaction commits is appended as part of it, counts once its commit marker is durable, and until then the offset is unstable.
 //      Where another commit of the same partition came behind it in the log, that one stays.
-//   4. The topic stays small because it is compacted, as any topic with that policy.
+//   4. What is kept of a group is what its newest record says; of a classic one it replaces what was kept of one of KIP-848, and the other way.
+//   5. The topic stays small because it is compacted, as any topic with that policy.
 import {
   BatchBuilder,
   batchHeaderOf,
@@ -26,6 +27,7 @@ import {
 } from '../../log/index.ts'
 import { OFFSETS_TOPIC } from '../broker.ts'
 import { codecs, decodeMessage, encodeMessage, int16, int32, int64, string } from '../schema.ts'
+import { SavedConsumerGroups } from './consumerGroupRecords.ts'
 import { GROUP_KEY_VERSION, type GroupRecord, groupRecordOf, readGroupRecord } from './groupRecords.ts'
 
 export interface CommittedOffset {
@@ -49,6 +51,7 @@ const valueCodec = codecs(
   Number.POSITIVE_INFINITY,
 )(0)
 const RECORDS_PER_BATCH = 1_000
+const BATCH_BYTES = 512 * 1024
 const SEGMENT_BYTES = 4 * 1024 * 1024
 
 /** With the place of its record in the log. */
@@ -66,12 +69,16 @@ interface Pending {
 export class Offsets {
   /** Classic groups as they were when the log was opened. */
   readonly savedGroups = new Map<string, GroupRecord>()
+  /** And those of KIP-848. */
+  readonly savedConsumerGroups = new SavedConsumerGroups()
   /** By group, topic, partition. */
   private readonly groups = new Map<string, Map<string, ByPartition>>()
   private readonly log: Log
   private topicMade: Promise<unknown> | undefined
   /** By producer id. */
   private readonly pending = new Map<number, Pending[]>()
+  /** Commits on their way to the log, by group. */
+  private readonly committing = new Map<string, number>()
 
   constructor(log: Log, transactions: Transactions, disk: Disk = realDisk) {
     this.log = log
@@ -102,6 +109,15 @@ export class Offsets {
     return false
   }
 
+  hasOpenTransaction(group: string): boolean {
+    for (const pending of this.pending.values()) if (pending.some((one) => one.group === group)) return true
+    return false
+  }
+  /** Whether somebody commits offsets of the group right now. */
+  isCommitting(group: string): boolean {
+    return this.committing.has(group)
+  }
+
   /**
    * Appends the offsets as part of a transaction that the offsets' partition belongs to.
    *
@@ -114,9 +130,7 @@ export class Offsets {
     producer: ProducerIdAndEpoch,
     verify: () => void,
   ): Promise<void> {
-    await this.makeTopic()
-    for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) {
-      const some = entries.slice(from, from + RECORDS_PER_BATCH)
+    await this.inParts(group, entries, async (some) => {
       const builder = new BatchBuilder(4096)
       for (const { key, value, timestampMs } of some.map((entry) => recordOf(group, entry))) {
         builder.appendRecord(key, value, 0, value?.length ?? 0, noHeaders, timestampMs)
@@ -124,18 +138,28 @@ export class Offsets {
       verify()
       const { first } = await this.log.append(OFFSETS_TOPIC, 0, builder.finish({ ...producer, attributes: TRANSACTIONAL_FLAG }))
       for (const [i, entry] of some.entries()) this.note(producer.producerId, { group, entry, recordOffset: first + i })
-    }
+    })
   }
 
   /** @throws the log's errors; then nothing changed */
   async commit(group: string, entries: readonly OffsetEntry[]): Promise<void> {
     if (entries.length === 0) return
-    await this.makeTopic()
-    for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) {
-      const some = entries.slice(from, from + RECORDS_PER_BATCH)
+    await this.inParts(group, entries, async (some) => {
       const records = some.map((entry) => recordOf(group, entry))
       const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)
       for (const [i, entry] of some.entries()) this.apply(group, entry, first + i)
+    })
+  }
+
+  private async inParts(group: string, entries: readonly OffsetEntry[], append: (some: readonly OffsetEntry[]) => Promise<void>) {
+    this.committing.set(group, (this.committing.get(group) ?? 0) + 1)
+    try {
+      await this.makeTopic()
+      for (let from = 0; from < entries.length; from += RECORDS_PER_BATCH) await append(entries.slice(from, from + RECORDS_PER_BATCH))
+    } finally {
+      const left = this.committing.get(group)! - 1
+      if (left > 0) this.committing.set(group, left)
+      else this.committing.delete(group)
     }
   }
 
@@ -143,6 +167,35 @@ export class Offsets {
   async saveGroup(group: string, record: GroupRecord | null): Promise<void> {
     await this.makeTopic()
     await this.log.appendRecords(OFFSETS_TOPIC, 0, [groupRecordOf(group, record, Date.now())])
+  }
+
+  /**
+   * Keeps other records of groups. Those that belong together are cut where they are too many for one append.
+   *
+   * @returns  what is too large for a record, whose keys were deleted instead
+   * @throws   the log's errors
+   */
+  async saveRecords(records: readonly RecordInput[]): Promise<RecordInput[]> {
+    await this.makeTopic()
+    const tooLarge: RecordInput[] = []
+    const done: Promise<unknown>[] = []
+    let some: RecordInput[] = []
+    let sizeBytes = 0
+    for (const record of records) {
+      const ofRecord = (record.key?.length ?? 0) + (record.value?.length ?? 0)
+      if (sizeBytes + ofRecord > BATCH_BYTES && some.length > 0) {
+        done.push(this.log.appendRecords(OFFSETS_TOPIC, 0, some))
+        some = []
+        sizeBytes = 0
+      }
+      const isTooLarge = ofRecord > BATCH_BYTES
+      if (isTooLarge) tooLarge.push(record)
+      some.push(isTooLarge ? { ...record, value: null } : record)
+      sizeBytes += isTooLarge ? 0 : ofRecord
+    }
+    if (some.length > 0) done.push(this.log.appendRecords(OFFSETS_TOPIC, 0, some))
+    await Promise.all(done)
+    return tooLarge
   }
 
   /** Makes the topic if it is missing, as clients ask for it by adding offsets to a transaction. */
@@ -201,6 +254,7 @@ export class Offsets {
     for (const { key, value, offset } of readRecords(batch, 0, batch.length, fromOffset)) {
       const keyVersion = key?.[0] === 0 ? key[1] : undefined
       if (keyVersion === GROUP_KEY_VERSION) this.loadGroup(key!, value)
+      else if (keyVersion !== undefined) this.savedGroups.delete(this.savedConsumerGroups.add(keyVersion, key!, value) ?? '')
       // Other kinds of records are none of ours.
       if (keyVersion !== KEY_VERSION) continue
       const { group, topic, partition } = decodeMessage(keyCodec, key!)
@@ -212,8 +266,10 @@ export class Offsets {
 
   private loadGroup(key: Uint8Array, value: Uint8Array | null): void {
     const { group, value: record } = readGroupRecord(key, value)
-    if (record) this.savedGroups.set(group, record)
-    else this.savedGroups.delete(group)
+    if (record) {
+      this.savedGroups.set(group, record)
+      this.savedConsumerGroups.delete(group)
+    } else this.savedGroups.delete(group)
   }
 
   private note(producerId: number, one: Pending): void {

@@ -122,14 +122,14 @@ export const deleteGroupsHandler = (broker: Broker, groups: Groups) =>
 const partitionsOf = (assignment: Assignment) => [...assignment].map(([topicId, partitions]) => ({ topicId, partitions: [...partitions] }))
 
 export const consumerGroupHeartbeatHandler = (broker: Broker, groups: Groups) =>
-  handler(consumerGroupHeartbeatApi, (request, { clientId, clientHost, version }) => {
+  handler(consumerGroupHeartbeatApi, async (request, { clientId, clientHost, version }) => {
     try {
       // Since version 1 the member makes its own id.
       const memberId = request.memberId === '' && version === 0 && request.memberEpoch === 0 ? crypto.randomUUID() : request.memberId
       if (memberId === '') throw new KafkaError(ERROR.INVALID_REQUEST, 'no member id')
       const owned =
         request.topicPartitions && new Map(request.topicPartitions.map(({ topicId, partitions }) => [topicId, new Set(partitions)]))
-      const { assignment, ...answer } = groups.heartbeat(request.groupId, { ...request, memberId, clientId, clientHost, owned })
+      const { assignment, ...answer } = await groups.heartbeat(request.groupId, { ...request, memberId, clientId, clientHost, owned })
       const heartbeatIntervalMs = groupTimes(broker, request.groupId).heartbeatMs
       return { ...answer, heartbeatIntervalMs, assignment: assignment && { topicPartitions: partitionsOf(assignment) } }
     } catch (error) {

@@ -1,6 +1,8 @@
 // OffsetCommit, OffsetFetch, OffsetDelete.
 import { type Broker, handler } from '../broker.ts'
 import { ERROR, KafkaError, kafkaCodeOf } from '../errors.ts'
+import { ClassicGroup } from '../groups/classicGroup.ts'
+import { CONSUMER_PROTOCOL } from '../groups/consumerProtocol.ts'
 import type { Groups } from '../groups/coordinator.ts'
 import type { OffsetEntry } from '../groups/offsets.ts'
 import { offsetCommitApi } from '../messages/offsetCommit.ts'
@@ -103,13 +105,16 @@ export const offsetFetchHandler = (groups: Groups) =>
 
 export const offsetDeleteHandler = (broker: Broker, groups: Groups) =>
   handler(offsetDeleteApi, async ({ groupId, topics }) => {
-    const known = groups.classic(groupId) ?? groups.consumer(groupId)
+    const known = groups.get(groupId)
     if (!known && !groups.hasOffsets(groupId)) return { errorCode: ERROR.GROUP_ID_NOT_FOUND }
+    // Nobody knows what members that are no consumers read.
+    const isOther = known instanceof ClassicGroup && known.members.size > 0 && known.protocolType !== CONSUMER_PROTOCOL
+    if (isOther) return { errorCode: ERROR.NON_EMPTY_GROUP }
     const entries: OffsetEntry[] = []
     const answers = topics.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map(({ partitionIndex }) => {
-        if (isSubscribed(groups, groupId, name)) return { partitionIndex, errorCode: ERROR.GROUP_SUBSCRIBED_TO_TOPIC }
+        if (groups.isSubscribed(groupId, name)) return { partitionIndex, errorCode: ERROR.GROUP_SUBSCRIBED_TO_TOPIC }
         entries.push({ topic: name, partition: partitionIndex, committed: null })
         return { partitionIndex }
       }),
@@ -121,13 +126,3 @@ export const offsetDeleteHandler = (broker: Broker, groups: Groups) =>
       return { errorCode: answerError(broker, 'OffsetDelete', error).errorCode }
     }
   })
-
-/** Whether a member consumes the topic now. What classic members subscribe to is the clients' own format; its topics are found by their names. */
-function isSubscribed(groups: Groups, groupId: string, topic: string): boolean {
-  const consumer = groups.consumer(groupId)
-  if (consumer) return [...consumer.members.values()].some(({ topicNames }) => topicNames.has(topic))
-  const classic = groups.classic(groupId)
-  if (!classic || classic.members.size === 0) return false
-  const name = Buffer.from(`\0${String.fromCharCode(topic.length)}${topic}`, 'latin1')
-  return [...classic.members.values()].some(({ protocols }) => protocols.some(({ metadata }) => Buffer.from(metadata).includes(name)))
-}
