@@ -59,11 +59,14 @@ const fields: Field[] = [
 const row = fc.tuple(...Object.values(values).map((arbitrary) => fc.option(arbitrary as fc.Arbitrary<unknown>, { freq: 6 })))
 const options = fc.record({
   'field-delimiter': fc.constantFrom(',', ';', '\\t', '-', '€'),
-  'csv.quote-character': fc.constantFrom('"', "'"),
-  'disable-quote-character': fc.constantFrom('true', 'false'),
+  'csv.quote-character': fc.constantFrom('"', "'", undefined),
   'null-literal': fc.constantFrom('', 'N', '0', 'null'),
   'csv.escape-character': fc.constantFrom(undefined, '\\', 'z'),
 })
+
+/** A quote that is not given is none. */
+const withoutQuotes = (given: Record<string, string>): Record<string, string> =>
+  given['csv.quote-character'] === undefined ? { ...given, 'disable-quote-character': 'TRUE' } : given
 
 /** The same texts as a decoder gives them: in one memory, where they are not side by side. */
 function asUtf8(column: Column): Column {
@@ -89,9 +92,12 @@ test('lines are those of an encoder of one value at a time', () => {
     fc.property(fc.array(row, { minLength: 1, maxLength: 6 }), options, (rows, given) => {
       const batch = batchOf(fields, rows)
       const columns = batch.columns.map((column, c) => (c === 1 ? asUtf8(column) : column))
-      const { bytes, starts, ends } = makeCsvEncoder(fields, given as Record<string, string>)({ columns, rowCount: rows.length })
+      const { bytes, starts, ends } = makeCsvEncoder(
+        fields,
+        withoutQuotes(given as Record<string, string>),
+      )({ columns, rowCount: rows.length })
       const delimiter = given['field-delimiter'] === '\\t' ? '\t' : given['field-delimiter']
-      const quote = given['disable-quote-character'] === 'true' ? '' : given['csv.quote-character']
+      const quote = given['csv.quote-character'] ?? ''
       const nullText = given['null-literal']
       const escaper = given['csv.escape-character']
       const quoted = (plain: string) => {
@@ -130,6 +136,8 @@ test('values of other types are written as Flink 2.1.1 writes them', () => {
     [t.date(), 20_454, '2026-01-01'],
     [t.double(), Number.NaN, 'NaN'],
     [t.double(), Infinity, 'Infinity'],
+    [t.float(), Math.fround(12345.678), '12345.678'],
+    [t.array(t.float()), [Math.fround(0.1)], '0.1'],
     [t.bytes(), Uint8Array.of(10, 255, 0), 'Cv8A'],
     [t.boolean(), true, 'true'],
     [t.array(t.int()), [1, 2], '1;2'],

@@ -5,7 +5,7 @@
 // times go to bytes without becoming a JS string first. Held by csvEncoder.property.test.ts.
 import { copyBytes, viewOf } from '../base/index.ts'
 import { type Column, type Field, isTextKind, type SqlType, valueAt } from '../data/index.ts'
-import { ByteSink } from '../formats/index.ts'
+import { ByteSink, csvDelimiter, csvQuote, floatText, formatOptions } from '../formats/index.ts'
 import { formatValue } from './expressions/index.ts'
 import type { RecordEncoder } from './recordEncoder.ts'
 import { halves } from './state/columns.ts'
@@ -18,14 +18,16 @@ const TWO_32 = 2 ** 32
  * The bytes hold until its next call.
  *
  * @param options  the table's format options, with or without the prefix `csv.`
+ * @throws StreamError FORMAT_OPTION
  */
 export function makeCsvEncoder(fields: readonly Field[], options: Readonly<Record<string, string>>): RecordEncoder {
-  const option = (name: string): string | undefined => options[`csv.${name}`] ?? options[name]
-  const given = option('field-delimiter') ?? ','
-  const delimiter = given === '\\t' ? '\t' : given
-  const quote = option('disable-quote-character') === 'true' ? '' : (option('quote-character') ?? '"')
-  const nullText = option('null-literal') ?? ''
-  const sink = new CsvSink(delimiter, quote, nullText, option('array-element-delimiter') ?? ';', option('escape-character') ?? '')
+  const csv = formatOptions('csv', options)
+  const delimiter = csvDelimiter(csv)
+  const nullText = csv.text('null-literal') ?? ''
+  const elementDelimiter = csv.text('array-element-delimiter') ?? ';'
+  if (elementDelimiter.length !== 1) throw csv.invalid('array-element-delimiter', 'one character')
+  csv.flag('write-bigdecimal-in-scientific-notation')
+  const sink = new CsvSink(delimiter, csvQuote(csv), nullText, elementDelimiter, csv.text('escape-character') ?? '')
   const delimiterBytes = Buffer.from(delimiter)
   const delimiterByte = delimiterBytes.length === 1 ? delimiterBytes[0] : -1
   const nullBytes = Buffer.from(nullText)
@@ -162,6 +164,8 @@ class CsvSink extends ByteSink {
         return joined(value as unknown[], () => type.element)
       case 'ROW':
         return joined(value as unknown[], (i) => type.fields[i].type)
+      case 'FLOAT':
+        return floatText(value as number)
       default: {
         const formatted = formatValue(value, type)
         const text = typeof formatted === 'object' ? JSON.stringify(formatted) : String(formatted)

@@ -1,6 +1,6 @@
 // Columns to the bytes of records, in the formats that Flink's Kafka connector writes: json, csv, raw. For values and for keys.
 import { type Column, type Field, valueAt } from '../data/index.ts'
-import { type EncodedRows, type JsonEncodeOptions, jsonDecodeOptions, makeJsonEncoder } from '../formats/index.ts'
+import { charsetOf, type EncodedRows, formatOptions, isLittleEndian, jsonEncodeOptions, makeJsonEncoder } from '../formats/index.ts'
 import { makeCsvEncoder } from './csvEncoder.ts'
 import { engineErrors } from './errors.ts'
 import type { RecordFormat } from './protocol.ts'
@@ -21,9 +21,9 @@ export function makeRecordEncoder(
   fields: readonly Field[],
   options: Readonly<Record<string, string>>,
 ): RecordEncoder {
-  if (format === 'json') return makeJsonEncoder(fields, jsonOptions(options))
+  if (format === 'json') return makeJsonEncoder(fields, jsonEncodeOptions(options))
   if (format === 'csv') return makeCsvEncoder(fields, options)
-  const part = rawBytes(fields)
+  const part = rawBytes(fields, options)
   return (rows) => {
     const starts = new Int32Array(rows.rowCount)
     const ends = new Int32Array(rows.rowCount)
@@ -39,38 +39,34 @@ export function makeRecordEncoder(
   }
 }
 
-/** Flink's options of the format json that concern what is written, with or without the prefix `json.`. */
-function jsonOptions(options: Readonly<Record<string, string>>): JsonEncodeOptions {
-  const option = (name: string): string | undefined => options[`json.${name}`] ?? options[name]
-  return {
-    shortFraction: true,
-    timestampFormat: jsonDecodeOptions(options).timestampFormat ?? 'SQL',
-    ignoreNullFields: option('encode.ignore-null-fields') === 'true',
-  }
-}
-
-/** The bytes of the one column: text, bytes, or a number or boolean in big-endian binary. */
-function rawBytes(fields: readonly Field[]): (columns: readonly Column[], row: number) => Uint8Array | null {
+/** The bytes of the one column: text, bytes, or a number or boolean in binary. */
+function rawBytes(
+  fields: readonly Field[],
+  tableOptions: Readonly<Record<string, string>>,
+): (columns: readonly Column[], row: number) => Uint8Array | null {
+  const options = formatOptions('raw', tableOptions)
+  const { encode } = charsetOf(options)
+  const isLittle = isLittleEndian(options)
   const unwritable = (reason: string) => engineErrors('FORMAT_COLUMNS_UNWRITABLE', { format: 'raw', reason })
   if (fields.length !== 1) throw unwritable(`it has ${fields.length} columns, and raw writes one`)
   const [{ name, type }] = fields
-  const binary = (size: number, write: (bytes: Buffer, value: never) => unknown) => (value: unknown) => {
-    const bytes = Buffer.alloc(size)
-    write(bytes, value as never)
+  const binary = (size: number, write: (bytes: DataView, value: never) => unknown) => (value: unknown) => {
+    const bytes = new Uint8Array(size)
+    write(new DataView(bytes.buffer), value as never)
     return bytes
   }
   const writers: Partial<Record<Field['type']['kind'], (value: unknown) => Uint8Array>> = {
-    CHAR: (value) => Buffer.from(String(value)),
-    VARCHAR: (value) => Buffer.from(String(value)),
+    CHAR: (value) => encode(String(value)),
+    VARCHAR: (value) => encode(String(value)),
     BINARY: (value) => value as Uint8Array,
     VARBINARY: (value) => value as Uint8Array,
-    BOOLEAN: binary(1, (bytes, value: boolean) => bytes.writeInt8(value ? 1 : 0)),
-    TINYINT: binary(1, (bytes, value: number) => bytes.writeInt8(value)),
-    SMALLINT: binary(2, (bytes, value: number) => bytes.writeInt16BE(value)),
-    INT: binary(4, (bytes, value: number) => bytes.writeInt32BE(value)),
-    BIGINT: binary(8, (bytes, value: bigint) => bytes.writeBigInt64BE(value)),
-    FLOAT: binary(4, (bytes, value: number) => bytes.writeFloatBE(value)),
-    DOUBLE: binary(8, (bytes, value: number) => bytes.writeDoubleBE(value)),
+    BOOLEAN: binary(1, (bytes, value: boolean) => bytes.setInt8(0, value ? 1 : 0)),
+    TINYINT: binary(1, (bytes, value: number) => bytes.setInt8(0, value)),
+    SMALLINT: binary(2, (bytes, value: number) => bytes.setInt16(0, value, isLittle)),
+    INT: binary(4, (bytes, value: number) => bytes.setInt32(0, value, isLittle)),
+    BIGINT: binary(8, (bytes, value: bigint) => bytes.setBigInt64(0, value, isLittle)),
+    FLOAT: binary(4, (bytes, value: number) => bytes.setFloat32(0, value, isLittle)),
+    DOUBLE: binary(8, (bytes, value: number) => bytes.setFloat64(0, value, isLittle)),
   }
   const write = writers[type.kind]
   if (!write) throw unwritable(`column ${name} is ${type.kind}`)

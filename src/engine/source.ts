@@ -8,7 +8,7 @@
 //   5. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
 import { isStreamError, type StreamError } from '../base/index.ts'
 import { type Column, ColumnBuilder, DELETE, type Field, gather, readUtf8, released, t, withNullable } from '../data/index.ts'
-import { jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
+import { formatOptions, jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
 import {
   batchHeaderOf,
   type Disk,
@@ -67,7 +67,7 @@ export function decoderOf(
       )
     }
     case 'raw':
-      return makeRawDecoder(fields)
+      return makeRawDecoder(fields, spec.formatOptions)
   }
 }
 
@@ -93,7 +93,7 @@ function keyDecoderOf(
 ): RowDecoder {
   if (format === 'json') return makeJsonDecoder(wanted, jsonDecodeOptions(formatOptions))
   const all = columns.map((ordinal, i) => ({ name: names[i], type: table.columns[ordinal].type }))
-  if (format === 'raw') return makeRawDecoder(all)
+  if (format === 'raw') return makeRawDecoder(all, formatOptions)
   return makeCsvDecoder(
     all,
     formatOptions,
@@ -388,7 +388,7 @@ export class SourceInput {
   }
 
   private failed(bytes: Uint8Array, partition: number, record: number, error: StreamError, letters: DeadLetter[]): void {
-    if (this.spec.formatOptions['json.ignore-parse-errors'] === 'true') return
+    if (formatOptions('json', this.spec.formatOptions).flag('ignore-parse-errors')) return
     if (this.spec.onError === 'fail') throw isStreamError(error) ? error : engineErrors('ROW_FAILED', { reason: String(error) })
     const { index, spec } = this
     // A copy: the memory is used again.

@@ -1,14 +1,19 @@
 // CSV rows to columns, with the options of Flink's csv format. A field's place is its ordinal in the table.
 //
 // Invariants
-//   1. A row has as many fields as the table has columns, or it fails (with ignore-parse-errors: missing ones are NULL, more are left out).
+//   1. A row has as many fields as the table has columns, or it fails (with ignore-parse-errors missing ones are NULL); one delimiter more at
+//      its end is no field.
 //   2. A row that fails takes no place in the columns and is reported once.
-//   3. An empty field without quotes is NULL, except in text columns, where it is the empty text. The null literal is NULL anywhere.
+//   3. An empty field without quotes is NULL, except that it is the empty text, no bytes, or an ARRAY without elements. The null literal is NULL
+//      anywhere, unless it stands in quotes.
+//   4. Elements of an ARRAY and fields of a ROW are split by the array element delimiter, after the quotes and escapes of the whole are gone.
 import type { StreamError } from '../base/index.ts'
-import type { RowField, SqlType } from '../data/index.ts'
+import { laneOf, type RowField, readUtf8, type SqlType } from '../data/index.ts'
 import { ColumnStore } from './columns.ts'
 import { formatErrors, rowError } from './errors.ts'
 import { FAIL_REQUIRED, FAIL_TYPE, fail, failureOf, failValue, scanCodePoint } from './json/scan.ts'
+import { outValue } from './json/values.ts'
+import { type FormatOptions, formatOptions } from './options.ts'
 import type { DecodedRows, RowDecoder } from './rows.ts'
 import { makeTextParser, out, reserveSide, sideText, type TextParser } from './text.ts'
 
@@ -18,35 +23,52 @@ interface CsvOptions {
   quote: number
   /** Byte of the escape character; -1: none. */
   escaper: number
+  elementDelimiter: number
   nullLiteral: Uint8Array | undefined
   allowComments: boolean
   ignoreParseErrors: boolean
 }
 
-/** Flink's options, with or without the prefix `csv.`. */
-function csvOptions(options: Readonly<Record<string, string>>): CsvOptions {
-  const option = (name: string): string | undefined => options[`csv.${name}`] ?? options[name]
-  const byte = (name: string, fallback: string): number => {
-    const value = option(name) ?? fallback
-    const text = value === '\\t' ? '\t' : value
-    if (text.length !== 1 || text.charCodeAt(0) > 127)
-      throw formatErrors('FORMAT_OPTION', { option: `csv.${name}`, value, expected: 'one ASCII character' })
+const escapes: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
+
+/** What `csv.field-delimiter` names: one character, which may be written as in Java, `\\t` or `\\u0001`. @throws StreamError FORMAT_OPTION */
+export function csvDelimiter(options: FormatOptions): string {
+  const text = (options.text('field-delimiter') ?? ',').replace(/\\(?:u+([\da-fA-F]{4})|([0-3]?[0-7]{1,2})|(.))/gs, (_, hex, octal, one) =>
+    hex ? String.fromCharCode(Number.parseInt(hex, 16)) : octal ? String.fromCharCode(Number.parseInt(octal, 8)) : (escapes[one] ?? one),
+  )
+  if (text.length !== 1 || text === '\\') throw options.invalid('field-delimiter', 'one character')
+  return text
+}
+
+/** The quote, '' for none. @throws StreamError FORMAT_OPTION */
+export function csvQuote(options: FormatOptions): string {
+  const quote = options.text('quote-character')
+  if (!options.flag('disable-quote-character')) return quote ?? '"'
+  if (quote !== undefined) throw options.invalid('quote-character', "one of this and 'csv.disable-quote-character'")
+  return ''
+}
+
+function csvOptions(tableOptions: Readonly<Record<string, string>>): CsvOptions {
+  const options = formatOptions('csv', tableOptions)
+  const byteOf = (name: string, text: string): number => {
+    if (text.length !== 1 || text.charCodeAt(0) > 127) throw options.invalid(name, 'one ASCII character')
     return text.charCodeAt(0)
   }
-  const flag = (name: string): boolean => {
-    const value = option(name) ?? 'false'
-    if (value !== 'true' && value !== 'false')
-      throw formatErrors('FORMAT_OPTION', { option: `csv.${name}`, value, expected: 'true or false' })
-    return value === 'true'
-  }
-  const nullLiteral = option('null-literal')
+  const quoteText = csvQuote(options)
+  const quote = quoteText === '' && options.text('quote-character') === undefined ? -1 : byteOf('quote-character', quoteText)
+  const escapeText = options.text('escape-character')
+  const escaper = escapeText === undefined ? -1 : byteOf('escape-character', escapeText)
+  const nullLiteral = options.text('null-literal')
+  options.flag('write-bigdecimal-in-scientific-notation')
   return {
-    delimiter: byte('field-delimiter', ','),
-    quote: flag('disable-quote-character') ? -1 : byte('quote-character', '"'),
-    escaper: option('escape-character') === undefined ? -1 : byte('escape-character', '\\'),
+    delimiter: byteOf('field-delimiter', csvDelimiter(options)),
+    quote,
+    // A quote that escapes a quote is two of them, as without it.
+    escaper: escaper === quote ? -1 : escaper,
+    elementDelimiter: byteOf('array-element-delimiter', options.text('array-element-delimiter') ?? ';'),
     nullLiteral: nullLiteral === undefined ? undefined : Buffer.from(nullLiteral),
-    allowComments: flag('allow-comments'),
-    ignoreParseErrors: flag('ignore-parse-errors'),
+    allowComments: options.flag('allow-comments'),
+    ignoreParseErrors: options.flag('ignore-parse-errors'),
   }
 }
 
@@ -67,6 +89,22 @@ export function makeCsvDecoder(
 }
 
 const structured = new Set<SqlType['kind']>(['ARRAY', 'MAP', 'MULTISET', 'ROW', 'NULL'])
+const isHeld = (type: SqlType): boolean => {
+  if (type.kind === 'ARRAY') return !structured.has(type.element.kind)
+  if (type.kind === 'ROW') return type.fields.every((field) => !structured.has(field.type.kind))
+  return !structured.has(type.kind)
+}
+const isBytes = ({ kind }: SqlType): boolean => kind === 'BINARY' || kind === 'VARBINARY'
+const LINE_BREAK = 'a line break without quotes around it'
+/** What `\\n` and the like stand for, by the byte behind the escape character. */
+const escapedBytes: Record<number, number> = { 48: 0, 110: 10, 114: 13, 116: 9 }
+
+/** Without blanks at both ends. */
+function trimmed(b: Uint8Array, start: number, end: number): [start: number, end: number] {
+  while (start < end && b[start] <= 32) start++
+  while (end > start && b[end - 1] <= 32) end--
+  return [start, end]
+}
 const isText = (type: SqlType): boolean => type.kind === 'CHAR' || type.kind === 'VARCHAR'
 
 class CsvDecoder implements RowDecoder {
@@ -83,12 +121,66 @@ class CsvDecoder implements RowDecoder {
     this.targets = new Int32Array(fields.length).fill(-1)
     wanted.forEach((ordinal, column) => {
       const { name, type } = fields[ordinal]
-      if (structured.has(type.kind))
-        throw formatErrors('FORMAT_COLUMNS', { format: 'csv', message: `column ${name} is ${type.kind}, which CSV cannot hold` })
+      if (!isHeld(type)) {
+        const inside = type.kind === 'ARRAY' || type.kind === 'ROW' ? ' of others' : ''
+        throw formatErrors('FORMAT_COLUMNS', { format: 'csv', message: `column ${name} is ${type.kind}${inside}, which CSV cannot hold` })
+      }
       this.targets[ordinal] = column
     })
     this.store = new ColumnStore(wanted.map((ordinal) => fields[ordinal].type))
-    this.parsers = fields.map(({ type }) => (isText(type) ? undefined : makeTextParser(type, 'any')))
+    this.parsers = fields.map(({ type }) => this.parserOf(type))
+  }
+
+  /** None for text, whose bytes are its value. */
+  private parserOf(type: SqlType): TextParser | undefined {
+    if (type.kind === 'ARRAY') return this.partsParser(() => this.partParser(type.element))
+    if (type.kind === 'ROW') {
+      const parts = type.fields.map((field) => this.partParser(field.type))
+      return this.partsParser((i) => parts[i], parts.length)
+    }
+    return isText(type) ? undefined : makeTextParser(type, 'any')
+  }
+
+  /** Of an element or a nested field, which may be NULL: leaves it in `out.value`. */
+  private partParser(type: SqlType): TextParser {
+    const { nullLiteral, ignoreParseErrors } = this.options
+    const parser = this.parserOf(type)
+    const lane = laneOf(type)
+    const isNullIfEmpty = parser !== undefined && !isBytes(type)
+    return (b, s, e) => {
+      const isLiteral = nullLiteral !== undefined && Buffer.compare(b.subarray(s, e), nullLiteral) === 0
+      if (parser !== undefined && !isLiteral) [s, e] = trimmed(b, s, e)
+      const isNull = isLiteral || (s === e && isNullIfEmpty)
+      const code = isNull ? 0 : parser ? parser(b, s, e) : 0
+      if (code < 0 && !(ignoreParseErrors && type.nullable)) return code
+      if ((isNull || code < 0) && !type.nullable) return failValue(FAIL_REQUIRED, 'NULL in an element or a field that is NOT NULL')
+      out.value = isNull || code < 0 ? null : parser ? outValue(lane) : readUtf8(b, s, e)
+      return 0
+    }
+  }
+
+  /** Parts with the element delimiter between them; of a ROW as many as it has fields. */
+  private partsParser(parserOf: (index: number) => TextParser, count?: number): TextParser {
+    const { elementDelimiter, ignoreParseErrors } = this.options
+    const one = count === undefined ? parserOf(0) : undefined
+    return (b, s, e) => {
+      const values: unknown[] = []
+      for (let p = s; count !== undefined || s < e; ) {
+        let stop = p
+        while (stop < e && b[stop] !== elementDelimiter) stop++
+        if (values.length === count) return failValue(FAIL_TYPE, `more than ${count} fields in a ROW`)
+        const code = (one ?? parserOf(values.length))(b, p, stop)
+        if (code < 0) return code
+        values.push(out.value)
+        if (stop >= e) break
+        p = stop + 1
+      }
+      if (count !== undefined && values.length < count && !ignoreParseErrors)
+        return failValue(FAIL_TYPE, `${values.length} fields in a ROW instead of ${count}`)
+      while (count !== undefined && values.length < count) values.push(null)
+      out.value = values
+      return 0
+    }
   }
 
   decode(
@@ -104,10 +196,11 @@ class CsvDecoder implements RowDecoder {
     let low = b.length
     let high = 0
     for (let index = 0; index < count; index++) {
-      const start = starts[index]
+      let start = starts[index]
       let end = ends[index]
       low = Math.min(low, start)
       high = Math.max(high, end)
+      if (b[start] === 0xef && b[start + 1] === 0xbb && b[start + 2] === 0xbf && start + 3 <= end) start += 3
       while (end > start && (b[end - 1] === 10 || b[end - 1] === 13)) end--
       if (options.allowComments && b[start] === 35 && start < end) continue
       fail.path = ''
@@ -133,8 +226,12 @@ class CsvDecoder implements RowDecoder {
   private row(b: Uint8Array, p: number, end: number): number {
     const { fields, options } = this
     let ordinal = 0
+    if (p >= end) return failValue(FAIL_TYPE, 'an empty line')
     for (;;) {
-      if (ordinal === fields.length) return options.ignoreParseErrors ? p : failValue(FAIL_TYPE, `more than ${fields.length} fields`)
+      if (ordinal === fields.length) {
+        while (p < end && b[p] <= 32) p++
+        return p < end ? failValue(FAIL_TYPE, `more than ${fields.length} fields`) : end
+      }
       p = this.field(b, p, end, ordinal)
       if (p < 0) {
         fail.path = fields[ordinal].name
@@ -161,6 +258,7 @@ class CsvDecoder implements RowDecoder {
     const isQuoted = p < end && b[p] === quote
     if (!isQuoted && escaper < 0) {
       while (p < end && b[p] !== delimiter) {
+        if (b[p] === 10 || b[p] === 13) return failValue(FAIL_TYPE, LINE_BREAK)
         if (b[p] < 128) p++
         else {
           p = scanCodePoint(b, p, end)
@@ -180,7 +278,7 @@ class CsvDecoder implements RowDecoder {
       for (; p < end; ) {
         const c = b[p]
         if (c === escaper && p + 1 < end) {
-          source[stop++] = b[p + 1]
+          source[stop++] = escapedBytes[b[p + 1]] ?? b[p + 1]
           p += 2
         } else if (isOpen && c === quote) {
           if (b[p + 1] === quote && p + 1 < end) {
@@ -193,7 +291,10 @@ class CsvDecoder implements RowDecoder {
         } else if (!isOpen && c === delimiter) {
           break
         } else if (!isOpen && isQuoted) {
-          return failValue(FAIL_TYPE, 'text behind the closing quote')
+          if (c !== 32 && c !== 9) return failValue(FAIL_TYPE, 'text behind the closing quote')
+          p++
+        } else if (!isOpen && (c === 10 || c === 13)) {
+          return failValue(FAIL_TYPE, LINE_BREAK)
         } else {
           const next = c < 128 ? p + 1 : scanCodePoint(b, p, end)
           if (next < 0) return next
@@ -216,9 +317,11 @@ class CsvDecoder implements RowDecoder {
       out.start = start
       out.end = end
     } else {
-      while (start < end && b[start] <= 32) start++
-      while (end > start && b[end - 1] <= 32) end--
-      if (start === end && !isQuoted) return this.setNull(ordinal)
+      const { type } = this.fields[ordinal]
+      const [first, behind] = trimmed(b, start, end)
+      // Elements may be texts, whose blanks are theirs.
+      if (first === behind || (type.kind !== 'ARRAY' && type.kind !== 'ROW')) [start, end] = [first, behind]
+      if (start === end && (type.kind === 'ROW' || !isQuoted) && type.kind !== 'ARRAY' && !isBytes(type)) return this.setNull(ordinal)
       if (column < 0) return 0
       const code = parser(b, start, end)
       if (code < 0) return ignoreParseErrors ? this.setNull(ordinal) : code

@@ -30,6 +30,13 @@ export const formatErrors = defineErrors({
     message: (p) => `option '${p.option}' cannot be '${p.value}'`,
     hint: (p) => `Use ${p.expected}.`,
   }),
+  FORMAT_MAP_KEY: spec<Record<never, never>>({
+    kind: 'user',
+    httpStatus: 422,
+    retry: 'never',
+    message: () => 'a MAP has a NULL key, and its table says that such a row must not be written',
+    hint: () => "Set 'json.map-null-key.mode' to 'LITERAL' or 'DROP', or filter such rows.",
+  }),
   FORMAT_COLUMNS: spec<{ format: string; message: string }>({
     kind: 'user',
     httpStatus: 400,

@@ -1,24 +1,28 @@
-// Flink's format raw: a record's bytes are the one column's value: text (UTF-8, checked), bytes, or a boolean or number in big-endian binary.
+// Flink's format raw: a record's bytes are the one column's value: text (checked; UTF-8 unless 'raw.charset' says otherwise), bytes, or a
+// boolean or number in binary, big-endian unless 'raw.endianness' says otherwise.
 import type { StreamError } from '../base/index.ts'
 import { laneOf, type RowField } from '../data/index.ts'
+import { charsetOf, isLittleEndian } from './charset.ts'
 import { ColumnStore } from './columns.ts'
 import { formatErrors, type RowFailure, rowError } from './errors.ts'
 import { failureOf, scanCodePoint } from './json/scan.ts'
+import { formatOptions } from './options.ts'
 import type { RowDecoder } from './rows.ts'
-import { out } from './text.ts'
+import { out, reserveSide, sideText } from './text.ts'
 
 const sizes: Record<string, number> = { BOOLEAN: 1, TINYINT: 1, SMALLINT: 2, INT: 4, BIGINT: 8, FLOAT: 4, DOUBLE: 8 }
 
 /**
  * A decoder of raw records into one column; with no field (nothing of the value is read) into none.
  *
- * @throws StreamError  FORMAT_COLUMNS
+ * @param options  the table's options
+ * @throws StreamError  FORMAT_COLUMNS, FORMAT_OPTION
  */
-export function makeRawDecoder(fields: readonly RowField[]): RowDecoder {
+export function makeRawDecoder(fields: readonly RowField[], options: Readonly<Record<string, string>> = {}): RowDecoder {
   if (fields.length > 1) throw formatErrors('FORMAT_COLUMNS', { format: 'raw', message: 'the table must have one physical column' })
   const types = fields.map((field) => field.type)
   const store = new ColumnStore(types)
-  const read = fields.length === 0 ? () => undefined : rawReader(fields[0])
+  const read = fields.length === 0 ? () => undefined : rawReader(fields[0], options)
   return {
     decode(bytes, starts, ends, count, onError: (index: number, error: StreamError) => void) {
       store.begin(count)
@@ -47,9 +51,27 @@ export function makeRawDecoder(fields: readonly RowField[]): RowDecoder {
   }
 }
 
+type RawReader = (b: Uint8Array, view: DataView, s: number, e: number) => RowFailure | undefined
+
 /** Reads one value into `out`. */
-function rawReader({ name, type }: RowField): (b: Uint8Array, view: DataView, s: number, e: number) => RowFailure | undefined {
+function rawReader({ name, type }: RowField, tableOptions: Readonly<Record<string, string>>): RawReader {
   const { kind } = type
+  const options = formatOptions('raw', tableOptions)
+  const { decode } = charsetOf(options)
+  const isLittle = isLittleEndian(options)
+  if (laneOf(type) === 'utf8' && decode) {
+    const charset = options.text('charset')
+    return (b, _, s, e) => {
+      const text = decode(b.subarray(s, e))
+      if (text === undefined) return { rule: 'type', path: name, message: `the bytes are no text in ${charset}` }
+      const size = Buffer.byteLength(text)
+      reserveSide(size)
+      Buffer.from(sideText.bytes.buffer).write(text, sideText.length)
+      out.side = true
+      out.start = sideText.length
+      out.end = sideText.length += size
+    }
+  }
   if (laneOf(type) === 'utf8') {
     return (b, _, s, e) => {
       for (let p = s; p < e; ) {
@@ -71,10 +93,10 @@ function rawReader({ name, type }: RowField): (b: Uint8Array, view: DataView, s:
     throw formatErrors('FORMAT_COLUMNS', { format: 'raw', message: `column ${name} is ${kind}, which raw cannot hold` })
   return (_, view, s, e) => {
     if (e - s !== size) return { rule: 'type', path: name, message: `${e - s} bytes are not ${kind}` }
-    if (kind === 'BIGINT') out.big = view.getBigInt64(s)
-    else if (kind === 'DOUBLE') out.num = view.getFloat64(s)
-    else if (kind === 'FLOAT') out.num = view.getFloat32(s)
+    if (kind === 'BIGINT') out.big = view.getBigInt64(s, isLittle)
+    else if (kind === 'DOUBLE') out.num = view.getFloat64(s, isLittle)
+    else if (kind === 'FLOAT') out.num = view.getFloat32(s, isLittle)
     else if (kind === 'BOOLEAN') out.num = view.getInt8(s) === 0 ? 0 : 1
-    else out.num = size === 1 ? view.getInt8(s) : size === 2 ? view.getInt16(s) : view.getInt32(s)
+    else out.num = size === 1 ? view.getInt8(s) : size === 2 ? view.getInt16(s, isLittle) : view.getInt32(s, isLittle)
   }
 }

@@ -427,8 +427,14 @@ export function makeTextParser(type: SqlType, form: TimestampForm): TextParser {
     }
     case 'DATE':
       return parseDate
-    case 'TIME':
-      return parseTime
+    case 'TIME': {
+      const unitMs = 10 ** (3 - Math.min(type.precision, 3))
+      return (b, s, e) => {
+        const code = parseTime(b, s, e)
+        out.num -= out.num % unitMs
+        return code
+      }
+    }
     case 'TIMESTAMP':
     case 'TIMESTAMP_LTZ':
       return timestampParser(type.precision, type.kind === 'TIMESTAMP_LTZ', form)

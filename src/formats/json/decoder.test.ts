@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type RowField, type SqlType, t, valueAt } from '../../data/index.ts'
-import { type JsonDecodeOptions, makeJsonDecoder } from './decoder.ts'
+import { type JsonDecodeOptions, jsonDecodeOptions, makeJsonDecoder } from './decoder.ts'
 
 /** Decodes lines; the result has each line's values, or the code of its error. */
 function decodeLines(
@@ -185,6 +185,33 @@ test('missing, duplicate and strange keys; rows that are no object; depth', () =
     undefined,
     [5, null],
   ])
+})
+
+test('ignore-parse-errors: what cannot be read is NULL where it stands, in arrays and maps too', () => {
+  const fields: RowField[] = [
+    { name: 'a', type: t.array(t.int()) },
+    { name: 'm', type: t.map(t.string(), t.decimal(4, 2)) },
+    { name: 'n', type: t.array(t.int(false)) },
+  ]
+  const lines = ['{"a":["x",1,[2]],"m":{"k":"NaN","l":1},"n":[1]}', '{"a":[1],"m":{},"n":[1,"x"]}', '{"a":["x" 1]}']
+  assert.deepEqual(decodeLines(fields, lines, { ignoreParseErrors: true }), [
+    [[null, 1, null], new Map([['k', null], ['l', 100n]] as [string, bigint | null][]), [1]], // biome-ignore format: one thought
+    [[1], new Map(), null],
+    undefined,
+  ])
+  assert.deepEqual(decodeLines(fields, lines.slice(0, 1)), ['FORMAT_TYPE'])
+})
+
+test('options of the format: flags in any case of letters; what Flink 2.1.1 refuses', () => {
+  assert.equal(jsonDecodeOptions({ 'json.ignore-parse-errors': 'TRUE' }).ignoreParseErrors, true)
+  const wrong: Record<string, string>[] = [
+    { 'json.ignore-parse-errors': 'true', 'json.fail-on-missing-field': 'true' },
+    { 'json.ignore-parse-errors': ' true ' },
+    { 'json.decode.json-parser.enabled': 'x' },
+    { 'json.encode.decimal-as-plain-number': 'ja' },
+    { 'json.timestamp-format.standard': 'sql' },
+  ]
+  for (const options of wrong) assert.throws(() => jsonDecodeOptions(options), { code: 'FORMAT_OPTION' })
 })
 
 // The law: whatever the order, blanks, unknown fields and spelling, what was written is read; through any mix of compiled layouts.

@@ -12,10 +12,11 @@
 import type { StreamError } from '../../base/index.ts'
 import type { RowField } from '../../data/index.ts'
 import { ColumnStore } from '../columns.ts'
-import { formatErrors, rowError } from '../errors.ts'
+import { rowError } from '../errors.ts'
 import type { DecodedRows, RowDecoder } from '../rows.ts'
 import { out, parseTimestamp, type TimestampForm } from '../text.ts'
 import { generateDecoder, type LayoutDecoder, type LayoutHelpers } from './codegen.ts'
+import { jsonFormatOptions, timestampFormatOf } from './encoder.ts'
 import { LayoutCache } from './layouts.ts'
 import { ObjectWalker } from './object.ts'
 import { FAIL_BYTE, fail, failAt, failureOf, scanned, scanString, skipSpace, skipValue } from './scan.ts'
@@ -44,19 +45,12 @@ export function makeJsonDecoder(fields: readonly RowField[], options: JsonDecode
   return new Decoder(fields, read, isLent)
 }
 
-/** The decoder's options from a table's: `json.…` or without the prefix, as Flink writes them for key and value formats. */
+/** The decoder's options from a table's: `json.…` or without the prefix, as Flink writes them for key and value formats. @throws StreamError FORMAT_OPTION */
 export function jsonDecodeOptions(tableOptions: Readonly<Record<string, string>>): JsonDecodeOptions {
-  const flag = (option: string): boolean => {
-    const value = tableOptions[`json.${option}`] ?? tableOptions[option] ?? 'false'
-    if (value !== 'true' && value !== 'false')
-      throw formatErrors('FORMAT_OPTION', { option: `json.${option}`, value, expected: 'true or false' })
-    return value === 'true'
-  }
-  const standard = tableOptions['json.timestamp-format.standard'] ?? tableOptions['timestamp-format.standard']
-  if (standard !== undefined && standard !== 'SQL' && standard !== 'ISO-8601') {
-    throw formatErrors('FORMAT_OPTION', { option: 'json.timestamp-format.standard', value: standard, expected: 'SQL or ISO-8601' })
-  }
-  return { timestampFormat: standard, failOnMissingField: flag('fail-on-missing-field'), ignoreParseErrors: flag('ignore-parse-errors') }
+  const options = jsonFormatOptions(tableOptions)
+  const [failOnMissingField, ignoreParseErrors] = [options.flag('fail-on-missing-field'), options.flag('ignore-parse-errors')]
+  if (failOnMissingField && ignoreParseErrors) throw options.invalid('ignore-parse-errors', "one of this and 'json.fail-on-missing-field'")
+  return { timestampFormat: timestampFormatOf(options), failOnMissingField, ignoreParseErrors }
 }
 
 /** The general parser, storing what it reads into columns; and what generated code calls. */

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { batchOf, inHashOrder, type SqlType, t, valueAt } from '../../data/index.ts'
 import { makeJsonDecoder } from './decoder.ts'
-import { type JsonEncodeOptions, makeJsonEncoder } from './encoder.ts'
+import { type JsonEncodeOptions, jsonEncodeOptions, makeJsonEncoder } from './encoder.ts'
 
 const encode = (type: SqlType, value: unknown, options?: JsonEncodeOptions) => {
   const fields = [{ name: 'x', type }]
@@ -114,6 +114,16 @@ const typed: fc.Arbitrary<[SqlType, fc.Arbitrary<unknown>]> = fc.letrec((tie) =>
     return [type, fc.tuple(...members.map(([, value]) => fc.option(value)))] as [SqlType, fc.Arbitrary<unknown>]
   }),
 })).any as fc.Arbitrary<[SqlType, fc.Arbitrary<unknown>]>
+
+test('a NULL key of a MAP is written as the table says, or is an error', () => {
+  const map = new Map([['a', 1], [null, 2]] as [string | null, number][]) // biome-ignore format: one thought
+  const written = (options: Record<string, string>) => encode(t.map(t.string(), t.int()), map, jsonEncodeOptions(options))
+  assert.equal(written({}), '{"a":1,"null":2}')
+  assert.equal(written({ 'json.map-null-key.mode': 'literal', 'json.map-null-key.literal': 'nix' }), '{"a":1,"nix":2}')
+  assert.equal(written({ 'json.map-null-key.mode': 'DROP' }), '{"a":1}')
+  assert.throws(() => written({ 'json.map-null-key.mode': 'FAIL' }), { code: 'FORMAT_MAP_KEY' })
+  assert.throws(() => written({ 'json.map-null-key.mode': 'bad' }), { code: 'FORMAT_OPTION' })
+})
 
 test('what is encoded is decoded to the same values, of any type', () => {
   const scenario = fc.array(typed, { minLength: 1, maxLength: 4 }).chain((members) =>

@@ -1,11 +1,14 @@
 // Columns to JSON: one object per row, each followed by a line break, so the whole is NDJSON and each row can be cut out.
 //
 // BIGINT and DECIMAL are exact numerals; NaN and the infinities are text; times are text in Flink's SQL format (or ISO-8601) with the digits of
-// their precision, or as Flink's formats write them without zeros at the end; bytes are base64; NULL is null. A MAP's keys are written as text, a NULL key as "null".
+// their precision, or as Flink's formats write them without zeros at the end; bytes are base64; NULL is null. A MAP's keys are written as text, a NULL key as "null"
+// unless json.map-null-key.mode says otherwise.
 //
 // @source Flink 2.1 RowDataToJsonConverters; decimals are always plain (json.encode.decimal-as-plain-number), doubles have JavaScript's digits
 import { type Column, decimalText, type RowField, type SqlType } from '../../data/index.ts'
 import { ByteSink } from '../byteSink.ts'
+import { formatErrors } from '../errors.ts'
+import { type FormatOptions, formatOptions } from '../options.ts'
 
 export interface JsonEncodeOptions {
   timestampFormat?: 'SQL' | 'ISO-8601'
@@ -15,6 +18,44 @@ export interface JsonEncodeOptions {
   ignoreNullFields?: boolean
   /** 'string': BIGINT and DECIMAL as text, for readers whose numbers are doubles. */
   numbers?: 'exact' | 'string'
+  /** Flink's json.map-null-key.mode: entries with a NULL key are written under `nullKey`, left out, or an error; LITERAL unless given. */
+  nullKeyMode?: 'LITERAL' | 'DROP' | 'FAIL'
+  /** 'null' unless given. */
+  nullKey?: string
+}
+
+/** Flink's json.timestamp-format.standard. @throws StreamError FORMAT_OPTION */
+export const timestampFormatOf = (options: FormatOptions): 'SQL' | 'ISO-8601' | undefined => {
+  const standard = options.text('timestamp-format.standard')
+  if (standard === undefined || standard === 'SQL' || standard === 'ISO-8601') return standard
+  throw options.invalid('timestamp-format.standard', 'SQL or ISO-8601')
+}
+
+const FLAGS = [
+  'decode.json-parser.enabled',
+  'encode.decimal-as-plain-number',
+  'encode.ignore-null-fields',
+  'fail-on-missing-field',
+  'ignore-parse-errors',
+]
+
+/** Options of the format json, each of which has a value that it may have, whether records are read or written. @throws StreamError FORMAT_OPTION */
+export function jsonFormatOptions(tableOptions: Readonly<Record<string, string>>): FormatOptions {
+  const options = formatOptions('json', tableOptions)
+  for (const name of FLAGS) options.flag(name)
+  return options
+}
+
+/** How records are written, from a table's options with or without the prefix `json.`. @throws StreamError FORMAT_OPTION */
+export function jsonEncodeOptions(tableOptions: Readonly<Record<string, string>>): JsonEncodeOptions {
+  const options = jsonFormatOptions(tableOptions)
+  return {
+    shortFraction: true,
+    timestampFormat: timestampFormatOf(options) ?? 'SQL',
+    ignoreNullFields: options.flag('encode.ignore-null-fields'),
+    nullKeyMode: options.choice('map-null-key.mode', ['LITERAL', 'DROP', 'FAIL']),
+    nullKey: options.text('map-null-key.literal'),
+  }
 }
 
 /** Row i is the JSON object `bytes[starts[i] … ends[i])`; all of `bytes` is NDJSON. */
@@ -113,7 +154,7 @@ function timeText(msOfDay: number, nanos: number, precision: number): string {
 }
 
 /** The shortest text that is the same FLOAT. */
-function floatText(value: number): string {
+export function floatText(value: number): string {
   for (let digits = 6; digits < 9; digits++) {
     const short = Number(value.toPrecision(digits))
     if (Math.fround(short) === value) return String(short)
@@ -231,8 +272,10 @@ function timestampWriter(precision: number, isZoned: boolean, options: JsonEncod
 function mapWriter(key: SqlType, value: Writer, options: JsonEncodeOptions): Writer {
   const keyWriter = makeWriter(key, { ...options, numbers: 'exact' })
   const scratch = new JsonSink()
+  const { nullKeyMode = 'LITERAL', nullKey = 'null' } = options
   const keyText = (each: unknown): string => {
-    if (each === null) return 'null'
+    if (each === null && nullKeyMode === 'FAIL') throw formatErrors('FORMAT_MAP_KEY', {})
+    if (each === null) return nullKey
     if (typeof each === 'string') return each
     scratch.at = 0
     keyWriter(scratch, each)
@@ -244,6 +287,7 @@ function mapWriter(key: SqlType, value: Writer, options: JsonEncodeOptions): Wri
     sink.byte(123)
     let isFirst = true
     for (const [each, item] of map as Map<unknown, unknown>) {
+      if (each === null && nullKeyMode === 'DROP') continue
       if (!isFirst) sink.byte(44)
       isFirst = false
       sink.text(keyText(each))

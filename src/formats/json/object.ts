@@ -13,7 +13,6 @@ import {
   FAIL_BYTE,
   FAIL_DEPTH,
   FAIL_END,
-  FAIL_RANGE,
   FAIL_REQUIRED,
   FAIL_TYPE,
   fail,
@@ -26,7 +25,7 @@ import {
   skipValue,
   unescapeInto,
 } from './scan.ts'
-import { makeReader, notContainer, outValue, type ReadOptions, type ValueReader } from './values.ts'
+import { isIgnorable, makeReader, notContainer, outValue, type ReadOptions, type ValueReader } from './values.ts'
 
 /** Finds a field's ordinal by the bytes of its name, without making a string. */
 class KeyTable {
@@ -173,7 +172,7 @@ export abstract class ObjectWalker {
       this.onValue(ordinal, p, next)
       return next
     }
-    if (this.options.ignoreParseErrors && nullable && (next === FAIL_TYPE || next === FAIL_RANGE || next === FAIL_REQUIRED)) {
+    if (nullable && isIgnorable(next, this.options)) {
       fail.path = ''
       this.onNull(ordinal)
       return skipValue(b, p, end, depth)

@@ -14,7 +14,9 @@ import {
   FAIL_BYTE,
   FAIL_DEPTH,
   FAIL_END,
+  FAIL_RANGE,
   FAIL_REQUIRED,
+  FAIL_TYPE,
   fail,
   failAt,
   failValue,
@@ -160,6 +162,10 @@ function compact(b: Uint8Array, s: number, e: number): void {
   out.end = sideText.length = at
 }
 
+/** With ignore-parse-errors a value of the wrong type is NULL, wherever it stands; broken JSON is not. */
+export const isIgnorable = (code: number, { ignoreParseErrors }: ReadOptions): boolean =>
+  ignoreParseErrors && (code === FAIL_TYPE || code === FAIL_RANGE || code === FAIL_REQUIRED)
+
 function arrayReader(element: SqlType, options: ReadOptions): ValueReader {
   const reader = makeReader(element, options)
   return {
@@ -180,12 +186,15 @@ function arrayReader(element: SqlType, options: ReadOptions): ValueReader {
             values.push(null)
             p += 4
           } else {
+            const start = p
             p = p >= end ? failAt(FAIL_END, end) : reader.read(b, p, end, depth + 1)
+            const isIgnored = p < 0 && element.nullable && isIgnorable(p, options)
+            if (isIgnored) p = skipValue(b, start, end, depth + 1)
             if (p < 0) {
               fail.path = `[${values.length}]${fail.path === '' || fail.path[0] === '[' ? '' : '.'}${fail.path}`
               return p
             }
-            values.push(outValue(reader.lane))
+            values.push(isIgnored ? null : outValue(reader.lane))
           }
           p = skipSpace(b, p, end)
           if (p >= end) return failAt(FAIL_END, end)
@@ -226,12 +235,15 @@ function mapReader(key: SqlType, value: SqlType, options: ReadOptions): ValueRea
             map.set(name, null)
             p += 4
           } else {
+            const start = p
             p = p >= end ? failAt(FAIL_END, end) : valueReader.read(b, p, end, depth + 1)
+            const isIgnored = p < 0 && value.nullable && isIgnorable(p, options)
+            if (isIgnored) p = skipValue(b, start, end, depth + 1)
             if (p < 0) {
               fail.path = `${String(name)}${fail.path === '' || fail.path[0] === '[' ? '' : '.'}${fail.path}`
               return p
             }
-            map.set(name, outValue(valueReader.lane))
+            map.set(name, isIgnored ? null : outValue(valueReader.lane))
           }
           p = skipSpace(b, p, end)
           if (p >= end) return failAt(FAIL_END, end)
