@@ -1,12 +1,20 @@
 // The addresses of the console. Every object has one, and so have order and filters: a link shows what the sender saw.
-import { createRootRoute, createRoute, createRouter, Link, lazyRouteComponent, retainSearchParams } from '@tanstack/react-router'
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  Link,
+  lazyRouteComponent,
+  parseSearchWith,
+  retainSearchParams,
+  stringifySearchWith,
+} from '@tanstack/react-router'
 import { parseRange } from './api/range.ts'
+import { parseSearchValue, textOf as text } from './api/search.ts'
 import type { ListSearch } from './ui/List.tsx'
 import { PageHead } from './ui/PageHead.tsx'
 import { Empty } from './ui/parts.tsx'
 import { Shell } from './ui/Shell.tsx'
-
-const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
 export interface TableSearch {
   /** `-edits`: descending by edits */
@@ -217,6 +225,8 @@ export const router = createRouter({
   defaultPreload: 'intent',
   // Only what a route has checked: an unknown tab in a link is no tab.
   search: { strict: true },
+  parseSearch: parseSearchWith(parseSearchValue),
+  stringifySearch: stringifySearchWith(JSON.stringify, parseSearchValue),
   scrollRestoration: false,
 })
 

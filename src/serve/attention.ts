@@ -15,6 +15,7 @@ import { ageOfOffset, totalLag } from './lag.ts'
 import { letterGroups } from './letters.ts'
 import { NoQuery, same } from './schemas.ts'
 import { explainWhy } from './why.ts'
+import { durationText } from './whyFindings.ts'
 
 const KEPT_MS = 5_000
 const LOOKED_MAX = 50
@@ -138,7 +139,7 @@ async function letterItems({ log }: ServeDeps): Promise<AttentionItem[]> {
       code: 'LETTERS_OPEN',
       tone: 'warn',
       subject: { kind: 'topic', name: lettersTopicOf(topic) },
-      fact: `Refused for ${topic}: ${events}, most of them by ${worst.rule}${worst.path ? ` at ${worst.path}` : ''} (${worst.letters[0].message})`,
+      fact: `Refused for ${topic}: ${events}, ${worst.openCount === open ? '' : 'most often '}by ${worst.rule}${worst.path ? ` at ${worst.path}` : ''} (${worst.letters[0].message})`,
       next: 'Mend them and send them again, or change the columns of the table.',
     })
   }
@@ -156,7 +157,7 @@ async function groupItems({ groups, log }: ServeDeps): Promise<AttentionItem[]> 
       code: 'GROUP_BEHIND',
       tone: 'warn',
       subject: { kind: 'group', name: id },
-      fact: `${id} is ${lag.toLocaleString('en-US')} record${lag === 1 ? '' : 's'} and ${Math.floor(lagMs / 1_000)} s behind${memberCount === 0 ? ': no consumer of it is connected' : ''}`,
+      fact: `${id} is ${lag.toLocaleString('en-US')} record${lag === 1 ? '' : 's'} and ${durationText(lagMs)} behind${memberCount === 0 ? ': no consumer of it is connected' : ''}`,
       next: memberCount === 0 ? 'Start its consumers, or delete the group.' : 'See which partition its members do not get through.',
     })
   }
@@ -169,7 +170,7 @@ function fullItems({ stats }: ServeDeps, nowMs: number): AttentionItem[] {
     const share = limitBytes === undefined ? 0 : usedBytes / limitBytes
     const isSoon = fullAtMs !== undefined && fullAtMs - nowMs < FULL_AHEAD_MS
     if (share < FULL_SHARE && !isSoon) return []
-    const when = isSoon ? `, and at the growth of the last hour it is full in ${hoursText(fullAtMs - nowMs)}` : ''
+    const when = isSoon ? `, and at the growth of the last hour it is full in ${durationText(fullAtMs - nowMs)}` : ''
     return [
       { code, tone: 'warn', subject: { kind: 'part', name: part }, fact: `${what} is ${Math.round(share * 100)} % full${when}`, next },
     ]
@@ -191,6 +192,3 @@ function fullItems({ stats }: ServeDeps, nowMs: number): AttentionItem[] {
     ),
   ]
 }
-
-const hoursText = (ms: number): string =>
-  ms < 3_600_000 ? `${Math.max(1, Math.round(ms / 60_000))} min` : `${Math.round(ms / 3_600_000)} h`

@@ -663,7 +663,9 @@ export interface CatalogTable {
   kind: 'table' | 'view' | 'materialized table'
   /** Of a table that a topic holds. */
   topic?: string
-  columns: ColumnInfo[]
+  columns: (ColumnInfo & { quoted?: string })[]
+  /** The name as SQL takes it, where that needs backquotes. */
+  quoted?: string
 }
 /** POST /v1/sql/check {sql}: what each statement is, and what is wrong. */
 export interface SqlCheck {

@@ -234,7 +234,7 @@ function windowOpen({ nodes }: QueryFacts, node: WhyNode, windows: WhyWindow[]):
     return [
       {
         code: 'WINDOW_OPEN',
-        fact: `${open}; the next, ${span}, fires in ${duration(first.missingMs ?? 0)}.`,
+        fact: `${open}; the next, ${span}, fires in ${durationText(first.missingMs ?? 0)}.`,
         next: 'Wait: it goes by the clock.',
       },
     ]
@@ -249,8 +249,8 @@ function windowOpen({ nodes }: QueryFacts, node: WhyNode, windows: WhyWindow[]):
         }
       : {
           code: 'WINDOW_OPEN',
-          fact: `${open}; the next, ${span}, fires when the watermark reaches ${timeText(first.firesAtMs)}: ${duration(first.missingMs)} of event time are missing.`,
-          next: `Events that are ${duration(first.missingMs)} newer move it on${rule}.`,
+          fact: `${open}; the next, ${span}, fires when the watermark reaches ${timeText(first.firesAtMs)}: ${durationText(first.missingMs)} of event time are missing.`,
+          next: `Events that are ${durationText(first.missingMs)} newer move it on${rule}.`,
         },
   ]
 }
@@ -430,13 +430,14 @@ export const timeText = (ms: number): string => {
     .replace('T', ' ')
     .replace(/\.000$/, '')
 }
-function duration(ms: number): string {
+/** `2.5 s`, `3 min`, `5 h` */
+export function durationText(ms: number): string {
   if (ms < 1_000) return `${ms} ms`
   const seconds = ms / 1_000
   if (seconds < 120) return `${Number(seconds.toFixed(seconds < 10 ? 1 : 0))} s`
   if (seconds < 7_200) return `${Math.round(seconds / 60)} min`
   return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} days`
 }
-const ago = (ms: number): string => (ms < 1_000 ? 'just now' : `${duration(ms)} ago`)
+const ago = (ms: number): string => (ms < 1_000 ? 'just now' : `${durationText(ms)} ago`)
 const rowText = (columns: readonly string[], row: readonly unknown[]): string =>
   columns.map((name, i) => `${name}=${JSON.stringify(row[i])}`).join(' ')

@@ -27,6 +27,7 @@ import {
   parseScriptTolerant,
   portabilityMarks,
   type QualifiedName,
+  sqlName,
 } from '../sql/index.ts'
 import { rowJson } from '../views/index.ts'
 import type { CatalogTable, DeployReport, ProjectFile, SqlCheck, SqlCompletion } from './contract.ts'
@@ -110,12 +111,14 @@ const Completions = Type.Array(
     kind: Type.Union([Type.Literal('keyword'), Type.Literal('table'), Type.Literal('column'), Type.Literal('function')]),
   }),
 )
+const quoted = optional(Type.String({ description: 'The name as SQL takes it, where that needs backquotes.' }))
 const Tables = Type.Array(
   Type.Object({
     name: Type.String(),
     kind: Type.Union([Type.Literal('table'), Type.Literal('view'), Type.Literal('materialized table')]),
     topic: optional(Type.String()),
-    columns: Type.Array(Column),
+    columns: Type.Array(Type.Object({ name: Type.String(), type: Type.String(), quoted })),
+    quoted,
   }),
 )
 const Report = Type.Object({
@@ -255,6 +258,7 @@ const reportOf = ({ errors, ...report }: ApplyReport): DeployReport => ({
   errors: errors.map(({ file, error }) => ({ file, error: error.toJSON() as DeployReport['errors'][number]['error'] })),
 })
 
+const quotedOf = (name: string): { quoted?: string } => (sqlName(name) === name ? {} : { quoted: sqlName(name) })
 const columnsOf = (fields: readonly Field[]) => fields.map(({ name, type }) => ({ name, type: formatType(type) }))
 
 function tablesOf({ catalog, topicOf }: Workspace): CatalogTable[] {
@@ -264,7 +268,8 @@ function tablesOf({ catalog, topicOf }: Workspace): CatalogTable[] {
     if (entry === undefined) return []
     const fields = fieldsOf(entry)
     const topic = entry.kind === 'table' ? topicOf(name) : undefined
-    return [{ name, kind: entry.kind, ...(topic !== undefined && { topic }), columns: columnsOf(fields) }]
+    const columns = columnsOf(fields).map((column) => ({ ...column, ...quotedOf(column.name) }))
+    return [{ name, kind: entry.kind, ...(topic !== undefined && { topic }), columns, ...quotedOf(name) }]
   })
 }
 

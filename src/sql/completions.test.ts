@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { completions } from './completions.ts'
+import { lex } from './lexer.ts'
+import { sqlName } from './names.ts'
 
 const catalog = {
   tables: [
@@ -28,6 +30,22 @@ test('what the grammar takes is offered', () => {
   assert.deepEqual(at('CRE|'), ['keyword CREATE'])
   assert.deepEqual(at('CREATE T|'), ['keyword TEMPORARY', 'keyword TABLE'])
   assert.ok(at('SELECT price FROM bids WHERE price > 1 |').includes('keyword GROUP'))
+})
+
+test('a name that the parser would not take bare is offered in backquotes', () => {
+  const tables = [{ name: 'odd.name `x', columns: ['a b', 'order', 'größe', 'ok'] }]
+  const columns = completions('SELECT  FROM `odd.name ``x`', 7, { tables, functions: [] }).filter(({ kind }) => kind === 'column')
+  assert.deepEqual(
+    columns.map(({ label }) => label),
+    ['`a b`', '`order`', sqlName('größe'), 'ok'],
+  )
+  assert.deepEqual(completions('SELECT 1 FROM o', 15, { tables, functions: [] })[0], { label: '`odd.name ``x`', kind: 'table' })
+  fc.assert(
+    fc.property(fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }), (name) => {
+      const [token, end] = lex(sqlName(name))
+      assert.deepEqual([token.text, token.reserved, end.kind], [name, false, 'end'])
+    }),
+  )
 })
 
 test('nothing is offered in a text, or behind an error', () => {

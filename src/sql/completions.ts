@@ -2,9 +2,11 @@
 import { isStreamError } from '../base/index.ts'
 import { Cursor } from './cursor.ts'
 import { lex, type Token } from './lexer.ts'
+import { sqlName } from './names.ts'
 import { parseStatementAt } from './parseStatements.ts'
 
 export interface Completion {
+  /** As it is written there: a name that needs them, in backquotes. */
   label: string
   kind: 'keyword' | 'table' | 'column' | 'function'
 }
@@ -26,7 +28,9 @@ export function completions(text: string, offset: number, catalog: CompletionCat
   if (last?.kind === 'error') return []
   const typed = last?.kind === 'word' && last.end === offset ? before.pop()!.text.toLowerCase() : ''
   const matching = (labels: Iterable<string>, kind: Completion['kind']): Completion[] =>
-    [...new Set(labels)].filter((label) => label.toLowerCase().startsWith(typed)).map((label) => ({ label, kind }))
+    [...new Set(labels)]
+      .filter((label) => label.toLowerCase().startsWith(typed))
+      .map((label) => ({ label: kind === 'table' || kind === 'column' ? sqlName(label) : label, kind }))
 
   const mentioned = tablesIn([...before, ...statementAfter(lex(text.slice(offset)))], catalog)
   const qualifier = before.at(-1)?.key === '.' ? before.at(-2)?.text.toLowerCase() : undefined

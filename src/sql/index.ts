@@ -10,6 +10,7 @@ export { explainExpr, explainLogicalPlan, explainNode, explainPlan } from './exp
 export { columnsOf, isStable, mapColumns, stableText } from './expr.ts'
 export { formatScript } from './format.ts'
 export * from './functions/index.ts'
+export { sqlName } from './names.ts'
 export { isOrderly } from './optimize.ts'
 export { readLeaves } from './optimize-leaves.ts'
 export { changelogOfTable } from './optimize-traits.ts'

@@ -28,6 +28,13 @@ export const perSecond = { format: (value: number): string => `${formatRate(valu
 
 const HEIGHT_PX = 150
 
+const measureOf = (lines: readonly MetricLine[]): 'bytes' | 'duration' | undefined =>
+  lines.every(({ metric }) => metric.endsWith('Bytes'))
+    ? 'bytes'
+    : lines.every(({ metric }) => metric.endsWith('Ms'))
+      ? 'duration'
+      : undefined
+
 const Body = ({ chart, history }: { chart: MetricChart; history: StatsHistory | undefined }) =>
   history ? <Lines chart={chart} history={history} /> : <div className="chart-empty" role="status" aria-label="Loading" />
 
@@ -49,7 +56,7 @@ function Lines({ chart: { title, lines, format, formatAxis = format }, history }
       heightPx={HEIGHT_PX}
       formatAxis={formatAxis}
       isClock
-      isBytes={lines.every(({ metric }) => metric.endsWith('Bytes'))}
+      measure={measureOf(lines)}
     />
   )
 }

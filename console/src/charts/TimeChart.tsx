@@ -6,7 +6,7 @@ import 'uplot/dist/uPlot.min.css'
 import { formatClockDayMinute, formatClockMinute, formatClockTime, formatDayMinute, formatMinute, formatTime } from '../ui/format.ts'
 import { themeColor, useIsDark } from '../ui/theme.ts'
 import { currentZone } from '../ui/zone.ts'
-import { roundUp, roundUpBytes, stack } from './stack.ts'
+import { durationStepsMs, roundUp, roundUpBytes, roundUpDuration, stack } from './stack.ts'
 
 export interface TimeSeries {
   label: string
@@ -28,8 +28,8 @@ export interface TimeChartProps {
   minSpanMs: number
   heightPx: number
   formatAxis: (value: number) => string
-  /** The axis is of bytes: its steps are powers of two. */
-  isBytes?: boolean
+  /** What its axis is of, where that has steps of its own: powers of two, or 15 s, half a minute, an hour (values in ms). */
+  measure?: 'bytes' | 'duration' | undefined
   /** Its times are of the clock, not of events. */
   isClock?: boolean
   /** Top of the y axis if it is known; otherwise it follows the data in round steps. */
@@ -38,7 +38,12 @@ export interface TimeChartProps {
 
 const AXIS_PX_MIN = 44
 const AXIS_CHARACTER_PX = 6.4
-const byteSteps = Array.from({ length: 51 }, (_, power) => 2 ** power)
+/** Of the longest time under it, `03-01 12:00`: half of it stands beside the last mark. */
+const LABEL_PX = 11 * AXIS_CHARACTER_PX
+const measures = {
+  bytes: { steps: Array.from({ length: 51 }, (_, power) => 2 ** power), roundUp: roundUpBytes },
+  duration: { steps: durationStepsMs, roundUp: roundUpDuration },
+}
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
 
@@ -77,7 +82,7 @@ export function TimeChart({
   minSpanMs,
   heightPx,
   formatAxis,
-  isBytes = false,
+  measure,
   isClock = false,
   yMax,
 }: TimeChartProps) {
@@ -106,11 +111,12 @@ export function TimeChart({
     const line = themeColor('--line')
     const font = `11px ${getComputedStyle(element).fontFamily}`
     const drawn = isStacked ? [...series].reverse() : series
+    const { steps, roundUp: roundTop } = measure ? measures[measure] : { steps: undefined, roundUp }
     const plot = new uPlot(
       {
         width: element.clientWidth || 300,
         height: heightPx,
-        padding: [6, 26, 0, 0],
+        padding: [6, LABEL_PX / 2, 0, 0],
         ms: 1,
         tzDate: (ms) => uPlot.tzDate(new Date(ms), isClock ? currentZone() : 'Etc/UTC'),
         legend: { show: false },
@@ -126,10 +132,7 @@ export function TimeChart({
           },
           // Below 0 is what can be: a watermark that is ahead of the clock.
           y: {
-            range: (_plot, min, max) => [
-              (min ?? 0) < 0 ? -roundUp(-min) : 0,
-              newest.current.yMax ?? (isBytes ? roundUpBytes : roundUp)(max ?? 1),
-            ],
+            range: (_plot, min, max) => [(min ?? 0) < 0 ? -roundTop(-min) : 0, newest.current.yMax ?? roundTop(max ?? 1)],
           },
         },
         axes: [
@@ -140,7 +143,7 @@ export function TimeChart({
             gap: 4,
             grid: { show: false },
             ticks: { stroke: line, width: 1, size: 4 },
-            space: 64,
+            space: (_plot, _axis, min, max) => (max - min > DAY_MS ? LABEL_PX + 12 : 64),
             values: (_plot, splits) => splits.map(formatterOf(splits, writer)),
           },
           {
@@ -148,7 +151,7 @@ export function TimeChart({
             font,
             size: (_plot, labels) =>
               Math.max(AXIS_PX_MIN, 14 + AXIS_CHARACTER_PX * Math.max(0, ...(labels ?? []).map(({ length }) => length))),
-            ...(isBytes && { incrs: byteSteps }),
+            ...(steps && { incrs: steps }),
             gap: 6,
             space: 30,
             grid: { stroke: line, width: 1 },
@@ -189,7 +192,7 @@ export function TimeChart({
       plot.destroy()
       chart.current = null
     }
-  }, [shape, isDark, heightPx, isStacked, isBytes, isClock, stepMs])
+  }, [shape, isDark, heightPx, isStacked, measure, isClock, stepMs])
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new span asks for a new range of the same data
   useEffect(() => {

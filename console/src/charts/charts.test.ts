@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import atlas from 'world-atlas/countries-110m.json'
 import { countryDots, nameOfAlpha2WithoutNumber, numericOfAlpha2 } from './countries.ts'
-import { roundUp, roundUpBytes, stack } from './stack.ts'
+import { durationStepsMs, roundUp, roundUpBytes, roundUpDuration, stack } from './stack.ts'
 
 const geometries = atlas.objects.countries.geometries as { id?: string; properties: { name: string } }[]
 
@@ -73,4 +73,20 @@ test('stacking adds up, axes end on round numbers', () => {
   ])
   expect([0, 1, 1.1, 2.4, 3, 7, 99, 100, 101, 251].map(roundUp)).toEqual([1, 1, 1.25, 2.5, 3, 8, 100, 100, 125, 300])
   expect([0, 1, 900, 1_025, 5 * 2 ** 20 + 1].map(roundUpBytes)).toEqual([1, 1, 1_000, 1_280, 6 * 2 ** 20])
+})
+
+test('an axis of time has steps that people count in, and ends at one of them', () => {
+  for (let i = 1; i < durationStepsMs.length; i++) expect(durationStepsMs[i]).toBeGreaterThan(durationStepsMs[i - 1]!)
+  const [second, minute, hour, day] = [1_000, 60_000, 3_600_000, 86_400_000]
+  expect([0.7, 340, 3_200, 61 * second, 100 * second, 31 * minute, 5.2 * hour, 30 * hour, 900 * day].map(roundUpDuration)).toEqual([
+    0.8,
+    400,
+    4_000,
+    75 * second,
+    2 * minute,
+    40 * minute,
+    6 * hour,
+    30 * hour,
+    1_000 * day,
+  ])
 })

@@ -14,6 +14,26 @@ export function roundUpBytes(bytes: number): number {
   return Math.max(1, roundUp(bytes / unit)) * unit
 }
 
+const SECOND_MS = 1_000
+const MINUTE_MS = 60 * SECOND_MS
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+/** What people count time in, in ms: tens below a second, then quarters and halves of a minute, an hour, a day. */
+export const durationStepsMs: number[] = [
+  ...[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * SECOND_MS),
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE_MS),
+  ...[1, 2, 3, 6, 12].map((count) => count * HOUR_MS),
+  ...[1, 2, 5].flatMap((count) => [1, 10, 100, 1_000, 10_000].map((ten) => count * ten * DAY_MS)).sort((a, b) => a - b),
+]
+
+/** The next of their multiples: at most five steps are to the top. */
+export function roundUpDuration(ms: number): number {
+  if (!(ms > 0)) return 1
+  const step = durationStepsMs.find((one) => ms <= 5 * one) ?? durationStepsMs.at(-1)!
+  return step * Math.ceil(ms / step - 1e-9)
+}
+
 /** Series k becomes the sum of the series 0 to k; nothing counts as 0. */
 export function stack(series: readonly (readonly (number | null)[])[]): number[][] {
   const sums: number[][] = []

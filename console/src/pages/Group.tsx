@@ -10,7 +10,7 @@ import { useGroup, useReason } from '../api/topics.ts'
 import { type MetricChart, MetricCharts } from '../charts/MetricChart.tsx'
 import { Sparkline } from '../charts/Sparkline.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatAge, formatClockZone, formatCompact, formatInteger, formatSpan, none } from '../ui/format.ts'
+import { formatAge, formatClockZone, formatCompact, formatInteger, formatSpan, formatSpanAxis, none } from '../ui/format.ts'
 import { FormDialog } from '../ui/forms.tsx'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
@@ -31,6 +31,7 @@ const charts: readonly MetricChart[] = [
     title: 'In time',
     note: 'how long the oldest that was not read has been there',
     format: formatSpan,
+    formatAxis: formatSpanAxis,
     lines: [{ metric: 'lagMs', label: 'Behind for', color: '--event' }],
   },
 ]

@@ -34,7 +34,7 @@ export function Home() {
   const { latest } = useStats()
   const topics = useTopics().data?.filter((topic) => !isInternalTopic(topic.name))
   const tables = useTables().data
-  const isDemo = topics?.some((topic) => isDemoTopic(topic.name)) ?? true
+  const isDemo = topics?.some((topic) => isDemoTopic(topic.name)) ?? false
   const isEmpty = topics?.length === 0 && tables?.length === 0
   const isLookedAt = useLookedAt()
   return (

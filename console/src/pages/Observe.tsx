@@ -2,7 +2,7 @@
 import { useProcessHistory } from '../api/figures.ts'
 import { type MetricChart, MetricCharts, perSecond } from '../charts/MetricChart.tsx'
 import { downloadRows } from '../ui/export.ts'
-import { formatBytes, formatDateTime, formatMs, formatShare } from '../ui/format.ts'
+import { formatBytes, formatDateTime, formatMs, formatShare, formatSpanAxis } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
 import { Code, ExportButtons, useIsPhone } from '../ui/parts.tsx'
@@ -24,6 +24,7 @@ const charts: readonly MetricChart[] = [
     title: 'Latency, event to push',
     note: 'the highest of each step',
     format: formatMs,
+    formatAxis: formatSpanAxis,
     lines: [
       { metric: 'latencyP50Ms', label: 'p50', color: '--accent' },
       { metric: 'latencyP95Ms', label: 'p95', color: '--robots' },

@@ -38,7 +38,7 @@ export function SqlWorkspace() {
   })
   const editor = useRef<EditorHandle>(null)
   const [document, setDocument] = useState({ text: localStorage.getItem(draftKey) ?? '' })
-  const [check, setCheck] = useState<SqlCheck>()
+  const [{ check, failure }, setCheck] = useState<{ check?: SqlCheck | undefined; failure?: Error | undefined }>({})
   const [deploying, setDeploying] = useState<{ text: string; fileName: string }>()
   const [saving, setSaving] = useState<string>()
   const [slice, setSlice] = useState<SqlSlice>()
@@ -57,7 +57,8 @@ export function SqlWorkspace() {
   // Nothing written yet: a first statement about what is there.
   useEffect(() => {
     const first = tables.data?.find(({ kind }) => kind === 'materialized table') ?? tables.data?.[0]
-    if (first && editor.current?.text() === '' && file === undefined) setDocument({ text: `SELECT * FROM ${first.name} LIMIT 100;\n` })
+    if (first && editor.current?.text() === '' && file === undefined)
+      setDocument({ text: `SELECT * FROM ${first.quoted ?? first.name} LIMIT 100;\n` })
   }, [tables.data, file])
 
   const format = useMutation({
@@ -110,14 +111,19 @@ export function SqlWorkspace() {
         )}
       </PageHead>
       <div className="sql-grid">
-        <Catalog tables={tables.data} error={tables.error} onPick={(text) => editor.current?.insert(text)} />
+        <Catalog
+          tables={tables.data}
+          error={tables.error}
+          onPick={(text) => editor.current?.insert(text)}
+          onSelect={(statement) => editor.current?.begin(statement)}
+        />
         <div className="stack">
           <section className="panel sql-edit" aria-label="Editor">
             <Editor
               ref={editor}
               document={document}
               onChange={(text) => file === undefined && localStorage.setItem(draftKey, text)}
-              onCheck={setCheck}
+              onCheck={(next, why) => setCheck({ check: next, failure: why })}
               onRun={() => runStatement('end')}
               onFormat={() => format.mutate()}
             />
@@ -135,9 +141,9 @@ export function SqlWorkspace() {
                   <IconButton icon={Radio} label="From now" withText onClick={() => runStatement('latest')} />
                 </>
               )}
-              <span className={errorCount > 0 ? 'bad' : 'quiet'} role="status">
+              <span className={errorCount > 0 || failure ? 'bad' : 'quiet'} role="status">
                 {check === undefined
-                  ? ''
+                  ? failure && `Not looked at: ${failure.message}`
                   : errorCount > 0
                     ? `${firstError}${errorCount > 1 ? ` (+${errorCount - 1})` : ''}`
                     : `${check.statements.length} statement${check.statements.length === 1 ? '' : 's'}, no errors`}
@@ -200,7 +206,12 @@ const CATALOG_SHOWN_MAX = 300
 /** Whether there is a query that could be saved. */
 const hasQuery = (check: SqlCheck | undefined): boolean => check?.statements.some(({ type }) => type === 'query') ?? false
 
-function Catalog({ tables, error, onPick }: { tables: CatalogTable[] | undefined; error: unknown; onPick: (text: string) => void }) {
+interface Picks {
+  onPick: (text: string) => void
+  onSelect: (statement: string) => void
+}
+
+function Catalog({ tables, error, ...picks }: { tables: CatalogTable[] | undefined; error: unknown } & Picks) {
   const [text, setText] = useState('')
   const found = (tables ?? []).filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()))
   return (
@@ -222,7 +233,7 @@ function Catalog({ tables, error, onPick }: { tables: CatalogTable[] | undefined
           />
         )}
         {found.slice(0, CATALOG_SHOWN_MAX).map((table) => (
-          <CatalogEntry key={table.name} table={table} onPick={onPick} />
+          <CatalogEntry key={table.name} table={table} {...picks} />
         ))}
         {found.length > CATALOG_SHOWN_MAX && (
           <p className="quiet">… and {found.length - CATALOG_SHOWN_MAX} more: write a part of the name above.</p>
@@ -232,7 +243,7 @@ function Catalog({ tables, error, onPick }: { tables: CatalogTable[] | undefined
   )
 }
 
-function CatalogEntry({ table: { name, kind, columns }, onPick }: { table: CatalogTable; onPick: (text: string) => void }) {
+function CatalogEntry({ table: { name, kind, columns, quoted = name }, onPick, onSelect }: { table: CatalogTable } & Picks) {
   const [isOpen, setOpen] = useState(false)
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
@@ -245,14 +256,14 @@ function CatalogEntry({ table: { name, kind, columns }, onPick }: { table: Catal
         <ul>
           {columns.map((column) => (
             <li key={column.name}>
-              <button type="button" onClick={() => onPick(column.name)} title={`Insert ${column.name}`}>
+              <button type="button" onClick={() => onPick(column.quoted ?? column.name)} title={`Insert ${column.name}`}>
                 <code>{column.name}</code>
                 <small>{readableType(column.type)}</small>
               </button>
             </li>
           ))}
           <li>
-            <button type="button" onClick={() => onPick(`SELECT * FROM ${name} LIMIT 100;\n`)}>
+            <button type="button" onClick={() => onSelect(`SELECT * FROM ${quoted} LIMIT 100;`)}>
               SELECT * FROM …
             </button>
           </li>

@@ -4,15 +4,15 @@ import { useEffect, useMemo, useRef, useState } from 'react'
 import type { ColumnInfo, TableSummary } from '../../../src/serve/contract.ts'
 import { columnKind, readableType } from '../api/columns.ts'
 import { useLiveTable, usePause } from '../api/live.ts'
-import { parseOrder } from '../api/liveTable.ts'
+import { type LiveRow, parseOrder } from '../api/liveTable.ts'
 import { useTables } from '../api/queries.ts'
 import { parseCellFilter } from '../ui/cellFilter.ts'
 import { DataGrid } from '../ui/DataGrid.tsx'
 import { downloadRows, type ExportFormat, exportRowCountMax, readWholeTable } from '../ui/export.ts'
-import { formatAge, formatInteger, none } from '../ui/format.ts'
+import { formatAge, formatCell, formatInteger, none } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { IfTable, Panel, TableSource } from '../ui/Panel.tsx'
-import { Code, ExportButtons, Failure, PauseButton, Segmented, SkeletonRows, Status, useNow } from '../ui/parts.tsx'
+import { Code, ExportButtons, Failure, Modal, PauseButton, Segmented, SkeletonRows, Status, useNow } from '../ui/parts.tsx'
 
 const limits = ['100', '1000', '10000'] as const
 /** A filter goes to the server when typing pauses. */
@@ -71,6 +71,7 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
   if (live.hasData) lastView.current = live
   const { value: view, isPaused, setPaused } = usePause(lastView.current)
   const nowMs = useNow()
+  const [opened, setOpened] = useState<LiveRow | null>(null)
   const [exporting, setExporting] = useState<{ isBusy: boolean; error?: unknown; note?: string }>({ isBusy: false })
 
   const isKept = (cells: readonly unknown[]): boolean => tests.every(({ index, test }) => test(cells[index]))
@@ -147,12 +148,18 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
               filters={where ?? {}}
               onFilter={setWhere}
               height="min(60vh, 640px)"
+              onOpen={setOpened}
             />
           ) : (
             !live.refusal && <SkeletonRows count={14} />
           )}
         </div>
       </section>
+      {opened && (
+        <Modal title={`Row of ${name}`} onClose={() => setOpened(null)}>
+          <RowDetail columns={view.columns} row={opened} />
+        </Modal>
+      )}
       <div className="two-columns">
         <Panel title="Columns">
           <div className="table-scroll">
@@ -190,6 +197,24 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
     </>
   )
 }
+
+/** Each column on a line of its own, its value whole; as it was when one opened it. */
+const RowDetail = ({ columns, row }: { columns: readonly ColumnInfo[]; row: LiveRow }) => (
+  <div className="table-scroll">
+    <table className="list row-detail">
+      <tbody>
+        {columns.map(({ name, type }, index) => (
+          <tr key={name}>
+            <th scope="row" title={readableType(type)}>
+              <code>{name}</code>
+            </th>
+            <td className={row.cells[index] === null ? 'quiet' : undefined}>{formatCell(row.cells[index], columnKind(type))}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  </div>
+)
 
 function RowState({ isPaused, isStale, isRefused, link }: { isPaused: boolean; isStale: boolean; isRefused: boolean; link: string }) {
   if (isPaused) return <Status tone="warn">paused</Status>

@@ -48,6 +48,10 @@ interface ShownColumn {
   kind: ColumnKind
 }
 
+/** Of a value of a megabyte the page holds what can be seen, and a little for the one who points at it. */
+const CELL_CHARACTERS_MAX = 500
+const clipped = (text: string, lengthMax: number): string => (text.length > lengthMax ? `${text.slice(0, lengthMax)}…` : text)
+
 /** A mark older than this is not drawn, so scrolling does not replay it. */
 const flashMs = 1_200
 
@@ -207,7 +211,7 @@ const RowCells = memo(
   function RowCells({ row, columns, first, isFresh }: RowCellsProps) {
     return columns.map((column, index) => {
       const cell = row.cells[column.index]
-      const text = formatCell(cell, column.kind)
+      const text = clipped(formatCell(cell, column.kind), CELL_CHARACTERS_MAX)
       const isNull = cell === null || cell === undefined
       const isFlashing = isFresh && row.changed.has(column.index)
       return (

@@ -5,7 +5,7 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { ArrowDown, ArrowUp } from 'lucide-react'
 import { useEffect, useMemo, useRef, useState } from 'react'
-import { useIsPhone } from './parts.tsx'
+import { useIsPhone, useMedia } from './parts.tsx'
 
 export interface ListSearch {
   /** A part of the text. */
@@ -56,13 +56,14 @@ export function useList<T>(items: readonly T[], columns: readonly ListColumn<T>[
   const navigate = useNavigate()
   const write = (change: ListSearch): void =>
     void navigate({ to: '.', search: ((old: object) => ({ ...old, ...change })) as never, replace: true })
-  // What is typed stands at once: the address follows a little later. Without it, as by a click on the list's own name, the text goes too.
+  // What is typed stands at once: the address follows a little later. One that nobody typed here, as by Back or a click on the list's own name, is
+  // what counts.
   const [text, setText] = useState(q)
-  const written = useRef(q)
+  const underway = useRef<string[]>([])
   useEffect(() => {
-    if (q !== '' || written.current === '') return
-    written.current = ''
-    setText('')
+    const at = underway.current.indexOf(q)
+    underway.current.splice(0, at < 0 ? underway.current.length : at + 1)
+    if (at < 0) setText(q)
   }, [q])
   const wanted = text.trim().toLowerCase()
   const shown = useMemo(
@@ -81,17 +82,22 @@ export function useList<T>(items: readonly T[], columns: readonly ListColumn<T>[
     sort,
     find: (next) => {
       setText(next)
-      written.current = next
+      underway.current.push(next)
       write({ q: next === '' ? undefined : next } as ListSearch)
     },
     order: (next) => write({ sort: next } as ListSearch),
   }
 }
 
-/** The field to find in it; on the phone, where a list is cards, also its order. */
+/** The width from which on a column is there, by its class `over-1100`. */
+const fromPx = (className = ''): number => Number(/over-(\d+)/.exec(className)?.[1] ?? 0)
+
+/** The field to find in it; also its order, where no head shows it: on the phone, where a list is cards, and by a column that has no room. */
 export function ListTools<T>({ list, label, placeholder = 'Filter' }: { list: ListView<T>; label: string; placeholder?: string }) {
-  const isPhone = useIsPhone()
   const { columns, text, sort, find, order } = list
+  const isPhone = useIsPhone()
+  const ordered = columns.find(({ id }) => id === sort?.replace(/^-/, ''))
+  const isHidden = useMedia(`(width < ${fromPx(ordered?.className)}px)`)
   return (
     <>
       <input
@@ -102,7 +108,7 @@ export function ListTools<T>({ list, label, placeholder = 'Filter' }: { list: Li
         value={text}
         onChange={(event) => find(event.target.value)}
       />
-      {isPhone && (
+      {(isPhone || isHidden) && (
         <select
           className="filter"
           aria-label="Order"

@@ -86,9 +86,9 @@ export function IfTable({ name, children }: { name: string; children: ReactNode 
   if (!tables) return error ? <Failure error={error} /> : <SkeletonRows />
   if (tables.some((table) => table.name === name)) return children
   return (
-    <Empty title={`No table ${name}`} command="npm start">
-      No materialized table <code>{name}</code> exists in this process. The demo has one; in your own project, declare it in{' '}
-      <code>pipelines/*.sql</code>.
+    <Empty title={`No table ${name}`}>
+      No materialized table <code>{name}</code> exists in this process: it may have been renamed or dropped, or its file has an error. A{' '}
+      <code>CREATE MATERIALIZED TABLE</code> in <code>pipelines/*.sql</code> makes it. <Link to="/tables">All tables</Link>
     </Empty>
   )
 }

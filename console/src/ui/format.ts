@@ -70,6 +70,19 @@ export function formatSpan(ms: number): string {
   return ms < 365 * 86_400_000 ? formatDuration(ms / 1_000) : `${(ms / (365.25 * 86_400_000)).toFixed(1)} years`
 }
 
+/** The same at an axis, whose steps are whole ones: `15 s`, `2 m 30 s`, `3 h`. */
+export function formatSpanAxis(ms: number): string {
+  if (ms < 0) return `−${formatSpanAxis(-ms)}`
+  if (ms === 0) return '0'
+  if (ms < 1_000) return `${Number(ms.toPrecision(3))} ms`
+  const units = [ms / 86_400_000, (ms / 3_600_000) % 24, (ms / 60_000) % 60, (ms / 1_000) % 60].map(Math.floor)
+  return units
+    .map((count, i) => (count > 0 ? `${count} ${'dhms'[i]}` : ''))
+    .filter(Boolean)
+    .slice(0, 2)
+    .join(' ')
+}
+
 /** How long ago, coarse on purpose: it does not flicker. */
 export function formatAge(ms: number): string {
   if (ms < 1_500) return 'now'

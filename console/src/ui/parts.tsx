@@ -219,6 +219,8 @@ export function Modal({
   isTitleHidden?: boolean
 }) {
   const ref = useRef<HTMLDialogElement>(null)
+  // Text that is selected with the mouse may end outside: a click on the backdrop begins there, too.
+  const isPressedOutside = useRef(false)
   // A layout effect: its end comes before the element leaves the page, so the dialog gives the focus back.
   useLayoutEffect(() => {
     const dialog = ref.current
@@ -236,7 +238,10 @@ export function Modal({
         event.preventDefault()
         onClose()
       }}
-      onClick={(event) => event.target === event.currentTarget && onClose()}
+      onPointerDown={(event) => {
+        isPressedOutside.current = event.target === event.currentTarget
+      }}
+      onClick={(event) => event.target === event.currentTarget && isPressedOutside.current && onClose()}
     >
       <div className="modal-inner">
         {!isTitleHidden && (

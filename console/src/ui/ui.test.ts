@@ -2,9 +2,20 @@ import { describe, expect, test } from 'vitest'
 import type { ColumnKind } from '../api/columns.ts'
 import { eventTimeMs, measuredSpeed } from '../api/eventTime.ts'
 import { queryOfTable } from '../api/queries.ts'
+import { parseSearchValue, textOf } from '../api/search.ts'
 import { parseCellFilter } from './cellFilter.ts'
 import { toCsv, toJson } from './export.ts'
-import { formatAge, formatBytes, formatCell, formatDuration, formatMs, formatRate, formatShare, formatSigned } from './format.ts'
+import {
+  formatAge,
+  formatBytes,
+  formatCell,
+  formatDuration,
+  formatMs,
+  formatRate,
+  formatShare,
+  formatSigned,
+  formatSpanAxis,
+} from './format.ts'
 import { rank } from './fuzzy.ts'
 import { sorted } from './List.tsx'
 import { sqlTokens } from './sqlTokens.ts'
@@ -25,6 +36,12 @@ describe('formats', () => {
     [formatDuration(65), '1 m 05 s'],
     [formatDuration(3725), '1 h 02 m'],
     [formatDuration(90_000), '1 d 01 h'],
+    [formatSpanAxis(0), '0'],
+    [formatSpanAxis(250), '250 ms'],
+    [formatSpanAxis(15_000), '15 s'],
+    [formatSpanAxis(90_000), '1 m 30 s'],
+    [formatSpanAxis(7_200_000), '2 h'],
+    [formatSpanAxis(-60_000), '−1 m'],
     [formatAge(300), 'now'],
     [formatShare(0.033), '3.3 %'],
     [formatShare(0.0996), '10 %'],
@@ -168,4 +185,19 @@ test('a list by a column: without a value last, either way, and what is alike st
       .map(({ name }) => name)
       .join('')
   expect([by('-lag'), by('lag'), by('what'), by(undefined)]).toEqual(['cbda', 'bdca', 'abcd', 'abcd'])
+})
+
+test('what is typed into an address by hand is the text that it is', () => {
+  const read = (text: string): unknown => {
+    try {
+      return parseSearchValue(text)
+    } catch {
+      return text
+    }
+  }
+  for (const text of ['123', '1e5', '007', 'null', 'true', '12345678901234567890', '-1.50', 'a"b']) expect(textOf(read(text))).toBe(text)
+  expect(textOf(read('"123"'))).toBe('123')
+  expect(read('{"a":"5"}')).toEqual({ a: '5' })
+  expect(read('["a"]')).toEqual(['a'])
+  expect(textOf(read(''))).toBe(undefined)
 })

@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { Deploy } from '../../../../src/serve/contract.ts'
 import { apiGet } from '../../api/client.ts'
+import { useQueries } from '../../api/queries.ts'
 import { formatAge, formatClockZone } from '../../ui/format.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { Badge, Failure, SkeletonRows, useNow } from '../../ui/parts.tsx'
@@ -15,6 +16,7 @@ export function Deploys() {
     queryFn: ({ signal }) => apiGet<Deploy[]>(`/v1/deploys?limit=${SHOWN}`, signal),
     refetchInterval: 10_000,
   })
+  const { data: queries } = useQueries()
   const nowMs = useNow(10_000)
   return (
     <Panel title="Deployed last" note="of all queries">
@@ -24,14 +26,18 @@ export function Deploys() {
         <ul className="deploys">
           {data.map(({ query, version, atMs, file, isCurrent, linesAdded, linesRemoved }) => (
             <li key={`${query} ${version}`}>
-              <Link
-                to="/queries/$id"
-                params={{ id: query }}
-                search={{ tab: 'versions' }}
-                title={`What version ${version} of ${query} changed`}
-              >
-                <code>{query}</code>
-              </Link>
+              {queries && !queries.some(({ id }) => id === query) ? (
+                <code title="It is no query of the project any more">{query}</code>
+              ) : (
+                <Link
+                  to="/queries/$id"
+                  params={{ id: query }}
+                  search={{ tab: 'versions' }}
+                  title={`What version ${version} of ${query} changed`}
+                >
+                  <code>{query}</code>
+                </Link>
+              )}
               <span className="quiet">
                 {version === 1 ? 'new' : `version ${version}`} in {file}
               </span>

@@ -1,7 +1,7 @@
 // Figures of a query over the range of time that is chosen.
 import { useQueryHistory } from '../../api/figures.ts'
 import { type MetricChart, MetricCharts, perSecond } from '../../charts/MetricChart.tsx'
-import { formatBytes, formatShare, formatSpan } from '../../ui/format.ts'
+import { formatBytes, formatShare, formatSpan, formatSpanAxis } from '../../ui/format.ts'
 import { useIsPhone } from '../../ui/parts.tsx'
 import { TimePicker } from '../../ui/TimePicker.tsx'
 
@@ -23,6 +23,7 @@ const allCharts: readonly MetricChart[] = [
   {
     title: 'Watermark behind the clock',
     format: formatSpan,
+    formatAxis: formatSpanAxis,
     lines: [{ metric: 'watermarkLagMs', label: 'Behind', color: '--event' }],
   },
   stateChart,

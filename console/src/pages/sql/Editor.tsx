@@ -19,6 +19,8 @@ export interface EditorHandle {
   /** What is selected, else the statement at the cursor, else everything. */
   statement(): string
   insert(text: string): void
+  /** Puts a statement before all others, with the cursor in it: it is what Run runs. */
+  begin(statement: string): void
   focus(): void
 }
 export interface EditorProps {
@@ -26,15 +28,16 @@ export interface EditorProps {
   /** A new one replaces the text. */
   document: { text: string }
   onChange: (text: string) => void
-  onCheck: (check: SqlCheck | undefined) => void
+  /** @param failure  why the server did not look at it */
+  onCheck: (check: SqlCheck | undefined, failure?: Error) => void
   onRun: () => void
   onFormat: () => void
 }
 
 /** The parser of the server offers what it would take; a word of one letter more than nothing is enough to ask. */
 async function complete(context: CompletionContext) {
-  const word = context.matchBefore(/[\w$]*/)
-  const before = context.matchBefore(/[\w$]+\.[\w$]*/)
+  const word = context.matchBefore(/[\p{L}\p{N}_$]*/u)
+  const before = context.matchBefore(/[\p{L}\p{N}_$`]\.[\p{L}\p{N}_$]*/u)
   if (!context.explicit && !before && (!word || word.from === word.to)) return null
   const options = await apiSend<SqlCompletion[]>('POST', '/v1/sql/complete', {
     sql: context.state.doc.toString(),
@@ -53,7 +56,7 @@ async function complete(context: CompletionContext) {
         ...(kind === 'function' && { apply: `${label}(` }),
       }),
     ),
-    validFor: /^[\w$]*$/,
+    validFor: /^[\p{L}\p{N}_$]*$/u,
   }
 }
 
@@ -117,9 +120,18 @@ export function Editor({ ref, document, onChange, onCheck, onRun, onFormat }: Ed
     })
     async function lint(): Promise<Diagnostic[]> {
       const text = editor.state.doc.toString()
-      const result = text.trim() === '' ? undefined : await apiSend<SqlCheck>('POST', '/v1/sql/check', { sql: text }).catch(() => undefined)
+      let failure: Error | undefined
+      const result =
+        text.trim() === ''
+          ? undefined
+          : await apiSend<SqlCheck>('POST', '/v1/sql/check', { sql: text }).catch((error: Error) => {
+              failure = error
+              return undefined
+            })
+      // What was typed meanwhile is looked at next.
+      if (editor.state.doc.toString() !== text) return []
       check.current = result
-      newest.current.onCheck(result)
+      newest.current.onCheck(result, failure)
       const end = editor.state.doc.length
       const marks = (result?.marks ?? []).map(
         ({ message, hint, position }): Diagnostic => ({
@@ -165,6 +177,15 @@ export function Editor({ ref, document, onChange, onCheck, onRun, onFormat }: Ed
     insert: (text) => {
       const editor = view.current!
       editor.dispatch(editor.state.replaceSelection(text))
+      editor.focus()
+    },
+    begin: (statement) => {
+      const editor = view.current!
+      editor.dispatch({
+        changes: { from: 0, insert: `${statement}\n` },
+        selection: { anchor: statement.length - 1 },
+        scrollIntoView: true,
+      })
       editor.focus()
     },
     focus: () => view.current?.focus(),

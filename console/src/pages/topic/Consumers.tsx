@@ -123,9 +123,7 @@ const ConsumerTable = ({ rows }: { rows: readonly ConsumerRow[] }) => (
               {lagTime(lagMs)}
             </td>
             <td data-label="Offset of end" className="quiet">
-              {partitions
-                .map(({ partition, offset, endOffset }) => `${partition}: ${formatInteger(offset)} of ${formatInteger(endOffset)}`)
-                .join(' · ')}
+              <Offsets partitions={partitions} />
             </td>
           </tr>
         ))}
@@ -133,3 +131,26 @@ const ConsumerTable = ({ rows }: { rows: readonly ConsumerRow[] }) => (
     </table>
   </div>
 )
+
+const OFFSETS_SHOWN = 6
+
+/** Of many partitions those that are most behind; the others are counted. */
+function Offsets({ partitions }: { partitions: readonly ConsumerPartition[] }) {
+  const left = ({ offset, endOffset }: ConsumerPartition): number => endOffset - offset
+  const isFew = partitions.length <= OFFSETS_SHOWN
+  const shown = isFew
+    ? partitions
+    : partitions
+        .filter((one) => left(one) > 0)
+        .sort((a, b) => left(b) - left(a))
+        .slice(0, OFFSETS_SHOWN)
+  const rest = partitions.filter((one) => !shown.includes(one))
+  const restBehind = rest.filter((one) => left(one) > 0).length
+  return (
+    <>
+      {shown.map(({ partition, offset, endOffset }) => `${partition}: ${formatInteger(offset)} of ${formatInteger(endOffset)}`).join(' · ')}
+      {rest.length > 0 &&
+        `${shown.length > 0 ? ' · ' : ''}${restBehind > 0 ? `${rest.length} more, ${restBehind} of them behind` : `${shown.length > 0 ? 'the other' : 'all'} ${rest.length} at their end`}`}
+    </>
+  )
+}

@@ -31,14 +31,14 @@ const placeColumns: readonly ColumnInfo[] = [
   { name: 'key', type: 'STRING' },
 ]
 const widths = {
-  arrived: 'minmax(178px, 0.7fr)',
+  arrived: 'minmax(196px, 0.7fr)',
   partition: 'minmax(70px, 0.3fr)',
   offset: 'minmax(84px, 0.4fr)',
   key: 'minmax(100px, 0.7fr)',
 }
 /** With their milliseconds. */
 const wideTimes = (columns: readonly ColumnInfo[]): Record<string, string> =>
-  Object.fromEntries(columns.filter(({ type }) => type.startsWith('TIMESTAMP')).map(({ name }) => [name, 'minmax(178px, 0.8fr)']))
+  Object.fromEntries(columns.filter(({ type }) => type.startsWith('TIMESTAMP')).map(({ name }) => [name, 'minmax(196px, 0.8fr)']))
 const noChange: ReadonlySet<number> = new Set()
 
 function memberAt(value: unknown, path: string): unknown {
