@@ -88,6 +88,8 @@ before(async () => {
     sourcesOf: () => new Map([['q1', [{ kind: 'topic', name: 'clicks' }]]]),
     inspectQuery: async () => undefined,
     parityOf: () => undefined,
+    configOf: () => undefined,
+    processConfig: () => [],
     control: { stop: async () => undefined, start: async () => undefined, rescale: async () => undefined },
     checkpoints: noCheckpoints,
     filters: new SavedFilters(

@@ -3,10 +3,11 @@
 import { existsSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { availableParallelism, totalmem } from 'node:os'
-import { extname, join, resolve } from 'node:path'
+import { basename, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { nearestName, parseBytes } from '../base/index.ts'
 import { PARALLELISM_MAX } from '../engine/index.ts'
+import type { SettingSource } from '../jobs/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
 import type { DeclaredFilter } from '../serve/contract.ts'
 import type { BackupSchedule } from './backup/backups.ts'
@@ -85,6 +86,8 @@ export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls' | 'backu
   folder: string
   insecure: boolean
   json: boolean
+  /** Where the value of a setting comes from, by its name in millrace.config.ts: `port`, `kafka.bootstrap`. */
+  originOf(name: string): SettingSource
   /** Somebody named it: then it is an error if it cannot be had. */
   isKafkaPortGiven: boolean
   /** For tests: where the process ends itself, such as `disk:17` or `durable:3`; see `jobs/checkpoints.ts`. */
@@ -150,10 +153,39 @@ function memoryOf(text: string | undefined): number {
   return bytes
 }
 
+/** What else than millrace.config.ts may say a setting; each goes before the next. */
+export const otherWays: Readonly<Record<string, { flag?: keyof Flags; variable?: string }>> = {
+  port: { flag: 'port', variable: 'MILLRACE_PORT' },
+  kafkaPort: { flag: 'kafkaPort', variable: 'MILLRACE_KAFKA_PORT' },
+  'kafka.bootstrap': { flag: 'kafkaBootstrap', variable: 'MILLRACE_KAFKA_BOOTSTRAP' },
+  'kafkaTls.cert': { flag: 'kafkaTlsCert', variable: 'MILLRACE_KAFKA_TLS_CERT' },
+  'kafkaTls.key': { flag: 'kafkaTlsKey', variable: 'MILLRACE_KAFKA_TLS_KEY' },
+  'kafkaTls.ca': { flag: 'kafkaTlsCa', variable: 'MILLRACE_KAFKA_TLS_CA' },
+  'kafkaTls.clientAuth': { flag: 'kafkaTlsClientAuth', variable: 'MILLRACE_KAFKA_TLS_CLIENT_AUTH' },
+  'kafkaTls.principalRules': { variable: 'MILLRACE_KAFKA_TLS_PRINCIPAL_RULES' },
+  host: { flag: 'host', variable: 'MILLRACE_HOST' },
+  dataFolder: { flag: 'data', variable: 'MILLRACE_DATA' },
+  durability: { flag: 'durability', variable: 'MILLRACE_DURABILITY' },
+  workerCount: { flag: 'workers', variable: 'MILLRACE_WORKERS' },
+  memory: { flag: 'memory', variable: 'MILLRACE_MEMORY' },
+  insecure: { flag: 'insecure' },
+}
+/** kafkaPort -> --kafka-port */
+export const flagName = (flag: keyof Flags): string => `--${flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+function originOf(name: string, flags: Flags, { path, config }: ConfigFile): SettingSource {
+  const { flag, variable } = otherWays[name] ?? {}
+  if (flag !== undefined && flags[flag] !== undefined) return { kind: 'flag', name: flagName(flag) }
+  if (variable !== undefined && process.env[variable] !== undefined) return { kind: 'environment', name: variable }
+  const said = name.split('.').reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], config)
+  return said === undefined || path === undefined ? { kind: 'default' } : { kind: 'config file', file: basename(path) }
+}
+
 /** @throws StreamError OPTION_INVALID, CONFIG_INVALID */
 export async function loadConfig(folder: string, flags: Flags): Promise<Config> {
   const root = resolve(folder)
-  const file = await fromFile(root)
+  const found = await fromFile(root)
+  const file = found.config
   const { env } = process
   const port = flags.port ?? env.MILLRACE_PORT
   const kafkaPort = flags.kafkaPort ?? env.MILLRACE_KAFKA_PORT ?? file.kafkaPort
@@ -187,6 +219,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     filters: filtersOf(file.filters ?? [], root),
     insecure: flags.insecure ?? false,
     json: flags.json ?? false,
+    originOf: (name) => originOf(name, flags, found),
     fault: env.MILLRACE_FAULT,
   }
 }
@@ -218,7 +251,11 @@ function backupOf(schedule: BackupSchedule, root: string): BackupSchedule {
   return { ...schedule, folder: resolve(root, folder) }
 }
 
-async function fromFile(folder: string): Promise<MillraceConfig> {
+interface ConfigFile {
+  path?: string
+  config: MillraceConfig
+}
+async function fromFile(folder: string): Promise<ConfigFile> {
   for (const name of ['millrace.config.ts', 'millrace.config.mjs', 'millrace.config.js']) {
     const path = join(folder, name)
     if (!existsSync(path)) continue
@@ -231,9 +268,9 @@ async function fromFile(folder: string): Promise<MillraceConfig> {
     }
     const reason = problemOf(config)
     if (reason !== undefined) throw appErrors('CONFIG_INVALID', { path, reason })
-    return config as MillraceConfig
+    return { path, config: config as MillraceConfig }
   }
-  return {}
+  return { config: {} }
 }
 
 let isKnown = false

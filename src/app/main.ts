@@ -262,6 +262,24 @@ program
     ),
   )
 
+withServerOptions(
+  program
+    .command('config')
+    .description('what the process is set to, and where each value comes from: flags, environment, millrace.config.ts, defaults')
+    .argument('[folder]', 'what `millrace start` of this project would take; without it the running Millrace is asked'),
+)
+  .option('--changed', 'only what somebody has said')
+  .addOption(url())
+  .addOption(token())
+  .addHelpText('after', examples('millrace config\nmillrace config --changed\nmillrace config shop --port 8080 --json'))
+  .action(
+    guarded(async (folder: string | undefined, flags: Flags & TargetFlags & { changed?: boolean }) => {
+      const { printConfig } = await import('./commands/config.ts')
+      const local = folder === undefined ? undefined : await loadConfig(folder, flags)
+      await printConfig(target(flags), local, { changed: flags.changed ?? false, json: flags.json ?? false })
+    }),
+  )
+
 addTopicCommands(program)
 addGroupCommands(program)
 addQueryCommands(program)

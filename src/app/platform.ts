@@ -42,6 +42,7 @@ import { History } from './history.ts'
 import { LateRowTopics } from './lateRows.ts'
 import { logOf } from './logOf.ts'
 import { byteText, placedMessage } from './output.ts'
+import { processConfig } from './processConfig.ts'
 import { projectFiles } from './projectFiles.ts'
 import { projectTests } from './projectTests.ts'
 import { CrashTests } from './verify/crashTest.ts'
@@ -129,6 +130,7 @@ export async function startPlatform(
       memoryBytes: config.memoryBytes,
       parallelism: config.parallelism,
       timeZone: config.timeZone,
+      origins: { parallelism: config.originOf('parallelism'), timeZone: config.originOf('timeZone') },
       now: Date.now,
       onDeadLetters: (letters) => void deadLetters.keep(letters),
       onLateRows: (query, run, topic, rows, fromOffset) => lateRows.keep(query, run, topic, rows, fromOffset),
@@ -205,6 +207,8 @@ export async function startPlatform(
       sourcesOf: () => jobs.sources(),
       inspectQuery: (name) => jobs.inspect(name),
       parityOf: (name) => jobs.parityOf(name),
+      configOf: (name) => jobs.configOf(name),
+      processConfig: () => processConfig(config),
       control: {
         stop: (name) => jobs.stopQuery(name),
         start: (name, withoutState) => jobs.startQuery(name, withoutState),

@@ -5,7 +5,7 @@ import { examples, guarded, type TargetFlags, target, withTarget } from './comma
 export function addQueryCommands(program: Command): void {
   const queries = program
     .command('queries')
-    .description('queries of a running Millrace: how they do, stop, start and rescale')
+    .description('queries of a running Millrace: how they do, their settings; stop, start and rescale')
     .addHelpText('after', examples('millrace queries\nmillrace queries stop revenue'))
   const names = () => queries.commands.map((command) => command.name())
 
@@ -17,6 +17,23 @@ export function addQueryCommands(program: Command): void {
         if (unknown !== undefined) queries.error(`error: unknown command '${unknown}' (there are ${names().join(', ')})`)
         await (await import('./commands/queries.ts')).listQueries(target(flags), flags.json ?? false)
       }),
+    )
+
+  withTarget(
+    queries
+      .command('config')
+      .description('what a query uses and is set to: each setting with its value, where that comes from, and what a change of it does')
+      .argument('<query>', 'its id, or the table that it writes to')
+      .option('--changed', 'only what somebody has said'),
+  )
+    .addHelpText('after', examples('millrace queries config revenue\nmillrace queries config revenue --changed --json | jq .settings'))
+    .action(
+      guarded(async (id: string, flags: TargetFlags & { changed?: boolean }) =>
+        (await import('./commands/config.ts')).printQueryConfig(target(flags), id, {
+          changed: flags.changed ?? false,
+          json: flags.json ?? false,
+        }),
+      ),
     )
 
   withTarget(

@@ -24,7 +24,10 @@ export function freshName(file: string, used: ReadonlySet<string>): string {
 }
 
 /** The project's `execution.checkpointing.*`. */
-export function checkpointSettings(queries: ProjectQuery[], settings: ReadonlyMap<string, string> | undefined): CheckpointSettings {
+export function checkpointSettings(
+  queries: readonly ProjectQuery[],
+  settings: ReadonlyMap<string, string> | undefined,
+): CheckpointSettings {
   const waits = queries.some(({ target }) => target.kind === 'insert' && isExactlyOnceTopic(target.table))
   const setting = (key: string) => settings?.get(`execution.checkpointing.${key}`)
   const ms = (key: string, otherwise: number) => (setting(key) === undefined ? otherwise : durationMs(setting(key)))

@@ -7,6 +7,7 @@
 //   2. A cut of a sink has what came before the job's message, and nothing that came after.
 //   3. Sinks settle with `true` only if the checkpoint is durable, and always once for each cut, unless the job is given up.
 //   4. A query that has failed keeps, in later checkpoints of its job, the state that it had in the last one with it.
+import { isDeepStrictEqual } from 'node:util'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import { type ErrorBody, metrics, type StreamError, toStreamError } from '../base/index.ts'
 import { checkpointErrors, type FromWorker, type QueryState, reviveCheckpointError } from '../engine/index.ts'
@@ -125,6 +126,22 @@ export class Checkpoints {
     const entry: JobEntry = { ...job, history: [], readers: [], startedMs: 0, isClosed: false }
     this.jobs.set(job.jobId, entry)
     this.plan(entry, entry.settings.intervalMs)
+  }
+
+  settingsOf(jobId: string): CheckpointSettings | undefined {
+    return this.jobs.get(jobId)?.settings
+  }
+
+  /** Other settings, from now on. */
+  configure(jobId: string, settings: CheckpointSettings): void {
+    const entry = this.jobs.get(jobId)
+    if (!entry || isDeepStrictEqual(entry.settings, settings)) return
+    entry.settings = settings
+    // What runs, and what somebody waits for, is followed by the next in its turn.
+    if (entry.running || entry.readers.length > 0) return
+    clearTimeout(entry.timer)
+    const elapsedMs = entry.startedMs === 0 ? 0 : Math.max(0, this.options.now() - entry.startedMs)
+    this.plan(entry, Math.max(0, settings.intervalMs - elapsedMs))
   }
 
   /**

@@ -15,6 +15,7 @@ export {
   readProjectFiles,
   type SqlFile,
 } from './project.ts'
+export type { QueryConfig, SettingSource } from './queryConfig.ts'
 export type { LiveTables } from './querySinks.ts'
 export { recordShapeOf } from './recordShape.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'

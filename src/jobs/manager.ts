@@ -21,7 +21,7 @@ import { engineErrors, Memory, PARALLELISM_MAX, removeSpilled, reviveCheckpointE
 import { realDisk } from '../log/index.ts'
 import { Catalog, type Plan, settingNotices, stableText, type TableDef } from '../sql/index.ts'
 import { AdhocJobs, type AdhocOptions, isAdhoc } from './adhocJobs.ts'
-import { removeSuperseded } from './checkpointFolders.ts'
+import { checkpointSettings, removeSuperseded } from './checkpointFolders.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
@@ -30,6 +30,7 @@ import { Marks } from './marks.ts'
 import { showMemory } from './memory.ts'
 import { type ParityMark, parityOf } from './parity.ts'
 import { dropNotices, type FileError, type Project, type ProjectQuery, type SqlFile } from './project.ts'
+import { type ConfigParts, type QueryConfig, queryConfig } from './queryConfig.ts'
 import { showQueries } from './queryMetrics.ts'
 import { QuerySinks, type SinkOptions } from './querySinks.ts'
 import { type QueryCheckpoints, type QueryInsight, type Running, RunningQueries } from './runningQueries.ts'
@@ -53,6 +54,8 @@ export interface ManagerOptions extends SinkOptions {
   /** Where no SET 'parallelism.default' says otherwise. */
   parallelism: number
   timeZone: string
+  /** Where these two come from. */
+  origins?: { [K in 'parallelism' | 'timeZone']: ConfigParts['configured'][K]['source'] }
   /** Rows that could not be read or computed. */
   onDeadLetters(letters: DeadLetter[]): void
   /**
@@ -198,6 +201,8 @@ export class JobManager {
     this.sinks.dropTables((name) => !this.running.has(name) && !project.queries.some(({ id }) => id === name))
     this.project = project
     report.notices.push(...dropNotices(project), ...settingNotices(project.settings))
+    for (const [jobId, entries] of Map.groupBy(this.running.values(), (entry) => entry.jobId))
+      this.checkpoints.configure(jobId, this.checkpointSettingsOf(entries))
     await this.starts.start(project, stopped, report)
     for (const problem of this.saved.problems()) report.notices.push(problem.message)
     this.options.onApplied(report, project)
@@ -563,6 +568,38 @@ export class JobManager {
   parityOf(name: string): { query: string; marks: ParityMark[] } | undefined {
     const id = this.project && idOf(this.project, name)
     return id === undefined ? undefined : { query: id, marks: parityOf(this.project!).get(id) ?? [] }
+  }
+
+  private checkpointSettingsOf(mates: readonly Running[], settings = this.project?.settings) {
+    return checkpointSettings(
+      mates.map(({ query }) => query),
+      settings,
+    )
+  }
+
+  /** What a query is and its settings with where they come from, found by its id or by the table that it writes to. */
+  configOf(name: string): QueryConfig | undefined {
+    const id = this.project && idOf(this.project, name)
+    const entry = id === undefined ? undefined : this.running.get(id)
+    if (id === undefined || !entry) return undefined
+    const { query, jobId, parallelism } = entry
+    const { origins, timeZone, parallelism: threads, transactions } = this.options
+    const mates = [...this.running.values()].filter((one) => one.jobId === jobId)
+    return queryConfig({
+      query,
+      parallelism,
+      settings: this.project!.declarations.settings,
+      checkpoints: {
+        now: this.checkpoints.settingsOf(jobId) ?? this.checkpointSettingsOf(mates),
+        byDefault: this.checkpointSettingsOf(mates, new Map()),
+      },
+      byHand: this.starts.scales.get(id)?.parallelism,
+      configured: {
+        parallelism: { value: threads, source: origins?.parallelism ?? { kind: 'default' } },
+        timeZone: { value: timeZone, source: origins?.timeZone ?? { kind: 'default' } },
+      },
+      weakerGuarantee: transactions ? undefined : 'at least once: the log is a cluster',
+    })
   }
 
   /** Asks the workers for rates, watermarks and counts; call it about once a second. */

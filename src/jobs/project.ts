@@ -19,6 +19,7 @@ import {
   type TableDef,
   textPosition,
 } from '../sql/index.ts'
+import { Declarations, type Origins } from './declarations.ts'
 import { jobErrors } from './errors.ts'
 import { scannedTables, withReadings } from './tables.ts'
 import { type Declared, requireOwnTopics } from './topicClaims.ts'
@@ -38,6 +39,8 @@ export interface ProjectQuery {
   sql: string
   plan: Plan
   target: { kind: 'materializedTable'; table: MaterializedTableDef } | { kind: 'insert'; table: TableDef }
+  /** Where its text says what. */
+  origins: Origins
 }
 export interface FileError {
   file: string
@@ -49,6 +52,8 @@ export interface Project {
   tables: TableDef[]
   queries: ProjectQuery[]
   settings: Map<string, string>
+  /** Where the texts say what. */
+  declarations: Declarations
   /** What was declared and dropped again, by name. Queries that used a dropped table go on with it as it was, as Flink's jobs do. */
   dropped: Map<string, Dropped>
   errors: FileError[]
@@ -97,6 +102,7 @@ export function bindProject(files: SqlFile[], timeZone = 'UTC'): Project {
     tables: [],
     queries: [],
     settings: new Map(),
+    declarations: new Declarations(),
     dropped: new Map(),
     errors: [],
   }
@@ -147,7 +153,8 @@ function bindInto(project: Project, catalog: Catalog, file: SqlFile, statement: 
   const bound = bindStatement(statement, file.text, catalog)
   if (bound.type === 'createFunction') placeFunction(bound.definition, file.folder ?? '.')
   const next = { tables: [...project.tables], queries: [...project.queries], dropped: new Map(project.dropped) }
-  add(next, project, file, bound, file.text.slice(statement.span.start, statement.span.end))
+  project.declarations.take(file, statement, bound, project.catalog)
+  add(next, project, file, bound, statement)
   requireOwnTopics(next, textPosition(file.text, statement.span))
   Object.assign(project, next)
   for (const one of [project.catalog, catalog]) applyStatement(bound, one)
@@ -175,12 +182,28 @@ export const functionFilesOf = ({ catalog }: Project): string[] => [
 ]
 
 /** @param catalog  as it was before the statement */
-function add(project: Declared, { catalog, settings }: Project, file: SqlFile, bound: BoundStatement, sql: string): void {
-  const insert = (table: TableDef, query: Plan) => {
+function add(
+  project: Declared,
+  { catalog, settings, declarations }: Project,
+  file: SqlFile,
+  bound: BoundStatement,
+  statement: Statement,
+): void {
+  const sql = file.text.slice(statement.span.start, statement.span.end)
+  const originsOf = (part: Statement, plan: Plan, table: { name: string }) =>
+    declarations.originsOf(file, part, [...scannedTables(plan).map(({ name }) => name), table.name], catalog)
+  const insert = (table: TableDef, query: Plan, part = statement) => {
     const plan = withReadings(query)
     const base = `insert_into_${table.name}`
     const same = project.queries.filter((query) => query.id === base || query.id.startsWith(`${base}_`)).length
-    project.queries.push({ id: same === 0 ? base : `${base}_${same + 1}`, file: file.name, sql, plan, target: { kind: 'insert', table } })
+    project.queries.push({
+      id: same === 0 ? base : `${base}_${same + 1}`,
+      file: file.name,
+      sql,
+      plan,
+      target: { kind: 'insert', table },
+      origins: originsOf(part, query, table),
+    })
   }
   switch (bound.type) {
     case 'createTable':
@@ -201,18 +224,22 @@ function add(project: Declared, { catalog, settings }: Project, file: SqlFile, b
         sql,
         plan: withReadings(bound.query),
         target: { kind: 'materializedTable', table: bound.table },
+        origins: originsOf(statement, bound.query, bound.table),
       })
       break
     case 'insert':
       insert(bound.table, bound.query)
       break
     case 'statementSet':
-      for (const { table, query } of bound.inserts) insert(table, query)
+      for (const [i, { table, query }] of bound.inserts.entries())
+        insert(table, query, statement.type === 'statementSet' ? statement.inserts[i] : statement)
       break
     case 'query':
       throw jobErrors('PIPELINE_SELECT', { file: file.name })
     case 'set':
-      if (bound.value !== undefined) settings.set(bound.key, bound.value)
+      if (bound.key === '') settings.clear()
+      else if (bound.value === undefined) settings.delete(bound.key)
+      else settings.set(bound.key, bound.value)
       break
     case 'drop':
       drop(bound.name)

@@ -488,6 +488,64 @@ export interface QueryParity {
   }[]
 }
 
+/** Where the value of a setting comes from: of what stands in a file its place, of a flag, a variable or a command its name. */
+export interface SettingSource {
+  kind: 'default' | 'SET' | 'WITH' | 'ALTER TABLE' | 'hint' | 'config file' | 'environment' | 'flag' | 'by hand'
+  file?: string
+  line?: number
+  column?: number
+  name?: string
+}
+/** GET /v1/queries/{id}/config */
+export interface QueryConfig {
+  query: string
+  /** Where its statement begins. */
+  file: string
+  line: number
+  column: number
+  sql: string
+  parallelism: { subtasks: number; reason?: string }
+  /** What it reads, writes to and calls, through views too. */
+  declared: {
+    kind: 'table' | 'view' | 'materialized table' | 'function'
+    name: string
+    file: string
+    line: number
+    column: number
+    sql: string
+  }[]
+  /** Functions of Flink's that it calls. */
+  builtIns: string[]
+  settings: {
+    name: string
+    /** Whose option it is; absent for what holds for the query. */
+    table?: string
+    /** In force now. */
+    value: string
+    /** Absent where without it nothing is said. */
+    default?: string
+    source: SettingSource
+    /**
+     * What a change does. at once: taken up while it runs. restart: it goes on from a checkpoint, with its state. new plan: a table is computed anew, an INSERT
+     * goes on with the state that fits. at its beginning: it counts where the query begins without state. nothing: it has no effect here.
+     */
+    change: 'at once' | 'restart' | 'new plan' | 'at its beginning' | 'nothing'
+    note?: string
+  }[]
+}
+/** GET /v1/config: for admins. */
+export interface ProcessSetting {
+  /** In millrace.config.ts. */
+  name: string
+  value: string
+  default?: string
+  source: SettingSource
+  flag?: string
+  /** Of the environment. */
+  variable?: string
+  description: string
+}
+
 /** GET /v1/stats/history?since=1h&until=… and GET /v1/queries/{id}/stats/history: figures over time, since the process began and for at most a week. */
 export interface StatsHistory {
   /** Starts of the steps, ascending, without a gap. */

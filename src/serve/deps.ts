@@ -4,6 +4,7 @@ import type {
   BoundStatistics,
   DiffOptions,
   QueryCheckpoints,
+  QueryConfig,
   QueryInsight,
   RecordQuery,
   SavepointInfo,
@@ -19,6 +20,7 @@ import type {
   CrashTest,
   Deploy,
   Health,
+  ProcessSetting,
   QueryHistory,
   QueryParity,
   QuerySummary,
@@ -58,6 +60,9 @@ export interface ServeDeps {
   inspectQuery(name: string): Promise<QueryInsight | undefined>
   /** What of a query Flink would refuse or do otherwise, by its id or the table that it writes to. */
   parityOf(name: string): QueryParity | undefined
+  /** What a query is, and its settings, by its id or the table that it writes to. */
+  configOf(name: string): QueryConfig | undefined
+  processConfig(): ProcessSetting[]
   /** Consumer groups; undefined where no Kafka client can connect. */
   groups(): ConsumerGroups | undefined
   /** Who may log in to the Kafka port; undefined where there is none. */

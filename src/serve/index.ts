@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { registerAttention } from './attention.ts'
 import { registerBackups } from './backups.ts'
 import { registerCheckpoints } from './checkpoints.ts'
+import { registerConfig } from './config.ts'
 import type { ServeDeps } from './deps.ts'
 import { registerDiff } from './diff.ts'
 import { registerFigures } from './figures.ts'
@@ -52,6 +53,7 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerAttention(app, deps)
   registerFilters(app, deps)
   registerLineage(app, deps)
+  registerConfig(app, deps)
   registerCheckpoints(app, deps)
   registerBackups(app, deps)
   registerSql(app, deps.runSql)

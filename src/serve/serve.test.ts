@@ -86,6 +86,8 @@ before(async () => {
     inspectQuery: async () => undefined,
     droppedIn: () => undefined,
     parityOf: (name) => (name === 'q1' ? { query: 'q1', marks: [] } : undefined),
+    configOf: () => undefined,
+    processConfig: () => [],
     control: { stop: async () => undefined, start: async () => undefined, rescale: async () => undefined },
     checkpoints: noCheckpoints,
     filters: new SavedFilters(

@@ -26,7 +26,8 @@ export {
   textPosition,
 } from './parse.ts'
 export type * from './plan.ts'
-export { exprsOf, inputsOf, withInputs } from './plan-tree.ts'
+export { exprsOf, inputsOf, somePlan, withInputs } from './plan-tree.ts'
 export { type PortabilityMark, portabilityMarks } from './portability.ts'
-export { settingNotices } from './settings.ts'
-export { durationMs } from './state-ttl.ts'
+export { settingNotices, whyWithoutEffect } from './settings.ts'
+export { durationMs, withStateTtl } from './state-ttl.ts'
+export { isOptionUsed } from './table-options.ts'

@@ -153,8 +153,14 @@ function isTimeZone(name: string): boolean {
 
 /** For people: which of these settings change nothing here, and why. */
 export function settingNotices(settings: ReadonlyMap<string, string>): string[] {
-  const withoutEffect = [...settings.keys()].filter((key) => !effective.has(key) && only[key] === undefined)
-  return withoutEffect.map((key) => `SET '${key}' has no effect here: ${whyNone(key)}`)
+  return [...settings.keys()].flatMap((key) => {
+    const reason = only[key] === undefined ? whyWithoutEffect(key) : undefined
+    return reason === undefined ? [] : [`SET '${key}' has no effect here: ${reason}`]
+  })
 }
 
-const whyNone = (key: string): string => reasons.get(key) ?? 'Millrace has no such setting'
+/** Why a key that was SET changes nothing; undefined for one that has an effect. */
+export function whyWithoutEffect(key: string): string | undefined {
+  if (effective.has(key)) return undefined
+  return only[key] ? 'no other value is taken' : (reasons.get(key) ?? 'Millrace has no such setting')
+}

@@ -44,10 +44,7 @@ const OF_TOPICS = [
   ...WITHOUT_EFFECT,
 ]
 /** Of files; there are no partitions whose folders they would name, finish or fill, and no small files to put together. */
-const OF_FILES = [
-  'path',
-  'format',
-  'sink.rolling-policy.file-size',
+const FILES_WITHOUT_EFFECT = [
   'auto-compaction',
   'compaction.file-size',
   'partition.default-name',
@@ -71,6 +68,7 @@ const OF_FILES = [
   'source.path.regex-pattern',
   'source.report-statistics',
 ]
+const OF_FILES = ['path', 'format', 'sink.rolling-policy.file-size', ...FILES_WITHOUT_EFFECT]
 /** Flink's that would change what is read. */
 const MISSING = new Set([
   'topic-pattern',
@@ -162,6 +160,15 @@ export function requireKnownOptions(
     throw sqlErrors('SQL_OPTION_UNKNOWN', { option: key, connector, nearest: nearestName(key, known), span })
   }
 }
+
+const unused: ReadonlySet<string> = new Set([...WITHOUT_EFFECT, ...FILES_WITHOUT_EFFECT, 'property-version'])
+const usedProperties: readonly string[] = ['properties.isolation.level', 'properties.compression.type']
+
+/** Whether an option that a table may have changes anything here; those of Flink that do not are taken so that its declarations run. */
+export const isOptionUsed = (key: string): boolean =>
+  !unused.has(key) &&
+  !/^scan\.watermark\.(?:alignment|emit)\./.test(key) &&
+  (!key.startsWith('properties.') || usedProperties.includes(key))
 
 /** The table as its OPTIONS hints, where it is read or written, have it. @throws StreamError  those of `requireKnownOptions` */
 export function withHints(table: TableDef, hints: readonly Hint[]): TableDef {
