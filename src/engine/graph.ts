@@ -338,7 +338,8 @@ export class Graph {
 
   /**
    * Where rows of one table meet in other ways, they come there in the same event time: its batches are cut at late rows. A window over what
-   * a join, a GROUP BY or a Top-N makes of rows, which does not tell what watermark each saw, has them cut wherever the watermark grows.
+   * a join, a GROUP BY, a Top-N or a LIMIT makes of rows, which does not tell what watermark each saw, has them cut wherever the watermark grows;
+   * so has whatever else looks at event time behind a Top-N or a LIMIT.
    */
   private cutBatches(plan: Plan): void {
     if (this.options.rounds !== undefined) return
@@ -346,7 +347,7 @@ export class Graph {
     const isBlind =
       plan.node === 'windowAggregate'
         ? !plan.attached && (plan.input.fields[plan.timeColumn].timeAttribute === undefined || hidesWatermarks(plan.input))
-        : plan.node === 'temporalJoin' && hidesWatermarks(plan.left)
+        : looksAtTime(plan) && inputsOf(plan).some(hidesWatermarks)
     if (isBlind) this.cutAt(tablesOf(plan), 'watermarks')
   }
 
@@ -600,6 +601,13 @@ function hidesWatermarks(plan: Plan): boolean {
   if (plan.node === 'topN') return plan.windowed === undefined
   return plan.node === 'limit' || (passesRows.has(plan.node) && inputsOf(plan).some(hidesWatermarks))
 }
+/** Which rows it takes for late, or what it gives out when, depends on the watermarks that they saw. */
+function looksAtTime(plan: Plan): boolean {
+  if (plan.node === 'over') return plan.frame.timeOrdered
+  if (plan.node === 'topN') return plan.windowed !== undefined
+  return timed.has(plan.node)
+}
+const timed: ReadonlySet<Plan['node']> = new Set(['deduplicate', 'intervalJoin', 'match', 'sort', 'temporalJoin', 'windowJoin'])
 const passesRows: ReadonlySet<Plan['node']> = new Set(['calc', 'windowTvf', 'correlate', 'expand', 'union'])
 const onward: ReadonlySet<Plan['node']> = new Set(['calc', 'watermark', 'windowTvf', 'expand', 'correlate', 'union'])
 

@@ -2,12 +2,13 @@
 //
 //   SELECT … FROM r WHERE r.k = l.k AND r.w > 3     becomes     (r where w > 3) with the condition  r.k = l.k
 //   SELECT SUM(w) FROM r WHERE r.k = l.k            becomes     (SUM(w) of r by k) with the condition  k = l.k
+//   SELECT SUM(w) FROM r WHERE r.w > l.v            becomes     (SUM(w) of r joined with the different v of l, by v) with the condition  v IS NOT DISTINCT FROM l.v
 //
-// Only what a stream can compute is lifted: an aggregate over outer columns needs equalities, as these become its keys.
+// The last is for all that is no equality, as in Flink: what an aggregate looks at of the outer row becomes its key.
 import { t, withNullable } from '../data/index.ts'
 import type { Span } from './ast.ts'
 import type { Source } from './bind-from.ts'
-import { columnsOfPlan, filter, joinPlan, project } from './bind-plan.ts'
+import { columnsOfPlan, distinctPlan, filter, joinPlan, project } from './bind-plan.ts'
 import type { Scope } from './bind-scope.ts'
 import { sqlErrors } from './errors.ts'
 import {
@@ -40,8 +41,11 @@ interface Lifted {
 
 const isCorrelated = (plan: Plan): boolean => somePlan(plan, (node) => exprsOf(node).some(hasOuterReference))
 
-/** @throws StreamError  SQL_CORRELATION_UNSUPPORTED */
-export function liftCorrelation(plan: Plan, span: Span): Lifted {
+/**
+ * @param outer  the rows around, over whose columns the references of level 1 are
+ * @throws StreamError  SQL_CORRELATION_UNSUPPORTED
+ */
+export function liftCorrelation(plan: Plan, outer: Plan, span: Span): Lifted {
   const unsupported = (what: string): Error => sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what, span })
   const lift = (node: Plan): Lifted => {
     if (!isCorrelated(node)) return { plan: node, outputs: columnsOfPlan(node), conditions: [], isTotal: isGlobal(node) }
@@ -53,7 +57,7 @@ export function liftCorrelation(plan: Plan, span: Span): Lifted {
         return liftJoin(node, lift(node.left), lift(node.right))
       }
       case 'groupAggregate':
-        return liftAggregate(node, lift(node.input), unsupported)
+        return liftAggregate(node, lift(node.input), outer, span)
       default:
         throw unsupported(DESCRIPTIONS[node.node] ?? node.node)
     }
@@ -104,43 +108,85 @@ function liftJoin(node: Extract<Plan, { node: 'join' }>, left: Lifted, right: Li
   }
 }
 
-/** The inner sides of the equalities become keys of the aggregate. */
-function liftAggregate(node: Extract<Plan, { node: 'groupAggregate' }>, input: Lifted, unsupported: (what: string) => Error): Lifted {
-  if (input.outputs.some(hasOuterReference)) throw unsupported('an aggregate of outer columns')
-  const equalities = input.conditions.map((condition) => {
-    const sides = splitEquality(condition)
-    if (sides === undefined) throw unsupported('an aggregate whose rows are not chosen by = alone')
-    return sides
-  })
+/** The inner sides of the equalities become keys of the aggregate; where there is more, the outer values do. */
+function liftAggregate(node: Extract<Plan, { node: 'groupAggregate' }>, input: Lifted, outer: Plan, span: Span): Lifted {
+  const sides = equalitiesOf(input)
+  if (sides === undefined) return liftAggregate(node, withOuterValues(input, outer, span), outer, span)
   const width = input.outputs.length
-  const projections = [...input.outputs, ...equalities.map(({ inner }) => inner)]
+  const projections = [...input.outputs, ...sides.map(({ inner }) => inner)]
   const names = projections.map((_, i) => node.input.fields[i]?.name ?? `$key${i - width}`)
-  const keys = [...node.keys, ...equalities.map((_, i) => width + i)]
-  const keyFields = equalities.map(({ inner }, i) => ({ name: `$key${i}`, type: inner.type }))
+  const keys = [...node.keys, ...sides.map((_, i) => width + i)]
+  const keyFields = sides.map(({ inner }, i) => ({ name: `$key${i}`, type: inner.type }))
   const keyCount = node.keys.length
   const fields = [...node.fields.slice(0, keyCount), ...keyFields, ...node.fields.slice(keyCount)]
   const isGlobalOne = keyCount === 0
   const outputs = node.fields.map((field, i) => {
-    const column = columnExpr(i < keyCount ? i : i + equalities.length, field.type)
+    const column = columnExpr(i < keyCount ? i : i + sides.length, field.type)
     if (!isGlobalOne || node.aggregates[i].fn !== 'COUNT') return column
     return resolveCall('COALESCE', [{ ...column, type: t.bigint() }, literalExpr(0n, t.bigint(false))])
   })
   return {
     plan: { ...node, input: project(input.plan, projections, names), keys, fields },
     outputs,
-    conditions: equalities.map(({ inner, outer }, i) => resolveCall('EQUALS', [columnExpr(keyCount + i, inner.type), outer])),
+    conditions: sides.map(({ fn, inner, outer: value }, i) => resolveCall(fn, [columnExpr(keyCount + i, inner.type), value])),
     isTotal: isGlobalOne,
   }
 }
 
+/** The rows that each of the outer values asks for, with these values: one row for each pair. */
+export function withOuterValues({ plan, outputs, conditions, isTotal }: Lifted, outer: Plan, span: Span): Lifted {
+  const exprs = [...outputs, ...conditions]
+  const references = new Map<number, Expr>()
+  for (const expr of exprs)
+    mapExpr(expr, (part) => {
+      const reference = asOuterReference(part)
+      if (reference !== undefined && reference.level > 1)
+        throw sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what: 'rows chosen by columns of a query further out, not by = alone', span })
+      if (reference !== undefined) references.set(reference.index, part)
+      return part
+    })
+  const width = plan.fields.length
+  const indices = [...references.keys()]
+  const values = distinctPlan(
+    project(
+      outer,
+      [...references].map(([index, { type }]) => columnExpr(index, type)),
+      indices.map((_, i) => `$outer${i}`),
+    ),
+  )
+  const over = (expr: Expr): Expr =>
+    mapExpr(expr, (part) => {
+      const reference = asOuterReference(part)
+      return reference ? columnExpr(width + indices.indexOf(reference.index), part.type) : part
+    })
+  return {
+    plan: joinPlan('INNER', plan, values, andAll(conditions.map(over))),
+    outputs: outputs.map(over),
+    conditions: [...references.values()].map((value, i) => resolveCall('IS_NOT_DISTINCT_FROM', [columnExpr(width + i, value.type), value])),
+    isTotal,
+  }
+}
+
+/** The conditions, where all are equalities between inner and outer columns, and only inner ones are selected. */
+export function equalitiesOf({ outputs, conditions }: Lifted): Sides[] | undefined {
+  const sides = conditions.flatMap((condition) => splitEquality(condition) ?? [])
+  return sides.length === conditions.length && !outputs.some(hasOuterReference) ? sides : undefined
+}
+
+interface Sides {
+  fn: 'EQUALS' | 'IS_NOT_DISTINCT_FROM'
+  inner: Expr
+  outer: Expr
+}
 /** `inner = outer`, with inner columns on one side and outer ones alone on the other. */
-function splitEquality(condition: Expr): { inner: Expr; outer: Expr } | undefined {
-  if (!isCall(condition, 'EQUALS')) return undefined
-  const [a, b] = condition.args
+function splitEquality(condition: Expr): Sides | undefined {
+  const fn = isCall(condition, 'EQUALS') ? 'EQUALS' : isCall(condition, 'IS_NOT_DISTINCT_FROM') ? 'IS_NOT_DISTINCT_FROM' : undefined
+  if (fn === undefined) return undefined
+  const [a, b] = (condition as Expr & { args: Expr[] }).args
   const isInner = (expr: Expr): boolean => !hasOuterReference(expr)
   const isOuter = (expr: Expr): boolean => hasOuterReference(expr) && !hasColumn(expr)
-  if (isInner(a) && isOuter(b)) return { inner: a, outer: b }
-  if (isInner(b) && isOuter(a)) return { inner: b, outer: a }
+  if (isInner(a) && isOuter(b)) return { fn, inner: a, outer: b }
+  if (isInner(b) && isOuter(a)) return { fn, inner: b, outer: a }
   return undefined
 }
 const hasColumn = (expr: Expr): boolean => expr.kind === 'column' || (expr.kind === 'call' && expr.args.some(hasColumn))
@@ -171,7 +217,7 @@ export function materialized(lifted: Lifted, span: Span): Lifted {
 
 /** left [LEFT] JOIN LATERAL right: the rows of the result are left's columns, then right's. */
 export function lateralJoin(kind: 'INNER' | 'LEFT', left: Plan, right: Source, span: Span): { plan: Plan; rightScope: Scope } {
-  const lifted = liftCorrelation(right.plan, span)
+  const lifted = liftCorrelation(right.plan, left, span)
   const isPlain = lifted.conditions.length === 0 && !lifted.outputs.some(hasOuterReference)
   if (isPlain) return { plan: joinPlan(kind, left, right.plan, undefined), rightScope: right.scope }
   const inner = kind === 'LEFT' ? materialized(lifted, span) : lifted

@@ -227,9 +227,9 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT k FROM t WHERE (v, v) <> ANY (SELECT w, w FROM f)', 'SQL_NOT_SUPPORTED', '(v, v) <> ANY (SELECT w, w FROM f)', /one column/],
   ['SELECT (v, v) > ALL (SELECT w, w FROM f) FROM t', 'SQL_NOT_SUPPORTED', '(v, v) > ALL (SELECT w, w FROM f)', /one column/],
   [
-    'SELECT k FROM t WHERE v = (SELECT MAX(w) FROM f WHERE f.k > t.k)',
+    'SELECT k FROM t WHERE v = (SELECT w FROM f WHERE f.k > t.k LIMIT 1)',
     'SQL_CORRELATION_UNSUPPORTED',
-    '(SELECT MAX(w) FROM f WHERE f.k > t.k)',
+    '(SELECT w FROM f WHERE f.k > t.k LIMIT 1)',
   ],
   ['SELECT * FROM t, UNNEST(v) AS x (a)', 'SQL_ARGUMENTS_INVALID', 'UNNEST(v)'],
   // patterns

@@ -206,7 +206,7 @@ export function sorted(tail: Tail, input: Plan, keys: readonly { key: SortKey; i
       input,
       orderBy,
       offset,
-      fields: input.fields.map(withoutTime),
+      fields: input.fields,
       changelog: 'append',
       ...at,
       ...(limit !== undefined && { limit }),

@@ -118,11 +118,16 @@ export function bindColumn(name: QualifiedName, env: Env): Expr {
   throw columnNotFound(name, env)
 }
 
-function findColumn(name: QualifiedName, env: Env): Expr | undefined {
-  const local = findLocal(name, env.scope)
+/** `a.id` is a column of the table `a`, of an enclosing query's too, before it is the field of a ROW. */
+const findColumn = (name: QualifiedName, env: Env): Expr | undefined => findIn(name, env, ofTable) ?? findIn(name, env, unqualified)
+
+type Finder = (name: QualifiedName, scope: Scope) => Expr | undefined
+
+function findIn(name: QualifiedName, env: Env, find: Finder): Expr | undefined {
+  const local = find(name, env.scope)
   if (local !== undefined) return env.lower ? env.lower(local, name.span) : local
   if (env.outer === undefined) return undefined
-  const outer = findColumn(name, env.outer)
+  const outer = findIn(name, env.outer, find)
   if (outer === undefined) return undefined
   return mapExpr(outer, (part) => {
     if (part.kind === 'column') return outerReference(1, part.index, part.type)
@@ -132,7 +137,9 @@ function findColumn(name: QualifiedName, env: Env): Expr | undefined {
 }
 
 /** The meaning of a name among the scope's own columns. */
-export function findLocal(name: QualifiedName, scope: Scope): Expr | undefined {
+export const findLocal: Finder = (name, scope) => ofTable(name, scope) ?? unqualified(name, scope)
+
+function ofTable(name: QualifiedName, scope: Scope): Expr | undefined {
   const { parts, span } = name
   // `catalog.database.table.column`, `table.column.field`: the longest prefix that names a table wins.
   for (let prefix = Math.min(parts.length - 1, 3); prefix >= 1; prefix--) {
@@ -141,6 +148,10 @@ export function findLocal(name: QualifiedName, scope: Scope): Expr | undefined {
     if (found.length > 1) throw sqlErrors('SQL_COLUMN_AMBIGUOUS', { column: join(name), tables: tables.map((table) => table.name!), span })
     if (found.length === 1) return fieldsOf(found[0], parts.slice(prefix + 1), span)
   }
+  return undefined
+}
+
+function unqualified({ parts, span }: QualifiedName, scope: Scope): Expr | undefined {
   const [first] = parts
   const common = scope.common.find((one) => one.name === first.name)
   if (common !== undefined) return fieldsOf(common.expr, parts.slice(1), span)

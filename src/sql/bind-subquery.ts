@@ -2,7 +2,7 @@
 import { formatType, type SqlType, t, withNullable } from '../data/index.ts'
 import { resolveAggregate } from './aggregates.ts'
 import type { BinaryOperator, Expression, Query, Span } from './ast.ts'
-import { liftCorrelation, materialized, overJoined } from './bind-correlation.ts'
+import { equalitiesOf, liftCorrelation, materialized, overJoined, withOuterValues } from './bind-correlation.ts'
 import { BINARY, bindExpression } from './bind-expression.ts'
 import { appendColumns, columnsOfPlan, distinctPlan, filter, firstColumns, joinPlan, project } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
@@ -104,7 +104,7 @@ function applyMembership(stage: Stage, { query, left, negated, comparison, span 
     if (negated) stage.plan = filter(stage.plan, literalExpr(false, t.boolean(false)))
     return
   }
-  const lifted = liftCorrelation(sub, span)
+  const lifted = liftCorrelation(sub, stage.plan, span)
   const outer = stage.plan.fields.length
   const lifts = lifted.conditions.map((one) => overJoined(one, outer))
   if (comparison !== undefined) {
@@ -182,7 +182,7 @@ function subqueryColumn(stage: Stage, node: SubqueryNode, env: Env): Expr {
 function scalarColumn(stage: Stage, query: Query, env: Env, span: Span): Expr {
   const sub = bindQuery(query, env.context, env)
   requireColumns(sub, 1, span)
-  const lifted = liftCorrelation(hasOneRow(sub) ? sub : singleValue(sub, span), span)
+  const lifted = liftCorrelation(hasOneRow(sub) ? sub : singleValue(sub, span), stage.plan, span)
   const outputs = lifted.isTotal ? lifted.outputs : materialized(lifted, span).outputs
   return joinedColumns(stage, lifted.plan, lifted.conditions, outputs)[0]
 }
@@ -224,15 +224,13 @@ function membershipColumn(stage: Stage, { query, left, span }: Membership, env: 
   const values = left.map((item) => bindExpression(item, env))
   const sub = bindQuery(query, env.context, env)
   requireColumns(sub, left.length, span)
-  const lifted = liftCorrelation(sub, span)
-  const width = stage.plan.fields.length
-  const pairs = values.map((value, i) => equalTypes(value, overJoined(lifted.outputs[i], width), span))
+  const pairs = values.map((value, i) => equalTypes(value, columnExpr(stage.plan.fields.length + i, sub.fields[i].type), span))
   const canBeNull = pairs.some(([a, b]) => a.type.nullable || b.type.nullable)
-  if (canBeNull && (lifted.conditions.length > 0 || pairs.length > 1)) {
-    throw sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what: 'IN as a value, over columns that can be NULL', span })
+  if (canBeNull && pairs.length > 1) {
+    throw sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what: 'IN as a value, over several columns that can be NULL', span })
   }
-  const total = canBeNull ? countsColumns(stage, lifted.plan, lifted.outputs[0], span) : undefined
-  const found = markColumn(stage, lifted.plan, lifted.conditions, pairs, width, span)
+  const total = canBeNull ? countsColumns(stage, sub, span) : undefined
+  const found = markColumn(stage, sub, values, span)
   if (total === undefined) return found
   return threeValued({ value: pairs[0][0], ...total }, found, true, span)
 }
@@ -273,7 +271,11 @@ function comparisonColumn(stage: Stage, { query, left, span }: Membership, how: 
     const { type, argTypes, ...aggregate } = resolveAggregate(fn, [inner.type], { distinct: false, nonEmpty: false, span })
     return { ...aggregate, args: [0], distinct: false, type, argTypes }
   })
-  const lifted = liftCorrelation(aggregated(project(sub, [inner], ['value']), [...countsOf(inner.type), ...extremes], span), span)
+  const lifted = liftCorrelation(
+    aggregated(project(sub, [inner], ['value']), [...countsOf(inner.type), ...extremes], span),
+    stage.plan,
+    span,
+  )
   const [rows, values, ...bounds] = joinedColumns(stage, lifted.plan, lifted.conditions, lifted.outputs)
   const holds = bounds.map((bound) => resolveCall(name, [compared, bound], { span }))
   const isAny = how.quantifier === 'ANY'
@@ -296,43 +298,28 @@ function aggregated(input: Plan, aggregates: AggregateCall[], span: Span): Plan 
 }
 
 /** COUNT(*) and COUNT(value) of the sub-query, as columns of the stage. */
-function countsColumns(stage: Stage, plan: Plan, value: Expr, span: Span): Counts {
-  const counts = aggregated(project(plan, [value], ['value']), countsOf(value.type), span)
+function countsColumns(stage: Stage, sub: Plan, span: Span): Counts {
+  const lifted = liftCorrelation(aggregated(sub, countsOf(sub.fields[0].type), span), stage.plan, span)
+  const [rows, values] = joinedColumns(stage, lifted.plan, lifted.conditions, lifted.outputs)
+  return { rows, values }
+}
+
+/** A column that says whether there is a row of the sub-query with these values. */
+function markColumn(stage: Stage, sub: Plan, values: readonly Expr[], span: Span): Expr {
   const width = stage.plan.fields.length
-  stage.plan = joinPlan('LEFT', stage.plan, counts, undefined)
-  return { rows: columnExpr(width, t.bigint()), values: columnExpr(width + 1, t.bigint()) }
+  const direct = liftCorrelation(sub, stage.plan, span)
+  const lifted = equalitiesOf(direct) === undefined ? withOuterValues(direct, stage.plan, span) : direct
+  const pairs = values.map((value, i) => equalTypes(value, overJoined(lifted.outputs[i], width), span))
+  const ofPairs = pairs.map(([a, b]) => ({
+    fn: 'EQUALS',
+    outer: a,
+    inner: mapColumns(b, (column) => columnExpr(column.index - width, column.type)),
+  }))
+  const ofConditions = (equalitiesOf(lifted) ?? []).map(({ fn, inner, outer }) => ({ fn, inner, outer: overJoined(outer, width) }))
+  const sides = [...ofPairs, ...ofConditions]
+  const names = [...sides.map((_, i) => `$key${i}`), '$found']
+  const keys = project(lifted.plan, [...sides.map(({ inner }) => inner), literalExpr(true, t.boolean(false))], names)
+  const condition = andAll(sides.map(({ fn, inner, outer }, i) => resolveCall(fn, [outer, columnExpr(width + i, inner.type)], { span })))
+  stage.plan = joinPlan('LEFT', stage.plan, distinctPlan(keys), condition)
+  return resolveCall('IS_NOT_NULL', [columnExpr(width + sides.length, t.boolean())])
 }
-
-/** A column that says whether there is a row of the sub-query for which all equalities and conditions hold. */
-function markColumn(
-  stage: Stage,
-  plan: Plan,
-  conditions: readonly Expr[],
-  pairs: readonly [Expr, Expr][],
-  width: number,
-  span: Span,
-): Expr {
-  const inner: Expr[] = pairs.map(([, b]) => mapColumns(b, (column) => columnExpr(column.index - width, column.type)))
-  const outer: Expr[] = pairs.map(([a]) => a)
-  for (const condition of conditions) {
-    const joined = overJoined(condition, width)
-    const sides = isCall(joined, 'EQUALS') ? joined.args : []
-    const isInner = (expr: Expr): boolean => everyColumn(expr, (index) => index >= width)
-    const isOuter = (expr: Expr): boolean => everyColumn(expr, (index) => index < width)
-    const [a, b] = sides
-    const pair =
-      sides.length === 2 && isInner(a) && isOuter(b) ? [a, b] : sides.length === 2 && isInner(b) && isOuter(a) ? [b, a] : undefined
-    if (pair === undefined)
-      throw sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what: 'EXISTS as a value, with conditions that are not =', span })
-    inner.push(mapColumns(pair[0], (column) => columnExpr(column.index - width, column.type)))
-    outer.push(pair[1])
-  }
-  const marked = project(plan, [...inner, literalExpr(true, t.boolean(false))], [...inner.map((_, i) => `$key${i}`), '$found'])
-  const now = stage.plan.fields.length
-  const condition = andAll(inner.map((expr, i) => resolveCall('EQUALS', [outer[i], columnExpr(now + i, expr.type)], { span })))
-  stage.plan = joinPlan('LEFT', stage.plan, distinctPlan(marked), condition)
-  return resolveCall('IS_NOT_NULL', [columnExpr(now + inner.length, t.boolean())])
-}
-
-const everyColumn = (expr: Expr, test: (index: number) => boolean): boolean =>
-  expr.kind === 'column' ? test(expr.index) : expr.kind === 'literal' || expr.args.every((arg) => everyColumn(arg, test))

@@ -28,7 +28,7 @@ export function bindTemporalJoin(ref: JoinRef, table: TableOnly, left: Source, c
   }
   const { systemTime: _, ...plain } = table
   const right = bindTableRef(plain, context, outer)
-  const rightTime = right.plan.fields.findIndex((field) => field.timeAttribute === 'event')
+  const rightTime = right.plan.fields.findIndex((_, i) => pastTimeOf(right.plan, i) === 'event')
   if (isEvent && rightTime < 0) {
     throw sqlErrors('SQL_TEMPORAL_JOIN', {
       reason: 'the right side has no event time, so its versions have no order',

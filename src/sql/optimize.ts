@@ -72,7 +72,8 @@ function chooseOperators(plan: Plan): Plan {
     case 'join':
       return physicalJoin(node)
     case 'temporalJoin':
-      return physicalTemporalJoin(node)
+      // Each change of the right side is a version of its own.
+      return physicalTemporalJoin({ ...node, right: withEveryChange(node.right) })
     case 'over':
       checkOver(node)
       return annotateNode(node)
