@@ -69,7 +69,11 @@ test('a query is stopped, stays so, and goes on from where it was', { timeout: 1
   assert.match((await server.get<QueryWhy>('/v1/queries/totals/why')).verdict, /stopped by hand/)
 
   // A neighbour that begins anew disturbs nobody.
-  await done('start', 'counts', '--without-state')
+  await done('start', 'counts', '--without-state', '--savepoint', 'before-anew')
+  assert.deepEqual(
+    (await server.get<{ name: string }[]>('/v1/savepoints')).map(({ name }) => name),
+    ['before-anew'],
+  )
   await untilRows(server, 'counts', [
     ['a', 2],
     ['b', 3],

@@ -40,12 +40,13 @@ export function addQueryCommands(program: Command): void {
     queries
       .command('stop')
       .description('takes a checkpoint and stops a query; it stays so until it is started, and its rows stay readable')
-      .argument('<query>', 'its id, or the table that it writes to'),
+      .argument('<query>', 'its id, or the table that it writes to')
+      .option('--savepoint <name>', 'takes this savepoint, of all queries, before it'),
   )
-    .addHelpText('after', examples('millrace queries stop revenue'))
+    .addHelpText('after', examples('millrace queries stop revenue\nmillrace queries stop revenue --savepoint before-upgrade'))
     .action(
-      guarded(async (id: string, flags: TargetFlags) =>
-        (await import('./commands/queries.ts')).stopQuery(target(flags), id, flags.json ?? false),
+      guarded(async (id: string, flags: TargetFlags & { savepoint?: string }) =>
+        (await import('./commands/queries.ts')).stopQuery(target(flags), id, { savepoint: flags.savepoint, json: flags.json ?? false }),
       ),
     )
 
@@ -57,12 +58,20 @@ export function addQueryCommands(program: Command): void {
       .option(
         '--without-state',
         'begin anew, also one that runs: a table is computed again from the beginning of its topics; what an INSERT wrote is written once more',
-      ),
+      )
+      .option('--savepoint <name>', 'takes this savepoint, of all queries, before it: the way back'),
   )
-    .addHelpText('after', examples('millrace queries start revenue\nmillrace queries start revenue --without-state'))
+    .addHelpText(
+      'after',
+      examples('millrace queries start revenue\nmillrace queries start revenue --without-state --savepoint before-anew'),
+    )
     .action(
-      guarded(async (id: string, flags: TargetFlags & { withoutState?: boolean }) =>
-        (await import('./commands/queries.ts')).startQuery(target(flags), id, flags.withoutState ?? false, flags.json ?? false),
+      guarded(async (id: string, flags: TargetFlags & { withoutState?: boolean; savepoint?: string }) =>
+        (await import('./commands/queries.ts')).startQuery(target(flags), id, {
+          withoutState: flags.withoutState ?? false,
+          savepoint: flags.savepoint,
+          json: flags.json ?? false,
+        }),
       ),
     )
 

@@ -587,7 +587,7 @@ export class JobManager {
     const mates = [...this.running.values()].filter((one) => one.jobId === jobId)
     return queryConfig({
       query,
-      parallelism,
+      parallelism: { subtasks: parallelism.subtasks, reason: this.starts.divided(query, PARALLELISM_MAX).reason },
       settings: this.project!.declarations.settings,
       checkpoints: {
         now: this.checkpoints.settingsOf(jobId) ?? this.checkpointSettingsOf(mates),

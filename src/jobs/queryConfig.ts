@@ -46,7 +46,7 @@ export interface QueryConfig {
   line: number
   column: number
   sql: string
-  /** In how many threads it runs, and why in one where more were wanted. */
+  /** In how many threads it runs, and why it cannot be in more than one. */
   parallelism: Parallelism
   declared: { kind: Declared['kind']; name: string; file: string; line: number; column: number; sql: string }[]
   /** Functions of Flink's that it calls. */

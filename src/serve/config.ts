@@ -22,7 +22,7 @@ const QueryConfig = Type.Object({
   query: Type.String(),
   ...place,
   sql: text('Its statement, as it was deployed.'),
-  parallelism: Type.Object({ subtasks: count(), reason: optional(text('Why it is one, where more were wanted.')) }),
+  parallelism: Type.Object({ subtasks: count(), reason: optional(text('Why it cannot be more than one.')) }),
   declared: Type.Array(
     Type.Object({ kind: literals(['table', 'view', 'materialized table', 'function']), name: Type.String(), ...place, sql: Type.String() }),
     { description: 'What it reads, writes to and calls, through views too. Values of secrets are masked.' },

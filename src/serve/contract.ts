@@ -504,6 +504,7 @@ export interface QueryConfig {
   line: number
   column: number
   sql: string
+  /** In how many threads it runs. `reason`: why it cannot be more than one. */
   parallelism: { subtasks: number; reason?: string }
   /** What it reads, writes to and calls, through views too. */
   declared: {

@@ -7,16 +7,16 @@ import { type QueryTab, queryTabs } from '../router.tsx'
 import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
-import { Empty, Failure, Segmented, SkeletonRows, Sql, useNow, Waiting } from '../ui/parts.tsx'
+import { Empty, Failure, Segmented, SkeletonRows, useNow, Waiting } from '../ui/parts.tsx'
 import { Forecasts } from './observe/Forecasts.tsx'
 import { checkpointAge, formatWatermark, ProjectProblem, QueryState, useLiveQueries, watermarkLag } from './Queries.tsx'
 import { Checkpoints } from './query/Checkpoints.tsx'
 import { Control } from './query/Control.tsx'
+import { Definition } from './query/Definition.tsx'
 import { LateRows, State, Threads, Watermarks, Windows } from './query/Facts.tsx'
 import { History } from './query/History.tsx'
 import { Metrics, stateChart } from './query/Metrics.tsx'
 import { Output } from './query/Output.tsx'
-import { Parity } from './query/Parity.tsx'
 import { Tests } from './query/Tests.tsx'
 import { Why } from './query/Why.tsx'
 
@@ -104,7 +104,7 @@ const tabLabels: Record<QueryTab, string> = {
   history: 'History',
   versions: 'Versions',
   tests: 'Tests',
-  sql: 'SQL',
+  sql: 'Definition & config',
 }
 const shownBy: Record<
   Exclude<QueryTab, 'sql' | 'output' | 'metrics' | 'checkpoints' | 'history' | 'versions' | 'tests'>,
@@ -149,10 +149,7 @@ function Tabs({ query }: { query: QuerySummary }) {
         note={why && `${formatInteger(why.rowsIn)} rows in, ${formatInteger(why.rowsOut)} out`}
       >
         {tab === 'sql' ? (
-          <div className="stack">
-            <Sql sql={query.sql} />
-            <Parity id={query.id} />
-          </div>
+          <Definition id={query.id} isTable={query.target.kind === 'table'} />
         ) : tab === 'metrics' ? (
           <Metrics id={query.id} />
         ) : tab === 'output' ? (

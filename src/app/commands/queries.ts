@@ -31,12 +31,26 @@ export async function listQueries(target: Target, json: boolean): Promise<void> 
     )
 }
 
-export async function stopQuery(target: Target, id: string, json: boolean): Promise<void> {
+interface ControlFlags {
+  /** Taken before it. */
+  savepoint: string | undefined
+  json: boolean
+}
+const takeSavepoint = async (target: Target, name: string | undefined): Promise<unknown> =>
+  name === undefined ? undefined : sendJson(target, 'POST', '/v1/savepoints', { name })
+
+export async function stopQuery(target: Target, id: string, { savepoint, json }: ControlFlags): Promise<void> {
+  await takeSavepoint(target, savepoint)
   const query = await sendJson<QuerySummary>(target, 'POST', `/v1/queries/${encodeURIComponent(id)}/stop`, {})
   console.log(json ? JSON.stringify(query) : `${query.id} is stopped, with a checkpoint. Undo: millrace queries start ${query.id}`)
 }
 
-export async function startQuery(target: Target, id: string, withoutState: boolean, json: boolean): Promise<void> {
+export async function startQuery(
+  target: Target,
+  id: string,
+  { withoutState, savepoint, json }: ControlFlags & { withoutState: boolean },
+): Promise<void> {
+  await takeSavepoint(target, savepoint)
   const query = await sendJson<QuerySummary>(target, 'POST', `/v1/queries/${encodeURIComponent(id)}/start`, { withoutState })
   console.log(json ? JSON.stringify(query) : `${query.id} is ${query.state}. Next: millrace why ${query.id}`)
 }

@@ -1,11 +1,15 @@
-// What one can do with a query: stop it with a checkpoint, start it from there, run it in more threads or fewer, or begin anew without state.
-import { Play, RotateCcw, Split, Square } from 'lucide-react'
+// What one can do with a query: stop it with a checkpoint, start it from there, run it in more threads or fewer, or begin anew without state; before it stops
+// or begins anew, a savepoint if one wants the way back; and a crash test of its project.
+import { Link } from '@tanstack/react-router'
+import { FlaskConical, Play, RotateCcw, Split, Square } from 'lucide-react'
 import { useState } from 'react'
 import type { QuerySummary } from '../../../../src/serve/contract.ts'
 import { apiSend } from '../../api/client.ts'
 import { queryClient } from '../../api/queries.ts'
 import { useReason } from '../../api/topics.ts'
+import { formatBytes, formatInteger } from '../../ui/format.ts'
 import { FormDialog, TextField } from '../../ui/forms.tsx'
+import { useConfig } from './Definition.tsx'
 
 type Action = 'stop' | 'start' | 'anew' | 'rescale'
 const words: Record<Action, { title: string; action: string }> = {
@@ -19,10 +23,13 @@ const words: Record<Action, { title: string; action: string }> = {
 export function Control({ query, isTable }: { query: QuerySummary; isTable: boolean }) {
   const [action, setAction] = useState<Action>()
   const [threads, setThreads] = useState('')
-  const reason = useReason('admin')
+  const [savepoint, setSavepoint] = useState('')
+  const refusal = useReason('admin')
+  const undivided = useConfig(query.id).data?.parallelism.reason
   const wanted = Number(threads)
   const isRunning = query.state === 'running' || query.state === 'starting'
-  const button = (name: Action, Icon: typeof Play, label: string) => (
+  const hasWayBack = action === 'stop' || action === 'anew'
+  const button = (name: Action, Icon: typeof Play, label: string, reason = refusal) => (
     <button
       type="button"
       className={name === 'anew' ? 'button danger' : 'button'}
@@ -37,8 +44,17 @@ export function Control({ query, isTable }: { query: QuerySummary; isTable: bool
   return (
     <>
       {isRunning ? button('stop', Square, 'Stop…') : button('start', Play, 'Start…')}
-      {button('rescale', Split, 'Rescale…')}
+      {button(
+        'rescale',
+        Split,
+        'Rescale…',
+        refusal ?? (undivided && query.parallelism === 1 ? `It runs in one thread: ${undivided}.` : undefined),
+      )}
       {button('anew', RotateCcw, 'Begin anew…')}
+      <Link to="/queries/$id" params={{ id: query.id }} search={{ tab: 'checkpoints' }} className="button">
+        <FlaskConical size={13} aria-hidden />
+        Crash test
+      </Link>
       {action && (
         <FormDialog
           title={`${words[action].title}: ${query.name}`}
@@ -51,17 +67,34 @@ export function Control({ query, isTable }: { query: QuerySummary; isTable: bool
           }
           onClose={() => setAction(undefined)}
           onSubmit={async () => {
+            if (savepoint !== '' && hasWayBack) await apiSend('POST', '/v1/savepoints', { name: savepoint })
             const path = `/v1/queries/${encodeURIComponent(query.id)}`
             await (action === 'stop'
               ? apiSend('POST', `${path}/stop`, {})
               : action === 'rescale'
                 ? apiSend('POST', `${path}/rescale`, threads === '' ? {} : { parallelism: wanted })
                 : apiSend('POST', `${path}/start`, { withoutState: action === 'anew' }))
-            await queryClient.invalidateQueries({ queryKey: ['queries'] })
+            for (const key of ['queries', 'config', 'history']) await queryClient.invalidateQueries({ queryKey: [key] })
             setAction(undefined)
+            setSavepoint('')
           }}
         >
           <p>{effectOf(action, isTable)}</p>
+          {action === 'anew' && (
+            <p>
+              Now it has {formatBytes(query.stateBytes)} of state, from {formatInteger(query.rowsIn)} rows in; it has put out{' '}
+              {formatInteger(query.rowsOut)}.
+            </p>
+          )}
+          {hasWayBack && (
+            <TextField
+              label="Savepoint before it"
+              hint="Of all queries, under this name. Empty: none."
+              value={savepoint}
+              onChange={(text) => setSavepoint(text.trim())}
+              isFirst
+            />
+          )}
           {action === 'rescale' && (
             <TextField
               label="Threads"
