@@ -4,11 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { defaultTopicConfig, openLog } from '../log/index.ts'
 import { ERROR } from './errors.ts'
 import { alterConfigsApi } from './messages/alterConfigs.ts'
 import { consumerGroupDescribeApi } from './messages/consumerGroupDescribe.ts'
 import { consumerGroupHeartbeatApi } from './messages/consumerGroupHeartbeat.ts'
 import { createAclsApi } from './messages/createAcls.ts'
+import { createTopicsApi } from './messages/createTopics.ts'
 import { describeConfigsApi } from './messages/describeConfigs.ts'
 import { incrementalAlterConfigsApi } from './messages/incrementalAlterConfigs.ts'
 import { listConfigResourcesApi } from './messages/listConfigResources.ts'
@@ -109,7 +111,12 @@ test('what cannot be set is refused with the code of Kafka, and changes nothing'
     [GROUP, 'g', 'share.isolation.level', 'read_committed', INVALID_CONFIG],
     [GROUP, '', SESSION, '50000', INVALID_REQUEST],
     [BROKER, '1', LEADER_RATE, '-1', INVALID_REQUEST],
-    [BROKER, '1', 'log.retention.ms', '1000', INVALID_REQUEST],
+    [BROKER, '1', 'log.retention.ms', 'long', INVALID_REQUEST],
+    [BROKER, '1', 'log.retention.hours', '1', INVALID_REQUEST],
+    [BROKER, '', 'num.partitions', '2', INVALID_REQUEST],
+    [BROKER, '', 'log.cleanup.policy', 'forget', INVALID_REQUEST],
+    [BROKER, '', 'min.insync.replicas', '2', INVALID_REQUEST],
+    [BROKER, '', 'log.cleaner.max.compaction.lag.ms', '0', INVALID_REQUEST],
     [BROKER, '5', LEADER_RATE, '1000', INVALID_REQUEST],
     [METRICS, 'm', 'interval.ms', '99', INVALID_REQUEST],
     [METRICS, 'm', 'match', 'client_name=a', INVALID_CONFIG],
@@ -128,8 +135,86 @@ test('of the broker is told under which address it is, and what topics have by d
   const found = new Map(configs.map(({ name, value, readOnly }) => [name, [value, readOnly]]))
   assert.equal(found.size, configs.length, 'each once')
   assert.deepEqual(found.get('advertised.listeners'), [`PLAINTEXT://127.0.0.1:${kafka.port}`, true])
-  assert.deepEqual(found.get('log.cleanup.policy'), ['delete', true])
-  assert.deepEqual(found.get('message.max.bytes'), ['1048588', true])
+  assert.deepEqual(found.get('log.cleanup.policy'), ['delete', false])
+  assert.deepEqual(found.get('message.max.bytes'), ['1048588', false])
+  // Kafka's default is told in hours.
+  assert.deepEqual(found.get('log.retention.ms'), [null, false])
+})
+
+test('what topics were not given follows the broker, by name before all of them, over a restart, until it is taken back', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const first = await startTestBroker(t, { folder })
+  const one = await first.client()
+  const TOPIC = 2
+  const create = async (client: TestClient, name: string, settings: Record<string, string> = {}) => {
+    const configs = Object.entries(settings).map(([key, value]) => ({ name: key, value }))
+    const [made] = (await client.call(createTopicsApi, 7, { topics: [{ name, numPartitions: -1, replicationFactor: -1, configs }] })).topics
+    assert.equal(made.errorCode, 0)
+    return Object.fromEntries(made.configs!.map(({ name: key, value, configSource }) => [key, [value, configSource]]))
+  }
+  const told = async (client: TestClient, topic: string, setting: string) => {
+    const { configs } = await described(client, TOPIC, topic)
+    const { value, configSource, synonyms } = configs.find(({ name }) => name === setting)!
+    assert.equal(synonyms[0]?.source ?? 5, configSource)
+    return [value, ...synonyms.map((synonym) => `${synonym.source} ${synonym.name}=${synonym.value}`)]
+  }
+  await create(one, 'before')
+  await create(one, 'own', { 'retention.ms': '604800000', 'flush.ms': '7' })
+  await first.log.createTopic('ofOurs', { 'retention.ms': 604_800_000 })
+  await first.log.createTopic('__millrace_internal')
+  assert.deepEqual(await told(one, 'before', 'retention.ms'), ['604800000'])
+  assert.equal(await change(one, BROKER, '', { 'log.retention.ms': '1000', 'message.max.bytes': '3000', 'log.flush.interval.ms': '5' }), 0)
+  assert.equal(await change(one, BROKER, '1', { 'message.max.bytes': '2000', 'log.cleanup.policy': 'compact' }), 0)
+  assert.equal(await change(one, BROKER, '1', { 'log.cleanup.policy': 'delete' }, APPEND), 0)
+  const made = await create(one, 'after')
+  assert.deepEqual(
+    [made['retention.ms'], made['max.message.bytes'], made['segment.ms']],
+    [
+      ['1000', 3],
+      ['2000', 2],
+      ['604800000', 5],
+    ],
+  )
+  // Internal topics are what they are.
+  const internal = first.log.topic('__millrace_internal')!.config
+  assert.deepEqual([internal['retention.ms'], internal['max.message.bytes']], [604_800_000, 1_048_588])
+
+  const follow = async (broker: typeof first, client: TestClient) => {
+    for (const topic of ['before', 'after']) {
+      const { config } = broker.log.topic(topic)!
+      assert.deepEqual([config['retention.ms'], config['max.message.bytes'], config['cleanup.policy']], [1_000, 2_000, 'compact,delete'])
+      assert.deepEqual(await told(client, topic, 'retention.ms'), ['1000', '3 log.retention.ms=1000', '5 log.retention.hours=168'])
+      const inBytes = ['2000', '2 message.max.bytes=2000', '3 message.max.bytes=3000', '5 message.max.bytes=1048588']
+      assert.deepEqual(await told(client, topic, 'max.message.bytes'), inBytes)
+      assert.deepEqual((await told(client, topic, 'flush.ms'))[0], '5')
+    }
+    for (const topic of ['own', 'ofOurs']) assert.equal(broker.log.topic(topic)!.config['retention.ms'], 604_800_000)
+    const inMs = ['604800000', '1 retention.ms=604800000', '3 log.retention.ms=1000', '5 log.retention.hours=168']
+    assert.deepEqual(await told(client, 'own', 'retention.ms'), inMs)
+    assert.deepEqual((await told(client, 'own', 'flush.ms')).slice(0, 3), ['7', '1 flush.ms=7', '3 log.flush.interval.ms=5'])
+  }
+  await follow(first, one)
+  one.end()
+  await first.kafka.close()
+  await first.log.close()
+
+  // The log knows it without a Kafka port.
+  const log = await openLog({ folder, durability: 'os' })
+  assert.equal(log.topic('before')!.config['retention.ms'], 1_000)
+  await log.close()
+  const second = await startTestBroker(t, { folder })
+  const two = await second.client()
+  await follow(second, two)
+  // A topic that is told to follow again does; and what nobody sets any more is what it was.
+  assert.equal(await change(two, TOPIC, 'own', { 'retention.ms': null }), 0)
+  assert.equal(second.log.topic('own')!.config['retention.ms'], 1_000)
+  assert.equal(await change(two, BROKER, '1', { 'message.max.bytes': null, 'log.cleanup.policy': null }), 0)
+  assert.equal(second.log.topic('after')!.config['max.message.bytes'], 3_000)
+  assert.equal(await change(two, BROKER, '', { 'message.max.bytes': null, 'log.retention.ms': null, 'log.flush.interval.ms': null }), 0)
+  const { own: _, clientSettings: __, ...config } = second.log.topic('own')!.config
+  assert.deepEqual(config, defaultTopicConfig)
+  assert.deepEqual(await told(two, 'own', 'retention.ms'), ['604800000'])
 })
 
 test('a group has the times that were set for it', async (t) => {

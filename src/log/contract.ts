@@ -34,7 +34,11 @@ export interface TopicConfig {
    * Kept for those who ask for what they set; the log looks at none of it.
    */
   clientSettings?: Readonly<Record<string, string>>
+  /** The settings that the topic was given; all others are the log's defaults, whatever those become. Missing where a real Kafka keeps them. */
+  own?: readonly string[]
 }
+/** What topics have that were not given it. */
+export type TopicDefaults = Partial<Omit<TopicConfig, 'partitionCount' | 'clientSettings' | 'own'>>
 export interface TopicInfo {
   name: string
   id: string
@@ -278,6 +282,8 @@ export interface LocalLog extends Log {
   readonly folder: string
   /** One partition, without a look at the others; undefined if it is not there. */
   partition(topic: string, partition: number): PartitionInfo | undefined
+  /** Sets what all topics have that were not given it; durable when it ends. @throws LOG_TOPIC_CONFIG_INVALID */
+  alterDefaults(defaults: TopicDefaults): Promise<void>
   /** The idempotent and transactional producers that a partition knows. @throws LOG_TOPIC_NOT_FOUND, LOG_PARTITION_NOT_FOUND */
   describeProducers(topic: string, partition: number): Promise<ProducerInfo[]>
   /** Hard links of all files of the log, as they are at one moment, in a folder of the same disk: for backups. See pin.ts. */

@@ -42,6 +42,6 @@ export {
 } from './recordBatch.ts'
 export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'
 export { listPartitionSegments, type SegmentInfo } from './segments.ts'
-export { checkTopicConfig, checkTopicName, damagedTopics, defaultTopicConfig } from './topicMeta.ts'
+export { checkDefaults, checkTopicConfig, checkTopicName, damagedTopics, defaultTopicConfig, followsDefaults } from './topicMeta.ts'
 export * from './transactions/contract.ts'
 export { openTransactions, TRANSACTION_TIMEOUT_MS_MAX, TRANSACTIONS_TOPIC } from './transactions/coordinator.ts'

@@ -27,6 +27,7 @@ import type {
   RecordInput,
   RecoveryReport,
   TopicConfig,
+  TopicDefaults,
   TopicDescriptor,
   TopicInfo,
 } from './contract.ts'
@@ -152,6 +153,10 @@ class WriterLog implements LocalLog {
 
   async alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
     return this.remember(await this.call('alterTopic', name, config))
+  }
+
+  async alterDefaults(defaults: TopicDefaults): Promise<void> {
+    for (const topic of await this.call('alterDefaults', defaults)) this.remember(topic)
   }
 
   async deleteTopic(name: string): Promise<void> {

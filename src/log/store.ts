@@ -1,24 +1,30 @@
 // All topics of a data folder: creation, deletion, group commit. Synchronous; the writer thread owns one, a simulator can own one too.
 //
+//   <data folder>/topics/defaults.json
 //   <data folder>/topics/<uuid>/topic.json
 //   <data folder>/topics/<uuid>/<partition>/<base offset>.log, .index
 //
 // Invariants
 //   1. One group commit writes all partitions first and then syncs each that was written: an append waits for one round of syncs.
-//   2. What `createTopic`, `alterTopic` and `deleteTopic` return is durable.
+//   2. What `createTopic`, `alterTopic`, `alterDefaults` and `deleteTopic` return is durable.
+import { isDeepStrictEqual } from 'node:util'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
-import type { Durability, RecoveryReport, TopicConfig, TopicDescriptor } from './contract.ts'
+import type { Durability, RecoveryReport, TopicConfig, TopicDefaults, TopicDescriptor } from './contract.ts'
 import { type Disk, ensureFolder, errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, readError, writeError } from './errors.ts'
 import { type Append, Partition } from './partition.ts'
 import { type PinnedLog, type PinnedPartition, pinFiles } from './pin.ts'
 import {
+  checkDefaults,
   checkTopicConfig,
   checkTopicName,
   defaultTopicConfig,
+  readDefaults,
   readTopicMeta,
   TOPIC_FOLDER,
   type TopicMeta,
+  withDefaults,
+  writeDefaults,
   writeTopicMeta,
 } from './topicMeta.ts'
 
@@ -51,6 +57,7 @@ export class LogStore {
   private readonly options: StoreOptions
   private readonly disk: Disk
   private readonly folder: string
+  private defaults: TopicDefaults = {}
 
   private constructor(options: StoreOptions) {
     this.options = options
@@ -80,7 +87,7 @@ export class LogStore {
   /** @param id  a new UUID */
   createTopic(name: string, id: string, changes: Partial<TopicConfig>, nowMs: number): StoredTopic {
     checkTopicName(name)
-    const config = checkTopicConfig(defaultTopicConfig, changes)
+    const config = withDefaults(name, checkTopicConfig(defaultTopicConfig, changes), this.defaults)
     if (this.topics.has(name)) throw logErrors('LOG_TOPIC_EXISTS', { topic: name })
     const folder = `${this.folder}/${id}`
     try {
@@ -107,7 +114,7 @@ export class LogStore {
 
   alterTopic(name: string, changes: Partial<TopicConfig>, nowMs: number): StoredTopic {
     const topic = this.topic(name)
-    const config = checkTopicConfig(topic.config, changes)
+    const config = withDefaults(name, checkTopicConfig(topic.config, changes), this.defaults)
     const { partitionCount: had } = topic.config
     if (config.partitionCount < had) {
       const reason = `the topic has ${had}, and the number can only grow`
@@ -118,13 +125,37 @@ export class LogStore {
       for (let partition = had; partition < config.partitionCount; partition++) this.makePartition(folder, partition)
       this.disk.syncFolder(folder)
       writeTopicMeta(this.disk, folder, { ...topic, config })
-      topic.config = config
-      for (const partition of topic.partitions) partition.config = config
+      this.configure(topic, config)
       for (let partition = had; partition < config.partitionCount; partition++) this.openPartition(topic, partition, nowMs)
       return topic
     } catch (error) {
       throw writeError(error, folder)
     }
+  }
+
+  /**
+   * Sets what topics have that were not given it, also those that are there.
+   *
+   * @returns  the topics that may have changed
+   * @throws   LOG_TOPIC_CONFIG_INVALID; then nothing changed
+   */
+  alterDefaults(defaults: TopicDefaults): StoredTopic[] {
+    checkDefaults(defaults)
+    if (isDeepStrictEqual(defaults, this.defaults)) return []
+    try {
+      writeDefaults(this.disk, this.folder, defaults)
+    } catch (error) {
+      throw writeError(error, this.folder)
+    }
+    this.defaults = defaults
+    const topics = [...this.topics.values()]
+    for (const topic of topics) this.configure(topic, withDefaults(topic.name, topic.config, defaults))
+    return topics
+  }
+
+  private configure(topic: StoredTopic, config: TopicConfig): void {
+    topic.config = config
+    for (const partition of topic.partitions) partition.config = config
   }
 
   /** Moves the start of a partition, durably. Returns it. @throws LOG_TOPIC_NOT_FOUND, LOG_OFFSET_OUT_OF_RANGE */
@@ -245,10 +276,18 @@ export class LogStore {
     const { disk, folder } = this
     ensureFolder(disk, this.options.folder, 'topics')
     disk.syncFolder(folder)
-    for (const name of disk.list(folder)) {
+    const names = disk.list(folder)
+    const { defaults, problem: ofDefaults } = readDefaults(disk, folder, names)
+    this.defaults = defaults
+    if (ofDefaults !== undefined) {
+      writeDefaults(disk, folder, defaults)
+      const about = { topic: 'defaults', partition: -1, path: folder, cutBytes: 0, position: 0, offset: 0 }
+      this.recovery.push({ ...about, kind: 'mended', reason: ofDefaults })
+    }
+    for (const name of names) {
       const path = `${folder}/${name}`
       if (TOPIC_FOLDER.test(name)) {
-        const found = readTopicMeta(disk, path)
+        const found = readTopicMeta(disk, path, defaults)
         if (found === undefined) this.removeTopicFolder(path)
         else {
           const { meta, problem, isCopyOld } = found

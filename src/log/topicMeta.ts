@@ -4,12 +4,14 @@
 //   1. `topic.json` is written after the partitions' folders and first segments are durable: a folder without it is a topic whose creation
 //      was cut off, and is removed on start.
 //   2. A topic is deleted by renaming its folder; on start the removal is finished.
-//   3. `topic.copy.json` has the same: a file that cannot be read is made again from the other one. After a crash between the two writes
-//      the copy may be the older one; the next start writes it again.
+//   3. What a topic was not given itself is not taken from its file but from the log's defaults: `topics/defaults.json`, and before anybody
+//      has changed them `defaultTopicConfig`. So one file changes all such topics at once, and it counts without a Kafka port too.
+//   4. `topic.copy.json` has the same: a file that cannot be read is made again from the other one. After a crash between the two writes
+//      the copy may be the older one; the next start writes it again. `defaults.copy.json` likewise.
 
 import { isDeepStrictEqual } from 'node:util'
 import { checkedLine, readLine, replaceFile } from './checkedFile.ts'
-import type { TopicConfig } from './contract.ts'
+import type { TopicConfig, TopicDefaults } from './contract.ts'
 import { type Disk, ignoreMissing } from './disk.ts'
 import { logErrors } from './errors.ts'
 
@@ -23,6 +25,8 @@ export interface TopicMeta {
 
 const FILE = 'topic.json'
 const COPY = 'topic.copy.json'
+const DEFAULTS_FILE = 'defaults.json'
+const DEFAULTS_COPY = 'defaults.copy.json'
 export const TOPIC_FOLDER = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const PARTITION_COUNT_MAX = 1024
 const INT32_MAX = 2 ** 31 - 1
@@ -75,11 +79,12 @@ export function checkTopicName(topic: string): void {
   if (bad) throw fail(`it has the character ${JSON.stringify(bad[0])}`)
 }
 
-/** The base settings with changes, all checked. @throws LOG_TOPIC_CONFIG_INVALID */
+/** The base settings with changes, all checked: what is named is the topic's own from now on, or as `own` says. @throws LOG_TOPIC_CONFIG_INVALID */
 export function checkTopicConfig(base: TopicConfig, changes: Partial<TopicConfig>): TopicConfig {
   const config: Record<string, unknown> = { ...base }
+  const own = new Set(base.own)
   for (const [key, value] of Object.entries(changes)) {
-    if (value === undefined) continue
+    if (value === undefined || key === 'own') continue
     const fail = (reason: string) => logErrors('LOG_TOPIC_CONFIG_INVALID', { key, value, reason })
     if (key === 'clientSettings' && typeof value === 'object' && value !== null) {
       // Checked by the Kafka port, whose names they are.
@@ -95,13 +100,73 @@ export function checkTopicConfig(base: TopicConfig, changes: Partial<TopicConfig
       }
     }
     config[key] = value
+    if (key !== 'partitionCount' && key !== 'clientSettings') own.add(key)
   }
+  config.own = changes.own ?? [...own]
   const [min, max] = [config['min.compaction.lag.ms'], config['max.compaction.lag.ms']] as number[]
   if (min > max) {
     const reason = `it is above max.compaction.lag.ms, which is ${max}`
     throw logErrors('LOG_TOPIC_CONFIG_INVALID', { key: 'min.compaction.lag.ms', value: min, reason })
   }
   return config as unknown as TopicConfig
+}
+
+/** Topics of the product's own bookkeeping are what they are, whatever topics have by default. */
+export const followsDefaults = (topic: string): boolean => !topic.startsWith('__')
+
+/** The settings of a topic with these defaults of the log. */
+export function withDefaults(topic: string, config: TopicConfig, defaults: TopicDefaults): TopicConfig {
+  const { partitionCount: _, ...all } = followsDefaults(topic) ? { ...defaultTopicConfig, ...defaults } : defaultTopicConfig
+  const own = new Set(config.own)
+  return { ...config, ...Object.fromEntries(Object.entries(all).filter(([key]) => !own.has(key))) }
+}
+
+/** Checks what topics are to have by default. @throws LOG_TOPIC_CONFIG_INVALID */
+export function checkDefaults(defaults: TopicDefaults): void {
+  checkTopicConfig(defaultTopicConfig, defaults)
+}
+
+export function writeDefaults(disk: Disk, folder: string, defaults: TopicDefaults): void {
+  for (const file of [DEFAULTS_FILE, DEFAULTS_COPY]) replaceFile(disk, folder, file, checkedLine(defaults))
+}
+
+/**
+ * @param names  of the files in the folder
+ * @returns      `problem`: why one of the two is to be made again
+ * @throws       LOG_METADATA_DAMAGED: neither can be used. Guessing could let retention delete what was to stay
+ */
+export function readDefaults(disk: Disk, folder: string, names: readonly string[]): { defaults: TopicDefaults; problem?: string } {
+  if (!names.includes(DEFAULTS_FILE) && !names.includes(DEFAULTS_COPY)) return { defaults: {} }
+  const read = (file: string): TopicDefaults => {
+    if (!names.includes(file)) throw logErrors('LOG_METADATA_DAMAGED', { path: `${folder}/${file}`, reason: 'it is missing' })
+    const defaults = readLine<TopicDefaults>(disk, `${folder}/${file}`)
+    checkDefaults(defaults)
+    return defaults
+  }
+  let defaults: TopicDefaults
+  try {
+    defaults = read(DEFAULTS_FILE)
+  } catch (error) {
+    return { defaults: read(DEFAULTS_COPY), problem: (error as Error).message }
+  }
+  try {
+    // After a crash between the two the copy is the older one.
+    const isSame = isDeepStrictEqual(read(DEFAULTS_COPY), defaults)
+    return { defaults, problem: isSame ? undefined : `${folder}/${DEFAULTS_COPY} is older` }
+  } catch (error) {
+    return { defaults, problem: (error as Error).message }
+  }
+}
+
+/** In a file of an earlier version, which does not tell: what is not the default, and what a client has set. */
+function ownOf(config: TopicConfig): readonly string[] {
+  if (config.own) return config.own
+  const { partitionCount: _, ...standard } = defaultTopicConfig
+  const isOwn = ([key, value]: [string, unknown]) =>
+    config[key as keyof TopicConfig] !== value || Object.hasOwn(config.clientSettings ?? {}, key)
+  return Object.entries(standard)
+    .filter(isOwn)
+    .map(([key]) => key)
 }
 
 /** Writes the metadata so that after a crash either the old or the new is there, whole; then its copy. */
@@ -112,15 +177,21 @@ export function writeTopicMeta(disk: Disk, folder: string, { name, id, config, s
 /**
  * The metadata in a topic's folder; undefined if there is none.
  *
+ * @param defaults  of the log
  * @returns  `problem`: why it was the copy that was read, or why there is none; `isCopyOld`: a crash came between the two
  * @throws   LOG_METADATA_DAMAGED: neither can be used
  */
-export function readTopicMeta(disk: Disk, folder: string): { meta: TopicMeta; problem?: string; isCopyOld?: boolean } | undefined {
+export function readTopicMeta(
+  disk: Disk,
+  folder: string,
+  defaults: TopicDefaults = {},
+): { meta: TopicMeta; problem?: string; isCopyOld?: boolean } | undefined {
   const names = disk.list(folder)
   const read = (file: string): TopicMeta => {
     if (!names.includes(file)) throw logErrors('LOG_METADATA_DAMAGED', { path: `${folder}/${file}`, reason: 'it is missing' })
     const meta = readLine<TopicMeta>(disk, `${folder}/${file}`)
-    return { ...meta, config: checkTopicConfig(defaultTopicConfig, meta.config) }
+    const config = checkTopicConfig(defaultTopicConfig, { ...meta.config, own: ownOf({ ...defaultTopicConfig, ...meta.config }) })
+    return { ...meta, config: withDefaults(meta.name, config, defaults) }
   }
   if (!names.includes(FILE) && !names.includes(COPY)) return undefined
   try {

@@ -1,7 +1,7 @@
 // What crosses the port between the log's main side and its writer thread, beside the appends in their ring (appendRing.ts).
 import type { ErrorBody } from '../base/index.ts'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
-import type { Durability, ProducerInfo, RecoveryReport, TopicConfig } from './contract.ts'
+import type { Durability, ProducerInfo, RecoveryReport, TopicConfig, TopicDefaults } from './contract.ts'
 import type { PinnedLog } from './pin.ts'
 
 export interface WriterOptions {
@@ -25,6 +25,7 @@ export interface TopicHandle {
 export interface Calls {
   createTopic: { args: [name: string, id: string, config: Partial<TopicConfig>]; result: TopicHandle }
   alterTopic: { args: [name: string, config: Partial<TopicConfig>]; result: TopicHandle }
+  alterDefaults: { args: [defaults: TopicDefaults]; result: TopicHandle[] }
   deleteTopic: { args: [name: string]; result: undefined }
   deleteRecords: { args: [name: string, partition: number, beforeOffset: number]; result: number }
   describeProducers: { args: [name: string, partition: number]; result: ProducerInfo[] }

@@ -173,6 +173,8 @@ class Writer {
         return this.handleOf(store.createTopic(args[0], args[1], args[2], nowMs))
       case 'alterTopic':
         return this.handleOf(store.alterTopic(args[0], args[1], nowMs))
+      case 'alterDefaults':
+        return store.alterDefaults(args[0]).map((topic) => this.handleOf(topic))
       case 'deleteTopic': {
         const topic = store.topic(args[0])
         store.deleteTopic(topic.name)

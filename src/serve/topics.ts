@@ -5,7 +5,7 @@
 //   2. Whatever destroys or changes leaves an audit line: what, who, from where.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { defaultTopicConfig, listPartitionSegments, type TopicConfig, type TopicInfo } from '../log/index.ts'
+import { defaultTopicConfig, listPartitionSegments, type TopicConfig, type TopicDefaults, type TopicInfo } from '../log/index.ts'
 import { auditOf } from './audit.ts'
 import type {
   NewTopic as NewTopicBody,
@@ -20,7 +20,7 @@ import { NoQuery, TopicParams, TopicSummary as TopicSummarySchema } from './sche
 import { findTopic, refuseInternal } from './topicNames.ts'
 import { DeleteTopicQuery, NewTopic, TopicChange, TopicConsumers, TopicPartition, TopicSetting } from './topicSchemas.ts'
 
-type Setting = Exclude<keyof TopicConfig, 'partitionCount' | 'clientSettings'>
+type Setting = keyof TopicDefaults
 
 /** What a setting means, in one line. One without a line is shown all the same. */
 const descriptions: Record<string, string> = {
@@ -41,10 +41,10 @@ const descriptions: Record<string, string> = {
 }
 
 const settingNames = (config: TopicConfig): Setting[] =>
-  (Object.keys(config) as Setting[]).filter((name) => !['partitionCount', 'clientSettings'].includes(name))
+  (Object.keys(config) as Setting[]).filter((name) => !['partitionCount', 'clientSettings', 'own'].includes(name))
 
-/** Without what is kept for Kafka clients only. */
-function numbersAndTexts({ clientSettings: _, ...config }: TopicConfig): TopicSummary['config'] {
+/** Without what is told in other ways. */
+function numbersAndTexts({ clientSettings: _, own: __, ...config }: TopicConfig): TopicSummary['config'] {
   return config
 }
 
@@ -61,6 +61,12 @@ function configOf(changes: Readonly<Record<string, string | number | null>>): Pa
         typeof standard === 'number' && typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : value
   }
   return config as Partial<TopicConfig>
+}
+
+/** The settings that are a topic's own after a change; what went back to the default follows it again. Undefined where a real Kafka knows. */
+function ownAfter(own: readonly string[] | undefined, changes: Readonly<Record<string, string | number | null>>): string[] | undefined {
+  const given = Object.keys(changes).filter((name) => changes[name] !== null)
+  return own && [...new Set([...own.filter((name) => changes[name] !== null), ...given])]
 }
 
 export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
@@ -110,7 +116,8 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
     async (request, reply) => {
       const { name, partitionCount, config = {} } = request.body
       refuseInternal(name)
-      const info = await log.createTopic(name, { ...(partitionCount !== undefined && { partitionCount }), ...configOf(config) })
+      const made = { ...(partitionCount !== undefined && { partitionCount }), ...configOf(config), own: ownAfter([], config) }
+      const info = await log.createTopic(name, made)
       auditOf(deps, request)('topic created', { topic: name, partitionCount: info.partitions.length, config })
       return reply.code(201).send(summaryOf(info))
     },
@@ -131,7 +138,9 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
       const before = find(topic)
       refuseInternal(topic)
       const { partitionCount, config = {} } = request.body
-      const info = await log.alterTopic(topic, { ...(partitionCount !== undefined && { partitionCount }), ...configOf(config) })
+      const own = ownAfter(before.config.own, config)
+      const change = { ...(partitionCount !== undefined && { partitionCount }), ...configOf(config), own }
+      const info = await log.alterTopic(topic, change)
       auditOf(deps, request)('topic changed', { topic, before: before.config, after: info.config })
       return summaryOf(info)
     },
@@ -174,8 +183,9 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
     (request) => {
       const { config } = find(nameOf(request))
       return settingNames(config).map((name): TopicSettingBody => {
-        const [value, standard] = [config[name], defaultTopicConfig[name]]
-        return { name, value, default: standard, isDefault: value === standard, description: descriptions[name] ?? '' }
+        const value = config[name]
+        const isDefault = config.own ? !config.own.includes(name) : value === defaultTopicConfig[name]
+        return { name, value, default: isDefault ? value : defaultTopicConfig[name], isDefault, description: descriptions[name] ?? '' }
       })
     },
   )

@@ -18,6 +18,7 @@ import {
   type RecordInput,
   type RecoveryReport,
   type TopicConfig,
+  type TopicDefaults,
   type TopicDescriptor,
   type TopicInfo,
 } from '../../src/log/index.ts'
@@ -74,6 +75,9 @@ export class SimLog implements LocalLog {
   }
   async alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
     return infoOf(this.store.alterTopic(name, config, this.options.clock()))
+  }
+  async alterDefaults(defaults: TopicDefaults): Promise<void> {
+    this.store.alterDefaults(defaults)
   }
   topics(): TopicInfo[] {
     return [...this.store.topics.values()].map(infoOf)

@@ -7,7 +7,7 @@ import { describeConfigsApi } from '../messages/describeConfigs.ts'
 import { incrementalAlterConfigsApi } from '../messages/incrementalAlterConfigs.ts'
 import { listConfigResourcesApi } from '../messages/listConfigResources.ts'
 import { answerError } from './partitions.ts'
-import { alterResource, describeResource, namesWithSettings } from './resourceConfigs.ts'
+import { alterResource, describeResource, givenFor, namesWithSettings } from './resourceConfigs.ts'
 import {
   changedSetting,
   DELETE,
@@ -17,7 +17,6 @@ import {
   RESOURCE,
   SOURCE,
   TYPE,
-  topicDefaults,
 } from './topicConfigs.ts'
 
 export const describeConfigsHandler = (broker: Broker) =>
@@ -38,7 +37,8 @@ function configsOf(
   context: RequestContext,
   { resourceType, resourceName, keys }: { resourceType: number; resourceName: string; keys: readonly string[] | null },
 ): DescribedConfig[] {
-  if (resourceType === RESOURCE.topic) return describeTopicConfig(topicOf(broker, resourceName).config, keys)
+  if (resourceType === RESOURCE.topic)
+    return describeTopicConfig(topicOf(broker, resourceName).config, keys, givenFor(broker, resourceName))
   // The broker's loggers can be set in Kafka; here there are none.
   if (resourceType === RESOURCE.brokerLogger) return []
   const described = describeResource(broker, resourceType, resourceName)
@@ -115,7 +115,7 @@ async function alterTopic(broker: Broker, { resourceName, configs }: Resource, {
           name: key,
           value: changedSetting(config, key, configOperation!, value),
         })),
-        config.clientSettings,
+        config,
       )
   if (validateOnly) checkTopicConfig(config, changes)
   else await broker.log.alterTopic(name, changes)
@@ -157,12 +157,10 @@ function fixedConfigs(broker: Broker, { host, port }: RequestContext): Described
     ['listeners', listener, TYPE.list],
     ['log.cleaner.enable', 'true', TYPE.boolean],
     ['log.dirs', broker.log.folder, TYPE.string],
-    ['min.insync.replicas', '1', TYPE.int],
     ['node.id', String(NODE_ID), TYPE.int],
     ['num.partitions', String(defaultTopicConfig.partitionCount), TYPE.int],
     ['offsets.topic.num.partitions', '1', TYPE.int],
     ['offsets.topic.replication.factor', '1', TYPE.int],
-    ...topicDefaults,
   ]
   return settings.map(([name, value, configType]) => {
     const synonyms = [{ name, value, source }]

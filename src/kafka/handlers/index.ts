@@ -42,6 +42,7 @@ import {
   electLeadersHandler,
   listPartitionReassignmentsHandler,
 } from './replicas.ts'
+import { applyTopicDefaults } from './resourceConfigs.ts'
 import { saslAuthenticateHandler, saslHandshakeHandler } from './sasl.ts'
 import { alterUserScramCredentialsHandler, describeUserScramCredentialsHandler } from './scramCredentials.ts'
 import { createPartitionsHandler, createTopicsHandler, deleteRecordsHandler, deleteTopicsHandler } from './topics.ts'
@@ -119,6 +120,9 @@ export function makeHandlers(broker: Broker, groups: Groups): ReadonlyMap<number
     describeQuorumHandler(broker),
     listConfigResourcesHandler(broker),
   ]
+  applyTopicDefaults(broker).catch((error: unknown) => {
+    broker.logger.error({ err: error }, `what topics have by default could not be told to the log: ${(error as Error).message}`)
+  })
   for (const one of all) handlers.set(one.api.key, one)
   return handlers
 }

@@ -3,12 +3,31 @@
 // Invariants
 //   1. A setting that is accepted either takes effect or can make no difference here, as numbers of threads and throttles of replication do.
 //      Everything else is refused: nothing is promised and then not done.
-//   2. What was set is durable (security/store.ts) and described as it was set.
+//   2. What topics have by default is kept twice: here as it was set, and by the log as what follows from it. It is written here first; a
+//      start tells it to the log again.
+//   3. What was set is durable (security/store.ts) and described as it was set.
 // Source: Kafka 4.3.1, GroupConfig, DynamicBrokerConfig, ClientMetricsConfigs.
+import { followsDefaults } from '../../log/index.ts'
 import { type Broker, NODE_ID } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { kafkaLimits } from '../limits.ts'
-import { changedValue, DELETE, type DescribedConfig, INT_MAX, isLong, LONG_MAX, partsOf, RESOURCE, SOURCE, TYPE } from './topicConfigs.ts'
+import {
+  changedValue,
+  DELETE,
+  type DescribedConfig,
+  defaultsOf,
+  type GivenSynonyms,
+  INT_MAX,
+  isLong,
+  isTopicDefault,
+  LONG_MAX,
+  partsOf,
+  RESOURCE,
+  SOURCE,
+  synonymsOf,
+  TYPE,
+  topicDefaults,
+} from './topicConfigs.ts'
 
 export type ResourceSettings = Readonly<Record<string, string>>
 
@@ -52,6 +71,10 @@ function isMatch(text: string): boolean {
   })
 }
 
+const ofTopics = topicDefaults.map(({ topicName, brokerName, value, type }): [string, Setting] => {
+  return [brokerName, { value, type, valid: (text) => isTopicDefault(topicName, text) }]
+})
+
 const kinds: Record<number, Kind> = {
   [RESOURCE.group]: {
     settings: {
@@ -68,6 +91,7 @@ const kinds: Record<number, Kind> = {
   [RESOURCE.broker]: {
     // What Kafka changes while it runs and what only tunes another machine than this one.
     settings: {
+      ...Object.fromEntries(ofTopics),
       'background.threads': threads(10),
       'follower.replication.throttled.rate': rate,
       'leader.replication.throttled.rate': rate,
@@ -127,22 +151,43 @@ export function groupTimes(broker: Broker, group: string): { sessionMs: number; 
   }
 }
 
+/** Where a setting of the broker was given: for it by name, or for all. */
+function givenOf(ofOne: ResourceSettings, ofAll: ResourceSettings): GivenSynonyms {
+  return (name) => {
+    const given = []
+    if (Object.hasOwn(ofOne, name)) given.push({ name, value: ofOne[name], source: SOURCE.dynamicBroker })
+    if (Object.hasOwn(ofAll, name)) given.push({ name, value: ofAll[name], source: SOURCE.dynamicDefaultBroker })
+    return given
+  }
+}
+/** What a topic follows where it was not given a setting. */
+export function givenFor(broker: Broker, topic: string): GivenSynonyms {
+  if (!followsDefaults(topic)) return () => []
+  return givenOf(settingsOf(broker, RESOURCE.broker, String(NODE_ID)), settingsOf(broker, RESOURCE.broker, ''))
+}
+
+/** Tells the log what topics have by default, as it was set. */
+export async function applyTopicDefaults(broker: Broker): Promise<void> {
+  await broker.log.alterDefaults(defaultsOf(givenFor(broker, '')))
+}
+
 /** All settings of a resource; of the brokers in all (the empty name), those that were set. @throws KafkaError INVALID_REQUEST */
 export function describeResource(broker: Broker, type: number, name: string): DescribedConfig[] {
   const { settings, source, brokerName } = kindOf(type, name)
-  const given = settingsOf(broker, type, name)
-  const ofAll = type === RESOURCE.broker && name !== '' ? settingsOf(broker, type, '') : {}
-  const isSet = (setting: string) => Object.hasOwn(given, setting) || Object.hasOwn(ofAll, setting)
-  const isTold = (setting: string) => isSet(setting) || (name !== '' && settings[setting].value !== undefined)
+  const set = settingsOf(broker, type, name)
+  const isBroker = type === RESOURCE.broker
+  const given: GivenSynonyms =
+    isBroker && name !== ''
+      ? givenOf(set, settingsOf(broker, type, ''))
+      : (setting) => (Object.hasOwn(set, setting) ? [{ name: setting, value: set[setting], source: source(name) }] : [])
   return Object.entries(settings)
-    .filter(([setting]) => isTold(setting))
-    .map(([setting, { value: standard, type: configType }]) => {
-      const synonyms: DescribedConfig['synonyms'] = []
-      if (Object.hasOwn(given, setting)) synonyms.push({ name: setting, value: given[setting], source: source(name) })
-      if (Object.hasOwn(ofAll, setting)) synonyms.push({ name: setting, value: ofAll[setting], source: source('') })
-      const byDefault = { name: brokerName?.(setting) ?? setting, value: standard!, source: SOURCE.default }
-      const [{ value, source: configSource }] = [...synonyms, byDefault]
-      if (brokerName && standard !== undefined) synonyms.push(byDefault)
+    .filter(([setting, { value }]) => given(setting).length > 0 || (name !== '' && value !== undefined))
+    .map(([setting, { value: standard, type: configType }]): DescribedConfig => {
+      const hasDefault = brokerName !== undefined && standard !== undefined && !(isBroker && name === '')
+      const synonyms = hasDefault ? synonymsOf(brokerName(setting), standard, given(setting)) : given(setting)
+      // Kafka tells nothing of a setting that is only another way to say one in hours.
+      const isNull = hasDefault && synonyms.length === 0
+      const { value, source: configSource } = synonyms[0] ?? { value: isNull ? null : standard!, source: SOURCE.default }
       return { name: setting, value, readOnly: false, configSource, configType, synonyms, documentation: null }
     })
 }
@@ -177,9 +222,21 @@ export async function alterResource(
     else if (isValid(known, changed)) values[setting] = changed.trim()
     else throw new KafkaError(known.refusal ?? refusal, `${setting} = ${changed} is not valid${rangeOf(known)}`)
   }
+  if (type === RESOURCE.broker) checkTogether(broker, name, values, refusal)
   if (validateOnly) return
   const isEmpty = Object.keys(values).length === 0
   await broker.security.store.write([{ key: ['settings', type, name], value: isEmpty ? null : values }])
+  if (type === RESOURCE.broker) await applyTopicDefaults(broker)
+}
+
+/** What each may be does not say that all go together. */
+function checkTogether(broker: Broker, name: string, values: ResourceSettings, refusal: Kind['refusal']): void {
+  const other = settingsOf(broker, RESOURCE.broker, name === '' ? String(NODE_ID) : '')
+  try {
+    defaultsOf(name === '' ? givenOf(other, values) : givenOf(values, other))
+  } catch (error) {
+    throw new KafkaError(refusal, (error as Error).message)
+  }
 }
 
 function isValid({ valid }: Setting, text: string): boolean {

@@ -4,7 +4,8 @@
 //   1. A setting that is accepted is either the log's own and takes effect, or one that can make no difference here, or has the value
 //      that always holds. Everything else is INVALID_CONFIG: nothing is promised and then not done.
 //   2. What was set is described as it was set, also where it is the default or makes no difference: tools compare it with what they want.
-import { defaultTopicConfig, type TopicConfig } from '../../log/index.ts'
+//   3. What a topic was not given follows the broker's settings, under the names that those have, and is described with where it comes from.
+import { checkDefaults, defaultTopicConfig, type TopicConfig, type TopicDefaults } from '../../log/index.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 
 /** Kafka's numbers for types of settings. */
@@ -20,7 +21,7 @@ export const SOURCE = {
 } as const
 export const RESOURCE = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
 
-type LogKey = Exclude<keyof TopicConfig, 'partitionCount' | 'clientSettings'>
+type LogKey = keyof TopicDefaults
 const own: Record<LogKey, number> = {
   'cleanup.policy': TYPE.list,
   'compression.type': TYPE.string,
@@ -62,6 +63,13 @@ const brokerNames: Record<string, string> = {
   'segment.jitter.ms': 'log.roll.jitter.ms',
   'segment.ms': 'log.roll.ms',
 }
+/** Kafka's settings in hours and the like: it tells a default of the one by the other, and only where somebody has set something before it. */
+const behind: Record<string, [name: string, value: string]> = {
+  'log.flush.interval.ms': ['log.flush.scheduler.interval.ms', '9223372036854775807'],
+  'log.retention.ms': ['log.retention.hours', '168'],
+  'log.roll.jitter.ms': ['log.roll.jitter.hours', '0'],
+  'log.roll.ms': ['log.roll.hours', '168'],
+}
 /** What always holds here. */
 const fixed: Record<string, [value: string, type: number]> = {
   'min.insync.replicas': ['1', TYPE.int],
@@ -99,59 +107,108 @@ const ignored: Record<string, [value: string, type: number, valid: Pick<RegExp, 
 const FOREVER = '9223372036854775807'
 const textOf = (value: unknown): string => (value === Number.MAX_SAFE_INTEGER ? FOREVER : String(value))
 
-export interface DescribedConfig {
+export interface Synonym {
   name: string
   value: string
+  source: number
+}
+export interface DescribedConfig {
+  name: string
+  value: string | null
   readOnly: boolean
   configSource: number
   configType: number
-  synonyms: { name: string; value: string; source: number }[]
+  synonyms: Synonym[]
   documentation: null
 }
+/** Where a setting of the broker was given, the one that counts first. */
+export type GivenSynonyms = (brokerName: string) => Synonym[]
 
-/** What topics have unless they are told otherwise, under the names that Kafka's broker has for it. */
-export const topicDefaults = (Object.entries(own) as [LogKey, number][]).map(
-  ([name, type]): [name: string, value: string, configType: number] => [brokerNames[name] ?? name, textOf(defaultTopicConfig[name]), type],
-)
+export interface TopicDefault {
+  topicName: string
+  brokerName: string
+  type: number
+  value: string
+}
+/** Of these the broker has no setting. */
+const ofTopicsOnly = (name: string): boolean => name.startsWith('remote.') || name.endsWith('.throttled.replicas')
+const standards: [name: string, value: string, type: number][] = [
+  ...(Object.entries(own) as [LogKey, number][]).map(
+    ([name, type]) => [name, textOf(defaultTopicConfig[name]), type] as [string, string, number],
+  ),
+  ...Object.entries({ ...fixed, ...ignored }).map(([name, [value, type]]) => [name, value, type] as [string, string, number]),
+]
+/** What topics have unless they are told otherwise: settings of the broker. */
+export const topicDefaults: TopicDefault[] = standards
+  .filter(([name]) => !ofTopicsOnly(name))
+  .map(([topicName, value, type]) => ({ topicName, brokerName: brokerNames[topicName] ?? topicName, type, value }))
 
-export function describeTopicConfig(config: TopicConfig, keys: readonly string[] | null): DescribedConfig[] {
-  const described: DescribedConfig[] = []
-  const given = config.clientSettings ?? {}
-  for (const [name, type] of Object.entries(own) as [LogKey, number][]) {
-    const value = textOf(config[name])
-    const isDefault = config[name] === defaultTopicConfig[name] && !Object.hasOwn(given, name)
-    const source = isDefault ? SOURCE.default : SOURCE.topic
-    const synonyms = isDefault ? [] : [{ name: name as string, value, source: source as number }]
-    synonyms.push({ name: brokerNames[name] ?? name, value: textOf(defaultTopicConfig[name]), source: SOURCE.default })
-    described.push({ name, value, readOnly: false, configSource: source, configType: type, synonyms, documentation: null })
+/** Where a setting of the broker comes from: where it was given, and its default. */
+export function synonymsOf(brokerName: string, standard: string, given: Synonym[]): Synonym[] {
+  const last = behind[brokerName]
+  if (last && given.length === 0) return []
+  const [name, value] = last ?? [brokerName, standard]
+  return [...given, { name, value, source: SOURCE.default }]
+}
+
+/** Whether topics may have this by default. */
+export function isTopicDefault(topicName: string, text: string): boolean {
+  try {
+    checkDefaults(parseTopicConfig(topicName, text))
+    return true
+  } catch {
+    return false
   }
-  for (const [name, [standard, configType]] of Object.entries({ ...fixed, ...ignored })) {
-    const isDefault = !Object.hasOwn(given, name)
-    const value = isDefault ? standard : given[name]
-    const configSource = isDefault ? SOURCE.default : SOURCE.topic
-    const synonyms = isDefault ? [] : [{ name, value, source: configSource as number }]
-    // Throttles of replication have no default of the broker.
-    if (standard !== '') synonyms.push({ name: brokerNames[name] ?? name, value: standard, source: SOURCE.default })
-    described.push({ name, value, readOnly: false, configSource, configType, synonyms, documentation: null })
+}
+
+/** What topics have by the settings of the broker. @throws LOG_TOPIC_CONFIG_INVALID: they do not go together */
+export function defaultsOf(given: GivenSynonyms): TopicDefaults {
+  const defaults: Partial<TopicConfig> = {}
+  for (const { topicName, brokerName } of topicDefaults) {
+    const [first] = given(brokerName)
+    if (first) Object.assign(defaults, parseTopicConfig(topicName, first.value))
   }
-  return described
-    .filter(({ name }) => keys === null || keys.length === 0 || keys.includes(name))
+  checkDefaults(defaults)
+  return defaults
+}
+
+/** @param given  of the broker's settings; of a topic that does not follow them: nothing */
+export function describeTopicConfig(config: TopicConfig, keys: readonly string[] | null, given: GivenSynonyms): DescribedConfig[] {
+  const set = config.clientSettings ?? {}
+  const owned = new Set(config.own)
+  return standards
+    .filter(([name]) => keys === null || keys.length === 0 || keys.includes(name))
+    .map(([name, standard, configType]): DescribedConfig => {
+      const isOwn = owned.has(name) || Object.hasOwn(set, name)
+      const brokerName = brokerNames[name] ?? name
+      const ofBroker = ofTopicsOnly(name) ? [] : synonymsOf(brokerName, standard, given(brokerName))
+      const ownValue = Object.hasOwn(own, name) ? textOf(config[name as LogKey]) : set[name]
+      const synonyms = isOwn ? [{ name, value: ownValue, source: SOURCE.topic as number }, ...ofBroker] : ofBroker
+      const { value, source: configSource } = synonyms[0] ?? { value: standard, source: SOURCE.default }
+      return { name, value, readOnly: false, configSource, configType, synonyms, documentation: null }
+    })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** Settings in Kafka's text form, on top of what clients have set already; null sets the default again. @throws KafkaError INVALID_CONFIG */
+/** Settings in Kafka's text form, on top of what clients have set already; null lets the default count again. @throws KafkaError INVALID_CONFIG */
 export function parseTopicConfigs(
   settings: readonly { name: string; value: string | null }[],
-  given: TopicConfig['clientSettings'] = {},
+  { clientSettings: given = {}, own: owned = [] }: Pick<TopicConfig, 'clientSettings' | 'own'> = {},
 ): Partial<TopicConfig> {
   const clientSettings = { ...given }
+  const names = new Set(owned)
   const changes: Partial<TopicConfig> = {}
   for (const { name, value } of settings) {
     Object.assign(changes, parseTopicConfig(name, value))
-    if (value === null) delete clientSettings[name]
-    else clientSettings[name] = value
+    if (value === null) {
+      delete clientSettings[name]
+      names.delete(name)
+    } else {
+      clientSettings[name] = value
+      if (Object.hasOwn(own, name)) names.add(name)
+    }
   }
-  return { ...changes, clientSettings }
+  return { ...changes, clientSettings, own: [...names] }
 }
 
 /** A whole number that Kafka's 64 bits hold. */

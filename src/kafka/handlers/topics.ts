@@ -8,6 +8,7 @@ import { deleteRecordsApi } from '../messages/deleteRecords.ts'
 import { deleteTopicsApi } from '../messages/deleteTopics.ts'
 import { ZERO_UUID } from '../wire.ts'
 import { answerError, partitionOf } from './partitions.ts'
+import { givenFor } from './resourceConfigs.ts'
 import { describeTopicConfig, parseTopicConfigs } from './topicConfigs.ts'
 
 interface NewTopic {
@@ -55,7 +56,7 @@ async function create(broker: Broker, { name, numPartitions, replicationFactor, 
   const changes: Partial<TopicConfig> = { partitionCount, ...(configs.length > 0 && parseTopicConfigs(configs)) }
   const config = checkTopicConfig(defaultTopicConfig, changes)
   const topicId = validateOnly ? ZERO_UUID : (await broker.log.createTopic(name, changes)).id
-  const described = describeTopicConfig(config, null)
+  const described = describeTopicConfig(config, null, givenFor(broker, name))
   return { name, topicId, errorMessage: null, numPartitions: partitionCount, replicationFactor: 1, configs: described }
 }
 

@@ -116,7 +116,7 @@ class KafkaLog implements Log {
   async createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
     checkTopicName(name)
     checkTopicConfig(defaultTopicConfig, config)
-    const { partitionCount = defaultTopicConfig.partitionCount, ...settings } = config
+    const { partitionCount = defaultTopicConfig.partitionCount, own: _, ...settings } = config
     const configs = Object.entries(settings).map(([key, value]) => ({ name: key, value: String(value) }))
     await this.ask(name, () => this.cluster.admin.createTopics({ topics: [name], partitions: partitionCount, replicas: -1, configs }))
     return this.settle(name, (topic) => topic?.states.length === partitionCount)
@@ -133,7 +133,7 @@ class KafkaLog implements Log {
   async alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
     const topic = this.find(name)
     const wanted = checkTopicConfig(topic.config, config)
-    const { partitionCount, ...settings } = config
+    const { partitionCount, own: _, ...settings } = config
     const { admin } = this.cluster
     if (partitionCount !== undefined && partitionCount !== topic.states.length) {
       if (partitionCount < topic.states.length) {
