@@ -52,6 +52,34 @@ export const engineErrors = defineErrors({
     message: (p) => `the columns of the table cannot be written as ${p.format}: ${p.reason}`,
     hint: () => "Use 'json', or write one column of a simple type.",
   }),
+  STATE_OPERATOR_UNKNOWN: spec<{ operator: string; query: string; known: string[] }>({
+    kind: 'user',
+    httpStatus: 404,
+    retry: 'never',
+    message: (p) =>
+      p.known.length === 0
+        ? `no operator of "${p.query}" remembers anything`
+        : `"${p.operator}" is no operator of "${p.query}" that remembers anything`,
+    hint: (p) =>
+      p.known.length === 0 ? 'It looks at one row at a time: there is nothing to read.' : `Those that do: ${p.known.join(', ')}.`,
+  }),
+  STATE_KEY_COLUMNS: spec<{ given: string[]; columns: string[] }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `${p.given.join(', ') || 'nothing'} is not the key of this operator`,
+    hint: (p) =>
+      p.columns.every((one) => one === '')
+        ? 'It has no key: all rows meet in one place. Leave the key out.'
+        : `Its key is ${[...new Set(p.columns.filter(Boolean))].map((one) => `(${one})`).join(' or ')}: give all of its columns.`,
+  }),
+  STATE_KEY_VALUE: spec<{ column: string; type: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the value of key column ${p.column} is no ${p.type}: ${p.reason}`,
+    hint: () => 'Write it as the listing without a key shows it.',
+  }),
   AGGREGATE_UNKNOWN: spec<{ fn: string }>({
     kind: 'user',
     httpStatus: 400,

@@ -17,6 +17,7 @@ import { createHash } from 'node:crypto'
 import { type Batch, BatchMemory, batchOf, type Field } from '../data/index.ts'
 import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
 import { type Lateness, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
+import { engineErrors } from './errors.ts'
 import {
   type Distribution,
   distributionOf,
@@ -43,6 +44,7 @@ import {
 import { countsOrder, keepOrder } from './spill/order.ts'
 import type { Rescaling } from './spill/share.ts'
 import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
+import { readOperator, type StateReading, type StateRequest, type StateTableInfo, tableInfo } from './state/readState.ts'
 import { WatermarkOperator, type WatermarkStatus } from './watermark.ts'
 
 /** What the graph asks of its surroundings. Batches given to `late` and `rowFailed` have the fields given beside them. */
@@ -93,6 +95,8 @@ export interface NodeStatus {
   lateSamples: LateSample[]
   /** Of a join: left and right. */
   sides?: JoinSideStatus[]
+  /** What it remembers, as tables that can be read (state/readState.ts). */
+  tables?: StateTableInfo[]
 }
 
 export interface GraphOptions {
@@ -563,7 +567,26 @@ export class Graph {
       sides: operator
         .joinSides?.()
         .map((side, i) => ({ ...side, samples: side.samples.map((row) => plainRow(row, inputs[i].plan.fields)) })),
+      tables: operator.stateTables?.().map(tableInfo),
     }))
+  }
+
+  /**
+   * Reads what one of its operators remembers, in steps of bounded work, between which the graph may go on.
+   *
+   * @throws StreamError STATE_OPERATOR_UNKNOWN, STATE_KEY_COLUMNS, STATE_KEY_VALUE
+   */
+  readState(request: StateRequest, query: string): Generator<void, StateReading> {
+    const stateful = this.nodes.filter(({ operator }) => operator.stateTables !== undefined && operator.stateTables().length > 0)
+    const named = stateful.filter(
+      ({ id, plan, operator }) => String(id) === request.operator || kindOf(plan, operator) === request.operator,
+    )
+    const [node] = named
+    if (named.length !== 1) {
+      const known = stateful.map(({ id, plan, operator }) => `${id} (${kindOf(plan, operator)})`)
+      throw engineErrors('STATE_OPERATOR_UNKNOWN', { operator: request.operator, query, known })
+    }
+    return readOperator(node.operator, request)
   }
 
   /** What its operators hold, in memory. */

@@ -33,3 +33,4 @@ export { type LensTable, lensFields, RecordLens, recordFields, sizeOf } from './
 export { metadataTypes } from './source.ts'
 export { Memory, type MemoryUse } from './spill/memory.ts'
 export { removeSpilled } from './spill/spillFiles.ts'
+export type { StateReading, StateRequest, StateTableInfo, StateTableReading } from './state/readState.ts'

@@ -29,6 +29,7 @@ import type { Memory } from './spill/memory.ts'
 import type { Rescaling } from './spill/share.ts'
 import { SpillFiles } from './spill/spillFiles.ts'
 import type { SpillOptions } from './spill/spillingOperator.ts'
+import type { StateReading, StateRequest } from './state/readState.ts'
 
 const encoder = new TextEncoder()
 
@@ -543,6 +544,15 @@ export class Job {
       idleMs: this.spentMs.idle,
     }
     return { ...status, nodes, sources, subtasks: [subtask], lastInMs, lastOutMs }
+  }
+
+  /**
+   * What an operator of a query remembers: see `Graph.readState`. Undefined for a query that is not here.
+   *
+   * @throws StreamError those of `Graph.readState`; its steps throw SPILL_DAMAGED
+   */
+  readState(queryId: string, request: StateRequest): Generator<void, StateReading> | undefined {
+    return this.queries.get(queryId)?.graph.readState(request, queryId)
   }
 
   positions() {

@@ -6,6 +6,7 @@
 //   tick(nowMs)             processing time has passed; only operators on processing time need it
 // Output goes to `emit`, at any time within these calls. The runtime forwards the watermark to the next operator after `advance` returns.
 import type { Batch, BatchMemory, Column, Field, SqlType } from '../data/index.ts'
+import type { StatePart, StateTable } from './state/stateTable.ts'
 
 export type Emit = (batch: Batch) => void
 
@@ -55,6 +56,10 @@ export interface Operator {
   describe?(): OperatorStatus
   /** Joins: left and right. It may walk all state: called only when somebody asks `why`. */
   joinSides?(): JoinSideStatus[]
+  /** What it remembers, for people to read: see `state/stateTable.ts`. */
+  stateTables?(): StateTable[]
+  /** The same where it is in parts, of which some may be on the disk; undefined while it is in one. */
+  stateParts?(): StatePart[] | undefined
 }
 
 export interface JoinSideStatus {

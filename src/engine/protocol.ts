@@ -7,6 +7,7 @@ import type { Lateness } from './diagnosis.ts'
 import type { SharedLinks } from './exchange/index.ts'
 import type { NodeStatus } from './graph.ts'
 import type { JobCheckpoint } from './job.ts'
+import type { StateReading, StateRequest } from './state/readState.ts'
 
 export type RecordFormat = 'json' | 'csv' | 'raw'
 
@@ -130,6 +131,7 @@ export type ToWorker =
   | { type: 'checkpointSettled'; jobId: string; isDurable: boolean }
   | { type: 'status'; requestId: number }
   | { type: 'inspect'; requestId: number; jobId: string; queryId: string }
+  | { type: 'readState'; requestId: number; jobId: string; queryId: string; request: StateRequest }
 
 export interface DeadLetter {
   topic: string
@@ -212,6 +214,8 @@ export type FromWorker =
   | { type: 'deadLetters'; jobId: string; letters: DeadLetter[] }
   | { type: 'late'; jobId: string; queryId: string; topic: string; rows: LateRecord[] }
   | { type: 'inspection'; requestId: number; query?: QueryInspection }
+  /** Neither: the query is not there. `httpStatus`: that of the error. */
+  | { type: 'stateRead'; requestId: number; reading?: StateReading; error?: ErrorBody; httpStatus?: number }
   /** A bounded job has sent all its rows. */
   | { type: 'finished'; jobId: string }
   | { type: 'failed'; jobId: string; queryId: string; error: ErrorBody }

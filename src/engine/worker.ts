@@ -12,11 +12,14 @@ import { loadUserFunctions, userFunctionsOf } from './expressions/index.ts'
 import { Job } from './job.ts'
 import type { FromWorker, JobSpec, ToWorker, WorkerSpill } from './protocol.ts'
 import { Memory } from './spill/memory.ts'
+import type { StateReading } from './state/readState.ts'
 
 const UNTAKEN_ROWS_MAX = 100_000
 const TICK_MS = 100
 /** How long to work before looking at messages. */
 const SLICE_MS = 10
+/** How long state is read at once. */
+const READ_MS = 2
 
 if (!parentPort) throw new Error('worker.ts runs in a worker thread')
 const port = parentPort
@@ -114,6 +117,47 @@ function cut(jobId: string, job: Job, checkpointId: number, isLast: boolean): vo
   send({ type: 'checkpoint', jobId, checkpoint: taken, tookMs: performance.now() - startedMs })
 }
 
+interface Reading {
+  requestId: number
+  steps: Generator<void, StateReading>
+}
+/** Of state, by people who look at it: each goes on for a moment between two steps of the jobs. */
+const readings: Reading[] = []
+
+function beginReading({ requestId, jobId, queryId, request }: ToWorker & { type: 'readState' }): void {
+  try {
+    const steps = jobs.get(jobId)?.readState(queryId, request)
+    if (steps) readings.push({ requestId, steps })
+    else send({ type: 'stateRead', requestId })
+  } catch (error) {
+    failReading(requestId, error)
+  }
+}
+
+function failReading(requestId: number, error: unknown): void {
+  const failure = toStreamError(error)
+  send({ type: 'stateRead', requestId, error: failure.toJSON(), httpStatus: failure.httpStatus })
+}
+
+/** The first of them goes on, for about `READ_MS`. */
+function read(): void {
+  const [reading] = readings
+  if (reading === undefined) return
+  const startedMs = performance.now()
+  try {
+    while (performance.now() - startedMs < READ_MS) {
+      const { done, value } = reading.steps.next()
+      if (!done) continue
+      send({ type: 'stateRead', requestId: reading.requestId, reading: value })
+      readings.shift()
+      return
+    }
+  } catch (error) {
+    failReading(reading.requestId, error)
+    readings.shift()
+  }
+}
+
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'start':
@@ -146,6 +190,9 @@ port.on('message', (message: ToWorker) => {
         queries: [...jobs.values()].flatMap((job) => job.status()),
         positions: [...jobs.values()].flatMap((job) => job.positions()),
       })
+      break
+    case 'readState':
+      beginReading(message)
       break
     case 'inspect':
       send({ type: 'inspection', requestId: message.requestId, query: jobs.get(message.jobId)?.inspect(message.queryId) })
@@ -216,7 +263,8 @@ async function run(): Promise<void> {
         worked ||= job.isParallel && !isFull
       }
     }
-    if (worked) await nextTurn()
+    read()
+    if (worked || readings.length > 0) await nextTurn()
     else await rest(bells, isFull)
   }
   running = false

@@ -191,11 +191,13 @@ function windowText(window: PlanWindow, time: string, fields: readonly Field[]):
 }
 
 function aggregatesText(aggregates: readonly AggregateCall[], inputFields: readonly Field[], outputs: readonly Field[]): string {
-  const shown = aggregates.map(({ fn, args, distinct, filter }, i) => {
-    const inner = fn === 'COUNT' && args.length === 0 ? '*' : names(inputFields, args)
-    return `${fn}(${distinct ? 'DISTINCT ' : ''}${inner})${filter === undefined ? '' : ` FILTER ${names(inputFields, [filter])}`} AS ${outputs[i].name}`
-  })
-  return `[${shown.join(', ')}]`
+  return `[${aggregates.map((call, i) => `${explainAggregate(call, inputFields)} AS ${outputs[i].name}`).join(', ')}]`
+}
+
+/** A call as SQL-like text: `COUNT(DISTINCT user)`. */
+export function explainAggregate({ fn, args, distinct, filter }: AggregateCall, inputFields: readonly Field[]): string {
+  const inner = fn === 'COUNT' && args.length === 0 ? '*' : names(inputFields, args)
+  return `${fn}(${distinct ? 'DISTINCT ' : ''}${inner})${filter === undefined ? '' : ` FILTER ${names(inputFields, [filter])}`}`
 }
 
 const OPERATORS: Record<string, string> = {

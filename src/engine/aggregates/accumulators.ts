@@ -175,6 +175,12 @@ export class Accumulators {
     }
   }
 
+  /** What the aggregates of one group are now. */
+  resultsOf(group: number): unknown[] {
+    const range = { groups: Int32Array.of(group), from: 0, count: 1 }
+    return this.layout.finishers.map((_, i) => valueAt(this.column(i, range), 0))
+  }
+
   get resultCount(): number {
     return this.layout.finishers.length
   }

@@ -4,6 +4,7 @@ import type { Plan } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { countField, keptFor, keyedTable, oneRow, type StateTable } from '../state/stateTable.ts'
 import { KeyedStates, type Row, RowOutput, sameRow } from './rows.ts'
 
 interface DatedKeys {
@@ -21,9 +22,11 @@ export class NormalizeOperator implements Operator {
   private readonly output: RowOutput
   private readonly expiry: Expiry | undefined
   private readonly everyVersion: boolean
+  private readonly plan: Plan & { node: 'normalize' }
   private liveCount = 0
 
   constructor(plan: Plan & { node: 'normalize' }, context: OperatorContext) {
+    this.plan = plan
     this.everyVersion = plan.everyVersion ?? false
     this.keys = new KeyedStates(plan.input.fields, plan.keys)
     this.expiry = plan.ttlMs ? new Expiry(plan.ttlMs) : undefined
@@ -105,6 +108,12 @@ export class NormalizeOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  stateTables(): StateTable[] {
+    const { input, ttlMs } = this.plan
+    const spec = { name: 'last rows', value: input.fields, kept: keptFor(ttlMs), keyCount: this.liveCount }
+    return [this.keys.stateTable(spec, (row, key) => oneRow(row, this.expiry?.untilMs(key)))]
   }
 
   describe(): OperatorStatus {
@@ -262,6 +271,24 @@ export class SetOperationOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  /** Of a side's copies the time to live is that of the later one. */
+  stateTables(): StateTable[] {
+    const held = (id: number) => {
+      const [left, right] = this.counts.map((counts) => counts[id] ?? 0)
+      if (left === 0 && right === 0) return undefined
+      return oneRow(
+        [BigInt(left), BigInt(right)],
+        this.expiries && Math.max(...this.expiries.map((expiry) => expiry.untilMs(id) ?? -Infinity)),
+      )
+    }
+    const value = ['left_copies', 'right_copies'].map(countField)
+    return [
+      keyedTable({ name: 'rows', key: this.plan.fields, value, kept: keptFor(this.plan.ttlMs, 'A row') }, () => [
+        { keys: this.rows, held },
+      ]),
+    ]
   }
 
   describe(): OperatorStatus {

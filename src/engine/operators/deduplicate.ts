@@ -7,12 +7,13 @@
 //   2. With a time to live a key that gave its row so long ago, by the clock, is as if it had never been. A row that waits for the
 //      watermark stays.
 //   1 is held by rank.property.test.ts, 2 by stateTtl.property.test.ts.
-import { type Batch, rowAt } from '../../data/index.ts'
+import { type Batch, rowAt, t, withNullable } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { SweepClock } from '../state/expiry.ts'
+import { field, keptFor, oneRow, type StateTable } from '../state/stateTable.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, timeAt } from './rows.ts'
 
 type DeduplicatePlan = Plan & { node: 'deduplicate' }
@@ -166,6 +167,17 @@ export class DeduplicateOperator implements Operator {
 
   nextDueMs(): number {
     return this.due[0]?.atMs ?? Infinity
+  }
+
+  stateTables(): StateTable[] {
+    const { input, ttlMs, processingTime } = this.plan
+    const value = [field('is_out', t.boolean(false)), ...input.fields.map((one) => ({ ...one, type: withNullable(one.type, true) }))]
+    const kept = keptFor(ttlMs, `The key of a row that was given out${processingTime ? '' : ' (one that is not waits for the watermark)'}`)
+    return [
+      this.keys.stateTable({ name: 'first rows', value, kept, keyCount: this.liveCount }, ({ isOut, row, outMs }) =>
+        oneRow([isOut, ...input.fields.map((_, i) => (isOut ? null : row[i]))], isOut && ttlMs ? (outMs ?? NaN) + ttlMs : undefined),
+      ),
+    ]
   }
 
   describe(): OperatorStatus {

@@ -17,6 +17,7 @@ import { engineErrors } from '../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { aggregateFields, fieldsAt, keyedTable, oneRow, type StateTable, timeField } from '../state/stateTable.ts'
 import { type Row, RowOutput } from './rows.ts'
 import { WindowShape } from './windows.ts'
 
@@ -281,6 +282,31 @@ export class EmittingWindowOperator implements Operator {
       return ofPart
     })
     return (part) => ({ watermarkMs, windows: windows.flatMap((ofPart) => ofPart(part)) })
+  }
+
+  stateTables(): StateTable[] {
+    const { plan, layout } = this
+    const spec = {
+      name: 'open windows',
+      key: fieldsAt(plan.input.fields, plan.keys),
+      value: [
+        ...['window_start', 'window_end'].map(timeField),
+        ...aggregateFields(plan.aggregates, plan.input.fields, plan.fields.slice(plan.keys.length)),
+      ],
+      kept: {
+        by: this.isProcessingTime ? ('clock' as const) : ('eventTime' as const),
+        text: `A window is forgotten when ${this.isProcessingTime ? 'the clock' : 'the watermark'} has passed its end by the allowed lateness (${plan.emit.latenessMs} ms).`,
+      },
+    }
+    const windows = [...this.windows.values()].sort((a, b) => a.end - b.end)
+    const parts = windows.map(({ end, table, accumulators }) => ({
+      keys: table,
+      held: (group: number) =>
+        !this.windows.has(end) || (layout.retracts && accumulators.rowCountOf(group) <= 0)
+          ? undefined
+          : oneRow([this.shape.windowStart(end), end, ...accumulators.resultsOf(group)], this.forgottenAt(end)),
+    }))
+    return [keyedTable(spec, () => parts)]
   }
 
   describe(): OperatorStatus {

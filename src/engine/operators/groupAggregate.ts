@@ -17,6 +17,7 @@ import type { Division, Operator, OperatorContext, OperatorStatus } from '../ope
 import { canonicalText, halves } from '../state/columns.ts'
 import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { aggregateFields, countField, fieldsAt, keptFor, keyedTable, oneRow, type StateTable } from '../state/stateTable.ts'
 import { batchRowCountMax, ordinals } from './emission.ts'
 
 interface Snapshot {
@@ -264,6 +265,27 @@ export class GroupAggregateOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  stateTables(): StateTable[] {
+    const { plan, layout } = this
+    const input = 'firstInput' in plan ? (plan.firstInput as typeof plan.fields) : plan.input.fields
+    const aggregates = aggregateFields(plan.aggregates, input, plan.fields.slice(plan.keys.length))
+    const spec = {
+      name: 'groups',
+      key: fieldsAt(plan.input.fields, plan.keys),
+      value: layout.retracts ? [countField('rows'), ...aggregates] : aggregates,
+      kept: keptFor(plan.ttlMs, 'A group'),
+      keyCount: this.liveCount,
+    }
+    return [keyedTable(spec, () => [{ keys: this.table, held: (group) => this.heldBy(group) }])]
+  }
+
+  private heldBy(group: number) {
+    const results = this.accumulators.resultsOf(group)
+    if (!this.layout.retracts) return oneRow(results, this.expiry?.untilMs(group))
+    const rowCount = this.accumulators.rowCountOf(group)
+    return rowCount > 0 ? oneRow([BigInt(rowCount), ...results], this.expiry?.untilMs(group)) : undefined
   }
 
   describe(): OperatorStatus {

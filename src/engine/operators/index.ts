@@ -161,6 +161,7 @@ function sessionsThenGroups(plan: Plan & { node: 'windowAggregate' }, context: O
       const ofGroups = groups.divide(by(plan.keys))
       return (part) => [ofSessions(part), ofGroups(part)]
     },
+    stateTables: () => [...sessions.stateTables(), ...groups.stateTables()],
     describe: () => sessions.describe(),
   }
 }

@@ -14,6 +14,7 @@ import type { Division, Operator, OperatorContext, OperatorStatus } from '../ope
 import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
 import { RowStore } from '../state/rowStore.ts'
+import { fieldsAt, keptFor, keyedTable, oneRow, type StateTable } from '../state/stateTable.ts'
 import { EntryOutput, sameEntries } from './columnRows.ts'
 import { isNullAt } from './rows.ts'
 
@@ -238,6 +239,14 @@ export class KeepLastOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  stateTables(): StateTable[] {
+    const { input, keys, ttlMs } = this.plan
+    const held = (key: number) =>
+      this.entries[key] < 0 ? undefined : oneRow(this.rows.rowAt(this.entries[key]), this.expiry?.untilMs(key))
+    const spec = { name: 'last rows', key: fieldsAt(input.fields, keys), value: input.fields, kept: keptFor(ttlMs) }
+    return [keyedTable(spec, () => [{ keys: this.keys, held }])]
   }
 
   describe(): OperatorStatus {

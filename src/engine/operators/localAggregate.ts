@@ -35,9 +35,10 @@ export function localFields(plan: GroupAggregatePlan): Field[] {
   ]
 }
 
-/** The plan of the second phase: over what the first one gives. */
-export const secondPhase = (plan: GroupAggregatePlan): GroupAggregatePlan => ({
+/** The plan of the second phase: over what the first one gives. `firstInput`: what that got, for the names of its columns. */
+export const secondPhase = (plan: GroupAggregatePlan): GroupAggregatePlan & { firstInput: Field[] } => ({
   ...plan,
+  firstInput: plan.input.fields,
   keys: plan.keys.map((_, k) => k),
   input: { ...plan.input, fields: localFields(plan) },
 })

@@ -17,6 +17,7 @@ import type { AccumulatorsSnapshot } from '../aggregates/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { countField, heldOf, type Kept, keptFor, oneRow, type StateTable, timeField, waitingTable } from '../state/stateTable.ts'
 import { FrameAggregates, type FrameStep } from './overRows.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, timeAt, waitingBeside, waitingOf } from './rows.ts'
 
@@ -317,6 +318,33 @@ export class OverOperator implements Operator {
 
   nextDueMs(): number {
     return this.waiting[0]?.time ?? Infinity
+  }
+
+  /** Frames as of the last row that was worked through; then the rows in them, and those that wait for the watermark. */
+  stateTables(): StateTable[] {
+    const { plan, frames } = this
+    const { unit, preceding } = plan.frame
+    const kept: Kept =
+      preceding === undefined || unit === 'ROWS'
+        ? keptFor(this.ttlMs)
+        : { by: 'eventTime', text: 'A key is forgotten once and a half the frame behind its last row, by the watermark.' }
+    const untilMs = ({ cleanupMs, forgetMs }: KeyState) => (kept.by === 'ttl' ? cleanupMs : forgetMs)
+    const ofFrames = {
+      name: 'frames',
+      value: [timeField('last_time'), countField('rows_so_far'), ...frames.fieldsOf(plan.fields.slice(plan.input.fields.length))],
+      kept,
+      keyCount: this.liveCount,
+    }
+    const ofRows = { name: 'rows in the frame', value: plan.input.fields, kept }
+    return [
+      this.keys.stateTable(ofFrames, (state, key) =>
+        oneRow([Number.isFinite(state.lastMs) ? state.lastMs : null, BigInt(state.rowCount), ...frames.resultsNow(key)], untilMs(state)),
+      ),
+      ...(preceding === undefined && frames.previousCountMax === 0
+        ? []
+        : [this.keys.stateTable(ofRows, ({ rows }, _, rowsMax) => heldOf(rows, rowsMax, ({ row }) => ({ values: row })))]),
+      ...(this.isProcessingTime ? [] : [waitingTable('waiting rows', plan.input.fields, plan.partitionKeys, () => this.waiting)]),
+    ]
   }
 
   describe(): OperatorStatus {

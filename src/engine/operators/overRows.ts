@@ -2,6 +2,7 @@
 import { batchOf, type Field, valueAt } from '../../data/index.ts'
 import type { AggregateCall } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
+import { aggregateFields } from '../state/stateTable.ts'
 import { ordinals } from './emission.ts'
 import type { Row } from './rows.ts'
 
@@ -92,6 +93,20 @@ export class FrameAggregates {
       from.length,
     )
     this.accumulators = fresh
+  }
+
+  /** The columns of `resultsNow`. @param outputs  those of the whole result, one for each call */
+  fieldsOf(outputs: readonly Field[]): Field[] {
+    const aggregated = this.calls.flatMap((call, i) => (byOrder.has(call.fn) ? [] : [{ call, output: outputs[i] }]))
+    return aggregateFields(
+      aggregated.map(({ call }) => call),
+      this.fields,
+      aggregated.map(({ output }) => output),
+    )
+  }
+  /** What is aggregated of a key's frame as it is. */
+  resultsNow(key: number): unknown[] {
+    return this.accumulators.resultsOf(key)
   }
 
   /** Forgets what a key has accumulated. */

@@ -7,6 +7,7 @@ import { type Batch, INSERT, isRetraction, rowAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { SweepClock } from '../state/expiry.ts'
+import { heldOf, keptFor, type StateTable } from '../state/stateTable.ts'
 import { FrameAggregates, type FrameStep } from './overRows.ts'
 import { emitDifference, KeyedStates, type Row, RowOutput, rowOrder, sameRow, sortedIndex } from './rows.ts'
 
@@ -124,6 +125,17 @@ export class UpdatingOverOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  /** The rows as they have left: with their results. */
+  stateTables(): StateTable[] {
+    const { fields, ttlMs } = this.plan
+    const spec = { name: 'rows with their results', value: fields, kept: keptFor(ttlMs), keyCount: this.liveCount }
+    return [
+      this.keys.stateTable(spec, ({ results, writtenMs }, _, rowsMax) =>
+        heldOf(results, rowsMax, (values) => ({ values, ...(ttlMs && writtenMs !== undefined && { untilMs: writtenMs + ttlMs }) })),
+      ),
+    ]
   }
 
   describe(): OperatorStatus {

@@ -5,6 +5,7 @@ import { compareValues } from '../aggregates/index.ts'
 import type { Division, OperatorContext } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { KeyTable } from '../state/keyTable.ts'
+import { fieldsAt, type Held, keyedTable, type StateSpec, type StateTable } from '../state/stateTable.ts'
 import { batchRowCountMax, ordinals } from './emission.ts'
 
 export type Row = unknown[]
@@ -105,9 +106,11 @@ export class KeyedStates<S> {
   table: KeyTable
   states: (S | undefined)[] = []
   private readonly columns: number[]
+  private readonly fields: Field[]
 
   constructor(fields: readonly Field[], columns: readonly number[]) {
     this.columns = [...columns]
+    this.fields = fieldsAt(fields, columns)
     this.types = columns.map((column) => fields[column].type)
     this.table = new KeyTable(this.types)
   }
@@ -128,6 +131,15 @@ export class KeyedStates<S> {
     const out = new Int32Array(1)
     this.table.find(batchOf(fields, [values]).columns, 1, out)
     return out[0]
+  }
+
+  /** The states as a table to read. @param held  the rows of one */
+  stateTable(spec: Omit<StateSpec, 'key'>, held: (state: S, key: number, rowsMax: number) => Held | undefined): StateTable {
+    const heldBy = (key: number, rowsMax: number) => {
+      const state = this.states[key]
+      return state === undefined ? undefined : held(state, key, rowsMax)
+    }
+    return keyedTable({ ...spec, key: this.fields }, () => [{ keys: this.table, held: heldBy }])
   }
 
   /** Forgets keys without a state, when they are the majority; gives the new index of each old key, or undefined if nothing moved. */

@@ -1,10 +1,21 @@
 // SESSION windows as operators: with aggregation, and as a table function that gives each row the limits of its session.
-import { type Batch, type Column, ColumnBuilder, gather, INSERT, isRetraction, type SqlType, valueAt } from '../../data/index.ts'
+import {
+  type Batch,
+  type Column,
+  ColumnBuilder,
+  type Field,
+  gather,
+  INSERT,
+  isRetraction,
+  type SqlType,
+  valueAt,
+} from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
+import { aggregateFields, countField, field, fieldsAt, rowTypeOf, type StateTable } from '../state/stateTable.ts'
 import { batchSeeing, constantTimes, ordinals } from './emission.ts'
 import { type ClosedSessions, type SessionPayload, SessionWindows } from './sessionWindows.ts'
 import { WindowShape } from './windows.ts'
@@ -95,6 +106,24 @@ abstract class SessionOperator implements Operator {
     return this.windows.nextDueMs()
   }
 
+  /** What is held of a session, and its columns. */
+  protected abstract readonly sessionFields: Field[]
+  protected abstract valuesOf(slot: number): unknown[]
+
+  stateTables(): StateTable[] {
+    const isEvent = this.plan.window.timeAttribute === 'event'
+    const spec = {
+      name: 'open sessions',
+      key: fieldsAt(this.plan.input.fields, this.keys),
+      value: this.sessionFields,
+      kept: {
+        by: isEvent ? ('eventTime' as const) : ('clock' as const),
+        text: `A session is given out and forgotten when ${isEvent ? 'the watermark' : 'the clock'} reaches its end: the last row and the gap.`,
+      },
+    }
+    return [this.windows.stateTable(spec, (slot) => this.valuesOf(slot))]
+  }
+
   describe(): OperatorStatus {
     const openWindows = this.windows.openSessions
       .slice(0, 100)
@@ -152,6 +181,14 @@ export class SessionAggregateOperator extends SessionOperator {
     this.retracts = plan.input.changelog !== 'append'
     this.payload = new AccumulatorPayload(layoutOf(plan.aggregates, this.retracts))
     this.windows = new SessionWindows(this.shape, this.keyTypes, this.payload)
+  }
+
+  protected get sessionFields(): Field[] {
+    const { aggregates, input, fields, keys } = this.aggregatePlan
+    return aggregateFields(aggregates, input.fields, fields.slice(keys.length))
+  }
+  protected valuesOf(slot: number): unknown[] {
+    return this.payload.accumulators.resultsOf(slot)
   }
 
   protected emitClosed({ slots, owners, starts, ends, seenMs, table }: ClosedSessions): void {
@@ -228,6 +265,14 @@ export class SessionTvfOperator extends SessionOperator {
     super(plan, plan.window.partitionKeys, context)
     this.fields = plan.fields
     this.windows = new SessionWindows(this.shape, this.keyTypes, this.payload)
+  }
+
+  protected get sessionFields(): Field[] {
+    return [countField('rows'), field('last_row', rowTypeOf(this.context.inputFields[0]))]
+  }
+  protected valuesOf(slot: number): unknown[] {
+    const rows = this.payload.rows[slot] ?? []
+    return [BigInt(rows.length), rows.at(-1) ?? null]
   }
 
   protected emitClosed({ slots, starts, ends, seenMs }: ClosedSessions): void {

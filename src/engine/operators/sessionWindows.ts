@@ -13,6 +13,7 @@ import type { Batch, Column, SqlType } from '../../data/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
 import type { Division } from '../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { type Held, heldOf, keyedTable, type StateSpec, type StateTable, timeField } from '../state/stateTable.ts'
 import type { WindowShape } from './windows.ts'
 
 /** What sessions hold, by slot. */
@@ -218,6 +219,17 @@ export class SessionWindows {
       this.byOwner[session.owner].push(session)
       heapPush(this.heap, { end: session.end, session }, closesFirst)
     }
+  }
+
+  /** @param valuesOf  what a session of a slot holds: `value` are the fields of that */
+  stateTable(spec: StateSpec, valuesOf: (slot: number) => unknown[]): StateTable {
+    const value = [...['session_start', 'session_end'].map(timeField), ...spec.value]
+    const held = (owner: number, rowsMax: number): Held | undefined =>
+      heldOf(this.byOwner[owner] ?? [], rowsMax, ({ slot, start, end }) => ({
+        values: [start, end, ...valuesOf(slot)],
+        untilMs: this.shape.firesAt(end),
+      }))
+    return keyedTable({ ...spec, value }, () => [{ keys: this.table, held }])
   }
 
   get openSessions(): { startMs: number; endMs: number }[] {

@@ -10,6 +10,7 @@ import type { Plan } from '../../sql/index.ts'
 import { heapPop, heapPush } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Operator, OperatorContext, OperatorStatus } from '../operator.ts'
+import { type StateTable, waitingTable } from '../state/stateTable.ts'
 import { isNullAt, type Row, RowOutput, rowOrder, timeAt } from './rows.ts'
 
 interface Waiting {
@@ -95,6 +96,10 @@ export class SortOperator implements Operator {
     // All rows meet in one subtask: the others have nothing.
     if (!adds) Object.assign(this, state)
   }
+  stateTables(): StateTable[] {
+    return [waitingTable('waiting rows', this.context.inputFields[0], [], () => this.waiting)]
+  }
+
   describe(): OperatorStatus {
     return { stateRows: this.waiting.length, stateBytes: this.waiting.length * 256 }
   }

@@ -12,6 +12,7 @@ import type { Plan, SortKey } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { SweepClock } from '../state/expiry.ts'
+import { countField, heldOf, keptFor, type StateTable } from '../state/stateTable.ts'
 import { emitDifference, KeyedStates, type Row, RowOutput, rowOrder, sameRow, sortedIndex } from './rows.ts'
 
 export interface TopNSpec {
@@ -29,6 +30,9 @@ export interface TopNSpec {
   /** Each change counts: no batch has two rows of a partition, and each row's changes tell which it was. */
   everyChange?: boolean
 }
+
+/** Columns of what is ranked. */
+export const rankedFields = ({ fields }: Plan) => [countField('rank'), ...fields]
 
 interface Partition {
   /** Sorted. */
@@ -186,6 +190,19 @@ export class TopNOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  stateTables(): StateTable[] {
+    const { input, ttlMs } = this.spec
+    const spec = { name: 'ranked rows', value: rankedFields(input), kept: keptFor(ttlMs, 'A row'), keyCount: this.liveCount }
+    return [
+      this.partitions.stateTable(spec, ({ rows, writtenMs }, _, rowsMax) =>
+        heldOf(rows, rowsMax, (row, at) => {
+          const ms = ttlMs ? writtenMs.get(this.placeOf(row)) : undefined
+          return { values: [BigInt(at + 1), ...row], ...(ms !== undefined && { untilMs: ms + (ttlMs as number) }) }
+        }),
+      ),
+    ]
   }
 
   describe(): OperatorStatus {

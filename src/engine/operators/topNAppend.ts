@@ -12,9 +12,10 @@ import type { Division, Operator, OperatorContext, OperatorStatus } from '../ope
 import { Expiry, type ExpirySnapshot } from '../state/expiry.ts'
 import type { KeyTableSnapshot } from '../state/keyTable.ts'
 import { RowStore } from '../state/rowStore.ts'
+import { heldOf, keptFor, type StateTable } from '../state/stateTable.ts'
 import { type EntryOrder, EntryOutput, entryOrder, sameEntries } from './columnRows.ts'
 import { KeyedStates } from './rows.ts'
-import type { TopNSpec } from './topN.ts'
+import { rankedFields, type TopNSpec } from './topN.ts'
 
 interface Partition {
   /** Entries of the row store, in order; while a batch is in work also its rows, as ~row. */
@@ -265,6 +266,25 @@ export class AppendTopNOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  stateTables(): StateTable[] {
+    const { input, ttlMs, to } = this.spec
+    const { text, ...kept } = keptFor(ttlMs, 'A row')
+    const spec = {
+      name: 'ranked rows',
+      value: rankedFields(input),
+      kept: { ...kept, text: Number.isFinite(to) ? `Better rows push a row out of the first ${to}. ${text}` : text },
+      keyCount: this.partitionCount,
+    }
+    return [
+      this.partitions.stateTable(spec, ({ rows }, _, rowsMax) =>
+        heldOf(rows, rowsMax, (entry, at) => ({
+          values: [BigInt(at + 1), ...this.rows.rowAt(entry)],
+          untilMs: this.expiry?.untilMs(entry),
+        })),
+      ),
+    ]
   }
 
   describe(): OperatorStatus {

@@ -13,12 +13,13 @@
 //
 // A window over windows (`attached`) has one slice per window end; the window's start is one more key.
 // Unlike Flink 2.1, windows with an offset are never lost when a watermark passes between multiples of the size.
-import { type Batch, type Column, t } from '../../data/index.ts'
+import { type Batch, type Column, t, valueAt } from '../../data/index.ts'
 import type { Plan } from '../../sql/index.ts'
 import { Accumulators, type AccumulatorsSnapshot, type AggregateLayout, layoutOf } from '../aggregates/index.ts'
 import { engineErrors } from '../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../state/keyTable.ts'
+import { aggregateFields, fieldsAt, type Held, keyedTable, oneRow, type StateTable, timeField } from '../state/stateTable.ts'
 import { batchSeeing, constantTimes, eachGroupChunk, ordinals } from './emission.ts'
 import { WindowShape } from './windows.ts'
 
@@ -364,6 +365,35 @@ export class WindowAggregateOperator implements Operator {
 
   nextDueMs(): number {
     return this.nextFireMs
+  }
+
+  /** Windows that overlap share slices, which are what is held: a row is added once, in however many windows it lies. */
+  stateTables(): StateTable[] {
+    const { plan, shape } = this
+    const isWhole = plan.attached !== undefined || shape.kind === 'TUMBLE'
+    const times = isWhole ? ['window_start', 'window_end'] : ['slice_start', 'last_window_end']
+    const spec = {
+      name: isWhole ? 'open windows' : 'slices of open windows',
+      key: fieldsAt(plan.input.fields, plan.keys),
+      value: [...times.map(timeField), ...aggregateFields(plan.aggregates, plan.input.fields, plan.fields.slice(plan.keys.length))],
+      kept: {
+        by: this.isProcessingTime ? ('clock' as const) : ('eventTime' as const),
+        text: `${isWhole ? 'A window is given out and forgotten' : 'A slice is forgotten with the last window that it lies in,'} when ${this.isProcessingTime ? 'the clock' : 'the watermark'} reaches its end.`,
+      },
+    }
+    const slices = Array.from(this.slices.values()).sort((a, b) => a.id - b.id)
+    const parts = slices.map((slice) => ({
+      keys: slice.table,
+      held: (group: number) => (this.slices.get(slice.id) === slice ? this.heldBy(slice, group) : undefined),
+    }))
+    return [keyedTable(spec, () => parts)]
+  }
+
+  private heldBy({ id, table, accumulators }: Slice, group: number): Held | undefined {
+    if (this.layout.retracts && accumulators.rowCountOf(group) <= 0) return undefined
+    const end = this.lastEnd(id)
+    const start = this.plan.attached ? valueAt(table.range(this.plan.keys.length, group, 1), 0) : id
+    return oneRow([start, end, ...accumulators.resultsOf(group)], this.shape.firesAt(end))
   }
 
   describe(): OperatorStatus {

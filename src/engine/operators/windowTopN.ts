@@ -8,7 +8,9 @@ import { type Batch, batchOf, INSERT, isRetraction, rowAt } from '../../data/ind
 import type { Plan } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
+import { fieldsAt, heldOf, listedTable, type StateTable } from '../state/stateTable.ts'
 import { isNullAt, type Row, RowOutput, rowOrder, sameRow, sortedIndex, timeAt } from './rows.ts'
+import { rankedFields } from './topN.ts'
 
 type WindowTopNPlan = Plan & { node: 'topN' }
 
@@ -133,6 +135,27 @@ export class WindowTopNOperator implements Operator {
     let dueMs = Infinity
     for (const { end } of this.windows.values()) dueMs = Math.min(dueMs, end - 1)
     return dueMs
+  }
+
+  stateTables(): StateTable[] {
+    const { windows } = this
+    const { input, partitionKeys } = this.plan
+    const spec = {
+      name: 'ranked rows of open windows',
+      key: fieldsAt(input.fields, partitionKeys),
+      value: rankedFields(input),
+      kept: { by: 'eventTime' as const, text: 'The rows of a window are given out and forgotten when the watermark reaches its end.' },
+    }
+    const placeCount = Array.from(windows.values()).reduce((sum, { partitions }) => sum + partitions.size, 0)
+    return [
+      listedTable(spec, placeCount, function* (rowsMax) {
+        for (const { end, partitions } of windows.values())
+          for (const rows of partitions.values()) {
+            const held = heldOf(rows, rowsMax, (row, at) => ({ values: [BigInt(at + 1), ...row], untilMs: end - 1 }))
+            yield held && { key: partitionKeys.map((key) => rows[0][key]), ...held }
+          }
+      }),
+    ]
   }
 
   describe(): OperatorStatus {

@@ -18,13 +18,14 @@
 //      time of the checkpoint by itself (`elders`), and then they are put together. A window that one has given out is still open in the other.
 //   1, 2 and 4 are held by spill.property.test.ts, with a restore at any step; 5 by rescale.property.test.ts.
 import type { Batch, Field, SqlType } from '../../data/index.ts'
-import { gatherAll } from '../../data/index.ts'
+import { batchOf, gatherAll } from '../../data/index.ts'
 import { inputsOf, type Plan } from '../../sql/index.ts'
 import { joinParts, type StoredState, type UnreadState } from '../checkpoints/stateParts.ts'
 import { KEY_GROUP_COUNT, partitionRows } from '../exchange/partition.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { ordinals } from '../operators/emission.ts'
 import { isMergeableAggregate, localFields } from '../operators/localAggregate.ts'
+import type { StatePart, StateTable } from '../state/stateTable.ts'
 import { DividedRows, divisionInto, divisionKeysOf } from './division.ts'
 import type { Account, Memory } from './memory.ts'
 import { Replay } from './replay.ts'
@@ -567,6 +568,44 @@ export class SpillingOperator implements Operator {
     const keyColumns = keys.map((key) => columns[key])
     const rows = isWhole ? ordinals(run.count) : division.rows(keyColumns, keyTypes, run.count)(part)
     if (rows.length > 0) this.waiting.add(run.batch(gatherAll(columns, rows, rows.length), rows), run.input)
+  }
+
+  /** Of a divided operator what its tables are, and nothing in them. */
+  stateTables(): StateTable[] {
+    return (this.whole ?? this.build()).stateTables?.() ?? []
+  }
+
+  /** A key group on the disk is read into an operator of its own, which is gone when it has been looked at. */
+  stateParts(): StatePart[] | undefined {
+    if (this.whole !== undefined) return undefined
+    const own = this.groups.map((_, id): StatePart => {
+      const isOnDisk = this.groups[id].operator === undefined
+      return {
+        mayHold: (key) => key.length !== this.inputs[0].keys.length || this.keyGroupOf(key) === id,
+        isOnDisk,
+        tables: () => {
+          const { operator, stored } = this.groups[id]
+          if (operator !== undefined) return operator.stateTables?.() ?? []
+          if (stored === undefined) return []
+          const copy = this.build()
+          copy.restore?.(this.files.read(stored))
+          return copy.stateTables?.() ?? []
+        },
+      }
+    })
+    const elders = this.elders.flatMap((elder) => elder.stateParts() ?? [{ tables: () => elder.stateTables() }])
+    return [...own, ...elders]
+  }
+
+  private keyGroupOf(key: readonly unknown[]): number {
+    const [{ keyTypes }] = this.inputs
+    const target = new Uint8Array(1)
+    const { columns } = batchOf(
+      keyTypes.map((type, i) => ({ name: String(i), type })),
+      [[...key]],
+    )
+    partitionRows(columns, keyTypes, 1, this.groupCount, target)
+    return target[0]
   }
 
   describe(): OperatorStatus {

@@ -47,6 +47,12 @@ export class Expiry extends SweepClock {
     return this.writtenMs[entry]
   }
 
+  /** When its time will be over if it is not written again; undefined where nobody knows. */
+  untilMs(entry: number): number | undefined {
+    const untilMs = this.writtenMs[entry] + this.ttlMs
+    return Number.isNaN(untilMs) ? undefined : untilMs
+  }
+
   /** Entries have a new index; -1 for those that are gone. */
   move(newIndex: Int32Array): void {
     const moved = new Float64Array(this.writtenMs.length)

@@ -3,7 +3,7 @@
 // Invariants
 //   1. An entry never changes; `columns()` handed out before stay valid, for the entries that were there.
 //   2. Entries that nobody needs are given up only by `keepOnly`, which renumbers the others.
-import type { Column, SqlType } from '../../data/index.ts'
+import { type Column, type SqlType, valueAt } from '../../data/index.ts'
 import { KeyTable, type KeyTableSnapshot } from './keyTable.ts'
 
 export class RowStore {
@@ -29,6 +29,11 @@ export class RowStore {
 
   columns(): Column[] {
     return this.types.map((_, i) => this.table.column(i))
+  }
+
+  /** The values of one entry. */
+  rowAt(entry: number): unknown[] {
+    return this.types.map((_, i) => valueAt(this.table.range(i, entry, 1), 0))
   }
 
   /** Forgets all entries but these; the one at `entries[i]` becomes entry i. */

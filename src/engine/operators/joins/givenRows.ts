@@ -58,6 +58,11 @@ export class GivenRows {
     return removed
   }
 
+  /** Those of a key that have been given out. */
+  ofKey(key: number): LeftRow[] {
+    return [...(this.byKey[key]?.values() ?? [])].flat().filter(({ given }) => given !== undefined)
+  }
+
   has(key: number): boolean {
     return this.byKey[key] !== undefined
   }

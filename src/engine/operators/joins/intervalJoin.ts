@@ -6,11 +6,12 @@
 //   1. Output is append-only. A row meets a partner if that was still kept for the watermark the row saw: batching changes nothing.
 //   2. Memory is bounded by the rows of one interval (and the watermark's delay).
 //   3. The event time of neither side is late in what comes out: the watermark goes on with a delay of the longer part of the interval, as in Flink.
-import { type Batch, rowAt } from '../../../data/index.ts'
+import { type Batch, rowAt, t } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
 import type { Division, JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import { field, fieldsAt, heldOf, type StateTable } from '../../state/stateTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
 import { judge, nullsFor, Unmatched } from './pairs.ts'
@@ -203,6 +204,20 @@ export class IntervalJoinOperator implements Operator {
 
   nextDueMs(): number {
     return Math.min(...this.expiries.map((heap) => heap[0]?.atMs ?? Infinity))
+  }
+
+  stateTables(): StateTable[] {
+    const { left, right, leftKeys, rightKeys } = this.plan
+    const keys = [fieldsAt(left.fields, leftKeys), fieldsAt(right.fields, rightKeys)]
+    const kept = { by: 'eventTime' as const, text: 'A row is kept until the watermark has passed the last time that a partner can have.' }
+    return [left, right].map(({ fields }, input) => ({
+      ...this.keys[input].stateTable(
+        { name: input === 0 ? 'left rows' : 'right rows', value: [...fields, field('has_partner', t.boolean(false))], kept },
+        (list, _, rowsMax) =>
+          heldOf(list, rowsMax, ({ row, time, matched }) => ({ values: [...row, matched], untilMs: this.partners(input, time)[1] })),
+      ),
+      keyAlias: keys[1 - input],
+    }))
   }
 
   describe(): OperatorStatus {

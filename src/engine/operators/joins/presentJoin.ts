@@ -16,6 +16,7 @@ import {
 } from '../../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
 import { RowStore } from '../../state/rowStore.ts'
+import { fieldsAt, keyedTable, oneRow, type StateTable } from '../../state/stateTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { gatherOrNull } from '../emission.ts'
 import { Unmatched } from './pairs.ts'
@@ -205,6 +206,19 @@ export class PresentJoinOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  stateTables(): StateTable[] {
+    const { left, right, leftKeys, rightKeys } = this.plan
+    const held = (key: number) => (this.entries[key] >= 0 ? oneRow(this.rows.rowAt(this.entries[key])) : undefined)
+    const spec = {
+      name: 'present versions',
+      key: fieldsAt(right.fields, rightKeys),
+      keyAlias: fieldsAt(left.fields, leftKeys),
+      value: right.fields,
+      kept: { by: 'query' as const, text: 'The newest version of a key is kept until another one, or a deletion, takes its place.' },
+    }
+    return [keyedTable(spec, () => [{ keys: this.keys, held }])]
   }
 
   describe(): OperatorStatus {

@@ -19,6 +19,7 @@ import {
 } from '../../operator.ts'
 import { canonicalText } from '../../state/columns.ts'
 import { KeyTable, type KeyTableSnapshot, pickRows } from '../../state/keyTable.ts'
+import { fieldsAt, keptFor, keyedTable, type StateTable } from '../../state/stateTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { batchRowCountMax, gatherOrNull, ordinals } from '../emission.ts'
 import { JoinSide, Pairs, pickSide, type SideOptions, type SideSnapshot } from './side.ts'
@@ -417,6 +418,21 @@ export class RegularJoinOperator implements Operator {
 
   nextDueMs(): number {
     return Infinity
+  }
+
+  stateTables(): StateTable[] {
+    const { left, right, ttlMs } = this.plan
+    const keys = [fieldsAt(left.fields, this.plan.leftKeys), fieldsAt(right.fields, this.plan.rightKeys)]
+    return [left, right].map(({ fields }, input) => {
+      const spec = {
+        name: input === 0 ? 'left rows' : 'right rows',
+        key: keys[input],
+        keyAlias: keys[1 - input],
+        value: this.sides[input].heldFields(fields),
+        kept: keptFor(ttlMs?.[input], `A row of the ${input === 0 ? 'left' : 'right'} side`),
+      }
+      return keyedTable(spec, () => [{ keys: this.keys, held: (key, rowsMax) => this.sides[input].held(key, rowsMax) }])
+    })
   }
 
   describe(): OperatorStatus {

@@ -59,6 +59,12 @@ export class Retention {
     heapPush(this.cleanupQueue, { atMs, key }, soonest)
   }
 
+  /** When a key is forgotten; undefined where nobody knows, or it is not. */
+  untilMs(key: number): number | undefined {
+    const atMs = this.cleanups[key] ?? NaN
+    return Number.isFinite(atMs) ? atMs : undefined
+  }
+
   /** Event time has gone on. @param hasVersions  whether the right side of a key has anything left */
   advance(watermarkMs: number, nowMs: number, hasVersions: (key: number) => boolean): void {
     const { lookQueue } = this

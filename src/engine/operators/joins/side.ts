@@ -1,8 +1,9 @@
 // One side of a regular join: its rows by join key, with how often each is there and how many partners it has.
-import type { Batch, Column, SqlType } from '../../../data/index.ts'
+import { type Batch, type Column, type Field, type SqlType, valueAt } from '../../../data/index.ts'
 import { Expiry } from '../../state/expiry.ts'
 import { grown } from '../../state/growing.ts'
 import { KeyTable, type KeyTableSnapshot, pickRows } from '../../state/keyTable.ts'
+import { COUNTED_ROWS_MAX, countField, type Held, type StateRow } from '../../state/stateTable.ts'
 
 /** Growable Int32Array. */
 class Ints {
@@ -216,6 +217,33 @@ export class JoinSide {
     const entries: number[] = []
     for (let entry = 0; entry < this.rows.count; entry++) if (this.live(entry) > 0) entries.push(entry)
     return entries
+  }
+
+  /** The columns of `held`, for rows of these fields. */
+  heldFields(fields: readonly Field[]): Field[] {
+    const { retracts, countsPartners } = this.options
+    return [...fields, ...(retracts ? [countField('copies')] : []), ...(countsPartners ? [countField('partners')] : [])]
+  }
+  /** The rows of a key to read: as `collect`, but its list stays as it is. */
+  held(group: number, rowsMax: number): Held | undefined {
+    const { retracts, countsPartners } = this.options
+    const rows: StateRow[] = []
+    let rowCount = 0
+    let at = this.heads.data[group] ?? 0
+    for (let walked = 0; at !== 0 && walked < COUNTED_ROWS_MAX; walked++) {
+      const entry = at - 1
+      at = this.next.data[entry]
+      const copies = this.onlyGrows ? 1 : this.counts.data[entry]
+      if (copies === 0) continue
+      rowCount++
+      if (rows.length >= rowsMax) continue
+      const values = this.options.types.map((_, i) => valueAt(this.rows.range(i, entry, 1), 0))
+      if (retracts) values.push(BigInt(copies))
+      if (countsPartners) values.push(BigInt(this.matches.data[entry]))
+      rows.push({ values, untilMs: this.expiry?.untilMs(entry) })
+    }
+    if (rowCount === 0) return undefined
+    return at === 0 ? { rows, rowCount } : { rows }
   }
 
   columns(): Column[] {

@@ -10,11 +10,12 @@
 //   3. With a time to live a key to which nothing has happened for so long, by the clock, is as if it had never been: its versions, and its
 //      left rows that wait (retention.ts).
 //   1 and 2 are held by joins.property.test.ts, 3 by stateTtl.property.test.ts.
-import { type Batch, batchOf, type Column, DELETE, INSERT, isRetraction, rowAt, UPDATE_BEFORE } from '../../../data/index.ts'
+import { type Batch, batchOf, type Column, DELETE, INSERT, isRetraction, rowAt, t, UPDATE_BEFORE } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
 import type { Division, JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import { field, fieldsAt, heldOf, keptFor, type StateTable, timeField, waitingTable } from '../../state/stateTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { ordinals } from '../emission.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, sortedIndex, timeAt } from '../rows.ts'
@@ -356,6 +357,48 @@ export class TemporalJoinOperator implements Operator {
 
   nextDueMs(): number {
     return this.waiting[0]?.time ?? Infinity
+  }
+
+  /** The first table's rows are the right side's: its key divides as the left side's does. */
+  stateTables(): StateTable[] {
+    const { left, right, leftKeys, rightKeys, ttlMs } = this.plan
+    const { text, ...kept } = keptFor(ttlMs, 'The newest version')
+    const versions = {
+      name: 'versions',
+      value: [timeField('valid_from'), field('is_deleted', t.boolean(false)), ...right.fields],
+      kept: { ...kept, text: `A version is forgotten when the watermark has passed the next one of its key. ${text}` },
+    }
+    const keys = [fieldsAt(left.fields, leftKeys), fieldsAt(right.fields, rightKeys)]
+    const given = {
+      name: 'left rows given out',
+      value: this.pairFields,
+      kept: { ...kept, text: `The left side may take them back. ${keptFor(ttlMs, 'A row').text}` },
+    }
+    return [
+      {
+        ...this.versions.stateTable(versions, (list, key, rowsMax) =>
+          heldOf(list, rowsMax, ({ time, row, isDeleted }) => ({
+            values: [time, isDeleted, ...row],
+            untilMs: this.retention?.untilMs(key),
+          })),
+        ),
+        keyAlias: keys[0],
+      },
+      { ...waitingTable('left rows that wait', left.fields, leftKeys, () => this.waiting), keyAlias: keys[1] },
+      ...(this.given
+        ? [
+            {
+              ...this.versions.stateTable(given, (_, key, rowsMax) =>
+                heldOf(this.given?.ofKey(key) ?? [], rowsMax, (one) => ({
+                  values: one.given as Row,
+                  untilMs: this.retention?.untilMs(key),
+                })),
+              ),
+              keyAlias: keys[0],
+            },
+          ]
+        : []),
+    ]
   }
 
   describe(): OperatorStatus {

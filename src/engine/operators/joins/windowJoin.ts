@@ -19,6 +19,7 @@ import {
 } from '../../operator.ts'
 import { KeyTable, type KeyTableSnapshot } from '../../state/keyTable.ts'
 import { RowStore } from '../../state/rowStore.ts'
+import { fieldsAt, listedTable, oneRow, type StateTable } from '../../state/stateTable.ts'
 import { type Condition, compileCondition } from '../conditions.ts'
 import { batchRowCountMax, batchSeeing, gatherOrNull } from '../emission.ts'
 import { isNullAt, timeAt } from '../rows.ts'
@@ -276,6 +277,31 @@ export class WindowJoinOperator implements Operator {
     let dueMs = Infinity
     for (const { end } of this.windows.values()) dueMs = Math.min(dueMs, end - 1)
     return dueMs
+  }
+
+  /** Keys are looked for when a window closes: until then its rows are in order of arrival. */
+  stateTables(): StateTable[] {
+    const { windows } = this
+    const keys = [this.plan.leftKeys, this.plan.rightKeys]
+    const fields = [this.plan.left.fields, this.plan.right.fields]
+    const kept = { by: 'eventTime' as const, text: 'The rows of a window meet, and are forgotten, when the watermark reaches its end.' }
+    return [0, 1].map((input) => {
+      const spec = {
+        name: `${input === 0 ? 'left' : 'right'} rows of open windows`,
+        key: fieldsAt(fields[input], keys[input]),
+        keyAlias: fieldsAt(fields[1 - input], keys[1 - input]),
+        value: fields[input],
+        kept,
+      }
+      const rowCount = Array.from(windows.values()).reduce((sum, { sides }) => sum + sides[input].count, 0)
+      return listedTable(spec, rowCount, function* () {
+        for (const { end, sides } of windows.values())
+          for (let entry = 0; entry < sides[input].count; entry++) {
+            const row = sides[input].rowAt(entry)
+            yield { key: keys[input].map((key) => row[key]), ...oneRow(row, end - 1) }
+          }
+      })
+    })
   }
 
   describe(): OperatorStatus {

@@ -4,11 +4,12 @@
 //   1. Rows are looked at in order of time, then of the other sort keys, when the watermark has reached them; a row at or behind the
 //      watermark is late. Output is append-only.
 //   2. What a row's own watermark lets out is searched before the row is taken: how rows are cut into batches changes nothing.
-import { type Batch, rowAt } from '../../../data/index.ts'
+import { type Batch, rowAt, t } from '../../../data/index.ts'
 import type { Plan } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
+import { countField, field, heldOf, rowTypeOf, type StateTable, timeField, waitingTable } from '../../state/stateTable.ts'
 import { isNullAt, KeyedStates, type Row, RowOutput, rowOrder, timeAt, waitingBeside, waitingOf } from '../rows.ts'
 import { Matcher, newRuns, type RunsState, withBegin } from './runs.ts'
 import { compileMatch, type MatchExpressions, type Taken } from './values.ts'
@@ -159,6 +160,43 @@ export class MatchOperator implements Operator {
 
   nextDueMs(): number {
     return Math.min(this.waiting[0]?.time ?? Infinity, this.nextExpiryMs)
+  }
+
+  stateTables(): StateTable[] {
+    const { spec, input } = this.plan
+    const { withinMs } = spec
+    const matches = {
+      name: 'partial matches',
+      value: [
+        timeField('began'),
+        field('waits_for', t.string()),
+        field('taken', t.string(false)),
+        countField('rows'),
+        field('last_row', rowTypeOf(input.fields)),
+      ],
+      kept:
+        withinMs === undefined
+          ? { by: 'query' as const, text: 'A partial match is kept until a row does not fit it: the pattern has no WITHIN.' }
+          : {
+              by: 'eventTime' as const,
+              text: `A partial match is given up ${withinMs} ms after its first row (WITHIN), or when a row does not fit it.`,
+            },
+    }
+    return [
+      this.keys.stateTable(matches, ({ open, complete }, _, rowsMax) =>
+        heldOf([...open.filter(({ start }) => start < Infinity), ...complete], rowsMax, (run) => ({
+          values: [
+            run.startMs,
+            complete.includes(run) ? 'an earlier match to end' : this.matcher.waitsFor(run),
+            run.taken.map(({ variable }) => spec.variables[variable]).join(' '),
+            BigInt(run.taken.length),
+            run.taken.at(-1)?.row ?? null,
+          ],
+          ...(withinMs !== undefined && { untilMs: run.startMs + withinMs }),
+        })),
+      ),
+      ...(this.isProcessingTime ? [] : [waitingTable('waiting rows', input.fields, spec.partitionKeys, () => this.waiting)]),
+    ]
   }
 
   describe(): OperatorStatus {

@@ -106,6 +106,17 @@ export class Matcher {
     })
   }
 
+  /** Which variables may take the next row: `B or C`. */
+  waitsFor(run: Run): string {
+    const names: string[] = []
+    for (let { step, count } = run; step < this.spec.pattern.length; step++, count = 0) {
+      const { variable, min, max = Infinity } = this.spec.pattern[step]
+      if (count < max) names.push(this.spec.variables[variable])
+      if (count < min) break
+    }
+    return names.join(' or ')
+  }
+
   private isComplete({ step, count }: Run): boolean {
     const { pattern } = this.spec
     return count >= pattern[step].min && pattern.slice(step + 1).every(({ min }) => min === 0)
