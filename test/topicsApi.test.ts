@@ -87,6 +87,7 @@ before(async () => {
     droppedIn: () => undefined,
     sourcesOf: () => new Map([['q1', [{ kind: 'topic', name: 'clicks' }]]]),
     inspectQuery: async () => undefined,
+    readState: async () => undefined,
     parityOf: () => undefined,
     configOf: () => undefined,
     processConfig: () => [],

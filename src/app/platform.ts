@@ -206,6 +206,7 @@ export async function startPlatform(
       droppedIn: (name) => jobs.droppedIn(name),
       sourcesOf: () => jobs.sources(),
       inspectQuery: (name) => jobs.inspect(name),
+      readState: (id, request) => jobs.readState(id, request),
       parityOf: (name) => jobs.parityOf(name),
       configOf: (name) => jobs.configOf(name),
       processConfig: () => processConfig(config),

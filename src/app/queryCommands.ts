@@ -5,8 +5,8 @@ import { examples, guarded, type TargetFlags, target, withTarget } from './comma
 export function addQueryCommands(program: Command): void {
   const queries = program
     .command('queries')
-    .description('queries of a running Millrace: how they do, their settings; stop, start and rescale')
-    .addHelpText('after', examples('millrace queries\nmillrace queries stop revenue'))
+    .description('queries of a running Millrace: how they do, what they remember, their settings; stop, start and rescale')
+    .addHelpText('after', examples('millrace queries\nmillrace queries state revenue\nmillrace queries stop revenue'))
   const names = () => queries.commands.map((command) => command.name())
 
   withTarget(queries.command('list', { isDefault: true }).description('all queries: rates, watermark, state, restarts, last checkpoint'))
@@ -33,6 +33,35 @@ export function addQueryCommands(program: Command): void {
           changed: flags.changed ?? false,
           json: flags.json ?? false,
         }),
+      ),
+    )
+
+  withTarget(
+    queries
+      .command('state')
+      .description('what a running query remembers: its operators; the first keys of one of them, or one key')
+      .argument('<query>', 'its id, or the table that it writes to')
+      .argument('[operator]', 'its id, or its kind where the query has one of it')
+      .option(
+        '--key <key>',
+        'one key: column=value, repeated for several columns, or a JSON object of them',
+        (text: string, before: string[]) => [...before, text],
+        [] as string[],
+      )
+      .option('--limit <count>', 'keys of each table, or rows of the key: 20 unless given', Number),
+  )
+    .addHelpText(
+      'after',
+      examples(
+        `millrace queries state revenue
+millrace queries state revenue groupAggregate
+millrace queries state revenue 4 --key user=42
+millrace queries state revenue 4 --key '{"user":42,"city":null}' --json`,
+      ),
+    )
+    .action(
+      guarded(async (id: string, operator: string | undefined, flags: TargetFlags & { key: string[]; limit?: number }) =>
+        (await import('./commands/queryState.ts')).printState(target(flags), id, operator, flags),
       ),
     )
 

@@ -1,4 +1,6 @@
 // Projects and their running queries: SQL files in, jobs on worker threads, live tables and topics out.
+
+export type { StateReading, StateRequest } from '../engine/index.ts'
 export { type AdhocStatement, adhocSlices, changesOf, prepareAdhoc, rowText, runBounded, startPreview } from './adhoc.ts'
 export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'

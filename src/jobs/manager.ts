@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ErrorBody, reviveError, type StreamError, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
-import type { DeadLetter, FromWorker, JobSpec, LateRecord, Parallelism } from '../engine/index.ts'
+import type { DeadLetter, FromWorker, JobSpec, LateRecord, Parallelism, StateReading, StateRequest } from '../engine/index.ts'
 import { engineErrors, Memory, PARALLELISM_MAX, removeSpilled, reviveCheckpointError } from '../engine/index.ts'
 import { realDisk } from '../log/index.ts'
 import { Catalog, type Plan, settingNotices, stableText, type TableDef } from '../sql/index.ts'
@@ -615,6 +615,11 @@ export class JobManager {
   /** A query looked at closely, found by its id or by the table that it writes to. */
   inspect(name: string): Promise<QueryInsight | undefined> {
     return this.running.inspect(name, this.project)
+  }
+
+  /** What an operator of a query, by the query's id, remembers. @throws StreamError STATE_OPERATOR_UNKNOWN, STATE_KEY_COLUMNS, STATE_KEY_VALUE */
+  readState(id: string, request: StateRequest): Promise<StateReading | undefined> {
+    return this.running.readState(id, request)
   }
 
   /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */

@@ -2,7 +2,7 @@
 //
 // Whoever starts, stops or fails a query changes the table (`manager.ts`, `jobStarts.ts`); here it is only read, and asked of the workers.
 import type { ErrorBody } from '../base/index.ts'
-import type { Parallelism, QueryInspection, QueryStatus } from '../engine/index.ts'
+import type { Parallelism, QueryInspection, QueryStatus, StateReading, StateRequest } from '../engine/index.ts'
 import type { Plan } from '../sql/index.ts'
 import type { CheckpointRecord, Checkpoints } from './checkpoints.ts'
 import { parityOf } from './parity.ts'
@@ -54,14 +54,18 @@ const noneDropped: Project['dropped'] = new Map()
 
 export class RunningQueries {
   private readonly table = new Map<string, Running>()
-  private readonly workers: Pick<EngineWorkers, 'status' | 'inspect'>
+  private readonly workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState'>
   private readonly checkpoints: Pick<Checkpoints, 'status'>
   private readonly now: () => number
   /** How often each query was begun again after a failure. */
   private readonly restarts = new Map<string, number>()
   private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
-  constructor(workers: Pick<EngineWorkers, 'status' | 'inspect'>, checkpoints: Pick<Checkpoints, 'status'>, now: () => number) {
+  constructor(
+    workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState'>,
+    checkpoints: Pick<Checkpoints, 'status'>,
+    now: () => number,
+  ) {
     this.workers = workers
     this.checkpoints = checkpoints
     this.now = now
@@ -144,6 +148,12 @@ export class RunningQueries {
     const dropped = droppedOf(query, project?.dropped ?? noneDropped)
     const { changelog } = query.plan
     return { id, state, error, changelog, parallelism, lateTopics, dropped, live: await this.workers.inspect(jobId, id) }
+  }
+
+  /** What an operator of a query remembers; undefined if its workers do not know it or do not answer. @throws StreamError those of `EngineWorkers.readState` */
+  async readState(id: string, request: StateRequest): Promise<StateReading | undefined> {
+    const entry = this.table.get(id)
+    return entry && this.workers.readState(entry.jobId, id, request)
   }
 
   /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */

@@ -1,5 +1,5 @@
 // What subtasks say of themselves, as one query: sums, the least watermark, and each of them beside it.
-import type { NodeStatus, QueryInspection, QueryStatus } from '../engine/index.ts'
+import type { NodeStatus, QueryInspection, QueryStatus, StateReading } from '../engine/index.ts'
 
 /** One for each query of a job. */
 export function sumStatus(statuses: readonly QueryStatus[]): QueryStatus[] {
@@ -43,6 +43,29 @@ export function sumInspections(parts: readonly QueryInspection[]): QueryInspecti
     subtasks: parts.flatMap(({ subtasks }) => subtasks),
     lastInMs: latest(parts.map(({ lastInMs }) => lastInMs)),
     lastOutMs: latest(parts.map(({ lastOutMs }) => lastOutMs)),
+  }
+}
+
+/** The keys of all, as many of each as of the others while they have some. */
+export function sumReadings(parts: readonly StateReading[], limit: number): StateReading {
+  const [first] = parts
+  if (parts.length < 2) return first
+  return {
+    isComplete: parts.every(({ isComplete }) => isComplete),
+    tables: first.tables.map((table, i) => {
+      const own = parts.map(({ tables }) => tables[i])
+      const longest = Math.max(...own.map(({ entries }) => entries.length))
+      const { keyCount: _, isAbout: __, ...info } = table
+      const keyCount = own.every((one) => one.keyCount !== undefined) ? sum(own, (one) => one.keyCount ?? 0) : undefined
+      return {
+        ...info,
+        entries: Array.from({ length: longest }, (_, at) => own.flatMap(({ entries }) => entries[at] ?? []))
+          .flat()
+          .slice(0, limit),
+        ...(keyCount !== undefined && { keyCount }),
+        ...(own.some(({ isAbout }) => isAbout) && { isAbout: true as const }),
+      }
+    }),
   }
 }
 

@@ -9,6 +9,7 @@
 //   1. Of a job in several threads, what comes behind a subtask's cut waits until all have made theirs (alignedOutput.ts).
 //   2. Where one subtask's thread dies, its job ends in all threads.
 import { Worker } from 'node:worker_threads'
+import { reviveError } from '../base/index.ts'
 import {
   type FromWorker,
   type JobSpec,
@@ -16,12 +17,14 @@ import {
   type QueryInspection,
   type QueryStatus,
   type SharedLinks,
+  type StateReading,
+  type StateRequest,
   shareLinks,
   type ToWorker,
   type WorkerSpill,
 } from '../engine/index.ts'
 import { AlignedOutput, type SubtaskCut } from './alignedOutput.ts'
-import { sumInspections, sumStatus } from './subtasks.ts'
+import { sumInspections, sumReadings, sumStatus } from './subtasks.ts'
 
 export interface WorkerEvents {
   /** When the promise is done the rows count as taken: the worker may send more. */
@@ -180,6 +183,26 @@ export class EngineWorkers {
       slots.map((slot) => this.ask(slot, timeoutMs, (requestId) => ({ type: 'inspect', requestId, jobId, queryId }))),
     )
     return sumInspections(answers.flatMap((answer) => (answer?.type === 'inspection' && answer.query ? [answer.query] : [])))
+  }
+
+  /**
+   * What an operator remembers, of all subtasks: asked of each, as each has keys of its own.
+   *
+   * @returns undefined if its workers do not know the query, or one does not answer in `timeoutMs`
+   * @throws  StreamError STATE_OPERATOR_UNKNOWN, STATE_KEY_COLUMNS, STATE_KEY_VALUE, SPILL_DAMAGED
+   */
+  async readState(jobId: string, queryId: string, request: StateRequest, timeoutMs = 15_000): Promise<StateReading | undefined> {
+    const slots = this.parallel.get(jobId)?.slots ?? this.slots.filter(({ jobs }) => jobs.has(jobId))
+    const answers = await Promise.all(
+      slots.map((slot) => this.ask(slot, timeoutMs, (requestId) => ({ type: 'readState', requestId, jobId, queryId, request }))),
+    )
+    const readings = answers.map((answer) => {
+      if (answer?.type !== 'stateRead') return undefined
+      if (answer.error) throw reviveError(answer.error, answer.httpStatus)
+      return answer.reading
+    })
+    const known = readings.filter((reading) => reading !== undefined)
+    return known.length === slots.length && known.length > 0 ? sumReadings(known, request.limit) : undefined
   }
 
   private ask(slot: Slot, timeoutMs: number, question: (requestId: number) => ToWorker): Promise<Answer | undefined> {

@@ -716,6 +716,65 @@ export interface WhyNode {
   sides?: { rows: number; unmatched: number; samples: unknown[][] }[]
 }
 
+/** GET /v1/queries/{id}/state: what its operators remember. */
+export interface QueryState {
+  query: string
+  atMs: number
+  /** In memory, and on the disk. */
+  stateBytes: number
+  spilledBytes: number
+  /** For state, live tables and buffers of the whole process. */
+  budget: { limitBytes: number; usedBytes: number }
+  /** Those that remember something; empty for a query that looks at one row at a time. */
+  operators: StateOperator[]
+}
+export interface StateOperator {
+  /** Of its node, as in the query's graph. */
+  id: number
+  node: string
+  label: string
+  /** Groups, or rows, that it holds. */
+  stateRows: number
+  stateBytes: number
+  spilledBytes: number
+  /** Rows that wait for state on the disk: what is shown does not have them yet. */
+  waitingRows: number
+  /** Rows that have come to it. */
+  rowsIn: number
+  /** The event time that it has come to. */
+  watermarkMs?: number
+  tables: StateTable[]
+}
+export interface StateTable {
+  name: string
+  /** Why it is still there. `text` says it in words; `ttlMs`: its time to live. */
+  kept: { by: 'ttl' | 'eventTime' | 'clock' | 'query'; text: string; ttlMs?: number }
+  key: ColumnInfo[]
+  value: ColumnInfo[]
+}
+/** GET /v1/queries/{id}/state/{operator}?key=…&limit=… */
+export interface OperatorState {
+  query: string
+  atMs: number
+  operator: StateOperator
+  /** False: nothing indexes the key, and there was more to look through than one look-up may. */
+  isComplete: boolean
+  /** With a key, those that have such a key. */
+  tables: StateEntries[]
+}
+export interface StateEntries extends StateTable {
+  /** Keys that it has; absent where counting them would take all of the disk, and of a look-up. `isAbout`: some hold nothing any more. */
+  keyCount?: number
+  isAbout?: true
+  entries: {
+    key: unknown[]
+    /** The first of them. `untilMs`: when the row is forgotten if nothing more comes, by the time that `kept.by` names. */
+    rows: { values: unknown[]; untilMs?: number }[]
+    /** Absent where they are too many to count. */
+    rowCount?: number
+  }[]
+}
+
 /** GET /v1/catalog: what SQL may name. */
 export interface CatalogTable {
   name: string

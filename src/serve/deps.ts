@@ -9,6 +9,8 @@ import type {
   RecordQuery,
   SavepointInfo,
   ScriptDiff,
+  StateReading,
+  StateRequest,
 } from '../jobs/index.ts'
 import type { Log } from '../log/index.ts'
 import type { ViewStore } from '../views/index.ts'
@@ -58,6 +60,8 @@ export interface ServeDeps {
   sourcesOf(): ReadonlyMap<string, { kind: 'table' | 'topic' | 'files' | 'other'; name: string }[]>
   /** A query looked at closely, by its id or the table that it writes to. */
   inspectQuery(name: string): Promise<QueryInsight | undefined>
+  /** What an operator of a running query remembers, by the query's id; undefined if its worker does not answer. */
+  readState(id: string, request: StateRequest): Promise<StateReading | undefined>
   /** What of a query Flink would refuse or do otherwise, by its id or the table that it writes to. */
   parityOf(name: string): QueryParity | undefined
   /** What a query is, and its settings, by its id or the table that it writes to. */

@@ -47,6 +47,25 @@ export const serveErrors = defineErrors({
             ? `Did you mean "${p.nearest}"?`
             : '`millrace queries` (GET /v1/queries) lists them: each CREATE MATERIALIZED TABLE and INSERT INTO of the project is one.',
   }),
+  SERVE_STATE_NOT_RUNNING: spec<{ query: string; state: string }>({
+    ...user,
+    httpStatus: 409,
+    message: (p) => `"${p.query}" is ${p.state}: no operator holds its state`,
+    hint: (p) =>
+      `Start it: \`millrace queries start ${p.query}\`. Of its newest checkpoint \`millrace state ${p.query} --data FOLDER\` shows sizes and some keys; rows of it are not shown here, as all of its state would have to be loaded for one key.`,
+  }),
+  SERVE_STATE_SILENT: spec<{ query: string }>({
+    kind: 'external',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `the worker of "${p.query}" does not answer`,
+    hint: () => 'It is busy with one step, or is being started again. Ask again in a moment.',
+  }),
+  SERVE_STATE_KEY: spec<{ key: string }>({
+    ...user,
+    message: (p) => `a key is a JSON object of its columns, or column=value, and not ${p.key}`,
+    hint: () => `Such as key=user=42, or key={"user":42,"city":null}; several columns: repeat it.`,
+  }),
   SERVE_FILTER_DECLARED: spec<{ name: string; subject: string }>({
     ...user,
     httpStatus: 409,

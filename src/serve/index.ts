@@ -18,6 +18,7 @@ import { registerOpenApi } from './openapi.ts'
 import { registerProjectTests } from './projectTests.ts'
 import { LiveSockets } from './sockets.ts'
 import { registerSql } from './sql.ts'
+import { registerState } from './state.ts'
 import { registerStatus } from './status.ts'
 import { registerTables } from './tables.ts'
 import { registerStatistics } from './topicStatistics.ts'
@@ -49,6 +50,7 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerGroups(app, deps)
   registerKafkaUsers(app, deps)
   registerStatus(app, deps, sockets)
+  registerState(app, deps)
   registerFigures(app, deps)
   registerAttention(app, deps)
   registerFilters(app, deps)

@@ -84,6 +84,7 @@ before(async () => {
     audit: () => {},
     sourcesOf: () => new Map([['q1', [{ kind: 'topic', name: 'clicks' }]]]),
     inspectQuery: async () => undefined,
+    readState: async () => undefined,
     droppedIn: () => undefined,
     parityOf: (name) => (name === 'q1' ? { query: 'q1', marks: [] } : undefined),
     configOf: () => undefined,

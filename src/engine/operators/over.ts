@@ -333,12 +333,17 @@ export class OverOperator implements Operator {
       name: 'frames',
       value: [timeField('last_time'), countField('rows_so_far'), ...frames.fieldsOf(plan.fields.slice(plan.input.fields.length))],
       kept,
-      keyCount: this.liveCount,
     }
     const ofRows = { name: 'rows in the frame', value: plan.input.fields, kept }
     return [
       this.keys.stateTable(ofFrames, (state, key) =>
-        oneRow([Number.isFinite(state.lastMs) ? state.lastMs : null, BigInt(state.rowCount), ...frames.resultsNow(key)], untilMs(state)),
+        // All its rows wait still: they have no frame yet.
+        state.rowCount === 0
+          ? undefined
+          : oneRow(
+              [Number.isFinite(state.lastMs) ? state.lastMs : null, BigInt(state.rowCount), ...frames.resultsNow(key)],
+              untilMs(state),
+            ),
       ),
       ...(preceding === undefined && frames.previousCountMax === 0
         ? []

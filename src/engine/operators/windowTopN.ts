@@ -139,7 +139,9 @@ export class WindowTopNOperator implements Operator {
 
   stateTables(): StateTable[] {
     const { windows } = this
-    const { input, partitionKeys } = this.plan
+    const { input } = this.plan
+    // A window's limits are columns of its rows.
+    const partitionKeys = this.plan.partitionKeys.filter((key) => key !== this.window.start && key !== this.window.end)
     const spec = {
       name: 'ranked rows of open windows',
       key: fieldsAt(input.fields, partitionKeys),

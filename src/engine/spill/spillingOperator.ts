@@ -90,6 +90,8 @@ export class SpillingOperator implements Operator {
   /** Of an aggregation in two phases: which of its two inputs gets rows now. Rows of the other wait since it ran in another number of subtasks. */
   private readonly firstInput: number
   private readonly buildOther: () => Operator
+  /** One that only shows what it holds: nothing leaves it. */
+  private readonly buildToRead: () => Operator
   private readonly context: OperatorContext
   private readonly newElder: () => SpillingOperator
   private readonly groupCount: number
@@ -135,6 +137,7 @@ export class SpillingOperator implements Operator {
     const own = { ...context, emit: (batch: Batch) => this.emit(batch) }
     this.build = () => options.build(own, merges)
     this.buildOther = () => options.build(own, !merges)
+    this.buildToRead = () => options.build({ ...context, emit: () => {} }, merges)
     this.tellsRows = ('everyVersion' in plan && plan.everyVersion === true) || ('everyChange' in plan && plan.everyChange === true)
     this.whole = this.build()
     this.watermarkDelayMs = this.whole.watermarkDelayMs ?? 0
@@ -242,7 +245,7 @@ export class SpillingOperator implements Operator {
     this.groups = Array.from({ length: this.groupCount }, (_, id) => {
       const stored = this.files.write(partOf(id))
       const share = {
-        stateRows: Math.ceil((status.stateRows ?? 0) / this.groupCount),
+        stateRows: Math.ceil(((status.stateRows ?? 0) - id) / this.groupCount),
         stateBytes: 0,
         openWindows: id === 0 ? status.openWindows : undefined,
       }
@@ -572,7 +575,7 @@ export class SpillingOperator implements Operator {
 
   /** Of a divided operator what its tables are, and nothing in them. */
   stateTables(): StateTable[] {
-    return (this.whole ?? this.build()).stateTables?.() ?? []
+    return (this.whole ?? this.buildToRead()).stateTables?.() ?? []
   }
 
   /** A key group on the disk is read into an operator of its own, which is gone when it has been looked at. */
@@ -587,8 +590,10 @@ export class SpillingOperator implements Operator {
           const { operator, stored } = this.groups[id]
           if (operator !== undefined) return operator.stateTables?.() ?? []
           if (stored === undefined) return []
-          const copy = this.build()
+          const copy = this.buildToRead()
           copy.restore?.(this.files.read(stored))
+          // As when it is fetched: it has not been told, as nothing of it was due.
+          if (this.watermarkMs > this.groups[id].watermarkMs) copy.advance(this.watermarkMs)
           return copy.stateTables?.() ?? []
         },
       }
