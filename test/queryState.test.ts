@@ -1,4 +1,4 @@
-// What a query remembers, asked of the real process over HTTP and on the command line: in one thread and in two, in memory and on the disk, and after a
+// What a query remembers, asked of the real process over HTTP and on the command line: in one thread and in two, before and after a
 // kill; and what is wrong with a question is said with what is right.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -54,7 +54,7 @@ export function addQueryCommands(program: Command): void {
       'after',
       examples(
         `millrace queries state revenue
-millrace queries state revenue groupAggregate
+millrace queries state revenue windowAggregate
 millrace queries state revenue 4 --key user=42
 millrace queries state revenue 4 --key '{"user":42,"city":null}' --json`,
       ),
