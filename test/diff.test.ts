@@ -109,7 +109,16 @@ test('rows that differ by key, the record with which they begin to, and the chan
   ]) {
     const refused = await millrace(t, 'diff', file, '--since', since, '--json', ...at)
     assert.equal((refused.json as unknown as ApiError).error.code, code)
+    assert.equal(refused.code, 2)
   }
+  for (const [code, ...args] of [
+    [2, join(draft, 'nowhere.sql'), ...at],
+    [2, path, '--url', 'http://127.0.0.1:1'],
+    [2, path, '--sinse', '1h'],
+    [2],
+    [0, '--help'],
+  ] as const)
+    assert.equal((await millrace(t, 'diff', ...args)).code, code, `diff ${args.join(' ')}`)
 
   // Nothing of all that has changed anything.
   assert.match(readFileSync(join(folder, 'pipelines/totals.sql'), 'utf8'), /SUM\(amount\)/)

@@ -10,9 +10,9 @@ export const token = () => new Option('--token <token>', 'access token; MILLRACE
 export const withTarget = (command: Command): Command => command.addOption(url()).addOption(token()).addOption(json())
 export const examples = (text: string) => `\nExamples\n${text.trim().replace(/^/gm, '  ')}`
 
-/** Runs a command; errors are printed with their next step and make the exit code 1. */
+/** Runs a command; errors are printed with their next step and make the exit code 1, or another where 1 is an answer. */
 export const guarded =
-  <A extends unknown[]>(work: (...args: A) => Promise<void>) =>
+  <A extends unknown[]>(work: (...args: A) => Promise<void>, errorCode = 1) =>
   async (...args: A): Promise<void> => {
     const options = args.find(
       (arg): arg is A[number] & { json?: boolean } =>
@@ -21,7 +21,7 @@ export const guarded =
     try {
       await work(...args)
     } catch (error) {
-      reportError(error, (options as { json?: boolean } | undefined)?.json ?? false)
+      reportError(error, (options as { json?: boolean } | undefined)?.json ?? false, undefined, errorCode)
     }
   }
 

@@ -19,6 +19,9 @@ const program = new Command('millrace')
   .showHelpAfterError('(run with --help to see the options and examples)')
   .configureHelp({ sortSubcommands: false })
 
+/** As with `diff`: 1 says that something differs. */
+const DIFF_FAILED = 2
+
 type RunFlags = Flags & { speed?: string; keep?: boolean }
 const withServerOptions = (command: Command): Command =>
   command
@@ -162,13 +165,17 @@ program
   .addOption(json())
   .addHelpText(
     'after',
-    `${examples('millrace diff pipelines/revenue.sql\nmillrace diff new/revenue.sql --since 2h\nmillrace diff revenue.sql --since earliest --json | jq .queries[0].first')}\n\nThe exit code is 1 if a row differs.`,
+    `${examples('millrace diff pipelines/revenue.sql\nmillrace diff new/revenue.sql --since 2h\nmillrace diff revenue.sql --since earliest --json | jq .queries[0].first')}\n\nThe exit code is 0 if every row is the same, 1 if one differs, 2 if they could not be compared.`,
   )
   .action(
-    guarded(async (file: string, flags: TargetFlags & { since: string }) =>
-      (await import('./commands/diff.ts')).diffFile(target(flags), file, { since: flags.since, json: flags.json ?? false }),
+    guarded(
+      async (file: string, flags: TargetFlags & { since: string }) =>
+        (await import('./commands/diff.ts')).diffFile(target(flags), file, { since: flags.since, json: flags.json ?? false }),
+      DIFF_FAILED,
     ),
   )
+  // Wrong use, too, is no answer.
+  .exitOverride(({ exitCode }) => process.exit(exitCode && DIFF_FAILED))
 
 program
   .command('promote')

@@ -76,12 +76,12 @@ export function failureOf(error: unknown): StreamError {
 }
 
 /** Prints an error and sets the exit code. */
-export function reportError(error: unknown, json: boolean, source?: ErrorSource): void {
+export function reportError(error: unknown, json: boolean, source?: ErrorSource, exitCode = 1): void {
   const failure = failureOf(error)
   if (json) console.log(JSON.stringify({ error: failure.toJSON() }))
   else console.error(`error: ${errorText(failure, source)}`)
   if (failure.code === 'INTERNAL' && failure.cause instanceof Error && !json) console.error(failure.cause.stack)
-  process.exitCode = 1
+  process.exitCode = exitCode
 }
 
 /** `1 record`, `2 records` */

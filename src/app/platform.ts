@@ -40,6 +40,7 @@ import type { Config } from './config.ts'
 import { DeadLetters } from './deadLetters.ts'
 import { History } from './history.ts'
 import { LateRowTopics } from './lateRows.ts'
+import { logStream } from './logLines.ts'
 import { logOf } from './logOf.ts'
 import { byteText, placedMessage } from './output.ts'
 import { processConfig } from './processConfig.ts'
@@ -88,9 +89,9 @@ export async function startPlatform(
   config: Config,
   { files, fresh = false, savepoint, allowsDroppedState = false }: StartOptions = {},
 ): Promise<Platform> {
-  const logger: Logger = pino({ level: config.json ? 'silent' : 'warn' }, pino.destination(2))
+  const logger: Logger = pino({ level: config.json ? 'silent' : 'warn' }, logStream())
   // Who did what that cannot be taken back is said whatever else is not.
-  const auditLogger: Logger = pino({ level: 'info' }, pino.destination(2))
+  const auditLogger: Logger = pino({ level: 'info' }, config.json ? pino.destination(2) : logStream())
   const startedMs = Date.now()
   let filesSeen: SqlFile[] = []
   let onApiChange: ((report: ApplyReport) => void) | undefined

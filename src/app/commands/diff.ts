@@ -13,7 +13,7 @@ export interface DiffFlags {
   json: boolean
 }
 
-/** The exit code is 1 if a query differs, as with `diff`. */
+/** The exit code is 1 if a query differs, as with `diff`; 2, where it throws, is of the caller. */
 export async function diffFile(target: Target, path: string, { since, json }: DiffFlags): Promise<void> {
   const sql = readFileSync(path, 'utf8')
   if (!json)
