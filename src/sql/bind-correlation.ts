@@ -53,8 +53,9 @@ export function liftCorrelation(plan: Plan, outer: Plan, span: Span): Lifted {
       case 'calc':
         return liftCalc(node, lift(node.input))
       case 'join': {
-        if (node.kind !== 'INNER') throw unsupported(`a ${node.kind} join`)
-        return liftJoin(node, lift(node.left), lift(node.right))
+        if (node.kind === 'INNER') return liftJoin(node, lift(node.left), lift(node.right))
+        if (node.kind !== 'SEMI' && node.kind !== 'ANTI') throw unsupported(`a ${node.kind} join`)
+        return liftMembership(node, lift(node.left), lift(node.right), outer, span)
       }
       case 'groupAggregate':
         return liftAggregate(node, lift(node.input), outer, span)
@@ -108,6 +109,41 @@ function liftJoin(node: Extract<Plan, { node: 'join' }>, left: Lifted, right: Li
   }
 }
 
+/** EXISTS and IN of a sub-query in a sub-query; where the inner one looks at the outermost row, the rows between are joined with its values. */
+function liftMembership(node: Extract<Plan, { node: 'join' }>, left: Lifted, right: Lifted, outer: Plan, span: Span): Lifted {
+  const width = left.plan.fields.length
+  const merged = [...left.outputs, ...right.outputs.map((output) => shiftColumns(output, width))]
+  const conditions = [
+    ...conjuncts(node.condition).map((condition) => mapColumns(condition, (column) => merged[column.index])),
+    ...right.conditions.map((condition) => shiftColumns(condition, width)),
+  ]
+  const found = (rows: Plan, over: readonly Expr[]): Plan => joinPlan(node.kind, rows, right.plan, andAll(over))
+  if (node.nullAware) {
+    const keys = node.leftKeys.flatMap((key) => (left.outputs[key].kind === 'column' ? left.outputs[key].index : []))
+    if (conditions.some(hasOuterReference) || keys.length < node.leftKeys.length || right.plan !== node.right)
+      throw sqlErrors('SQL_CORRELATION_UNSUPPORTED', { what: 'NOT IN, over columns that can be NULL, by rows further out', span })
+    const condition = andAll(conditions)
+    const { condition: _, ...join } = node
+    const plan: Plan = { ...join, left: left.plan, leftKeys: keys, fields: left.plan.fields, ...(condition && { condition }) }
+    return { ...left, plan, isTotal: false }
+  }
+  if (!conditions.some(hasOuterReference)) return { ...left, plan: found(left.plan, conditions), isTotal: false }
+  const values = outerValues([...left.outputs, ...left.conditions, ...conditions], outer, span)
+  const added = values.plan.fields.length
+  const rows = joinPlan('INNER', left.plan, values.plan, andAll(left.conditions.map((one) => values.over(one, width))))
+  const moved = (condition: Expr): Expr =>
+    mapColumns(condition, (column) => (column.index < width ? column : columnExpr(column.index + added, column.type)))
+  return {
+    plan: found(
+      rows,
+      conditions.map((condition) => values.over(moved(condition), width)),
+    ),
+    outputs: left.outputs.map((output) => values.over(output, width)),
+    conditions: values.conditions(width),
+    isTotal: false,
+  }
+}
+
 /** The inner sides of the equalities become keys of the aggregate; where there is more, the outer values do. */
 function liftAggregate(node: Extract<Plan, { node: 'groupAggregate' }>, input: Lifted, outer: Plan, span: Span): Lifted {
   const sides = equalitiesOf(input)
@@ -135,7 +171,27 @@ function liftAggregate(node: Extract<Plan, { node: 'groupAggregate' }>, input: L
 
 /** The rows that each of the outer values asks for, with these values: one row for each pair. */
 export function withOuterValues({ plan, outputs, conditions, isTotal }: Lifted, outer: Plan, span: Span): Lifted {
-  const exprs = [...outputs, ...conditions]
+  const values = outerValues([...outputs, ...conditions], outer, span)
+  const width = plan.fields.length
+  const over = (expr: Expr): Expr => values.over(expr, width)
+  return {
+    plan: joinPlan('INNER', plan, values.plan, andAll(conditions.map(over))),
+    outputs: outputs.map(over),
+    conditions: values.conditions(width),
+    isTotal,
+  }
+}
+
+interface OuterValues {
+  /** The different values of the outer columns that the expressions look at. */
+  plan: Plan
+  /** The expression over these values, whose columns begin at `first`. */
+  over(expr: Expr, first: number): Expr
+  /** That they are those of the outer row. */
+  conditions(first: number): Expr[]
+}
+
+function outerValues(exprs: readonly Expr[], outer: Plan, span: Span): OuterValues {
   const references = new Map<number, Expr>()
   for (const expr of exprs)
     mapExpr(expr, (part) => {
@@ -145,25 +201,18 @@ export function withOuterValues({ plan, outputs, conditions, isTotal }: Lifted, 
       if (reference !== undefined) references.set(reference.index, part)
       return part
     })
-  const width = plan.fields.length
   const indices = [...references.keys()]
-  const values = distinctPlan(
-    project(
-      outer,
-      [...references].map(([index, { type }]) => columnExpr(index, type)),
-      indices.map((_, i) => `$outer${i}`),
-    ),
-  )
-  const over = (expr: Expr): Expr =>
-    mapExpr(expr, (part) => {
-      const reference = asOuterReference(part)
-      return reference ? columnExpr(width + indices.indexOf(reference.index), part.type) : part
-    })
+  const columns = [...references].map(([index, { type }]) => columnExpr(index, type))
+  const names = indices.map((_, i) => `$outer${i}`)
   return {
-    plan: joinPlan('INNER', plan, values, andAll(conditions.map(over))),
-    outputs: outputs.map(over),
-    conditions: [...references.values()].map((value, i) => resolveCall('IS_NOT_DISTINCT_FROM', [columnExpr(width + i, value.type), value])),
-    isTotal,
+    plan: distinctPlan(project(outer, columns, names)),
+    over: (expr, first) =>
+      mapExpr(expr, (part) => {
+        const reference = asOuterReference(part)
+        return reference ? columnExpr(first + indices.indexOf(reference.index), part.type) : part
+      }),
+    conditions: (first) =>
+      [...references.values()].map((value, i) => resolveCall('IS_NOT_DISTINCT_FROM', [columnExpr(first + i, value.type), value])),
   }
 }
 

@@ -32,6 +32,8 @@ const otherwise = [
 ]
 /** Where Flink's answer is not wanted, of 2.1.1 neither. */
 const unwanted = [
+  // A sub-query in a sub-query that looks at the outermost row: the row between is taken for it.
+  'join/nested_exists_of_outermost_row.test',
   // A year of the distant past as MATCH_ROWTIME at the end of the input.
   'match/rowtime_held_back_until_the_end.test',
 ]
