@@ -13,7 +13,7 @@ export * from './functions/index.ts'
 export { sqlName } from './names.ts'
 export { isOrderly } from './optimize.ts'
 export { readLeaves } from './optimize-leaves.ts'
-export { changelogOfTable } from './optimize-traits.ts'
+export { changelogOfTable, takesBack } from './optimize-traits.ts'
 export {
   expressionText,
   parseExpression,

@@ -53,6 +53,18 @@ function changelogOf(plan: Plan): Changelog {
   }
 }
 
+/**
+ * Whether a row that it has given out may leave again. What Flink calls updating need not: DISTINCT of rows that stay gives each once,
+ * as do UNION and INTERSECT of them.
+ */
+export function takesBack(plan: Plan): boolean {
+  if (plan.changelog === 'append') return false
+  const isDistinct = plan.node === 'groupAggregate' && plan.aggregates.length === 0
+  const isIntersection = plan.node === 'setOperation' && plan.operator === 'INTERSECT'
+  return isDistinct || isIntersection || staysAsItsInputs.has(plan.node) ? inputsOf(plan).some(takesBack) : true
+}
+const staysAsItsInputs: ReadonlySet<Plan['node']> = new Set(['calc', 'correlate', 'expand', 'union', 'windowTvf'])
+
 const APPEND_ONLY_INPUT: Partial<Record<Plan['node'], string>> = {
   intervalJoin: 'an interval join',
   windowJoin: 'a window join',

@@ -394,8 +394,11 @@ test('temporal join: a row that the left side takes back leaves as it was given 
   assert.ok(takenAfterwards > 100, `only ${takenAfterwards}`)
 })
 
-test('temporal join: rows that wait and may be taken back are counted once, equal ones each', () => {
-  const plan = temporalPlan('LEFT', 'retract')
+/** What a temporal join keeps, in rows, after each of some steps. */
+function rowsKept(
+  plan: Plan,
+  steps: (push: (rows: Row[], input: number, kind?: ChangeKind) => void, advance: (ms: number) => void) => (() => void)[],
+) {
   const operator = buildOperator(plan, {
     emit: () => {},
     memory: new BatchMemory(),
@@ -407,17 +410,37 @@ test('temporal join: rows that wait and may be taken back are counted once, equa
   })
   const push = (rows: Row[], input: number, kind: ChangeKind = 0) =>
     operator.process({ ...batchOf([left, right][input], rows), kinds: new Uint8Array(rows.length).fill(kind) }, input)
-  const counts = [
-    () => push([[5, 'a', 0], [5, 'a', 0], [6, 'b', 0]], 0), // biome-ignore format: one thought
-    () => push([[1, 'a', 7]], 1),
-    () => push([[6, 'b', 0]], 0, DELETE),
-    () => operator.advance(5),
-    () => push([[5, 'a', 0]], 0, DELETE),
-  ].map((step) => {
+  return steps(push, (ms) => operator.advance(ms)).map((step) => {
     step()
     return operator.describe?.().stateRows
   })
+}
+
+test('temporal join: rows that wait and may be taken back are counted once, equal ones each', () => {
+  const counts = rowsKept(temporalPlan('LEFT', 'retract'), (push, advance) => [
+    () => push([[5, 'a', 0], [5, 'a', 0], [6, 'b', 0]], 0), // biome-ignore format: one thought
+    () => push([[1, 'a', 7]], 1),
+    () => push([[6, 'b', 0]], 0, DELETE),
+    () => advance(5),
+    () => push([[5, 'a', 0]], 0, DELETE),
+  ])
   assert.deepEqual(counts, [3, 4, 3, 3, 2])
+})
+
+test('temporal join: of a UNION of rows that stay nothing is kept once it is given out', () => {
+  const input = (changelog: 'append' | 'retract'): Plan => {
+    const union: Plan = { node: 'union', inputs: [inputPlan(left, 'append'), inputPlan(left, changelog)], fields: left, changelog }
+    const distinct: Plan = { node: 'groupAggregate', input: union, keys: [0, 1, 2], aggregates: [], fields: left, changelog: 'retract' }
+    return { ...temporalPlan('LEFT', 'retract'), left: distinct } as Plan
+  }
+  const steps: Parameters<typeof rowsKept>[1] = (push, advance) => [
+    () => push([[5, 'a', 0], [5, 'a', 1], [6, 'b', 0]], 0), // biome-ignore format: one thought
+    () => push([[1, 'a', 7]], 1),
+    () => advance(5),
+    () => advance(6),
+  ]
+  assert.deepEqual(rowsKept(input('append'), steps), [3, 4, 2, 1])
+  assert.deepEqual(rowsKept(input('retract'), steps), [3, 4, 4, 4])
 })
 
 test('temporal join: a deleted version is none, processing time takes the present one', () => {

@@ -5,13 +5,13 @@
 //
 // Invariants
 //   1. Each left row is given out (or found without partner) once. What was given out for a row that the left side takes back leaves
-//      again (givenRows.ts); of a left side that only inserts the output is append-only.
+//      again (givenRows.ts); of a left side that only inserts nothing is kept.
 //   2. Of the versions of a key before the watermark only the latest is kept.
 //   3. With a time to live a key to which nothing has happened for so long, by the clock, is as if it had never been: its versions, and its
 //      left rows that wait (retention.ts).
 //   1 and 2 are held by joins.property.test.ts, 3 by stateTtl.property.test.ts.
 import { type Batch, batchOf, type Column, DELETE, INSERT, isRetraction, rowAt, t, UPDATE_BEFORE } from '../../../data/index.ts'
-import type { Plan } from '../../../sql/index.ts'
+import { type Plan, takesBack } from '../../../sql/index.ts'
 import { heapPop, heapPush } from '../../aggregates/index.ts'
 import { engineErrors } from '../../errors.ts'
 import type { Division, JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../../operator.ts'
@@ -61,7 +61,7 @@ export class TemporalJoinOperator implements Operator {
   private grown = new Set<number>()
   private readonly unmatched = new Unmatched()
   private readonly retention: Retention | undefined
-  /** Where the left side updates. */
+  /** Where the left side takes rows back. */
   private readonly given: GivenRows | undefined
   private nowMs = -Infinity
   /** Keys that have been forgotten, and have a number still. */
@@ -77,7 +77,7 @@ export class TemporalJoinOperator implements Operator {
     this.output = new RowOutput(plan.fields, context)
     this.versions = new KeyedStates(plan.right.fields, plan.rightKeys)
     this.retention = plan.ttlMs ? new Retention(plan.ttlMs) : undefined
-    this.given = plan.left.changelog === 'append' ? undefined : new GivenRows()
+    this.given = takesBack(plan.left) ? new GivenRows() : undefined
   }
 
   tick(nowMs: number): void {
