@@ -148,24 +148,31 @@ function Version() {
 function ZonePicker() {
   const zone = useZone()
   const near = [...new Set(['UTC', ownZone(), zone])]
+  /** Hundreds of names that nobody reads until the list opens. */
+  const [isAsked, setAsked] = useState(false)
+  const ask = (): void => setAsked(true)
   return (
     <select
       className="filter zone"
       aria-label="Zone of processing time"
       title={`Processing times in ${zoneText(zone)}; event time is as the events have it`}
       value={zone}
+      onPointerDown={ask}
+      onFocus={ask}
       onChange={({ target: { value } }) => chooseZone(value)}
     >
       {near.map((name) => (
         <option key={name}>{name}</option>
       ))}
-      <optgroup label="All zones">
-        {Intl.supportedValuesOf('timeZone')
-          .filter((name) => !near.includes(name))
-          .map((name) => (
-            <option key={name}>{name}</option>
-          ))}
-      </optgroup>
+      {isAsked && (
+        <optgroup label="All zones">
+          {Intl.supportedValuesOf('timeZone')
+            .filter((name) => !near.includes(name))
+            .map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+        </optgroup>
+      )}
     </select>
   )
 }
