@@ -102,6 +102,7 @@ before(async () => {
     health: () => ({ ready: true, live: true, version: '0', uptimeSeconds: 0, parts: {} }),
     stats,
     diffScript: () => assert.fail('no comparison here'),
+    forecastState: () => assert.fail('no forecast here'),
     workspace: { catalog: () => new Catalog(), topicOf: () => undefined, preview: () => assert.fail('no preview here') },
     runSql: async () => ({ fields: [], rows: [] }),
     version: '0',

@@ -20,6 +20,7 @@ import {
   bindRecordQuery,
   bindStatistics,
   diffScript,
+  forecastState,
   functionFilesOf,
   JobManager,
   prepareAdhoc,
@@ -231,6 +232,7 @@ export async function startPlatform(
       version,
       ...(files === undefined && { crashTests, projectTests: tests }),
       diffScript: (file, sql, options) => diffScript(jobs, log, file, sql, options),
+      forecastState: (file, sql, options) => forecastState(jobs, log, file, sql, options),
       workspace: {
         catalog: () => jobs.catalog,
         topicOf: (name) => jobs.topicOfTable(name),

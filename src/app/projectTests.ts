@@ -282,7 +282,7 @@ async function partitionRows(
       })
   }
   await new Promise<void>((resolve, reject) => {
-    const stop = jobs.runAdhoc(statement.plan, {
+    const { stop } = jobs.runAdhoc(statement.plan, {
       bounded: true,
       startup: 'earliest-offset',
       slices,

@@ -69,7 +69,7 @@ export async function runBounded(
   const { plan: ordered, orderBy } = withSortColumns(plan)
   const rows = await new Promise<unknown[][]>((resolve, reject) => {
     const result = new Map<string, { row: unknown[]; count: number }>()
-    const stop = manager.runAdhoc(ordered, {
+    const { stop } = manager.runAdhoc(ordered, {
       bounded: true,
       ...(slices && { slices, startup: 'earliest-offset' as const }),
       onChanges: (batch) => {
@@ -130,7 +130,7 @@ export async function startPreview(
   if (statement.kind !== 'query') throw jobErrors('ADHOC_READ_ONLY', {})
   const slices = options.slice && (await adhocSlices(manager, log, statement.plan, { ...options.slice, isOpen: true }))
   const { changelog, upsertKey } = statement.plan
-  const stop = manager.runAdhoc(statement.plan, {
+  const { stop } = manager.runAdhoc(statement.plan, {
     bounded: false,
     startup: options.from === 'latest' ? 'latest-offset' : 'earliest-offset',
     slices,

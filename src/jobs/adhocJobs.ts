@@ -1,7 +1,7 @@
 // Queries of people who are looking: each a job of its own, beside the project's. They leave nothing behind.
 import type { ErrorBody } from '../base/index.ts'
 import type { Batch } from '../data/index.ts'
-import type { FromWorker, SourceSpec } from '../engine/index.ts'
+import type { FromWorker, QueryInspection, SourceSpec } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
 import type { Plan } from '../sql/index.ts'
 import { sourceSpecs, withReadings } from './tables.ts'
@@ -19,23 +19,29 @@ export interface AdhocOptions {
   onEnd(error?: ErrorBody): void
 }
 
+export interface AdhocRun {
+  stop(): void
+  /** What it does now; undefined before it has begun, and where its worker does not answer. */
+  inspect(): Promise<QueryInspection | undefined>
+}
+
 const ADHOC = 'adhoc-'
 /** Also of one that has ended, whose messages are still on their way. */
 export const isAdhoc = (jobId: string): boolean => jobId.startsWith(ADHOC)
 
 export class AdhocJobs {
   private readonly log: Log
-  private readonly workers: Pick<EngineWorkers, 'start' | 'stop'>
+  private readonly workers: Pick<EngineWorkers, 'start' | 'stop' | 'inspect'>
   private readonly jobs = new Map<string, AdhocOptions>()
   private count = 0
 
-  constructor(log: Log, workers: Pick<EngineWorkers, 'start' | 'stop'>) {
+  constructor(log: Log, workers: Pick<EngineWorkers, 'start' | 'stop' | 'inspect'>) {
     this.log = log
     this.workers = workers
   }
 
-  /** Runs a query beside the project's. Returns what stops it. */
-  run(query: Plan, options: AdhocOptions, timeZone: string): () => void {
+  /** Runs a query beside the project's. */
+  run(query: Plan, options: AdhocOptions, timeZone: string): AdhocRun {
     const plan = withReadings(query)
     const jobId = `${ADHOC}${++this.count}`
     const { startup, slices } = options
@@ -52,9 +58,12 @@ export class AdhocJobs {
       timeZone,
       bounded: options.bounded,
     })
-    return () => {
-      this.jobs.delete(jobId)
-      this.workers.stop(jobId)
+    return {
+      stop: () => {
+        this.jobs.delete(jobId)
+        this.workers.stop(jobId)
+      },
+      inspect: () => this.workers.inspect(jobId, jobId),
     }
   }
 

@@ -84,7 +84,7 @@ export async function diffScript(
 }
 
 /** Queries of the new text, each with the one of its name that runs. */
-function changedQueries(manager: JobManager, fileName: string, text: string): { next: ProjectQuery; now?: ProjectQuery }[] {
+export function changedQueries(manager: JobManager, fileName: string, text: string): { next: ProjectQuery; now?: ProjectQuery }[] {
   const baseName = (name: string) => name.slice(name.lastIndexOf('/') + 1)
   const names = new Set(targetsOf(parseScript(text)).filter((name) => name !== undefined))
   // What the text declares or writes to is not taken from another file as well.
@@ -185,7 +185,7 @@ function keyOf(next: ProjectQuery, now: ProjectQuery | undefined): number[] {
 function runSlice(manager: JobManager, plan: Plan, key: number[], slices: Map<string, Slice>, signal: AbortSignal): Promise<Rows> {
   return new Promise((resolve, reject) => {
     const result = new Map<string, { row: unknown[]; count: number }>()
-    const stop = manager.runAdhoc(plan, {
+    const { stop } = manager.runAdhoc(plan, {
       bounded: true,
       startup: 'earliest-offset',
       slices,
@@ -289,7 +289,7 @@ async function firstDivergence(
 }
 
 /** From the first record's time to one behind the last's. */
-async function timesOf(log: Pick<Log, 'readMessages'>, slices: Map<string, Slice>): Promise<[lowMs: number, highMs: number]> {
+export async function timesOf(log: Pick<Log, 'readMessages'>, slices: Map<string, Slice>): Promise<[lowMs: number, highMs: number]> {
   let [lowMs, highMs] = [Number.POSITIVE_INFINITY, 0]
   for (const [topic, { start, stop }] of slices)
     for (const [partition, end] of stop.entries()) {

@@ -24,4 +24,5 @@ export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStati
 export type { QueryCheckpoints, QueryInsight } from './runningQueries.ts'
 export { type SavepointInfo, savepointInfo } from './savedStates.ts'
 export type { SliceOptions } from './slices.ts'
+export { forecastState, type StateForecast } from './stateForecast.ts'
 export { scannedTables, topicOf } from './tables.ts'

@@ -20,7 +20,7 @@ import type { DeadLetter, FromWorker, JobSpec, LateRecord, Parallelism, StateRea
 import { engineErrors, Memory, PARALLELISM_MAX, removeSpilled, reviveCheckpointError } from '../engine/index.ts'
 import { realDisk } from '../log/index.ts'
 import { Catalog, type Plan, settingNotices, stableText, type TableDef } from '../sql/index.ts'
-import { AdhocJobs, type AdhocOptions, isAdhoc } from './adhocJobs.ts'
+import { AdhocJobs, type AdhocOptions, type AdhocRun, isAdhoc } from './adhocJobs.ts'
 import { checkpointSettings, removeSuperseded } from './checkpointFolders.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
@@ -398,7 +398,7 @@ export class JobManager {
   }
 
   /** Runs a query beside the project's. Returns what stops it. */
-  runAdhoc(plan: Plan, options: AdhocOptions): () => void {
+  runAdhoc(plan: Plan, options: AdhocOptions): AdhocRun {
     return this.adhoc.run(plan, options, this.timeZone)
   }
 

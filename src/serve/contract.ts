@@ -899,6 +899,27 @@ export interface QueryDiff {
   first?: { topic: string; partition: number; offset: number; timestampMs: number; key: string | null; value: string | null }
 }
 
+/** POST /v1/queries/forecast {file, sql, since}: the state that the queries of a changed file would hold, measured over a slice of the log. */
+export interface StateForecast {
+  /** Of the records that were read, epoch ms; 0 if there is none. */
+  firstMs: number
+  lastMs: number
+  records: number
+  /** Those whose plan is new: the others go on with the state that they have. */
+  queries: {
+    query: string
+    state: 'changed' | 'new'
+    /** Fewer than `records` where it took too long. */
+    recordsRead: number
+    stateRows: number
+    stateBytes: number
+    /** 0 where it is steady; absent where the time is too short to say. */
+    bytesPerHour?: number
+    /** Operators that hold something, the largest first. */
+    operators: { label: string; stateRows: number; stateBytes: number }[]
+  }[]
+}
+
 /** GET /v1/queries/{id}/checkpoints */
 export interface QueryCheckpoints {
   query: string

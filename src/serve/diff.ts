@@ -1,11 +1,14 @@
-// POST /v1/queries/diff: what would be different if a file had another text. It changes nothing.
+// POST /v1/queries/diff and /v1/queries/forecast: what would be different if a file had another text, and how much state its queries would hold. They
+// change nothing.
 import { type Static, Type } from '@sinclair/typebox'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { formatType } from '../data/index.ts'
 import type { QueryDiff, ScriptDiff } from '../jobs/index.ts'
 import { rowJson } from '../views/index.ts'
+import type { StateForecast } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
+import { same } from './schemas.ts'
 
 const TEXT_CHARACTERS_MAX = 10_000
 
@@ -52,8 +55,42 @@ const Answer = Type.Object({
   ),
 })
 
-export function registerDiff(app: FastifyInstance, { diffScript }: Pick<ServeDeps, 'diffScript'>): void {
+const { numbers: _numbers, ...forecastBody } = Body.properties
+const ForecastBody = Type.Object(forecastBody, { additionalProperties: false })
+const Forecast = Type.Object({
+  firstMs: Type.Number({ description: 'Of the records that were read; 0 if there is none.' }),
+  lastMs: Type.Number(),
+  records: count,
+  queries: Type.Array(
+    Type.Object({
+      query: Type.String(),
+      state: Type.Union([Type.Literal('changed'), Type.Literal('new')]),
+      recordsRead: count,
+      stateRows: count,
+      stateBytes: count,
+      bytesPerHour: Type.Optional(Type.Number({ description: '0 where it is steady; absent where the time is too short to say.' })),
+      operators: Type.Array(Type.Object({ label: Type.String(), stateRows: count, stateBytes: count })),
+    }),
+  ),
+})
+same<Static<typeof Forecast>, StateForecast>(true)
+
+export function registerDiff(app: FastifyInstance, { diffScript, forecastState }: Pick<ServeDeps, 'diffScript' | 'forecastState'>): void {
   let isRunning = false
+  /** One at a time, as it costs as much as the queries do; it ends with its client. */
+  const alone = async <T>(request: FastifyRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    if (isRunning) throw serveErrors('SERVE_DIFF_RUNNING', {})
+    const gone = new AbortController()
+    const onClose = () => gone.abort(new Error('the client has gone'))
+    request.raw.socket.once('close', onClose)
+    isRunning = true
+    try {
+      return await work(gone.signal)
+    } finally {
+      isRunning = false
+      request.raw.socket.off('close', onClose)
+    }
+  }
   app.post<{ Body: Static<typeof Body> }>(
     '/v1/queries/diff',
     {
@@ -66,21 +103,27 @@ export function registerDiff(app: FastifyInstance, { diffScript }: Pick<ServeDep
       },
     },
     async (request, reply) => {
-      if (isRunning) throw serveErrors('SERVE_DIFF_RUNNING', {})
       const { file, sql, since = '1h', numbers } = request.body
       const sinceMs = timeOf(since, Date.now())
-      const gone = new AbortController()
-      const onClose = () => gone.abort(new Error('the client has gone'))
-      request.raw.socket.once('close', onClose)
-      isRunning = true
-      try {
-        const diff = await diffScript(file, sql, { sinceMs, signal: gone.signal })
-        reply.type('application/json').serializer((text: string) => text)
-        return diffJson(diff, numbers === 'string')
-      } finally {
-        isRunning = false
-        request.raw.socket.off('close', onClose)
-      }
+      const diff = await alone(request, (signal) => diffScript(file, sql, { sinceMs, signal }))
+      reply.type('application/json').serializer((text: string) => text)
+      return diffJson(diff, numbers === 'string')
+    },
+  )
+  app.post<{ Body: Static<typeof ForecastBody> }>(
+    '/v1/queries/forecast',
+    {
+      config: { role: 'reader' },
+      schema: {
+        summary: 'How much state the queries of a changed file would hold: measured over a slice of the log, in a shadow.',
+        body: ForecastBody,
+        response: { 200: Forecast },
+      },
+    },
+    (request) => {
+      const { file, sql, since = '1h' } = request.body
+      const sinceMs = timeOf(since, Date.now())
+      return alone(request, (signal) => forecastState(file, sql, { sinceMs, signal }))
     },
   )
 }

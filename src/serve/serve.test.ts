@@ -100,6 +100,7 @@ before(async () => {
     health: () => ({ ready: isReady, live: true, version: '0', uptimeSeconds: 1, parts: { log: { state: isReady ? 'ok' : 'starting' } } }),
     stats,
     diffScript: () => assert.fail('no comparison here'),
+    forecastState: () => assert.fail('no forecast here'),
     workspace: { catalog: () => new Catalog(), topicOf: () => undefined, preview: () => assert.fail('no preview here') },
     runSql: async (sql) => ({ fields: fields.slice(0, 2), rows: [[sql, 9007199254740993n]] }),
     version: '0',

@@ -1,10 +1,11 @@
 // Deploying: the text becomes a file of the project. First what would change, then the change, then a way back.
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useId, useState } from 'react'
-import type { DeployReport, ProjectFile, QueryDiff, ScriptDiff } from '../../../../src/serve/contract.ts'
+import type { DeployReport, ProjectFile, QueryDiff, ScriptDiff, StateForecast } from '../../../../src/serve/contract.ts'
 import { apiGet, apiSend } from '../../api/client.ts'
+import { useForecasts } from '../../api/figures.ts'
 import { queryClient } from '../../api/queries.ts'
-import { formatClock, formatInteger } from '../../ui/format.ts'
+import { formatBytes, formatClock, formatDuration, formatInteger } from '../../ui/format.ts'
 import { Code, Failure, Modal, SkeletonRows, Status } from '../../ui/parts.tsx'
 import { FactTable } from '../query/FactTable.tsx'
 
@@ -174,6 +175,9 @@ export function Comparison({ name, text }: { name: string; text: string }) {
   const compare = useMutation({
     mutationFn: () => apiSend<ScriptDiff>('POST', '/v1/queries/diff', { file: name, sql: text, since, numbers: 'string' }),
   })
+  const forecast = useMutation({
+    mutationFn: () => apiSend<StateForecast>('POST', '/v1/queries/forecast', { file: name, sql: text, since }),
+  })
   return (
     <div className="stack comparison">
       <div className="page-actions">
@@ -187,12 +191,57 @@ export function Comparison({ name, text }: { name: string; text: string }) {
         <button type="button" className="button" disabled={compare.isPending} onClick={() => compare.mutate()}>
           {compare.isPending ? 'Comparing …' : 'Compare with what runs'}
         </button>
+        <button type="button" className="button" disabled={forecast.isPending} onClick={() => forecast.mutate()}>
+          {forecast.isPending ? 'Measuring …' : 'Forecast its state'}
+        </button>
       </div>
+      {forecast.error && <Failure error={forecast.error} />}
+      {forecast.data && <StateAhead forecast={forecast.data} />}
       {compare.error && <Failure error={compare.error} />}
       {compare.data?.queries.map((diff) => (
         <Difference key={diff.query} diff={diff} records={compare.data.records} />
       ))}
     </div>
+  )
+}
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+/** What each query held after the records that were chosen, how it grows, and what that means for the memory that there is. */
+function StateAhead({ forecast: { queries, records, firstMs, lastMs } }: { forecast: StateForecast }) {
+  const memory = useForecasts().data?.memory
+  const freeBytes = memory?.limitBytes === undefined ? undefined : Math.max(0, memory.limitBytes - memory.usedBytes)
+  if (queries.length === 0) return <p className="quiet">No plan is new: all go on with the state that they have.</p>
+  return (
+    <section className="stack" aria-label="State forecast">
+      <p className="quiet">
+        {records === 0
+          ? 'There is no record in this time to measure with.'
+          : `Measured over ${formatInteger(records)} records of ${formatDuration((lastMs - firstMs) / 1_000)}.`}
+      </p>
+      <ul className="deploy-report">
+        {queries.map(({ query, recordsRead, stateRows, stateBytes, bytesPerHour, operators }) => {
+          const fullInMs = bytesPerHour && freeBytes !== undefined ? ((freeBytes - stateBytes) / bytesPerHour) * HOUR_MS : undefined
+          const isNear = freeBytes !== undefined && (stateBytes > freeBytes || (fullInMs !== undefined && fullInMs < DAY_MS))
+          return (
+            <li key={query} title={operators.map(({ label, stateBytes: bytes }) => `${label}: ${formatBytes(bytes)}`).join('\n')}>
+              <Status tone={isNear ? 'warn' : 'ok'}>
+                <code>{query}</code>: {formatBytes(stateBytes)} of state, {formatInteger(stateRows)} {stateRows === 1 ? 'row' : 'rows'}
+                {stateRows > 0 && ` of ${formatBytes(stateBytes / stateRows)}`}
+                {recordsRead < records && `, after ${formatInteger(recordsRead)} of the records: it took too long to read them all`}
+                {bytesPerHour === 0 && '; steady'}
+                {bytesPerHour !== undefined && bytesPerHour > 0 && `; +${formatBytes(bytesPerHour)} an hour`}
+                {fullInMs !== undefined &&
+                  (fullInMs <= 0
+                    ? ', more than the memory that is free'
+                    : `, the memory that is free is full in ${formatDuration(fullInMs / 1_000)}`)}
+              </Status>
+            </li>
+          )
+        })}
+      </ul>
+    </section>
   )
 }
 
