@@ -10,6 +10,7 @@ import { PARALLELISM_MAX } from '../engine/index.ts'
 import type { SettingSource } from '../jobs/index.ts'
 import type { ClusterOptions } from '../log/index.ts'
 import type { DeclaredFilter } from '../serve/contract.ts'
+import { durationMs } from '../sql/index.ts'
 import type { BackupSchedule } from './backup/backups.ts'
 import { appErrors } from './errors.ts'
 
@@ -47,6 +48,8 @@ export interface MillraceConfig {
   memory?: string
   /** In how many threads each query runs, where its plan can use them; SQL's SET 'parallelism.default' overrides it. */
   parallelism?: number
+  /** A query that holds its engine thread up for so long, in a function that does not return, fails: '60 s' unless given. */
+  stallTimeout?: string
   timeZone?: string
   /** Further names under which the server is reached, beside loopback's. */
   allowedHosts?: string[]
@@ -75,9 +78,10 @@ export interface Flags {
   insecure?: boolean
   json?: boolean
 }
-export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls' | 'backup' | 'memory'>> & {
+export type Config = Required<Omit<MillraceConfig, 'kafka' | 'kafkaTls' | 'backup' | 'memory' | 'stallTimeout'>> & {
   backup: BackupSchedule | undefined
   memoryBytes: number
+  stallTimeoutMs: number | undefined
   kafka: ClusterOptions | undefined
   /** As the Kafka port takes it; said here, because what its types need is nothing that a project that imports `defineConfig` has. */
   kafkaTls:
@@ -168,6 +172,7 @@ export const otherWays: Readonly<Record<string, { flag?: keyof Flags; variable?:
   durability: { flag: 'durability', variable: 'MILLRACE_DURABILITY' },
   workerCount: { flag: 'workers', variable: 'MILLRACE_WORKERS' },
   memory: { flag: 'memory', variable: 'MILLRACE_MEMORY' },
+  stallTimeout: { variable: 'MILLRACE_STALL_TIMEOUT' },
   insecure: { flag: 'insecure' },
 }
 /** kafkaPort -> --kafka-port */
@@ -179,6 +184,14 @@ function originOf(name: string, flags: Flags, { path, config }: ConfigFile): Set
   if (variable !== undefined && process.env[variable] !== undefined) return { kind: 'environment', name: variable }
   const said = name.split('.').reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], config)
   return said === undefined || path === undefined ? { kind: 'default' } : { kind: 'config file', file: basename(path) }
+}
+
+function stallTimeoutOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const ms = durationMs(text)
+  if (!(ms >= 1_000))
+    throw appErrors('OPTION_INVALID', { option: 'stallTimeout', value: text, expected: 'a time of at least a second, such as 60 s' })
+  return ms
 }
 
 /** @throws StreamError OPTION_INVALID, CONFIG_INVALID */
@@ -212,6 +225,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
       workers === undefined ? (file.workerCount ?? Math.max(1, availableParallelism() - 1)) : whole('--workers', workers, 1, 256),
     memoryBytes: memoryOf(flags.memory ?? env.MILLRACE_MEMORY ?? file.memory),
     parallelism: whole('parallelism', String(file.parallelism ?? 1), 1, PARALLELISM_MAX),
+    stallTimeoutMs: stallTimeoutOf(env.MILLRACE_STALL_TIMEOUT ?? file.stallTimeout),
     timeZone: file.timeZone ?? 'UTC',
     allowedHosts: file.allowedHosts ?? [],
     allowedOrigins: file.allowedOrigins ?? [],
@@ -328,6 +342,7 @@ const settings: { [K in keyof Required<MillraceConfig>]: Setting } = {
   durability: ["'fsync' or 'os'", (value) => value === 'fsync' || value === 'os'],
   workerCount: ['a whole number from 1 to 256', isWhole(1, 256)],
   memory: ["a size such as '2gb'", isText],
+  stallTimeout: ["a time such as '60 s'", isText],
   parallelism: [`a whole number from 1 to ${PARALLELISM_MAX}`, isWhole(1, PARALLELISM_MAX)],
   timeZone: ["a time zone such as 'Europe/Berlin'", isTimeZone],
   allowedHosts: ['names of hosts', isTexts],

@@ -130,6 +130,7 @@ export async function startPlatform(
       fault: config.fault,
       workerCount: config.workerCount,
       memoryBytes: config.memoryBytes,
+      stallTimeoutMs: config.stallTimeoutMs,
       parallelism: config.parallelism,
       timeZone: config.timeZone,
       origins: { parallelism: config.originOf('parallelism'), timeZone: config.originOf('timeZone') },

@@ -95,6 +95,19 @@ export const engineErrors = defineErrors({
     message: (p) => `${p.what} cannot be run here yet`,
     hint: () => 'Write the query without it, or run it on a Flink cluster.',
   }),
+  QUERY_STALLED: spec<{ query: string; seconds: number; fn?: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) =>
+      p.fn === undefined
+        ? `"${p.query}" has held its engine thread up for ${p.seconds} s`
+        : `function ${p.fn} in "${p.query}" has not returned for ${p.seconds} s`,
+    hint: (p) =>
+      p.fn === undefined
+        ? 'It begins again from its checkpoint a few times. If it stays so, take a part of the query away, or report it.'
+        : 'Mend the function, or the pattern that it is given; an edit of a file lets the query begin again, and so does `millrace queries start`.',
+  }),
   JOB_WORKER_DIED: spec<{ job: string; reason: string }>({
     kind: 'internal',
     httpStatus: 500,

@@ -41,6 +41,7 @@ import {
   PassOperator,
   secondPhase,
 } from './operators/index.ts'
+import { beat } from './progress.ts'
 import { countsOrder, keepOrder } from './spill/order.ts'
 import type { Rescaling } from './spill/share.ts'
 import { SpillingOperator, type SpillOptions } from './spill/spillingOperator.ts'
@@ -490,18 +491,21 @@ export class Graph {
   }
 
   snapshot(): NodeSnapshot[] {
-    return this.nodes.map(({ signature, plan, watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, operator }) => ({
-      signature,
-      node: plan.node,
-      label: explainNode(plan),
-      watermarkMs,
-      forwardedMs,
-      inputWatermarks,
-      rowsIn,
-      rowsOut,
-      hasState: operator.snapshot !== undefined,
-      state: operator.snapshot?.(),
-    }))
+    return this.nodes.map(({ signature, plan, watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, operator }) => {
+      beat()
+      return {
+        signature,
+        node: plan.node,
+        label: explainNode(plan),
+        watermarkMs,
+        forwardedMs,
+        inputWatermarks,
+        rowsIn,
+        rowsOut,
+        hasState: operator.snapshot !== undefined,
+        state: operator.snapshot?.(),
+      }
+    })
   }
 
   stateRowsOf(signature: string): number {

@@ -7,6 +7,7 @@ import { type Distribution, type ExchangeOperator, limited } from './exchange/in
 import { compileCalc } from './expressions/index.ts'
 import type { Operator, OperatorContext } from './operator.ts'
 import { HeldRows, MeetingUnionOperator } from './operators/arrivalOrder.ts'
+import { beat } from './progress.ts'
 import { type Rescaling, sharedOut, shareOf } from './spill/share.ts'
 import { SpillingOperator } from './spill/spillingOperator.ts'
 import type { WatermarkOperator } from './watermark.ts'
@@ -81,6 +82,7 @@ export class Node {
 
   emit(batch: Batch): void {
     if (batch.rowCount === 0) return
+    beat()
     this.rowsOut += batch.rowCount
     this.samples.take(batch)
     const mark = this.memory.mark()
@@ -96,6 +98,7 @@ export class Node {
     this.rowsIn += batch.rowCount
     const before = behindMs
     const startedMs = performance.now()
+    beat()
     behindMs = 0
     const mark = this.memory.mark()
     this.operator.process(this.inputs.length > 1 ? this.clamped(batch, input) : batch, input)
@@ -151,6 +154,7 @@ export class Node {
 
   advance(watermarkMs: number): void {
     this.watermarkMs = watermarkMs
+    beat()
     const before = behindMs
     const startedMs = performance.now()
     behindMs = 0
@@ -172,6 +176,7 @@ export class Node {
   restore({ watermarkMs, forwardedMs, inputWatermarks, rowsIn, rowsOut, hasState, state }: NodeSnapshot): void {
     Object.assign(this, { watermarkMs, forwardedMs, rowsIn, rowsOut })
     this.inputWatermarks.splice(0, Infinity, ...inputWatermarks)
+    beat()
     if (hasState) this.operator.restore?.(state)
   }
 
@@ -203,6 +208,7 @@ export class Node {
     saved.forEach((part, from) => {
       const share = part.hasState ? shareOf(this.plan, this.inputDistribution, from, rescaling) : undefined
       if (share === undefined) return
+      beat()
       if (operator instanceof SpillingOperator) operator.restoreShare(part.state, share, adds)
       else operator.restore?.(sharedOut(part.state, share, build), adds)
       adds = true

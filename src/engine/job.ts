@@ -22,6 +22,7 @@ import { type Barrier, keyGroupsOf, Links, type RoundNote, Rounds } from './exch
 import { formatValue } from './expressions/index.ts'
 import { EDGES_MAX, Graph } from './graph.ts'
 import type { NodeSnapshot } from './graphNodes.ts'
+import { atQuery } from './progress.ts'
 import type { DeadLetter, JobSpec, LateRecord, QueryInspection, QuerySpec, QueryStatus, SourceStatus, SubtaskStatus } from './protocol.ts'
 import { openSink, type Sink, type SinkPort } from './sinks.ts'
 import { SourceInput, type SourceRows } from './source.ts'
@@ -162,6 +163,7 @@ export class Job {
   }
 
   private open(spec: QuerySpec, index: number): void {
+    atQuery(spec.number ?? 0)
     try {
       const query: RunningQuery = {
         spec,
@@ -569,6 +571,7 @@ export class Job {
 
   /** @param passes  errors that are not the query's */
   private guarded(query: RunningQuery, work: () => void, passes: (error: StreamError) => boolean = () => false): void {
+    atQuery(query.spec.number ?? 0)
     try {
       work()
     } catch (error) {

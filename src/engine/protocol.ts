@@ -78,6 +78,8 @@ export interface QuerySpec {
   name: string
   plan: Plan
   sink: SinkSpec
+  /** Names it in what its thread tells of its progress, once it has been given to one. */
+  number?: number
   /** Columns of its result by which the target keeps one row each; absent if it keeps all. */
   sinkKey?: number[]
   /** By table: the topic for late rows that come from it. */
@@ -103,6 +105,12 @@ export interface WorkerSpill {
   memory: SharedArrayBuffer
   thread: number
   folder: string
+}
+
+export interface EngineWorkerData {
+  spill: WorkerSpill
+  /** As `newProgress` makes it. */
+  progress: SharedArrayBuffer
 }
 
 /** Where a job goes on. */

@@ -10,12 +10,15 @@ import type { Batch } from '../data/index.ts'
 import { restoreOptions } from './checkpoints/restore.ts'
 import { loadUserFunctions, userFunctionsOf } from './expressions/index.ts'
 import { Job } from './job.ts'
-import type { FromWorker, JobSpec, ToWorker, WorkerSpill } from './protocol.ts'
+import { atQuery, beat, loadingFor, shareProgress } from './progress.ts'
+import type { EngineWorkerData, FromWorker, JobSpec, ToWorker } from './protocol.ts'
 import { Memory } from './spill/memory.ts'
 import type { StateReading } from './state/readState.ts'
 
 const UNTAKEN_ROWS_MAX = 100_000
 const TICK_MS = 100
+/** How often a thread that has nothing to do shows that it could. */
+const BEAT_MS = 250
 /** How long to work before looking at messages. */
 const SLICE_MS = 10
 /** How long state is read at once. */
@@ -24,8 +27,9 @@ const READ_MS = 2
 if (!parentPort) throw new Error('worker.ts runs in a worker thread')
 const port = parentPort
 const jobs = new Map<string, Job>()
-const spillData = (workerData as { spill?: WorkerSpill } | null)?.spill
-const spill = spillData && { memory: new Memory(spillData.memory, spillData.thread), folder: spillData.folder }
+const { spill: spillData, progress } = workerData as EngineWorkerData
+const spill = { memory: new Memory(spillData.memory, spillData.thread), folder: spillData.folder }
+shareProgress(progress)
 /** Jobs that have ended and have something for other subtasks still. */
 const draining = new Set<Job>()
 /** Jobs whose functions are being loaded. */
@@ -56,7 +60,8 @@ async function start(spec: JobSpec): Promise<void> {
     const functions = spec.queries.flatMap(({ plan }) => userFunctionsOf(plan))
     if (functions.length > 0) {
       starting.add(jobId)
-      await loadUserFunctions(functions)
+      loadingFor(spec.queries[0].number ?? 0)
+      await loadUserFunctions(functions).finally(() => loadingFor(0))
       // Stopped while its functions were loaded.
       if (!starting.delete(jobId)) return
     }
@@ -104,6 +109,12 @@ function checkpoint({ jobId, checkpointId, isLast }: ToWorker & { type: 'checkpo
   }
   if (isLast) jobs.delete(jobId)
   send({ type: 'checkpointUnneeded', jobId, checkpointId })
+}
+
+function inspect({ jobId, queryId }: ToWorker & { type: 'inspect' }) {
+  const job = jobs.get(jobId)
+  atQuery(job?.spec.queries.find(({ id }) => id === queryId)?.number ?? 0)
+  return job?.inspect(queryId)
 }
 
 /** Synchronous, so between two steps. */
@@ -195,9 +206,10 @@ port.on('message', (message: ToWorker) => {
       beginReading(message)
       break
     case 'inspect':
-      send({ type: 'inspection', requestId: message.requestId, query: jobs.get(message.jobId)?.inspect(message.queryId) })
+      send({ type: 'inspection', requestId: message.requestId, query: inspect(message) })
       break
   }
+  atQuery(0)
   work()
 })
 
@@ -264,10 +276,12 @@ async function run(): Promise<void> {
       }
     }
     read()
+    atQuery(0)
     if (worked || readings.length > 0) await nextTurn()
     else await rest(bells, isFull)
   }
   running = false
 }
 
+setInterval(beat, BEAT_MS)
 send({ type: 'ready' })

@@ -1,7 +1,8 @@
-// Queries of people who are looking: each a job of its own, beside the project's. They leave nothing behind.
+// Queries of people who are looking: each a job of its own, beside the project's, and with functions that may not return in a thread of its own. They
+// leave nothing behind.
 import type { ErrorBody } from '../base/index.ts'
 import type { Batch } from '../data/index.ts'
-import type { FromWorker, QueryInspection, SourceSpec } from '../engine/index.ts'
+import { type FromWorker, mayHoldUp, type QueryInspection, type SourceSpec } from '../engine/index.ts'
 import type { Log } from '../log/index.ts'
 import type { Plan } from '../sql/index.ts'
 import { sourceSpecs, withReadings } from './tables.ts'
@@ -51,13 +52,8 @@ export class AdhocJobs {
       slice: slices?.get(source.topic),
     }))
     this.jobs.set(jobId, options)
-    this.workers.start({
-      id: jobId,
-      queries: [{ id: jobId, name: jobId, plan, sink: { kind: 'collect' } }],
-      sources,
-      timeZone,
-      bounded: options.bounded,
-    })
+    const queries = [{ id: jobId, name: jobId, plan, sink: { kind: 'collect' as const } }]
+    this.workers.start({ id: jobId, queries, sources, timeZone, bounded: options.bounded }, 1, mayHoldUp(plan))
     return {
       stop: () => {
         this.jobs.delete(jobId)

@@ -37,6 +37,8 @@ interface Parts {
   saved: SavedStates
   sinks: QuerySinks
   running: RunningQueries
+  /** It has held a thread up: it runs alone. */
+  isSuspect(id: string): boolean
 }
 
 const subtasksText = (count: number): string => (count === 1 ? 'one subtask' : `${count} subtasks`)
@@ -52,19 +54,21 @@ export class JobStarts {
   private readonly saved: SavedStates
   private readonly sinks: QuerySinks
   private readonly running: RunningQueries
+  private readonly isSuspect: (id: string) => boolean
   private jobCount = 0
   /** Queries that begin anew, whatever checkpoints hold. */
   readonly fresh = new Set<string>()
   /** In how many threads queries were told to run, one by one; it goes before the project's `parallelism.default`. */
   scales: ReadonlyMap<string, { parallelism: number }> = new Map()
 
-  constructor({ options, workers, checkpoints, saved, sinks, running }: Parts) {
+  constructor({ options, workers, checkpoints, saved, sinks, running, isSuspect }: Parts) {
     this.options = options
     this.workers = workers
     this.checkpoints = checkpoints
     this.saved = saved
     this.sinks = sinks
     this.running = running
+    this.isSuspect = isSuspect
   }
 
   /** Starts what the project has and does not run; what hinders a query is in the report. */
@@ -86,6 +90,7 @@ export class JobStarts {
             report.notices.push(`${query.id}: the state of its ${subtasksText(before)} is dealt out to ${parallelism.subtasks}`)
           let key = `${parallelism.subtasks} ${from ? `${from.folder} ${from.manifest.id} ${from.state.takenAt}` : ''}`
           while (!agree(groups.get(key)?.reads, reads)) key += '+'
+          if (this.isSuspect(query.id)) key += ` ${query.id}`
           const group: StartGroup = groups.get(key) ?? {
             specs: [],
             queries: [],
@@ -197,7 +202,7 @@ export class JobStarts {
       timeZone: project.catalog.timeZone,
       ...(restore && { restore }),
     }
-    this.workers.start(job, parallelism)
+    this.workers.start(job, parallelism, this.isSuspect(queries[0].id))
     // Queries of the same checkpoint that start apart have no other state yet.
     const isPresent = ({ id }: { id: string }) => project.queries.some((query) => query.id === id)
     const kept = continues ? { id: from.manifest.id, queries: from.manifest.queries.filter(isPresent) } : undefined

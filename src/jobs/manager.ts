@@ -8,23 +8,24 @@
 //   4. A worker that dies is replaced; its queries go on from their checkpoint, with a growing pause.
 //   5. Queries of a file that start together from the same checkpoint, or all anew, with the same parallelism, are one job: they read their
 //      topics together. Those to which a table of one name is another one (altered or declared anew between them, read with a hint) are not.
-//   6. A query that somebody stopped stays so, over restarts too; its rows stay readable, and it goes on from the checkpoint that it was stopped at.
+//   6. Nobody waits for a query that holds its thread up: the thread ends, and its queries go on from their last checkpoint.
+//   7. A query that somebody stopped stays so, over restarts too; its rows stay readable, and it goes on from the checkpoint that it was stopped at.
 //
-// Here is a query's life: kept, changed, stopped, failed, restarted; and who asks. How one starts is in `jobStarts.ts`, what can be seen of those that
-// run in `runningQueries.ts`, queries of people who are looking in `adhocJobs.ts`.
+// Here is a query's life: kept, changed, stopped, failed, restarted; and who asks. How one starts is in `jobStarts.ts`, how it begins again in
+// `jobRestarts.ts`, what can be seen of those that run in `runningQueries.ts`, queries of people who are looking in `adhocJobs.ts`.
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type ErrorBody, reviveError, type StreamError, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
-import type { DeadLetter, FromWorker, JobSpec, LateRecord, Parallelism, StateReading, StateRequest } from '../engine/index.ts'
-import { engineErrors, Memory, PARALLELISM_MAX, removeSpilled, reviveCheckpointError } from '../engine/index.ts'
+import type { DeadLetter, FromWorker, LateRecord, Parallelism, StateReading, StateRequest } from '../engine/index.ts'
+import { Memory, PARALLELISM_MAX, removeSpilled, reviveCheckpointError } from '../engine/index.ts'
 import { realDisk } from '../log/index.ts'
 import { Catalog, type Plan, settingNotices, stableText, type TableDef } from '../sql/index.ts'
 import { AdhocJobs, type AdhocOptions, type AdhocRun, isAdhoc } from './adhocJobs.ts'
 import { checkpointSettings, removeSuperseded } from './checkpointFolders.ts'
-import { Checkpoints } from './checkpoints.ts'
+import { type CheckpointRecord, Checkpoints } from './checkpoints.ts'
 import { CheckpointWriter } from './checkpointWriter.ts'
 import { jobErrors } from './errors.ts'
+import { JobRestarts } from './jobRestarts.ts'
 import { guarded, JobStarts } from './jobStarts.ts'
 import { Marks } from './marks.ts'
 import { showMemory } from './memory.ts'
@@ -38,7 +39,7 @@ import { SavedStates, type SavepointInfo, savepointInfo } from './savedStates.ts
 import { persistently } from './sinkCommitters.ts'
 import { declareTopic, isExactlyOnceTopic, isTopicTable, type Place, scannedTables, sourceSpecs, sourcesOf, topicOf } from './tables.ts'
 import { lettersOwnerOf } from './topicClaims.ts'
-import { EngineWorkers } from './workers.ts'
+import { APART_THREADS_MAX, EngineWorkers } from './workers.ts'
 
 export interface ManagerOptions extends SinkOptions {
   dataFolder: string
@@ -49,6 +50,8 @@ export interface ManagerOptions extends SinkOptions {
   /** Phases of checkpoints to stop at, for tests. */
   fault?: string
   workerCount: number
+  /** A query that holds its thread up for so long fails; 60 s unless said. */
+  stallTimeoutMs?: number
   /** For state of queries, live tables and buffers together. */
   memoryBytes: number
   /** Where no SET 'parallelism.default' says otherwise. */
@@ -72,8 +75,6 @@ export interface ManagerOptions extends SinkOptions {
   now(): number
 }
 
-const RESTART_PAUSE_MAX_MS = 30_000
-
 export interface ApplyReport {
   started: string[]
   kept: string[]
@@ -93,13 +94,12 @@ export class JobManager {
   private readonly running: RunningQueries
   private readonly starts: JobStarts
   private readonly adhoc: AdhocJobs
+  private readonly restarts: JobRestarts
   private project: Project | undefined
-  private restartCount = 0
   private readonly stopped: Marks<{ stoppedMs: number }>
   /** In how many threads queries were told to run, one by one; it goes before the project's `parallelism.default`. */
   private readonly scaled: Marks<{ parallelism: number }>
   private closed = false
-  private restartedMs = Number.NEGATIVE_INFINITY
   /** One `apply` at a time: an edit of the project may meet the restart of a job. */
   private applied: Promise<unknown> = Promise.resolve()
   private readonly checkpoints: Checkpoints
@@ -116,17 +116,16 @@ export class JobManager {
     this.scaled = new Marks(options.log, '__millrace_query_parallelism', options.now)
     const spillFolder = join(options.dataFolder, 'spill')
     removeSpilled(realDisk, spillFolder)
-    this.memory = new Memory(Memory.budget(options.memoryBytes, Math.max(options.workerCount, PARALLELISM_MAX)))
+    this.memory = new Memory(Memory.budget(options.memoryBytes, Math.max(options.workerCount, PARALLELISM_MAX) + APART_THREADS_MAX))
     showMemory(this.memory)
     showQueries(this)
     this.workers = new EngineWorkers(
       options.workerCount,
       {
         message: (message) => this.onMessage(message),
-        died: (jobs, reason) =>
-          void this.restart(jobs, engineErrors('JOB_WORKER_DIED', { job: jobs.map(({ id }) => id).join(', '), reason })),
+        died: (jobs, death) => this.restarts.died(jobs, death),
       },
-      { memory: this.memory, folder: spillFolder },
+      { memory: this.memory, folder: spillFolder, stallTimeoutMs: options.stallTimeoutMs },
     )
     this.writer = new CheckpointWriter({ dataFolder: options.dataFolder, fault: options.fault })
     const [faultPoint, faultCount] = options.fault?.split(':') ?? []
@@ -136,7 +135,7 @@ export class JobManager {
       lastId: options.store.lastId(),
       request: (jobId, checkpointId, isLast) => this.workers.tell(jobId, { type: 'checkpoint', jobId, checkpointId, isLast }),
       settled: (jobId, isDurable) => this.workers.tell(jobId, { type: 'checkpointSettled', jobId, isDurable }),
-      onUncertain: (jobId, error) => this.restartJob(jobId, error),
+      onUncertain: (jobId, error) => this.restarts.restartJob(jobId, error),
       onFailed: (job, error) => options.onCheckpointFailed(job, error),
       onFirst: () => removeSuperseded(options.store, this.checkpoints),
       fault: (point) => {
@@ -147,7 +146,14 @@ export class JobManager {
     this.adhoc = new AdhocJobs(options.log, this.workers)
     this.running = new RunningQueries(this.workers, this.checkpoints, options.now)
     const { workers, checkpoints, saved, sinks, running } = this
-    this.starts = new JobStarts({ options, workers, checkpoints, saved, sinks, running })
+    this.restarts = new JobRestarts({
+      ...{ options, workers, checkpoints, saved, running, adhoc: this.adhoc },
+      failed: (queryId, jobId, error) => this.failed(queryId, jobId, error),
+      apply: () => this.inTurn(async (project) => (await this.applyAlone(project)).errors.slice(project.errors.length)),
+      isClosed: () => this.closed,
+    })
+    const isSuspect = (id: string) => this.restarts.isSuspect(id)
+    this.starts = new JobStarts({ options, workers, checkpoints, saved, sinks, running, isSuspect })
   }
 
   /** Makes what runs equal to what the project says. */
@@ -185,6 +191,8 @@ export class JobManager {
       for (const marks of [this.stopped, this.scaled]) await marks.keepOnly((id) => project.queries.some((query) => query.id === id))
     for (const [id, entry] of [...this.running]) {
       const { query, jobId } = entry
+      // Its thread has been ended for another.
+      if (this.running.get(id) !== entry) continue
       const fate = this.fateOf(entry, project)
       if (fate === 'kept') {
         report.kept.push(id)
@@ -194,10 +202,13 @@ export class JobManager {
       }
       // What it has put out so far is kept, and a changed one goes on from there.
       const goesOn = query.target.kind === 'insert' || (fate === 'changed' && fateOf(query, project) === 'kept')
-      if (this.checkpoints.has(jobId) && goesOn) await this.checkpoints.take(jobId, 'change')
+      if (goesOn) await this.takeOrEnd(jobId, 'change')
       await this.stop(id, fate !== 'gone')
+      // It is another one now.
+      this.restarts.forgive(id)
       if (fate === 'gone') report.stopped.push(id)
     }
+    report.kept = report.kept.filter((id) => this.running.has(id))
     this.sinks.dropTables((name) => !this.running.has(name) && !project.queries.some(({ id }) => id === name))
     this.project = project
     report.notices.push(...dropNotices(project), ...settingNotices(project.settings))
@@ -222,10 +233,8 @@ export class JobManager {
       if (id === undefined) return undefined
       const { jobId, state } = this.running.get(id) ?? { jobId: '', state: 'failed' }
       if (state === 'stopped') return id
-      if (this.checkpoints.has(jobId)) {
-        const { error } = await this.checkpoints.take(jobId, 'stop')
-        if (error) throw reviveCheckpointError(error)
-      }
+      const { error } = await this.takeOrEnd(jobId, 'stop')
+      if (error) throw reviveCheckpointError(error)
       await this.stopped.set(id, { stoppedMs: this.options.now() })
       const mates = [...this.running.values()].filter((one) => one.jobId === jobId)
       for (const mate of mates) this.running.delete(mate.query.id)
@@ -251,6 +260,7 @@ export class JobManager {
       const state = this.running.get(id)?.state
       if ((state === 'running' || state === 'starting') && !withoutState) return id
       await this.stopped.set(id, undefined)
+      this.restarts.forgive(id)
       if (withoutState) this.starts.fresh.add(id)
       if (state === 'stopped') this.running.delete(id)
       else await this.stop(id, !withoutState)
@@ -281,11 +291,8 @@ export class JobManager {
       const { reason } = this.starts.divided(query, parallelism ?? 1)
       if (reason !== undefined) throw jobErrors('QUERY_UNDIVIDED', { query: id, reason })
       // Without it, what an INSERT wrote since the one before would be written once more, or all of it.
-      const { jobId } = this.running.get(id) ?? { jobId: '' }
-      if (this.checkpoints.has(jobId)) {
-        const { error } = await this.checkpoints.take(jobId, 'change')
-        if (error) throw reviveCheckpointError(error)
-      }
+      const { error } = await this.takeOrEnd(this.running.get(id)?.jobId ?? '', 'change')
+      if (error) throw reviveCheckpointError(error)
       await this.scaled.set(id, parallelism === undefined ? undefined : { parallelism })
       const { errors } = await this.applyAlone(project)
       const problem = errors.slice(project.errors.length).find((one) => one.file === query.file)
@@ -306,9 +313,25 @@ export class JobManager {
     return this.saved.problems()
   }
 
+  /**
+   * A checkpoint of a job, if it takes any, for somebody who waits: for a thread that is held up nobody does, it ends with all jobs in it. They are begun
+   * again, from the checkpoints that they have, by the next `applyAlone`.
+   */
+  private async takeOrEnd(jobId: string, cause: CheckpointRecord['cause'], isLast = false): Promise<{ error?: ErrorBody }> {
+    if (!this.checkpoints.has(jobId)) return {}
+    const done = new AbortController()
+    const held = this.workers.untilHeldUp(jobId, done.signal).then((holder) => ({ holder, error: undefined }))
+    const taken = this.checkpoints.take(jobId, cause, isLast).then(({ error }) => ({ holder: undefined, error }))
+    const { holder, error } = await Promise.race([held, taken]).finally(() => done.abort())
+    if (holder) await this.restarts.endThread(jobId, holder)
+    return { error }
+  }
+
   private async stop(id: string, goesOn: boolean): Promise<void> {
     const entry = this.running.get(id)
     if (!entry) return
+    const holder = this.workers.heldUp(entry.jobId)
+    if (holder) await this.restarts.endThread(entry.jobId, holder)
     this.running.delete(id)
     this.workers.removeQuery(entry.jobId, id)
     if (![...this.running.values()].some(({ jobId }) => jobId === entry.jobId)) this.workers.stop(entry.jobId)
@@ -340,7 +363,7 @@ export class JobManager {
         this.checkpoints.onMessage(message)
         return
       case 'restored':
-        if (message.error) this.fallBack(message.jobId, reviveError(message.error))
+        if (message.error) this.restarts.fallBack(message.jobId, reviveError(message.error))
         return
       case 'finished':
         this.adhoc.end(message.jobId)
@@ -352,7 +375,7 @@ export class JobManager {
           return
         }
         // Its state could not go to the disk or come back: what it has done since its last checkpoint counts for nothing.
-        if (message.error.code.startsWith('SPILL_')) this.restartJob(message.jobId, reviveError(message.error))
+        if (message.error.code.startsWith('SPILL_')) this.restarts.restartJob(message.jobId, reviveError(message.error))
         else this.failed(message.queryId, message.jobId, message.error)
         return
       default:
@@ -383,7 +406,7 @@ export class JobManager {
       const failure = toStreamError(error)
       if (!isPresent()) return
       if (failure.retry === 'never') this.failed(message.queryId, message.jobId, failure.toJSON())
-      else this.restartJob(message.jobId, failure)
+      else this.restarts.restartJob(message.jobId, failure)
     }
   }
 
@@ -465,57 +488,6 @@ export class JobManager {
     entry.state = 'failed'
     entry.error = error
     this.options.onQueryFailed(queryId, error)
-  }
-
-  private async restart(jobs: JobSpec[], reason: StreamError): Promise<void> {
-    const error = reason.toJSON()
-    const ended = jobs.map((job) => this.checkpoints.remove(job.id, false))
-    for (const { id } of jobs.flatMap(({ queries }) => queries)) this.running.countRestart(id)
-    for (const job of jobs) {
-      this.adhoc.end(job.id, error)
-      for (const { id } of job.queries) this.failed(id, job.id, error)
-    }
-    const nowMs = this.options.now()
-    if (nowMs - this.restartedMs > 4 * RESTART_PAUSE_MAX_MS) this.restartCount = 0
-    this.restartedMs = nowMs
-    await sleep(Math.min(RESTART_PAUSE_MAX_MS, 250 * 2 ** this.restartCount++), undefined, { ref: false })
-    await Promise.all(ended)
-    await this.startAgain(jobs)
-  }
-
-  private async startAgain(jobs: JobSpec[]): Promise<void> {
-    if (this.closed) return
-    for (const job of jobs) for (const { id } of job.queries) if (this.running.get(id)?.jobId === job.id) this.running.delete(id)
-    for (let pauseMs = 250; !this.closed; pauseMs = Math.min(pauseMs * 2, RESTART_PAUSE_MAX_MS)) {
-      const again = this.inTurn(async (project) => (await this.applyAlone(project)).errors.slice(project.errors.length))
-      const errors = (await again.catch((error: unknown) => [{ file: '', error: toStreamError(error) }])) ?? []
-      for (const { file, error } of errors) this.options.onQueryFailed(file, error.toJSON())
-      // A checkpoint that cannot be read now may be read later; an older one would give rows twice.
-      if (!errors.some(({ error }) => error.retry === 'later')) return
-      await sleep(pauseMs, undefined, { ref: false })
-    }
-  }
-
-  /** Ends a job that runs, and begins it again from what the disk has. */
-  private restartJob(jobId: string, reason: StreamError): void {
-    const job = this.workers.specOf(jobId)
-    this.workers.stop(jobId)
-    if (job) void this.restart([job], reason)
-  }
-
-  /** A job could not read its checkpoint: an older one, if there is one. */
-  private fallBack(jobId: string, error: StreamError): void {
-    if (error.code === 'CHECKPOINT_UNREADABLE') {
-      this.restartJob(jobId, error)
-      return
-    }
-    const job = this.workers.specOf(jobId)
-    this.workers.stop(jobId)
-    const ended = this.checkpoints.remove(jobId, false)
-    if (!job?.restore) return
-    this.saved.markUnusable({ folder: job.restore.folder, id: job.restore.checkpointId }, error)
-    this.options.onCheckpointFailed(jobId, error)
-    void ended.then(() => this.startAgain([job]))
   }
 
   /** What the door needs to know of a topic: the columns that its first table declares, or the one marked 'millrace.ingest'. */
@@ -657,7 +629,7 @@ export class JobManager {
   async close(): Promise<void> {
     this.closed = true
     const jobIds = new Set([...this.running.values()].map(({ jobId }) => jobId))
-    await Promise.all([...jobIds].filter((id) => this.checkpoints.has(id)).map((id) => this.checkpoints.take(id, 'stop', true)))
+    await Promise.all([...jobIds].map((id) => this.takeOrEnd(id, 'stop', true)))
     await Promise.all([...jobIds].map((id) => this.checkpoints.remove(id, true)))
     await this.workers.close()
     await this.writer.close()

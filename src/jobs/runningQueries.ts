@@ -37,8 +37,17 @@ export interface QueryInsight {
   lateTopics: string[]
   /** Tables of it that were dropped since, and the files that drop them. */
   dropped: { table: string; file: string }[]
+  /** Who holds up its thread. */
+  heldUp?: HeldBy
   /** Absent if its worker does not answer, or never began it. */
   live?: QueryInspection
+}
+
+/** Who holds up the thread of a query, as far as it is known. */
+export interface HeldBy {
+  seconds: number
+  query?: string
+  function?: string
 }
 
 export interface QueryCheckpoints {
@@ -54,7 +63,7 @@ const noneDropped: Project['dropped'] = new Map()
 
 export class RunningQueries {
   private readonly table = new Map<string, Running>()
-  private readonly workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState'>
+  private readonly workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState' | 'heldUp'>
   private readonly checkpoints: Pick<Checkpoints, 'status'>
   private readonly now: () => number
   /** How often each query was begun again after a failure. */
@@ -62,7 +71,7 @@ export class RunningQueries {
   private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
   constructor(
-    workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState'>,
+    workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState' | 'heldUp'>,
     checkpoints: Pick<Checkpoints, 'status'>,
     now: () => number,
   ) {
@@ -134,6 +143,7 @@ export class RunningQueries {
       parityMarks: parity?.get(id)?.length ?? 0,
       target: placeOf(query),
       droppedTables: droppedOf(query, project?.dropped ?? noneDropped).map(({ table }) => table),
+      heldUp: this.heldBy(jobId),
       sql: query.sql,
     }))
   }
@@ -147,7 +157,16 @@ export class RunningQueries {
     const lateTopics = [...new Set(Object.values(lateTopicsOf(query) ?? {}))]
     const dropped = droppedOf(query, project?.dropped ?? noneDropped)
     const { changelog } = query.plan
-    return { id, state, error, changelog, parallelism, lateTopics, dropped, live: await this.workers.inspect(jobId, id) }
+    const live = await this.workers.inspect(jobId, id)
+    return { id, state, error, changelog, parallelism, lateTopics, dropped, live, ...(!live && { heldUp: this.heldBy(jobId) }) }
+  }
+
+  private heldBy(jobId: string): HeldBy | undefined {
+    const holder = this.workers.heldUp(jobId)
+    if (!holder) return undefined
+    const { heldMs, query, function: fn } = holder
+    const by = query && (this.table.has(query.id) ? query.id : 'a statement of somebody who is looking')
+    return { seconds: Math.round(heldMs / 1_000), ...(by !== undefined && { query: by }), ...(fn !== undefined && { function: fn }) }
   }
 
   /** What an operator of a query remembers; undefined if its workers do not know it or do not answer. @throws StreamError those of `EngineWorkers.readState` */

@@ -40,7 +40,7 @@ test('a job of several subtasks comes to its cut though nobody takes rows: those
         // They are never taken.
         return new Promise<void>(() => {})
       },
-      died: (_jobs, reason) => cut.reject(new Error(reason)),
+      died: (_jobs, { reason }) => cut.reject(new Error(reason)),
     },
     { memory: new Memory(Memory.budget(1 << 30, 2)), folder: join(folder, 'spill') },
   )

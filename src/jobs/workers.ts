@@ -8,9 +8,13 @@
 // Invariants
 //   1. Of a job in several threads, what comes behind a subtask's cut waits until all have made theirs (alignedOutput.ts).
 //   2. Where one subtask's thread dies, its job ends in all threads.
+//   3. A thread that does not get on (threadWatch.ts) is ended: after `stallTimeoutMs`, or soon if nobody wants what it is at. Its jobs have died, as
+//      with any other death; who held it up is told, and is started alone next time: such threads are beside the others.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { reviveError } from '../base/index.ts'
 import {
+  type EngineWorkerData,
   type FromWorker,
   type JobSpec,
   type Memory,
@@ -21,26 +25,58 @@ import {
   type StateRequest,
   shareLinks,
   type ToWorker,
-  type WorkerSpill,
 } from '../engine/index.ts'
 import { AlignedOutput, type SubtaskCut } from './alignedOutput.ts'
 import { sumInspections, sumReadings, sumStatus } from './subtasks.ts'
+import { HELD_MS, LOOK_MS, STALL_TIMEOUT_MS, ThreadWatch } from './threadWatch.ts'
 
 export interface WorkerEvents {
   /** When the promise is done the rows count as taken: the worker may send more. */
   message(message: FromWorker): void | Promise<void>
-  died(jobs: JobSpec[], reason: string): void
+  died(jobs: JobSpec[], death: Death): void
+}
+
+/** Why a thread ended. */
+export interface Death {
+  reason: string
+  /** It was held up, or ended in a function. */
+  holder?: Holder
+}
+
+/** Who holds a thread up. */
+export interface Holder {
+  heldMs: number
+  /** Absent if it is not known, or is there no more. */
+  query?: { jobId: string; id: string }
+  function: string | undefined
+}
+
+export interface EngineOptions {
+  /** The budget of the workers' state, and the folder for what is beyond it. */
+  memory: Memory
+  folder: string
+  /** A thread that has not got on for so long is ended. */
+  stallTimeoutMs?: number
 }
 
 /** What a worker says to a question with a `requestId`. */
 type Answer = FromWorker & { requestId: number }
+
+/** Beside those for the project's queries. */
+export const APART_THREADS_MAX = 8
+/** How long the end of a thread is waited for. */
+const TERMINATE_MS_MAX = 5_000
 
 const workerUrl = new URL('../engine/worker.ts', import.meta.url)
 
 interface Slot {
   /** Absent after its death. */
   worker: Worker | undefined
+  watch: ThreadWatch
   jobs: Map<string, JobSpec>
+  /** For jobs that are not to hold up others. */
+  isApart: boolean
+  isEnding: boolean
 }
 
 /** A job in several threads. */
@@ -55,30 +91,37 @@ export class EngineWorkers {
   private readonly parallel = new Map<string, ParallelJob>()
   private readonly events: WorkerEvents
   private readonly waiting = new Map<number, (message: Answer) => void>()
-  private readonly spill: { memory: Memory; folder: string }
+  private readonly options: Required<EngineOptions>
   private nextRequestId = 1
+  private queryCount = 0
   private closing = false
+  private lookedMs = performance.now()
+  private readonly looking: NodeJS.Timeout
 
-  /** @param spill  the budget of the workers' state, and the folder for what is beyond it */
-  constructor(count: number, events: WorkerEvents, spill: { memory: Memory; folder: string }) {
+  constructor(count: number, events: WorkerEvents, options: EngineOptions) {
     this.events = events
-    this.spill = spill
-    for (let i = 0; i < count; i++) this.addSlot()
+    this.options = { stallTimeoutMs: STALL_TIMEOUT_MS, ...options }
+    for (let i = 0; i < count; i++) this.addSlot(false)
+    this.looking = setInterval(() => this.look(), LOOK_MS)
+    this.looking.unref()
   }
 
-  private addSlot(): Slot {
-    const slot: Slot = { worker: undefined, jobs: new Map() }
+  private addSlot(isApart: boolean): Slot {
+    const slot: Slot = { worker: undefined, watch: new ThreadWatch(), jobs: new Map(), isApart, isEnding: false }
     this.slots.push(slot)
     slot.worker = this.spawn(slot)
     return slot
   }
 
   private spawn(slot: Slot): Worker {
-    const { memory, folder } = this.spill
+    const { memory, folder } = this.options
     const index = this.slots.indexOf(slot)
-    const spill: WorkerSpill = { memory: memory.shared, thread: index, folder }
-    const worker = new Worker(workerUrl, { name: `engine-${index}`, workerData: { spill } })
+    slot.watch = new ThreadWatch()
+    const workerData: EngineWorkerData = { spill: { memory: memory.shared, thread: index, folder }, progress: slot.watch.shared }
+    const worker = new Worker(workerUrl, { name: `engine-${index}`, workerData })
     worker.on('message', (message: FromWorker) => {
+      // Of one that was given up, and whose jobs go on elsewhere.
+      if (slot.worker !== worker) return
       if ('requestId' in message) {
         this.waiting.get(message.requestId)?.(message)
         return
@@ -97,16 +140,93 @@ export class EngineWorkers {
       reason = error.message
     })
     worker.on('exit', () => {
-      memory.clear(index)
-      if (this.closing) return
-      const jobs = [...slot.jobs.values()]
-      slot.jobs.clear()
-      slot.worker = undefined
-      // Their other subtasks wait for what never comes.
-      for (const { id } of jobs) this.stop(id)
-      if (jobs.length > 0) this.events.died(jobs, reason)
+      if (slot.worker !== worker || this.closing) return
+      const holder = this.holderOf(slot)
+      const jobs = this.lost(slot)
+      if (jobs.length > 0) this.events.died(jobs, { reason, ...(holder.function !== undefined && { holder }) })
     })
     return worker
+  }
+
+  /** A thread has gone. Returns the jobs that it had, which have ended in all threads. */
+  private lost(slot: Slot): JobSpec[] {
+    this.options.memory.clear(this.slots.indexOf(slot))
+    const jobs = [...slot.jobs.values()]
+    slot.jobs.clear()
+    slot.worker = undefined
+    // Their other subtasks wait for what never comes.
+    for (const { id } of jobs) this.stop(id)
+    return jobs
+  }
+
+  private holderOf({ watch, jobs }: Slot): Holder {
+    const { heldMs, query: number, function: name } = watch.state
+    for (const { id: jobId, queries } of jobs.values())
+      for (const query of queries)
+        if (number !== 0 && query.number === number) return { heldMs, query: { jobId, id: query.id }, function: name }
+    return { heldMs, function: name }
+  }
+
+  private look(): void {
+    const nowMs = performance.now()
+    const elapsedMs = nowMs - this.lookedMs
+    this.lookedMs = nowMs
+    for (const slot of this.slots) {
+      if (!slot.worker) continue
+      slot.watch.look(elapsedMs)
+      const { heldMs, query } = slot.watch.state
+      const holder = this.holderOf(slot)
+      // What was stopped, and is at work still, is wanted by nobody.
+      const limitMs = query !== 0 && holder.query === undefined ? HELD_MS : this.options.stallTimeoutMs
+      if (heldMs >= limitMs) void this.giveUp(slot, holder)
+    }
+  }
+
+  private async giveUp(slot: Slot, holder: Holder): Promise<void> {
+    const jobs = await this.ended(slot)
+    const reason = `it did not get on for ${Math.round(holder.heldMs / 1_000)} s`
+    if (jobs.length > 0 && !this.closing) this.events.died(jobs, { reason, holder })
+  }
+
+  /** Ends a thread, whatever it is at. Returns the jobs that it had. */
+  private async ended(slot: Slot): Promise<JobSpec[]> {
+    const { worker } = slot
+    // From here on nothing that it has sent is taken: its jobs go on from their checkpoints.
+    const jobs = this.lost(slot)
+    slot.isEnding = true
+    // A child process or a call of the system that does not return keeps a thread; it gets no further in it.
+    await Promise.race([worker?.terminate(), sleep(TERMINATE_MS_MAX, undefined, { ref: false })])
+    slot.isEnding = false
+    this.options.memory.clear(this.slots.indexOf(slot))
+    // Those that were given to it meanwhile.
+    for (const job of slot.jobs.values()) this.begin(slot, job)
+    return jobs
+  }
+
+  /** Who holds up a thread of a job; undefined if nobody does. */
+  heldUp(jobId: string): Holder | undefined {
+    return this.heldSlots(jobId)
+      .map((slot) => this.holderOf(slot))
+      .sort((a, b) => b.heldMs - a.heldMs)[0]
+  }
+
+  private heldSlots(jobId: string): Slot[] {
+    return this.slots.filter(({ worker, jobs, watch }) => worker && jobs.has(jobId) && watch.state.heldMs >= HELD_MS)
+  }
+
+  /** Resolves when a thread of a job is held up, or `signal` is aborted. */
+  async untilHeldUp(jobId: string, signal: AbortSignal): Promise<Holder | undefined> {
+    while (!signal.aborted) {
+      const holder = this.heldUp(jobId)
+      if (holder) return holder
+      await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => {})
+    }
+    return undefined
+  }
+
+  /** Ends those threads of a job that are held up, and all jobs in them, which it returns. */
+  async end(jobId: string): Promise<JobSpec[]> {
+    return (await Promise.all(this.heldSlots(jobId).map((slot) => this.ended(slot)))).flat()
   }
 
   /** Hands a message on: at once, or if it is one subtask's, when its turn among those of its job has come. */
@@ -124,9 +244,10 @@ export class EngineWorkers {
     else job.output.take(subtask, handle)
   }
 
-  start(job: JobSpec, parallelism = 1): void {
-    while (this.slots.length < parallelism) this.addSlot()
-    const slots = this.slots.toSorted((a, b) => a.jobs.size - b.jobs.size).slice(0, parallelism)
+  /** @param isApart  in threads of its own, as far as there are any left, so that it holds up nobody */
+  start(spec: JobSpec, parallelism = 1, isApart = false): void {
+    const job = { ...spec, queries: spec.queries.map((query) => ({ ...query, number: ++this.queryCount })) }
+    const slots = this.placesFor(parallelism, isApart)
     const links: SharedLinks | undefined = parallelism > 1 ? shareLinks(parallelism) : undefined
     if (links) {
       const onCut = (cut: SubtaskCut) => void this.events.message({ type: 'checkpoint', jobId: job.id, ...cut })
@@ -135,9 +256,20 @@ export class EngineWorkers {
     slots.forEach((slot, subtask) => {
       const spec = links ? { ...job, parallel: { subtask, links } } : job
       slot.jobs.set(job.id, spec)
-      slot.worker ??= this.spawn(slot)
-      this.post(slot, { type: 'start', job: spec })
+      if (!slot.isEnding) this.begin(slot, spec)
     })
+  }
+
+  private begin(slot: Slot, job: JobSpec): void {
+    slot.worker ??= this.spawn(slot)
+    this.post(slot, { type: 'start', job })
+  }
+
+  private placesFor(count: number, isApart: boolean): Slot[] {
+    const places = () => this.slots.filter((slot) => slot.isApart === isApart).toSorted((a, b) => a.jobs.size - b.jobs.size)
+    if (!isApart) while (places().length < count) this.addSlot(false)
+    else while (places().filter(({ jobs }) => jobs.size === 0).length < count && places().length < APART_THREADS_MAX) this.addSlot(true)
+    return places().length < count ? this.placesFor(count, false) : places().slice(0, count)
   }
 
   stop(jobId: string): void {
@@ -164,6 +296,12 @@ export class EngineWorkers {
 
   removeQuery(jobId: string, queryId: string): void {
     this.tell(jobId, { type: 'removeQuery', jobId, queryId })
+    for (const { jobs } of this.slots) {
+      const job = jobs.get(jobId)
+      // One that goes on with it all the same is wanted by nobody.
+      if (job)
+        jobs.set(jobId, { ...job, queries: job.queries.map((query) => (query.id === queryId ? { ...query, number: undefined } : query)) })
+    }
   }
 
   /** The state of all queries; a worker that does not answer in `timeoutMs` is left out. */
@@ -221,6 +359,7 @@ export class EngineWorkers {
 
   async close(): Promise<void> {
     this.closing = true
+    clearInterval(this.looking)
     await Promise.all(this.slots.map(({ worker }) => worker?.terminate()))
   }
 

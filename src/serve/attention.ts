@@ -15,7 +15,7 @@ import { ageOfOffset, totalLag } from './lag.ts'
 import { letterGroups } from './letters.ts'
 import { NoQuery, same } from './schemas.ts'
 import { explainWhy } from './why.ts'
-import { durationText } from './whyFindings.ts'
+import { durationText, held } from './whyFindings.ts'
 
 const KEPT_MS = 5_000
 const LOOKED_MAX = 50
@@ -96,7 +96,7 @@ function partItems({ health }: ServeDeps): AttentionItem[] {
 async function queryItems({ queries, checkpoints, inspectQuery, log, stats }: ServeDeps, nowMs: number): Promise<AttentionItem[]> {
   const items: AttentionItem[] = []
   let looked = 0
-  for (const { id, name, state, error, rowsIn } of queries()) {
+  for (const { id, name, state, error, rowsIn, heldUp } of queries()) {
     const subject = { kind: 'query', name: id } as const
     if (state === 'failed') {
       const fact = `${name} failed: ${error?.message ?? 'no reason was given'}`
@@ -104,6 +104,11 @@ async function queryItems({ queries, checkpoints, inspectQuery, log, stats }: Se
       continue
     }
     if (state !== 'running') continue
+    if (heldUp) {
+      const { fact, next } = held(id, heldUp)
+      items.push({ code: 'QUERY_STALLED', tone: 'bad', subject, fact: `${name}: ${fact}`, next })
+      continue
+    }
     const [last] = (checkpoints.ofQuery(id)?.checkpoints ?? []).filter((one) => one.state !== 'running')
     if (last?.state === 'failed')
       items.push({

@@ -471,6 +471,8 @@ export interface QuerySummary {
   target: { kind: 'table' | 'topic' | 'files' | 'other'; name: string }
   /** Of those that it reads or writes to: dropped in the project since; it goes on with them as they were. */
   droppedTables: string[]
+  /** Its engine thread does not get on: for how long, and where that is known, by which query and in which function. */
+  heldUp?: { seconds: number; query?: string; function?: string }
   sql: string
 }
 

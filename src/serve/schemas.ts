@@ -129,6 +129,12 @@ export const QuerySummary = Type.Object({
     name: Type.String(),
   }),
   droppedTables: Type.Array(Type.String()),
+  heldUp: optional(
+    Type.Object(
+      { seconds: Type.Number(), query: optional(Type.String()), function: optional(Type.String()) },
+      { description: 'Its engine thread does not get on: for how long, and where that is known, by which query and in which function.' },
+    ),
+  ),
   sql: Type.String(),
 })
 export const Stats = Type.Object({

@@ -16,7 +16,7 @@ const WINDOWS_MAX = 100
 const finite = (ms: number): number | undefined => (Number.isFinite(ms) ? ms : undefined)
 
 export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: number): Promise<QueryWhy> {
-  const { id, state, error, live, parallelism, lateTopics, dropped } = insight
+  const { id, state, error, live, heldUp, parallelism, lateTopics, dropped } = insight
   const nodes = live?.nodes ?? []
   const facts: QueryFacts = {
     id,
@@ -24,6 +24,7 @@ export async function explainWhy(insight: QueryInsight, log: LogReader, nowMs: n
     state,
     error,
     isAnswering: live !== undefined,
+    heldUp,
     rowsIn: live?.rowsIn ?? 0,
     rowsOut: live?.rowsOut ?? 0,
     lastInMs: live?.lastInMs,

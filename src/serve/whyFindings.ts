@@ -11,6 +11,7 @@ export interface QueryFacts {
   state: QuerySummary['state']
   error?: ErrorBody
   isAnswering: boolean
+  heldUp?: QuerySummary['heldUp']
   rowsIn: number
   rowsOut: number
   lastInMs?: number
@@ -32,7 +33,7 @@ const PARTITION_LAG_MS = 1_000
 export const isGood = ({ code }: WhyFinding): boolean => code === 'OK'
 
 export function findingsOf(facts: QueryFacts): WhyFinding[] {
-  const { state, error, isAnswering, rowsOut, lastOutMs, atMs } = facts
+  const { state, error, isAnswering, heldUp, rowsOut, lastOutMs, atMs } = facts
   if (error || state === 'failed') return [failed(error)]
   if (state === 'stopped')
     return [
@@ -42,12 +43,13 @@ export function findingsOf(facts: QueryFacts): WhyFinding[] {
         next: `\`millrace queries start ${facts.id}\` lets it go on from there.`,
       },
     ]
+  if (heldUp) return [held(facts.id, heldUp)]
   if (!isAnswering)
     return [
       {
         code: 'NOT_ANSWERING',
         fact: 'Its engine thread does not answer: it is starting, or busy with one large step.',
-        next: 'Ask again in a moment. If it stays so, a function of the project may not return, for any query of that thread: mend it, and start Millrace again.',
+        next: 'Ask again in a moment. Where a thread does not get on, this says so after a few seconds, and by what it is held up.',
       },
     ]
   const findings: WhyFinding[] = []
@@ -69,6 +71,19 @@ export function findingsOf(facts: QueryFacts): WhyFinding[] {
       next: 'Ask again in a moment: results leave when their last step has seen them.',
     })
   return findings.filter(({ code, fact }, i) => findings.findIndex((other) => other.code === code && other.fact === fact) === i)
+}
+
+/** Of a query whose thread does not get on. */
+export function held(id: string, { seconds, query, function: fn }: NonNullable<QuerySummary['heldUp']>): WhyFinding {
+  const where = query === undefined || query === id ? '' : ` of ${query}`
+  return {
+    code: 'HELD_UP',
+    fact:
+      fn === undefined
+        ? `Its engine thread has not got on for ${seconds} s${query === undefined ? '' : `, at work for ${query}`}.`
+        : `Function ${fn}${where} has not returned for ${seconds} s, and holds its engine thread up.`,
+    next: `\`millrace queries stop ${query ?? id}\` ends it now. Else the thread is ended after the stall timeout (60 s unless configured), and its queries go on from their checkpoints.`,
+  }
 }
 
 const failed = (error: ErrorBody | undefined): WhyFinding => ({

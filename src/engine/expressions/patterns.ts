@@ -1,6 +1,7 @@
 // Regular expressions as Java has them, and LIKE and SIMILAR TO.
+import { enterFunction, functionMark, leaveFunction } from '../progress.ts'
 import { expressionErrors, shown } from './errors.ts'
-import type { FunctionTable } from './registry.ts'
+import type { FunctionTable, Implementation } from './registry.ts'
 import { madeFrom, maybe, strict } from './registry.ts'
 
 const posixClasses: Record<string, string> = {
@@ -195,7 +196,24 @@ function matcher(
   return (text: string, pattern: string, escapeUnit: string) => made(`${pattern}\u0000${escapeUnit}`).test(text)
 }
 
-export const patternFunctions: FunctionTable = {
+/** A pattern of the user may backtrack for ages, in Java as here: whoever waits for the thread can tell which function it is in. */
+const watched = ({ nulls, make }: Implementation): Implementation => ({
+  nulls,
+  make: (context) => {
+    const fn = make(context)
+    const mark = functionMark(context.fn)
+    return (text, pattern, third) => {
+      enterFunction(mark)
+      try {
+        return fn(text, pattern, third)
+      } finally {
+        leaveFunction()
+      }
+    }
+  },
+})
+
+const functions: FunctionTable = {
   LIKE: strict(({ literals, argTypes }) => matcher(likePattern, literals[1], argTypes.length > 2)),
   SIMILAR: strict(({ literals, argTypes }) => matcher(similarPattern, literals[1], argTypes.length > 2)),
   REGEXP: strict(({ literals }) => {
@@ -236,3 +254,7 @@ export const patternFunctions: FunctionTable = {
     return (text: string, source: string) => pattern(source)?.exec(text)?.[0] ?? null
   }),
 }
+
+export const patternFunctions: FunctionTable = Object.fromEntries(Object.entries(functions).map(([name, fn]) => [name, watched(fn)]))
+/** Those whose pattern may take for ever over a text. */
+export const backtracking: ReadonlySet<string> = new Set(Object.keys(functions).filter((name) => name !== 'LIKE'))

@@ -9,7 +9,9 @@ import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { isStreamError, nearestName } from '../../base/index.ts'
 import type { SqlType } from '../../data/index.ts'
+import { enterFunction, functionMark, leaveFunction } from '../progress.ts'
 import { expressionErrors, shown } from './errors.ts'
+import { backtracking } from './patterns.ts'
 import type { CallContext, RowFunction } from './registry.ts'
 import { formatValue, parseValue } from './values.ts'
 
@@ -48,6 +50,14 @@ export function userFunctionsOf(plan: unknown): UserFunctionRef[] {
   }
   visit(plan)
   return [...found.values()]
+}
+
+/** Whether a plan calls what may never return: functions of the user, and patterns that backtrack. */
+export function mayHoldUp(plan: unknown): boolean {
+  if (typeof plan !== 'object' || plan === null || ArrayBuffer.isView(plan)) return false
+  const { kind, fn, options } = plan as { kind?: unknown; fn?: unknown; options?: { user?: unknown } }
+  if (options?.user || (kind === 'call' && typeof fn === 'string' && backtracking.has(fn))) return true
+  return Object.values(plan).some(mayHoldUp)
 }
 
 /** @throws StreamError  FUNCTION_FILE_UNREADABLE, FUNCTION_EXPORT_MISSING */
@@ -98,12 +108,14 @@ export function userFunction({ argTypes, type, options }: CallContext): RowFunct
   if (typeof fn !== 'function') throw expressionErrors('FUNCTION_SHAPE', { name: ref.name, expected: 'a function' })
   const inputs = argTypes.map(toUser)
   const output = fromUser(type)
-  return (...args) => guarded(ref, () => output(fn(...args.map((arg, i) => inputs[i](arg)))))
+  const mark = functionMark(ref.name)
+  return (...args) => guarded(ref, mark, () => output(fn(...args.map((arg, i) => inputs[i](arg)))))
 }
 
 /** An aggregate, its arguments and its value brought over. */
 export function userAggregate(ref: UserFunctionRef, argTypes: SqlType[], type: SqlType): UserAggregate {
   const exported = found(ref)
+  const mark = functionMark(ref.name)
   const aggregate = (typeof exported === 'function' ? new (exported as new () => UserAggregate)() : exported) as UserAggregate
   for (const method of ['createAccumulator', 'accumulate', 'getValue'] as const)
     if (typeof aggregate[method] !== 'function')
@@ -117,20 +129,23 @@ export function userAggregate(ref: UserFunctionRef, argTypes: SqlType[], type: S
     return aggregate[method].bind(aggregate) as NonNullable<UserAggregate[M]>
   }
   return {
-    createAccumulator: () => guarded(ref, () => aggregate.createAccumulator()),
-    accumulate: (state, ...args) => guarded(ref, () => aggregate.accumulate(state, ...converted(args))),
-    retract: (state, ...args) => guarded(ref, () => optional('retract')(state, ...converted(args))),
-    merge: (state, other) => guarded(ref, () => optional('merge')(state, other)),
-    getValue: (state) => guarded(ref, () => output(aggregate.getValue(state))),
+    createAccumulator: () => guarded(ref, mark, () => aggregate.createAccumulator()),
+    accumulate: (state, ...args) => guarded(ref, mark, () => aggregate.accumulate(state, ...converted(args))),
+    retract: (state, ...args) => guarded(ref, mark, () => optional('retract')(state, ...converted(args))),
+    merge: (state, other) => guarded(ref, mark, () => optional('merge')(state, other)),
+    getValue: (state) => guarded(ref, mark, () => output(aggregate.getValue(state))),
   }
 }
 
-function guarded<T>(ref: UserFunctionRef, work: () => T): T {
+function guarded<T>(ref: UserFunctionRef, mark: number, work: () => T): T {
+  enterFunction(mark)
   try {
     return work()
   } catch (error) {
     if (isStreamError(error)) throw error
     throw expressionErrors('FUNCTION_FAILED', { name: ref.name, reason: shown((error as Error)?.message ?? error) }, { cause: error })
+  } finally {
+    leaveFunction()
   }
 }
 

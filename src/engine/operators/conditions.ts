@@ -2,6 +2,7 @@
 import { type Batch, BatchMemory, type Column, type Field, t } from '../../data/index.ts'
 import type { Expr } from '../../sql/index.ts'
 import { columnsOf, compileCalc } from '../expressions/index.ts'
+import { beat } from '../progress.ts'
 import { ordinals } from './emission.ts'
 
 /** Which of the pairs satisfy the condition: 1 for TRUE; FALSE, NULL and failed ones are 0. */
@@ -29,6 +30,7 @@ export function compileCondition(
   const run = compileCalc({ predicate: expression, projections }, [...fields, ordinalField], { timeZone })
   const memory = new BatchMemory()
   const condition: Condition = (columns, pairCount, processingTimeMs) => {
+    beat()
     const passed = new Uint8Array(pairCount)
     const pairs: Batch = {
       rowCount: pairCount,

@@ -4,6 +4,7 @@ import type { Expr, Plan } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
 import { compileCalc } from '../expressions/index.ts'
 import type { Operator, OperatorContext } from '../operator.ts'
+import { beat } from '../progress.ts'
 import { type Condition, compileCondition } from './conditions.ts'
 import { gatherOrNull, ordinals } from './emission.ts'
 
@@ -52,11 +53,13 @@ export class CorrelateOperator implements Operator {
     const [{ type }] = this.plan.args
     const picks: number[] = []
     const elements: (unknown[] | undefined)[] = []
-    for (let row = 0; row < batch.rowCount; row++)
+    for (let row = 0; row < batch.rowCount; row++) {
+      beat()
       for (const element of elementsOf(valueAt(collection, row), type)) {
         picks.push(row)
         elements.push(element)
       }
+    }
     const numbers = this.numbersOf(picks)
     const columnsFor = (chosen: number[]): Column[] => [
       ...gatherOrNull(
@@ -64,6 +67,7 @@ export class CorrelateOperator implements Operator {
         Int32Array.from(chosen, (i) => picks[i]),
       ),
       ...this.plan.outputFields.map((field, column) => {
+        beat()
         const builder = new ColumnBuilder(field.type, chosen.length)
         for (const i of chosen) builder.append(column < this.elementFields.length ? elements[i]?.[column] : elements[i] && numbers[i])
         return builder.finish()

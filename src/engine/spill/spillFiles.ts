@@ -8,6 +8,7 @@
 import { type Disk, errorCodeOf } from '../../log/index.ts'
 import { joinParts, type StatePart, StoredState, splitState, type UnreadState } from '../checkpoints/stateParts.ts'
 import { CHUNK_BYTES, checksumsOf, chunksChecksums } from '../checkpoints/stateTracker.ts'
+import { beat } from '../progress.ts'
 import { spillErrors } from './errors.ts'
 
 export class SpillFiles {
@@ -53,6 +54,7 @@ export class SpillFiles {
         position += bytes.length
         return part
       })
+      beat()
       this.disk.write(
         file,
         parts.map(({ bytes }) => bytes),
@@ -90,6 +92,7 @@ export class SpillFiles {
       return joinParts(parts, (name) => {
         const { sizeBytes, position, checksums } = byName.get(name)!
         const bytes = new Uint8Array(sizeBytes)
+        beat()
         let count: number
         try {
           count = this.disk.read(file, bytes, 0, sizeBytes, position)

@@ -1,5 +1,6 @@
 // One side of a regular join: its rows by join key, with how often each is there and how many partners it has.
 import { type Batch, type Column, type Field, type SqlType, valueAt } from '../../../data/index.ts'
+import { beat } from '../../progress.ts'
 import { Expiry } from '../../state/expiry.ts'
 import { grown } from '../../state/growing.ts'
 import { KeyTable, type KeyTableSnapshot, pickRows } from '../../state/keyTable.ts'
@@ -185,6 +186,7 @@ export class JoinSide {
 
   /** Appends the live entries of a key to `into`. */
   collect(group: number, into: number[]): void {
+    beat()
     const { data: next } = this.next
     let previous = -1
     let at = this.heads.data[group]

@@ -7,6 +7,7 @@
 // Where several matches that begin at one row are complete with the same row, one of them is given out. Flink takes the one that its
 // java.util.PriorityQueue, ordered by the first row alone, happens to have in front: so runs are kept in such heaps (heap.ts).
 import type { MatchPlan } from '../../../sql/index.ts'
+import { beat } from '../../progress.ts'
 import type { Row } from '../rows.ts'
 import { heapAdd, heapFilter, heapPoll } from './heap.ts'
 import type { MatchExpressions, Taken } from './values.ts'
@@ -63,6 +64,7 @@ export class Matcher {
     const open: Run[] = []
     const found: Run[] = []
     for (const run of state.open) {
+      beat()
       const isStart = run.start === Infinity
       for (const next of this.successors(isStart ? { ...run, start: number, startMs: timeMs, taken: [] } : run, row)) {
         const isComplete = this.isComplete(next)
