@@ -12,6 +12,7 @@ const described: readonly [name: string, description: string, otherwise?: string
   ['durability', 'fsync: an acknowledgement means on disk; os: in the page cache', 'fsync'],
   ['memory', 'for state of queries, live tables and buffers; state beyond it goes to the disk', 'half of what there is'],
   ['workerCount', 'engine threads', 'one less than there are cores'],
+  ['stallTimeout', 'a query that holds its engine thread up for so long fails', '60 s'],
   ['parallelism', "in how many threads a query runs, unless SET 'parallelism.default' says it", '1'],
   ['timeZone', "of queries, unless SET 'table.local-time-zone' says it", 'UTC'],
   ['kafkaPort', 'where Kafka clients connect', '9092, if it is free'],
@@ -59,6 +60,7 @@ export function processConfig(config: Config): ProcessSetting[] {
 /** Undefined where there is nothing. */
 function settingOf(config: Config, name: string): string | undefined {
   if (name === 'memory') return byteText(config.memoryBytes)
+  if (name === 'stallTimeout') return config.stallTimeoutMs === undefined ? undefined : `${config.stallTimeoutMs / 1_000} s`
   if (name === 'filters') return config.filters.map((filter) => filter.name).join(', ') || undefined
   const [first, ...rest] = name.split('.') as [keyof Config, ...string[]]
   const last = resolved[name] ? [resolved[name]] : rest
