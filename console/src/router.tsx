@@ -99,6 +99,25 @@ export const queryTabs = [
   'sql',
 ] as const
 export type QueryTab = (typeof queryTabs)[number]
+export interface QuerySearch {
+  tab?: QueryTab
+  /** Of the state: an operator, by its id, and one of its keys, by column. */
+  operator?: number
+  key?: Record<string, string | number | boolean | null>
+}
+
+function querySearch({ tab, operator, key }: Record<string, unknown>): QuerySearch {
+  const search: QuerySearch = {}
+  const known = queryTabs.find((one) => one === tab)
+  if (known) search.tab = known
+  if (Number.isInteger(Number(operator)) && operator !== undefined && operator !== null) search.operator = Number(operator)
+  if (key && typeof key === 'object' && !Array.isArray(key)) {
+    const isScalar = (value: unknown) => value === null || ['string', 'number', 'boolean'].includes(typeof value)
+    const columns = Object.entries(key).filter((entry): entry is [string, string | number | boolean | null] => isScalar(entry[1]))
+    if (columns.length > 0) search.key = Object.fromEntries(columns)
+  }
+  return search
+}
 
 const root = createRootRoute({
   component: Shell,
@@ -160,10 +179,7 @@ const queries = createRoute({
 const query = createRoute({
   getParentRoute: () => root,
   path: '/queries/$id',
-  validateSearch: ({ tab }: Record<string, unknown>): { tab?: QueryTab } => {
-    const known = queryTabs.find((one) => one === tab)
-    return known ? { tab: known } : {}
-  },
+  validateSearch: querySearch,
   component: lazyRouteComponent(() => import('./pages/Query.tsx'), 'Query'),
 })
 const lineage = createRoute({

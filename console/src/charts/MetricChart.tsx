@@ -19,6 +19,8 @@ export interface MetricChart {
   title: string
   note?: string
   lines: readonly MetricLine[]
+  /** A limit, as a line of its own. */
+  limit?: { label: string; value: number; color: TimeSeries['color'] } | undefined
   format: (value: number) => string
   formatAxis?: (value: number) => string
 }
@@ -38,11 +40,19 @@ const measureOf = (lines: readonly MetricLine[]): 'bytes' | 'duration' | undefin
 const Body = ({ chart, history }: { chart: MetricChart; history: StatsHistory | undefined }) =>
   history ? <Lines chart={chart} history={history} /> : <div className="chart-empty" role="status" aria-label="Loading" />
 
-function Lines({ chart: { title, lines, format, formatAxis = format }, history }: { chart: MetricChart; history: StatsHistory }) {
+function Lines({ chart: { title, lines, limit, format, formatAxis = format }, history }: { chart: MetricChart; history: StatsHistory }) {
   const { timesMs, stepMs, series } = history
   const drawn = useMemo<TimeSeries[]>(
     () => lines.map(({ metric, label, color }) => ({ label, color, kind: 'line', values: series[metric] ?? [], format })),
     [series, lines, format],
+  )
+  const { value: limitValue, label: limitLabel, color: limitColor } = limit ?? {}
+  const shown = useMemo<TimeSeries[]>(
+    () =>
+      limitValue === undefined || limitLabel === undefined || limitColor === undefined
+        ? drawn
+        : [...drawn, { label: limitLabel, color: limitColor, kind: 'line', values: timesMs.map(() => limitValue), format }],
+    [drawn, limitValue, limitLabel, limitColor, timesMs, format],
   )
   if (drawn.every(({ values }) => values.every((value) => value === null)))
     return <p className="quiet chart-empty">Nothing was measured in this range.</p>
@@ -51,7 +61,7 @@ function Lines({ chart: { title, lines, format, formatAxis = format }, history }
       label={`${title}: ${lines.map(({ label }) => label).join(', ')}`}
       timesMs={timesMs}
       stepMs={stepMs}
-      series={drawn}
+      series={shown}
       minSpanMs={stepMs * 12}
       heightPx={HEIGHT_PX}
       formatAxis={formatAxis}

@@ -13,10 +13,11 @@ import { checkpointAge, formatWatermark, ProjectProblem, QueryState, useLiveQuer
 import { Checkpoints } from './query/Checkpoints.tsx'
 import { Control } from './query/Control.tsx'
 import { Definition } from './query/Definition.tsx'
-import { LateRows, State, Threads, Watermarks, Windows } from './query/Facts.tsx'
+import { LateRows, Threads, Watermarks, Windows } from './query/Facts.tsx'
 import { History } from './query/History.tsx'
-import { Metrics, stateChart } from './query/Metrics.tsx'
+import { Metrics } from './query/Metrics.tsx'
 import { Output } from './query/Output.tsx'
+import { StateBrowser } from './query/StateBrowser.tsx'
 import { Tests } from './query/Tests.tsx'
 import { Why } from './query/Why.tsx'
 
@@ -120,12 +121,11 @@ const shownBy: Record<
   windows: (why) => <Windows why={why} />,
   state: (why) => (
     <div className="stack">
-      <State why={why} />
+      <StateBrowser id={why.query} />
       <section className="stack" aria-label="When it is full">
         <h3>When it is full, at the growth of the last hour</h3>
         <Forecasts query={why.query} />
       </section>
-      <Metrics id={why.query} charts={[stateChart]} />
     </div>
   ),
   threads: (why) => <Threads why={why} />,

@@ -1,4 +1,4 @@
-// The facts behind a query, a tab each: watermarks of its partitions, open windows, state, threads, late rows.
+// The facts behind a query, a tab each: watermarks of its partitions, open windows, threads, late rows.
 import { useState } from 'react'
 import type { QueryWhy, WhySource } from '../../../../src/serve/contract.ts'
 import { formatAge, formatBytes, formatDateTime, formatDuration, formatInteger, none } from '../../ui/format.ts'
@@ -65,33 +65,6 @@ export function Windows({ why }: { why: QueryWhy }) {
         missingMs === undefined ? 'no watermark yet' : formatDuration(missingMs / 1_000),
       ])}
     />
-  )
-}
-
-export function State({ why }: { why: QueryWhy }) {
-  const nodes = why.nodes.filter(({ stateBytes }) => stateBytes !== undefined)
-  const total = nodes.reduce((sum, { stateBytes }) => sum + (stateBytes ?? 0), 0)
-  const spilled = nodes.reduce((sum, { spilledBytes }) => sum + (spilledBytes ?? 0), 0)
-  if (nodes.length === 0) return <Empty title="No state">No node of this query remembers rows.</Empty>
-  return (
-    <div className="stack">
-      <p className="quiet">
-        {formatBytes(total)} in {nodes.length} of {why.nodes.length} nodes{spilled > 0 && `, and ${formatBytes(spilled)} on the disk`}.
-      </p>
-      <FactTable
-        heads={['Node', '#Rows', '#In memory', '#Share', '#On the disk', 'What it does']}
-        rows={nodes
-          .toSorted((a, b) => (b.stateBytes ?? 0) - (a.stateBytes ?? 0))
-          .map(({ id, node, stateRows, stateBytes, spilledBytes, label }) => [
-            `${id} ${node}`,
-            formatInteger(stateRows ?? 0),
-            formatBytes(stateBytes ?? 0),
-            total > 0 ? `${Math.round(((stateBytes ?? 0) / total) * 100)} %` : none,
-            formatBytes(spilledBytes ?? 0),
-            <code key="label">{label}</code>,
-          ])}
-      />
-    </div>
   )
 }
 
