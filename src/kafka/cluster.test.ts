@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ERROR } from './errors.ts'
 import { alterReplicaLogDirsApi } from './messages/alterReplicaLogDirs.ts'
+import { apiVersionsApi } from './messages/apiVersions.ts'
 import { createAclsApi } from './messages/createAcls.ts'
 import { saslAuthenticateApi } from './messages/saslAuthenticate.ts'
 import { saslHandshakeApi } from './messages/saslHandshake.ts'
@@ -61,6 +62,26 @@ test('features are asked for at the levels that they have; the broker that answe
   }
   const unregister = async (brokerId: number) => (await one.call(unregisterBrokerApi, 0, { brokerId })).errorCode
   assert.deepEqual([await unregister(2), await unregister(1)], [ERROR.BROKER_ID_NOT_REGISTERED, ERROR.INVALID_REQUEST])
+})
+
+test('a feature that begins at 0 is told only to clients that understand it', async (t) => {
+  const { client } = await startTestBroker(t)
+  const one = await client()
+  const software = { clientSoftwareName: 'apache-kafka-java', clientSoftwareVersion: '3.3.2' }
+  for (const [version, names] of [
+    [3, []],
+    [4, ['group.version', 'transaction.version']],
+  ] as const) {
+    const { supportedFeatures, finalizedFeatures } = await one.call(apiVersionsApi, version, software)
+    assert.deepEqual(
+      supportedFeatures.map(({ name }) => name),
+      names,
+    )
+    assert.deepEqual(
+      finalizedFeatures.map(({ name }) => name),
+      ['group.version', 'transaction.version'],
+    )
+  }
 })
 
 test('all of it needs ALTER of the cluster', async (t) => {

@@ -23,6 +23,8 @@ const features = [
   { name: 'transaction.version', level: TRANSACTION_VERSION },
 ]
 const supportedFeatures = features.map(({ name, level }) => ({ name, minVersion: 0, maxVersion: level }))
+/** Java clients from 3.0 to 3.8 fail at a feature that begins at 0, and ask with an older version: they are told of none, as by Kafka. */
+const FEATURES_FROM_0_VERSION = 4
 const finalizedFeatures = features.map(({ name, level }) => ({ name, minVersionLevel: level, maxVersionLevel: level }))
 
 /** @param handlers  all there are, also those that are added later */
@@ -36,7 +38,9 @@ export const apiVersionsHandler = (handlers: () => Iterable<Handler>) =>
       const minVersion = key === produceApi.key ? 0 : versions[0]
       return { apiKey: key, minVersion, maxVersion: versions[1] }
     })
-    return { apiKeys: apiKeys.sort((a, b) => a.apiKey - b.apiKey), supportedFeatures, finalizedFeaturesEpoch: 0, finalizedFeatures }
+    const told = version < FEATURES_FROM_0_VERSION ? [] : supportedFeatures
+    const sorted = apiKeys.sort((a, b) => a.apiKey - b.apiKey)
+    return { apiKeys: sorted, supportedFeatures: told, finalizedFeaturesEpoch: 0, finalizedFeatures }
   })
 
 /** Levels are those of the program: one that holds can be asked for. */
