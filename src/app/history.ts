@@ -1,4 +1,5 @@
-// What became of the project's queries: each text that a query has had, each start with where it went on from, each failure with its reason.
+// What became of the project's queries: each text that a query has had, each start with where it went on from and who asked
+// for it, each failure with its reason.
 //
 //   applied project, failures --> records of an internal topic (durable, in backups, with checksums) --> the newest of each query, in memory
 //
@@ -9,7 +10,7 @@
 import { basename } from 'node:path'
 import type { Logger } from 'pino'
 import type { ErrorBody } from '../base/index.ts'
-import type { ApplyReport, Project } from '../jobs/index.ts'
+import type { ApplyReport, Cause, Project } from '../jobs/index.ts'
 import { ensureTopic, type Log } from '../log/index.ts'
 import type { Deploy, QueryHistory, QueryVersion } from '../serve/index.ts'
 
@@ -61,10 +62,11 @@ export class History {
     this.turn = this.load()
   }
 
-  applied(report: ApplyReport, project: Project): void {
+  applied(report: ApplyReport, project: Project, cause: Cause | undefined): void {
     const atMs = this.now()
+    const byOf = (id: string) => (cause && (cause.query ?? id) === id ? { by: cause.by } : {})
     void this.inTurn(() => {
-      const records: [string, HistoryRecord][] = report.stopped.map((id) => [id, { kind: 'stopped', atMs }])
+      const records: [string, HistoryRecord][] = report.stopped.map((id) => [id, { kind: 'stopped', atMs, ...byOf(id) }])
       for (const id of report.stopped) this.current.delete(id)
       for (const id of report.started) {
         const query = project.queries.find((one) => one.id === id)
@@ -76,9 +78,9 @@ export class History {
         const isSame = last?.sql === query.sql
         const version = isSame ? last.version : (last?.version ?? 0) + 1
         this.current.set(id, version)
-        if (!isSame) records.push([id, { kind: 'version', version, atMs, file: basename(query.file), sql: query.sql, text }])
+        if (!isSame) records.push([id, { kind: 'version', version, atMs, ...byOf(id), file: basename(query.file), sql: query.sql, text }])
         const checkpointId = report.restored.find(({ query: restored }) => restored === id)?.checkpointId
-        records.push([id, { kind: 'started', atMs, version, ...(checkpointId !== undefined && { checkpointId }) }])
+        records.push([id, { kind: 'started', atMs, ...byOf(id), version, ...(checkpointId !== undefined && { checkpointId }) }])
       }
       return records
     })
@@ -95,9 +97,10 @@ export class History {
     const id = this.queries.has(name) ? name : `insert_into_${name}`
     const found = this.queries.get(id)
     if (!found) return undefined
-    const versions = found.versions.map(({ version, atMs, file, sql }) => ({
+    const versions = found.versions.map(({ version, atMs, by, file, sql }) => ({
       version,
       atMs,
+      ...(by !== undefined && { by }),
       file,
       sql,
       isCurrent: this.current.get(id) === version,
@@ -117,7 +120,15 @@ export class History {
     await this.turn
     return [...this.queries]
       .flatMap(([query, { versions }]) =>
-        versions.map(({ version, atMs, file, sql }, i) => ({ query, version, atMs, file, sql, before: versions[i - 1]?.sql ?? '' })),
+        versions.map(({ version, atMs, by, file, sql }, i) => ({
+          query,
+          version,
+          atMs,
+          ...(by !== undefined && { by }),
+          file,
+          sql,
+          before: versions[i - 1]?.sql ?? '',
+        })),
       )
       .sort((a, b) => b.atMs - a.atMs || a.query.localeCompare(b.query))
       .slice(0, countMax)

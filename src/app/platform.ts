@@ -141,7 +141,7 @@ export async function startPlatform(
       onPrint: (table, batch, fields) => print(table, batch, fields),
       onCheckpointDamaged: (error) => logger.error({ error: error.toJSON() }, `${error.message}: an older one is used`),
       onCheckpointFailed: (job, error) => logger.error({ job, error: error.toJSON() }, `checkpoint of ${job}: ${error.message}`),
-      onApplied: (report, applied) => history.applied(report, applied),
+      onApplied: (report, applied, cause) => history.applied(report, applied, cause),
       onQueryFailed: (query, error) => {
         logger.error({ query, error }, `query ${query} failed: ${error.message}`)
         history.failed(query, error)
@@ -214,9 +214,9 @@ export async function startPlatform(
       configOf: (name) => jobs.configOf(name),
       processConfig: () => processConfig(config),
       control: {
-        stop: (name) => jobs.stopQuery(name),
-        start: (name, withoutState) => jobs.startQuery(name, withoutState),
-        rescale: (name, parallelism) => jobs.rescaleQuery(name, parallelism),
+        stop: (name, by) => jobs.stopQuery(name, by),
+        start: (name, withoutState, by) => jobs.startQuery(name, withoutState, by),
+        rescale: (name, parallelism, by) => jobs.rescaleQuery(name, parallelism, by),
       },
       checkpoints: {
         ofQuery: (name) => jobs.checkpointsOf(name),
@@ -251,7 +251,7 @@ export async function startPlatform(
       },
     })
     if (existsSync(consoleFolder)) registerConsole(http.app, consoleFolder)
-    const report = await jobs.apply(project)
+    const report = await jobs.apply(project, 'the start of the process')
     const address = await http.listen()
     if (local) kafka = await openKafkaPort(config, { log: local, logger, tokens })
     closers.push(() => kafka.server?.close())
@@ -283,7 +283,7 @@ export async function startPlatform(
         await log.refresh()
         const next = bindProject(readFiles(), config.timeZone)
         functionFiles = functionFilesOf(next)
-        return jobs.apply(next)
+        return jobs.apply(next, 'an edit of the files')
       },
       watch: (onReload, onPromoted) => {
         onApiChange = onPromoted

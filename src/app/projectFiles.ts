@@ -27,7 +27,7 @@ export function projectFiles(
   async function write(
     name: string,
     text: string | null,
-    { version, dryRun }: { version: string | null; dryRun: boolean },
+    { version, dryRun, by }: { version: string | null; dryRun: boolean; by: string },
   ): Promise<ApplyReport> {
     if (!namePattern.test(name)) throw appErrors('PROJECT_FILE_NAME', { name })
     const sub = projectFolder(folder)
@@ -47,7 +47,7 @@ export function projectFiles(
       writeFileSync(`${target}.new`, text, { flush: true })
       renameSync(`${target}.new`, target)
     }
-    const report = await jobs.apply(bindProject(readProjectFiles(folder), timeZone))
+    const report = await jobs.apply(bindProject(readProjectFiles(folder), timeZone), by)
     onApplied(report)
     return report
   }

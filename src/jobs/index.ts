@@ -4,7 +4,7 @@ export type { StateReading, StateRequest } from '../engine/index.ts'
 export { type AdhocStatement, adhocSlices, changesOf, prepareAdhoc, rowText, runBounded, startPreview } from './adhoc.ts'
 export { type DiffOptions, diffScript, type QueryDiff, type ScriptDiff } from './diff.ts'
 export { jobErrors } from './errors.ts'
-export { type ApplyReport, JobManager } from './manager.ts'
+export { type ApplyReport, type Cause, JobManager } from './manager.ts'
 export { Marks } from './marks.ts'
 export type { ParityMark } from './parity.ts'
 export {

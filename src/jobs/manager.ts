@@ -71,8 +71,15 @@ export interface ManagerOptions extends SinkOptions {
   onCheckpointDamaged(error: StreamError): void
   onQueryFailed(query: string, error: ErrorBody): void
   /** What runs is what the project says now. */
-  onApplied(report: ApplyReport, project: Project): void
+  onApplied(report: ApplyReport, project: Project, cause: Cause | undefined): void
   now(): number
+}
+
+/** Who or what had queries begin or stop. */
+export interface Cause {
+  by: string
+  /** It is about this one; others that ran together with it begin again for it. Absent: about all. */
+  query?: string
 }
 
 export interface ApplyReport {
@@ -156,9 +163,9 @@ export class JobManager {
     this.starts = new JobStarts({ options, workers, checkpoints, saved, sinks, running, isSuspect })
   }
 
-  /** Makes what runs equal to what the project says. */
-  apply(project: Project): Promise<ApplyReport> {
-    const report = this.applied.then(() => this.applyAlone(project))
+  /** Makes what runs equal to what the project says. @param by  who asked for it */
+  apply(project: Project, by: string): Promise<ApplyReport> {
+    const report = this.applied.then(() => this.applyAlone(project, { by }))
     this.applied = report.catch(() => {})
     return report
   }
@@ -178,7 +185,7 @@ export class JobManager {
   }
 
   /** @param stoppedByHand  ids of queries that this is about, for the report */
-  private async applyAlone(project: Project, stoppedByHand: string[] = []): Promise<ApplyReport> {
+  private async applyAlone(project: Project, cause?: Cause, stoppedByHand: string[] = []): Promise<ApplyReport> {
     const report: ApplyReport = { started: [], kept: [], stopped: stoppedByHand, errors: [...project.errors], restored: [], notices: [] }
     for (const table of project.tables) await guarded(project, report, table.name, () => declareTopic(this.options.log, table))
     // A hint of an INSERT may have another topic.
@@ -216,7 +223,7 @@ export class JobManager {
       this.checkpoints.configure(jobId, this.checkpointSettingsOf(entries))
     await this.starts.start(project, stopped, report)
     for (const problem of this.saved.problems()) report.notices.push(problem.message)
-    this.options.onApplied(report, project)
+    this.options.onApplied(report, project, cause)
     return report
   }
 
@@ -227,7 +234,7 @@ export class JobManager {
    * @returns its id; undefined if there is none of that name
    * @throws StreamError CHECKPOINT_FAILED: it runs on
    */
-  stopQuery(name: string): Promise<string | undefined> {
+  stopQuery(name: string, by: string): Promise<string | undefined> {
     return this.inTurn(async (project) => {
       const id = idOf(project, name)
       if (id === undefined) return undefined
@@ -240,7 +247,7 @@ export class JobManager {
       for (const mate of mates) this.running.delete(mate.query.id)
       this.workers.stop(jobId)
       await this.checkpoints.remove(jobId, true)
-      await this.applyAlone(project, [id])
+      await this.applyAlone(project, { by, query: id }, [id])
       return id
     })
   }
@@ -253,7 +260,7 @@ export class JobManager {
    * @returns its id; undefined if there is none of that name
    * @throws StreamError  what hinders its start
    */
-  startQuery(name: string, withoutState: boolean): Promise<string | undefined> {
+  startQuery(name: string, withoutState: boolean, by: string): Promise<string | undefined> {
     return this.inTurn(async (project) => {
       const id = idOf(project, name)
       if (id === undefined) return undefined
@@ -264,7 +271,7 @@ export class JobManager {
       if (withoutState) this.starts.fresh.add(id)
       if (state === 'stopped') this.running.delete(id)
       else await this.stop(id, !withoutState)
-      const { errors } = await this.applyAlone(project)
+      const { errors } = await this.applyAlone(project, { by, query: id })
       // From now on it is this beginning that a restart goes on from.
       const { jobId } = this.running.get(id) ?? { jobId: '' }
       if (withoutState && this.checkpoints.has(jobId)) await this.checkpoints.take(jobId, 'change')
@@ -283,7 +290,7 @@ export class JobManager {
    * @returns its id; undefined if there is none of that name
    * @throws StreamError QUERY_UNDIVIDED; CHECKPOINT_FAILED: it runs on as it did; what hinders its start
    */
-  rescaleQuery(name: string, parallelism: number | undefined): Promise<string | undefined> {
+  rescaleQuery(name: string, parallelism: number | undefined, by: string): Promise<string | undefined> {
     return this.inTurn(async (project) => {
       const id = idOf(project, name)
       if (id === undefined) return undefined
@@ -294,7 +301,7 @@ export class JobManager {
       const { error } = await this.takeOrEnd(this.running.get(id)?.jobId ?? '', 'change')
       if (error) throw reviveCheckpointError(error)
       await this.scaled.set(id, parallelism === undefined ? undefined : { parallelism })
-      const { errors } = await this.applyAlone(project)
+      const { errors } = await this.applyAlone(project, { by, query: id })
       const problem = errors.slice(project.errors.length).find((one) => one.file === query.file)
       if (problem && !this.running.has(id)) throw problem.error
       return id

@@ -10,3 +10,7 @@ export const auditOf =
     const by = caller ? { id: caller.id, name: caller.name, role: caller.role } : 'anonymous'
     audit({ audit: action, by, from: request.ip, request: request.id, ...details })
   }
+
+/** Who a request is of, for people: the name of its token, or its id; where none is needed the address that it came from. */
+export const byOf = ({ caller, ip }: Pick<FastifyRequest, 'caller' | 'ip'>): string =>
+  caller ? caller.name || `token ${caller.id}` : `anonymous, from ${ip}`

@@ -949,6 +949,8 @@ export interface QueryCheckpoints {
 export interface QueryVersion {
   version: number
   atMs: number
+  /** Who or what deployed it; absent where that was not known yet. */
+  by?: string
   file: string
   sql: string
   isCurrent: boolean
@@ -959,6 +961,7 @@ export interface Deploy {
   /** The first is 1. */
   version: number
   atMs: number
+  by?: string
   file: string
   isCurrent: boolean
   /** Against the version before. */
@@ -970,9 +973,10 @@ export interface QueryHistory {
   query: string
   /** Newest first, as are the events. */
   versions: QueryVersion[]
-  events: (
-    | { kind: 'started'; atMs: number; version: number; checkpointId?: number }
-    | { kind: 'stopped'; atMs: number }
+  events: /** `by`: who or what it was; of those that began again by themselves, and of old ones, absent. */
+  (
+    | { kind: 'started'; atMs: number; by?: string; version: number; checkpointId?: number }
+    | { kind: 'stopped'; atMs: number; by?: string }
     | { kind: 'failed'; atMs: number; error: ApiError['error'] }
   )[]
 }

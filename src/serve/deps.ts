@@ -48,12 +48,12 @@ export interface ServeDeps {
   /** What statistics of a topic are computed from. */
   bindStatistics(topic: string): BoundStatistics
   queries(): QuerySummary[]
-  /** By the id of a query, or the table that it writes to; each gives the id, undefined if there is none. */
+  /** By the id of a query, or the table that it writes to; each gives the id, undefined if there is none. `by`: who asks for it. */
   control: {
-    stop(name: string): Promise<string | undefined>
-    start(name: string, withoutState: boolean): Promise<string | undefined>
+    stop(name: string, by: string): Promise<string | undefined>
+    start(name: string, withoutState: boolean, by: string): Promise<string | undefined>
     /** @param parallelism  undefined: as the project says */
-    rescale(name: string, parallelism: number | undefined): Promise<string | undefined>
+    rescale(name: string, parallelism: number | undefined, by: string): Promise<string | undefined>
   }
   /** The file of the project that drops a table. */
   droppedIn(name: string): string | undefined

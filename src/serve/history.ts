@@ -7,10 +7,14 @@ import { queryNotFound, serveErrors } from './errors.ts'
 import { count, ErrorInfo, NoQuery, optional, QueryParams, same } from './schemas.ts'
 
 const atMs = Type.Number({ description: 'Epoch ms.' })
+const by = optional(
+  Type.String({ description: 'Who or what it was: the name of a token, an edit of the files, the start of the process.' }),
+)
 const version = Type.Integer({ minimum: 1, description: 'Counted for each query.' })
 const QueryVersion = Type.Object({
   version,
   atMs,
+  by,
   file: Type.String({ description: 'Of the project, without its folder.' }),
   sql: Type.String({ description: "The query's own statement." }),
   isCurrent: Type.Boolean({ description: 'It runs, or would if it had not failed.' }),
@@ -23,10 +27,11 @@ const History = Type.Object({
       Type.Object({
         kind: Type.Literal('started'),
         atMs,
+        by,
         version,
         checkpointId: optional(count('From which it went on; without one it began at the start of its topics.')),
       }),
-      Type.Object({ kind: Type.Literal('stopped'), atMs }),
+      Type.Object({ kind: Type.Literal('stopped'), atMs, by }),
       Type.Object({ kind: Type.Literal('failed'), atMs, error: ErrorInfo }),
     ]),
     { description: 'Newest first, at most 200.' },
@@ -37,6 +42,7 @@ const Deploys = Type.Array(
     query: Type.String(),
     version,
     atMs,
+    by,
     file: Type.String({ description: 'Of the project, without its folder.' }),
     isCurrent: Type.Boolean({ description: 'It runs, or would if it had not failed.' }),
     linesAdded: count('Lines that the version before has not.'),

@@ -59,7 +59,7 @@ export function registerServe(app: FastifyInstance, deps: ServeDeps, { beatMs }:
   registerCheckpoints(app, deps)
   registerBackups(app, deps)
   registerSql(app, deps.runSql)
-  registerWorkspace(app, deps.workspace, sockets)
+  registerWorkspace(app, deps, sockets)
   registerDiff(app, deps)
   registerVerify(app, deps)
   registerProjectTests(app, deps.projectTests)

@@ -1,6 +1,7 @@
 // /v1/health, /v1/queries, /v1/queries/:id/why, /v1/stats: how the process is.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { auditOf, byOf } from './audit.ts'
 import type { ServeDeps } from './deps.ts'
 import { queryNotFound } from './errors.ts'
 import { Access, Health, NoQuery, QueryParams, QuerySummary, QueryWhy, Stats } from './schemas.ts'
@@ -18,11 +19,8 @@ const StartQuery = Type.Object({
   ),
 })
 
-export function registerStatus(
-  app: FastifyInstance,
-  { health, queries, control, inspectQuery, droppedIn, log, stats }: ServeDeps,
-  sockets: LiveSockets,
-): void {
+export function registerStatus(app: FastifyInstance, deps: ServeDeps, sockets: LiveSockets): void {
+  const { health, queries, control, inspectQuery, droppedIn, log, stats } = deps
   const watchers = new Set<LiveSocket>()
   const timer = setInterval(() => {
     if (watchers.size === 0) return
@@ -92,9 +90,16 @@ export function registerStatus(
           response: { 200: QuerySummary },
         },
       },
-      async ({ params, body }) => {
+      async (request) => {
+        const { params, body } = request
         const { withoutState = false } = (body ?? {}) as Static<typeof StartQuery>
-        const id = await (action === 'stop' ? control.stop(params.id) : control.start(params.id, withoutState))
+        const by = byOf(request)
+        const id = await (action === 'stop' ? control.stop(params.id, by) : control.start(params.id, withoutState, by))
+        if (id !== undefined)
+          auditOf(deps, request)(action === 'stop' ? 'query stopped' : 'query started', {
+            query: id,
+            ...(withoutState && { withoutState }),
+          })
         const found = queries().find((query) => query.id === id)
         if (found) return found
         throw notFound(params.id)
@@ -113,8 +118,10 @@ export function registerStatus(
         response: { 200: QuerySummary },
       },
     },
-    async ({ params, body }) => {
-      const id = await control.rescale(params.id, body.parallelism)
+    async (request) => {
+      const { params, body } = request
+      const id = await control.rescale(params.id, body.parallelism, byOf(request))
+      if (id !== undefined) auditOf(deps, request)('query rescaled', { query: id, parallelism: body.parallelism ?? 'as the project says' })
       const found = queries().find((query) => query.id === id)
       if (found) return found
       throw notFound(params.id)

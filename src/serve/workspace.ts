@@ -10,7 +10,7 @@
 //   3. A preview never has more than a second's rows on the way: what is beyond the rate is left out, and counted.
 import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { isStreamError, type StreamError, toStreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, formatType, rowAt } from '../data/index.ts'
 import type { ApplyReport, SliceOptions } from '../jobs/index.ts'
@@ -30,7 +30,9 @@ import {
   sqlName,
 } from '../sql/index.ts'
 import { rowJson } from '../views/index.ts'
+import { auditOf, byOf } from './audit.ts'
 import type { CatalogTable, DeployReport, ProjectFile, SqlCheck, SqlCompletion } from './contract.ts'
+import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
 import { ErrorInfo, NoQuery, same } from './schemas.ts'
 import type { LiveSocket, LiveSockets } from './sockets.ts'
@@ -68,9 +70,10 @@ export interface Workspace {
      * Puts a file in place, or takes it away (`text` null), and applies the project.
      *
      * @param version  of the file that the caller has seen; null if there was none
+     * @param by       who does it
      * @throws StreamError PROJECT_FILE_NAME, PROJECT_FILE_CHANGED
      */
-    write(name: string, text: string | null, options: { version: string | null; dryRun: boolean }): Promise<ApplyReport>
+    write(name: string, text: string | null, options: { version: string | null; dryRun: boolean; by: string }): Promise<ApplyReport>
   }
 }
 
@@ -154,7 +157,9 @@ same<Static<typeof Tables>, CatalogTable[]>(true)
 same<Static<typeof Report>, DeployReport>(true)
 same<Static<typeof Files>, ProjectFile[]>(true)
 
-export function registerWorkspace(app: FastifyInstance, workspace: Workspace, sockets: LiveSockets): void {
+export function registerWorkspace(app: FastifyInstance, deps: Pick<ServeDeps, 'workspace' | 'audit'>, sockets: LiveSockets): void {
+  const { workspace } = deps
+  const audit = (request: FastifyRequest, action: string, details: Record<string, unknown>) => auditOf(deps, request)(action, details)
   const reader = { role: 'reader' } as const
   app.get(
     '/v1/catalog',
@@ -233,8 +238,13 @@ export function registerWorkspace(app: FastifyInstance, workspace: Workspace, so
         response: { 200: Report },
       },
     },
-    async ({ params, query, body }) =>
-      reportOf(await files.write(params.name, body.text, { version: body.version, dryRun: query.dryRun ?? false })),
+    async (request) => {
+      const { params, query, body } = request
+      const { dryRun = false } = query
+      const report = reportOf(await files.write(params.name, body.text, { version: body.version, dryRun, by: byOf(request) }))
+      if (!dryRun) audit(request, 'project file written', { file: params.name, started: report.started, stopped: report.stopped })
+      return report
+    },
   )
   app.delete<{ Params: Static<typeof FileParams>; Querystring: Static<typeof FileQuery>; Body: Static<typeof GoneBody> }>(
     '/v1/project/files/:name',
@@ -248,8 +258,13 @@ export function registerWorkspace(app: FastifyInstance, workspace: Workspace, so
         response: { 200: Report },
       },
     },
-    async ({ params, query, body }) =>
-      reportOf(await files.write(params.name, null, { version: body.version, dryRun: query.dryRun ?? false })),
+    async (request) => {
+      const { params, query, body } = request
+      const { dryRun = false } = query
+      const report = reportOf(await files.write(params.name, null, { version: body.version, dryRun, by: byOf(request) }))
+      if (!dryRun) audit(request, 'project file deleted', { file: params.name, stopped: report.stopped })
+      return report
+    },
   )
 }
 

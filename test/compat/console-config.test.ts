@@ -91,6 +91,11 @@ describe('what a query is, in the console', { skip: skipWithoutBrowser, timeout:
       ['before-anew'],
     )
     await untilRows(server, 'totals', [['ANA', 20]])
+    assert.match(await textOf(page.locator('.fact-line div:has(dt:text-is("Deployed")) dd')), /^the start of the process, /)
+    await page.goto(`${url}/queries/totals?tab=history`)
+    const newest = page.locator('.facts-table tbody tr').first()
+    await until(async () => /started\s+anonymous, from 127.0.0.1/.test(await textOf(newest)), 'who began it anew is not in the history')
+    await shot(page, 'query-history-desktop-light')
     await page.getByRole('link', { name: 'Crash test' }).click()
     await page.waitForURL(/tab=checkpoints/)
     assert.deepEqual(problems, [])

@@ -4,7 +4,7 @@ import { lazy, type ReactNode, Suspense } from 'react'
 import type { QuerySummary, QueryWhy } from '../../../src/serve/contract.ts'
 import { useWhy } from '../api/queries.ts'
 import { type QueryTab, queryTabs } from '../router.tsx'
-import { formatBytes, formatInteger, formatRate } from '../ui/format.ts'
+import { formatAge, formatBytes, formatClockZone, formatInteger, formatRate, none } from '../ui/format.ts'
 import { Facts, PageHead } from '../ui/PageHead.tsx'
 import { Panel } from '../ui/Panel.tsx'
 import { Empty, Failure, Segmented, SkeletonRows, useNow, Waiting } from '../ui/parts.tsx'
@@ -14,7 +14,7 @@ import { Checkpoints } from './query/Checkpoints.tsx'
 import { Control } from './query/Control.tsx'
 import { Definition } from './query/Definition.tsx'
 import { LateRows, Threads, Watermarks, Windows } from './query/Facts.tsx'
-import { History } from './query/History.tsx'
+import { History, useHistory } from './query/History.tsx'
 import { Metrics } from './query/Metrics.tsx'
 import { Output } from './query/Output.tsx'
 import { StateBrowser } from './query/StateBrowser.tsx'
@@ -67,11 +67,24 @@ function QueryPage({ query }: { query: QuerySummary }) {
           ['Restarts', formatInteger(query.restarts)],
           ['Checkpoint', checkpointAge(query, nowMs)],
           ['Writes to', <Target key="target" target={query.target} />],
+          ['Deployed', <Deployed key="deployed" id={query.id} nowMs={nowMs} />],
         ]}
       />
       {query.error && <Failure error={query.error} />}
       <Tabs query={query} />
     </>
+  )
+}
+
+/** Its owner, as far as it is known: who deployed the text that runs. */
+function Deployed({ id, nowMs }: { id: string; nowMs: number }) {
+  const current = useHistory(id).data?.versions.find(({ isCurrent }) => isCurrent)
+  if (!current) return <>{none}</>
+  const { version, atMs, by } = current
+  return (
+    <Link to="/queries/$id" params={{ id }} search={{ tab: 'history' }} title={`Version ${version}, ${formatClockZone(atMs)}`}>
+      {by ?? `version ${version}`}, {formatAge(Math.max(0, nowMs - atMs))}
+    </Link>
   )
 }
 

@@ -17,12 +17,12 @@ export async function printHistory(target: Target, query: string, json: boolean)
 
 function historyText({ query, versions, events }: QueryHistory): string {
   const known = tableText(
-    ['version', 'since', 'file', ''],
-    versions.map(({ version, atMs, file, isCurrent }) => [version, timeText(atMs), file, isCurrent ? 'runs' : '']),
+    ['version', 'since', 'file', 'by', ''],
+    versions.map(({ version, atMs, file, by = '', isCurrent }) => [version, timeText(atMs), file, by, isCurrent ? 'runs' : '']),
   )
   const happened = tableText(
-    ['when', 'what', ''],
-    events.slice(0, EVENTS_SHOWN).map((event) => [timeText(event.atMs), event.kind, factOf(event)]),
+    ['when', 'what', 'by', ''],
+    events.slice(0, EVENTS_SHOWN).map((event) => [timeText(event.atMs), event.kind, ('by' in event && event.by) || '', factOf(event)]),
   )
   const older = versions.find(({ isCurrent }) => !isCurrent)
   const next = older ? [`Next: millrace rollback ${query} --to ${older.version} --dry-run`] : []

@@ -24,7 +24,7 @@ export function Deploys() {
       {data?.length === 0 && <p className="quiet">No query has run yet.</p>}
       {data && (
         <ul className="deploys">
-          {data.map(({ query, version, atMs, file, isCurrent, linesAdded, linesRemoved }) => (
+          {data.map(({ query, version, atMs, by, file, isCurrent, linesAdded, linesRemoved }) => (
             <li key={`${query} ${version}`}>
               {queries && !queries.some(({ id }) => id === query) ? (
                 <code title="It is no query of the project any more">{query}</code>
@@ -40,6 +40,7 @@ export function Deploys() {
               )}
               <span className="quiet">
                 {version === 1 ? 'new' : `version ${version}`} in {file}
+                {by && `, by ${by}`}
               </span>
               {!isCurrent && <Badge>runs no more</Badge>}
               {version > 1 && (

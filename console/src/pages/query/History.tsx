@@ -1,4 +1,4 @@
-// What became of a query: its starts, with where it went on from, its failures with their reason, its stops.
+// What became of a query: its starts, with where it went on from and who asked for it, its failures with their reason, its stops.
 import { useQuery } from '@tanstack/react-query'
 import type { QueryHistory } from '../../../../src/serve/contract.ts'
 import { apiGet } from '../../api/client.ts'
@@ -29,12 +29,13 @@ export function History({ id }: { id: string }) {
         {formatInteger(data.events.length)} events.
       </p>
       <FactTable
-        heads={['When', 'What', 'Facts', 'What to do']}
+        heads={['When', 'What', 'By', 'Facts', 'What to do']}
         rows={data.events.map((event) => [
           formatClock(event.atMs),
           <Status key="kind" tone={tones[event.kind]}>
             {event.kind}
           </Status>,
+          ('by' in event && event.by) || '',
           factOf(event),
           event.kind === 'failed' ? event.error.hint : '',
         ])}

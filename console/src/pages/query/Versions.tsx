@@ -38,6 +38,7 @@ export function Versions({ id }: { id: string }) {
             >{`Version ${version.version}`}</button>
             <span className="quiet">
               {formatClock(version.atMs)}, {version.file}
+              {version.by && `, by ${version.by}`}
             </span>
             {version.isCurrent && <Badge tone="ok">runs</Badge>}
           </li>
