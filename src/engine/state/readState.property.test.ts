@@ -18,7 +18,8 @@ const DELAYED = "WATERMARK FOR rt AS rt - INTERVAL '0.003' SECOND"
 const tables = `
 CREATE TABLE a (k BIGINT, g STRING, v BIGINT, rt TIMESTAMP(3), ${DELAYED}) WITH ('connector' = 'nexmark');
 CREATE TABLE b (k BIGINT, g STRING, v BIGINT, rt TIMESTAMP(3), ${DELAYED}) WITH ('connector' = 'nexmark');
-CREATE VIEW latest AS SELECT k, v, rt FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY rt DESC) AS r FROM b) WHERE r = 1;`
+CREATE VIEW latest AS SELECT k, v, rt FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY rt DESC) AS r FROM b) WHERE r = 1;
+CREATE VIEW newest AS SELECT k, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY PROCTIME() DESC) AS r FROM b) WHERE r = 1;`
 const tumble = (table: string) => `TABLE(TUMBLE(TABLE ${table}, DESCRIPTOR(rt), INTERVAL '0.020' SECOND))`
 const last = (table: string) => `(SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY rt DESC) AS r FROM ${table}) WHERE r = 1`
 
@@ -39,8 +40,9 @@ interface Case {
   columns: string[]
   /** By key; times are all different. */
   model(events: Event[], watermarkMs: number): Shown
-  /** All rows meet in one place, or the model has no such case. */
-  isSingle?: true
+  settings?: string
+  /** All rows meet in one place, or results leave early. */
+  staysInMemory?: true
 }
 
 const of = (events: Event[], table: 'a' | 'b') => events.filter((one) => one.table === table)
@@ -54,6 +56,7 @@ const k = ({ k }: Event) => [k]
 const g = ({ g }: Event) => [g]
 const sum = (events: Event[]) => events.reduce((total, { v }) => total + v, 0)
 const windowOf = (ms: number) => Math.floor(ms / 20) * 20
+const sliceOf = (ms: number) => Math.floor(ms / 10) * 10
 const time = (ms: number) => new Date(ms).toISOString().slice(0, -1).replace('T', ' ')
 const isOpen = (watermarkMs: number) => (one: Event) => windowOf(one.ms) + 19 > watermarkMs
 const newest = (events: Event[]) => events.toSorted((x, y) => x.ms - y.ms).at(-1) as Event
@@ -252,7 +255,59 @@ const cases: Case[] = [
       ),
   },
   {
+    sql: "SELECT g, window_end, COUNT(*) FROM TABLE(HOP(TABLE a, DESCRIPTOR(rt), INTERVAL '0.010' SECOND, INTERVAL '0.030' SECOND)) GROUP BY g, window_start, window_end",
+    node: 'windowAggregate',
+    table: 'slices of open windows',
+    columns: ['slice_start', 'last_window_end', 'COUNT(*)'],
+    model: (events, watermarkMs) =>
+      by(
+        of(events, 'a').filter(({ ms }) => sliceOf(ms) + 29 > watermarkMs),
+        g,
+        (rows) => [...Map.groupBy(rows, ({ ms }) => sliceOf(ms))].map(([start, one]) => [time(start), time(start + 30), one.length]),
+      ),
+  },
+  {
+    sql: `SELECT g, COUNT(*) FROM a GROUP BY g, TUMBLE(rt, INTERVAL '0.020' SECOND)`,
+    settings: "SET 'table.exec.emit.early-fire.enabled' = 'true'; SET 'table.exec.emit.early-fire.delay' = '1 h';",
+    node: 'windowAggregate',
+    table: 'open windows',
+    columns: ['window_end', 'COUNT(*)'],
+    staysInMemory: true,
+    model: (events, watermarkMs) =>
+      by(of(events, 'a').filter(isOpen(watermarkMs)), g, (rows) =>
+        [...Map.groupBy(rows, ({ ms }) => windowOf(ms))].map(([start, one]) => [time(start + 20), one.length]),
+      ),
+  },
+  {
+    sql: 'SELECT k, v, n, SUM(v) OVER (PARTITION BY k ORDER BY n) FROM (SELECT k, v, COUNT(*) AS n FROM a GROUP BY k, v)',
+    node: 'over',
+    table: 'rows with their results',
+    columns: ['v', 'n'],
+    model: (events) => by(of(events, 'a'), k, (rows) => [...Map.groupBy(rows, ({ v }) => v)].map(([v, one]) => [v, one.length])),
+  },
+  {
+    sql: 'SELECT x.k, x.v, c.v FROM (SELECT *, PROCTIME() AS p FROM a) x JOIN newest FOR SYSTEM_TIME AS OF x.p AS c ON x.k = c.k',
+    node: 'temporalJoin',
+    table: 'present versions',
+    columns: ['v'],
+    model: (events) => by(of(events, 'b'), k, (rows) => [[lastOf(rows).v]]),
+  },
+  {
+    sql: 'SELECT k, v FROM a ORDER BY v DESC, rt LIMIT 3',
+    node: 'limit',
+    table: 'ranked rows',
+    columns: ['rank', 'k', 'v'],
+    staysInMemory: true,
+    model: (events) =>
+      by(
+        of(events, 'a'),
+        () => [],
+        (rows) => ranked(rows, 3).map(({ k, v }, i) => [i + 1, k, v]),
+      ),
+  },
+  {
     sql: 'SELECT COUNT(*), SUM(v) FROM a',
+    staysInMemory: true,
     node: 'groupAggregate',
     table: 'groups',
     columns: ['COUNT(*)', 'SUM(v)'],
@@ -265,6 +320,7 @@ const cases: Case[] = [
   },
   {
     sql: 'SELECT g, v FROM a ORDER BY rt',
+    staysInMemory: true,
     node: 'sort',
     table: 'waiting rows',
     columns: ['v'],
@@ -277,8 +333,8 @@ const cases: Case[] = [
   },
 ]
 
-const plans = cases.map(({ sql }): Plan => {
-  const bound = bindScript(`${tables}${sql}`, new Catalog()).at(-1)
+const plans = cases.map(({ sql, settings = '' }): Plan => {
+  const bound = bindScript(`${tables}${settings}${sql}`, new Catalog()).at(-1)
   assert.ok(bound?.type === 'query')
   return readLeaves(bound.query)
 })
@@ -445,7 +501,7 @@ test('what is shown is what the operator should remember: in memory, on the disk
     }),
     { numRuns: 25 },
   )
-  const never = cases.filter(({ sql, node }) => !spilled.has(sql) && node !== 'sort' && sql !== 'SELECT COUNT(*), SUM(v) FROM a')
+  const never = cases.filter(({ sql, staysInMemory }) => !spilled.has(sql) && !staysInMemory)
   assert.deepEqual(never, [], 'each kind that can has been on the disk')
 })
 
@@ -501,4 +557,44 @@ test('a listing is cut with its total, and a wrong key says which is right', () 
   push(joined, { table: 'a', k: 7, g: 'x', v: 1, ms: 100 })
   assert.throws(() => run(joined, 'join', { k: 'seven' }), { code: 'STATE_KEY_VALUE', message: /BIGINT/ })
   assert.equal(tableOf(run(joined, 'join', { k: '7' }), 'left rows').entries.length, 1)
+})
+
+test('with a time to live each row says until when it is kept; a window and a partial match by event time', () => {
+  const ofSql = (sql: string) => {
+    const bound = bindScript(`${tables}${sql}`, new Catalog()).at(-1)
+    assert.ok(bound?.type === 'query')
+    return makeGraph(readLeaves(bound.query))
+  }
+  const at = (graph: Graph, event: Event, processingTimeMs: number) => {
+    const row = [BigInt(event.k), event.g, BigInt(event.v), event.ms]
+    graph.sources.forEach(({ fields, columns, table }, source) => {
+      if (table.name === event.table) graph.push(source, 0, batchOf(fields, [columns.map((column) => row[column])], { processingTimeMs }))
+    })
+  }
+  const one: Event = { table: 'a', k: 1, g: 'x', v: 1, ms: 100 }
+  for (const [sql, node, table, untilMs] of [
+    ['SELECT g, COUNT(*) FROM a GROUP BY g', 'groupAggregate', 'groups', 5_000 + 60_000],
+    ['SELECT x.k, y.v FROM a x JOIN b y ON x.k = y.k', 'join', 'left rows', 5_000 + 60_000],
+    [`SELECT k, v FROM ${last('a')}`, 'deduplicate', 'last rows', 5_000 + 60_000],
+    [
+      'SELECT * FROM (SELECT k, v, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v) AS r FROM a) WHERE r <= 2',
+      'topN',
+      'ranked rows',
+      5_000 + 60_000,
+    ],
+    [`SELECT g, COUNT(*) FROM ${tumble('a')} GROUP BY g, window_start, window_end`, 'windowAggregate', 'open windows', 119],
+    [
+      `SELECT * FROM a MATCH_RECOGNIZE (PARTITION BY k ORDER BY rt MEASURES X.v AS x PATTERN (X Y) WITHIN INTERVAL '1' SECOND DEFINE Y AS Y.v = 2) AS m`,
+      'match',
+      'partial matches',
+      1_100,
+    ],
+  ] as const) {
+    const graph = ofSql(`SET 'table.exec.state.ttl' = '1 min';${sql}`)
+    at(graph, one, 5_000)
+    watermark(graph, 101)
+    const { entries, kept } = tableOf(run(graph, node), table)
+    assert.equal(entries[0]?.rows[0].untilMs, untilMs, sql)
+    assert.equal(kept.by, untilMs > 60_000 ? 'ttl' : 'eventTime')
+  }
 })
