@@ -16,7 +16,7 @@ import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
 import { FiguresHistory, FiguresRange, rangeOf } from './figures.ts'
 import type { ConsumerGroups, GroupState } from './groupsContract.ts'
-import { ageOfOffset, lagsOfGroups, totalLag } from './lag.ts'
+import { LagLook, lagsOfGroups, totalLag } from './lag.ts'
 import { NoQuery } from './schemas.ts'
 import { findTopic } from './topicNames.ts'
 import { GroupDetail, GroupList, GroupParams, ResetPlan, ResetRequest } from './topicSchemas.ts'
@@ -47,6 +47,7 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
     const committed = new Map(registry.offsets(group.id).map((one) => [`${one.topic}/${one.partition}`, one]))
     const places = [...committed.values(), ...members.flatMap(({ assigned }) => assigned)]
     const byPlace = new Map(places.map(({ topic, partition }) => [`${topic}/${partition}`, { topic, partition }]))
+    const look = new LagLook(log)
     const partitions = await Promise.all(
       [...byPlace].map(async ([place, { topic, partition }]) => {
         const { startOffset = 0, endOffset = 0 } = log.topic(topic)?.partitions[partition] ?? {}
@@ -59,7 +60,7 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
           endOffset,
           ...(known && { offset: known.offset, committedMs: known.committedMs, metadata: known.metadata }),
           ...(memberId !== undefined && { memberId }),
-          ...(await ageOfOffset(log, topic, partition, known?.offset ?? startOffset)),
+          ...(await look.age(topic, partition, known?.offset ?? startOffset)),
         }
       }),
     )

@@ -15,7 +15,7 @@ import type {
 } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
-import { ageOfOffset, groupsOfTopic, timeOfOffset, totalLag } from './lag.ts'
+import { ageOfOffset, groupsBehind, groupsOfTopic, timeOfOffset, totalLag } from './lag.ts'
 import { NoQuery, TopicParams, TopicSummary as TopicSummarySchema } from './schemas.ts'
 import { findTopic, refuseInternal } from './topicNames.ts'
 import { DeleteTopicQuery, NewTopic, TopicChange, TopicConsumers, TopicPartition, TopicSetting } from './topicSchemas.ts'
@@ -73,34 +73,31 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
   const { log, topicColumns, groups, queries, inspectQuery, topicUsers } = deps
   const nameOf = (request: { params: unknown }): string => (request.params as Static<typeof TopicParams>).topic
   const find = (topic: string): TopicInfo => findTopic(log, topic)
-  const summaryOf = ({ name, config, partitions }: TopicInfo): TopicSummary => ({
+  const summaryOf = ({ name, config, partitions }: TopicInfo, behind = behindNow()): TopicSummary => ({
     name,
     partitionCount: partitions.length,
     recordCount: partitions.reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0),
     sizeBytes: partitions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     columns: topicColumns(name),
     config: numbersAndTexts(config),
-    readers: { queries: topicUsers(name).readers.length, ...groupsBehind(name, partitions) },
+    readers: { queries: topicUsers(name).readers.length, ...(behind.get(name) ?? { groups: 0, lag: 0 }) },
   })
-  /** How many groups have committed offsets of a topic, and how many records the one furthest behind has still to read. */
-  const groupsBehind = (topic: string, partitions: TopicInfo['partitions']): { groups: number; lag: number } => {
+  /** Of all groups at once: they are thousands, and so are the topics. */
+  const behindNow = (): ReturnType<typeof groupsBehind> => {
     const registry = groups()
-    const lags = (registry?.list() ?? []).flatMap(({ id }) => {
-      const offsets = registry!.offsets(id).filter((one) => one.topic === topic)
-      const behind = ({ partition, offset }: (typeof offsets)[number]) => Math.max(0, (partitions[partition]?.endOffset ?? offset) - offset)
-      return offsets.length > 0 ? [offsets.reduce((sum, one) => sum + behind(one), 0)] : []
-    })
-    return { groups: lags.length, lag: Math.max(0, ...lags) }
+    return registry ? groupsBehind(log, registry) : new Map()
   }
 
   app.get(
     '/v1/topics',
     { schema: { summary: 'All topics of the log, by name.', querystring: NoQuery, response: { 200: Type.Array(TopicSummarySchema) } } },
-    () =>
-      log
+    () => {
+      const behind = behindNow()
+      return log
         .topics()
-        .map(summaryOf)
-        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+        .map((topic) => summaryOf(topic, behind))
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+    },
   )
   app.get(
     '/v1/topics/:topic',

@@ -16,6 +16,8 @@ import type {
 import { apiGet, groupPath, topicPath } from './client.ts'
 
 const POLL_MS = 2_000
+/** A list of many is some megabytes: it is asked for less often. */
+const pollMs = (list: readonly unknown[] | undefined): number => (list && list.length > 500 ? 5 * POLL_MS : POLL_MS)
 const read =
   <T>(path: string) =>
   ({ signal }: { signal: AbortSignal }): Promise<T> =>
@@ -26,7 +28,11 @@ export const usePartitions = (topic: string) =>
 export const useSettings = (topic: string) =>
   useQuery({ queryKey: ['settings', topic], queryFn: read<TopicSetting[]>(`${topicPath(topic)}/settings`) })
 export const useConsumers = (topic: string) =>
-  useQuery({ queryKey: ['consumers', topic], queryFn: read<TopicConsumers>(`${topicPath(topic)}/consumers`), refetchInterval: POLL_MS })
+  useQuery({
+    queryKey: ['consumers', topic],
+    queryFn: read<TopicConsumers>(`${topicPath(topic)}/consumers`),
+    refetchInterval: ({ state }) => pollMs(state.data?.groups),
+  })
 /** @param where  a condition in SQL over the letters; all of them without it */
 export const useLetters = (topic: string, where?: string) =>
   useQuery({
@@ -42,7 +48,8 @@ export const useStatistics = (topic: string, sample: number) =>
     refetchOnWindowFocus: false,
     staleTime: Number.POSITIVE_INFINITY,
   })
-export const useGroups = () => useQuery({ queryKey: ['groups'], queryFn: read<GroupList>('/v1/groups'), refetchInterval: POLL_MS })
+export const useGroups = () =>
+  useQuery({ queryKey: ['groups'], queryFn: read<GroupList>('/v1/groups'), refetchInterval: ({ state }) => pollMs(state.data?.groups) })
 export const useGroup = (id: string) =>
   useQuery({ queryKey: ['group', id], queryFn: read<GroupDetail>(groupPath(id)), refetchInterval: POLL_MS })
 

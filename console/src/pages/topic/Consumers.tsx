@@ -10,11 +10,15 @@ export const groupTone = (state: string): Tone => (state === 'Stable' ? 'ok' : s
 /** How long the oldest record that was not read has been there. */
 export const lagTime = (lagMs: number | undefined): string => (lagMs === undefined ? none : formatDuration(lagMs / 1_000))
 
+/** Of more the furthest behind are shown. */
+const GROUPS_SHOWN = 200
+
 export function Consumers({ topic: { name } }: { topic: TopicSummary }) {
   const { data, error } = useConsumers(name)
   const kafkaPort = useGroups().data?.kafkaPort
   if (!data) return <Waiting refusal={error} count={4} />
   const { tables, writers, queries, groups } = data
+  const furthest = groups.length > GROUPS_SHOWN ? [...groups].sort((a, b) => b.lag - a.lag).slice(0, GROUPS_SHOWN) : groups
   return (
     <div className="stack">
       <Panel title="Queries" note={tables.length > 0 ? `over ${tables.join(', ')}` : ''}>
@@ -49,10 +53,13 @@ export function Consumers({ topic: { name } }: { topic: TopicSummary }) {
           </p>
         )}
       </Panel>
-      <Panel title="Consumer groups" note="of Kafka clients">
+      <Panel
+        title="Consumer groups"
+        note={furthest === groups ? 'of Kafka clients' : `the ${GROUPS_SHOWN} furthest behind of ${formatInteger(groups.length)}`}
+      >
         {groups.length > 0 ? (
           <ConsumerTable
-            rows={groups.map(({ id, state, memberCount, ...rest }) => ({
+            rows={furthest.map(({ id, state, memberCount, ...rest }) => ({
               ...rest,
               key: id,
               name: (
