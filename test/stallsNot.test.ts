@@ -47,6 +47,9 @@ test('a statement of somebody that never ends is ended, by its time or with its 
   assert.equal(status, 400)
   assert.equal(body.error.code, 'QUERY_STALLED')
   assert.match(body.error.message, /function REGEXP in "the statement"/)
+  // A filter over records runs in the main thread.
+  const filter = await server.call<ApiError>(`/v1/topics/notes/messages?where=${encodeURIComponent("REGEXP(kind, '^(a+)+$')")}`)
+  assert.equal(filter.body.error?.code, 'QUERY_STALLED', JSON.stringify(filter.body).slice(0, 300))
   const gone = new AbortController()
   const left = server.call('/v1/sql', jsonBody({ sql: endless }, gone.signal))
   left.catch(() => {})

@@ -13,6 +13,8 @@
 //      them together. `deliver` lets a round go through one stage.
 //   7. Nodes are found in a snapshot by their signature: what they compute, over what. Names of columns and the rest of the plan do not count,
 //      so a query that was changed above an operator finds that operator's state.
+//
+// Longer than other files because how a graph is built decides how it is pushed, restored and shown; its nodes are in graphNodes.ts.
 import { createHash } from 'node:crypto'
 import { type Batch, BatchMemory, batchOf, type Field } from '../data/index.ts'
 import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'

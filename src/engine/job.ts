@@ -8,6 +8,8 @@
 //   1. A query that fails is taken out, with its reason told; the others go on.
 //   2. `step` does a bounded amount of work and never waits.
 //   3. `checkpoint` between two steps has everything that the steps before have done, and nothing else: what they put out has left before it.
+//
+// Longer than other files because a step, a round, a cut and a failure all touch the same queries and inputs.
 import { type StreamError, toStreamError } from '../base/index.ts'
 import { type Batch, changeKindTexts, type Field, gather, valueAt } from '../data/index.ts'
 import { makeJsonEncoder } from '../formats/index.ts'

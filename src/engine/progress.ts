@@ -19,14 +19,16 @@ const NAME_BYTES_MAX = 200
 /** Shared memory for one thread's progress. */
 export const newProgress = (): SharedArrayBuffer => new SharedArrayBuffer(HEAD * 4 + NAMES_BYTES)
 
-// Of this thread; nobody reads it until it is shared.
-let cells: Int32Array = new Int32Array(HEAD)
-let names: Uint8Array = new Uint8Array(0)
+// Of this thread.
+let own = newProgress()
+let cells = new Int32Array(own, 0, HEAD)
+let names = new Uint8Array(own, HEAD * 4)
 let namesEnd = 0
 const marks = new Map<string, number>()
 
 /** From now on this thread's progress is told in `shared`. Called once, before anything is compiled. */
 export function shareProgress(shared: SharedArrayBuffer): void {
+  own = shared
   cells = new Int32Array(shared, 0, HEAD)
   names = new Uint8Array(shared, HEAD * 4)
 }
@@ -72,7 +74,14 @@ export function leaveFunction(): void {
   cells[FUNCTION] = 0
 }
 
-/** What another thread shows of itself. */
+/** The function that was cut off in this thread, if it was one: from now on none is at work. */
+export function cutOffFunction(): string | undefined {
+  const { function: name } = readProgress(own)
+  cells[FUNCTION] = 0
+  return name
+}
+
+/** What a thread shows of itself. */
 export interface Progress {
   /** Another one each time that it got on; 0 until it has begun. */
   beats: number

@@ -8,11 +8,14 @@
 // Invariants
 //   1. A record that does not decode is looked at too: its columns are NULL, so `_value LIKE …` finds it. So is a tombstone.
 //   2. A record for which an expression fails is left out and counted; those around it are as if it were not there.
+import { withTimeLimit } from '../base/index.ts'
 import { type Batch, type Column, ColumnBuilder, type Field, t, withNullable } from '../data/index.ts'
 import type { RowDecoder } from '../formats/index.ts'
 import { type RecordIndex, readHeaders } from '../log/index.ts'
 import { columnsOf, type Expr, mapColumns, type TableDef } from '../sql/index.ts'
-import { type Calc, compileCalc } from './expressions/index.ts'
+import { engineErrors } from './errors.ts'
+import { type Calc, compileCalc, mayHoldUp } from './expressions/index.ts'
+import { cutOffFunction } from './progress.ts'
 import type { SourceSpec } from './protocol.ts'
 import { decoderOf, type MetadataKey, metadataColumn } from './source.ts'
 
@@ -101,7 +104,11 @@ export class RecordLens {
     // The record's own ordinal comes along, to know which ones passed.
     const ordinal: Expr = { kind: 'column', index: this.fieldCount, type: t.int(false) }
     const input = [...this.fields, { name: 'ordinal', type: ordinal.type }]
-    this.calc = compileCalc({ predicate, projections: [...projections, ordinal] }, input, { timeZone })
+    // It runs in the main thread: what may not return is given a short time.
+    const isLimited = mayHoldUp([predicate, projections])
+    const limited = <T>(work: () => T): T => (isLimited ? withTimeLimit(work, LOOK_MS_MAX, cutOff) : work())
+    const calc = limited(() => compileCalc({ predicate, projections: [...projections, ordinal] }, input, { timeZone }))
+    this.calc = (batch, onError) => limited(() => calc(batch, onError))
   }
 
   /** Looks at all records of an index, which are of one partition. */
@@ -183,6 +190,10 @@ export class RecordLens {
 /** Bytes of a record's key and value. */
 export const sizeOf = ({ keyStarts, keyEnds, valueStarts, valueEnds }: RecordIndex, i: number): number =>
   keyEnds[i] - keyStarts[i] + valueEnds[i] - valueStarts[i]
+
+/** For the records of one look, which are a few thousand. */
+const LOOK_MS_MAX = 1_000
+const cutOff = () => engineErrors('QUERY_STALLED', { query: 'the filter', seconds: LOOK_MS_MAX / 1_000, fn: cutOffFunction() })
 
 const unread: Column = { lane: 'any', data: [] }
 

@@ -13,6 +13,7 @@
 //
 // Here is a query's life: kept, changed, stopped, failed, restarted; and who asks. How one starts is in `jobStarts.ts`, how it begins again in
 // `jobRestarts.ts`, what can be seen of those that run in `runningQueries.ts`, queries of people who are looking in `adhocJobs.ts`.
+// Longer than other files because whoever asks anything of the project's queries asks here, and all that changes one takes its turn with the rest.
 import { join } from 'node:path'
 import { type ErrorBody, reviveError, type StreamError, toStreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'

@@ -2,15 +2,16 @@
 //
 // The same file is played as written (a row, then its watermark), with a crash before every row, and cut into batches at random;
 // the rows that are left must be the same. In several subtasks (`parallelism`) each partition is read by one of them, and rows meet by key.
-import { seededRandom } from '../../base/index.ts'
+import { seededRandom, withTimeLimit } from '../../base/index.ts'
 import { type Batch, changeKindTexts, type Field, formatType, INSERT, isRetraction, released, rowAt } from '../../data/index.ts'
 import { type JsonDecoder, makeJsonDecoder } from '../../formats/index.ts'
 import { realDisk } from '../../log/index.ts'
 import { joinParts, type StatePart, splitState } from '../checkpoints/stateParts.ts'
 import { engineErrors } from '../errors.ts'
 import { emptyNote, Links, Rounds, shareLinks } from '../exchange/index.ts'
-import { formatValue, loadUserFunctionsNow, userFunctionsOf } from '../expressions/index.ts'
+import { formatValue, loadUserFunctionsNow, mayHoldUp, userFunctionsOf } from '../expressions/index.ts'
 import { Graph, type GraphHooks } from '../graph.ts'
+import { cutOffFunction } from '../progress.ts'
 import { Memory } from '../spill/memory.ts'
 import { SpillFiles } from '../spill/spillFiles.ts'
 import { type GoldenFile, goldenErrors, type InputStep } from './file.ts'
@@ -78,9 +79,24 @@ export interface PlayMemory {
 /** State divides into so few parts that golden files, which have few rows, put several keys into each. */
 const KEY_GROUPS = 3
 let playCount = 0
+/** For one play of a file that calls what may not return. */
+const PLAY_MS_MAX = 30_000
 
-export function play(file: GoldenFile, mode: PlayMode, { parallelism = 1, memory }: PlayOptions = {}): PlayResult {
-  const { plan, key, timeZone } = planOf(file)
+/** @throws StreamError  of the SQL, or of a row; QUERY_STALLED: a function does not return */
+export function play(file: GoldenFile, mode: PlayMode, options: PlayOptions = {}): PlayResult {
+  const planned = planOf(file)
+  const work = () => playPlan(file, planned, mode, options)
+  if (!mayHoldUp(planned.plan)) return work()
+  const cutOff = () => engineErrors('QUERY_STALLED', { query: file.summary, seconds: PLAY_MS_MAX / 1_000, fn: cutOffFunction() })
+  return withTimeLimit(work, PLAY_MS_MAX, cutOff)
+}
+
+function playPlan(
+  file: GoldenFile,
+  { plan, key, timeZone }: ReturnType<typeof planOf>,
+  mode: PlayMode,
+  { parallelism = 1, memory }: PlayOptions,
+): PlayResult {
   loadUserFunctionsNow(userFunctionsOf(plan))
   const result: PlayResult = {
     columns: plan.fields.map((field) => `${field.name} ${formatType(field.type)}`).join(', '),

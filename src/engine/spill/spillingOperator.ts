@@ -17,6 +17,8 @@
 //   5. State of two subtasks that were at different places in their work is never one: after a change of their number each comes to the event
 //      time of the checkpoint by itself (`elders`), and then they are put together. A window that one has given out is still open in the other.
 //   1, 2 and 4 are held by spill.property.test.ts, with a restore at any step; 5 by rescale.property.test.ts.
+//
+// Longer than other files because what waits, what is away and what comes back are one state machine: no part of it holds without the others.
 import type { Batch, Field, SqlType } from '../../data/index.ts'
 import { batchOf, gatherAll } from '../../data/index.ts'
 import { inputsOf, type Plan } from '../../sql/index.ts'

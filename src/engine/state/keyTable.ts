@@ -9,6 +9,8 @@
 //   3. Stored bytes are only appended to and stored values never change: columns handed out stay valid while the table grows.
 //   4. At most half of the slots are taken.
 //   2 is held by keyTable.test.ts against a Map, 3 for what a checkpoint shares with the thread that writes it.
+//
+// Longer than other files because each lane of a key has its own loop for hashing, comparing and storing, and they must agree.
 import { copyBytes, viewOf } from '../../base/index.ts'
 import type { Column, SqlType } from '../../data/index.ts'
 import { compileKernel } from './codegen.ts'
