@@ -38,6 +38,8 @@ export interface MillraceConfig {
   kafkaTls?: KafkaTlsConfig
   /** Users of the Kafka port who may do everything, whatever the ACLs say. Admins' tokens may too. */
   kafkaSuperUsers?: string[]
+  /** Settings of the Kafka port under Kafka's names, as in its server.properties: `{ 'num.partitions': 3 }`. docs/kafka.md lists them. */
+  kafkaSettings?: Record<string, string | number | boolean>
   host?: string
   /** Relative to the project. */
   dataFolder?: string
@@ -214,6 +216,7 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     kafka: cluster(flags.kafkaBootstrap ?? env.MILLRACE_KAFKA_BOOTSTRAP, file.kafka),
     kafkaTls: tls(flags, file.kafkaTls, root),
     kafkaSuperUsers: file.kafkaSuperUsers ?? [],
+    kafkaSettings: file.kafkaSettings ?? {},
     host: flags.host ?? env.MILLRACE_HOST ?? file.host ?? '127.0.0.1',
     dataFolder: flags.data
       ? resolve(flags.data)
@@ -337,6 +340,7 @@ const settings: { [K in keyof Required<MillraceConfig>]: Setting } = {
   kafka: ["an object such as { bootstrap: ['host:9092'] }", isCluster, clusterParts],
   kafkaTls: ["an object such as { cert: 'server.pem', key: 'server.key' }", isObject, tlsParts],
   kafkaSuperUsers: ['names of users', isTexts],
+  kafkaSettings: ["an object such as { 'num.partitions': 3 }", isObject],
   host: ['an address', isText],
   dataFolder: ['a folder', isText],
   durability: ["'fsync' or 'os'", (value) => value === 'fsync' || value === 'os'],

@@ -356,10 +356,10 @@ type KafkaPort = { server: KafkaServer; error?: undefined } | { server?: undefin
 
 /** The usual port may be taken by a real Kafka: then there is none, which is said; only a port that somebody named must be there. */
 async function openKafkaPort(config: Config, parts: { log: LocalLog; logger: Logger; tokens: TokenStore }): Promise<KafkaPort> {
-  const { kafkaPort: port, isKafkaPortGiven, host, insecure, kafkaTls: tls, kafkaSuperUsers: superUsers } = config
+  const { kafkaPort: port, isKafkaPortGiven, host, insecure, kafkaTls: tls, kafkaSuperUsers: superUsers, kafkaSettings: settings } = config
   if (port === 'none') return {}
   try {
-    return { server: await startKafka({ ...parts, host, port, insecure, tls, superUsers }) }
+    return { server: await startKafka({ ...parts, host, port, insecure, tls, superUsers, settings }) }
   } catch (error) {
     if (!isStreamError(error)) throw error
     // A port that is taken is no reason to stop. Nor are damaged users and rights, but nobody comes in by them.

@@ -27,6 +27,7 @@ const described: readonly [name: string, description: string, otherwise?: string
   ['kafkaTls.clientAuth', 'whether clients show one'],
   ['kafkaTls.principalRules', 'which user a certificate is'],
   ['kafkaSuperUsers', 'users of the Kafka port who may do everything', 'none'],
+  ['kafkaSettings', "the Kafka port's own, as in a server.properties", 'none'],
   ['allowedHosts', "names under which it is reached, beside loopback's", 'none'],
   ['allowedOrigins', 'web origins that may call it', 'none'],
   ['insecure', 'listens beyond loopback without tokens', 'false'],

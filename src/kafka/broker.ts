@@ -97,6 +97,8 @@ export interface BrokerOptions {
   /** Where the log's files are. */
   disk?: Disk
   security: Security
+  /** What topics have by default, as it was said at the start: settings of the broker. */
+  topicDefaults?: Readonly<Record<string, string>>
   /** Whether the port speaks TLS. */
   isTls?: boolean
 }
@@ -117,14 +119,16 @@ export class Broker {
   readonly disk: Disk
   readonly transactions: Transactions
   readonly security: Security
+  readonly topicDefaults: Readonly<Record<string, string>>
   readonly isTls: boolean
   private readonly folder: string
   /** By id, as far as somebody asked; a topic that was deleted may still be there. */
   private readonly topicNames = new Map<string, string>()
   private turn: Promise<unknown> = Promise.resolve()
 
-  constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk, security, isTls = false }: BrokerOptions) {
+  constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk, security, topicDefaults = {}, isTls = false }: BrokerOptions) {
     this.isTls = isTls
+    this.topicDefaults = topicDefaults
     this.security = security
     this.log = log
     this.logger = logger

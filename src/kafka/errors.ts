@@ -191,6 +191,13 @@ export const kafkaErrors = defineErrors({
     message: (p) => `a login failed: ${p.reason}`,
     hint: () => 'Look at the user with: millrace kafka-user list',
   }),
+  KAFKA_SETTING_INVALID: spec<{ name: string; value: string; reason: string }>({
+    kind: 'user',
+    httpStatus: 500,
+    retry: 'never',
+    message: (p) => `${p.name} = ${p.value} in kafkaSettings is not valid: ${p.reason}`,
+    hint: () => 'docs/kafka.md lists the settings of the Kafka port.',
+  }),
   KAFKA_TLS_INVALID: spec<{ reason: string }>({
     kind: 'user',
     httpStatus: 500,

@@ -40,6 +40,8 @@ export interface KafkaLimits {
   consumerSessionMs: number
   consumerHeartbeatMs: number
   offsetMetadataBytes: number
+  /** Of a topic for which nobody says it. */
+  partitions: number
   /** How long committed offsets stay when nobody needs them any more, and how often that is looked at. */
   offsetsRetentionMs: number
   offsetsRetentionCheckMs: number
@@ -67,6 +69,7 @@ export const kafkaLimits: KafkaLimits = {
   consumerSessionMs: 45_000,
   consumerHeartbeatMs: 5_000,
   offsetMetadataBytes: 4_096,
+  partitions: 1,
   offsetsRetentionMs: 7 * 24 * 3600 * 1000,
   offsetsRetentionCheckMs: 10 * 60_000,
 }

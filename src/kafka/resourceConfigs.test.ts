@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { defaultTopicConfig, openLog } from '../log/index.ts'
 import { ERROR } from './errors.ts'
+import { startKafka } from './index.ts'
 import { alterConfigsApi } from './messages/alterConfigs.ts'
 import { consumerGroupDescribeApi } from './messages/consumerGroupDescribe.ts'
 import { consumerGroupHeartbeatApi } from './messages/consumerGroupHeartbeat.ts'
@@ -14,6 +15,7 @@ import { createTopicsApi } from './messages/createTopics.ts'
 import { describeConfigsApi } from './messages/describeConfigs.ts'
 import { incrementalAlterConfigsApi } from './messages/incrementalAlterConfigs.ts'
 import { listConfigResourcesApi } from './messages/listConfigResources.ts'
+import { metadataApi } from './messages/metadata.ts'
 import { saslAuthenticateApi } from './messages/saslAuthenticate.ts'
 import { saslHandshakeApi } from './messages/saslHandshake.ts'
 import { RESOURCE as ACL_RESOURCE, OPERATION, PATTERN, PERMISSION } from './security/acls.ts'
@@ -215,6 +217,36 @@ test('what topics were not given follows the broker, by name before all of them,
   const { own: _, clientSettings: __, ...config } = second.log.topic('own')!.config
   assert.deepEqual(config, defaultTopicConfig)
   assert.deepEqual(await told(two, 'own', 'retention.ms'), ['604800000'])
+})
+
+test('settings of the start are those of the broker, and what is set later counts before them', async (t) => {
+  const settings = { 'num.partitions': 3, 'log.retention.ms': 5_000, 'offsets.retention.minutes': 60, 'auto.create.topics.enable': false }
+  const { client, log } = await startTestBroker(t, { settings })
+  const one = await client()
+  const topics = [{ name: 't', numPartitions: -1, replicationFactor: -1, configs: [] }]
+  const [made] = (await one.call(createTopicsApi, 7, { topics })).topics
+  assert.equal(made.numPartitions, 3)
+  assert.deepEqual([log.topic('t')!.partitions.length, log.topic('t')!.config['retention.ms']], [3, 5_000])
+  const told = async (name: string) => (await described(one, BROKER, '1')).configs.find((config) => config.name === name)!
+  assert.deepEqual([(await told('num.partitions')).value, (await told('offsets.retention.minutes')).value], ['3', '60'])
+  assert.deepEqual([(await told('log.retention.ms')).value, (await told('log.retention.ms')).configSource], ['5000', 4])
+  await one.call(metadataApi, 12, { topics: [{ name: 'asked' }], allowAutoTopicCreation: true })
+  assert.equal(log.topic('asked'), undefined)
+  assert.equal(await change(one, BROKER, '', { 'log.retention.ms': '7000' }), 0)
+  assert.equal(log.topic('t')!.config['retention.ms'], 7_000)
+
+  const asked = await startTestBroker(t, { settings: { 'num.partitions': '2' } })
+  await (await asked.client()).call(metadataApi, 12, { topics: [{ name: 'asked' }], allowAutoTopicCreation: true })
+  assert.equal(asked.log.topic('asked')!.partitions.length, 2)
+  for (const [name, value] of [
+    ['num.partitions', 0],
+    ['no.such', 1],
+    ['log.cleanup.policy', 'x'],
+    ['auto.create.topics.enable', 'perhaps'],
+  ] as const) {
+    const started = startKafka({ log, logger: { warn() {}, error() {} }, settings: { [name]: value } })
+    await assert.rejects(started, { code: 'KAFKA_SETTING_INVALID' })
+  }
 })
 
 test('a group has the times that were set for it', async (t) => {

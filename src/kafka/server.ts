@@ -17,6 +17,7 @@ import { subjectOf } from './security/distinguishedName.ts'
 import { type PrincipalMapping, parsePrincipalRules } from './security/principalMapping.ts'
 import { Security } from './security/security.ts'
 import { UserAdmin } from './security/userAdmin.ts'
+import { parseStartSettings, type StartSettings } from './startSettings.ts'
 
 /** PEM files: with them the port speaks TLS only. */
 export interface KafkaTls {
@@ -44,6 +45,8 @@ export interface KafkaOptions {
   tls?: KafkaTls
   /** Users who may do everything, whatever the ACLs say. */
   superUsers?: readonly string[]
+  /** Settings of the broker under Kafka's names, as in its server.properties: see startSettings.ts. */
+  settings?: StartSettings
   /** Whether asking for an unknown topic makes it, with one partition; default true, as with Kafka. */
   autoCreateTopics?: boolean
   limits?: Partial<KafkaLimits>
@@ -63,10 +66,12 @@ export interface KafkaServer {
 /**
  * Lets Kafka clients use the log as a broker.
  *
- * @throws StreamError KAFKA_PORT_IN_USE, KAFKA_ADDRESS_UNAVAILABLE, KAFKA_HOST_NOT_LOOPBACK
+ * @throws StreamError KAFKA_PORT_IN_USE, KAFKA_ADDRESS_UNAVAILABLE, KAFKA_HOST_NOT_LOOPBACK, KAFKA_SETTING_INVALID
  */
 export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
-  const { log, logger, host = '127.0.0.1', port = 0, insecure = false, autoCreateTopics = true, now = Date.now } = options
+  const { log, logger, host = '127.0.0.1', port = 0, insecure = false, now = Date.now } = options
+  const settings = parseStartSettings(options.settings ?? {})
+  const autoCreateTopics = options.autoCreateTopics ?? settings.autoCreateTopics ?? true
   const { tokens, tls, superUsers = [] } = options
   const isAlwaysRequired = !isLoopback(host) && !insecure
   const security = new Security({ log, disk: realDisk, tokens, isAlwaysRequired, isInsecure: insecure, superUsers })
@@ -74,9 +79,18 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   const nameOf = parsePrincipalRules(tls?.principalRules ?? 'DEFAULT')
   const canLogIn = clientAuth !== 'none' || security.store.users.size > 0 || (tokens?.list().length ?? 0) > 0
   if (isAlwaysRequired && !canLogIn) throw kafkaErrors('KAFKA_HOST_NOT_LOOPBACK', { host })
-  const limits = { ...kafkaLimits, ...options.limits }
+  const limits = { ...kafkaLimits, ...settings.limits, ...options.limits }
   limits.connections = connectionsMax(limits.connections, openFilesMax())
-  const broker = new Broker({ log, logger, limits, autoCreateTopics, now, security, isTls: tls !== undefined })
+  const broker = new Broker({
+    log,
+    logger,
+    limits,
+    autoCreateTopics,
+    now,
+    security,
+    topicDefaults: settings.topics,
+    isTls: tls !== undefined,
+  })
   const groups = new Groups(broker)
   const handlers = makeHandlers(broker, groups)
   const connections = new Set<Connection>()

@@ -158,7 +158,8 @@ function fixedConfigs(broker: Broker, { host, port }: RequestContext): Described
     ['log.cleaner.enable', 'true', TYPE.boolean],
     ['log.dirs', broker.log.folder, TYPE.string],
     ['node.id', String(NODE_ID), TYPE.int],
-    ['num.partitions', String(defaultTopicConfig.partitionCount), TYPE.int],
+    ['num.partitions', String(broker.limits.partitions), TYPE.int],
+    ['offsets.retention.minutes', String(broker.limits.offsetsRetentionMs / 60_000), TYPE.int],
     ['offsets.topic.num.partitions', '1', TYPE.int],
     ['offsets.topic.replication.factor', '1', TYPE.int],
   ]

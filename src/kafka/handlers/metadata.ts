@@ -24,7 +24,7 @@ async function find(broker: Broker, name: string | null, id: string, mayCreate: 
   let topic = broker.topic(name, id)
   if (!topic && !byId && name !== null && mayCreate && broker.autoCreateTopics) {
     try {
-      await broker.log.createTopic(name)
+      await broker.log.createTopic(name, { partitionCount: broker.limits.partitions })
     } catch (error) {
       // Two clients may ask at once: what counts is whether it is there now.
       const { code } = kafkaCodeOf(error)

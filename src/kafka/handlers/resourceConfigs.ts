@@ -151,19 +151,21 @@ export function groupTimes(broker: Broker, group: string): { sessionMs: number; 
   }
 }
 
-/** Where a setting of the broker was given: for it by name, or for all. */
-function givenOf(ofOne: ResourceSettings, ofAll: ResourceSettings): GivenSynonyms {
+/** Where a setting of the broker was given: for it by name, for all, or at the start. */
+function givenOf(broker: Broker, ofOne: ResourceSettings, ofAll: ResourceSettings): GivenSynonyms {
   return (name) => {
     const given = []
     if (Object.hasOwn(ofOne, name)) given.push({ name, value: ofOne[name], source: SOURCE.dynamicBroker })
     if (Object.hasOwn(ofAll, name)) given.push({ name, value: ofAll[name], source: SOURCE.dynamicDefaultBroker })
+    const { topicDefaults: atStart } = broker
+    if (Object.hasOwn(atStart, name)) given.push({ name, value: atStart[name], source: SOURCE.staticBroker })
     return given
   }
 }
 /** What a topic follows where it was not given a setting. */
 export function givenFor(broker: Broker, topic: string): GivenSynonyms {
   if (!followsDefaults(topic)) return () => []
-  return givenOf(settingsOf(broker, RESOURCE.broker, String(NODE_ID)), settingsOf(broker, RESOURCE.broker, ''))
+  return givenOf(broker, settingsOf(broker, RESOURCE.broker, String(NODE_ID)), settingsOf(broker, RESOURCE.broker, ''))
 }
 
 /** Tells the log what topics have by default, as it was set. */
@@ -178,7 +180,7 @@ export function describeResource(broker: Broker, type: number, name: string): De
   const isBroker = type === RESOURCE.broker
   const given: GivenSynonyms =
     isBroker && name !== ''
-      ? givenOf(set, settingsOf(broker, type, ''))
+      ? givenOf(broker, set, settingsOf(broker, type, ''))
       : (setting) => (Object.hasOwn(set, setting) ? [{ name: setting, value: set[setting], source: source(name) }] : [])
   return Object.entries(settings)
     .filter(([setting, { value }]) => given(setting).length > 0 || (name !== '' && value !== undefined))
@@ -233,7 +235,7 @@ export async function alterResource(
 function checkTogether(broker: Broker, name: string, values: ResourceSettings, refusal: Kind['refusal']): void {
   const other = settingsOf(broker, RESOURCE.broker, name === '' ? String(NODE_ID) : '')
   try {
-    defaultsOf(name === '' ? givenOf(other, values) : givenOf(values, other))
+    defaultsOf(name === '' ? givenOf(broker, other, values) : givenOf(broker, values, other))
   } catch (error) {
     throw new KafkaError(refusal, (error as Error).message)
   }

@@ -51,7 +51,7 @@ async function create(broker: Broker, { name, numPartitions, replicationFactor, 
   if (replicationFactor !== -1 && replicationFactor !== 1) {
     throw new KafkaError(ERROR.INVALID_REPLICATION_FACTOR, `replication factor ${replicationFactor}: there is one broker`)
   }
-  const partitionCount = assignments.length || (numPartitions === -1 ? defaultTopicConfig.partitionCount : numPartitions)
+  const partitionCount = assignments.length || (numPartitions === -1 ? broker.limits.partitions : numPartitions)
   if (partitionCount < 1) throw new KafkaError(ERROR.INVALID_PARTITIONS, `${partitionCount} partitions`)
   const changes: Partial<TopicConfig> = { partitionCount, ...(configs.length > 0 && parseTopicConfigs(configs)) }
   const config = checkTopicConfig(defaultTopicConfig, changes)
