@@ -1,6 +1,6 @@
 // Columns to the bytes of records, in the formats that Flink's Kafka connector writes: json, csv, raw. For values and for keys.
 import { type Column, type Field, valueAt } from '../data/index.ts'
-import { charsetOf, type EncodedRows, formatOptions, isLittleEndian, jsonEncodeOptions, makeJsonEncoder } from '../formats/index.ts'
+import { type EncodedRows, formatOptions, isLittleEndian, jsonEncodeOptions, makeJsonEncoder, rawCharset } from '../formats/index.ts'
 import { makeCsvEncoder } from './csvEncoder.ts'
 import { engineErrors } from './errors.ts'
 import type { RecordFormat } from './protocol.ts'
@@ -45,7 +45,7 @@ function rawBytes(
   tableOptions: Readonly<Record<string, string>>,
 ): (columns: readonly Column[], row: number) => Uint8Array | null {
   const options = formatOptions('raw', tableOptions)
-  const { encode } = charsetOf(options)
+  const encode = rawCharset(options)?.encode ?? ((text: string) => Buffer.from(text))
   const isLittle = isLittleEndian(options)
   const unwritable = (reason: string) => engineErrors('FORMAT_COLUMNS_UNWRITABLE', { format: 'raw', reason })
   if (fields.length !== 1) throw unwritable(`it has ${fields.length} columns, and raw writes one`)

@@ -1,6 +1,6 @@
 // Bytes to columnar batches and back: JSON, CSV, raw. No I/O.
 export { ByteSink } from './byteSink.ts'
-export { charsetOf, isLittleEndian } from './charset.ts'
+export { type Charset, charsetNamed, charsetNames, isLittleEndian, rawCharset } from './charset.ts'
 export { csvDelimiter, csvQuote, makeCsvDecoder } from './csv.ts'
 export * from './errors.ts'
 export { type JsonChecker, makeJsonChecker } from './json/checker.ts'

@@ -2,7 +2,7 @@
 // boolean or number in binary, big-endian unless 'raw.endianness' says otherwise.
 import type { StreamError } from '../base/index.ts'
 import { laneOf, type RowField } from '../data/index.ts'
-import { charsetOf, isLittleEndian } from './charset.ts'
+import { isLittleEndian, rawCharset } from './charset.ts'
 import { ColumnStore } from './columns.ts'
 import { formatErrors, type RowFailure, rowError } from './errors.ts'
 import { failureOf, scanCodePoint } from './json/scan.ts'
@@ -57,13 +57,13 @@ type RawReader = (b: Uint8Array, view: DataView, s: number, e: number) => RowFai
 function rawReader({ name, type }: RowField, tableOptions: Readonly<Record<string, string>>): RawReader {
   const { kind } = type
   const options = formatOptions('raw', tableOptions)
-  const { decode } = charsetOf(options)
+  const charset = rawCharset(options)
   const isLittle = isLittleEndian(options)
-  if (laneOf(type) === 'utf8' && decode) {
-    const charset = options.text('charset')
+  if (laneOf(type) === 'utf8' && charset) {
     return (b, _, s, e) => {
-      const text = decode(b.subarray(s, e))
-      if (text === undefined) return { rule: 'type', path: name, message: `the bytes are no text in ${charset}` }
+      const bytes = b.subarray(s, e)
+      if (!charset.isText(bytes)) return { rule: 'type', path: name, message: `the bytes are no text in ${options.text('charset')}` }
+      const text = charset.decode(bytes)
       const size = Buffer.byteLength(text)
       reserveSide(size)
       Buffer.from(sideText.bytes.buffer).write(text, sideText.length)

@@ -119,8 +119,10 @@ export class Declarations {
         break
       }
       case 'createView':
-        if (statement.type === 'createView')
-          this.tables.set(bound.name, { ...entry('view', bound.name, new Map(), statement.query), database: bound.database })
+        if (statement.type === 'createView') {
+          const { name, database = catalog.currentDatabase } = bound.view
+          this.tables.set(name, { ...entry('view', name, new Map(), statement.query), database })
+        }
         break
       case 'alterTable': {
         const before = this.tables.get(bound.from)

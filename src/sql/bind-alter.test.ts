@@ -23,6 +23,21 @@ function altered(sql: string) {
   }
 }
 
+test('MODIFY keeps a comment, RENAME the text of what does not name the column', () => {
+  const described = (sql: string) => {
+    const table = `CREATE TABLE c (a INT COMMENT 'one', b STRING, d AS a + 1, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND) WITH ('connector' = 'print')`
+    const bound = bindScript(`${table}; ${sql}; DESCRIBE c`, new Catalog()).at(-1)!
+    assert.equal(bound.type, 'text')
+    return (bound as { rows: string[][] }).rows
+  }
+  const [a] = described('ALTER TABLE c MODIFY a BIGINT')
+  assert.deepEqual([a[1], a.at(-1)], ['BIGINT', 'one'])
+  assert.equal(described("ALTER TABLE c MODIFY a BIGINT COMMENT 'two'")[0].at(-1), 'two')
+  const renamed = described('ALTER TABLE c RENAME b TO z')
+  assert.deepEqual([renamed[2][4], renamed[3][5]], ['AS a + 1', "ts - INTERVAL '5' SECOND"])
+  assert.deepEqual(described('ALTER TABLE c RENAME a TO z')[2][4], 'AS (z + 1)')
+})
+
 test('columns are added, changed, moved, renamed and dropped', () => {
   assert.deepEqual(altered('ALTER TABLE t ADD (x DOUBLE FIRST, y INT AFTER id)').columns.slice(0, 4), ['x DOUBLE', 'id INT', 'y INT', 'k VARCHAR(2147483647)'])
   assert.deepEqual(altered('ALTER TABLE t MODIFY (id BIGINT NOT NULL AFTER k)').columns.slice(0, 2), ['k VARCHAR(2147483647)', 'id BIGINT NOT NULL'])

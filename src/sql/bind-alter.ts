@@ -7,8 +7,9 @@ import { walk } from './ast-walk.ts'
 import type { BindContext } from './bind-scope.ts'
 import { bindCreateTable, ordinalOf, withColumns } from './bind-table.ts'
 import { sqlErrors } from './errors.ts'
+import { columnsOf } from './expr.ts'
 import { parseScript } from './parse.ts'
-import type { BoundStatement, TableDef } from './plan.ts'
+import type { BoundStatement, Expr, TableDef } from './plan.ts'
 
 type AlterTable = Extract<Statement, { type: 'alterTable' }>
 
@@ -86,8 +87,8 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
         if (change.primaryKey && !(table.primaryKey ?? base?.primaryKey)) throw invalid('it has no primary key: ADD one')
         for (const column of change.columns) {
           const at = ownOrdinal(column.name)
-          table.columns.splice(at, 1)
-          insert(column, at)
+          const [{ comment }] = table.columns.splice(at, 1)
+          insert({ ...(comment !== undefined && { comment }), ...column }, at)
         }
         Object.assign(table, declared(change))
         break
@@ -101,9 +102,10 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
       case 'renameColumn':
         ordinalOf(change.from, names())
         if (names().includes(change.to.name)) throw sqlErrors('SQL_COLUMN_DUPLICATE', { column: change.to.name, span: change.to.span })
+        // What was written has the old name.
+        for (const one of [table.watermark, ...table.columns])
+          if (one && 'text' in one && namesOf(one.expression).some(({ name }) => name === change.from.name)) one.text = undefined
         for (const name of namesIn(table)) if (name.name === change.from.name) name.name = change.to.name
-        // What was written may have the old name.
-        for (const one of [table.watermark, ...table.columns]) if (one && 'text' in one) one.text = undefined
         if (base) base = renamedColumn(base, change.from.name, change.to.name)
         break
       case 'dropPrimaryKey': {
@@ -140,16 +142,20 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
 const without = (options: Record<string, string>, keys: readonly string[]): Record<string, string> =>
   Object.fromEntries(Object.entries(options).filter(([key]) => !keys.includes(key)))
 
-/** Expressions name columns by their place: they stay. What was written may have the old name. */
-const renamedColumn = (table: TableDef, from: string, to: string): TableDef => ({
-  ...table,
-  columns: table.columns.map((column) => ({
-    ...column,
-    name: column.name === from ? to : column.name,
-    ...(column.kind === 'computed' && { text: undefined }),
-  })),
-  ...(table.watermark && { watermark: { ...table.watermark, text: undefined } }),
-})
+/** Expressions name columns by their place: they stay. What was written has the old name. */
+function renamedColumn(table: TableDef, from: string, to: string): TableDef {
+  const at = table.columns.findIndex((column) => column.name === from)
+  const renamed = <T extends { expression: Expr; text?: string }>(one: T): T =>
+    columnsOf(one.expression).has(at) ? { ...one, text: undefined } : one
+  return {
+    ...table,
+    columns: table.columns.map((column) => ({
+      ...(column.kind === 'computed' ? renamed(column) : column),
+      name: column.name === from ? to : column.name,
+    })),
+    ...(table.watermark && { watermark: renamed(table.watermark) }),
+  }
+}
 
 const declared = ({ watermark, primaryKey }: Pick<CreateTable, 'watermark' | 'primaryKey'>) => ({
   ...(watermark && { watermark }),
@@ -166,10 +172,15 @@ function namesIn({ columns, primaryKey = [], partitionedBy, watermark }: CreateT
   ]
   const expressions: Expression[] = columns.flatMap((column) => (column.kind === 'computed' ? [column.expression] : []))
   if (watermark) expressions.push(watermark.expression)
-  for (const expression of expressions)
-    walk(expression, (node) => {
-      if (node.type === 'column') found.push(node.name.parts[0])
-      return true
-    })
+  return [...found, ...expressions.flatMap(namesOf)]
+}
+
+/** The columns that an expression names. */
+function namesOf(expression: Expression): Identifier[] {
+  const found: Identifier[] = []
+  walk(expression, (node) => {
+    if (node.type === 'column') found.push(node.name.parts[0])
+    return true
+  })
   return found
 }

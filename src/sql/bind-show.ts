@@ -151,7 +151,7 @@ export function describeEntry(entry: CatalogEntry): TextAnswer {
         column.kind === 'computed'
           ? `AS ${column.text ?? explainExpr(column.expression, table.columns)}`
           : column.kind === 'metadata'
-            ? `METADATA FROM '${column.key}'${column.virtual ? ' VIRTUAL' : ''}`
+            ? `METADATA${column.key === column.name ? '' : ` FROM '${column.key}'`}${column.virtual ? ' VIRTUAL' : ''}`
             : ''
       const { watermark: declared } = table
       const watermark = declared?.column === i ? (declared.text ?? explainExpr(declared.expression, table.columns)) : ''

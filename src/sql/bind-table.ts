@@ -84,6 +84,7 @@ export function bindCreateTable(
     ddl,
     ...(base && { base }),
   }
+  if (statement.temporary) table.isTemporary = true
   if (statement.comment !== undefined) table.comment = statement.comment
   const primaryKey =
     keyNames.length > 0 ? keyNames.map((name) => keyOrdinal(name, columns)) : inheritedKey(base).map((name) => names.indexOf(name))

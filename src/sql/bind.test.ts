@@ -119,6 +119,17 @@ test('binding changes no catalog; applyStatement does', () => {
   assert.equal(last('DROP VIEW IF EXISTS nothing', 'done', catalog).message, 'There is no view nothing')
 })
 
+test('DROP TEMPORARY takes nothing that is permanent, and what is temporary is dropped by that name, as in Flink', () => {
+  const catalog = new Catalog()
+  const declared = `CREATE TABLE t (k INT) WITH ('connector' = 'kafka'); CREATE TEMPORARY TABLE tt (k INT) WITH ('connector' = 'kafka');
+    CREATE VIEW v AS SELECT k FROM t; CREATE TEMPORARY VIEW tv AS SELECT k FROM t;`
+  const after = (sql: string) => last(`${declared} ${sql}`, 'drop', catalog).name
+  assert.deepEqual(['DROP TABLE t', 'DROP VIEW v', 'DROP TEMPORARY TABLE tt', 'DROP TEMPORARY VIEW tv'].map(after), ['t', 'v', 'tt', 'tv'])
+  for (const sql of ['DROP TABLE tt', 'DROP VIEW IF EXISTS tv', 'DROP TEMPORARY TABLE t', 'DROP TEMPORARY VIEW v'])
+    assert.throws(() => bindScript(`${declared} ${sql}`, catalog), { code: 'SQL_OBJECT_KIND' }, sql)
+  assert.equal(last(`${declared} DROP TEMPORARY VIEW IF EXISTS v`, 'done', catalog).message, 'There is no temporary view v')
+})
+
 test('names may have the default catalog and database in front', () => {
   const { query } = last(
     'CREATE TABLE default_database.t (k STRING); SELECT default_database.t.k, t.k AS b FROM default_catalog.default_database.t',

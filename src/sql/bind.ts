@@ -13,13 +13,13 @@ import type { BindContext } from './bind-scope.ts'
 import { bindSettings, bindShow, describeEntry, requireCatalog } from './bind-show.ts'
 import { bindCreateTable, optionsOf, ordinalOf, requireUnique } from './bind-table.ts'
 import { constantIntervalMs } from './bind-window.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog, CatalogEntry } from './catalog.ts'
 import { applyStatement, DEFAULT_CATALOG, DEFAULT_DATABASE, functionNameOf } from './catalog.ts'
 import { sqlErrors } from './errors.ts'
 import { optimize } from './optimize.ts'
 import { optimizeForSession, optimizeForSink } from './optimize-session.ts'
 import { parseScript } from './parse.ts'
-import type { BoundStatement, ExplainedPlan, MaterializedTableDef, Plan } from './plan.ts'
+import type { BoundStatement, ExplainedPlan, MaterializedTableDef, Plan, ViewDef } from './plan.ts'
 import { placed } from './positions.ts'
 import { checkSetting } from './settings.ts'
 
@@ -188,7 +188,9 @@ function createView(statement: Extract<Statement, { type: 'createView' }>, text:
   optimize(bound)
   if (columns.length === 0) requireUniqueNames(query, bound)
   const fields = renamedFields(bound.fields, columns, `the view "${name}"`)
-  return { type: 'createView', name, fields, sql: textOf(query, text), database: context.catalog.currentDatabase }
+  const view: ViewDef = { name, fields, sql: textOf(query, text), database: context.catalog.currentDatabase }
+  if (statement.temporary) view.isTemporary = true
+  return { type: 'createView', view }
 }
 
 /** A view has one column of each name. @throws StreamError  SQL_COLUMN_DUPLICATE, at the name where it is written */
@@ -252,6 +254,9 @@ function createMaterializedTable(
 
 // ---------------------------------------------------------------- DROP
 
+const isTemporaryEntry = (entry: CatalogEntry | undefined): boolean =>
+  (entry?.kind === 'table' && entry.table.isTemporary === true) || (entry?.kind === 'view' && entry.view.isTemporary === true)
+
 function drop(statement: Extract<Statement, { type: 'drop' }>, catalog: Catalog): BoundStatement {
   const { what, name, ifExists } = statement
   if (what === 'DATABASE') return dropDatabase(statement, catalog)
@@ -267,6 +272,13 @@ function drop(statement: Extract<Statement, { type: 'drop' }>, catalog: Catalog)
     throw sqlErrors('SQL_OBJECT_NOT_FOUND', { what: kind, name: plain, nearest: nearestName(plain, names), span: name.span })
   }
   if (!found) return { type: 'done', message: `There is no ${kind} ${plain}` }
+  const isTemporary = !isFunction && isTemporaryEntry(catalog.get(plain))
+  if (!isFunction && isTemporary !== statement.temporary) {
+    // As in Flink: what is permanent is safe from DROP TEMPORARY, and what is temporary is named so.
+    if (!isTemporary && ifExists) return { type: 'done', message: `There is no temporary ${kind} ${plain}` }
+    const [is, wanted] = isTemporary ? [`temporary ${kind}`, kind] : [kind, `temporary ${kind}`]
+    throw sqlErrors('SQL_OBJECT_KIND', { name: plain, kind: is, wanted, statement: 'DROP', span: name.span })
+  }
   return { type: 'drop', what, name: plain, ifExists }
 }
 

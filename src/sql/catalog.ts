@@ -202,7 +202,7 @@ export function applyStatement(bound: BoundStatement, catalog: Catalog): void {
       catalog.add({ kind: 'table', table: bound.table })
       break
     case 'createView':
-      catalog.add({ kind: 'view', view: { name: bound.name, fields: bound.fields, sql: bound.sql, database: bound.database } })
+      catalog.add({ kind: 'view', view: bound.view })
       break
     case 'createMaterializedTable':
       catalog.add({ kind: 'materialized table', table: bound.table })

@@ -84,6 +84,11 @@ export const sqlErrors = defineErrors({
     message: (p) => `'${p.option}' is no option of a table whose '${p.named}' is '${p.actual}'`,
     hint: (p) => p.instead,
   }),
+  SQL_OPTION_OF_KEY: spec<{ option: string; format: string } & Placed>({
+    ...user,
+    message: (p) => `'${p.option}' is an option of a key, and the table has none`,
+    hint: (p) => `Leave it out, or say which columns are the key: 'key.fields' = '…', 'key.format' = '${p.format}'.`,
+  }),
   SQL_ALTER_INVALID: spec<{ table: string; reason: string } & Placed>({
     ...user,
     message: (p) => `table "${p.table}" cannot be altered so: ${p.reason}`,

@@ -106,7 +106,7 @@ function createTable(p: Cursor, start: number, temporary: boolean): CreateTable 
   const elements: TableElements = { columns: [] }
   const order = p.at('(') && isListOfNames(p) ? p.names() : undefined
   if (order === undefined && p.accept('(')) {
-    if (!p.at(')')) p.list(() => tableElement(p, elements, false))
+    p.list(() => tableElement(p, elements, false))
     p.expect(')')
   }
   const comment = parseComment(p)

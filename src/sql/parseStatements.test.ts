@@ -42,6 +42,8 @@ test('types', () => {
     ['DECIMAL(39)', 'SQL_TYPE_INVALID'],
     ['DECIMAL(5, 6)', 'SQL_TYPE_INVALID'],
     ['VARCHAR(0)', 'SQL_TYPE_INVALID'],
+    ['ROW<x INT, y INT, x INT>', 'SQL_TYPE_INVALID'],
+    ['NULL', 'SQL_TYPE_UNKNOWN'],
     ['TIMESTAMP(10)', 'SQL_LITERAL_INVALID'],
     ["RAW('a', 'b')", 'SQL_NOT_SUPPORTED'],
     ['TIMESTAMP WITH TIME ZONE', 'SQL_NOT_SUPPORTED'],

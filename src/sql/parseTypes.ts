@@ -18,7 +18,6 @@ const simpleTypes: Record<string, SqlType> = {
   DATE: t.date(),
   STRING: t.string(),
   BYTES: t.bytes(),
-  NULL: t.null(),
 }
 const otherTypes = [
   ...[
@@ -182,6 +181,7 @@ function intervalType(p: Cursor): SqlType {
 }
 
 function rowType(p: Cursor): SqlType {
+  const { start } = p.token
   const close = p.at('<') ? '>' : ')'
   if (!p.accept('<')) p.expect('(')
   const fields = p.list((): RowField => {
@@ -192,5 +192,10 @@ function rowType(p: Cursor): SqlType {
     return { name, type }
   })
   p.expect(close)
+  const twice = fields.find(({ name }, i) => fields.findIndex((field) => field.name === name) < i)
+  if (twice) {
+    const reason = `Give each field a name of its own: "${twice.name}" is there twice.`
+    throw sqlErrors('SQL_TYPE_INVALID', { type: 'ROW', reason, position: p.position(p.from(start)) })
+  }
   return t.row(fields)
 }

@@ -272,6 +272,7 @@ export interface TableDef {
   isDistributed?: true
   /** The text of the declaring statement, for SHOW CREATE TABLE. */
   ddl?: string
+  isTemporary?: true
   /** What it took from another table by LIKE, as that was then: an ALTER binds the declaration anew. */
   base?: TableDef
 }
@@ -294,7 +295,7 @@ export interface ExplainedPlan {
 export type BoundStatement =
   /** `insert` fills the new table: CREATE TABLE … AS. */
   | { type: 'createTable'; table: TableDef; ifNotExists: boolean; insert?: Plan }
-  | { type: 'createView'; name: string; fields: Field[]; sql: string; database: string }
+  | { type: 'createView'; view: ViewDef }
   | { type: 'createMaterializedTable'; table: MaterializedTableDef; query: Plan }
   | { type: 'query'; query: Plan }
   | { type: 'insert'; table: TableDef; query: Plan }
@@ -316,6 +317,7 @@ export interface ViewDef {
   /** The text of its query, and the database that plain names in it are of; the default one if absent. */
   sql: string
   database?: string
+  isTemporary?: true
 }
 export interface MaterializedTableDef {
   name: string

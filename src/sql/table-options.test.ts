@@ -53,6 +53,13 @@ for (const [connector, options] of Object.entries(taken))
 
 const declared = "CREATE TABLE t (k STRING) WITH ('connector' = 'kafka', 'format' = 'csv', 'key.format' = 'raw', 'key.fields' = 'k');"
 const bound = (sql: string) => bindScript(`${declared}${sql}`, new Catalog()).at(-1)
+test('options of a key are for tables that have one', () => {
+  const text = (options: string) =>
+    `CREATE TABLE t (k STRING) WITH ('connector' = 'kafka', 'key.json.ignore-parse-errors' = 'true'${options})`
+  assert.throws(() => bindScript(text(''), new Catalog()), { code: 'SQL_OPTION_OF_KEY' })
+  for (const options of [", 'key.fields' = 'k'", ", 'key.format' = 'json'"]) bindScript(text(options), new Catalog())
+})
+
 /** As Flink 2.1.1: what a format's factory does not ask for is unsupported, whether a declaration says it or a hint. */
 test('a table has the options of its formats and no others, in a declaration and in hints of reading and writing', () => {
   const options: [text: string, next?: string][] = [

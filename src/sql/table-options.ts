@@ -125,6 +125,8 @@ function requireOfFormat(key: string, table: Readonly<Record<string, string>>, s
   const named = isOfKey ? 'key.format' : table.format === undefined && table['value.format'] !== undefined ? 'value.format' : 'format'
   const actual = table[named] ?? 'json'
   const prefix = named.slice(0, -'format'.length)
+  const hasKey = table['key.format'] !== undefined || table['key.fields'] !== undefined || table.connector === 'upsert-kafka'
+  if (isOfKey && !hasKey) throw sqlErrors('SQL_OPTION_OF_KEY', { option: key, format, span })
   if (format === actual && part === prefix) return
   const instead = format === actual ? `Write '${prefix}${key.slice(part.length)}'.` : `Leave it out, or have '${named}' = '${format}'.`
   throw sqlErrors('SQL_OPTION_OF_FORMAT', { option: key, named, actual, instead, span })

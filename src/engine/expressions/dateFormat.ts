@@ -96,6 +96,11 @@ function partOf(token: Token, zoneName: string, style: DateStyle): { part: Part;
     },
     unitMs,
   })
+  // A year that is wider than its letters has a sign, so that it can be told from what stands before it.
+  const yearText = (year: number): string => {
+    if (count === 2) return padded(floorMod(year, 100), 2)
+    return `${style === 'strict' && count >= 4 && year >= 10 ** count ? '+' : ''}${padded(year, count)}`
+  }
   switch (letter) {
     case 'y':
     case 'u':
@@ -105,7 +110,7 @@ function partOf(token: Token, zoneName: string, style: DateStyle): { part: Part;
         const { year: ofEra } = civil(days)
         // Of a year before the first SimpleDateFormat writes the year of its era.
         const year = style === 'lenient' && ofEra <= 0 ? 1 - ofEra : ofEra
-        return count === 2 ? padded(floorMod(year, 100), 2) : padded(year, count)
+        return yearText(year)
       })
     case 'M':
     case 'L':
@@ -119,10 +124,7 @@ function partOf(token: Token, zoneName: string, style: DateStyle): { part: Part;
         return style === 'lenient' || count < 4 ? short : count === 4 ? long : short[0]
       })
     case 'Y':
-      return ofDay(({ days }) => {
-        const { year } = weekOf(days)
-        return count === 2 ? padded(floorMod(year, 100), 2) : padded(year, count)
-      })
+      return ofDay(({ days }) => yearText(weekOf(days).year))
     case 'w':
       return ofDay(({ days }) => padded(weekOf(days).week, count))
     case 'W':

@@ -1,5 +1,6 @@
 // Hashes, encodings and URLs.
 import { createHash, hash } from 'node:crypto'
+import { type Charset, charsetNamed, charsetNames } from '../../formats/index.ts'
 import { expressionErrors, shown } from './errors.ts'
 import type { FunctionTable } from './registry.ts'
 import { plain, plainMaybe } from './registry.ts'
@@ -36,46 +37,10 @@ function fromBase64(value: string | Uint8Array): string {
   return Buffer.from(text, 'base64').toString('utf8')
 }
 
-type Charset = { encode: (text: string) => Uint8Array; decode: (bytes: Uint8Array) => string }
-const swapped = (bytes: Buffer): Buffer => Buffer.from(bytes).swap16()
-const even = (bytes: Uint8Array): Buffer => Buffer.from(bytes.subarray(0, bytes.length & ~1))
-const single = (lastCode: number): Charset => ({
-  encode: (text) => Uint8Array.from([...text], (point) => (point.codePointAt(0)! <= lastCode ? point.codePointAt(0)! : 63)),
-  decode: (bytes) => Array.from(bytes, (byte) => (byte <= lastCode ? String.fromCharCode(byte) : '\ufffd')).join(''),
-})
-const utf16be: Charset = {
-  encode: (text) => swapped(Buffer.from(text, 'utf16le')),
-  decode: (bytes) => `${swapped(even(bytes)).toString('utf16le')}${bytes.length % 2 === 0 ? '' : '\ufffd'}`,
-}
-const utf16le: Charset = {
-  encode: (text) => Buffer.from(text, 'utf16le'),
-  decode: (bytes) => `${Buffer.from(bytes).toString('utf16le')}${bytes.length % 2 === 0 ? '' : '\ufffd'}`,
-}
-const charsets: Record<string, Charset> = {
-  'UTF-8': { encode: (text) => Buffer.from(text, 'utf8'), decode: (bytes) => Buffer.from(bytes).toString('utf8') },
-  'UTF-16BE': utf16be,
-  'UTF-16LE': utf16le,
-  // With a byte order mark, big end first, as Java writes it.
-  'UTF-16': {
-    encode: (text) => Buffer.concat([Buffer.from([0xfe, 0xff]), utf16be.encode(text)]),
-    decode: (bytes) => {
-      const mark = bytes.length >= 2 ? (bytes[0] << 8) | bytes[1] : 0
-      if (mark === 0xfffe) return utf16le.decode(bytes.subarray(2))
-      return utf16be.decode(mark === 0xfeff ? bytes.subarray(2) : bytes)
-    },
-  },
-  'ISO-8859-1': single(255),
-  'US-ASCII': single(127),
-}
-
 function charset(fn: string, name: string): Charset {
-  const found = charsets[name.toUpperCase()]
-  if (found === undefined) {
-    throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', {
-      fn,
-      reason: `charset '${shown(name)}' is none of ${Object.keys(charsets).join(', ')}`,
-    })
-  }
+  const found = charsetNamed(name)
+  if (found === undefined)
+    throw expressionErrors('EXPRESSION_ARGUMENT_INVALID', { fn, reason: `charset '${shown(name)}' is none of ${charsetNames}` })
   return found
 }
 

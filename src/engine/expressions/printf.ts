@@ -32,7 +32,7 @@ function itemsOf(format: string): Item[] | undefined {
   const addText = (text: string) => items.push({ text, flags: '', width: 0, argument: -1 })
   for (const match of format.matchAll(itemPattern)) {
     const [whole, number, flags = '', width, digits, conversion] = match
-    if (conversion === undefined || !'sSdoxXeEfbBcC%n'.includes(conversion)) return undefined
+    if (conversion === undefined || !'sSdoxXeEfgGbBcC%n'.includes(conversion)) return undefined
     addText(format.slice(end, match.index))
     end = match.index + whole.length
     if (
@@ -102,8 +102,18 @@ function plainDigits(value: number): string {
   return point >= digits.length ? digits.padEnd(point, '0') : `${digits.slice(0, point)}.${digits.slice(point)}`
 }
 
-function realNumber(number: number, item: Item): string {
-  const digits = item.digits ?? 6
+/** As %f where 0.0001 <= size < 10^digits once it is rounded, else as %e: so many digits in all. */
+function general(size: number, digits: number): [conversion: string, digits: number] {
+  const all = Math.max(digits, 1)
+  const rounded = Number(size.toPrecision(Math.min(all, 100)))
+  if (rounded !== 0 && (rounded < 1e-4 || rounded >= 10 ** all)) return ['e', all - 1]
+  return ['f', rounded === 0 ? all - 1 : all - 1 - Math.floor(Math.log10(rounded))]
+}
+
+function realNumber(number: number, given: Item): string {
+  const [conversion, digits] =
+    given.conversion === 'g' ? general(Math.abs(number), given.digits ?? 6) : [given.conversion, given.digits ?? 6]
+  const item = { ...given, conversion }
   if (!Number.isFinite(number))
     return Number.isNaN(number) ? 'NaN' : signed(number < 0, 'Infinity', { ...item, flags: item.flags.replace('0', '') })
   const size = Math.abs(number)

@@ -15,7 +15,7 @@ const wholeNumber: ResultRule = ifArgs(([arg]) => (arg.type.kind === 'DECIMAL' ?
 function rounded(args: Expr[]): SqlType {
   const { type } = args[0]
   if (type.kind !== 'DECIMAL') return type
-  const digits = args[1] === undefined ? 0 : args[1].kind === 'literal' ? (args[1].value as number) : undefined
+  const digits = args[1] === undefined ? 0 : args[1].kind === 'literal' ? ((args[1].value ?? undefined) as number | undefined) : undefined
   const { precision, scale } = roundedDecimal(type, digits)
   return t.decimal(precision, scale)
 }

@@ -148,11 +148,20 @@ function resolveCase(args: Expr[], info: CallInfo): Expr {
 
 function resolveCommon(name: string, args: Expr[], info: CallInfo, nullable: (args: Expr[]) => boolean): Expr {
   let common = args.length > 0 ? commonType(args.map((arg) => arg.type)) : undefined
-  // Here DOUBLE wins over FLOAT; in arithmetic, CASE and IF the first one does.
-  if (common?.kind === 'FLOAT' && args.some((arg) => arg.type.kind === 'DOUBLE')) common = t.double(common.nullable)
+  if (common !== undefined && isApproximateKind(common.kind)) common = { kind: approximateKind(args), nullable: common.nullable }
   if (common === undefined || common.kind === 'NULL') throw badArguments(name, args, info, 'values of one type')
   const resolved = args.map((arg) => brought(arg, common))
   return call(name, resolved, withNullable(common, nullable(args)), info)
+}
+
+/** Here DOUBLE wins over FLOAT; in arithmetic, CASE and IF the first one does. A DECIMAL before a FLOAT is a FLOAT, one behind it makes it a DOUBLE. */
+function approximateKind(args: readonly Expr[]): 'FLOAT' | 'DOUBLE' {
+  let kind: 'FLOAT' | 'DOUBLE' | undefined
+  for (const { type } of args) {
+    if (type.kind === 'DOUBLE' || (type.kind === 'DECIMAL' && kind === 'FLOAT')) kind = 'DOUBLE'
+    else if (type.kind === 'FLOAT') kind ??= 'FLOAT'
+  }
+  return kind ?? 'DOUBLE'
 }
 
 function resolveIf(args: Expr[], info: CallInfo): Expr {

@@ -49,7 +49,9 @@ function resolveTimestampAdd(args: Expr[], info: CallInfo): Expr {
   if (args.length !== 2 || p.integer.target(args[0].type, args[0]) === undefined || !isDatetimeKind(point.type.kind)) {
     throw badArguments('TIMESTAMPADD', args, info, 'TIMESTAMPADD(unit, INTEGER, date or timestamp)')
   }
-  const [count] = args.map((arg) => arg)
+  if (info.options?.unit === 'MICROSECOND' || info.options?.unit === 'NANOSECOND')
+    throw badArguments('TIMESTAMPADD', args, info, 'units down to MILLISECOND, or time + INTERVAL')
+  const [count] = args
   const type = point.type.kind === 'DATE' && unitsOfTime.has(info.options?.unit as string) ? t.timestamp(6) : point.type
   const base =
     type === point.type ? point : ({ kind: 'call', fn: 'CAST', args: [point], type: { ...type, nullable: point.type.nullable } } as Expr)
