@@ -93,6 +93,8 @@ test('steps hold the means of their samples and the growth of totals, over gaps 
           `${one.atMs} is in no step`,
         )
     }),
+    // As old as the finest tier reaches.
+    { examples: [[[...Array(7).fill(5_000), 1_760_000, 5_000], Array(61).fill(0), 5 * 3_600_000]] },
   )
 })
 

@@ -12,12 +12,12 @@ import type { QuerySummary, Stats } from './contract.ts'
 import type { GroupLag } from './lag.ts'
 
 export const SAMPLE_MS = 5_000
-/** Step and number of steps, the finest first. */
+/** Step and number of steps, the finest first: one more than the time that a tier is for, whose first step has begun before it. */
 const tiers = [
-  { stepMs: SAMPLE_MS, count: 360 },
-  { stepMs: 30_000, count: 720 },
-  { stepMs: 300_000, count: 576 },
-  { stepMs: 1_800_000, count: 336 },
+  { stepMs: SAMPLE_MS, count: 361 },
+  { stepMs: 30_000, count: 721 },
+  { stepMs: 300_000, count: 577 },
+  { stepMs: 1_800_000, count: 337 },
 ] as const
 const QUERIES_MAX = 1_000
 const GROUPS_MAX = 500
@@ -230,9 +230,9 @@ export class MetricHistory {
     metrics: readonly Metric[],
     key: (metric: Metric) => string,
   ): MetricSeries<Metric> {
-    // Of a process that is younger than the range, the finest steps reach far enough; a tier of 6 hours is that of a range of 6 hours, whose first step began.
+    // Of a process that is younger than the range, the finest steps reach far enough.
     const oldestMs = Math.max(fromMs, this.startedMs)
-    const tier = this.tiers.find((one) => (one.oldest - 1) * one.stepMs <= oldestMs) ?? this.tiers.at(-1)!
+    const tier = this.tiers.find((one) => one.oldest * one.stepMs <= oldestMs) ?? this.tiers.at(-1)!
     const { stepMs, oldest, newest } = tier
     const from = Math.max(oldest, Math.floor(fromMs / stepMs))
     const to = Math.min(newest, Math.floor(toMs / stepMs))
