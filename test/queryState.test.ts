@@ -113,6 +113,7 @@ test('why a row is still there, a wrong question, and the command line', { timeo
     ['/v1/queries/totals/state/77', 404, 'STATE_OPERATOR_UNKNOWN', /\d \(groupAggregate\)/],
     ['/v1/queries/big/state/calc', 404, 'STATE_OPERATOR_UNKNOWN', /one row at a time/],
     ['/v1/queries/totals/state/groupAggregate?key=user%3D1', 400, 'STATE_KEY_COLUMNS', /\(customer\)/],
+    ['/v1/queries/totals/state/groupAggregate?key=%7B%7D', 400, 'STATE_KEY_COLUMNS', /\(customer\)/],
     ['/v1/queries/totals/state/groupAggregate?key=ana', 400, 'SERVE_STATE_KEY', /user=42/],
     ['/v1/queries/totals/state/groupAggregate?key=%7Bx', 400, 'SERVE_STATE_KEY', /user=42/],
     ['/v1/queries/totals/state/groupAggregate?limit=0', 400, 'HTTP_REQUEST_INVALID', /openapi/],

@@ -1,7 +1,18 @@
 // Settings whose values nobody is shown.
 
-const NAME = /password|passwd|secret|token|credential|jaas|(?:private|access)[._-]?key/i
+/** What Flink's GlobalConfiguration keeps from its logs (`SENSITIVE_KEYS`), and Kafka's settings of type `password`. */
+const NAME =
+  /password|passwd|secret|token|credential|jaas|(?:private|access|account|service|api|keystore)[._-]?key$|keystore\.certificate\.chain|basic[._-]auth|auth-params|http-headers/i
 export const MASKED = '••••••'
 
 /** The value of a setting as it may be shown. */
 export const maskedValue = (name: string, value: string): string => (NAME.test(name) && value !== '' ? MASKED : value)
+
+/** An option as SQL writes it: `'name' = 'value'`, in WITH, SET and hints. */
+const OPTION = /('([^'\n]+)'(?:\s|--.*\n|\/\*[\s\S]*?\*\/)*=(?:\s|--.*\n|\/\*[\s\S]*?\*\/)*)'((?:[^']|'')*)'/g
+
+/** A text of SQL as it may be shown: with the values of its secret options masked. */
+export const maskedSql = (sql: string): string =>
+  sql.replace(OPTION, (text, before: string, name: string, value: string) =>
+    maskedValue(name, value) === value ? text : `${before}'${MASKED}'`,
+  )

@@ -1,6 +1,7 @@
 // Where each setting of a query comes from, over the texts of a project.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { maskedSql } from '../base/index.ts'
 import { bindProject } from './project.ts'
 import { type ConfigParts, type QueryConfig, queryConfig } from './queryConfig.ts'
 
@@ -124,6 +125,21 @@ CREATE MATERIALIZED TABLE t (PRIMARY KEY (k) NOT ENFORCED) AS SELECT k FROM a;`
   const config = configOf({ 'a.sql': sql }, 't')
   assert.doesNotMatch(JSON.stringify(config), /mine/)
   assert.match(said(config, 'properties.sasl.jaas.config', 'a') ?? '', /^••••••/)
+})
+
+test('nor are those that a hint or an ALTER TABLE says, in the text of the query, of a view, or in the name of a table read in two ways', () => {
+  const sql = `-- It's a comment.
+CREATE TABLE a (k STRING) WITH ('connector' = 'kafka', 'properties.ssl.key.password' /* of 'a' */ = 'mine1');
+ALTER TABLE a SET ('properties.ssl.key.password' = 'mine2', 'properties.ssl.keystore.key' = 'mine3');
+CREATE VIEW v AS SELECT k FROM a /*+ OPTIONS('properties.sasl.jaas.config' = 'mine4') */;
+CREATE MATERIALIZED TABLE t (PRIMARY KEY (k) NOT ENFORCED) AS
+  SELECT v.k FROM v JOIN a /*+ OPTIONS('properties.ssl.key.password' = 'mine5', 'scan.startup.mode' = 'latest-offset') */ ON v.k = a.k;`
+  const config = configOf({ 'a.sql': sql }, 't')
+  assert.doesNotMatch(JSON.stringify(config), /mine/)
+  assert.match(config.sql, /OPTIONS\('properties.ssl.key.password' = '••••••', 'scan.startup.mode' = 'latest-offset'\)/)
+  const userInfo = 'avro-confluent.basic-auth.user-info'
+  assert.equal(maskedSql(`SET '${userInfo}' = 'me:mine'`), `SET '${userInfo}' = '••••••'`)
+  assert.equal(maskedSql("SELECT 'a' FROM t WHERE b = 'c'"), "SELECT 'a' FROM t WHERE b = 'c'")
 })
 
 test('a time to live is a new plan where what was remembered counts on it, and nothing where nothing is remembered', () => {

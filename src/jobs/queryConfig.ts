@@ -7,7 +7,7 @@
 //   2. `change` is what the process would do: from the same signatures of plans by which it decides (`jobStarts.ts`).
 //      queryConfig.test.ts and test/queryConfig.test.ts change settings of each kind and look.
 //   3. Values of secrets do not leave this file.
-import { MASKED, maskedValue } from '../base/index.ts'
+import { maskedSql, maskedValue } from '../base/index.ts'
 import { type Parallelism, planSignature } from '../engine/index.ts'
 import { inputsOf, isOptionUsed, type Plan, somePlan, type TableDef, whyWithoutEffect, withInputs, withStateTtl } from '../sql/index.ts'
 import type { CheckpointSettings } from './checkpoints.ts'
@@ -96,22 +96,18 @@ export function queryConfig(parts: ConfigParts): QueryConfig {
   return {
     query: id,
     ...placeOf(origins),
-    sql,
+    sql: maskedSql(sql),
     parallelism,
-    declared: origins.declared.map((one) => ({ kind: one.kind, name: one.name, ...placeOf(one), sql: withoutSecrets(one) })),
+    declared: origins.declared.map((one) => ({ kind: one.kind, name: one.name, ...placeOf(one), sql: maskedSql(one.sql) })),
     builtIns: origins.builtIns,
     settings: [...ofStatement(query, parts), ...ofJob(parts), ...ofHints(origins.hints), ...ofTables(query, parts)].map((one) => ({
       ...one,
+      // One that is read in several ways has its options in its name.
+      ...(one.table !== undefined && { table: maskedSql(one.table) }),
       value: maskedValue(one.name, one.value),
     })),
   }
 }
-
-/** The text of a declaration, with values of secrets masked. */
-const withoutSecrets = ({ sql, options }: Declared): string =>
-  [...options]
-    .filter(([name, { value }]) => maskedValue(name, value) !== value)
-    .reduce((text, [, { value }]) => text.replaceAll(`'${value.replaceAll("'", "''")}'`, `'${MASKED}'`), sql)
 
 /** Settings of the statement: its plan has them. */
 function ofStatement({ plan, target, origins: { settings } }: ProjectQuery, { configured, settings: last }: ConfigParts): QuerySetting[] {

@@ -61,8 +61,8 @@ export function readOperator(operator: Operator, { key, limit }: StateRequest): 
 function wantedKeys(tables: readonly StateTable[], given: Record<string, unknown>): (unknown[] | undefined)[] {
   const names = Object.keys(given)
   const matches = (fields: StateTable['key']) => fields.length === names.length && fields.every(({ name }) => Object.hasOwn(given, name))
-  const wanted = tables.map(({ key, keyAlias = [] }) => {
-    const named = matches(key) ? key : key.length > 0 && matches(keyAlias) ? keyAlias : undefined
+  const wanted = tables.map(({ key, keyAlias }) => {
+    const named = matches(key) ? key : keyAlias && matches(keyAlias) ? keyAlias : undefined
     return named && key.map(({ type }, i) => keyValue(given[named[i].name], named[i].name, type))
   })
   if (wanted.every((values) => values === undefined)) {
