@@ -73,3 +73,26 @@ test('a query that holds its thread up is stopped at once, and goes on from its 
   await until(async () => (await queryOf(server, 'insert_into_stuck_copies')).heldUp !== undefined, 'it is not seen at last')
   await server.running.kill('SIGTERM')
 })
+
+test('a thread that cannot be ended: its query is not begun again, and the process stops', { timeout: 90_000 }, async (t) => {
+  const folder = projectOf(t, '1 s')
+  // V8 does not look in this loop, once it is compiled, whether it is to end.
+  writeFileSync(
+    join(folder, 'functions/sticky.ts'),
+    "export function sticky(text: string): string {\n  while (text.startsWith('stick'));\n  return text\n}",
+  )
+  const server = await startServer(t, folder)
+  await post(server, 'a', 1, 100)
+  await untilRows(server, 'stuck_sums', [['a', ...upTo(100)]])
+  await post(server, 'stick', 1, 1)
+  await until(
+    async () => (await statesOf(server)).counts === 'running' && (await queryOf(server, 'counts')).restarts === 1,
+    'not again',
+    30_000,
+  )
+  await untilRows(server, 'counts', [['a', ...upTo(100)], ['stick', 1, 1]]) // biome-ignore format: one thought
+  const { state, restarts, error } = await queryOf(server, 'insert_into_stuck_copies')
+  assert.deepEqual([state, restarts, error?.code], ['failed', 0, 'QUERY_STALLED'])
+  const { afterMs } = await server.running.kill('SIGTERM')
+  assert.ok(afterMs < 30_000)
+})

@@ -1,7 +1,7 @@
 // How jobs begin again: whose thread died, whose checkpoint or state was lost on the way, or whose query held its thread up.
 //
 //   thread dies, or is ended --> all its jobs fail, told why --> pause, which grows --> the project is applied: each goes on from its checkpoint
-//                                   `--> who held it up: alone from now on, and after STALLS_MAX times in STALL_WINDOW_MS not again by itself
+//                                   `--> who held it up: alone from now on, and after STALLS_MAX times in STALL_WINDOW_MS, or where its thread did not end, not again by itself
 //
 // Invariants
 //   1. What a job has done since its last durable checkpoint counts for nothing, as after a crash of the process (docs/exactly-once.md).
@@ -66,9 +66,9 @@ export class JobRestarts {
     if (stall) stall.count = 0
   }
 
-  died(jobs: JobSpec[], { reason, holder }: Death): void {
+  died(jobs: JobSpec[], { reason, holder, isEndless = false }: Death): void {
     const { query } = holder ?? {}
-    const isGivenUp = holder !== undefined && query !== undefined && !isAdhoc(query.jobId) && this.countStall(query.id)
+    const isGivenUp = holder !== undefined && query !== undefined && !isAdhoc(query.jobId) && (this.countStall(query.id) || isEndless)
     const errorOf = (jobId: string, queryId: string): StreamError => {
       if (query?.id === queryId && query.jobId === jobId && holder) return stalled(queryId, holder)
       const why = query ? `${isAdhoc(query.jobId) ? 'a query of somebody' : `"${query.id}"`} in the same thread: ${reason}` : reason

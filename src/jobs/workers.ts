@@ -41,6 +41,8 @@ export interface Death {
   reason: string
   /** It was held up, or ended in a function. */
   holder?: Holder
+  /** The thread could not be ended: it keeps a core until the process ends. */
+  isEndless?: boolean
 }
 
 /** Who holds a thread up. */
@@ -66,6 +68,21 @@ type Answer = FromWorker & { requestId: number }
 export const APART_THREADS_MAX = 8
 /** How long the end of a thread is waited for. */
 const TERMINATE_MS_MAX = 5_000
+const CLOSE_MS_MAX = 1_000
+/**
+ * Threads that were told to end and have not. V8 looks for that in loops, but leaves it out where it takes a loop for one that calls something
+ * (`while (text.startsWith('a'));`). The process cannot exit by itself while there is one: `process.exit` waits for all threads.
+ */
+const unended = new Set<Worker>()
+export const hasUnendedThreads = (): boolean => unended.size > 0
+
+/** Ends a thread; false if it has not ended in time. */
+async function terminate(worker: Worker, timeoutMs: number): Promise<boolean> {
+  unended.add(worker)
+  const ended = worker.terminate().then(() => unended.delete(worker))
+  await Promise.race([ended, sleep(timeoutMs, undefined, { ref: false })])
+  return !unended.has(worker)
+}
 
 const workerUrl = new URL('../engine/worker.ts', import.meta.url)
 
@@ -183,24 +200,24 @@ export class EngineWorkers {
   }
 
   private async giveUp(slot: Slot, holder: Holder): Promise<void> {
-    const jobs = await this.ended(slot)
+    const { jobs, isEndless } = await this.ended(slot)
     const reason = `it did not get on for ${Math.round(holder.heldMs / 1_000)} s`
-    if (jobs.length > 0 && !this.closing) this.events.died(jobs, { reason, holder })
+    if (jobs.length > 0 && !this.closing) this.events.died(jobs, { reason, holder, isEndless })
   }
 
   /** Ends a thread, whatever it is at. Returns the jobs that it had. */
-  private async ended(slot: Slot): Promise<JobSpec[]> {
+  private async ended(slot: Slot): Promise<{ jobs: JobSpec[]; isEndless: boolean }> {
     const { worker } = slot
     // From here on nothing that it has sent is taken: its jobs go on from their checkpoints.
     const jobs = this.lost(slot)
     slot.isEnding = true
-    // A child process or a call of the system that does not return keeps a thread; it gets no further in it.
-    await Promise.race([worker?.terminate(), sleep(TERMINATE_MS_MAX, undefined, { ref: false })])
+    // Some loops, and calls of the system that do not return, keep a thread: nothing of it is taken any more.
+    const isEndless = worker !== undefined && !(await terminate(worker, TERMINATE_MS_MAX))
     slot.isEnding = false
     this.options.memory.clear(this.slots.indexOf(slot))
     // Those that were given to it meanwhile.
     for (const job of slot.jobs.values()) this.begin(slot, job)
-    return jobs
+    return { jobs, isEndless }
   }
 
   /** Who holds up a thread of a job; undefined if nobody does. */
@@ -226,7 +243,7 @@ export class EngineWorkers {
 
   /** Ends those threads of a job that are held up, and all jobs in them, which it returns. */
   async end(jobId: string): Promise<JobSpec[]> {
-    return (await Promise.all(this.heldSlots(jobId).map((slot) => this.ended(slot)))).flat()
+    return (await Promise.all(this.heldSlots(jobId).map((slot) => this.ended(slot)))).flatMap(({ jobs }) => jobs)
   }
 
   /** Hands a message on: at once, or if it is one subtask's, when its turn among those of its job has come. */
@@ -360,7 +377,7 @@ export class EngineWorkers {
   async close(): Promise<void> {
     this.closing = true
     clearInterval(this.looking)
-    await Promise.all(this.slots.map(({ worker }) => worker?.terminate()))
+    await Promise.all(this.slots.map(({ worker }) => worker && terminate(worker, CLOSE_MS_MAX)))
   }
 
   private post(slot: Slot, message: ToWorker): void {

@@ -1,13 +1,19 @@
 // Starts a platform, says where it is, and stops it on SIGINT or SIGTERM.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ApplyReport } from '../../jobs/index.ts'
+import { type ApplyReport, hasUnendedThreads } from '../../jobs/index.ts'
 import type { Config } from '../config.ts'
 import { errorText } from '../output.ts'
 import { type Platform, startPlatform } from '../platform.ts'
 
 /** A stop that takes longer is ended: everything acknowledged is on disk already. */
 const STOP_MS_MAX = 4_500
+
+/** Also where a thread does not end, for which `process.exit` would wait. */
+function exit(code: number): void {
+  if (hasUnendedThreads()) process.kill(process.pid, 'SIGKILL')
+  else process.exit(code)
+}
 
 export interface ServeOptions {
   /** Take up edits of the project. */
@@ -30,8 +36,8 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
     if (stopping.signal.aborted) process.exit(130)
     stopping.abort()
     if (!config.json && signal === 'SIGINT') console.log('\nstopping …')
-    setTimeout(() => process.exit(1), STOP_MS_MAX).unref()
-    void platform.close().then(() => process.exit(0))
+    setTimeout(() => exit(1), STOP_MS_MAX).unref()
+    void platform.close().then(() => exit(0))
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
