@@ -127,6 +127,25 @@ test('with tokens: each role its own, wrong ones nothing; no token in what the p
   const sqlAs = (token: string) => ask(port, '/v1/sql', { ...json, ...as(token) }, 'POST', '{"sql":"SELECT * FROM counts"}')
   assert.deepEqual([(await sqlAs(tokens.writer)).status, (await sqlAs(tokens.reader)).status], [403, 200])
   assert.deepEqual([(await ask(port, '/v1/tables', as(tokens.admin))).status, (await postAs(as(tokens.admin))).status], [200, 202])
+  // A function's file may do anything: what no deployed file declares is for administrators, whether the file is there or not.
+  const draft = (token: string, path: string, target: string) =>
+    ask(
+      port,
+      path,
+      { ...json, ...as(token) },
+      'POST',
+      JSON.stringify({
+        file: 'draft.sql',
+        sql: `CREATE FUNCTION own(s STRING) RETURNS STRING LANGUAGE JAVASCRIPT AS '${target}'; CREATE MATERIALIZED TABLE d AS SELECT own('a') AS a FROM counts;`,
+      }),
+    )
+  for (const path of ['/v1/queries/forecast', '/v1/queries/diff'])
+    for (const target of ['package.json', '/etc/passwd', 'none.ts'])
+      assert.deepEqual(
+        [(await draft(tokens.reader, path, target)).code, (await draft(tokens.admin, path, 'none.ts')).code],
+        ['FUNCTION_NOT_DECLARED', 'FUNCTION_FILE_MISSING'],
+        `${path} ${target}`,
+      )
   for (const path of liveSockets) {
     assert.equal(await upgrade(port, path, {}), 401, path)
     assert.equal(await upgrade(port, path, {}, ['millrace', `millrace.token.${tokens.writer}`]), 403, path)

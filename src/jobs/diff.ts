@@ -23,7 +23,12 @@ const SAMPLES_MAX = 100
 /** Records with one timestamp that are looked at one by one. */
 const SAME_TIME_MAX = 10_000
 
-export interface DiffOptions {
+/** Who asks: a text can declare functions, whose files run with all rights of the process. */
+export interface DraftRights {
+  /** Whether functions may be tried that no deployed file declares. */
+  mayRunFiles: boolean
+}
+export interface DiffOptions extends DraftRights {
   /** Epoch ms: records from here on. */
   sinceMs: number
   signal: AbortSignal
@@ -70,7 +75,7 @@ export async function diffScript(
   text: string,
   options: DiffOptions,
 ): Promise<ScriptDiff> {
-  const queries = changedQueries(manager, fileName, text)
+  const queries = changedQueries(manager, fileName, text, options)
   const plans = queries.flatMap(({ next, now }) => [next.plan, ...(now ? [now.plan] : [])])
   const untilMs = Date.now()
   const slices = await slicesOf(log, manager.topicsOf(plans), { sinceMs: options.sinceMs })
@@ -83,10 +88,20 @@ export async function diffScript(
   return { sinceMs: options.sinceMs, untilMs, records, queries: diffs }
 }
 
-/** Queries of the new text, each with the one of its name that runs. */
-export function changedQueries(manager: JobManager, fileName: string, text: string): { next: ProjectQuery; now?: ProjectQuery }[] {
+/**
+ * Queries of the new text, each with the one of its name that runs.
+ * @throws StreamError of the SQL layer with a position; DIFF_NO_QUERY, FUNCTION_NOT_DECLARED
+ */
+export function changedQueries(
+  manager: JobManager,
+  fileName: string,
+  text: string,
+  { mayRunFiles }: DraftRights,
+): { next: ProjectQuery; now?: ProjectQuery }[] {
   const baseName = (name: string) => name.slice(name.lastIndexOf('/') + 1)
-  const names = new Set(targetsOf(parseScript(text)).filter((name) => name !== undefined))
+  const statements = parseScript(text)
+  if (!mayRunFiles) requireDeclaredFunctions(statements, manager)
+  const names = new Set(targetsOf(statements).filter((name) => name !== undefined))
   // What the text declares or writes to is not taken from another file as well.
   const others = manager.files
     .filter((file) => baseName(file.name) !== baseName(fileName))
@@ -97,6 +112,14 @@ export function changedQueries(manager: JobManager, fileName: string, text: stri
   const queries = project.queries.filter(({ file }) => file === fileName)
   if (queries.length === 0) throw jobErrors('DIFF_NO_QUERY', { file: fileName })
   return queries.map((next) => ({ next, now: manager.query(next.id) }))
+}
+
+/** Before anything is bound: that looks for the files, and whether they are there is nobody's business either. */
+function requireDeclaredFunctions(statements: readonly Statement[], { files }: JobManager): void {
+  const functionsOf = (all: readonly Statement[]) => all.filter((one) => one.type === 'createFunction')
+  const declared = new Set(files.flatMap(({ text }) => functionsOf(parseScriptTolerant(text).statements)).map(({ target }) => target))
+  const other = functionsOf(statements).find(({ target }) => !declared.has(target))
+  if (other) throw jobErrors('FUNCTION_NOT_DECLARED', { name: other.name.parts.at(-1)!.name })
 }
 
 /** What each statement of a script declares, or writes to; undefined for the others. */

@@ -9,6 +9,14 @@ export const jobErrors = defineErrors({
     message: (p) => `the file of function ${p.name} is not there: ${p.file}`,
     hint: () => 'The path of AS is relative to the project; the export may follow it: functions/tax.ts#tax.',
   }),
+  FUNCTION_NOT_DECLARED: spec<{ name: string }>({
+    kind: 'user',
+    httpStatus: 403,
+    retry: 'never',
+    message: (p) => `function ${p.name} is none that runs: its file may be anything`,
+    hint: () =>
+      "What a file's functions do is for administrators to try. A function that a deployed file declares with the same AS may be used.",
+  }),
   PROJECT_NOT_FOUND: spec<{ folder: string }>({
     kind: 'user',
     httpStatus: 404,

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { toStreamError } from '../base/index.ts'
 import type { Log } from '../log/index.ts'
 import { rowText } from './adhoc.ts'
-import { changedQueries, timesOf } from './diff.ts'
+import { changedQueries, type DiffOptions, timesOf } from './diff.ts'
 import type { JobManager } from './manager.ts'
 import { type Slice, slicesOf } from './slices.ts'
 
@@ -46,16 +46,18 @@ export interface StateForecast {
  * Measures the state that the queries of a new text of a file would have after the records since a time.
  *
  * @param sinceMs  epoch ms of the log's timestamps
- * @throws StreamError of the SQL layer with a position; DIFF_NO_QUERY
+ * @throws as `changedQueries`
  */
 export async function forecastState(
   manager: JobManager,
   log: Pick<Log, 'topic' | 'readMessages'>,
   fileName: string,
   text: string,
-  { sinceMs, signal }: { sinceMs: number; signal: AbortSignal },
+  { sinceMs, signal, mayRunFiles }: Pick<DiffOptions, 'sinceMs' | 'signal' | 'mayRunFiles'>,
 ): Promise<StateForecast> {
-  const queries = changedQueries(manager, fileName, text).filter(({ next, now }) => !now || rowText([now.plan]) !== rowText([next.plan]))
+  const queries = changedQueries(manager, fileName, text, { mayRunFiles }).filter(
+    ({ next, now }) => !now || rowText([now.plan]) !== rowText([next.plan]),
+  )
   const plans = queries.map(({ next }) => next.plan)
   const topics = manager.topicsOf(plans)
   const whole = await slicesOf(log, topics, { sinceMs })

@@ -97,7 +97,7 @@ export interface ServeDeps {
   runSql: RunSql
   workspace: Workspace
   diffScript(file: string, sql: string, options: DiffOptions): Promise<ScriptDiff>
-  forecastState(file: string, sql: string, options: { sinceMs: number; signal: AbortSignal }): Promise<StateForecast>
+  forecastState(file: string, sql: string, options: Pick<DiffOptions, 'sinceMs' | 'signal' | 'mayRunFiles'>): Promise<StateForecast>
   /** Of the project; undefined where there is none. */
   crashTests?: { status(): CrashTest; start(kills: number): CrashTest }
   /** Golden files of the project; undefined where nothing may be edited. */

@@ -66,7 +66,7 @@ const rareHits = new Set([
   ...operators.flatMap((operator) => ['ENOSPC', 'EMFILE', 'clock', 'task paused'].map((kind) => faultOf(kind, operator))),
   ...rare.flatMap((site) => [`crash at ${site}`, `EIO ${site}`, `ENOSPC ${site}`]),
 ])
-const COVERED_FROM_SEEDS = 300
+const COVERED_FROM_SEEDS = 600
 const RARE_COVERED_FROM_SEEDS = 3_000
 
 /** What so many seeds should have hit and did not; fewer cannot reach everything. */

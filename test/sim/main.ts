@@ -26,7 +26,7 @@ The same seed gives the same trace, byte for byte; its hash is printed.
   --json         one JSON line for each seed that fails, and one at the end
 
 Examples
-  npm run sim -- --seeds 300
+  npm run sim -- --seeds 600
   npm run sim -- --seed 4711
   npm run sim -- --crash-points
   npm run sim -- --bug skip-fsync --seeds 1000 --until-found`
