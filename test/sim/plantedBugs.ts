@@ -75,7 +75,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/producers.ts',
     find: '    if (producerId < 0 || this.byId.has(producerId)',
     replace: '    if (producerId < 2 ** 60 || this.byId.has(producerId)',
-    seed: 10,
+    seed: 64,
   },
   'keep-failed-bytes': {
     what: 'what a failed sync did not confirm is refused, and stays in the log',
@@ -89,7 +89,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/segment.ts',
     find: '      if (index.sizeBytes < fileBytes) disk.truncate(file, index.sizeBytes)\n',
     replace: '      if (index.sizeBytes < fileBytes) disk.truncate(file, Math.max(0, index.sizeBytes - 1))\n',
-    seed: 13,
+    seed: 3,
   },
   'lose-folder-sync': {
     what: 'a file that replaces another is renamed without a sync of its folder',
@@ -117,7 +117,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'kafka/groups/offsets.ts',
     find: '      const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)',
     replace: '      const first = 0\n      this.log.appendRecords(OFFSETS_TOPIC, 0, records).catch(() => {})',
-    seed: 32,
+    seed: 81,
   },
   'forget-key': {
     what: 'after a restart the keys of requests are not known',
@@ -194,14 +194,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: 'if (this.file !== undefined) this.disk.sync(this.file)',
     replace: '',
-    seed: 2,
+    seed: 3,
   },
   'commit-at-cut': {
     what: 'a transaction of a sink is committed before its checkpoint is durable',
     file: 'jobs/transactionCommitter.ts',
     find: '      return { state: { kind:',
     replace: '      for (const { ref } of this.cutRefs) this.transactions.commit(ref).catch(() => {})\n      return { state: { kind:',
-    seed: 7,
+    seed: 3,
   },
   'forget-decided': {
     what: 'a start does not commit what a checkpoint has decided',
@@ -278,7 +278,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: '    if (!this.exists(parent, folder)) this.disk.makeFolder(folder)\n',
     replace: '    if (this.exists(parent, folder)) return\n    this.disk.makeFolder(folder)\n',
-    seed: 195,
+    seed: 173,
   },
   'forget-retained': {
     what: 'with the segments that retention takes goes what their producers may send again',
@@ -320,7 +320,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/exchange/exchange.ts',
     find: 'if (from !== except && this.idle[from] === 0',
     replace: 'if (from !== except && from === this.rounds.subtask && this.idle[from] === 0',
-    seed: 5,
+    seed: 8,
   },
   'wrong-subtask': {
     what: 'with another number of subtasks the state of a key comes into one that does not get its rows',
