@@ -128,7 +128,7 @@ describe('figures, attention, lineage and saved filters', { skip: skipWithoutBro
     await page.getByText('2 things need attention').waitFor()
     const more = page.getByRole('button', { name: /^Show \d new$/ })
     if (await more.isVisible()) await more.click()
-    await attention.getByText('Refused for events: 1 event, most of them by required at id').waitFor()
+    await attention.getByText('Refused for events: 1 event, by required at id').waitFor()
     await attention.getByText(/never: The condition .* let none of 90 rows through/).waitFor()
     await checkFrame(page, 'attention on the phone', 'dark')
     await shot(page, 'home-attention-phone-dark')
