@@ -1,4 +1,4 @@
-// Audit lines: who did what that cannot be taken back, in the process's log.
+// Who asks, what they may do, and audit lines: who did what that cannot be taken back, in the process's log.
 import type { FastifyRequest } from 'fastify'
 import type { ServeDeps } from './deps.ts'
 
@@ -10,6 +10,10 @@ export const auditOf =
     const by = caller ? { id: caller.id, name: caller.name, role: caller.role } : 'anonymous'
     audit({ audit: action, by, from: request.ip, request: request.id, ...details })
   }
+
+/** What a request may do; without tokens everybody may do all. */
+export const roleOf = ({ caller, server }: Pick<FastifyRequest, 'caller' | 'server'>) =>
+  caller ? caller.role : server.isTokenNeeded ? null : 'admin'
 
 /** Who a request is of, for people: the name of its token, or its id; where none is needed the address that it came from. */
 export const byOf = ({ caller, ip }: Pick<FastifyRequest, 'caller' | 'ip'>): string =>

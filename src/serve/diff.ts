@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { formatType } from '../data/index.ts'
 import type { QueryDiff, ScriptDiff } from '../jobs/index.ts'
 import { rowJson } from '../views/index.ts'
+import { roleOf } from './audit.ts'
 import type { StateForecast } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
@@ -105,7 +106,7 @@ export function registerDiff(app: FastifyInstance, { diffScript, forecastState }
     async (request, reply) => {
       const { file, sql, since = '1h', numbers } = request.body
       const sinceMs = timeOf(since, Date.now())
-      const diff = await alone(request, (signal) => diffScript(file, sql, { sinceMs, signal, mayRunFiles: isAdmin(request) }))
+      const diff = await alone(request, (signal) => diffScript(file, sql, { sinceMs, signal, mayRunFiles: roleOf(request) === 'admin' }))
       reply.type('application/json').serializer((text: string) => text)
       return diffJson(diff, numbers === 'string')
     },
@@ -123,13 +124,10 @@ export function registerDiff(app: FastifyInstance, { diffScript, forecastState }
     (request) => {
       const { file, sql, since = '1h' } = request.body
       const sinceMs = timeOf(since, Date.now())
-      return alone(request, (signal) => forecastState(file, sql, { sinceMs, signal, mayRunFiles: isAdmin(request) }))
+      return alone(request, (signal) => forecastState(file, sql, { sinceMs, signal, mayRunFiles: roleOf(request) === 'admin' }))
     },
   )
 }
-
-/** Without tokens everybody is one. */
-const isAdmin = ({ caller, server }: FastifyRequest): boolean => (caller ? caller.role === 'admin' : !server.isTokenNeeded)
 
 const unitsMs: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 

@@ -1,7 +1,7 @@
 // /v1/health, /v1/queries, /v1/queries/:id/why, /v1/stats: how the process is.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { auditOf, byOf } from './audit.ts'
+import { auditOf, byOf, roleOf } from './audit.ts'
 import type { ServeDeps } from './deps.ts'
 import { queryNotFound } from './errors.ts'
 import { Access, Health, NoQuery, QueryParams, QuerySummary, QueryWhy, Stats } from './schemas.ts'
@@ -48,10 +48,10 @@ export function registerStatus(app: FastifyInstance, deps: ServeDeps, sockets: L
       config: { role: 'public' },
       schema: { summary: 'What the token of the request may do.', querystring: NoQuery, response: { 200: Access } },
     },
-    ({ caller, server }) =>
-      caller
-        ? { isTokenNeeded: server.isTokenNeeded, role: caller.role, name: caller.name }
-        : { isTokenNeeded: server.isTokenNeeded, role: server.isTokenNeeded ? null : 'admin' },
+    (request) => {
+      const { caller, server } = request
+      return { isTokenNeeded: server.isTokenNeeded, role: roleOf(request), ...(caller && { name: caller.name }) }
+    },
   )
   app.get(
     '/v1/queries',
