@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { frames } from '../src/app/client.ts'
-import type { ApiError, CatalogTable, DeployReport, PreviewFrame, ProjectFile, SqlCheck, SqlCompletion } from '../src/serve/contract.ts'
+import type { ApiError, CatalogTable, DeployReport, PreviewFrame, ProjectFile, SqlCheck, SqlCompletions } from '../src/serve/contract.ts'
 import { countsSql, makeProject, type Server, startServer, until, untilRows } from './harness.ts'
 
 const event = (id: string, page: string, n = 1) => ({ id, page, n, ts: '2026-03-01 00:00:00.000' })
@@ -48,7 +48,7 @@ test('an editor learns what a script is, what is wrong in it and where, and what
   assert.equal(bad.statements.length, 1)
 
   const complete = async (sql: string, offset = sql.length) =>
-    (await server.call<SqlCompletion[]>('/v1/sql/complete', json({ sql, offset }))).body
+    (await server.call<SqlCompletions>('/v1/sql/complete', json({ sql, offset }))).body.items
   assert.deepEqual((await complete('SELECT pa FROM events', 9))[0], { label: 'page', kind: 'column' })
   assert.ok((await complete('SELECT * FROM ev')).some(({ label, kind }) => label === 'events' && kind === 'table'))
   assert.ok((await complete('SELECT UPP')).some(({ label, kind }) => label === 'UPPER' && kind === 'function'))

@@ -833,9 +833,14 @@ export interface TestRun {
   error?: ApiError['error']
 }
 /** POST /v1/sql/complete {sql, offset} */
+export interface SqlCompletions {
+  /** Where what they stand for begins, in UTF-16 units: a word, or the quote before it. */
+  start: number
+  items: SqlCompletion[]
+}
 export interface SqlCompletion {
   label: string
-  kind: 'keyword' | 'table' | 'column' | 'function'
+  kind: 'keyword' | 'table' | 'column' | 'function' | 'type' | 'option' | 'value'
 }
 /** Frames of the WebSocket /v1/sql/live, after its one message {"sql": "SELECT …"}. */
 export type PreviewFrame =

@@ -21,6 +21,7 @@ import {
   type CatalogEntry,
   type CompletionCatalog,
   completions,
+  DEFAULT_DATABASE,
   explainPlan,
   functionNameOf,
   functionNames,
@@ -31,7 +32,7 @@ import {
 } from '../sql/index.ts'
 import { rowJson } from '../views/index.ts'
 import { auditOf, byOf } from './audit.ts'
-import type { CatalogTable, DeployReport, ProjectFile, SqlCheck, SqlCompletion } from './contract.ts'
+import type { CatalogTable, DeployReport, ProjectFile, SqlCheck, SqlCompletions } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
 import { ErrorInfo, NoQuery, same } from './schemas.ts'
@@ -108,12 +109,11 @@ const CompleteBody = Type.Object(
   },
   { additionalProperties: false },
 )
-const Completions = Type.Array(
-  Type.Object({
-    label: Type.String(),
-    kind: Type.Union([Type.Literal('keyword'), Type.Literal('table'), Type.Literal('column'), Type.Literal('function')]),
-  }),
-)
+const completionKinds = ['keyword', 'table', 'column', 'function', 'type', 'option', 'value'] as const
+const Completions = Type.Object({
+  start: Type.Integer({ description: 'Where what they stand for begins: a word, or the quote before it.' }),
+  items: Type.Array(Type.Object({ label: Type.String(), kind: Type.Union(completionKinds.map((kind) => Type.Literal(kind))) })),
+})
 const quoted = optional(Type.String({ description: 'The name as SQL takes it, where that needs backquotes.' }))
 const Tables = Type.Array(
   Type.Object({
@@ -152,7 +152,7 @@ const PreviewQuery = Type.Object(
 const PreviewRequest = Type.Object({ sql: Sql, slice: optional(SliceBody) }, { additionalProperties: false })
 
 same<Static<typeof Check>, SqlCheck>(true)
-same<Static<typeof Completions>, SqlCompletion[]>(true)
+same<Static<typeof Completions>, SqlCompletions>(true)
 same<Static<typeof Tables>, CatalogTable[]>(true)
 same<Static<typeof Report>, DeployReport>(true)
 same<Static<typeof Files>, ProjectFile[]>(true)
@@ -302,9 +302,13 @@ function fieldsOf(entry: CatalogEntry): readonly Field[] {
 const completionCatalog = (catalog: Catalog): CompletionCatalog => ({
   tables: catalog.names().map((name) => {
     const entry = catalog.get(name)
-    return { name, columns: entry ? fieldsOf(entry).map((field) => field.name) : [] }
+    const connector = entry?.kind === 'table' ? entry.table.options.connector : undefined
+    const columns = entry ? fieldsOf(entry).map((field) => field.name) : []
+    return { name, kind: entry?.kind ?? 'table', columns, ...(connector !== undefined && { connector }) }
   }),
   functions: functionNames(catalog),
+  userFunctions: catalog.functionNames(),
+  databases: catalog.databaseNames().filter((name) => name !== DEFAULT_DATABASE),
 })
 
 /** Each statement sees what those before it declare; one that is wrong does not hide what is wrong with the others. */

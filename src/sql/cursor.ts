@@ -122,7 +122,14 @@ export class Cursor {
   /** Accepts several words in a row, or none of them. */
   acceptAll(...keys: string[]): boolean {
     if (!this.at(keys[0]!)) return false
-    for (let i = 1; i < keys.length; i++) if (this.peek(i).key !== keys[i]) return false
+    const { reserved } = this.token
+    for (let i = 1; i < keys.length; i++) {
+      if (this.peek(i).key === keys[i]) continue
+      if (this.peek(i).kind !== 'end' || !reserved) return false
+      // The text ends within them: a reserved word can be nothing else.
+      for (let read = 0; read < i; read++) this.next()
+      throw this.fail(keys[i])
+    }
     for (const _ of keys) this.next()
     return true
   }
@@ -168,9 +175,9 @@ export class Cursor {
     return { parts, span: this.from(start) }
   }
 
-  names(): Identifier[] {
+  names(what?: string): Identifier[] {
     this.expect('(')
-    const items = this.list(() => this.name())
+    const items = this.list(() => this.name(what))
     this.expect(')')
     return items
   }

@@ -66,7 +66,7 @@ function argumentValue(p: Cursor): Expression {
   if (key === 'TABLE') return tableArgument(p)
   if (key === 'DESCRIPTOR' && p.peek().key === '(') {
     p.next()
-    return { type: 'descriptor', columns: p.names(), span: p.from(start) }
+    return { type: 'descriptor', columns: p.names('a name of a column'), span: p.from(start) }
   }
   if (atQuery(p)) {
     const query = parseQuery(p)

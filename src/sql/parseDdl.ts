@@ -304,7 +304,7 @@ export function parseDrop(p: Cursor): Statement {
   else if (p.atAny('TABLE', 'VIEW', 'FUNCTION', 'DATABASE')) what = p.next().key as typeof what
   else throw p.fail()
   const exists = ifExists(p)
-  const name = p.qualifiedName()
+  const name = p.qualifiedName(`a name of a ${what.toLowerCase()}`)
   // RESTRICT is what happens without it.
   const cascade = what === 'DATABASE' && !p.accept('RESTRICT') && p.accept('CASCADE')
   return { type: 'drop', what, temporary, ifExists: exists, name, ...(cascade && { cascade }), span: p.from(start) }
@@ -324,7 +324,7 @@ export function parseAlter(p: Cursor): Statement {
   }
   p.next()
   const exists = !materialized && ifExists(p)
-  const name = p.qualifiedName('a name of a table')
+  const name = p.qualifiedName(materialized ? 'a name of a materialized table' : 'a name of a table')
   const action = materialized ? materializedAction(p) : alterAction(p)
   return { type: 'alterTable', name, ...(exists && { ifExists: true }), action, span: p.from(start) }
 }

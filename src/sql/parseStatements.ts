@@ -36,13 +36,18 @@ export function parseStatementAt(p: Cursor): Statement {
   if (p.at('SHOW')) return show(p)
   if (p.at('SET')) return set(p)
   if (p.accept('RESET')) {
-    const setting = p.token.kind === 'end' ? {} : { key: settingKey(p) }
+    const setting = atEnd(p) ? {} : { key: settingKey(p) }
     return { type: 'reset', ...setting, span: p.from(start) }
   }
   if (p.accept('USE')) {
     const catalog = p.accept('CATALOG')
     if (p.at('MODULES')) throw p.notSupported('USE MODULES', 'All functions are loaded.')
-    return { type: 'use', name: p.qualifiedName(), ...(catalog && { catalog }), span: p.from(start) }
+    return {
+      type: 'use',
+      name: p.qualifiedName(catalog ? 'a name of a catalog' : 'a name of a database'),
+      ...(catalog && { catalog }),
+      span: p.from(start),
+    }
   }
   const instead = p.token.kind === 'word' ? notSupported[key] : undefined
   throw instead ? p.notSupported(key, instead) : p.fail()
@@ -148,7 +153,8 @@ function show(p: Cursor): Statement {
   const { start } = p.next()
   const what = showWhat(p)
   let name: QualifiedName | undefined
-  if (what.startsWith('CREATE ') || what === 'PARTITIONS') name = p.qualifiedName()
+  if (what.startsWith('CREATE ')) name = p.qualifiedName(`a name of a ${what.slice('CREATE '.length).toLowerCase()}`)
+  else if (what === 'PARTITIONS') name = p.qualifiedName('a name of a table')
   else if (what === 'COLUMNS') {
     if (!p.accept('FROM')) p.expect('IN')
     name = p.qualifiedName('a name of a table')
@@ -190,15 +196,23 @@ function showWhat(p: Cursor): string {
   return what
 }
 
+const SETTING_KEY = "a key such as 'table.local-time-zone'"
+
+/** SET and RESET may stand alone. */
+function atEnd(p: Cursor): boolean {
+  p.wanted(SETTING_KEY)
+  return p.token.kind === 'end'
+}
+
 function settingKey(p: Cursor): string {
   if (p.token.kind === 'string') return p.string()
-  throw p.fail("a key such as 'table.local-time-zone'", "Keys and values stand in quotes: SET 'table.exec.state.ttl' = '1 h'.")
+  throw p.fail(SETTING_KEY, "Keys and values stand in quotes: SET 'table.exec.state.ttl' = '1 h'.")
 }
 
 /** SET 'key' = 'value', or SET alone. */
 function set(p: Cursor): Statement {
   const { start } = p.next()
-  if (p.token.kind === 'end') return { type: 'set', span: p.from(start) }
+  if (atEnd(p)) return { type: 'set', span: p.from(start) }
   const key = settingKey(p)
   p.expect('=')
   return { type: 'set', key, value: p.string(), span: p.from(start) }

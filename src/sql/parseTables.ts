@@ -42,7 +42,8 @@ function join(p: Cursor, left: TableRef): TableRef {
   p.expect('JOIN')
   const right = tablePrimary(p)
   if (!natural && p.accept('ON')) return { type: 'join', kind, natural, left, right, on: parseExpression(p), span: p.from(start) }
-  if (!natural && p.accept('USING')) return { type: 'join', kind, natural, left, right, using: p.names(), span: p.from(start) }
+  if (!natural && p.accept('USING'))
+    return { type: 'join', kind, natural, left, right, using: p.names('a name of a column'), span: p.from(start) }
   // `JOIN LATERAL TABLE(f(x)) ON TRUE` may drop the condition only when natural.
   if (!natural) throw p.fail()
   return { type: 'join', kind, natural, left, right, span: p.from(start) }

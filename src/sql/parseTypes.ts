@@ -37,7 +37,7 @@ const otherTypes = [
   ],
   ...['ARRAY', 'MULTISET', 'MAP', 'ROW'],
 ]
-const knownTypes = [...Object.keys(simpleTypes), ...otherTypes]
+export const knownTypes = [...Object.keys(simpleTypes), ...otherTypes]
 const unsupportedTypes = new Set(['RAW', 'STRUCTURED', 'VARIANT', 'DESCRIPTOR'])
 
 /** A type with its NOT NULL, if any. */

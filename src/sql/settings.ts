@@ -108,9 +108,9 @@ const known: readonly string[] = [...effective, ...Object.keys(only), ...reasons
 export function checkSetting(key: string, value: string, span: Span): void {
   requireKnown(key, span)
   if (DURATIONS.includes(key)) settingMs(key, value, span)
-  if (key === 'table.exec.sink.not-null-enforcer' && !['ERROR', 'DROP'].includes(value))
+  if (key === 'table.exec.sink.not-null-enforcer' && !chosen[key].includes(value))
     throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "'ERROR' or 'DROP'", span })
-  if (key === 'table.exec.sink.upsert-materialize' && !['NONE', 'AUTO', 'FORCE'].includes(value.toUpperCase()))
+  if (key === 'table.exec.sink.upsert-materialize' && !chosen[key].includes(value.toUpperCase()))
     throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "'NONE', 'AUTO' or 'FORCE'", span })
   if (key === 'table.local-time-zone' && value !== 'default' && !isTimeZone(value))
     throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: "a time zone such as 'Europe/Berlin' or 'GMT+01:00'", span })
@@ -118,6 +118,18 @@ export function checkSetting(key: string, value: string, span: Span): void {
   if (values === undefined || values.includes(value.toLowerCase().replaceAll('-', '_'))) return
   throw sqlErrors('SQL_SETTING_INVALID', { key, value, expected: values.map((one) => `'${one}'`).join(' or '), instead, span })
 }
+
+/** Keys that change something here, or of which Flink's other values are refused: for who writes them. */
+export const settingKeys: readonly string[] = [...effective, ...Object.keys(only)]
+
+const chosen: Readonly<Record<string, readonly string[]>> = {
+  'table.exec.sink.not-null-enforcer': ['ERROR', 'DROP'],
+  'table.exec.sink.upsert-materialize': ['NONE', 'AUTO', 'FORCE'],
+  'table.exec.emit.early-fire.enabled': ['true', 'false'],
+  'table.exec.emit.late-fire.enabled': ['true', 'false'],
+}
+/** The values that a key takes, where it takes one of a few. */
+export const settingValues = (key: string): readonly string[] => only[key]?.values.filter(Boolean) ?? chosen[key] ?? []
 
 /** What begins with `table.` is Flink's, or a slip; elsewhere a slip is what differs little from a key with an effect, before its last point or behind it. */
 function requireKnown(key: string, span: Span): void {

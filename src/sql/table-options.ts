@@ -163,6 +163,53 @@ export function requireKnownOptions(
   }
 }
 
+/** What options may say, where that is one of a few; by connector where its own differ. Numbers, names and durations are not here. */
+const flags = ['true', 'false']
+const VALUES: Readonly<Record<string, readonly string[]>> = {
+  connector: Object.keys(OF_CONNECTORS),
+  format: ['json', 'csv', 'raw'],
+  'filesystem/format': ['json', 'csv', 'parquet'],
+  'upsert-kafka/format': ['json'],
+  'value.format': ['json', 'csv', 'raw'],
+  'upsert-kafka/value.format': ['json'],
+  'key.format': ['json', 'csv', 'raw'],
+  'upsert-kafka/key.format': ['json', 'raw'],
+  'value.fields-include': ['ALL', 'EXCEPT_KEY'],
+  'scan.startup.mode': ['earliest-offset', 'latest-offset'],
+  'sink.delivery-guarantee': ['exactly-once', 'at-least-once'],
+  'millrace.ingest': flags,
+  'millrace.on-error': ['dead-letter', 'fail'],
+  'properties.isolation.level': ['read_committed', 'read_uncommitted'],
+  'properties.compression.type': ['none', 'gzip', 'snappy', 'lz4', 'zstd'],
+  'standard-error': flags,
+  'json.map-null-key.mode': ['FAIL', 'DROP', 'LITERAL'],
+  'json.timestamp-format.standard': ['SQL', 'ISO-8601'],
+  'raw.endianness': ['big-endian', 'little-endian'],
+}
+const FLAGS =
+  /^(?:json\..*(?:enabled|number|fields|field|errors)|csv\.(?:allow-comments|disable-quote-character|ignore-parse-errors|write-.*))$/
+
+/** The values that an option takes, where it takes one of a few: for who writes it. */
+export function optionValues(connector: string, key: string): readonly string[] {
+  const plain = key.replace(/^(?:key|value)\.(?=(?:json|csv|raw)\.)/, '')
+  return VALUES[`${connector}/${key}`] ?? VALUES[plain] ?? (FLAGS.test(plain) ? flags : [])
+}
+
+/** The options that a table with these may have and that change something, without those that are there. */
+export function optionKeys(given: Readonly<Record<string, string>>): string[] {
+  const own = OF_CONNECTORS[given.connector ?? 'kafka'] ?? []
+  const isOfTopic = own.includes('topic')
+  const isKeyed = given.connector === 'upsert-kafka' || given['key.format'] !== undefined || given['key.fields'] !== undefined
+  const parts = given.format === undefined && given['value.format'] !== undefined ? ['value.'] : ['']
+  if (isKeyed) parts.push('key.')
+  const formats = parts.flatMap((part) => {
+    const format = given[`${part}format`] ?? 'json'
+    return OF_FORMATS.filter((key) => key.startsWith(`${format}.`)).map((key) => part + key)
+  })
+  const all = [...COMMON, ...own, ...(isOfTopic ? usedProperties : []), ...(own.includes('format') ? formats : [])]
+  return all.filter((key) => isOptionUsed(key) && given[key] === undefined)
+}
+
 const unused: ReadonlySet<string> = new Set([...WITHOUT_EFFECT, ...FILES_WITHOUT_EFFECT, 'property-version'])
 const usedProperties: readonly string[] = ['properties.isolation.level', 'properties.compression.type']
 

@@ -8,7 +8,7 @@ import { type Diagnostic, linter, lintGutter, lintKeymap } from '@codemirror/lin
 import { Prec } from '@codemirror/state'
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers, placeholder } from '@codemirror/view'
 import { useEffect, useImperativeHandle, useRef } from 'react'
-import type { SqlCheck, SqlCompletion } from '../../../../src/serve/contract.ts'
+import type { SqlCheck, SqlCompletion, SqlCompletions } from '../../../../src/serve/contract.ts'
 import { apiSend } from '../../api/client.ts'
 import { sqlLook } from './codemirror.ts'
 
@@ -34,30 +34,47 @@ export interface EditorProps {
   onFormat: () => void
 }
 
-/** The parser of the server offers what it would take; a word of one letter more than nothing is enough to ask. */
+/** By kind: how CodeMirror marks it, and how far up it stands. */
+const looks: Record<SqlCompletion['kind'], { type: string; boost: number }> = {
+  column: { type: 'property', boost: 3 },
+  option: { type: 'constant', boost: 3 },
+  value: { type: 'text', boost: 3 },
+  table: { type: 'class', boost: 2 },
+  function: { type: 'function', boost: 1 },
+  type: { type: 'type', boost: 1 },
+  keyword: { type: 'keyword', boost: 0 },
+}
+
+/** The parser of the server offers what it would take; one letter, a dot or a quote is enough to ask. */
 async function complete(context: CompletionContext) {
-  const word = context.matchBefore(/[\p{L}\p{N}_$]*/u)
-  const before = context.matchBefore(/[\p{L}\p{N}_$`]\.[\p{L}\p{N}_$]*/u)
-  if (!context.explicit && !before && (!word || word.from === word.to)) return null
-  const options = await apiSend<SqlCompletion[]>('POST', '/v1/sql/complete', {
+  if (!context.explicit && !context.matchBefore(/[\p{L}\p{N}_$]|[\p{L}\p{N}_$`]\.|'[^'\n]*/u)) return null
+  const { start, items } = await apiSend<SqlCompletions>('POST', '/v1/sql/complete', {
     sql: context.state.doc.toString(),
     offset: context.pos,
-  }).catch(() => [])
-  const types: Record<SqlCompletion['kind'], string> = { keyword: 'keyword', table: 'class', column: 'property', function: 'function' }
-  const boosts: Record<SqlCompletion['kind'], number> = { column: 3, table: 2, function: 1, keyword: 0 }
+  }).catch(() => ({ start: context.pos, items: [] }))
   return {
-    from: word?.from ?? context.pos,
-    options: options.map(
+    from: start,
+    options: items.map(
       ({ label, kind }): Completion => ({
         label,
-        type: types[kind],
+        ...looks[kind],
         detail: kind === 'keyword' ? '' : kind,
-        boost: boosts[kind],
         ...(kind === 'function' && { apply: `${label}(` }),
+        ...(label.startsWith("'") && { apply: writeText }),
       }),
     ),
-    validFor: /^[\p{L}\p{N}_$]*$/u,
+    validFor: /^(?:[\p{L}\p{N}_$]*|'[\w.-]*)$/u,
   }
+}
+
+/** A key or value takes the place of what is between the quotes, and of the quote behind it. */
+function writeText(view: EditorView, { label }: Completion, from: number, to: number): void {
+  const rest = /^[\w.-]*'/.exec(view.state.sliceDoc(to, to + 100))?.[0] ?? ''
+  view.dispatch({
+    changes: { from, to: to + rest.length, insert: label },
+    selection: { anchor: from + label.length },
+    userEvent: 'input.complete',
+  })
 }
 
 export function Editor({ ref, document, onChange, onCheck, onRun, onFormat }: EditorProps) {
