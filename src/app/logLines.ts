@@ -9,6 +9,8 @@ interface LogLine {
   time: number
   msg?: string
   error?: Partial<ErrorBody>
+  /** Of what is ours to mend. */
+  err?: { stack?: string }
   /** Of an audit line: what was done, by whom. */
   audit?: string
   by?: string | { name: string; id: string }
@@ -23,7 +25,7 @@ const levels: readonly [level: number, word: string][] = [
 /** `07:25:27 error: query totals failed: … [CODE]`, and the next step below it. */
 export function readableLine(text: string): string {
   const line = JSON.parse(text) as LogLine
-  const { level, time, msg, error, audit, by } = line
+  const { level, time, msg, error, err, audit, by } = line
   const at = new Date(time).toISOString().slice(11, 19)
   if (audit !== undefined) {
     const who = typeof by === 'string' ? by : by?.name || by?.id
@@ -35,9 +37,14 @@ export function readableLine(text: string): string {
   const word = levels.find(([min]) => level >= min)?.[1] ?? 'note'
   const code = error?.code === undefined ? '' : ` [${error.code}]`
   const next = error?.hint ? `\n  ${plainText(error.hint)}` : ''
-  return `${plainText(`${at} ${word}: ${msg ?? error?.message ?? ''}${code}`)}${next}`
+  const stack = (err?.stack ?? '')
+    .split('\n')
+    .filter(Boolean)
+    .map((part) => `\n  ${plainText(part)}`)
+    .join('')
+  return `${plainText(`${at} ${word}: ${msg ?? error?.message ?? ''}${code}`)}${next}${stack}`
 }
 
-/** @param isTerminal  somebody reads it as it comes */
-export const logStream = (isTerminal = process.stderr.isTTY): DestinationStream =>
-  isTerminal ? { write: (line) => void process.stderr.write(`${readableLine(line)}\n`) } : pino.destination(2)
+/** @param isJson  also where somebody reads it as it comes, on a terminal */
+export const logStream = (isJson: boolean): DestinationStream =>
+  process.stderr.isTTY && !isJson ? { write: (line) => void process.stderr.write(`${readableLine(line)}\n`) } : pino.destination(2)

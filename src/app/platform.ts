@@ -90,9 +90,11 @@ export async function startPlatform(
   config: Config,
   { files, fresh = false, savepoint, allowsDroppedState = false }: StartOptions = {},
 ): Promise<Platform> {
-  const logger: Logger = pino({ level: config.json ? 'silent' : 'warn' }, logStream())
+  // With --json what comes as data anyway, such as notices, is not said twice; what failed always leaves a line.
+  const stream = logStream(config.json)
+  const logger: Logger = pino({ level: config.json ? 'error' : 'warn' }, stream)
   // Who did what that cannot be taken back is said whatever else is not.
-  const auditLogger: Logger = pino({ level: 'info' }, config.json ? pino.destination(2) : logStream())
+  const auditLogger: Logger = pino({ level: 'info' }, stream)
   const startedMs = Date.now()
   let filesSeen: SqlFile[] = []
   let onApiChange: ((report: ApplyReport) => void) | undefined

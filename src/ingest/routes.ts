@@ -205,7 +205,8 @@ function produce(door: Door, socket: WebSocket, request: FastifyRequest<{ Params
       return text
     } catch (error) {
       const failure = toStreamError(error)
-      if (failure.kind === 'internal') request.log.error({ err: error }, 'WebSocket message failed')
+      if (failure.kind === 'internal')
+        request.log.error({ code: failure.code, requestId: request.id, err: error }, 'WebSocket message failed')
       return JSON.stringify({ error: failure })
     } finally {
       leave?.()

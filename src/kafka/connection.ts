@@ -113,7 +113,7 @@ export class Connection {
     kafkaMetrics.closed.inc({ code })
     const fields = { client: this.clientHost, code }
     const message = `connection of a Kafka client closed: ${error instanceof Error ? error.message : String(error)}`
-    if (code === 'INTERNAL') this.broker.logger.error({ ...fields, error }, message)
+    if (code === 'INTERNAL') this.broker.logger.error({ ...fields, err: error }, message)
     else this.broker.logger.warn(fields, message)
     // Answers before it are out.
     if (this.isCorked) this.socket.uncork()

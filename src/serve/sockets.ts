@@ -34,12 +34,14 @@ function framedBytes(text: Buffer): Buffer {
 export class LiveSocket implements Sink {
   private readonly webSocket: WebSocket
   private readonly tcp: Socket
+  private readonly request: FastifyRequest
   private isAlive = true
   private takenBytes = 0
 
   constructor(webSocket: WebSocket, request: FastifyRequest) {
     this.webSocket = webSocket
     this.tcp = request.raw.socket
+    this.request = request
     webSocket.on('pong', () => {
       this.isAlive = true
     })
@@ -54,6 +56,8 @@ export class LiveSocket implements Sink {
   }
 
   end(error: StreamError): void {
+    const { log, id: requestId } = this.request
+    if (error.code === 'INTERNAL') log.error({ code: error.code, requestId, err: error.cause ?? error }, 'WebSocket failed')
     this.send(Buffer.from(JSON.stringify({ type: 'error', error })))
     this.webSocket.close(4000 + error.httpStatus, error.code)
   }

@@ -1,8 +1,10 @@
 // Starts a platform, says where it is, and stops it on SIGINT or SIGTERM.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { type ApplyReport, hasUnendedThreads } from '../../jobs/index.ts'
 import type { Config } from '../config.ts'
+import { logStream } from '../logLines.ts'
 import { errorText } from '../output.ts'
 import { type Platform, startPlatform } from '../platform.ts'
 
@@ -30,6 +32,10 @@ export interface ServeOptions {
 
 export async function serve(config: Config, options: ServeOptions): Promise<void> {
   const startedMs = performance.now()
+  process.on('uncaughtException', (err) => {
+    pino(logStream(config.json)).fatal({ code: 'INTERNAL', err }, 'the process ends')
+    exit(1)
+  })
   const platform = await startPlatform(config, options)
   const stopping = new AbortController()
   const stop = (signal: NodeJS.Signals) => {

@@ -192,7 +192,7 @@ export async function makeHttpServer(options: HttpServerOptions = {}): Promise<H
       if ((error as NodeJS.ErrnoException).code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH')
         rejectedTotal.inc({ code: 'HTTP_MESSAGE_TOO_LARGE' })
       else if (!(error as NodeJS.ErrnoException).code?.match(/^(WS_ERR|E[A-Z]+$)/))
-        request.log.error({ err: error, requestId: request.id }, 'WebSocket failed')
+        request.log.error({ code: 'HTTP_INTERNAL', requestId: request.id, err: error }, 'WebSocket failed')
       socket.terminate()
     },
     preClose(done) {
@@ -371,8 +371,10 @@ export function asHttpError(thrown: unknown, request: FastifyRequest, limits: Ht
   }
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
     return httpErrors('HTTP_REQUEST_INVALID', { reason: error.message })
-  request.log.error({ err: thrown, requestId: request.id, method: request.method, path: pathOf(request) }, 'request failed')
-  return httpErrors('HTTP_INTERNAL', { requestId: request.id })
+  const failure = httpErrors('HTTP_INTERNAL', { requestId: request.id })
+  const { code, params } = failure
+  request.log.error({ code, ...params, method: request.method, path: pathOf(request), err: thrown }, 'request failed')
+  return failure
 }
 
 function sendError(reply: FastifyReply, error: StreamError, request: FastifyRequest): FastifyReply {

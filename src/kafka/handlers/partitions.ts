@@ -16,6 +16,6 @@ export function partitionOf(topic: TopicInfo | undefined, partition: number, byI
 export function answerError(broker: Broker, api: string, error: unknown): { errorCode: number; errorMessage: string } {
   const { code, message } = kafkaCodeOf(error)
   kafkaMetrics.errors.inc({ api, code })
-  if (code === ERROR.UNKNOWN_SERVER_ERROR) broker.logger.error({ api, error }, `${api} of a Kafka client failed`)
+  if (code === ERROR.UNKNOWN_SERVER_ERROR) broker.logger.error({ api, err: error }, `${api} of a Kafka client failed`)
   return { errorCode: code, errorMessage: message }
 }
