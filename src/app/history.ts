@@ -9,12 +9,12 @@
 //   3. Bounded: VERSIONS_MAX and EVENTS_MAX of a query in memory, TOPIC_BYTES_MAX on disk.
 import { basename } from 'node:path'
 import type { Logger } from 'pino'
-import type { ErrorBody } from '../base/index.ts'
+import { type ErrorBody, maskedSql } from '../base/index.ts'
 import type { ApplyReport, Cause, Project } from '../jobs/index.ts'
-import { ensureTopic, type Log } from '../log/index.ts'
+import { ensureTopic, HISTORY_TOPIC, type Log } from '../log/index.ts'
 import type { Deploy, QueryHistory, QueryVersion } from '../serve/index.ts'
 
-const TOPIC = '__millrace_history'
+const TOPIC = HISTORY_TOPIC
 const VERSIONS_MAX = 50
 const EVENTS_MAX = 200
 const RECORDS_MAX = 20_000
@@ -102,7 +102,7 @@ export class History {
       atMs,
       ...(by !== undefined && { by }),
       file,
-      sql,
+      sql: maskedSql(sql),
       isCurrent: this.current.get(id) === version,
     }))
     return { query: id, versions: versions.reverse(), events: found.events.toReversed() }

@@ -1,5 +1,5 @@
 // What the command line prints: tables for people, JSON for programs, errors with their next step.
-import { StreamError, type TextPosition, toStreamError } from '../base/index.ts'
+import { maskedSql, StreamError, type TextPosition, toStreamError } from '../base/index.ts'
 import type { ApiError } from '../serve/contract.ts'
 import { appErrors } from './errors.ts'
 
@@ -38,7 +38,7 @@ export function tableText(columns: readonly string[], rows: readonly (readonly u
 
 /** The line of `text` at `position` with carets under it. */
 function excerpt(text: string, { line, column, start, end }: TextPosition): string {
-  const shown = text.split('\n')[line - 1]?.replaceAll('\t', ' ') ?? ''
+  const shown = maskedSql(text, true).split('\n')[line - 1]?.replaceAll('\t', ' ') ?? ''
   const carets = '^'.repeat(Math.max(1, Math.min(end - start, shown.length - column + 1)))
   return `  ${line} | ${shown}\n  ${' '.repeat(String(line).length)} | ${' '.repeat(column - 1)}${carets}\n`
 }

@@ -242,14 +242,14 @@ export async function startPlatform(
         preview: (sql, options) => startPreview(jobs, log, sql, options, (table) => views.copy(table, [], [])),
         files: files === undefined ? projectFiles(config.folder, jobs, config.timeZone, (done) => onApiChange?.(done)) : undefined,
       },
-      runSql: async (sql, { rowsMax, signal, slice }) => {
+      runSql: async (sql, { rowsMax, signal, slice, shown }) => {
         await log.refresh()
         const statement = prepareAdhoc(jobs, sql, (table) => views.copy(table, [], []))
         if (statement.kind === 'query') {
           const slices = slice && (await adhocSlices(jobs, log, statement.plan, slice))
           return { fields: statement.fields, rows: await runBounded(jobs, statement.plan, { rowsMax, signal, slices }) }
         }
-        return { fields: statement.columns.map((name) => ({ name, type: t.string() })), rows: statement.rows }
+        return { fields: statement.columns.map((name) => ({ name, type: t.string() })), rows: statement.rows.map((row) => row.map(shown)) }
       },
     })
     if (existsSync(consoleFolder)) registerConsole(http.app, consoleFolder)

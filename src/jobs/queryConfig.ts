@@ -102,8 +102,6 @@ export function queryConfig(parts: ConfigParts): QueryConfig {
     builtIns: origins.builtIns,
     settings: [...ofStatement(query, parts), ...ofJob(parts), ...ofHints(origins.hints), ...ofTables(query, parts)].map((one) => ({
       ...one,
-      // One that is read in several ways has its options in its name.
-      ...(one.table !== undefined && { table: maskedSql(one.table) }),
       value: maskedValue(one.name, one.value),
     })),
   }

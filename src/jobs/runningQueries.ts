@@ -1,7 +1,7 @@
 // What runs, by the id of its query, and what can be seen of it: rates, watermarks, checkpoints, the nodes of its plan.
 //
 // Whoever starts, stops or fails a query changes the table (`manager.ts`, `jobStarts.ts`); here it is only read, and asked of the workers.
-import type { ErrorBody } from '../base/index.ts'
+import { type ErrorBody, maskedSql } from '../base/index.ts'
 import type { Parallelism, QueryInspection, QueryStatus, StateReading, StateRequest } from '../engine/index.ts'
 import type { Plan } from '../sql/index.ts'
 import type { CheckpointRecord, Checkpoints } from './checkpoints.ts'
@@ -144,7 +144,7 @@ export class RunningQueries {
       target: placeOf(query),
       droppedTables: droppedOf(query, project?.dropped ?? noneDropped).map(({ table }) => table),
       heldUp: this.heldBy(jobId),
-      sql: query.sql,
+      sql: maskedSql(query.sql),
     }))
   }
 

@@ -1,5 +1,6 @@
 // What a table's options mean for who runs queries: its topic, how it is read and written, what its sink promises, where late rows go.
 import { resolve } from 'node:path'
+import { maskedValue } from '../base/index.ts'
 import type { CheckpointStore, SinkSpec, SourceSpec } from '../engine/index.ts'
 import { engineErrors, finishFiles, nextFileNumber, parquetProblem, removeUnfinished, setAside } from '../engine/index.ts'
 import { ensureFolders, type Log } from '../log/index.ts'
@@ -52,7 +53,10 @@ export function withReadings(plan: Plan): Plan {
     const [[, { options: plain }]] = readings
     for (const [read, { options }] of readings.slice(1)) {
       const hinted = Object.keys(options).filter((key) => options[key] !== plain[key])
-      names.set(read, `${name} OPTIONS(${hinted.sort().map((key) => `'${key}'='${options[key]}'`)})`)
+      const shown = `${name} OPTIONS(${hinted.sort().map((key) => `'${key}'='${maskedValue(key, options[key])}'`)})`
+      // Those that only a secret tells apart are numbered.
+      const alike = [...names.values()].filter((one) => one.startsWith(shown)).length
+      names.set(read, alike === 0 ? shown : `${shown} ${alike + 1}`)
     }
   }
   const renamed = (node: Plan): Plan => {

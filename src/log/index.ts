@@ -11,10 +11,10 @@ export { ensureTopic } from './ensureTopic.ts'
 export { logErrors } from './errors.ts'
 export { lockFolder } from './folderLock.ts'
 export { type DamagedRange, inspectLog, inspectSegment, type SpareBytes } from './inspect.ts'
-export { lettersTopicOf } from './letters.ts'
 export { openLog } from './log.ts'
 export { builtLz4Blocks, Lz4BatchBuilder } from './lz4BatchBuilder.ts'
 export { readMarker } from './marker.ts'
+export { HISTORY_TOPIC, isSecretTopic, lettersTopicOf, SECURITY_TOPIC } from './ownTopics.ts'
 
 /** The log in a real Kafka. The client library is loaded only by who calls this. @throws LOG_REMOTE_UNAVAILABLE, LOG_REMOTE_REFUSED */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {

@@ -1,5 +1,6 @@
 // Who asks, what they may do, and audit lines: who did what that cannot be taken back, in the process's log.
 import type { FastifyRequest } from 'fastify'
+import { maskedSql } from '../base/index.ts'
 import type { ServeDeps } from './deps.ts'
 
 /** Writes an audit line about a request: by the token it came with, or `anonymous` where none is needed. */
@@ -14,6 +15,9 @@ export const auditOf =
 /** What a request may do; without tokens everybody may do all. */
 export const roleOf = ({ caller, server }: Pick<FastifyRequest, 'caller' | 'server'>) =>
   caller ? caller.role : server.isTokenNeeded ? null : 'admin'
+
+/** SQL of the project for whoever asks: secrets in it are for those who may edit it. */
+export const shownTo = (request: Parameters<typeof roleOf>[0], sql: string): string => (roleOf(request) === 'admin' ? sql : maskedSql(sql))
 
 /** Who a request is of, for people: the name of its token, or its id; where none is needed the address that it came from. */
 export const byOf = ({ caller, ip }: Pick<FastifyRequest, 'caller' | 'ip'>): string =>

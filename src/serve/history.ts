@@ -1,6 +1,7 @@
 // /v1/queries/:id/history and /v1/deploys: texts that a query has had, when it started and from where, and why it failed.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { shownTo } from './audit.ts'
 import type * as contract from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { queryNotFound, serveErrors } from './errors.ts'
@@ -91,15 +92,17 @@ export function registerHistory(app: FastifyInstance, { history, queries }: Pick
     '/v1/queries/:id/history/:version',
     {
       schema: {
-        summary: 'The whole file as it was with a version of a query: deploy it again to go back.',
+        summary:
+          'The whole file as it was with a version of a query: deploy it again to go back. Whoever may not deploy sees no secrets in it.',
         params: VersionParams,
         querystring: NoQuery,
         response: { 200: File },
       },
     },
-    async ({ params: { id, version } }) => {
+    async (request) => {
+      const { id, version } = request.params
       const found = await history.fileOf(id, version)
-      if (found) return found
+      if (found) return { ...found, text: shownTo(request, found.text) }
       throw serveErrors('SERVE_VERSION_NOT_FOUND', { query: id, version })
     },
   )

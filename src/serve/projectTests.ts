@@ -2,6 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { SliceOptions } from '../jobs/index.ts'
+import { shownTo } from './audit.ts'
 import type { ProjectTest, TestRun } from './contract.ts'
 import { ErrorInfo, NoQuery, same } from './schemas.ts'
 import { SliceBody, sliceOf } from './sql.ts'
@@ -65,7 +66,7 @@ export function registerProjectTests(app: FastifyInstance, tests: ProjectTests |
   app.get(
     '/v1/project/tests',
     { config: reader, schema: { summary: "The project's golden files, `tests/*.test`.", querystring: NoQuery, response: { 200: Tests } } },
-    () => tests.list(),
+    (request) => tests.list().map((one) => ({ ...one, text: shownTo(request, one.text) })),
   )
   app.post<{ Params: Static<typeof Params> }>(
     '/v1/project/tests/:name/run',

@@ -6,14 +6,15 @@ import { formatType } from '../data/index.ts'
 import type { SliceOptions } from '../jobs/index.ts'
 import { formatScript } from '../sql/index.ts'
 import { rowJson } from '../views/index.ts'
+import { shownTo } from './audit.ts'
 import type { SqlSlice } from './contract.ts'
 import { timeOf } from './diff.ts'
 import { same } from './schemas.ts'
 
-/** Rows are values as `data/types.ts` holds them. */
+/** Rows are values as `data/types.ts` holds them. Text about the project, as of SHOW, goes through `shown`. */
 export type RunSql = (
   sql: string,
-  options: { rowsMax: number; signal: AbortSignal; slice?: SliceOptions },
+  options: { rowsMax: number; signal: AbortSignal; slice?: SliceOptions; shown: (text: string) => string },
 ) => Promise<{ fields: Field[]; rows: unknown[][] }>
 
 const ROWS_MAX = 10_000
@@ -87,7 +88,12 @@ export function registerSql(app: FastifyInstance, runSql: RunSql): void {
       const onClose = () => gone.abort()
       request.raw.socket.once('close', onClose)
       try {
-        const { fields, rows } = await runSql(sql, { rowsMax, signal: gone.signal, ...(slice && { slice: sliceOf(slice) }) })
+        const { fields, rows } = await runSql(sql, {
+          rowsMax,
+          signal: gone.signal,
+          shown: (text) => shownTo(request, text),
+          ...(slice && { slice: sliceOf(slice) }),
+        })
         const columns = fields.map(({ name, type }) => ({ name, type: formatType(type) }))
         const encode = rowJson(fields, { numbersAsText: numbers === 'string' })
         // Text, not objects: an exact numeral beyond 2^53 would not survive JSON.stringify.

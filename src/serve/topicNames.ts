@@ -1,14 +1,11 @@
 // Topics by their names, as requests give them.
 import { nearestName } from '../base/index.ts'
-import { lettersTopicOf, type TopicInfo } from '../log/index.ts'
+import { isSecretTopic, lettersTopicOf, type TopicInfo } from '../log/index.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
 
 /** Topics in which the server keeps what it needs for itself. */
 export const isInternalTopic = (topic: string): boolean => topic.startsWith('__')
-
-/** Users and ACLs of the Kafka port, with what SCRAM stores. */
-const isSecretTopic = (topic: string): boolean => topic === '__millrace_kafka_security'
 
 /** @throws StreamError SERVE_TOPIC_NOT_FOUND, SERVE_TOPIC_INTERNAL, SERVE_LETTERS_NONE */
 export function findTopic(log: Pick<ServeDeps['log'], 'topic' | 'topics'>, topic: string): TopicInfo {

@@ -31,7 +31,7 @@ import {
   sqlName,
 } from '../sql/index.ts'
 import { rowJson } from '../views/index.ts'
-import { auditOf, byOf } from './audit.ts'
+import { auditOf, byOf, shownTo } from './audit.ts'
 import type { CatalogTable, DeployReport, ProjectFile, SqlCheck, SqlCompletions } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
@@ -223,8 +223,15 @@ export function registerWorkspace(app: FastifyInstance, deps: Pick<ServeDeps, 'w
   const admin = { role: 'admin' } as const
   app.get(
     '/v1/project/files',
-    { config: reader, schema: { summary: "The project's SQL files.", querystring: NoQuery, response: { 200: Files } } },
-    () => files.list(),
+    {
+      config: reader,
+      schema: {
+        summary: "The project's SQL files; only administrators see secrets in them.",
+        querystring: NoQuery,
+        response: { 200: Files },
+      },
+    },
+    (request) => files.list().map((file) => ({ ...file, text: shownTo(request, file.text) })),
   )
   app.put<{ Params: Static<typeof FileParams>; Querystring: Static<typeof FileQuery>; Body: Static<typeof FileBody> }>(
     '/v1/project/files/:name',

@@ -1,4 +1,5 @@
 // Statements that answer with text: SHOW, DESCRIBE, SET without arguments.
+import { maskedValue } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { formatType, withNullable } from '../data/index.ts'
 import { aggregateFunctionNames } from './aggregates.ts'
@@ -163,7 +164,11 @@ export function describeEntry(entry: CatalogEntry): TextAnswer {
   )
 }
 
-export const bindSettings = (catalog: Catalog): TextAnswer => answer(['key', 'value'], [...catalog.settings].sort())
+export const bindSettings = (catalog: Catalog): TextAnswer =>
+  answer(
+    ['key', 'value'],
+    [...catalog.settings].sort().map(([key, value]) => [key, maskedValue(key, value)]),
+  )
 
 /** All that may be called: built-in functions and those that the catalog has. */
 export const functionNames = (catalog: Catalog): string[] =>

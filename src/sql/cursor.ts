@@ -4,7 +4,7 @@
 //   1. Whatever the parser asked for in vain at the present token is remembered; an error lists exactly that.
 //   2. Recursion is counted (`nested`): no text can exhaust the stack.
 import type { StreamError, TextPosition } from '../base/index.ts'
-import { nearestName } from '../base/index.ts'
+import { MASKED, maskedValue, nearestName } from '../base/index.ts'
 import type { Identifier, QualifiedName, Span } from './ast.ts'
 import { sqlErrors } from './errors.ts'
 import type { Token } from './lexer.ts'
@@ -263,7 +263,16 @@ export class Cursor {
   private describe(token: Token): string {
     if (token.kind === 'end') return 'the end of the statement'
     const raw = this.text.slice(token.start, token.end)
+    if (this.isSecret(token)) return MASKED
     return raw.length > 40 ? `${raw.slice(0, 40)}…` : raw
+  }
+
+  /** It stands where the value of a secret option would: `'password' 'x'`. */
+  private isSecret(token: Token): boolean {
+    const at = this.tokens.indexOf(token)
+    const [before, option] = [this.tokens[at - 1], this.tokens[at - 2]]
+    const name = before?.key === '=' ? option : before
+    return name?.kind === 'string' && maskedValue(name.text, 'x') === MASKED && /string|word|number|quoted/.test(token.kind)
   }
 
   private lexicalError(token: Token): StreamError {

@@ -8,9 +8,9 @@
 //   2. What was taken out is answered with Kafka's code for the resource: TOPIC_, GROUP_, TRANSACTIONAL_ID_ or CLUSTER_AUTHORIZATION_FAILED.
 //   3. Fetch is not here: its sessions name partitions once and fetch them for long, so `fetchOnce` asks for each.
 // Source: Kafka's documentation, "Operations and Resources on Protocols".
+import { isSecretTopic } from '../../log/index.ts'
 import { ERROR } from '../errors.ts'
 import { OPERATION, RESOURCE } from './acls.ts'
-import { SECURITY_TOPIC } from './store.ts'
 
 export interface Access {
   may(operation: number, resourceType: number, name?: string): boolean
@@ -380,10 +380,10 @@ const addPartitionsToTxn: Guard = (request, access) => {
   return { answer: { resultsByTopic } }
 }
 
-/** Nobody reads the topic of users and ACLs, but who its producers are is no secret: tools that look at all partitions would fail at it. */
+/** Nobody reads a topic that holds secrets, but who its producers are is no secret: tools that look at all partitions would fail at it. */
 const describeProducers: Guard = each(
   'topics',
-  ({ name }, access) => mayTopic(access, name === SECURITY_TOPIC ? describe : read)(name),
+  ({ name }, access) => mayTopic(access, isSecretTopic(name) ? describe : read)(name),
   (topic) => refuseTopic(topic, TOPIC_REFUSED, { partitions: 'partitionIndexes', answerPartitions: 'partitions' }),
 )
 

@@ -5,11 +5,11 @@
 //      password. Who is logged in stays logged in as whom he was.
 //   2. Secrets are compared in constant time and never written to a log.
 import type { TokenInfo, TokenStore } from '../../base/index.ts'
-import type { Disk, LocalLog } from '../../log/index.ts'
+import { type Disk, isSecretTopic, type LocalLog } from '../../log/index.ts'
 import { CLUSTER_NAME, decide, mayWithAny, OPERATION, RESOURCE } from './acls.ts'
 import { Quotas } from './quotas.ts'
 import { isPassword } from './scram.ts'
-import { SECURITY_TOPIC, SecurityStore } from './store.ts'
+import { SecurityStore } from './store.ts'
 
 export interface Principal {
   /** Without `User:`. */
@@ -79,8 +79,8 @@ export class Security {
   may({ name, isSuper, role }: Principal, host: string, operation: number, resourceType: number, resourceName = CLUSTER_NAME): boolean {
     const { acls } = this.store
     if (isSuper) return true
-    // What SCRAM stores is no password, but helps to guess one.
-    if (resourceType === RESOURCE.topic && resourceName === SECURITY_TOPIC) return operation === OPERATION.describe && this.isOpen
+    // What SCRAM stores is no password, but helps to guess one; SQL may have some.
+    if (resourceType === RESOURCE.topic && isSecretTopic(resourceName)) return operation === OPERATION.describe && this.isOpen
     const decided = decide(acls.values(), { principal: `User:${name}`, host, operation, resourceType, resourceName })
     if (decided !== undefined) return decided
     if (role) return allowedTo[role].includes(operation)

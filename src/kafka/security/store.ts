@@ -6,14 +6,21 @@
 //   2. The newest record of a key counts, null is a deletion. Changes are written one after another.
 //   3. A record that cannot be understood stops the start: what protects must not get lost unnoticed.
 //   4. No password is in it, only what SCRAM stores (see scram.ts).
-import { checkTopicConfig, type Disk, defaultTopicConfig, type LocalLog, openPartitionReader, readRecords } from '../../log/index.ts'
+import {
+  checkTopicConfig,
+  type Disk,
+  defaultTopicConfig,
+  type LocalLog,
+  openPartitionReader,
+  readRecords,
+  SECURITY_TOPIC,
+} from '../../log/index.ts'
 import { kafkaErrors } from '../errors.ts'
 import type { Acl } from './acls.ts'
 import { aclKey } from './acls.ts'
 import type { QuotaEntity, QuotaValues } from './quotas.ts'
 import type { Credential, Mechanism } from './scram.ts'
 
-export const SECURITY_TOPIC = '__millrace_kafka_security'
 const settings = { 'cleanup.policy': 'compact', 'segment.bytes': 1024 * 1024, 'max.compaction.lag.ms': 24 * 3600 * 1000 } as const
 
 type Key = ['user', string, Mechanism] | ['acl', string] | ['quota', string] | ['settings', type: number, name: string]
