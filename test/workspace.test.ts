@@ -130,6 +130,24 @@ test('a preview: columns, then the changelog with its kinds, past and present; i
   assert.equal((await server.health()).ready, true)
 })
 
+test('a preview of more than can be shown begins with the newest of it, and counts what it left out', { timeout: 120_000 }, async (t) => {
+  const { server } = await start(t)
+  const total = 6_000
+  for (let i = 0; i < total; i += 1_000)
+    await server.post(
+      'events',
+      Array.from({ length: 1_000 }, (_, j) => event(`e${i + j}`, '/x')),
+    )
+  await untilRows(server, 'counts', [['/x', total, total]])
+  const all = (await preview(server, JSON.stringify({ sql: 'SELECT id FROM events' }), total)).filter((frame) => frame.type === 'changes')
+  const ids = all.flatMap((frame) => frame.changes.map(({ row }) => row[0]))
+  const skipped = all.reduce((sum, frame) => sum + frame.skipped, 0)
+  assert.equal(ids.length + skipped, total)
+  // What came in the first frames could all go; the rest is at most what the console keeps.
+  assert.ok(ids.length >= 5_000 && ids.length < 5_000 + 500 * 30, `${ids.length} rows`)
+  assert.equal(ids.at(-1), `e${total - 1}`)
+})
+
 test('deploy: a dry run says what would change, a write does it, a stale editor is refused, a removal stops the query', async (t) => {
   const { server, folder } = await start(t)
   const path = join(folder, 'pipelines/pages.sql')

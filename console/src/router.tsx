@@ -11,6 +11,7 @@ import {
 } from '@tanstack/react-router'
 import { parseRange } from './api/range.ts'
 import { parseSearchValue, textOf as text } from './api/search.ts'
+import type { TimeAxis } from './api/timeAxis.ts'
 import type { ListSearch } from './ui/List.tsx'
 import { PageHead } from './ui/PageHead.tsx'
 import { Empty } from './ui/parts.tsx'
@@ -22,6 +23,7 @@ export interface TableSearch {
   /** Filter texts by column. */
   where?: Record<string, string>
   limit?: number
+  view?: 'chart'
 }
 
 function tableSearch(raw: Record<string, unknown>): TableSearch {
@@ -30,6 +32,7 @@ function tableSearch(raw: Record<string, unknown>): TableSearch {
   if (order) search.order = order
   const limit = Number(raw.limit)
   if (Number.isInteger(limit) && limit >= 1 && limit <= 10_000) search.limit = limit
+  if (raw.view === 'chart') search.view = 'chart'
   if (raw.where && typeof raw.where === 'object') {
     const where = Object.entries(raw.where).filter((entry): entry is [string, string] => text(entry[1]) !== undefined)
     if (where.length > 0) search.where = Object.fromEntries(where)
@@ -121,12 +124,12 @@ function querySearch({ tab, operator, key }: Record<string, unknown>): QuerySear
 
 const root = createRootRoute({
   component: Shell,
-  validateSearch: ({ range }: Record<string, unknown>): { range?: string } => {
+  validateSearch: ({ range, axis }: Record<string, unknown>): { range?: string; axis?: TimeAxis } => {
     const found = text(range)
-    return found && parseRange(found) ? { range: found } : {}
+    return { ...(found && parseRange(found) && { range: found }), ...(axis === 'processing' && { axis }) }
   },
-  // From page to page the range of time stays.
-  search: { middlewares: [retainSearchParams(['range'])] },
+  // From page to page the range of time stays, and by which time charts are drawn.
+  search: { middlewares: [retainSearchParams(['range', 'axis'])] },
 })
 const home = createRoute({ getParentRoute: () => root, path: '/', component: lazyRouteComponent(() => import('./pages/Home.tsx'), 'Home') })
 const tables = createRoute({

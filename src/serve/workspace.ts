@@ -7,7 +7,8 @@
 // Invariants
 //   1. Checks, completions and previews change nothing; a preview ends with its socket.
 //   2. A file is replaced as a whole, and only if it is the one that the caller has seen (`version`): two editors do not overwrite each other.
-//   3. A preview never has more than a second's rows on the way: what is beyond the rate is left out, and counted.
+//   3. A preview has at most PREVIEW_BURST_ROWS rows and PREVIEW_BYTES_MAX bytes on the way, and PREVIEW_ROWS_PER_SECOND in the long run: what is
+//      beyond them is left out, the oldest first, and counted.
 import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -41,8 +42,12 @@ import { SliceBody, sliceOf } from './sql.ts'
 import { upgradeRequired } from './tables.ts'
 
 const SQL_CHARACTERS_MAX = 200_000
-/** A person reads no faster; the rest is counted. */
+/** A person reads no faster. */
 const PREVIEW_ROWS_PER_SECOND = 500
+/** What was there before comes at once, as much of it as the console keeps. */
+const PREVIEW_BURST_ROWS = 5_000
+/** UTF-16 units of JSON. */
+const PREVIEW_BYTES_MAX = 8 * 1024 * 1024
 const PREVIEW_FRAME_MS = 200
 const PREVIEW_STATEMENT_MS = 10_000
 
@@ -359,6 +364,11 @@ class Preview {
   private timer: NodeJS.Timeout | undefined
   private end: (() => void) | undefined
   private changes: string[] = []
+  /** Before it they have been left out. */
+  private first = 0
+  private sizeBytes = 0
+  /** Rows that may be sent now. */
+  private budgetRows = PREVIEW_BURST_ROWS
   private rowCount = 0
   private skipped = 0
   private isSent = false
@@ -398,23 +408,37 @@ class Preview {
   }
 
   private take(batch: Batch, encode: (row: unknown[]) => string): void {
-    const max = (PREVIEW_ROWS_PER_SECOND * PREVIEW_FRAME_MS) / 1_000
     for (let row = 0; row < batch.rowCount; row++) {
       this.rowCount++
-      // The newest are worth more than the oldest: a ring of what the frame can take.
-      if (this.changes.length === max) {
-        this.changes.shift()
+      const change = `{"op":"${changeKindTexts[(batch.kinds?.[row] ?? 0) as 0]}","row":${encode(rowAt(batch, row))}}`
+      this.changes.push(change)
+      this.sizeBytes += change.length
+      // The newest are worth more than the oldest. One is sent however large it is.
+      while (this.pendingRows() > 1 && (this.pendingRows() > this.budgetRows || this.sizeBytes > PREVIEW_BYTES_MAX)) {
+        this.sizeBytes -= this.changes[this.first].length
+        this.changes[this.first++] = ''
         this.skipped++
       }
-      this.changes.push(`{"op":"${changeKindTexts[(batch.kinds?.[row] ?? 0) as 0]}","row":${encode(rowAt(batch, row))}}`)
     }
+    if (this.first <= PREVIEW_BURST_ROWS) return
+    this.changes = this.changes.slice(this.first)
+    this.first = 0
+  }
+
+  private pendingRows(): number {
+    return this.changes.length - this.first
   }
 
   private flush(isLast: boolean): void {
+    this.budgetRows = Math.min(PREVIEW_BURST_ROWS, this.budgetRows + (PREVIEW_ROWS_PER_SECOND * PREVIEW_FRAME_MS) / 1_000)
     if (this.socket.bufferedBytes() > 0 && !isLast) return
     if (this.changes.length === 0 && this.isSent && !isLast) return
     this.isSent = true
-    const changes = this.changes.splice(0)
+    const changes = this.changes.slice(this.first)
+    this.changes = []
+    this.first = 0
+    this.sizeBytes = 0
+    this.budgetRows -= changes.length
     const head = JSON.stringify({ type: 'changes', rowCount: this.rowCount, skipped: this.skipped, atMs: Date.now(), isLast })
     this.socket.send(Buffer.from(`${head.slice(0, -1)},"changes":[${changes.join(',')}]}`))
     this.skipped = 0

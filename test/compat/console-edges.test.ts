@@ -45,7 +45,7 @@ describe('the console where things are odd', { skip: skipWithoutBrowser, timeout
 
     await t.test('a name from the catalog is written as SQL takes it', async () => {
       const page = await open(context, `${url}/sql`, '.cm-content')
-      await page.locator('.sql-catalog summary', { hasText: 'odd.näme' }).click()
+      await page.getByRole('treeitem', { name: 'odd.näme' }).click()
       await page.getByText('SELECT * FROM …').click()
       await page.locator('.cm-content', { hasText: 'SELECT * FROM `odd.näme with ``tick` LIMIT 100;' }).waitFor()
       await page.locator('.sql-bar [role=status]', { hasText: 'no errors' }).waitFor()

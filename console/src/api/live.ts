@@ -245,6 +245,8 @@ export interface TopicTailView {
   messages: readonly TopicMessage[]
   /** Records that the server left out to keep its rate. */
   skippedCount: number
+  /** All that came, those left out among them. */
+  arrivedCount: number
   refusal: ApiError['error'] | null
 }
 
@@ -265,6 +267,7 @@ class TopicTailStore extends LiveStore<TopicTailView> {
   /** Since the connection opened, until what was there before has come. */
   #arrived: TopicMessage[] | null = null
   #skippedCount = 0
+  #arrivedCount = 0
 
   constructor(topic: string, capacity: number, options: TailOptions) {
     super()
@@ -288,9 +291,10 @@ class TopicTailStore extends LiveStore<TopicTailView> {
     apiGet<{ messages: TopicMessage[] }>(`${topicPath(this.#topic)}/messages?limit=50&${this.#query}`)
       .then(({ messages }) => {
         if (this.#arrived !== arrived) return
+        const known = this.#seen
         this.#messages = []
-        this.#seen.clear()
-        this.#add([...arrived, ...messages.filter((message) => !arrived.some((other) => messageId(other) === messageId(message)))])
+        this.#seen = new Set()
+        this.#add([...arrived, ...messages.filter((message) => !arrived.some((other) => messageId(other) === messageId(message)))], known)
         this.changed(true)
       })
       .catch(() => undefined)
@@ -303,13 +307,16 @@ class TopicTailStore extends LiveStore<TopicTailView> {
     const frame = raw as TopicFrame
     if (frame.type !== 'messages') return
     this.#skippedCount += frame.skipped
+    this.#arrivedCount += frame.skipped
     this.#arrived?.push(...frame.messages)
     this.#add(frame.messages)
   }
 
-  #add(messages: TopicMessage[]): void {
+  /** @param known  what has been counted */
+  #add(messages: TopicMessage[], known = this.#seen): void {
     const fresh = messages.filter((message) => !this.#seen.has(messageId(message)))
     if (fresh.length === 0) return
+    this.#arrivedCount += fresh.filter((message) => !known.has(messageId(message))).length
     const all = [...this.#messages, ...fresh]
     all.sort(newestFirst)
     this.#messages = all.slice(0, this.#capacity)
@@ -318,7 +325,8 @@ class TopicTailStore extends LiveStore<TopicTailView> {
   }
 
   protected build(): TopicTailView {
-    return { link: this.link, messages: this.#messages, skippedCount: this.#skippedCount, refusal: this.refusal }
+    const { link, refusal } = this
+    return { link, messages: this.#messages, skippedCount: this.#skippedCount, arrivedCount: this.#arrivedCount, refusal }
   }
 
   /** Records of a filter that nobody looks at are not kept. */
@@ -352,6 +360,7 @@ export interface TailsView {
   /** Newest first over all topics; at most `capacity`. */
   messages: readonly TailMessage[]
   skippedCount: number
+  arrivedCount: number
   refusal: ApiError['error'] | null
 }
 
@@ -362,7 +371,7 @@ export function useTopicTails(topics: readonly string[], capacity: number, optio
     const [names, count, wanted] = JSON.parse(id) as [string[], number, TailOptions]
     const stores = names.map((name) => tailStore(name, count, wanted))
     let parts: TopicTailView[] = []
-    let merged: TailsView = { link: 'connecting', messages: [], skippedCount: 0, refusal: null }
+    let merged: TailsView = { link: 'connecting', messages: [], skippedCount: 0, arrivedCount: 0, refusal: null }
     return {
       subscribe(listener: () => void) {
         const stops = stores.map((store) => store.subscribe(listener))
@@ -380,6 +389,7 @@ export function useTopicTails(topics: readonly string[], capacity: number, optio
           link: now.find((part) => part.link !== 'live')?.link ?? 'live',
           messages: messages.slice(0, count),
           skippedCount: now.reduce((sum, part) => sum + part.skippedCount, 0),
+          arrivedCount: now.reduce((sum, part) => sum + part.arrivedCount, 0),
           refusal: now.find((part) => part.refusal !== null)?.refusal ?? null,
         }
         return merged

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import atlas from 'world-atlas/countries-110m.json'
+import type { LiveRow } from '../api/liveTable.ts'
 import { countryDots, nameOfAlpha2WithoutNumber, numericOfAlpha2 } from './countries.ts'
+import { arrivalPoints, eventPoints } from './rowPoints.ts'
 import { durationStepsMs, roundUp, roundUpBytes, roundUpDuration, stack } from './stack.ts'
 
 const geometries = atlas.objects.countries.geometries as { id?: string; properties: { name: string } }[]
@@ -89,4 +91,43 @@ test('an axis of time has steps that people count in, and ends at one of them', 
     30 * hour,
     1_000 * day,
   ])
+})
+
+const rowsOf = (...all: [atMs: number, time: string | null, ...numbers: (number | string | null)[]][]): LiveRow[] =>
+  all.map(([changedAtMs, ...cells], i) => ({ key: String(i), cells, changed: new Set<number>(), changedAtMs }))
+
+test('rows of one event time are one point, their sum; NULLs count for nothing', () => {
+  const rows = rowsOf(
+    [9, '2026-01-01 00:01:00.000', 1, '0.5'],
+    [9, '2026-01-01 00:00:00.000', 2, null],
+    [9, '2026-01-01 00:01:00.000', null, '1.5'],
+    [9, null, 4, '1'],
+  )
+  const { timesMs, stepMs, values, leftOut } = eventPoints(rows, 0, [1, 2])
+  expect(timesMs.map((ms) => new Date(ms).toISOString())).toEqual(['2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z'])
+  expect([stepMs, values, leftOut]).toEqual([
+    60_000,
+    [
+      [2, 1],
+      [null, 2],
+    ],
+    1,
+  ])
+})
+
+test('by arrival rows are in the second in which they changed; those that were there before are left out and counted', () => {
+  const rows = rowsOf([1_000_200, 'x', 1], [1_000_900, 'x', 2], [1_003_000, 'x', 4], [0, 'x', 8])
+  expect(arrivalPoints(rows, [1])).toEqual({ timesMs: [1_000_000, 1_003_000], stepMs: 1_000, values: [[3, 4]], leftOut: 1 })
+  // Over hours the steps are longer, so that there is something to see.
+  const long = arrivalPoints(
+    Array.from({ length: 720 }, (_, i) => rowsOf([1_000_000 + i * 10_000, 'x', 1])[0]!),
+    [1],
+  )
+  expect([long.stepMs, long.values[0]!.reduce<number>((sum, value) => sum + (value ?? 0), 0)]).toEqual([60_000, 720])
+})
+
+test('more points than can be drawn: the oldest rows are left out, and counted', () => {
+  const all = Array.from({ length: 600 }, (_, i) => rowsOf([1, new Date(i * 60_000).toISOString(), 1])[0]!)
+  const { timesMs, leftOut } = eventPoints(all, 0, [1])
+  expect([timesMs.length, timesMs[0], leftOut]).toEqual([500, 100 * 60_000, 100])
 })

@@ -1,13 +1,13 @@
 // The SQL workspace: what there is to ask, an editor that knows it, a run to the end or live, and the way into the project.
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { AlignLeft, BookmarkPlus, ChevronRight, Play, Radio, Rocket, Square } from 'lucide-react'
+import { AlignLeft, BookmarkPlus, Play, Radio, Rocket, Square } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
 import type { CatalogTable, SqlCheck, SqlSlice } from '../../../src/serve/contract.ts'
 import { apiGet, apiSend } from '../api/client.ts'
-import { readableType } from '../api/columns.ts'
 import { PageHead } from '../ui/PageHead.tsx'
-import { Failure, IconButton, SkeletonRows } from '../ui/parts.tsx'
+import { Failure, IconButton } from '../ui/parts.tsx'
+import { Catalog } from './sql/Catalog.tsx'
 import { Deploy, useProjectFiles } from './sql/Deploy.tsx'
 import { Editor, type EditorHandle } from './sql/Editor.tsx'
 import { Results } from './sql/Results.tsx'
@@ -199,76 +199,5 @@ export function SqlWorkspace() {
   )
 }
 
-/** More are searched. */
-const CATALOG_PLAIN_MAX = 20
-const CATALOG_SHOWN_MAX = 300
-
 /** Whether there is a query that could be saved. */
 const hasQuery = (check: SqlCheck | undefined): boolean => check?.statements.some(({ type }) => type === 'query') ?? false
-
-interface Picks {
-  onPick: (text: string) => void
-  onSelect: (statement: string) => void
-}
-
-function Catalog({ tables, error, ...picks }: { tables: CatalogTable[] | undefined; error: unknown } & Picks) {
-  const [text, setText] = useState('')
-  const found = (tables ?? []).filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()))
-  return (
-    <nav className="panel sql-catalog" aria-label="Catalog">
-      <header>
-        <h2>Catalog</h2>
-      </header>
-      <div className="panel-body">
-        {!tables && (error ? <Failure error={error} /> : <SkeletonRows />)}
-        {tables?.length === 0 && <p className="quiet">Nothing is declared yet: a CREATE TABLE, deployed, is the first.</p>}
-        {(tables?.length ?? 0) > CATALOG_PLAIN_MAX && (
-          <input
-            type="search"
-            className="filter"
-            aria-label="Find in the catalog"
-            placeholder="Find"
-            value={text}
-            onChange={(event) => setText(event.target.value)}
-          />
-        )}
-        {found.slice(0, CATALOG_SHOWN_MAX).map((table) => (
-          <CatalogEntry key={table.name} table={table} {...picks} />
-        ))}
-        {found.length > CATALOG_SHOWN_MAX && (
-          <p className="quiet">… and {found.length - CATALOG_SHOWN_MAX} more: write a part of the name above.</p>
-        )}
-      </div>
-    </nav>
-  )
-}
-
-function CatalogEntry({ table: { name, kind, columns, quoted = name }, onPick, onSelect }: { table: CatalogTable } & Picks) {
-  const [isOpen, setOpen] = useState(false)
-  return (
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary title={name}>
-        <ChevronRight size={12} aria-hidden />
-        <code>{name}</code>
-        <small>{kind === 'materialized table' ? 'live' : kind}</small>
-      </summary>
-      {isOpen && (
-        <ul>
-          {columns.map((column) => (
-            <li key={column.name}>
-              <button type="button" onClick={() => onPick(column.quoted ?? column.name)} title={`Insert ${column.name}`}>
-                <code>{column.name}</code>
-                <small>{readableType(column.type)}</small>
-              </button>
-            </li>
-          ))}
-          <li>
-            <button type="button" onClick={() => onSelect(`SELECT * FROM ${quoted} LIMIT 100;`)}>
-              SELECT * FROM …
-            </button>
-          </li>
-        </ul>
-      )}
-    </details>
-  )
-}

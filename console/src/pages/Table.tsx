@@ -6,6 +6,7 @@ import { columnKind, readableType } from '../api/columns.ts'
 import { useLiveTable, usePause } from '../api/live.ts'
 import { type LiveRow, parseOrder } from '../api/liveTable.ts'
 import { useTables } from '../api/queries.ts'
+import { RowsChart } from '../charts/RowsChart.tsx'
 import { parseCellFilter } from '../ui/cellFilter.ts'
 import { DataGrid } from '../ui/DataGrid.tsx'
 import { downloadRows, type ExportFormat, exportRowCountMax, readWholeTable } from '../ui/export.ts'
@@ -101,7 +102,7 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
   return (
     <>
       <PageHead title={name} parent={{ to: '/tables', label: 'Tables' }} note={summary.comment}>
-        <PauseButton isPaused={isPaused} setPaused={setPaused} />
+        <PauseButton isPaused={isPaused} setPaused={setPaused} newCount={lastView.current.changeCount - view.changeCount} what="change" />
         <ExportButtons onExport={exportRows} isBusy={exporting.isBusy} />
       </PageHead>
       <Facts
@@ -130,6 +131,17 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
           </p>
           <div className="panel-actions">
             <Segmented
+              label="Show"
+              value={search.view ?? 'rows'}
+              onChange={(value) =>
+                void navigate({ search: (old) => ({ ...old, view: value === 'chart' ? 'chart' : undefined }), replace: true })
+              }
+              options={[
+                { value: 'rows', label: 'Rows' },
+                { value: 'chart', label: 'Chart' },
+              ]}
+            />
+            <Segmented
               label="Rows loaded"
               value={String(limit)}
               onChange={(value) => void navigate({ search: (old) => ({ ...old, limit: Number(value) }), replace: true })}
@@ -138,7 +150,9 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
           </div>
         </header>
         <div className="panel-body">
-          {view.hasData ? (
+          {view.hasData && search.view === 'chart' ? (
+            <RowsChart columns={view.columns} rows={rows} isLive />
+          ) : view.hasData ? (
             <DataGrid
               label={`Rows of ${name}`}
               columns={view.columns}

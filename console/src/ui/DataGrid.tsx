@@ -33,7 +33,7 @@ const widthByKind: Record<ColumnKind, string> = {
   integer: 'minmax(88px, 0.6fr)',
   decimal: 'minmax(104px, 0.7fr)',
   float: 'minmax(96px, 0.6fr)',
-  timestamp: 'minmax(152px, 0.8fr)',
+  timestamp: 'minmax(190px, 0.8fr)',
   date: 'minmax(96px, 0.6fr)',
   time: 'minmax(88px, 0.6fr)',
   boolean: 'minmax(72px, 0.4fr)',

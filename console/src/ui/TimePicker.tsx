@@ -2,9 +2,11 @@
 import { ChevronLeft, ChevronRight } from 'lucide-react'
 import { useState } from 'react'
 import { rangeBetween, type TimeRange, useRange, usualRanges } from '../api/range.ts'
+import { useHasBothAxes } from '../api/timeAxis.ts'
+import { AxisSwitch } from './AxisSwitch.tsx'
 import { formatClock, formatClockTime, parseClock } from './format.ts'
 import { FormDialog, TextField } from './forms.tsx'
-import { IconButton } from './parts.tsx'
+import { IconButton, useIsPhone } from './parts.tsx'
 import { currentZone } from './zone.ts'
 
 /** `03-01 10:00:00 – 11:00:00` */
@@ -18,6 +20,9 @@ export function TimePicker() {
   const [isOpen, setOpen] = useState(false)
   const isUsual = usualRanges.some(({ value }) => value === text)
   const { fixed, lengthMs } = range
+  // On the phone the chart has it.
+  const isPhone = useIsPhone()
+  const hasBothAxes = useHasBothAxes() && !isPhone
   const step = (by: number): void => {
     const toMs = (fixed?.toMs ?? Date.now()) + by * lengthMs
     choose(rangeBetween(toMs - lengthMs, toMs))
@@ -25,6 +30,7 @@ export function TimePicker() {
   return (
     <fieldset className="time-picker" title="Processing time that figures are shown of, on all pages">
       <legend className="visually-hidden">Range of time</legend>
+      {hasBothAxes && <AxisSwitch />}
       <IconButton icon={ChevronLeft} label="Earlier by as much" onClick={() => step(-1)} />
       <select
         className="filter"

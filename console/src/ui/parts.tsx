@@ -2,6 +2,7 @@
 import { Check, Copy, Download, Pause, Play } from 'lucide-react'
 import { type ComponentType, type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react'
 import type { ExportFormat } from './export.ts'
+import { formatInteger } from './format.ts'
 import { sqlTokens } from './sqlTokens.ts'
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'quiet'
@@ -45,12 +46,44 @@ export const IconButton = ({ icon: Icon, label, onClick, isPressed, withText, di
   </button>
 )
 
-export const PauseButton = ({ isPaused, setPaused }: { isPaused: boolean; setPaused: (isPaused: boolean) => void }) => (
-  <button type="button" className={isPaused ? 'button pause is-on' : 'button pause'} onClick={() => setPaused(!isPaused)}>
-    {isPaused ? <Play size={13} aria-hidden /> : <Pause size={13} aria-hidden />}
-    <span>{isPaused ? 'Resume' : 'Pause'}</span>
-  </button>
-)
+export interface PauseButtonProps {
+  isPaused: boolean
+  setPaused: (isPaused: boolean) => void
+  /** What came since, shown or not; less than none where something else is shown meanwhile. */
+  newCount: number
+  what: 'change' | 'record'
+  /** What the button says while it is paused. */
+  resume?: string
+  /** As `Alt+Shift+P`: whoever shows the button listens to them. */
+  keys?: string
+}
+
+/** Holds a picture that moves by itself, and says how much came meanwhile. */
+export function PauseButton({ isPaused, setPaused, newCount, what, resume = 'Resume', keys }: PauseButtonProps) {
+  const id = useId()
+  const label = isPaused ? resume : 'Pause'
+  return (
+    <span className="pause-group">
+      <span id={id} className="quiet">
+        {isPaused && `${formatInteger(Math.max(0, newCount))} new ${what}${newCount === 1 ? '' : 's'} while paused`}
+      </span>
+      <button
+        type="button"
+        className={isPaused ? 'button pause is-on' : 'button pause'}
+        aria-describedby={id}
+        aria-keyshortcuts={keys}
+        title={keys && `${label}: ${keys}`}
+        onClick={() => setPaused(!isPaused)}
+      >
+        {isPaused ? <Play size={13} aria-hidden /> : <Pause size={13} aria-hidden />}
+        <span>{label}</span>
+      </button>
+      <span className="visually-hidden" role="status">
+        {isPaused ? 'Paused: what is shown stands still.' : ''}
+      </span>
+    </span>
+  )
+}
 
 export const ExportButtons = ({ onExport, isBusy }: { onExport: (format: ExportFormat) => void; isBusy?: boolean }) => (
   <span className="button-group">

@@ -19,6 +19,7 @@ import {
 import { rank } from './fuzzy.ts'
 import { sorted } from './List.tsx'
 import { sqlTokens } from './sqlTokens.ts'
+import { nextItem, typedText } from './treeKeys.ts'
 import { fromWall, offsetMs } from './zone.ts'
 
 describe('formats', () => {
@@ -200,4 +201,25 @@ test('what is typed into an address by hand is the text that it is', () => {
   expect(read('{"a":"5"}')).toEqual({ a: '5' })
   expect(read('["a"]')).toEqual(['a'])
   expect(textOf(read(''))).toBe(undefined)
+})
+
+test('the first letters of a name lead to it, the same letter again to the next', () => {
+  let nowMs = 0
+  const typed = typedText(() => nowMs)
+  const names = ['bids', 'orders', 'operators', 'Orders of 2026', 'people']
+  const type = (text: string, from: number): number | undefined =>
+    [...text].reduce<number | undefined>((at, letter) => typed(letter, at ?? from, names), from)
+  expect(type('o', 0)).toBe(1)
+  nowMs += 10
+  expect(typed('p', 1, names)).toBe(2)
+  nowMs += 1_000
+  expect(type('oo', 0)).toBe(2)
+  nowMs += 1_000
+  expect(type('ord', 2)).toBe(3)
+  nowMs += 1_000
+  expect(type('b', 4)).toBe(0)
+  nowMs += 1_000
+  expect(type('x', 4)).toBe(undefined)
+  expect(['ArrowDown', 'ArrowUp', 'Home', 'End', 'a'].map((key) => nextItem(key, 0, 5))).toEqual([1, 0, 0, 4, undefined])
+  expect(nextItem('ArrowDown', 4, 5)).toBe(4)
 })

@@ -56,7 +56,7 @@ export function Feed({ topics }: { topics: readonly TopicSummary[] }) {
             value={text}
             onChange={(event) => setText(event.target.value)}
           />
-          <PauseButton isPaused={isPaused} setPaused={setPaused} />
+          <PauseButton isPaused={isPaused} setPaused={setPaused} newCount={live.arrivedCount - view.arrivedCount} what="record" />
         </>
       }
     >

@@ -26,7 +26,7 @@ export function TopPages() {
       note="since the replay began"
       table={table}
       className="span-8"
-      actions={<PauseButton isPaused={isPaused} setPaused={setPaused} />}
+      actions={<PauseButton isPaused={isPaused} setPaused={setPaused} newCount={live.changeCount - view.changeCount} what="change" />}
     >
       {view.hasData ? (
         <DataGrid

@@ -49,7 +49,7 @@ function OrderedRows({ name, newestBy }: { name: string; newestBy: string | unde
             All of {name}
           </Link>
         </p>
-        <PauseButton isPaused={isPaused} setPaused={setPaused} />
+        <PauseButton isPaused={isPaused} setPaused={setPaused} newCount={live.changeCount - view.changeCount} what="change" />
       </div>
       {!view.hasData ? (
         <SkeletonRows count={8} />
@@ -70,7 +70,8 @@ function OrderedRows({ name, newestBy }: { name: string; newestBy: string | unde
 }
 
 function TopicRecords({ name }: { name: string }) {
-  const { value: view, isPaused, setPaused } = usePause(useTopicTails([name], RECORDS_KEPT))
+  const tail = useTopicTails([name], RECORDS_KEPT)
+  const { value: view, isPaused, setPaused } = usePause(tail)
   return (
     <div className="stack">
       <div className="page-actions">
@@ -80,7 +81,7 @@ function TopicRecords({ name }: { name: string }) {
             All of {name}
           </Link>
         </p>
-        <PauseButton isPaused={isPaused} setPaused={setPaused} />
+        <PauseButton isPaused={isPaused} setPaused={setPaused} newCount={tail.arrivedCount - view.arrivedCount} what="record" />
       </div>
       {view.refusal ? (
         <Failure error={view.refusal} />

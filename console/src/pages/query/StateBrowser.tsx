@@ -7,7 +7,7 @@ import { apiGet } from '../../api/client.ts'
 import { columnKind, isNumericKind, readableType } from '../../api/columns.ts'
 import { useQueryHistory } from '../../api/figures.ts'
 import { stringifyExact } from '../../api/json.ts'
-import { formatBytes, formatDateTime, formatInteger, formatSpan, none } from '../../ui/format.ts'
+import { formatBytes, formatDate, formatDateTime, formatDayMinute, formatInteger, formatSpan, formatTime, none } from '../../ui/format.ts'
 import { Badge, CopyButton, Empty, Failure, Waiting } from '../../ui/parts.tsx'
 import { FactTable } from './FactTable.tsx'
 import { Metrics, stateChart } from './Metrics.tsx'
@@ -286,6 +286,12 @@ function KeyLink({
   )
 }
 
+/** As much of it as tells it from a time near it; the whole is there for who points at it, and in the row that has the focus. */
+function shortTime(ms: number, nearMs: number | undefined): string {
+  if (nearMs === undefined || formatDate(ms).slice(0, 4) !== formatDate(nearMs).slice(0, 4)) return formatDate(ms)
+  return formatDate(ms) === formatDate(nearMs) ? formatTime(ms) : formatDayMinute(ms)
+}
+
 /** By event time: at which watermark, and how much of it is missing; by the clock: how long from now. */
 function Until({
   untilMs,
@@ -301,8 +307,9 @@ function Until({
   if (untilMs === undefined) return <span className="quiet">{none}</span>
   if (by === 'eventTime')
     return (
-      <span className="is-event">
-        watermark {formatDateTime(untilMs)}
+      <span className="short-time is-event">
+        <span aria-hidden>{shortTime(untilMs, watermarkMs)}</span>
+        <span className="full">watermark {formatDateTime(untilMs)}</span>
         {watermarkMs !== undefined && untilMs > watermarkMs && (
           <small className="quiet"> {formatSpan(untilMs - watermarkMs)} missing</small>
         )}

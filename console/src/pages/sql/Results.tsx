@@ -1,13 +1,13 @@
 // What a statement gave: rows, the changelog that made them, a chart, and the plan.
-import { useMemo, useState } from 'react'
+import { useEffect, useState } from 'react'
 import { columnKind, isNumericKind } from '../../api/columns.ts'
-import type { LiveRow } from '../../api/liveTable.ts'
-import { TimeChart, type TimeSeries } from '../../charts/TimeChart.tsx'
+import { usePause } from '../../api/live.ts'
+import { RowsChart } from '../../charts/RowsChart.tsx'
 import { DataGrid } from '../../ui/DataGrid.tsx'
 import { downloadRows } from '../../ui/export.ts'
-import { formatCell, formatCompact, formatInteger, formatMs } from '../../ui/format.ts'
-import { Badge, Code, Empty, ExportButtons, Failure, Segmented, SkeletonRows, Status } from '../../ui/parts.tsx'
-import type { Result } from './result.ts'
+import { formatCell, formatInteger, formatMs } from '../../ui/format.ts'
+import { Badge, Code, Empty, ExportButtons, Failure, PauseButton, Segmented, SkeletonRows, Status } from '../../ui/parts.tsx'
+import type { ResultView } from './result.ts'
 import { sliceText } from './Slice.tsx'
 import type { Run } from './useRun.ts'
 
@@ -18,26 +18,54 @@ const tabs = [
   { value: 'chart', label: 'Chart' },
   { value: 'plan', label: 'Plan' },
 ] as const
-const BARS_MAX = 20
-const POINTS_MAX = 500
 
+/** Of a live run the picture can be held: the run goes on in the bounds of `Result`, and what came is shown when the picture goes on. */
 export function Results({ run, plan }: { run: Run | null; plan: string | undefined }) {
   const [tab, setTab] = useState<Tab>('rows')
-  const result = run?.result
+  const { value: view, isPaused, setPaused } = usePause(run?.view)
+  const isGoing = run?.state === 'running' && run.mode !== 'end'
+  const newCount = isPaused ? (run?.view?.changeCount ?? 0) - (view?.changeCount ?? 0) : 0
+  // Another run has a picture of its own; of one that has ended nothing more will come.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a run is known by when it began
+  useEffect(() => setPaused(false), [run?.startedMs])
+  useEffect(() => {
+    if (isPaused && !isGoing && newCount === 0) setPaused(false)
+  }, [isPaused, isGoing, newCount, setPaused])
+  const hasPause = run?.view !== undefined && (isGoing || isPaused)
+  useEffect(() => {
+    if (!hasPause) return
+    const onKey = (event: KeyboardEvent): void => {
+      if (!event.altKey || !event.shiftKey || event.code !== 'KeyP') return
+      event.preventDefault()
+      setPaused(!isPaused)
+    }
+    addEventListener('keydown', onKey)
+    return () => removeEventListener('keydown', onKey)
+  }, [hasPause, isPaused, setPaused])
   return (
     <section className="panel sql-results" aria-label="Result">
       <header>
         <Segmented label="Show" value={tab} options={tabs} onChange={setTab} />
-        {run && <RunStatus run={run} />}
-        {result && (
+        {run && <RunStatus run={run} view={view} isPaused={isPaused} />}
+        {view && (
           <span className="panel-actions">
+            {hasPause && (
+              <PauseButton
+                isPaused={isPaused}
+                setPaused={setPaused}
+                newCount={newCount}
+                what="change"
+                resume={isGoing ? 'Resume' : 'Show the rest'}
+                keys="Alt+Shift+P"
+              />
+            )}
             <ExportButtons
               onExport={(format) =>
                 downloadRows(
                   'result',
                   format,
-                  result.columns.map(({ name }) => name),
-                  result.rows().map(({ cells }) => cells),
+                  view.columns.map(({ name }) => name),
+                  view.rows.map(({ cells }) => cells),
                 )
               }
             />
@@ -53,8 +81,8 @@ export function Results({ run, plan }: { run: Run | null; plan: string | undefin
             <b>Run</b> reads what the topics hold now, or the part of it that you choose, and ends there; <b>Live</b> begins there, too, and
             goes on with what arrives. Neither changes anything.
           </Empty>
-        ) : result ? (
-          <Shown tab={tab} result={result} version={run.version} />
+        ) : view ? (
+          <Shown tab={tab} view={view} isLive={run.mode !== 'end'} />
         ) : (
           run.state === 'running' && <SkeletonRows />
         )}
@@ -70,35 +98,40 @@ const PlanText = ({ plan }: { plan: string | undefined }) =>
     <Empty title="No plan">The statement at the cursor is no query, or has errors.</Empty>
   )
 
-function RunStatus({ run }: { run: Run }) {
-  const { state, tookMs, result, mode } = run
-  const tone = state === 'failed' ? 'bad' : state === 'running' ? 'warn' : 'ok'
-  const words = { running: mode === 'end' ? 'running' : 'live', stopped: 'stopped', done: 'done', failed: 'failed' }
+function RunStatus({ run, view, isPaused }: { run: Run; view: ResultView | undefined; isPaused: boolean }) {
+  const { state, tookMs, mode } = run
+  const tone = { running: mode === 'end' ? 'warn' : 'ok', stopped: 'quiet', done: 'ok', failed: 'bad' } as const
+  const words = {
+    running: mode === 'end' ? 'running' : 'live',
+    stopped: 'stopped',
+    done: 'done',
+    failed: 'failed',
+  }
   return (
-    <span className="quiet" role="status">
-      <Status tone={tone}>{words[state]}</Status>
+    <span className="quiet">
+      {/* Figures that go on are not said aloud. */}
+      <span role="status">
+        <Status tone={tone[state]}>{words[state]}</Status>
+      </span>
       {run.slice && ` · ${sliceText(run.slice)}`}
-      {result && ` · ${formatInteger(result.rows().length)} rows`}
-      {result && mode !== 'end' && `, ${formatInteger(result.changeCount + result.skipped)} changes`}
-      {tookMs !== undefined && ` · ${formatMs(tookMs)}`}
-      {result && result.skipped > 0 && (
-        <span className="warn"> · {formatInteger(result.skipped)} left out to keep up: Run gives them all</span>
-      )}
-      {result?.isCut && <span className="warn"> · oldest rows left out</span>}
+      {view && ` · ${formatInteger(view.rows.length)} rows`}
+      {view && mode !== 'end' && `, ${formatInteger(view.changeCount)} changes`}
+      {tookMs !== undefined && !isPaused && ` · ${formatMs(tookMs)}`}
+      {view && view.skipped > 0 && <span className="warn"> · {formatInteger(view.skipped)} left out to keep up: Run gives them all</span>}
+      {view?.isCut && <span className="warn"> · oldest rows left out</span>}
     </span>
   )
 }
 
-function Shown({ tab, result, version }: { tab: Exclude<Tab, 'plan'>; result: Result; version: number }) {
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the result changes in place; its version says so
-  const rows = useMemo(() => result.rows(), [result, version])
+function Shown({ tab, view, isLive }: { tab: Exclude<Tab, 'plan'>; view: ResultView; isLive: boolean }) {
+  const { columns, rows } = view
   switch (tab) {
     case 'rows':
-      return rows.length > 0 ? <DataGrid label="Rows" columns={result.columns} rows={rows} height="min(46vh, 480px)" /> : <NoRows />
+      return rows.length > 0 ? <DataGrid label="Rows" columns={columns} rows={rows} height="min(46vh, 480px)" /> : <NoRows />
     case 'changes':
-      return <Changes result={result} />
+      return <Changes view={view} />
     case 'chart':
-      return rows.length > 0 ? <Chart result={result} rows={rows} /> : <NoRows />
+      return rows.length > 0 ? <RowsChart columns={columns} rows={rows} isLive={isLive} /> : <NoRows />
   }
 }
 
@@ -108,16 +141,16 @@ const NoRows = () => (
   </Empty>
 )
 
-function Changes({ result }: { result: Result }) {
-  const kinds = result.columns.map(({ type }) => columnKind(type))
-  if (result.changes.length === 0) return <NoRows />
+function Changes({ view: { columns, changes } }: { view: ResultView }) {
+  const kinds = columns.map(({ type }) => columnKind(type))
+  if (changes.length === 0) return <NoRows />
   return (
     <div className="table-scroll sql-changes">
       <table className="list">
         <thead>
           <tr>
             <th scope="col">Kind</th>
-            {result.columns.map(({ name }, index) => (
+            {columns.map(({ name }, index) => (
               <th key={name} scope="col" className={isNumericKind(kinds[index]!) ? 'number' : undefined}>
                 {name}
               </th>
@@ -125,13 +158,13 @@ function Changes({ result }: { result: Result }) {
           </tr>
         </thead>
         <tbody>
-          {result.changes.slice(0, 200).map(({ id, op, cells }) => (
+          {changes.slice(0, 200).map(({ id, op, cells }) => (
             <tr key={id}>
               <td>
                 <Badge tone={op === '-D' || op === '-U' ? 'bad' : 'ok'}>{op}</Badge>
               </td>
               {cells.map((cell, index) => (
-                <td key={result.columns[index]!.name} className={isNumericKind(kinds[index]!) ? 'number' : undefined}>
+                <td key={columns[index]!.name} className={isNumericKind(kinds[index]!) ? 'number' : undefined}>
                   {formatCell(cell, kinds[index]!)}
                 </td>
               ))}
@@ -140,78 +173,5 @@ function Changes({ result }: { result: Result }) {
         </tbody>
       </table>
     </div>
-  )
-}
-
-const colors = ['--people', '--robots', '--event', '--ok'] as const
-const numberOf = (cell: unknown): number | null => (cell === null || cell === undefined ? null : Number(cell))
-
-/** Over the first column of time if there is one, else a bar for each row. */
-function Chart({ result, rows }: { result: Result; rows: readonly LiveRow[] }) {
-  const kinds = result.columns.map(({ type }) => columnKind(type))
-  const timeIndex = kinds.indexOf('timestamp')
-  const numeric = kinds.flatMap((kind, index) => (isNumericKind(kind) ? [index] : [])).slice(0, colors.length)
-  if (numeric.length === 0) return <Empty title="Nothing to draw">A chart needs a column of numbers.</Empty>
-  if (timeIndex < 0)
-    return <Bars rows={rows} labels={kinds.flatMap((kind, index) => (isNumericKind(kind) ? [] : [index]))} value={numeric[0]!} />
-  // Several rows of one time, as of several keys, are summed.
-  const sums = new Map<number, (number | null)[]>()
-  for (const { cells } of rows) {
-    const atMs = Date.parse(`${String(cells[timeIndex]).replace(' ', 'T').replace(/Z?$/, 'Z')}`)
-    if (Number.isNaN(atMs)) continue
-    const before = sums.get(atMs)
-    sums.set(
-      atMs,
-      numeric.map((index, i) => {
-        const value = numberOf(cells[index])
-        return value === null ? (before?.[i] ?? null) : (before?.[i] ?? 0) + value
-      }),
-    )
-  }
-  const points = [...sums].sort(([a], [b]) => a - b).slice(-POINTS_MAX)
-  const timesMs = points.map(([atMs]) => atMs)
-  const stepMs = Math.max(1_000, Math.min(...timesMs.slice(1).map((atMs, i) => atMs - timesMs[i]!), 3_600_000))
-  const series = numeric.map(
-    (index, i): TimeSeries => ({
-      label: result.columns[index]!.name,
-      color: colors[i]!,
-      kind: 'line',
-      values: points.map(([, values]) => values[i] ?? null),
-      format: formatCompact,
-    }),
-  )
-  return (
-    <TimeChart
-      label={`${series.map(({ label }) => label).join(', ')} over ${result.columns[timeIndex]!.name}`}
-      timesMs={timesMs}
-      stepMs={stepMs}
-      series={series}
-      minSpanMs={stepMs * 10}
-      heightPx={280}
-      formatAxis={formatCompact}
-    />
-  )
-}
-
-function Bars({ rows, labels, value }: { rows: readonly LiveRow[]; labels: readonly number[]; value: number }) {
-  const bars = rows
-    .map(({ key, cells }) => ({
-      key,
-      label: labels.map((index) => String(cells[index] ?? 'NULL')).join(' · ') || 'all',
-      size: numberOf(cells[value]) ?? 0,
-    }))
-    .sort((a, b) => b.size - a.size)
-    .slice(0, BARS_MAX)
-  const most = Math.max(...bars.map(({ size }) => size), 1)
-  return (
-    <ol className="bar-list">
-      {bars.map(({ key, label, size }) => (
-        <li key={key}>
-          <span className="bar" style={{ transform: `scaleX(${Math.max(0, size) / most})` }} aria-hidden="true" />
-          <span className="bar-name">{label}</span>
-          <span className="bar-value">{formatCompact(size)}</span>
-        </li>
-      ))}
-    </ol>
   )
 }

@@ -73,3 +73,19 @@ test('memory is bounded, and it is said', () => {
   expect(result.rows().map(({ cells }) => cells[1])).toEqual([15, 16, 17, 18, 19, 20, 21, 22, 23, 24])
   expect([result.isCut, result.changes.length, result.changeCount]).toEqual([true, 5, 25])
 })
+
+test('a view stays as it is while the result goes on', () => {
+  const result = new Result(columns, 'upsert', ['k'])
+  result.apply([{ op: '+I', row: ['a', 1] }], 1)
+  const held = result.view()
+  result.skipped += 3
+  result.apply(
+    [
+      { op: '+U', row: ['a', 2] },
+      { op: '+I', row: ['b', 1] },
+    ],
+    2,
+  )
+  expect([held.rows.map(({ cells }) => cells), held.changes.length, held.changeCount]).toEqual([[['a', 1]], 1, 1])
+  expect([result.view().rows.length, result.view().changeCount - held.changeCount, result.view().skipped]).toEqual([2, 5, 3])
+})

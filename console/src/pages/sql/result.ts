@@ -15,6 +15,18 @@ export interface Change {
   op: Op
   cells: Cell[]
 }
+/** What is shown of it at one moment; it never changes, so it can be held while the run goes on. */
+export interface ResultView {
+  columns: ColumnInfo[]
+  rows: readonly LiveRow[]
+  /** Newest first. */
+  changes: readonly Change[]
+  /** Those that the server left out among them. */
+  changeCount: number
+  /** Left out by the server, to keep its rate. */
+  skipped: number
+  isCut: boolean
+}
 export const resultLimits = { rows: 5_000, changes: 500 }
 const none: ReadonlySet<number> = new Set()
 
@@ -73,5 +85,10 @@ export class Result {
 
   rows(): LiveRow[] {
     return [...this.rowsByKey.values()].flat()
+  }
+
+  view(): ResultView {
+    const { columns, skipped, isCut } = this
+    return { columns, rows: this.rows(), changes: this.changes.slice(), changeCount: this.changeCount + skipped, skipped, isCut }
   }
 }

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useRef, useState } from 'react'
 import type { ApiError, ColumnInfo, PreviewFrame, SqlSlice } from '../../../../src/serve/contract.ts'
 import { apiSend, openWebSocket } from '../../api/client.ts'
 import { parseExact } from '../../api/json.ts'
-import { Result } from './result.ts'
+import { Result, type ResultView } from './result.ts'
 
 export type RunMode = 'end' | 'live' | 'latest'
 export interface Run {
@@ -15,9 +15,7 @@ export interface Run {
   startedMs: number
   tookMs?: number
   error?: unknown
-  result?: Result
-  /** Grows with each frame: the result changes in place. */
-  version: number
+  view?: ResultView
 }
 
 export function useRun(): { run: Run | null; start: (sql: string, mode: RunMode, slice?: SqlSlice) => void; stop: () => void } {
@@ -33,15 +31,11 @@ export function useRun(): { run: Run | null; start: (sql: string, mode: RunMode,
 
   const start = useCallback((sql: string, mode: RunMode, slice?: SqlSlice) => {
     ending.current()
-    const begun: Run = { mode, sql, ...(slice && { slice }), state: 'running', startedMs: performance.now(), version: 0 }
+    const begun: Run = { mode, sql, ...(slice && { slice }), state: 'running', startedMs: performance.now() }
     setRun(begun)
     /** Of a run that is not the newest, nothing is shown. */
     const update = (change: Partial<Run>) =>
-      setRun((now) =>
-        now?.startedMs === begun.startedMs
-          ? { ...now, ...change, version: now.version + 1, tookMs: performance.now() - begun.startedMs }
-          : now,
-      )
+      setRun((now) => (now?.startedMs === begun.startedMs ? { ...now, ...change, tookMs: performance.now() - begun.startedMs } : now))
     ending.current = mode === 'end' ? runToEnd(sql, slice, update) : preview(sql, mode, slice, update)
   }, [])
   return { run, start, stop }
@@ -61,7 +55,7 @@ function runToEnd(sql: string, slice: SqlSlice | undefined, update: (change: Par
         rows.map((row) => ({ op: '+I', row })),
         0,
       )
-      update({ state: 'done', result })
+      update({ state: 'done', view: result.view() })
     },
     (error: unknown) => !abort.signal.aborted && update({ state: 'failed', error }),
   )
@@ -75,11 +69,14 @@ function preview(sql: string, mode: 'live' | 'latest', slice: SqlSlice | undefin
   socket.onopen = () => socket.send(JSON.stringify({ sql, ...(slice && { slice }) }))
   socket.onmessage = ({ data }) => {
     const frame = parseExact(String(data)) as PreviewFrame
-    if (frame.type === 'columns') update({ result: (result = new Result(frame.columns, frame.changelog, frame.key)) })
+    if (frame.type === 'columns') {
+      result = new Result(frame.columns, frame.changelog, frame.key)
+      update({ view: result.view() })
+    }
     if (frame.type === 'changes' && result) {
       result.apply(frame.changes, Date.now())
       result.skipped += frame.skipped
-      update(frame.isLast ? { state: 'done' } : {})
+      update({ view: result.view(), ...(frame.isLast && { state: 'done' }) })
     }
     if (frame.type === 'error') {
       isOver = true

@@ -5,7 +5,7 @@ import { Download, List, Send, Table2 } from 'lucide-react'
 import { type FormEvent, useEffect, useMemo, useState } from 'react'
 import type { ApiError, TopicSummary } from '../../../../src/serve/contract.ts'
 import { ApiFailure } from '../../api/client.ts'
-import { messageId, type TailMessage, usePause, useTopicTails } from '../../api/live.ts'
+import { type TailMessage, usePause, useTopicTails } from '../../api/live.ts'
 import { isInternalTopic, isInvalidTopic } from '../../api/queries.ts'
 import { useReason, useScan } from '../../api/topics.ts'
 import type { TopicPlace, TopicSearch } from '../../router.tsx'
@@ -85,11 +85,6 @@ export function Messages({ topic }: { topic: TopicSummary }) {
     () => (isLive ? held.messages : scan.messages.map((message) => ({ ...message, topic: name }))),
     [isLive, held.messages, scan.messages, name],
   )
-  const waitingCount = useMemo(() => {
-    if (!isPaused) return 0
-    const known = new Set(held.messages.map(messageId))
-    return tail.messages.filter((message) => !known.has(messageId(message))).length
-  }, [isPaused, held.messages, tail.messages])
 
   const refusal: ApiError['error'] | null = isLive ? tail.refusal : scan.error instanceof ApiFailure ? scan.error.error : null
   // What is wrong in the filter stands at the filter; all else is said where the records would be.
@@ -197,7 +192,9 @@ export function Messages({ topic }: { topic: TopicSummary }) {
           onChange={(next) => change({ view: next === 'table' ? 'table' : undefined } as TopicSearch)}
         />
         <span className="toolbar-end">
-          {isLive && <PauseButton isPaused={isPaused} setPaused={setPaused} />}
+          {isLive && (
+            <PauseButton isPaused={isPaused} setPaused={setPaused} newCount={tail.arrivedCount - held.arrivedCount} what="record" />
+          )}
           <IconButton icon={Download} label="Export…" onClick={() => setDialog('export')} withText />
           {mayWrite && (
             <button
@@ -262,7 +259,6 @@ export function Messages({ topic }: { topic: TopicSummary }) {
           <span className="quiet">
             {formatInteger(messages.length)} kept here, the newest on top
             {held.skippedCount > 0 && `; ${formatInteger(held.skippedCount)} left out to keep up`}
-            {isPaused && `; stopped, ${formatInteger(waitingCount)} new since`}
           </span>
         ) : (
           isReadable && (
