@@ -231,7 +231,7 @@ describe('topics and consumer groups in the console', { skip: skipWithoutBrowser
     await button(page, 'Pause').click()
     const held = await textOf(page.locator('.messages'))
     await send(server, 'returns', [{ value: '{"n":3}' }, { value: '{"n":4}' }])
-    await page.getByText('stopped, 2 new since').waitFor()
+    await page.getByText('2 new records while paused').waitFor()
     assert.equal(await textOf(page.locator('.messages')), held)
     await button(page, 'Resume').click()
     await until(async () => (await page.locator('.message-line').count()) === 4, 'the new ones show')
