@@ -291,6 +291,7 @@ test('records are sent as Kafka clients send them, by writers', async () => {
   const messages = [
     { key: 'a', value: `{"n":${large}}`, headers: { from: 'test' } },
     { key: 'a', value: null },
+    { key: null, value: '' },
     { value: '00ff', encoding: 'hex', partition: 2, timestampMs: 42 },
   ]
   assert.equal((await call('POST', '/v1/topics/raw/messages', { role: 'reader', body: { messages } })).status, 403)
@@ -299,11 +300,22 @@ test('records are sent as Kafka clients send them, by writers', async () => {
     body: { messages },
   })
   assert.equal(sent.status, 201, sent.text)
-  const [first, second, third] = sent.body.offsets
+  const [first, second, unkeyed, third] = sent.body.offsets
   assert.deepEqual([second, third.partition], [{ partition: first.partition, offset: first.offset + 1 }, 2])
   const { text, body } = await get<MessagesPage>('/v1/topics/raw/messages?from=oldest')
   assert.match(text, new RegExp(`"value":\\{"n":${large}\\},"encoding":"json","headers":\\{"from":"test"\\}`))
   assert.deepEqual(body.messages[0].timestampMs, 42)
+  const sentAt = ({ partition, offset }: { partition: number; offset: number }) =>
+    body.messages.find((message) => message.partition === partition && message.offset === offset)
+  const shown = [second, unkeyed].map((place) => [sentAt(place)?.key, sentAt(place)?.value, sentAt(place)?.encoding])
+  assert.deepEqual(
+    shown,
+    [
+      ['a', null, null],
+      [null, '', 'text'],
+    ],
+    'null is no empty text',
+  )
   for (const [message, code] of [
     [{ value: 'x', partition: 3 }, 'SERVE_PARTITION_NOT_FOUND'],
     [{ value: 'x1', encoding: 'hex' }, 'SERVE_BYTES_INVALID'],

@@ -1,7 +1,7 @@
 // Updating results through a topic: written as upserts and tombstones, read back as the rows that are left. On a real process.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { makeProject, startServer, untilRows } from './harness.ts'
+import { makeProject, startServer, until, untilRows } from './harness.ts'
 
 const sql = (keyFormat: string) => `
 CREATE TABLE payments (customer STRING NOT NULL, amount INT NOT NULL) WITH ('connector' = 'kafka', 'topic' = 'payments', 'format' = 'json');
@@ -52,4 +52,39 @@ CREATE MATERIALIZED TABLE cities (PRIMARY KEY (site, storey) NOT ENFORCED) AS SE
     body.messages.some(({ key }) => key === '{"site":"nord","storey":1}'),
     JSON.stringify(body),
   )
+})
+
+test('a record of an upsert-kafka table whose value lacks a NOT NULL column, or the key, is a dead letter; a tombstone is not', async (t) => {
+  const folder = makeProject(t, {
+    'pipelines/stations.sql': `
+CREATE TABLE stations (station STRING, name STRING NOT NULL, docks INT, PRIMARY KEY (station) NOT ENFORCED)
+WITH ('connector' = 'upsert-kafka', 'topic' = 'stations', 'key.format' = 'raw', 'value.format' = 'json');
+CREATE MATERIALIZED TABLE docks AS SELECT station, name, docks FROM stations;`,
+  })
+  const server = await startServer(t, folder)
+  const messages = [
+    { key: 'a', value: '{"station":"a","name":"Opera","docks":3}' },
+    { key: 'b', value: '{"name":"Park","docks":5}' },
+    { key: 'c', value: '{"station":"c","docks":7}' },
+    { key: 'd', value: '{"station":"d","name":"West"}' },
+    { key: 'a', value: null },
+  ]
+  const { status } = await server.call('/v1/topics/stations/messages', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages }),
+  })
+  assert.equal(status, 201)
+  await untilRows(server, 'docks', [['d', 'West', null]])
+  let letters: string[] = []
+  await until(
+    async () => {
+      const { body } = await server.call<{ messages?: { headers: object }[] }>('/v1/topics/stations.invalid/messages?from=oldest')
+      letters = (body.messages ?? []).map(({ headers }) => JSON.stringify(headers))
+      return letters.length === 2
+    },
+    () => `letters: ${letters}`,
+  )
+  assert.match(letters[0], /"station".*EXCEPT_KEY/)
+  assert.match(letters[1], /"name".*NOT NULL/)
 })

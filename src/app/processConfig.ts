@@ -62,11 +62,16 @@ export function processConfig(config: Config): ProcessSetting[] {
 function settingOf(config: Config, name: string): string | undefined {
   if (name === 'memory') return byteText(config.memoryBytes)
   if (name === 'stallTimeout') return config.stallTimeoutMs === undefined ? undefined : `${config.stallTimeoutMs / 1_000} s`
+  if (name === 'kafkaSettings')
+    return (
+      Object.entries(config.kafkaSettings)
+        .map((entry) => entry.join('='))
+        .join(', ') || undefined
+    )
   if (name === 'filters') return config.filters.map((filter) => filter.name).join(', ') || undefined
   const [first, ...rest] = name.split('.') as [keyof Config, ...string[]]
   const last = resolved[name] ? [resolved[name]] : rest
   const value = last.reduce<unknown>((part, key) => (part as Record<string, unknown> | undefined)?.[key], config[first])
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return undefined
-  if (typeof value === 'object' && !Array.isArray(value)) return 'set'
   return String(value)
 }

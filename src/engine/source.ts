@@ -7,8 +7,16 @@
 //   4. As one of several subtasks it reads its own partitions only; of the others it knows nothing, and says so (position -1).
 //   5. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
 import { isStreamError, type StreamError } from '../base/index.ts'
-import { type Column, ColumnBuilder, DELETE, type Field, gather, readUtf8, released, t, withNullable } from '../data/index.ts'
-import { formatOptions, jsonDecodeOptions, makeCsvDecoder, makeJsonDecoder, makeRawDecoder, type RowDecoder } from '../formats/index.ts'
+import { type Column, ColumnBuilder, DELETE, type Field, gather, gatherAll, readUtf8, released, t, withNullable } from '../data/index.ts'
+import {
+  formatOptions,
+  jsonDecodeOptions,
+  makeCsvDecoder,
+  makeJsonDecoder,
+  makeRawDecoder,
+  type RowDecoder,
+  rowError,
+} from '../formats/index.ts'
 import {
   batchHeaderOf,
   type Disk,
@@ -117,6 +125,14 @@ export type MetadataKey =
 const isHeader = (key: MetadataKey): boolean =>
   key === 'headers' || key === 'id' || key === 'ingested_at' || key === 'trace_id' || key === 'source'
 
+/** Why a row of an upsert source is refused that has no value in this column. */
+function missingIn({ columns, primaryKey = [] }: TableDef, name: string): string {
+  const isKey = primaryKey.some((ordinal) => columns[ordinal].name === name)
+  return isKey
+    ? "the value has no such field, and a PRIMARY KEY is NOT NULL; if the record's key alone has it, declare 'value.fields-include' = 'EXCEPT_KEY'"
+    : 'the field is missing or null, and it is NOT NULL'
+}
+
 /** The subtask that reads a partition: as in Flink's Kafka source, in turn, from one on that the topic's name says. */
 export function ownerOf(topic: string, partition: number, parallelism: number): number {
   let hash = 0
@@ -137,6 +153,8 @@ export class SourceInput {
   private readonly metadata: { key: MetadataKey; field: Field }[]
   /** For each of `columns`: where it comes from. */
   private readonly origins: { from: 'metadata' | 'key' | 'value'; index: number }[] = []
+  /** Of an upsert source: which decoded columns are NOT NULL, and what is said of a row without a value there. */
+  private readonly required: { at: number; name: string; message: string }[] = []
   /** Of columns that are in records' keys. */
   private readonly keyDecoder: RowDecoder | undefined
   /** Where each batch of the indexed records begins, and what its header says. */
@@ -176,7 +194,9 @@ export class SourceInput {
       true,
       this.metadata.some(({ key }) => isHeader(key)),
     )
-    // The row of a tombstone has nothing but its key.
+    // The row of a tombstone has nothing but its key: withoutMissing looks for the values that others must have.
+    if (spec.upsert)
+      this.required = physical.flatMap(({ name, type }, at) => (type.nullable ? [] : [{ at, name, message: missingIn(table, name) }]))
     this.decoder = decoderOf(
       spec,
       table,
@@ -305,9 +325,8 @@ export class SourceInput {
     for (let i = 0; i < index.count; i++) if (index.timestampsMs[i] > newestMs) newestMs = index.timestampsMs[i]
     const rows = this.withKeys(this.rowsIn(bytes), bytes, partition, letters)
     const { kept, starts, ends, kinds, source } = rows
-    const decoded = this.decoder.decode(source, starts, ends, kept?.length ?? index.count, (row, error) =>
-      this.failed(bytes, partition, kept ? kept[row] : row, error, letters),
-    )
+    const onError = (row: number, error: StreamError) => this.failed(bytes, partition, kept ? kept[row] : row, error, letters)
+    const decoded = this.withoutMissing(this.decoder.decode(source, starts, ends, kept?.length ?? index.count, onError), kinds, onError)
     const recordOf = (row: number) => {
       const at = decoded.rows ? decoded.rows[row] : row
       return kept ? kept[at] : at
@@ -321,6 +340,25 @@ export class SourceInput {
     })
     const rowKinds = kinds && decoded.rows ? Uint8Array.from(decoded.rows.subarray(0, decoded.rowCount), (row) => kinds[row]) : kinds
     return { partition, columns, rowCount: decoded.rowCount, kinds: rowKinds, newestMs }
+  }
+
+  /** Leaves out rows that have no value in a column that is NOT NULL: of an upsert source the decoder takes them, as a tombstone has its key alone. */
+  private withoutMissing(
+    decoded: ReturnType<RowDecoder['decode']>,
+    kinds: Uint8Array | undefined,
+    onError: (row: number, error: StreamError) => void,
+  ): ReturnType<RowDecoder['decode']> {
+    const required = this.required.filter(({ at }) => decoded.columns[at].nulls)
+    if (required.length === 0) return decoded
+    const rowOf = (row: number) => (decoded.rows ? decoded.rows[row] : row)
+    const good = Int32Array.from({ length: decoded.rowCount }, (_, row) => row).filter((row) => {
+      if (kinds?.[rowOf(row)] === DELETE) return true
+      const missing = required.find(({ at }) => decoded.columns[at].nulls?.[row])
+      if (missing) onError(rowOf(row), rowError(this.spec.format, { rule: 'required', path: missing.name, message: missing.message }))
+      return !missing
+    })
+    if (good.length === decoded.rowCount) return decoded
+    return { columns: gatherAll(decoded.columns, good, good.length), rowCount: good.length, rows: good.map(rowOf) }
   }
 
   /** Reads the keys of these rows, where columns are in them. A row whose key cannot be read is left out, and is a dead letter. */

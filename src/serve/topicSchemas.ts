@@ -166,14 +166,17 @@ export const TopicFrame = Type.Object({
 })
 export const TopicLiveFrame = Type.Union([TopicFrame, PingFrame, ErrorFrame])
 
-const Text = (description?: string) => Type.String({ maxLength: 4 * 1024 * 1024, ...(description && { description }) })
+const VALUE_BYTES = 4 * 1024 * 1024
+const Text = (description: string) => Type.String({ maxLength: VALUE_BYTES, description })
+/** One schema of two types: of a union, the first would make '' of null. */
+const Bytes = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: VALUE_BYTES, description })
 export const ProduceRequest = Type.Object(
   {
     messages: Type.Array(
       Type.Object(
         {
-          key: optional(Type.Union([Text(), Type.Null()])),
-          value: Type.Union([Text('Stored as it is: JSON is sent as its text.'), Type.Null()]),
+          key: optional(Bytes('Null, or not there: a record without a key.')),
+          value: Bytes('Stored as it is: JSON is sent as its text. Null: a tombstone.'),
           encoding: optional(
             Type.Union([Type.Literal('text'), Type.Literal('hex'), Type.Literal('base64')], {
               description: 'Of key and value; text unless said.',

@@ -195,9 +195,9 @@ function aggregatesText(aggregates: readonly AggregateCall[], inputFields: reado
 }
 
 /** A call as SQL-like text: `COUNT(DISTINCT user)`. */
-export function explainAggregate({ fn, args, distinct, filter }: AggregateCall, inputFields: readonly Field[]): string {
+export function explainAggregate({ fn, args, distinct, filter, options }: AggregateCall, inputFields: readonly Field[]): string {
   const inner = fn === 'COUNT' && args.length === 0 ? '*' : names(inputFields, args)
-  return `${fn}(${distinct ? 'DISTINCT ' : ''}${inner})${filter === undefined ? '' : ` FILTER ${names(inputFields, [filter])}`}`
+  return `${nameOf({ fn, options })}(${distinct ? 'DISTINCT ' : ''}${inner})${filter === undefined ? '' : ` FILTER ${names(inputFields, [filter])}`}`
 }
 
 const OPERATORS: Record<string, string> = {
@@ -217,6 +217,10 @@ const OPERATORS: Record<string, string> = {
   OR: 'OR',
 }
 
+/** What a call is called: a function of the user by its own name. */
+const nameOf = ({ fn, options }: Pick<AggregateCall, 'fn' | 'options'>): string =>
+  fn === 'USER' ? (options as { user: { name: string } }).user.name : fn
+
 /** An expression as text, over the columns of these fields. */
 export function explainExpr(expr: Expr, fields: readonly Field[]): string {
   switch (expr.kind) {
@@ -234,7 +238,7 @@ export function explainExpr(expr: Expr, fields: readonly Field[]): string {
         return `${args[0]}.${row.type.kind === 'ROW' ? row.type.fields[index].name : index}`
       }
       const unit = expr.options?.unit
-      return `${expr.fn}(${(typeof unit === 'string' ? [unit, ...args] : args).join(', ')})`
+      return `${nameOf(expr)}(${(typeof unit === 'string' ? [unit, ...args] : args).join(', ')})`
     }
   }
 }

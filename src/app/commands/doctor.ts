@@ -5,8 +5,9 @@ import { availableParallelism, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { makeFolders, missingFolders } from '../../base/index.ts'
 import { bindProject, readProjectFiles } from '../../jobs/index.ts'
+import type { Health } from '../../serve/contract.ts'
 import type { Config } from '../config.ts'
-import { byteText, countText, errorText } from '../output.ts'
+import { byteText, countText, durationText, errorText } from '../output.ts'
 
 export interface Finding {
   check: string
@@ -107,25 +108,61 @@ function removeEmpty(path: string, upTo: string): void {
   if (path !== upTo) removeEmpty(dirname(path), upTo)
 }
 
-function checkPort(host: string, port: number): Promise<Finding> {
+/** Whether one can listen there, and if not, whether that is because Millrace does. */
+function checkPort(check: string, flag: string, host: string, port: number): Promise<Finding> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) =>
       resolve(
         finding(
-          'port',
+          check,
           'warning',
           `${host}:${port}: ${error.code}`,
           error.code === 'EADDRINUSE'
-            ? 'Another process listens there, perhaps Millrace itself; --port 0 picks a free one.'
-            : 'Choose another with --port.',
+            ? `Another process listens there, perhaps Millrace itself; ${flag} 0 picks a free one.`
+            : `Choose another with ${flag}.`,
         ),
       ),
     )
     server.listen(port, host, () =>
-      server.close(() => resolve(finding('port', 'ok', port === 0 ? `${host}, any free one` : `${host}:${port} is free`))),
+      server.close(() => resolve(finding(check, 'ok', port === 0 ? `${host}, any free one` : `${host}:${port} is free`))),
     )
   })
+}
+
+/** The ports; of a Millrace that runs, how it does instead. */
+async function checkPorts({ host, port, kafkaPort }: Config): Promise<Finding[]> {
+  const running = port === 0 ? undefined : await healthAt(host, port)
+  if (running === undefined)
+    return [
+      await checkPort('port', '--port', host, port),
+      ...(kafkaPort === 'none' ? [] : [await checkPort('Kafka port', '--kafka-port', host, kafkaPort)]),
+    ]
+  const bad = Object.entries(running.parts).filter(([, { state }]) => state !== 'ok')
+  return [
+    finding('port', 'ok', `${host}:${port}: Millrace ${running.version} has run there for ${durationText(running.uptimeSeconds * 1_000)}`),
+    ...bad.map(([part, { state, detail }]) =>
+      finding(
+        part,
+        state === 'failed' ? 'problem' : 'warning',
+        [state, detail].filter(Boolean).join(': '),
+        'The console’s first page says what to do.',
+      ),
+    ),
+  ]
+}
+
+async function healthAt(host: string, port: number): Promise<Health | undefined> {
+  try {
+    const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+    const response = await fetch(`http://${address.includes(':') ? `[${address}]` : address}:${port}/v1/health`, {
+      signal: AbortSignal.timeout(2_000),
+    })
+    const health = (await response.json()) as Partial<Health>
+    return health.parts && health.version !== undefined ? (health as Health) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function checkProject(folder: string): Finding[] {
@@ -161,7 +198,7 @@ export async function runDoctor(config: Config): Promise<Finding[]> {
     checkNode(),
     checkMachine(config.memoryBytes),
     ...checkFolder(config.dataFolder),
-    await checkPort(config.host, config.port),
+    ...(await checkPorts(config)),
     ...checkProject(config.folder),
   ]
 }

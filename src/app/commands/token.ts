@@ -3,7 +3,8 @@ import { join, resolve } from 'node:path'
 import { authErrors, createToken, type Role, roles, TokenStore } from '../../base/index.ts'
 import { tableText } from '../output.ts'
 
-const storeOf = (data: string) => new TokenStore(join(resolve(data), 'auth', 'tokens.json'))
+const pathOf = (data: string) => join(resolve(data), 'auth', 'tokens.json')
+const storeOf = (data: string) => new TokenStore(pathOf(data))
 
 export function create({ role, name, data, json }: { role: string; name: string; data: string; json?: boolean }): void {
   if (!roles.includes(role as Role)) throw authErrors('AUTH_ROLE_INVALID', { role })
@@ -11,13 +12,14 @@ export function create({ role, name, data, json }: { role: string; name: string;
   if (json) console.log(JSON.stringify({ token, ...info }))
   else
     console.log(
-      `${token}\n\nA ${role}'s token with the id ${info.id}. It is stored hashed and not shown again; send it as "Authorization: Bearer …".`,
+      `${token}\n\nA ${role}'s token with the id ${info.id}. It is not shown again; send it as "Authorization: Bearer …".\nIts hash is in ${pathOf(data)}: it is for the Millrace with that data folder (--data).`,
     )
 }
 
 export function list({ data, json }: { data: string; json?: boolean }): void {
   const infos = storeOf(data).list()
   if (json) for (const info of infos) console.log(JSON.stringify(info))
+  else if (infos.length === 0) console.log(`no token yet in ${pathOf(data)} (--data): on loopback none is needed`)
   else
     console.log(
       tableText(
