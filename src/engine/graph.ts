@@ -146,12 +146,20 @@ export function planSignature(plan: Plan): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
 const forgetful: ReadonlySet<Plan['node']> = new Set(['limit', 'normalize', 'over', 'setOperation', 'temporalJoin', 'topN'])
+/** What a source's rows are. Defaults are left out: state of earlier versions is found under names that have none of them. */
 const sourceIdentity = ({ name, options }: TableDef): unknown[] => [
   name,
   options.topic ?? name,
   options.connector ?? 'kafka',
-  options.format,
+  options.format ?? (options['value.format'] === 'json' ? undefined : options['value.format']),
+  ...keyIdentity(options).map((option) => options[option] ?? null),
 ]
+/** Options that say which columns are in a record's key, where they are read from there. */
+const keyIdentity = (options: TableDef['options']): string[] =>
+  options['value.fields-include'] === 'EXCEPT_KEY' ? ['value.fields-include', 'key.format', 'key.fields', 'key.fields-prefix'] : []
+/** Options of a source with another value of which its rows are others: state that was made from them is of no use. */
+export const identityOptions = (options: TableDef['options']): ReadonlySet<string> =>
+  new Set(['connector', 'topic', 'format', 'value.format', 'value.fields-include', ...keyIdentity(options)])
 
 const EXCHANGE = 'exchange-'
 

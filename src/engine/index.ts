@@ -23,7 +23,7 @@ export {
 export { explainText } from './explain.ts'
 export { formatValue, mayHoldUp } from './expressions/index.ts'
 export { finishFiles, nextFileNumber, removeUnfinished, setAside } from './fileSink.ts'
-export { Graph, type GraphHooks, type NodeStatus, planSignature } from './graph.ts'
+export { Graph, type GraphHooks, identityOptions, type NodeStatus, planSignature } from './graph.ts'
 export { Job, type JobCheckpoint, type JobPort } from './job.ts'
 export type { JoinSideStatus, OperatorStatus } from './operator.ts'
 export { rowOrder } from './operators/rows.ts'

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { maskedSql } from '../base/index.ts'
+import { planSignature } from '../engine/index.ts'
 import { bindProject } from './project.ts'
 import { type ConfigParts, type QueryConfig, queryConfig } from './queryConfig.ts'
 
@@ -151,4 +152,24 @@ test('a time to live is a new plan where what was remembered counts on it, and n
   const ranked = 'SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY n) AS r FROM orders'
   assert.equal(changeOf(`AS SELECT k, r, n FROM (${ranked}) WHERE r <= 3`), 'restart')
   assert.equal(changeOf('(PRIMARY KEY (k) NOT ENFORCED) AS SELECT k FROM orders'), 'nothing')
+})
+
+test('options that say which bytes of a record are which column are a new plan, and change what the plan is told by', () => {
+  const planOf = (options: string) => {
+    const sql = `CREATE TABLE s (k STRING, n INT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'upsert-kafka'${options});
+      CREATE MATERIALIZED TABLE t AS SELECT k, n FROM s;`
+    const [query] = bindProject([{ name: 'a.sql', text: sql }]).queries
+    const changes = configOf({ 'a.sql': sql }, 't').settings.filter(({ change }) => change === 'new plan')
+    return { signature: planSignature(query.plan), ofPlan: changes.map(({ name }) => name) }
+  }
+  const raw = ", 'key.format' = 'raw'"
+  const plain = planOf('')
+  assert.equal(planOf(raw).signature, plain.signature)
+  assert.ok(!planOf(raw).ofPlan.includes('key.format'))
+  assert.equal(planOf(", 'value.format' = 'json'").signature, plain.signature)
+  const inKey = planOf(", 'value.fields-include' = 'EXCEPT_KEY'")
+  assert.notEqual(inKey.signature, plain.signature)
+  const inRawKey = planOf(`, 'value.fields-include' = 'EXCEPT_KEY'${raw}`)
+  assert.notEqual(inRawKey.signature, inKey.signature)
+  assert.ok(inRawKey.ofPlan.includes('key.format') && inRawKey.ofPlan.includes('value.fields-include'))
 })

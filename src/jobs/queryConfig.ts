@@ -8,7 +8,7 @@
 //      queryConfig.test.ts and test/queryConfig.test.ts change settings of each kind and look.
 //   3. Values of secrets do not leave this file.
 import { maskedSql, maskedValue } from '../base/index.ts'
-import { type Parallelism, planSignature } from '../engine/index.ts'
+import { identityOptions, type Parallelism, planSignature } from '../engine/index.ts'
 import { inputsOf, isOptionUsed, type Plan, somePlan, type TableDef, whyWithoutEffect, withInputs, withStateTtl } from '../sql/index.ts'
 import type { CheckpointSettings } from './checkpoints.ts'
 import type { Declared, Origins, PlacedHint, Said } from './declarations.ts'
@@ -202,7 +202,7 @@ const hintSource = ({ file, position: { line, column } }: PlacedHint): SettingSo
 function ofTables({ plan, target, origins }: ProjectQuery, { weakerGuarantee }: ConfigParts): QuerySetting[] {
   const sources = [...new Map(scannedTables(plan).map((table) => [table.name, table])).values()]
   const idle = origins.settings.get(IDLE)?.value ?? '0'
-  const read = sources.flatMap((table) => optionsOf(table, origins, sourceDefaults(table, idle), ofThePlan))
+  const read = sources.flatMap((table) => optionsOf(table, origins, sourceDefaults(table, idle), ofThePlan(table)))
   if (target.kind === 'materializedTable') {
     const { name, options } = target.table
     return [...read, ...optionsOf({ name, options }, origins, {})]
@@ -240,7 +240,7 @@ function sinkDefaults(table: TableDef): Record<string, string> {
 const baseName = (name: string): string => name.replace(/ OPTIONS\(.*\)$/s, '')
 
 /** Of a source: with another one it is another source, or another plan. */
-const ofThePlan: ReadonlySet<string> = new Set(['connector', 'topic', 'format', IDLE_OPTION])
+const ofThePlan = ({ options }: TableDef): ReadonlySet<string> => new Set([...identityOptions(options), IDLE_OPTION])
 const ofTheBeginning: ReadonlySet<string> = new Set(['scan.startup.mode', 'millrace.partitions'])
 
 function optionsOf(
