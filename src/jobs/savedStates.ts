@@ -172,6 +172,7 @@ export function savepointInfo(store: CheckpointStore, name: string): SavepointIn
     name,
     createdMs: manifests.reduce((oldest, { createdMs }) => Math.min(oldest, createdMs), Number.MAX_SAFE_INTEGER),
     bytes: manifests.reduce((sum, { fullBytes }) => sum + fullBytes, 0),
-    queries: manifests.flatMap(({ queries }) => queries.map(({ id }) => id)),
+    // A query that went to another job is in the older one too, as it was then.
+    queries: [...new Set(manifests.flatMap(({ queries }) => queries.map(({ id }) => id)))],
   }
 }

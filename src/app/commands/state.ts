@@ -32,7 +32,7 @@ export function showState(query: string | undefined, options: StateOptions): voi
     const folder = `${root}/${job}`
     return store.ids(folder).map((id) => ({ job, folder, id, ...read(store, folder, id, options.verify) }))
   })
-  if (query === undefined) list(found, options.json)
+  if (query === undefined) list(found, options)
   else showQuery(store, query, found, options)
 }
 
@@ -48,7 +48,7 @@ function read(store: CheckpointStore, folder: string, id: number, verify: boolea
 }
 type Found = { job: string; folder: string; id: number; manifest?: Manifest; problem?: string }
 
-function list(found: Found[], json: boolean): void {
+function list(found: Found[], { data, json }: StateOptions): void {
   const rows = found.map(({ job, id, manifest, problem }) => ({
     job,
     id,
@@ -60,7 +60,7 @@ function list(found: Found[], json: boolean): void {
     ...(problem !== undefined && { problem }),
   }))
   if (json) for (const row of rows) console.log(JSON.stringify(row))
-  else if (rows.length === 0) console.log('There is no checkpoint yet.')
+  else if (rows.length === 0) console.log(`no checkpoint yet in ${resolve(data)} (--data)`)
   else
     console.log(
       tableText(
