@@ -132,6 +132,9 @@ test('silence after output: the source is quiet since, a worker that does not an
     (await explainWhy(quiet, logWith(60_000), nowMs)).verdict,
     /put out 3 rows, the last 60 s ago\. All is read, and nothing was produced since 2026-03-01 11:59:00/,
   )
+  const restarted = insight({ rowsOut: 3 })
+  assert.deepEqual(await codes(restarted, logWith(60_000)), ['SOURCE_QUIET'], 'nothing has come in since the restart')
+  assert.deepEqual(await codes(restarted, logWith(1_000)), ['QUIET'])
   assert.deepEqual(await codes({ ...quiet, live: undefined }), ['NOT_ANSWERING'])
   const late = insight({ nodes: [node(0, 'scan', { table: 't' }), node(1, 'windowAggregate', { lateRows: 10, rowsOut: 0 })] })
   assert.deepEqual(await codes(late), ['ROWS_LATE'])

@@ -343,6 +343,10 @@ function whyQuiet(facts: QueryFacts): WhyFinding[] {
   const found: WhyFinding[] = sources.filter(({ behind }) => behind >= BEHIND_RECORDS_MIN).map(behindBy)
   found.push(...sources.filter(({ undecided }) => undecided > 0).map(waitsForTransaction))
   const [first] = windows
+  const newestMs = Math.max(...sources.map((source) => source.newestMs ?? -Infinity))
+  const quietSinceMs = Number.isFinite(newestMs) ? newestMs : lastInMs
+  // After a restart nothing has come in yet: then the log says since when.
+  const cameInMs = lastInMs ?? quietSinceMs
   if (first) {
     found.push(
       ...windowsWait(
@@ -351,11 +355,10 @@ function whyQuiet(facts: QueryFacts): WhyFinding[] {
         windows.filter((window) => window.node === first.node),
       ),
     )
-  } else if (lastInMs !== undefined && atMs - lastInMs > RECENT_MS) {
-    const newestMs = Math.max(...sources.map((source) => source.newestMs ?? -Infinity))
+  } else if (quietSinceMs !== undefined && cameInMs !== undefined && atMs - cameInMs > RECENT_MS) {
     found.push({
       code: 'SOURCE_QUIET',
-      fact: `All is read, and nothing was produced since ${timeText(Number.isFinite(newestMs) ? newestMs : lastInMs)} (${ago(atMs - (Number.isFinite(newestMs) ? newestMs : lastInMs))}).`,
+      fact: `All is read, and nothing was produced since ${timeText(quietSinceMs)} (${ago(atMs - quietSinceMs)}).`,
       next: 'Check the producer if that is longer than you expect.',
     })
   } else {
