@@ -105,7 +105,7 @@ const AGGREGATES = new Map<string, AggregateSpec>([
     },
   ],
   ['COLLECT', { argCounts: [1], expected: 'one argument', result: (arg) => t.multiset(arg, false) }],
-  ['ARRAY_AGG', { argCounts: [1], expected: 'one argument', result: (arg) => t.array(arg, arg.nullable) }],
+  ['ARRAY_AGG', { argCounts: [1], expected: 'one argument', result: (arg) => t.array(arg, mayHoldNull(arg)) }],
   [
     'JSON_OBJECTAGG',
     {
@@ -173,8 +173,12 @@ export function resolveAggregate(
   return { fn: spec.fn ?? name, type, argTypes: name === 'JSON_OBJECTAGG' ? [t.string(arg.nullable), argTypes[1]] : argTypes }
 }
 
+/** As Flink sees it where it asks for NULLs: a ROW with a field that may be NULL may be NULL itself. */
+export const mayHoldNull = (type: SqlType): boolean =>
+  type.nullable || (type.kind === 'ROW' && type.fields.some((field) => mayHoldNull(field.type)))
+
 /**
- * The result type of ROW_NUMBER, RANK, …; LAG and LEAD with a default are NOT NULL, as in Flink, whatever the rows hold.
+ * The result type of ROW_NUMBER, RANK, …; LAG and LEAD with a default that is NOT NULL are NOT NULL, as in Flink, whatever the rows hold.
  *
  * @throws StreamError  SQL_AGGREGATE_ARGUMENTS
  */
@@ -184,7 +188,7 @@ export function resolveRanking(name: string, argTypes: SqlType[], span: Span): R
     if (argTypes.length < 1 || argTypes.length > 3 || (argTypes.length > 1 && !isIntegerKind(argTypes[1].kind))) {
       throw sqlErrors('SQL_AGGREGATE_ARGUMENTS', { name, types, expected: 'a value, then perhaps a number of rows and a default', span })
     }
-    return { fn: name, type: withNullable(argTypes[0], argTypes.length < 3), argTypes }
+    return { fn: name, type: withNullable(argTypes[0], argTypes[2]?.nullable ?? true), argTypes }
   }
   const { argCounts, type } = RANKINGS.get(name)!
   if (!argCounts.includes(argTypes.length)) {

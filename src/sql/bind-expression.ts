@@ -53,7 +53,7 @@ const LIKE = { LIKE: 'LIKE', 'SIMILAR TO': 'SIMILAR', RLIKE: 'RLIKE' } as const
  * @throws StreamError  SQL_COLUMN_NOT_FOUND and others, with the position of the part that is wrong
  */
 export function bindExpression(node: Expression, env: Env): Expr {
-  if (node.type === 'column') return isPi(node.name, env) ? resolveCall('PI', []) : bindColumn(node.name, env)
+  if (node.type === 'column') return env.alias?.(node) ?? (isPi(node.name, env) ? resolveCall('PI', []) : bindColumn(node.name, env))
   return env.intercept?.(node, env) ?? bindNode(node, env)
 }
 

@@ -3,7 +3,7 @@
 import { nearestName } from '../base/index.ts'
 import type { Field, SqlType } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
-import { isAggregateFunction } from './aggregates.ts'
+import { isAggregateFunction, mayHoldNull } from './aggregates.ts'
 import type { Expression, FunctionCall, Identifier, MatchSpec, Pattern, Span, TableRef } from './ast.ts'
 import { walk } from './ast-walk.ts'
 import { bindAggregateCall } from './bind-aggregate-call.ts'
@@ -313,8 +313,6 @@ class Matcher {
 
 /** A row with a field that may be NULL may be NULL itself: Flink's FINAL, which stands before each measure, makes it so. */
 const measureType = (type: SqlType): SqlType => withNullable(type, mayHoldNull(type))
-const mayHoldNull = (type: SqlType): boolean =>
-  type.nullable || (type.kind === 'ROW' && type.fields.some((field) => mayHoldNull(field.type)))
 
 /** What a condition, or all measures, read from the rows of the match. */
 class Values {
@@ -395,7 +393,8 @@ class Values {
           throw refuse(`${name} has an argument`, `Write ${name}().`, column.span)
         if (name === 'MATCH_PROCTIME') return { kind: 'call', fn: 'PROCTIME', args: [], type: t.timestampLtz(3, false), span: node.span }
         // In a condition it is the time of the row that is tested.
-        const given = withNullable(type, false)
+        // As in Flink, without an argument it is a TIMESTAMP: of a TIMESTAMP_LTZ, that of UTC.
+        const given = column === undefined ? t.timestamp(3, false) : withNullable(type, false)
         const value =
           this.place === 'measure'
             ? this.add({ kind: 'time', type: given }, given)

@@ -57,6 +57,8 @@ export interface Env {
   outer?: Env
   /** Asked first, for each node that is no name: grouped queries answer for aggregates and keys, MATCH_RECOGNIZE for LAST(a.x). */
   intercept?: (node: Expression, env: Env) => Expr | undefined
+  /** Of QUALIFY: what the select list has under the name of a column. */
+  alias?: (column: Expression) => Expr | undefined
   /** From an expression over the scope's rows to one over the present rows, where these differ: after GROUP BY. */
   lower?: (expr: Expr, span: Span) => Expr
   /** Turns a sub-query into a column; where it is missing, sub-queries are refused. */

@@ -1,5 +1,6 @@
 // SELECT: FROM, WHERE, GROUP BY, HAVING, OVER, QUALIFY, the select list, DISTINCT, ORDER BY, LIMIT, in this order.
 import type { Expression, OrderItem, SelectItem, SelectQuery, Span } from './ast.ts'
+import { walk } from './ast-walk.ts'
 import { bindGroupBy } from './bind-aggregate.ts'
 import { bindExpression } from './bind-expression.ts'
 import { bindTableRef } from './bind-from.ts'
@@ -35,7 +36,7 @@ export function bindSelect(query: SelectQuery & { span: Span }, context: BindCon
   stage = bindGroupBy(stage, query)
   if (query.having) applyCondition(stage, query.having, 'HAVING')
   stage = bindOver(stage, query)
-  if (query.qualify) applyCondition(stage, query.qualify, 'QUALIFY')
+  if (query.qualify) applyQualify(stage, query.qualify, query.items)
   const outputs = query.items.flatMap((item, i) => bindItem(item, stage.env, i))
   const names = isTop ? uniqueNames(outputs.map((output) => output.name)) : namesOf(outputs)
   const exprs = outputs.map((output) => output.expr)
@@ -63,6 +64,40 @@ function namesOf(outputs: readonly Output[]): string[] {
 }
 
 const withKey = ({ column, item }: { column: number; item: OrderItem }) => ({ key: sortKey(column, item), item })
+
+const isOver = (node: Expression): boolean => node.type === 'call' && node.over !== undefined
+
+function anyPart(node: Expression | undefined, is: (node: Expression) => boolean): boolean {
+  let found = false
+  if (node)
+    walk(node, (part) => {
+      found ||= is(part)
+      return !found
+    })
+  return found
+}
+
+/** QUALIFY reads aliases of the select list, which come before columns of their name. */
+function applyQualify(stage: Stage, condition: Expression, items: readonly SelectItem[]): void {
+  const { env } = stage
+  const aliased = (node: Expression): Expression | undefined =>
+    node.type === 'column' && node.name.parts.length === 1
+      ? items.find(({ alias }) => alias?.name === node.name.parts[0].name)?.expression
+      : undefined
+  if (!anyPart(condition, (node) => isOver(node) || anyPart(aliased(node), isOver))) {
+    const what = 'QUALIFY without a function with OVER'
+    throw sqlErrors('SQL_NOT_SUPPORTED', { what, instead: 'Write the condition in WHERE or HAVING.', span: condition.span })
+  }
+  stage.env = {
+    ...env,
+    alias: (node) => {
+      const expression = aliased(node)
+      return expression && bindExpression(expression, env)
+    },
+  }
+  applyCondition(stage, condition, 'QUALIFY')
+  stage.env = env
+}
 
 // ---------------------------------------------------------------- the select list
 

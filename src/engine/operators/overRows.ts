@@ -63,20 +63,21 @@ export class FrameAggregates {
       if (results.length === 0) return
       const range = { groups, from: 0, count: 1 }
       const aggregates = this.layout.finishers.map((_, i) => valueAt(this.accumulators.column(i, range), 0))
-      for (const result of results) take([...result.row, ...this.resultsOf(result, aggregates)])
+      for (const result of results) take([...result.row, ...this.resultsOf(result, steps[step].row, aggregates)])
     })
   }
 
-  private resultsOf({ row, previous, rank, denseRank }: FrameResult, aggregates: unknown[]): unknown[] {
+  /** @param last  the newest row of the frame: the row itself, or the last of its peers */
+  private resultsOf({ previous, rank, denseRank }: FrameResult, last: Row, aggregates: unknown[]): unknown[] {
     let next = 0
     return this.calls.map((call) => {
       if (call.fn === 'RANK') return BigInt(rank)
       if (call.fn === 'DENSE_RANK') return BigInt(denseRank)
       if (call.fn !== 'LAG') return aggregates[next++]
       const offset = lagOffset(call)
-      if (offset === 0) return row[call.args[0]]
+      if (offset === 0) return last[call.args[0]]
       if (offset <= previous.length) return previous[offset - 1][call.args[0]]
-      return call.args.length > 1 ? row[call.args[1]] : null
+      return call.args.length > 1 ? last[call.args[1]] : null
     })
   }
 

@@ -56,7 +56,7 @@ export const collectionSpecs: AnySpec[] = [
   {
     name: 'CARDINALITY',
     resolve: (args, info) => {
-      if (args.length !== 1 || !['ARRAY', 'MAP', 'MULTISET'].includes(args[0].type.kind))
+      if (args.length !== 1 || !['ARRAY', 'MAP'].includes(args[0].type.kind))
         throw badArguments('CARDINALITY', args, info, 'an ARRAY or a MAP')
       return call('CARDINALITY', args, t.int(args[0].type.nullable), info)
     },

@@ -38,8 +38,8 @@ function resolveExtract(args: Expr[], info: CallInfo): Expr {
   if (args.length !== 1 || !(isDatetimeKind(arg.type.kind) || isIntervalKind(arg.type.kind)) || !info.options?.unit) {
     throw badArguments('EXTRACT', args, info, 'EXTRACT(unit FROM date, time, timestamp or interval)')
   }
-  const isFine = info.options.unit === 'NANOSECOND' || info.options.unit === 'MICROSECOND'
-  if (isFine && (isIntervalKind(arg.type.kind) || (arg.type.kind === 'TIME' && info.options.unit === 'NANOSECOND')))
+  const ofTimestamps = ['NANOSECOND', 'MICROSECOND', 'EPOCH'].includes(info.options.unit as string)
+  if (ofTimestamps && (isIntervalKind(arg.type.kind) || arg.type.kind === 'TIME'))
     throw badArguments('EXTRACT', args, info, `${info.options.unit} of a date or timestamp`)
   return call('EXTRACT', args, t.bigint(arg.type.nullable), info)
 }
