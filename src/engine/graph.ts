@@ -21,7 +21,9 @@ import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stabl
 import { type Lateness, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
 import { engineErrors } from './errors.ts'
 import {
+  BEFORE_ROWS,
   type Distribution,
+  deliverInOrder,
   distributionOf,
   ExchangeOperator,
   type ExchangeOptions,
@@ -194,10 +196,26 @@ export class Graph {
   private readonly memory = new BatchMemory()
   /** Partition of the batch being pushed: watermarks are kept for each. */
   private partition = 0
+  /** Something looks at the watermarks that rows have seen, and is over what does not tell them. */
+  private hasBlind = false
+  /** As one of several subtasks it works in the order in which one would (exchange/roundOrder.ts). */
+  private isOrdered = false
 
   constructor(plan: Plan, options: GraphOptions) {
     this.plan = plan
     this.options = options
+    this.buildAll()
+    if (options.rounds === undefined || !(this.hasBlind || this.nodes.some(isOrderedTwice))) return
+    this.isOrdered = true
+    if (this.nodes.some(isLocalPhase)) this.buildAll()
+    for (const exchange of this.exchanges) exchange.isOrdered = true
+  }
+
+  private buildAll(): void {
+    const { plan, options } = this
+    this.close()
+    for (const list of [this.nodes, this.sources, this.scanNodes, this.exchanges]) list.length = 0
+    for (const known of [this.shared, this.builders]) known.clear()
     let root = this.build(plan)
     if (options.rounds !== undefined && options.sinkKey !== undefined) {
       const distribution = sinkExchange(options.sinkKey, root.distribution)
@@ -229,7 +247,7 @@ export class Graph {
     if (key !== undefined) this.shared.set(key, node)
     node.origin = originOf(node)
     inputs.forEach((input, i) => {
-      if (countsOrder(plan, input.plan, wanted[i] !== undefined)) keepOrder(input)
+      if (countsOrder(plan, input.plan, wanted[i] !== undefined || input instanceof ExchangeNode)) keepOrder(input)
     })
     return node
   }
@@ -244,12 +262,17 @@ export class Graph {
     const moved = inputs.map((input, i) => {
       const distribution = wanted[i]
       if (distribution === undefined) return input
-      if (hasLocalPhase(plan)) return this.localPhase(plan, input, distribution)
+      if (hasLocalPhase(plan) && !this.isOrdered) return this.localPhase(plan, input, distribution)
       const isOrdered = ordered.has(plan.node) && input.plan.changelog === 'retract'
       return this.exchange(input, distribution, isOrdered ? (input.plan.upsertKey ?? []) : undefined)
     })
     const stage = Math.max(...moved.map((input) => input.stage))
-    return moved.map((input) => (input.stage === stage ? input : this.exchange(input, { kind: 'forward' }, undefined, stage)))
+    return moved.map((input) => this.comeTo(stage, input))
+  }
+
+  /** Stage by stage: what has not gone through one is in no later one's rounds. */
+  private comeTo(stage: number, input: Node): Node {
+    return input.stage === stage ? input : this.comeTo(stage, this.exchange(input, { kind: 'forward' }, undefined))
   }
 
   /**
@@ -261,9 +284,9 @@ export class Graph {
     input: Node,
     distribution: ExchangeOptions['distribution'],
     consolidatesBy: readonly number[] | undefined,
-    stage = input.stage + 1,
     meaning = distribution.kind === 'forward' ? input.distribution : distribution,
   ): Node {
+    const stage = input.stage + 1
     const key = stableText(['exchange', input.id, distribution, consolidatesBy ?? [], stage])
     const known = this.shared.get(key)
     if (known !== undefined) return known
@@ -275,7 +298,8 @@ export class Graph {
       .slice(0, 16)}`
     node.stage = stage
     this.nodes.push(node)
-    const options = { edge: firstEdge + this.exchanges.length, stage, fields: input.plan.fields, distribution, consolidatesBy }
+    const isFirst = input.stage === 0
+    const options = { edge: firstEdge + this.exchanges.length, stage, isFirst, fields: input.plan.fields, distribution, consolidatesBy }
     node.operator = new ExchangeOperator(options, rounds as Rounds, this.memory, {
       emit: (batch) => node.emit(batch),
       forward: (watermarkMs) => node.forward(watermarkMs),
@@ -301,7 +325,7 @@ export class Graph {
       local = node
     }
     const rows: Distribution = plan.keys.length === 0 ? distribution : { kind: 'hash', columns: plan.keys.map((_, k) => k) }
-    return this.exchange(local, rows, undefined, local.stage + 1, distribution)
+    return this.exchange(local, rows, undefined, distribution)
   }
 
   private buildNode(plan: Plan, inputs: Node[]): Node {
@@ -357,13 +381,14 @@ export class Graph {
    * so has whatever else looks at event time behind a Top-N or a LIMIT.
    */
   private cutBatches(plan: Plan): void {
-    if (this.options.rounds !== undefined) return
-    if (meetsByTime.has(plan.node)) this.cutAt(repeated(inputsOf(plan).flatMap((input) => [...new Set(tablesOf(input))])), 'late rows')
+    const isAlone = this.options.rounds === undefined
+    if (isAlone && meetsByTime.has(plan.node)) this.cutAt(repeated(inputsOf(plan).flatMap((input) => [...new Set(tablesOf(input))])), 'late rows')
     const isBlind =
       plan.node === 'windowAggregate'
         ? !plan.attached && (plan.input.fields[plan.timeColumn].timeAttribute === undefined || hidesWatermarks(plan.input))
         : looksAtTime(plan) && inputsOf(plan).some(hidesWatermarks)
-    if (isBlind) this.cutAt(tablesOf(plan), 'watermarks')
+    if (isBlind) this.hasBlind = true
+    if (isBlind && isAlone) this.cutAt(tablesOf(plan), 'watermarks')
   }
 
   private cutAt(tables: readonly string[], at: 'late rows' | 'watermarks'): void {
@@ -426,10 +451,12 @@ export class Graph {
   /** Rows of one partition of a source, in order. Sources of one table get the same rows one after the other, in order of their number. */
   push(source: number, partition: number, batch: Batch): void {
     this.partition = partition
+    const { rounds } = this.options
+    if (rounds !== undefined) rounds.moment = rounds.firstMoment + batch.rowCount - 1
     const { name } = this.sources[source].table
     const meets = this.meetingTables.has(name)
     if (meets) this.wake(name)
-    this.scanNodes[source].deliver(meets ? { ...batch, arrivals: ordinals(batch.rowCount) } : batch, 0)
+    this.scanNodes[source].deliver(meets || this.isOrdered ? { ...batch, arrivals: ordinals(batch.rowCount) } : batch, 0)
     if (meets && this.sources.findLastIndex(({ table }) => table.name === name) === source) this.meet(batch.rowCount)
   }
 
@@ -451,8 +478,13 @@ export class Graph {
 
   /** A round goes through one stage: what has come for its exchanges goes on. */
   deliver(stage: number, { isTick, nowMs }: RoundNote): void {
+    const rounds = this.options.rounds as Rounds
+    rounds.moment = BEFORE_ROWS
     if (isTick) this.tick(nowMs, stage)
-    for (const exchange of this.exchanges) if (exchange.stage === stage) exchange.deliver()
+    const exchanges = this.exchanges.filter((exchange) => exchange.stage === stage)
+    const isLast = this.exchanges.every((exchange) => exchange.stage <= stage)
+    if (this.isOrdered) deliverInOrder(exchanges, rounds, { oneByOne: !isLast, stepByStep: !isLast || this.hasBlind })
+    else for (const exchange of exchanges) exchange.deliver()
   }
 
   /** Which partitions a source has: one that has sent nothing yet holds the watermark back. */
@@ -651,6 +683,12 @@ const onward: ReadonlySet<Plan['node']> = new Set(['calc', 'watermark', 'windowT
 const repeated = <T>(values: readonly T[]): T[] => values.filter((value, i) => values.indexOf(value) < i)
 /** Nodes of several inputs that look at event time, or behind which others may. */
 const meetsByTime: ReadonlySet<Plan['node']> = new Set(['intervalJoin', 'windowJoin', 'temporalJoin', 'union'])
+
+/** Rows have come through two exchanges on their way to where their order counts, or the watermark that each sees. */
+const isOrderedTwice = (node: Node): boolean =>
+  node instanceof ExchangeNode && node.keepsOrder && node.inputs.some((input) => hasOrderedExchange(input))
+const hasOrderedExchange = (node: Node): boolean =>
+  node.keepsOrder && (node instanceof ExchangeNode || node.inputs.some(hasOrderedExchange))
 
 const isLocalPhase = (node: Node | undefined): boolean => node?.operator instanceof LocalAggregateOperator
 

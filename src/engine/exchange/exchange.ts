@@ -2,6 +2,8 @@
 //
 // input --> split by key --> each subtask | round by round, in the order of subtasks --> out
 //
+// Where a result depends on the order of rows behind several exchanges (`isOrdered`), rows go with their moment, and come out by it (roundOrder.ts).
+//
 // Invariants
 //   1. Rows of equal keys come out in one subtask; rows of one subtask come out in the order in which they went in, and before the
 //      watermark that they cause.
@@ -9,12 +11,13 @@
 //      than the slowest other one has reached: no row is late that was in time where it came from.
 //   3. Where rows of one key may come from several subtasks and their order counts (`consolidatesBy`), a round gives what it amounts to.
 //   2 makes the result of an event-time query independent of which subtask has read what.
-import type { Batch, BatchMemory, Field } from '../../data/index.ts'
+import { type Batch, type BatchMemory, type Column, type Field, t } from '../../data/index.ts'
 import type { Operator } from '../operator.ts'
 import { decodeMessage } from './codec.ts'
 import { consolidated } from './consolidate.ts'
 import type { Distribution } from './distribution.ts'
 import { partitionRows } from './partition.ts'
+import { BEFORE_ROW, RoundOrder, type RoundOutput, type Step } from './roundOrder.ts'
 import type { Rounds } from './rounds.ts'
 
 export interface ExchangeOptions {
@@ -22,6 +25,8 @@ export interface ExchangeOptions {
   edge: number
   /** The stage that begins with it: in a round all exchanges of a stage hand on what has come, then the next stage's. */
   stage: number
+  /** What comes in has been through no other exchange. */
+  isFirst: boolean
   fields: readonly Field[]
   /** `forward`: rows stay where they are, and wait for their stage. */
   distribution: Distribution | { kind: 'forward' }
@@ -29,17 +34,31 @@ export interface ExchangeOptions {
   consolidatesBy?: readonly number[]
 }
 
-interface ExchangeOutput {
-  emit(batch: Batch): void
-  forward(watermarkMs: number): void
+interface ExchangeOutput extends RoundOutput {
   setIdle(isIdle: boolean): void
 }
+
+/** What a subtask says of an exchange at the end of a stage. */
+export interface EdgeEnd {
+  watermarkMs: number
+  isIdle: boolean
+  /** How its watermark grew in between: moment, watermark, moment, watermark … */
+  steps: readonly number[]
+}
+
+const momentField: Field = { name: '$moment', type: t.double(false) }
 
 export class ExchangeOperator implements Operator {
   readonly edge: number
   readonly stage: number
   readonly fields: readonly Field[]
   readonly distribution: ExchangeOptions['distribution']
+  /** Set before anything else is asked of it, in all exchanges of a query. */
+  isOrdered = false
+  private steps: number[] = []
+  private steppedMs = -Infinity
+  private readonly isFirst: boolean
+  private readonly wireFields: readonly Field[]
   /** What its input has said last: all subtasks hear of it at the end of the stage. */
   readonly said = { watermarkMs: -Infinity, isIdle: false }
   private readonly consolidatesBy: readonly number[] | undefined
@@ -52,14 +71,16 @@ export class ExchangeOperator implements Operator {
   private targets = new Uint8Array(0)
 
   constructor(
-    { edge, stage, fields, distribution, consolidatesBy }: ExchangeOptions,
+    { edge, stage, isFirst, fields, distribution, consolidatesBy }: ExchangeOptions,
     rounds: Rounds,
     memory: BatchMemory,
     out: ExchangeOutput,
   ) {
     this.edge = edge
     this.stage = stage
+    this.isFirst = isFirst
     this.fields = fields
+    this.wireFields = [...fields, momentField]
     this.distribution = distribution
     this.consolidatesBy = consolidatesBy
     this.rounds = rounds
@@ -71,11 +92,13 @@ export class ExchangeOperator implements Operator {
     rounds.add(edge, this)
   }
 
-  process(batch: Batch): void {
-    const { rounds, edge, stage, fields, memory } = this
+  process(given: Batch): void {
+    const { rounds, edge, stage, memory } = this
     const { parallelism } = rounds
-    const { rowCount } = batch
+    const { rowCount } = given
     const mark = memory.mark()
+    const batch = this.isOrdered ? this.withMoments(given) : given
+    const fields = this.isOrdered ? this.wireFields : this.fields
     const counts = this.countTargets(batch)
     const ends = new Int32Array(parallelism)
     for (let target = 1; target < parallelism; target++) ends[target] = ends[target - 1] + counts[target - 1]
@@ -86,6 +109,30 @@ export class ExchangeOperator implements Operator {
     for (let target = 0; target < parallelism; target++)
       if (counts[target] > 0) rounds.send(target, edge, stage, batch, fields, rows.subarray(firsts[target], ends[target]), counts[target])
     memory.release(mark)
+  }
+
+  private withMoments(batch: Batch): Batch {
+    const { rounds, isFirst } = this
+    const { rowCount, arrivals, watermarksBefore: before } = batch
+    const data = this.memory.f64(rowCount)
+    for (let row = 0; row < rowCount; row++) {
+      data[row] = isFirst && arrivals !== undefined ? rounds.firstMoment + arrivals[row] : rounds.moment
+      if (before !== undefined) this.step(data[row] - BEFORE_ROW, before[row])
+    }
+    return { ...batch, columns: [...batch.columns, { lane: 'f64', data }] }
+  }
+
+  private step(moment: number, watermarkMs: number): void {
+    if (!(watermarkMs > this.steppedMs)) return
+    this.steppedMs = watermarkMs
+    if (moment < Infinity) this.steps.push(moment, watermarkMs)
+  }
+
+  /** At the end of its input's stage. */
+  say(): EdgeEnd {
+    const { said, steps } = this
+    this.steps = []
+    return { ...said, steps }
   }
 
   /** Number of rows for each subtask; `targets` says which those are. */
@@ -116,6 +163,7 @@ export class ExchangeOperator implements Operator {
   /** The watermark of this subtask's input. */
   advance(watermarkMs: number): void {
     if (watermarkMs > this.said.watermarkMs) this.said.watermarkMs = watermarkMs
+    if (this.isOrdered) this.step(this.rounds.moment, watermarkMs)
     if (watermarkMs === Infinity) this.said.isIdle = false
   }
 
@@ -123,13 +171,19 @@ export class ExchangeOperator implements Operator {
     this.said.isIdle = isIdle && this.said.watermarkMs < Infinity
   }
 
+  /** What the subtasks have sent in the round, of those that count here; without an end where its query has failed. */
+  private received() {
+    const received = this.rounds
+      .received(this.edge)
+      .filter(({ from }) => this.distribution.kind !== 'forward' || from === this.rounds.subtask)
+    for (const { from, end } of received) if (end) this.idle[from] = end.isIdle ? 1 : 0
+    return received
+  }
+
   /** Its stage is at work: hands on what has come in the round. */
   deliver(): void {
     const { memory, fields } = this
-    const received = this.rounds.received(this.edge)
-    // Nothing said: its query has failed there.
-    const counts = ({ from }: { from: number }) => this.distribution.kind !== 'forward' || from === this.rounds.subtask
-    for (const { from, end } of received) if (end && counts({ from })) this.idle[from] = end.isIdle ? 1 : 0
+    const received = this.received()
     const { consolidatesBy } = this
     if (consolidatesBy) {
       const mark = memory.mark()
@@ -143,10 +197,51 @@ export class ExchangeOperator implements Operator {
         this.receive(from, decodeMessage(message, fields, memory))
         memory.release(mark)
       }
-      if (end && counts({ from }) && end.watermarkMs > this.watermarks[from]) this.watermarks[from] = end.watermarkMs
+      if (end) this.reach(from, end.watermarkMs)
     }
+    this.finish(received)
+  }
+
+  private finish(received: ReturnType<ExchangeOperator['received']>): void {
+    for (const { from, end } of received) if (end) this.reach(from, end.watermarkMs)
     this.out.setIdle(this.isIdle)
     if (!this.isIdle) this.out.forward(this.lowest(-1))
+  }
+
+  private reach(from: number, watermarkMs: number): void {
+    if (watermarkMs > this.watermarks[from]) this.watermarks[from] = watermarkMs
+  }
+
+  /** The same where rows have moments: the exchanges of a stage hand on together what has come. */
+  order(): { rows: RoundOrder; step(): void; finish(): void } {
+    const { fields, wireFields, consolidatesBy, memory, out } = this
+    const received = this.received()
+    const rows = new RoundOrder(fields, consolidatesBy, memory, out, this.rounds.nowMs)
+    for (const { from, messages, end } of received) {
+      for (const message of messages) {
+        const mark = memory.mark()
+        const batch = decodeMessage(message, wireFields, memory)
+        const moments = batch.columns.pop() as Column & { lane: 'f64' }
+        rows.add(from, batch, moments.data)
+        memory.release(mark)
+      }
+      if (end) rows.addSteps(from, end.steps)
+    }
+    const before = this.watermarks.slice()
+    const lowest = (step?: Step) => {
+      if (step) this.reach(step.from, step.watermarkMs)
+      return this.isIdle ? Infinity : this.lowest(-1)
+    }
+    rows.begin(lowest)
+    this.watermarks.set(before)
+    return {
+      rows,
+      step: () => {
+        rows.takeSteps(({ from, watermarkMs }) => this.reach(from, watermarkMs))
+        if (!this.isIdle) out.forward(this.lowest(-1))
+      },
+      finish: () => this.finish(received),
+    }
   }
 
   /** All subtasks are; who has ended is not. */
@@ -183,13 +278,14 @@ export class ExchangeOperator implements Operator {
   restore(state: unknown): void {
     const { said, watermarks, idle } = state as { said: ExchangeOperator['said']; watermarks: Float64Array; idle: Uint8Array }
     Object.assign(this.said, said)
+    this.steppedMs = said.watermarkMs
     this.watermarks.set(watermarks)
     this.idle.set(idle)
   }
 
   /** After a restart at another parallelism: everyone has reached what the job had reached. */
   resume(saidMs: number, watermarkMs: number): void {
-    this.said.watermarkMs = saidMs
+    this.said.watermarkMs = this.steppedMs = saidMs
     if (this.distribution.kind === 'forward') this.watermarks[this.rounds.subtask] = watermarkMs
     else this.watermarks.fill(watermarkMs)
   }

@@ -14,8 +14,9 @@
 // The first subtask leads: its clock is that of stages behind an exchange, and it alone sets barriers.
 import type { Batch, Field } from '../../data/index.ts'
 import { MessageEncoder } from './codec.ts'
-import type { ExchangeOperator } from './exchange.ts'
+import type { EdgeEnd, ExchangeOperator } from './exchange.ts'
 import type { Links, Message } from './links.ts'
+import { BEFORE_ROWS, READER_MOMENTS } from './roundOrder.ts'
 
 /** How many rounds the sources may be ahead of the last stage. Deeper hides more waiting; a checkpoint waits for so many rounds. */
 const LOOKAHEAD = 4
@@ -41,10 +42,6 @@ export interface RoundNote {
 }
 export const emptyNote: RoundNote = { nowMs: -Infinity, originMs: -Infinity, isTick: false, hasChanged: false, isEnd: false }
 
-interface EdgeEnd {
-  watermarkMs: number
-  isIdle: boolean
-}
 interface Part {
   /** By edge: messages. A batch does not outlive its call, so what stays here is one, too. */
   batches: Map<number, ArrayBuffer[]>
@@ -59,7 +56,8 @@ interface Inbox {
 
 const END = 1
 const NOTE_DOUBLES = 8
-const EDGE_DOUBLES = 3
+/** Edge, is idle, watermark, how many doubles follow. */
+const EDGE_DOUBLES = 4
 
 export class Rounds {
   readonly subtask: number
@@ -78,6 +76,9 @@ export class Rounds {
   private working: { parts: Part[]; note: RoundNote } | undefined
   private readonly notes: RoundNote[]
   barrier: Barrier | undefined
+  /** Of what is given out now, within its round (roundOrder.ts); that of the first row that this subtask reads. */
+  moment = BEFORE_ROWS
+  readonly firstMoment: number
   /** A round is done here in which every subtask has said that it begins no more: all are after the same one. */
   isEnded = false
 
@@ -85,6 +86,7 @@ export class Rounds {
     this.links = links
     this.subtask = links.subtask
     this.parallelism = links.parallelism
+    this.firstMoment = this.subtask * READER_MOMENTS
     this.isReplicated = isReplicated
     this.notes = Array.from({ length: this.parallelism }, () => emptyNote)
     this.reserveStage(1)
@@ -193,6 +195,7 @@ export class Rounds {
   begin(run: () => void, note: () => RoundNote): void {
     this.begun = Math.max(this.begun, this.done[0] + 1)
     this.working = { parts: [], note: emptyNote }
+    this.moment = this.firstMoment + BEFORE_ROWS
     run()
     this.close(0, note())
   }
@@ -231,7 +234,7 @@ export class Rounds {
       if (note.barrier) this.barrier = note.barrier
     }
     const ends = new Map<number, EdgeEnd>()
-    for (const [edge, { stage: at, said }] of this.edges) if (at === next) ends.set(edge, { ...said })
+    for (const [edge, exchange] of this.edges) if (exchange.stage === next) ends.set(edge, exchange.say())
     if (this.parallelism > 1) {
       const bytes = writeEnd(next, ends, note)
       for (let to = 0; to < this.parallelism; to++) if (to !== this.subtask) this.links.write(to, bytes, bytes.length)
@@ -281,9 +284,11 @@ function put(batches: Part['batches'], edge: number, batch: ArrayBuffer): void {
   else list.push(batch)
 }
 
-/** [length, END, stage, edge count] [note: 8 doubles] [edge, is idle, watermark: 3 doubles for each edge] */
+/** [length, END, stage, edge count] [note: 8 doubles] [edge, is idle, watermark, number of doubles that follow; its steps] for each edge */
 function writeEnd(stage: number, ends: ReadonlyMap<number, EdgeEnd>, note: RoundNote): Uint8Array {
-  const doubles = new Float64Array(2 + NOTE_DOUBLES + EDGE_DOUBLES * ends.size)
+  let size = 2 + NOTE_DOUBLES + EDGE_DOUBLES * ends.size
+  for (const { steps } of ends.values()) size += steps.length
+  const doubles = new Float64Array(size)
   const ints = new Int32Array(doubles.buffer, 0, 4)
   ints.set([doubles.byteLength, END, stage, ends.size])
   const { nowMs, originMs, isTick, hasChanged, isEnd, barrier } = note
@@ -293,9 +298,10 @@ function writeEnd(stage: number, ends: ReadonlyMap<number, EdgeEnd>, note: Round
   )
   doubles.set([nowMs, originMs, flags, barrier?.round ?? 0, barrier?.checkpointId ?? 0], 2)
   let at = 2 + NOTE_DOUBLES
-  for (const [edge, { isIdle, watermarkMs }] of ends) {
-    doubles.set([edge, isIdle ? 1 : 0, watermarkMs], at)
-    at += EDGE_DOUBLES
+  for (const [edge, { isIdle, watermarkMs, steps }] of ends) {
+    doubles.set([edge, isIdle ? 1 : 0, watermarkMs, steps.length], at)
+    doubles.set(steps, at + EDGE_DOUBLES)
+    at += EDGE_DOUBLES + steps.length
   }
   return new Uint8Array(doubles.buffer)
 }
@@ -305,8 +311,11 @@ function readEnd(buffer: ArrayBuffer): { ends: Part['ends']; note: RoundNote } {
   const [nowMs, originMs, flags, round, checkpointId] = doubles.subarray(2)
   const has = (bit: number) => (flags & (1 << bit)) !== 0
   const ends: Part['ends'] = new Map()
-  for (let at = 2 + NOTE_DOUBLES; at < doubles.length; at += EDGE_DOUBLES)
-    ends.set(doubles[at], { isIdle: doubles[at + 1] === 1, watermarkMs: doubles[at + 2] })
+  for (let at = 2 + NOTE_DOUBLES; at < doubles.length; ) {
+    const [edge, isIdle, watermarkMs, stepCount] = doubles.subarray(at, at + EDGE_DOUBLES)
+    at += EDGE_DOUBLES
+    ends.set(edge, { isIdle: isIdle === 1, watermarkMs, steps: Array.from(doubles.subarray(at, (at += stepCount))) })
+  }
   const barrier = has(3) ? { barrier: { round, checkpointId, isLast: has(4) } } : {}
   return { ends, note: { nowMs, originMs, isTick: has(0), hasChanged: has(1), isEnd: has(2), ...barrier } }
 }
