@@ -441,8 +441,9 @@ export class Graph {
   /** Emits what needs no input (VALUES), in the first subtask. Not called after a restore. */
   start(processingTimeMs: number): void {
     if ((this.options.rounds?.subtask ?? 0) > 0) return
-    for (const { plan, operator } of this.nodes) {
-      if (plan.node !== 'values') continue
+    for (const { plan, operator, inputs } of this.nodes) {
+      // An exchange has the plan of its input.
+      if (plan.node !== 'values' || inputs.length > 0) continue
       for (let at = 0; at < plan.rows.length; at += VALUES_BATCH_ROWS)
         operator.process(batchOf(plan.fields, plan.rows.slice(at, at + VALUES_BATCH_ROWS), { processingTimeMs }), 0)
     }
