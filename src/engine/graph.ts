@@ -17,7 +17,18 @@
 // Longer than other files because how a graph is built decides how it is pushed, restored and shown; its nodes are in graphNodes.ts.
 import { createHash } from 'node:crypto'
 import { type Batch, BatchMemory, batchOf, type Field } from '../data/index.ts'
-import { explainExpr, explainNode, exprsOf, inputsOf, isStable, type Plan, stableText, type TableDef } from '../sql/index.ts'
+import {
+  explainExpr,
+  explainNode,
+  exprsOf,
+  inputsOf,
+  isCall,
+  isStable,
+  type Plan,
+  someExpr,
+  stableText,
+  type TableDef,
+} from '../sql/index.ts'
 import { type Lateness, type LateSample, latenessOf, plainRow, type SampleRow } from './diagnosis.ts'
 import { engineErrors } from './errors.ts'
 import {
@@ -209,6 +220,7 @@ export class Graph {
     this.isOrdered = true
     if (this.nodes.some(isLocalPhase)) this.buildAll()
     for (const exchange of this.exchanges) exchange.isOrdered = true
+    for (const { operator } of this.nodes) if (operator instanceof SpillingOperator) operator.keepMoments(options.rounds)
   }
 
   private buildAll(): void {
@@ -352,6 +364,7 @@ export class Graph {
         break
       case 'calc':
         node.operator = new CalcOperator(plan, context, this.options.timeZone, this.memory)
+        this.cutBatches(plan)
         break
       case 'union':
         node.operator = this.meetingAt(inputs) ? new MeetingUnionOperator(context) : new PassOperator(context)
@@ -382,7 +395,8 @@ export class Graph {
    */
   private cutBatches(plan: Plan): void {
     const isAlone = this.options.rounds === undefined
-    if (isAlone && meetsByTime.has(plan.node)) this.cutAt(repeated(inputsOf(plan).flatMap((input) => [...new Set(tablesOf(input))])), 'late rows')
+    if (isAlone && meetsByTime.has(plan.node))
+      this.cutAt(repeated(inputsOf(plan).flatMap((input) => [...new Set(tablesOf(input))])), 'late rows')
     const isBlind =
       plan.node === 'windowAggregate'
         ? !plan.attached && (plan.input.fields[plan.timeColumn].timeAttribute === undefined || hidesWatermarks(plan.input))
@@ -484,8 +498,11 @@ export class Graph {
     if (isTick) this.tick(nowMs, stage)
     const exchanges = this.exchanges.filter((exchange) => exchange.stage === stage)
     const isLast = this.exchanges.every((exchange) => exchange.stage <= stage)
-    if (this.isOrdered) deliverInOrder(exchanges, rounds, { oneByOne: !isLast, stepByStep: !isLast || this.hasBlind })
-    else for (const exchange of exchanges) exchange.deliver()
+    if (!this.isOrdered) for (const exchange of exchanges) exchange.deliver()
+    else {
+      deliverInOrder(exchanges, rounds, { oneByOne: !isLast, stepByStep: !isLast || this.hasBlind })
+      for (const { operator, stage: own } of this.nodes) if (own === stage && operator instanceof SpillingOperator) operator.endRound()
+    }
   }
 
   /** Which partitions a source has: one that has sent nothing yet holds the watermark back. */
@@ -673,6 +690,7 @@ function hidesWatermarks(plan: Plan): boolean {
 }
 /** Which rows it takes for late, or what it gives out when, depends on the watermarks that they saw. */
 function looksAtTime(plan: Plan): boolean {
+  if (plan.node === 'calc') return exprsOf(plan).some((expr) => someExpr(expr, (part) => isCall(part, 'CURRENT_WATERMARK')))
   if (plan.node === 'over') return plan.frame.timeOrdered
   if (plan.node === 'topN') return plan.windowed !== undefined
   return timed.has(plan.node)

@@ -40,7 +40,7 @@ export const mapColumns = (expr: Expr, change: (column: ColumnExpr) => Expr): Ex
 export const shiftColumns = (expr: Expr, by: number): Expr =>
   by === 0 ? expr : mapColumns(expr, (column) => ({ ...column, index: column.index + by }))
 
-function someExpr(expr: Expr, test: (part: Expr) => boolean): boolean {
+export function someExpr(expr: Expr, test: (part: Expr) => boolean): boolean {
   return test(expr) || (expr.kind === 'call' && expr.args.some((arg) => someExpr(arg, test)))
 }
 

@@ -7,7 +7,7 @@ export { applyStatement, Catalog, type CatalogEntry, DEFAULT_DATABASE, type Func
 export { type CompletionCatalog, completions } from './completions.ts'
 export { sqlErrors } from './errors.ts'
 export { explainAggregate, explainExpr, explainLogicalPlan, explainNode, explainPlan } from './explain.ts'
-export { columnsOf, isStable, mapColumns, stableText } from './expr.ts'
+export { columnsOf, isCall, isStable, mapColumns, someExpr, stableText } from './expr.ts'
 export { formatScript } from './format.ts'
 export * from './functions/index.ts'
 export { sqlName } from './names.ts'

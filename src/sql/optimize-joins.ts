@@ -1,10 +1,11 @@
 // Joins: equality keys out of conditions, and which kind of join a condition makes: by windows, by an interval of time, or a regular one.
 
-import { columnsOfPlan, project, withoutTime } from './bind-plan.ts'
+import { t } from '../data/index.ts'
+import { appendColumns, columnsOfPlan, project, withoutTime } from './bind-plan.ts'
 import { sqlErrors } from './errors.ts'
-import { andAll, columnExpr, columnsOf, conjuncts, isCall, mapColumns } from './expr.ts'
+import { andAll, columnExpr, columnsOf, conjuncts, isCall, literalExpr, mapColumns } from './expr.ts'
 import { resolveCall, sameType } from './functions/index.ts'
-import { annotateNode, uniqueKeysOf } from './optimize-traits.ts'
+import { annotateNode, takesBack, uniqueKeysOf } from './optimize-traits.ts'
 import { windowJoinKeys, withEveryVersion } from './optimize-windows.ts'
 import type { Expr, Plan } from './plan.ts'
 
@@ -174,7 +175,40 @@ export function physicalTemporalJoin(join: Node<'temporalJoin'>): Plan {
       'Write ON left.key = right.key for each column of its primary key.',
     )
   }
-  return restored({ ...rest, ...keys, ...(nullSafe.includes(true) && { nullSafe }) }, join)
+  const physical = { ...rest, ...keys, ...(nullSafe.includes(true) && { nullSafe }) }
+  return restored(isEvent && staysInParts(keys.left) ? markedJoin(physical) : physical, join)
+}
+
+/** A union of which some inputs take rows back, and others do not. */
+function staysInParts(plan: Plan): boolean {
+  if (plan.node === 'calc') return staysInParts(plan.input)
+  return plan.node === 'union' && plan.inputs.some(takesBack) && plan.inputs.some((input) => !takesBack(input) || staysInParts(input))
+}
+
+/** Rows of the left side say whether they stay: of those that do, the join keeps nothing. */
+function markedJoin(join: Node<'temporalJoin'>): Node<'temporalJoin'> {
+  const width = join.left.fields.length
+  const moved =
+    join.condition && mapColumns(join.condition, (column) => (column.index < width ? column : { ...column, index: column.index + 1 }))
+  return { ...join, left: marked(join.left), leftStays: width, ...(moved && { condition: moved }) }
+}
+
+/** With one more column, TRUE in rows that are never taken back. */
+function marked(plan: Plan): Plan {
+  if (!staysInParts(plan)) return annotateNode(appendColumns(plan, [literalExpr(!takesBack(plan), t.boolean(false))], () => '$stays'))
+  if (plan.node === 'union') {
+    const inputs = plan.inputs.map(marked)
+    return annotateNode({ ...plan, inputs, fields: [...plan.fields, inputs[0].fields[plan.fields.length]] })
+  }
+  const { input, fields, projections } = plan as Node<'calc'>
+  const own = marked(input)
+  const field = own.fields[own.fields.length - 1]
+  return annotateNode({
+    ...(plan as Node<'calc'>),
+    input: own,
+    projections: [...projections, columnExpr(own.fields.length - 1, field.type)],
+    fields: [...fields, field],
+  })
 }
 
 // ---------------------------------------------------------------- intervals

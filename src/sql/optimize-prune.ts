@@ -238,6 +238,7 @@ function pruneJoin(plan: Node<'join' | 'intervalJoin' | 'windowJoin' | 'temporal
   if ((plan.node === 'intervalJoin' || plan.node === 'temporalJoin') && plan.rightTime >= 0) own.push(width + plan.rightTime)
   if (plan.node === 'windowJoin')
     own.push(plan.leftWindow.start, plan.leftWindow.end, width + plan.rightWindow.start, width + plan.rightWindow.end)
+  if (plan.node === 'temporalJoin' && plan.leftStays !== undefined) own.push(plan.leftStays)
   // Of a versioned table the key tells which rows follow one another.
   if (plan.node === 'temporalJoin' && plan.right.upsertKey) own.push(...plan.right.upsertKey.map((key) => width + key))
   const all = union(needed, own)
@@ -276,6 +277,7 @@ function pruneJoin(plan: Node<'join' | 'intervalJoin' | 'windowJoin' | 'temporal
           ...common,
           leftTime: left.at(plan.leftTime),
           rightTime: plan.rightTime < 0 ? -1 : right.at(plan.rightTime),
+          ...(plan.node === 'temporalJoin' && plan.leftStays !== undefined && { leftStays: left.at(plan.leftStays) }),
         } as Plan,
         at,
       }

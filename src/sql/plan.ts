@@ -161,6 +161,8 @@ export type Plan =
       nullSafe?: boolean[]
       leftTime: number
       rightTime: number
+      /** A column of the left side, TRUE in rows that it never takes back; where it takes back some and not others. */
+      leftStays?: number
       condition?: Expr
       ttlMs?: number
     })

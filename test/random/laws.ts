@@ -25,11 +25,18 @@ const memory = { bytes: 0, folder: spill }
 const modes: { name: string; mode: PlayMode; options?: PlayOptions }[] = [
   ...goldenModes.slice(1),
   { name: 'in 4 subtasks', mode: { kind: 'as-written' }, options: { parallelism: 4 } },
+  { name: 'in 2 subtasks, in batches', mode: { kind: 'batches', seed: 5 }, options: { parallelism: 2 } },
+  { name: 'in 3 subtasks, in batches', mode: { kind: 'batches', seed: 6 }, options: { parallelism: 3 } },
   { name: 'in another number of subtasks after each crash', mode: crashes, options: { parallelism: [1, 2, 3, 1, 4, 2] } },
   { name: 'with its state on the disk', mode: { kind: 'as-written' }, options: { memory } },
   { name: 'with its state on the disk, in batches', mode: { kind: 'batches', seed: 4 }, options: { memory } },
   { name: 'with its state on the disk, with a crash before every row', mode: crashes, options: { memory } },
   { name: 'with its state on the disk, in 3 subtasks', mode: { kind: 'as-written' }, options: { memory, parallelism: 3 } },
+  {
+    name: 'with its state on the disk, in 2 subtasks, in batches',
+    mode: { kind: 'batches', seed: 7 },
+    options: { memory, parallelism: 2 },
+  },
 ]
 
 /** @returns the mode in which the rows differ and how; 'rejected' where the query cannot run at all; nothing if all is well */

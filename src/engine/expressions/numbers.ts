@@ -56,6 +56,28 @@ export function parseInteger(text: string, bits: number): bigint | undefined {
   return BigInt.asIntN(bits, value) === value ? value : undefined
 }
 
+const hexadecimalPattern = /^([+-]?)0[xX](?:([\da-fA-F]+)\.?|([\da-fA-F]*)\.([\da-fA-F]+))[pP]([+-]?\d+)[dDfF]?$/
+/** `0x1.8p3`: Java's hexadecimal floating point, rounded half to even. */
+function parseHexadecimal(text: string): number | undefined {
+  const match = hexadecimalPattern.exec(text)
+  if (match === null) return undefined
+  const [, sign, whole = match[3], , fraction = '', power] = match
+  let digits = BigInt(`0x0${whole}${fraction}`)
+  let exponent = Math.max(-1e9, Math.min(1e9, Number(power))) - 4 * fraction.length
+  // No more than 53 bits, and none below the smallest double.
+  const excess = Math.max(digits.toString(2).length - 53, -1074 - exponent)
+  if (excess > 0) {
+    const size = BigInt(Math.min(excess, digits.toString(2).length + 1))
+    const half = 1n << (size - 1n)
+    const rest = digits & ((1n << size) - 1n)
+    digits >>= size
+    if (rest > half || (rest === half && (digits & 1n) === 1n)) digits++
+    exponent += excess
+  }
+  const value = digits === 0n ? 0 : Number(digits) * 2 ** exponent
+  return sign === '-' ? -value : value
+}
+
 const doublePattern = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[dDfF]?$/
 export function parseDouble(text: string): number | undefined {
   const trimmed = text.trim()
@@ -71,7 +93,7 @@ export function parseDouble(text: string): number | undefined {
     case '-Infinity':
       return Number.NEGATIVE_INFINITY
     default:
-      return undefined
+      return parseHexadecimal(trimmed)
   }
 }
 

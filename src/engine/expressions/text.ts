@@ -10,9 +10,6 @@ import { printf } from './printf.ts'
 import type { CallContext, FunctionTable, RowFunction } from './registry.ts'
 import { called, madeFrom, plain, plainMaybe, strict } from './registry.ts'
 
-/** Java's hexadecimal floating point. */
-const hexadecimalPattern = /^\s*[+-]?0[xX][\da-fA-F]*\.?[\da-fA-F]+[pP][+-]?\d+[dDfF]?\s*$/
-
 /** What one function may make out of little: beyond it a row fails instead of the process. */
 const TEXT_LENGTH_MAX = 64 * 1024 * 1024
 
@@ -260,8 +257,6 @@ export const textFunctions: FunctionTable = {
     isNumericKind(type.kind) ? () => isIntegerKind(type.kind) : (text) => text !== null && /^\p{Nd}+$/u.test(text),
   ),
   IS_DECIMAL: called(({ argTypes: [type] }) =>
-    isNumericKind(type.kind)
-      ? () => type.kind !== 'DECIMAL'
-      : (text) => text !== null && (parseDouble(text) !== undefined || hexadecimalPattern.test(text)),
+    isNumericKind(type.kind) ? () => type.kind !== 'DECIMAL' : (text) => text !== null && parseDouble(text) !== undefined,
   ),
 }

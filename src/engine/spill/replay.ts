@@ -9,9 +9,10 @@
 //   2. Of one moment changes of one key group stay in their order. Those of a watermark leave by their own time, where they have one: of
 //      equal times the order among keys is nobody's, as that of Flink's timers.
 //   Held by spill.property.test.ts and by all golden files with state on the disk.
-import type { Batch, SqlType } from '../../data/index.ts'
+import { type Batch, gatherAll, type SqlType } from '../../data/index.ts'
 import type { Operator, OperatorContext } from '../operator.ts'
 import { ArrivalOrder } from '../operators/arrivalOrder.ts'
+import { ordinals } from '../operators/emission.ts'
 
 export interface ReplayOptions {
   types: readonly SqlType[]
@@ -25,6 +26,17 @@ export interface ReplayOptions {
   delayMs: number
   /** A column of event time in what it gives out at a watermark. */
   timeColumn: number | undefined
+  /** As one of several subtasks: what it gives out has the moments of its round. */
+  round?: RoundMoments
+}
+
+/** Of all that waited. */
+export interface RoundMoments {
+  ofRows: readonly number[]
+  /** How event time went on, each step before the row of this ordinal; instead of what the rows have seen. */
+  steps: readonly { row: number; watermarkMs: number; moment: number }[]
+  /** Told of the moment before anything is given out. */
+  begin(moment: number): void
 }
 
 export class Replay {
@@ -32,7 +44,7 @@ export class Replay {
   readonly toMs: number
   private readonly options: ReplayOptions
   /** Event time went on before the row of this ordinal. */
-  private readonly advances: { row: number; watermarkMs: number }[] = []
+  private readonly advances: { row: number; watermarkMs: number; moment: number }[] = []
   /** How many of them are before each row. */
   private readonly advancesBefore: Int32Array
   private readonly changes: ArrivalOrder
@@ -47,15 +59,20 @@ export class Replay {
     this.seenMs = fromMs
     this.advancesBefore = new Int32Array(rowCount)
     let reachedMs = fromMs
-    const reach = (row: number, watermarkMs: number) => {
+    const reach = (row: number, watermarkMs: number, moment = Infinity) => {
       if (!(watermarkMs > reachedMs)) return
-      this.advances.push({ row, watermarkMs })
+      this.advances.push({ row, watermarkMs, moment })
       reachedMs = watermarkMs
     }
+    const reachStep = ({ row, watermarkMs, moment }: RoundMoments['steps'][number]) => reach(row, watermarkMs, moment)
+    const steps = options.round?.steps ?? []
+    let step = 0
     for (let row = 0; row < rowCount; row++) {
-      reach(row, options.seenBy(row))
+      while (step < steps.length && steps[step].row <= row) reachStep(steps[step++])
+      reach(row, options.seenBy(row), options.round?.ofRows[row])
       this.advancesBefore[row] = this.advances.length
     }
+    while (step < steps.length) reachStep(steps[step++])
     reach(rowCount, options.toMs)
     this.toMs = reachedMs
   }
@@ -115,8 +132,49 @@ export class Replay {
 
   /** All key groups have had their turn. @param forward  tells the next operators how far event time has come */
   flush(context: OperatorContext, forward: (watermarkMs: number) => void): void {
-    const { delayMs, timeColumn } = this.options
+    const { delayMs, timeColumn, round, rowCount } = this.options
     const moments = this.advances.map(({ row }, i) => row + i)
-    this.changes.flush(context, moments, (i) => forward(this.advances[i].watermarkMs - delayMs), timeColumn)
+    if (round === undefined) {
+      this.changes.flush(context, moments, (i) => forward(this.advances[i].watermarkMs - delayMs), timeColumn)
+      return
+    }
+    const inRound = new Float64Array(rowCount + moments.length)
+    for (let row = 0; row < rowCount; row++) inRound[this.momentOf(row)] = round.ofRows[row]
+    for (const [i, moment] of moments.entries()) inRound[moment] = this.advances[i].moment
+    const reached = (i: number) => {
+      round.begin(this.advances[i].moment)
+      forward(this.advances[i].watermarkMs - delayMs)
+    }
+    this.changes.flush(
+      { memory: context.memory, emit: (batch) => emitByMoment(batch, inRound, round, context) },
+      moments,
+      reached,
+      timeColumn,
+    )
+  }
+}
+
+/** Rows of one moment go together. */
+function emitByMoment(
+  batch: Batch,
+  inRound: Float64Array,
+  round: RoundMoments,
+  { emit, memory }: Pick<OperatorContext, 'emit' | 'memory'>,
+): void {
+  const arrivals = batch.arrivals as Int32Array
+  for (let from = 0, to = 0; from < batch.rowCount; from = to) {
+    while (to < batch.rowCount && arrivals[to] === arrivals[from]) to++
+    const rows = ordinals(to - from, from)
+    const mark = memory.mark()
+    round.begin(inRound[arrivals[from]])
+    emit({
+      ...batch,
+      rowCount: rows.length,
+      columns: gatherAll(batch.columns, rows, rows.length, memory),
+      kinds: batch.kinds?.subarray(from, to),
+      watermarksBefore: batch.watermarksBefore?.subarray(from, to),
+      arrivals: undefined,
+    })
+    memory.release(mark)
   }
 }

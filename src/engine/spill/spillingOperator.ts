@@ -24,6 +24,7 @@ import { batchOf, gatherAll } from '../../data/index.ts'
 import { inputsOf, type Plan } from '../../sql/index.ts'
 import { joinParts, type StoredState, type UnreadState } from '../checkpoints/stateParts.ts'
 import { KEY_GROUP_COUNT, partitionRows } from '../exchange/partition.ts'
+import { BEFORE_ROWS } from '../exchange/roundOrder.ts'
 import type { JoinSideStatus, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { ordinals } from '../operators/emission.ts'
 import { isMergeableAggregate, localFields } from '../operators/localAggregate.ts'
@@ -104,6 +105,10 @@ export class SpillingOperator implements Operator {
   /** Rows that wait are of several old subtasks, each with an event time of its own. */
   private waitsMerged = false
   private replay: Replay | undefined
+  /** As one of several subtasks, where order counts behind a further exchange: the moment within the round (exchange/roundOrder.ts). */
+  private round: { moment: number } | undefined
+  private momentsOfRows: number[] = []
+  private steps: { row: number; watermarkMs: number; moment: number }[] = []
   /** While all of the state is in memory. */
   private whole: Operator | undefined
   private rowsUntilMeasured = MEASURED_ROWS_MAX
@@ -166,6 +171,16 @@ export class SpillingOperator implements Operator {
     this.keepsOrder = true
   }
 
+  /** What it gives out has the moments of what caused it. Called before anything else. */
+  keepMoments(round: { moment: number }): void {
+    this.round = round
+  }
+
+  /** A stage of a round is over: with moments nothing waits for the next one. */
+  endRound(): void {
+    if (this.round !== undefined && this.whole === undefined && this.waitingSinceMs !== undefined) this.work()
+  }
+
   /** What a key group gives out sees no event time that others have not reached; where order counts it is put into one with theirs. */
   private emit(batch: Batch): void {
     if (this.whole !== undefined) this.context.emit(batch)
@@ -182,6 +197,10 @@ export class SpillingOperator implements Operator {
     }
     if (batch.rowCount === 0) return
     this.absorb()
+    if (this.round !== undefined) {
+      while (this.momentsOfRows.length < this.waiting.rowCount) this.momentsOfRows.push(BEFORE_ROWS)
+      for (let row = 0; row < batch.rowCount; row++) this.momentsOfRows.push(this.round.moment)
+    }
     this.waiting.add(batch, this.firstInput + input)
     this.waitingSinceMs ??= this.nowMs
     this.measure()
@@ -195,6 +214,7 @@ export class SpillingOperator implements Operator {
       return
     }
     this.absorb()
+    if (this.round !== undefined) this.steps.push({ row: this.waiting.rowCount, watermarkMs, moment: this.round.moment })
     this.pendingMs = Math.max(this.pendingMs, watermarkMs)
     this.waitingSinceMs ??= this.nowMs
     if (watermarkMs === Infinity) this.work()
@@ -309,6 +329,9 @@ export class SpillingOperator implements Operator {
   }
 
   private beginReplay(runs: readonly Run[]): Replay | undefined {
+    const { round, momentsOfRows: ofRows, steps } = this
+    this.momentsOfRows = []
+    this.steps = []
     if (!this.keepsOrder) return undefined
     const { plan, waitsMerged, watermarkMs: fromMs, pendingMs: toMs, watermarkDelayMs: delayMs } = this
     this.waitsMerged = false
@@ -326,6 +349,7 @@ export class SpillingOperator implements Operator {
       toMs,
       delayMs,
       timeColumn: timeGivenOut(plan),
+      ...(round && !waitsMerged && { round: { ofRows, steps, begin: (moment: number) => (round.moment = moment) } }),
     })
     return this.replay
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BatchMemory, batchOf, type ChangeKind, DELETE, type Field, t } from '../../../data/index.ts'
-import type { Expr, Plan } from '../../../sql/index.ts'
+import { type Expr, inputsOf, type Plan } from '../../../sql/index.ts'
 import { buildOperator } from '../index.ts'
 import { inputPlan, type PlayOptions, play, rowText, type Step } from '../testing.ts'
 
@@ -399,17 +399,18 @@ function rowsKept(
   plan: Plan,
   steps: (push: (rows: Row[], input: number, kind?: ChangeKind) => void, advance: (ms: number) => void) => (() => void)[],
 ) {
+  const inputFields = inputsOf(plan).map(({ fields }) => fields)
   const operator = buildOperator(plan, {
     emit: () => {},
     memory: new BatchMemory(),
     count: () => {},
     late: () => {},
     rowFailed: (_batch, _row, error) => assert.ifError(error),
-    inputFields: [left, right],
+    inputFields,
     outputFields: plan.fields,
   })
   const push = (rows: Row[], input: number, kind: ChangeKind = 0) =>
-    operator.process({ ...batchOf([left, right][input], rows), kinds: new Uint8Array(rows.length).fill(kind) }, input)
+    operator.process({ ...batchOf(inputFields[input], rows), kinds: new Uint8Array(rows.length).fill(kind) }, input)
   return steps(push, (ms) => operator.advance(ms)).map((step) => {
     step()
     return operator.describe?.().stateRows
@@ -441,6 +442,24 @@ test('temporal join: of a UNION of rows that stay nothing is kept once it is giv
   ]
   assert.deepEqual(rowsKept(input('append'), steps), [3, 4, 2, 1])
   assert.deepEqual(rowsKept(input('retract'), steps), [3, 4, 4, 4])
+})
+
+test('temporal join: of a union nothing is kept of the rows that stay, whatever its other rows do', () => {
+  const marked = [...left, { name: 'stays', type: t.boolean(false) }]
+  const plan = {
+    ...temporalPlan('LEFT', 'retract'),
+    left: inputPlan(marked, 'retract'),
+    leftStays: 3,
+    fields: [...marked, ...right],
+  } as Plan
+  const counts = rowsKept(plan, (push, advance) => [
+    () => push([[5, 'a', 0, true], [5, 'a', 0, false], [6, 'b', 0, true]], 0), // biome-ignore format: one thought
+    () => push([[1, 'a', 7]], 1),
+    () => advance(5),
+    () => advance(6),
+    () => push([[5, 'a', 0, false]], 0, DELETE),
+  ])
+  assert.deepEqual(counts, [3, 4, 3, 2, 1])
 })
 
 test('temporal join: a deleted version is none, processing time takes the present one', () => {

@@ -5,7 +5,7 @@
 //
 // Invariants
 //   1. Each left row is given out (or found without partner) once. What was given out for a row that the left side takes back leaves
-//      again (givenRows.ts); of a left side that only inserts nothing is kept.
+//      again (givenRows.ts); of a left side that only inserts nothing is kept, nor of such a part of a union (`leftStays`).
 //   2. Of the versions of a key before the watermark only the latest is kept.
 //   3. With a time to live a key to which nothing has happened for so long, by the clock, is as if it had never been: its versions, and its
 //      left rows that wait (retention.ts).
@@ -152,8 +152,13 @@ export class TemporalJoinOperator implements Operator {
     if (key === undefined) return
     // A row before it in its batch may have let go of the key.
     this.versions.states[key] ??= []
-    this.given?.add(key, left)
+    if (!this.stays(row)) this.given?.add(key, left)
     this.retention?.add(key, time, true, this.nowMs)
+    this.letGo(key)
+  }
+
+  private stays(row: Row): boolean {
+    return this.plan.leftStays !== undefined && row[this.plan.leftStays] === true
   }
 
   private takeBack(row: Row, time: number, key: number): void {
@@ -226,7 +231,7 @@ export class TemporalJoinOperator implements Operator {
       }
       this.unmatched.add(row)
       if (kind === 'LEFT') this.give(one, [...row, ...nullsFor(right.fields)])
-      else if (this.given !== undefined) {
+      else if (this.given !== undefined && !this.stays(row)) {
         this.given.drop(one.key as number, one)
         this.letGo(one.key as number)
       }
@@ -235,7 +240,7 @@ export class TemporalJoinOperator implements Operator {
 
   private give(left: LeftRow, row: Row): void {
     this.output.put(row)
-    if (this.given !== undefined) left.given = row
+    if (this.given !== undefined && !this.stays(left.row)) left.given = row
   }
 
   private versionFor(row: Row, time: number, keys: readonly number[], fields: Plan['fields']): Row | undefined {
@@ -305,7 +310,8 @@ export class TemporalJoinOperator implements Operator {
     lefts.forEach((left, i) => {
       if (left.given === undefined) this.retention?.wait(of[i], left.time)
       left.key = of[i]
-      this.given?.add(of[i], left)
+      if (!this.stays(left.row)) this.given?.add(of[i], left)
+      else this.letGo(of[i])
     })
   }
 
@@ -402,8 +408,9 @@ export class TemporalJoinOperator implements Operator {
   }
 
   describe(): OperatorStatus {
-    // Those that wait to be given out are among those that may be taken back.
-    const stateRows = this.versionCount + (this.given?.count ?? this.waiting.length)
+    // Those that wait to be given out are among those that may be taken back, but for those that stay.
+    const waiting = this.given === undefined ? this.waiting : this.waiting.filter(({ row }) => this.stays(row))
+    const stateRows = this.versionCount + waiting.length + (this.given?.count ?? 0)
     return { stateRows, stateBytes: stateRows * 64 * this.pairFields.length }
   }
 }
