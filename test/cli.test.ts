@@ -66,6 +66,10 @@ test('sql: results for people and for programs, errors under their line', { time
   assert.deepEqual([error.code, error.hint, error.position?.column], ['SQL_TABLE_NOT_FOUND', 'Did you mean "counts"?', 15])
   assert.match((await millrace(t, 'sql', 'DROP TABLE events', ...at)).stderr, /ADHOC_READ_ONLY[\s\S]*SQL files/)
 
+  const doctor = (await millrace(t, 'doctor', '--port', new URL(server.ready.url).port)).stdout
+  assert.match(doctor, /✓ port +127\.0\.0\.1:\d+: Millrace \S+ has run there for /)
+  assert.doesNotMatch(doctor, /Kafka port|EADDRINUSE/)
+
   // What steers a terminal is shown, not sent to it.
   await server.post('events', [{ id: 'x', page: '\u001b[31mred\u0007', n: 1, ts: '2026-03-01 00:00:03.000' }])
   await until(async () => (await server.rows('counts')).length === 3, 'three pages')

@@ -135,6 +135,9 @@ test('silence after output: the source is quiet since, a worker that does not an
   const restarted = insight({ rowsOut: 3 })
   assert.deepEqual(await codes(restarted, logWith(60_000)), ['SOURCE_QUIET'], 'nothing has come in since the restart')
   assert.deepEqual(await codes(restarted, logWith(1_000)), ['QUIET'])
+  const lateBefore = { ...insight({ rowsOut: 3, lateRows: 2 }), lateTopics: ['t_late'] }
+  const { findings } = await explainWhy(lateBefore, logWith(60_000), nowMs)
+  assert.match(findings[1]?.fact ?? '', /^2 rows were dropped for being late before the last start, and kept in "t_late"\.$/)
   assert.deepEqual(await codes({ ...quiet, live: undefined }), ['NOT_ANSWERING'])
   const late = insight({ nodes: [node(0, 'scan', { table: 't' }), node(1, 'windowAggregate', { lateRows: 10, rowsOut: 0 })] })
   assert.deepEqual(await codes(late), ['ROWS_LATE'])

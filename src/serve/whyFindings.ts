@@ -19,6 +19,8 @@ export interface QueryFacts {
   sources: WhySource[]
   windows: WhyWindow[]
   nodes: WhyNode[]
+  /** Since the query began, restarts included; those of `nodes` are since the last start. */
+  lateRows: number
   lateTopics: readonly string[]
   dropped: readonly { table: string; file: string }[]
 }
@@ -386,18 +388,19 @@ const waitsForTransaction = ({ topic, undecided }: WhySource): WhyFinding => ({
 
 /** What is worth knowing beside the reason. */
 function remarks(facts: QueryFacts): WhyFinding[] {
-  const { sources, nodes, lateTopics, dropped } = facts
+  const { sources, nodes, lateRows, lateTopics, dropped } = facts
   const found: WhyFinding[] = dropped.map(({ table, file }) => ({
     code: 'TABLE_DROPPED',
     fact: `The table "${table}" was dropped in ${file}; the query goes on with it as it was.`,
     next: 'Take the query out of the project to end it, or the DROP to keep the table.',
   }))
-  const late = nodes.reduce((sum, { lateRows }) => sum + lateRows, 0)
+  const lateSince = nodes.reduce((sum, { lateRows }) => sum + lateRows, 0)
   const lateNode = nodes.find(({ lateRows }) => lateRows > 0)
-  if (lateNode && lateNode.lateRows !== lateNode.rowsIn)
+  const late = lateSince || lateRows
+  if (lateNode ? lateNode.lateRows !== lateNode.rowsIn : lateRows > 0)
     found.push({
       code: 'LATE_ROWS',
-      fact: `${count(late, 'row')} ${late === 1 ? 'was' : 'were'} dropped for being late${lateTopics.length > 0 ? `, and kept in "${lateTopics.join('", "')}"` : ''}.`,
+      fact: `${count(late, 'row')} ${late === 1 ? 'was' : 'were'} dropped for being late${lateNode ? '' : ' before the last start'}${lateTopics.length > 0 ? `, and kept in "${lateTopics.join('", "')}"` : ''}.`,
       next:
         lateTopics.length > 0
           ? `See the late rows with ${lateTopics.map((topic) => `\`millrace topics read ${topic}\``).join(', ')}; a longer delay of the watermark would take them in.`

@@ -342,3 +342,10 @@ test('CREATE TABLE AS: columns of the query keep their place, others come first;
   ]
   for (const [sql, code] of wrong) assert.throws(() => columnsOf(sql), { code }, sql)
 })
+
+test('a plan calls functions of the user by their names', () => {
+  const half = "CREATE FUNCTION half (n INT) RETURNS INT LANGUAGE TYPESCRIPT AS 'half.ts';"
+  const most = "CREATE AGGREGATE FUNCTION most (n INT) RETURNS INT LANGUAGE TYPESCRIPT AS 'most.ts#it';"
+  const { query } = last(`${half} ${most} CREATE TABLE t (k INT, n INT); SELECT k, most(half(n)) FROM t GROUP BY k`, 'query')
+  assert.match(explainPlan(query), /\[most\(.*\) AS .*half\(n\)/s)
+})

@@ -110,7 +110,7 @@ export function LateRows({ why }: { why: QueryWhy }) {
   if (nodes.length === 0 && why.lateRows > 0)
     return (
       <Empty title={`${formatInteger(why.lateRows)} late rows, all before the last start`}>
-        Examples are of the rows that came since then. All are kept where <code>'millrace.late-rows.topic' = '…'</code> is set at the table.
+        Examples are of the rows that came since then. {why.findings.find(({ code }) => code === 'LATE_ROWS')?.next}
       </Empty>
     )
   if (nodes.length === 0)
