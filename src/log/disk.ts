@@ -23,8 +23,8 @@ export type FileHandle = number
 
 /** Errors are Node's system errors: `code` is ENOENT, EEXIST, ENOSPC, EIO, EACCES … */
 export interface Disk {
-  /** `create`: makes the file if it is missing, for reading and writing. */
-  open(path: string, mode: 'read' | 'create'): FileHandle
+  /** `create`: makes the file if it is missing, for reading and writing. `synced`: for `writeSynced` alone. */
+  open(path: string, mode: OpenMode): FileHandle
   close(file: FileHandle): void
   /** Writes all of `buffers` one after another at `position`, or throws; part of them may then be in the file. */
   write(file: FileHandle, buffers: readonly Uint8Array[], position: number): void
@@ -34,6 +34,13 @@ export interface Disk {
   truncate(file: FileHandle, sizeBytes: number): void
   /** Returns when the file's bytes are on the disk. Its name is durable only after `syncFolder`. */
   sync(file: FileHandle): void
+  /**
+   * Writes over bytes that the file has, and returns when they are on the disk; if it throws, any part of them may be.
+   *
+   * @param bytes     of an `alignedBuffer`, from its beginning on; as many as a multiple of 4,096
+   * @param position  a multiple of 4,096
+   */
+  writeSynced(file: FileHandle, bytes: Uint8Array, position: number): void
   syncFolder(path: string): void
   makeFolder(path: string): void
   rename(from: string, to: string): void
@@ -42,6 +49,8 @@ export interface Disk {
   /** Names in a folder, in no order. */
   list(path: string): string[]
 }
+
+export type OpenMode = 'read' | 'create' | 'synced'
 
 /** IOV_MAX of Linux and macOS. */
 const BUFFERS_PER_WRITE_MAX = 1024
@@ -85,19 +94,55 @@ export function readAll(
   return total
 }
 
+// The types of the language's own library have it with the DOM.
+declare const WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } }
+
+/** Memory that begins at a page, as direct writes want it. */
+export function alignedBuffer(sizeBytes: number): Buffer {
+  const memoryPageBytes = 64 * 1024
+  return Buffer.from(new WebAssembly.Memory({ initial: Math.ceil(sizeBytes / memoryPageBytes) }).buffer, 0, sizeBytes)
+}
+
 const flags = {
   read: constants.O_RDONLY,
   create: constants.O_RDWR | constants.O_CREAT,
 }
 
+/** Open past the page cache: a write to them returns when it is on the disk. */
+const directFiles = new Set<FileHandle>()
+
+/** Past the page cache where the system and its file system can do that: else a write is followed by a sync, which costs somewhat more. */
+function openSynced(path: string): FileHandle {
+  if (process.platform === 'linux') {
+    let file: FileHandle | undefined
+    try {
+      file = openSync(path, constants.O_RDWR | constants.O_DIRECT | constants.O_DSYNC)
+      readSync(file, alignedBuffer(4096), 0, 4096, 0)
+      directFiles.add(file)
+      return file
+    } catch (error) {
+      if (file !== undefined) closeSync(file)
+      if (errorCodeOf(error) !== 'EINVAL') throw error
+    }
+  }
+  return openSync(path, constants.O_RDWR)
+}
+
 export const realDisk: Disk = {
-  open: (path, mode) => openSync(path, flags[mode], 0o644),
-  close: closeSync,
+  open: (path, mode) => (mode === 'synced' ? openSynced(path) : openSync(path, flags[mode], 0o644)),
+  close(file) {
+    directFiles.delete(file)
+    closeSync(file)
+  },
   write: (file, buffers, position) => writeAll(writevSync, file, buffers, position),
   read: (file, target, at, length, position) => readAll(readSync, file, target, at, length, position),
   size: (file) => fstatSync(file).size,
   truncate: ftruncateSync,
   sync: fdatasyncSync,
+  writeSynced(file, bytes, position) {
+    writeAll(writevSync, file, [bytes], position)
+    if (!directFiles.has(file)) fdatasyncSync(file)
+  },
   syncFolder(path) {
     const folder = openSync(path, constants.O_RDONLY)
     try {

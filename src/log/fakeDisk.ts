@@ -7,7 +7,7 @@
 //   3. `crashed` gives a disk as it may be after a power cut. What was not synced is kept, dropped or torn in sectors of 512 bytes, each for
 //      itself (so a later write may be there without an earlier one); each unsynced name is kept or not, in any combination. The same
 //      choices give the same disk.
-import { type Disk, type FileHandle, readAll, writeAll } from './disk.ts'
+import { type Disk, type FileHandle, type OpenMode, readAll, writeAll } from './disk.ts'
 
 const SECTOR_BYTES = 512
 
@@ -118,14 +118,14 @@ export class FakeDisk implements Disk {
     return [...this.handles.values()].map(({ path }) => path)
   }
 
-  open(path: string, mode: 'read' | 'create'): FileHandle {
+  open(path: string, mode: OpenMode): FileHandle {
     this.before('open', path)
     this.needHandle('open', path)
     const { folder, name } = this.locate(path)
     let file = folder.names.get(name)
     if (file instanceof FakeFolder) throw diskError('EISDIR')
     if (file === undefined) {
-      if (mode === 'read') throw diskError('ENOENT')
+      if (mode !== 'create') throw diskError('ENOENT')
       file = new FakeFile()
       this.set(folder, name, file)
     }
@@ -165,6 +165,11 @@ export class FakeDisk implements Disk {
       if (!this.isGone) file.unsynced = []
     }
     for (const change of unsynced) file.durable.apply(change)
+  }
+
+  writeSynced(handle: FileHandle, bytes: Uint8Array, position: number): void {
+    this.write(handle, [bytes], position)
+    this.sync(handle)
   }
 
   syncFolder(path: string): void {

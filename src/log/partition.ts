@@ -24,6 +24,8 @@ import type { Durability, ProducerInfo, RecoveryReport, TopicConfig, TopicDescri
 import { crc32c } from './crc32c.ts'
 import { type Disk, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, writeError } from './errors.ts'
+import type { Journal } from './journal.ts'
+import type { JournalEntry } from './journalBlock.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } from './partitionState.ts'
 import { Producers } from './producers.ts'
 import {
@@ -93,6 +95,8 @@ export interface PartitionOptions {
   durability: Durability
   /** Records below it were deleted on request. */
   startOffset?: number
+  /** What makes groups durable, if not the segment's own file. */
+  journal?: Journal
 }
 
 export class Partition {
@@ -227,11 +231,26 @@ export class Partition {
     return true
   }
 
-  /** Makes what was written durable and shows it to readers, or gives each append since the last sync its error. */
-  sync(): void {
+  /** What `sync` would make durable, for the journal; undefined: nothing. */
+  get unconfirmed(): JournalEntry | undefined {
+    const { active, durablePosition: position } = this
+    if (!active || active.sizeBytes === position) return undefined
+    return { path: this.journalName(active), position, buffers: active.unconfirmed, sizeBytes: active.sizeBytes - position }
+  }
+
+  private journalName({ baseOffset }: { baseOffset: number }): string {
+    return this.options.journal?.nameOf(logPath(this.folder, baseOffset)) ?? ''
+  }
+
+  /**
+   * Makes what was written durable and shows it to readers, or gives each append since the last sync its error.
+   *
+   * @param isJournaled  it is durable already
+   */
+  sync(isJournaled = false): void {
     if (this.unsynced.length === 0 || this.active === undefined) return
     try {
-      this.makeDurable(this.active)
+      this.makeDurable(this.active, isJournaled ? 'journaled' : 'as needed')
     } catch {
       // The appends have their error.
     }
@@ -353,6 +372,7 @@ export class Partition {
   markDeleted(): void {
     this.active?.close()
     this.active = undefined
+    this.options.journal?.forget(this.folder)
     this.publish(PARTITION_DELETED)
   }
 
@@ -482,6 +502,8 @@ export class Partition {
       undo(group)
       try {
         segment.cutBack()
+        // Else a power cut could bring back, whole, a batch that is refused now, even behind others that come in its place.
+        this.syncFile(segment)
       } catch {
         // The file may now have half a batch behind its end: nothing may be written after it.
         this.fail(error)
@@ -496,6 +518,7 @@ export class Partition {
     if (this.failed) {
       const { baseOffset, durablePosition: limitPosition } = this.failed
       try {
+        this.options.journal?.restore(this.journalName(this.failed))
         const { segment } = Segment.open(this.disk, this.folder, baseOffset, { synced: this.synced, nowMs, limitPosition })
         if (segment.sizeBytes !== limitPosition) {
           segment.close()
@@ -519,7 +542,7 @@ export class Partition {
   private roll(): void {
     const segment = this.active
     if (segment === undefined) return
-    this.makeDurable(segment, true)
+    this.makeDurable(segment, 'always')
     try {
       segment.seal()
     } catch (error) {
@@ -534,10 +557,16 @@ export class Partition {
     this.active = undefined
   }
 
-  private makeDurable(segment: Segment, always = false): void {
-    if (this.synced || always) {
+  private syncFile(segment: Segment): void {
+    const { journal } = this.options
+    if (journal) journal.sync(this.journalName(segment), () => segment.sync())
+    else segment.sync()
+  }
+
+  private makeDurable(segment: Segment, how: 'as needed' | 'always' | 'journaled'): void {
+    if (how !== 'journaled' && (this.synced || how === 'always')) {
       try {
-        segment.sync()
+        this.syncFile(segment)
       } catch (error) {
         const failure = logErrors('LOG_SYNC_FAILED', { path: logPath(this.folder, segment.baseOffset), reason: (error as Error).message })
         this.fail(failure)
@@ -545,6 +574,7 @@ export class Partition {
       }
     }
     this.unsynced = []
+    segment.confirm()
     this.durableOffset = segment.nextOffset
     this.durablePosition = segment.sizeBytes
     segment.writeIndex()

@@ -42,6 +42,8 @@ export class Segment {
   private readonly file: FileHandle
   private readonly indexFile: FileHandle
   private readonly index: IndexBuilder
+  /** Batches at the end that are not durable yet. */
+  unconfirmed: Uint8Array[] = []
 
   private constructor(disk: Disk, folder: string, baseOffset: number, file: FileHandle, synced: boolean) {
     this.disk = disk
@@ -122,7 +124,10 @@ export class Segment {
   append(batches: readonly Uint8Array[], nowMs: number): void {
     this.disk.write(this.file, batches, this.sizeBytes)
     this.firstAppendMs ??= nowMs
-    for (const batch of batches) this.index.note(batch)
+    for (const batch of batches) {
+      this.index.note(batch)
+      this.unconfirmed.push(batch)
+    }
   }
 
   /** Takes away what a failed write left, or what a failed sync did not confirm. */
@@ -132,6 +137,11 @@ export class Segment {
 
   sync(): void {
     this.disk.sync(this.file)
+  }
+
+  /** What `append` was given since the last call is durable. */
+  confirm(): void {
+    this.unconfirmed = []
   }
 
   /** Writes the index entries of complete chunks. Those that cannot be written now go with the next: until then a seek reads more. */

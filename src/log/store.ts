@@ -1,17 +1,22 @@
 // All topics of a data folder: creation, deletion, group commit. Synchronous; the writer thread owns one, a simulator can own one too.
 //
+//   <data folder>/journal
 //   <data folder>/topics/defaults.json
 //   <data folder>/topics/<uuid>/topic.json
 //   <data folder>/topics/<uuid>/<partition>/<base offset>.log, .index
 //
 // Invariants
-//   1. One group commit writes all partitions first and then syncs each that was written: an append waits for one round of syncs.
+//   1. One group commit writes all partitions first and then syncs each that was written, or a small one the journal alone: an append waits for
+//      one round of syncs.
 //   2. What `createTopic`, `alterTopic`, `alterDefaults` and `deleteTopic` return is durable.
 import { isDeepStrictEqual } from 'node:util'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
 import type { Durability, RecoveryReport, TopicConfig, TopicDefaults, TopicDescriptor } from './contract.ts'
 import { type Disk, ensureFolder, errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
 import { logErrors, readError, writeError } from './errors.ts'
+import { Journal, type JournalOptions } from './journal.ts'
+import type { JournalEntry } from './journalBlock.ts'
+import { redoJournal } from './journalRedo.ts'
 import { type Append, Partition } from './partition.ts'
 import { type PinnedLog, type PinnedPartition, pinFiles } from './pin.ts'
 import {
@@ -35,6 +40,8 @@ export interface StoreOptions {
   /** The data folder, which exists. */
   folder: string
   durability: Durability
+  /** Absent: each group is synced in its files. */
+  journal?: JournalOptions
 }
 
 export interface StoredTopic extends TopicMeta {
@@ -50,6 +57,9 @@ export interface RoutedAppend {
 export class LogStore {
   readonly topics = new Map<string, StoredTopic>()
   readonly recovery: RecoveryReport[] = []
+  readonly journal: Journal | undefined
+  /** Blocks of the journal that the start has redone. */
+  redoneCount = 0
   /** Folders of topics whose creation failed, and whose removal did too: while one is there, its name may be on the disk. */
   private readonly leftOver = new Set<string>()
   /** Since the last sync. */
@@ -63,6 +73,8 @@ export class LogStore {
     this.options = options
     this.disk = options.disk
     this.folder = `${options.folder}/topics`
+    const { disk, folder, durability, journal } = options
+    if (journal && durability === 'fsync') this.journal = new Journal(disk, folder, journal, () => this.unconfirmed)
   }
 
   /** Opens every topic, mends what a crash left half done, and reports what it found in `recovery`. */
@@ -209,15 +221,21 @@ export class LogStore {
       else groups.set(partition, [append])
     }
     for (const [partition, group] of groups) {
-      partition.write(group, nowMs)
       this.written.add(partition)
+      partition.write(group, nowMs)
     }
+  }
+
+  private get unconfirmed(): JournalEntry[] {
+    return [...this.written].flatMap((partition) => partition.unconfirmed ?? [])
   }
 
   /** Makes durable what was written. Afterwards each append has its offsets or its error. */
   sync(): void {
-    for (const partition of this.written) partition.sync()
-    this.written.clear()
+    const { written, journal } = this
+    const isJournaled = journal?.write(this.unconfirmed) ?? false
+    for (const partition of written) partition.sync(isJournaled)
+    written.clear()
   }
 
   /** Deletes what retention lets go, in all topics. Returns the bytes. */
@@ -256,6 +274,12 @@ export class LogStore {
 
   /** Pins all topics in a folder: see pin.ts. Between two commits, so that all partitions are of one moment. */
   pin(target: string): PinnedLog {
+    // A copy is of the files alone.
+    try {
+      this.journal?.syncFiles()
+    } catch (error) {
+      throw writeError(error, this.folder)
+    }
     const limits = new Map<string, number>()
     const partitions: PinnedPartition[] = []
     for (const topic of this.topics.values()) {
@@ -270,10 +294,14 @@ export class LogStore {
 
   close(): void {
     for (const topic of this.topics.values()) for (const partition of topic.partitions) partition.close()
+    this.journal?.close()
   }
 
   private recover(nowMs: number): void {
     const { disk, folder } = this
+    const { reports, blockCount } = redoJournal(disk, this.options.folder)
+    this.recovery.push(...reports)
+    this.redoneCount = blockCount
     ensureFolder(disk, this.options.folder, 'topics')
     disk.syncFolder(folder)
     const names = disk.list(folder)
@@ -325,7 +353,8 @@ export class LogStore {
     const folder = `${this.folder}/${topic.id}/${partition}`
     try {
       const startOffset = topic.startOffsets?.[partition] ?? 0
-      const opened = Partition.open({ disk, folder, topic: topic.name, partition, durability, startOffset }, topic.config, nowMs)
+      const { journal } = this
+      const opened = Partition.open({ disk, folder, topic: topic.name, partition, durability, startOffset, journal }, topic.config, nowMs)
       topic.partitions.push(opened.partition)
       this.recovery.push(...opened.reports)
     } catch (error) {

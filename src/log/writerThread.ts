@@ -11,6 +11,7 @@ import { RingWriter } from './appendRing.ts'
 import { type Disk, realDisk } from './disk.ts'
 import { logErrors } from './errors.ts'
 import { GroupPace } from './groupPace.ts'
+import { journalOptions } from './journalWorker.ts'
 import { Append } from './partition.ts'
 import { LogStore, type RoutedAppend, type StoredTopic } from './store.ts'
 import type { FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
@@ -28,6 +29,11 @@ const timedDisk: Disk = {
     realDisk.sync(file)
     ring.noteSync(performance.now() - startMs)
   },
+  writeSynced(file, bytes, position) {
+    const startMs = performance.now()
+    realDisk.writeSynced(file, bytes, position)
+    ring.noteSync(performance.now() - startMs)
+  },
 }
 
 const send = (message: FromWriter) => port.postMessage(message)
@@ -35,7 +41,8 @@ const send = (message: FromWriter) => port.postMessage(message)
 function start(): void {
   let store: LogStore
   try {
-    store = LogStore.open({ disk: timedDisk, folder: options.folder, durability: options.durability }, options.nowMs)
+    const { folder, durability, nowMs } = options
+    store = LogStore.open({ disk: timedDisk, folder, durability, journal: journalOptions() }, nowMs)
   } catch (error) {
     send({ kind: 'failed', error: toStreamError(error).toJSON() })
     return

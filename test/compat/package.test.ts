@@ -49,6 +49,7 @@ describe('the published package', () => {
       'dist/src/index.d.ts',
       'dist/src/engine/worker.js',
       'dist/src/log/writerThread.js',
+      'dist/src/log/journalThread.js',
       'dist/src/engine/parquetChild.js',
       'dist/console/dist/index.html',
       'docs/sql/errors.md',

@@ -1,5 +1,5 @@
 // What a run of many seeds must have hit at least once: a fault that never happens proves nothing.
-import { crashSites, failSites, faultKinds, faultOf, spillSites } from './faults.ts'
+import { crashSites, failSites, faultKinds, faultOf, journalSites, spillSites } from './faults.ts'
 import { filter, sinkKinds, templates } from './pipelines.ts'
 import { Random } from './random.ts'
 
@@ -46,7 +46,8 @@ const required = [
   ...[2, 3, 4].map((count) => `start in ${count} subtasks`),
   ...['restored in more subtasks', 'restored in fewer subtasks', 'rows exchanged', 'barrier aligned over subtasks'],
   ...['output behind a cut waited for other subtasks', 'call write spill file', 'call read spill file', 'restore of spilled state'],
-  ...spillSites.flatMap((site) => [`crash at ${site}`, `EIO ${site}`]),
+  ...['group committed by the journal', 'lap of the journal', 'journal redone by the start', 'ENOSPC write journal'],
+  ...[...spillSites, ...journalSites].flatMap((site) => [`crash at ${site}`, `EIO ${site}`]),
   ...['ENOSPC write spill file', 'EMFILE open spill file', 'bit of state on the disk flipped', 'damage told of state on the disk'],
   ...['request sent again with its key', 'committed offset read', 'query failed and began again'],
 ]

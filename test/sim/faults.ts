@@ -33,6 +33,7 @@ const kinds: [RegExp, string][] = [
   [/\.compacting$/, 'compacted segment'],
   [/topic\.json/, 'topic.json'],
   [/broker\.json/, 'broker.json'],
+  [/^\/data\/journal$/, 'journal'],
   [/\/chk-\d+(\.new)?$/, 'checkpoint'],
   [/\/data-\d+$/, 'checkpoint data'],
   [/\/q\d\/[^/]*\.(json|csv)(\.inprogress)?$/, 'output file'],
@@ -76,6 +77,8 @@ export const crashSites = [
 ]
 /** The same where state does not fit into memory. */
 export const spillSites = [...['open', 'write', 'read', 'unlink'].map((call) => `${call} spill file`), 'makeFolder spill folder']
+/** The same where the log has a commit journal. */
+export const journalSites = ['open', 'write', 'sync', 'unlink'].map((call) => `${call} journal`)
 const firstStartSites = [
   ...['broker.json', 'topic.json'].flatMap((kind) => ['open', 'write', 'sync', 'truncate', 'rename'].map((call) => `${call} ${kind}`)),
   'makeFolder topic folder',

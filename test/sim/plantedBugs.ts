@@ -16,22 +16,22 @@ export const plantedBugs: Record<string, PlantedBug> = {
   'skip-fsync': {
     what: 'appends are acknowledged without a sync',
     file: 'log/partition.ts',
-    find: '        segment.sync()\n      } catch (error) {',
+    find: '        this.syncFile(segment)\n      } catch (error) {',
     replace: '      } catch (error) {',
     seed: 3,
   },
   'acknowledge-early': {
     what: 'every second group of appends is acknowledged before it is synced: with the next one',
     file: 'log/partition.ts',
-    find: '    if (this.synced || always) {\n',
-    replace: "    if (always || (this.synced && (this['isOdd'] = !this['isOdd']))) {\n",
+    find: "    if (how !== 'journaled' && (this.synced || how === 'always')) {\n",
+    replace: "    if (how === 'always' || (how !== 'journaled' && this.synced && (this['isOdd'] = !this['isOdd']))) {\n",
     seed: 1,
   },
   'retry-fsync': {
     what: 'a sync that failed is tried again, and what it should have written is acknowledged',
     file: 'log/partition.ts',
-    find: '        segment.sync()\n      } catch (error) {',
-    replace: '        try { segment.sync() } catch { segment.sync() }\n      } catch (error) {',
+    find: '        this.syncFile(segment)\n      } catch (error) {',
+    replace: '        try { this.syncFile(segment) } catch { this.syncFile(segment) }\n      } catch (error) {',
     seed: 2,
   },
   'publish-before-sync': {
@@ -41,6 +41,27 @@ export const plantedBugs: Record<string, PlantedBug> = {
     replace:
       '      this.unsynced.push(...group)\n      this.durableOffset = segment.nextOffset\n      this.durablePosition = segment.sizeBytes\n      this.publish(PARTITION_OPEN)\n',
     seed: 6,
+  },
+  'skip-redo': {
+    what: 'a start does not write to the files what is in the journal alone',
+    file: 'log/journalRedo.ts',
+    find: 'ignoreMissing(() => redoFile(disk, dataFolder, file, needed))',
+    replace: 'ignoreMissing(() => file)',
+    seed: 4,
+  },
+  'reuse-blocks-early': {
+    what: 'blocks of the journal are written over before the files of which they have bytes are synced',
+    file: 'log/journal.ts',
+    find: 'needed = Math.min(needed, firstSequence)',
+    replace: 'needed = Math.max(needed, firstSequence)',
+    seed: 1,
+  },
+  'forget-lost-pages': {
+    what: 'a file whose sync has failed in the background counts as synced with the next one',
+    file: 'log/journal.ts',
+    find: 'else if (error !== undefined) file.isLost = true',
+    replace: 'else if (error !== undefined) return',
+    seed: 49,
   },
   'drop-epoch-check': {
     what: 'a producer that was replaced may still write',

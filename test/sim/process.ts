@@ -35,6 +35,7 @@ import type { FakeDisk } from '../../src/log/fakeDisk.ts'
 import { openTransactions, type TopicConfig, type TransactionInfo, type Transactions } from '../../src/log/index.ts'
 import { LogStore } from '../../src/log/store.ts'
 import { ViewStore } from '../../src/views/views.ts'
+import { type Journaling, journalOptionsOf } from './journaling.ts'
 import type { Endpoint } from './kafkaClient.ts'
 import type { FakeSocket } from './network.ts'
 import { type Pipeline, querySql, type SinkKind, tableSql } from './pipelines.ts'
@@ -65,6 +66,7 @@ export interface ProcessOptions {
   /** Whether a query may fail because the disk does. */
   mayFail: () => boolean
   scaling: Scaling
+  journaling: Journaling | undefined
   /** Bytes were changed behind its back: it may say so, instead of doing what it should. */
   expectsDamage?: boolean
 }
@@ -144,7 +146,10 @@ export class SimProcess implements Endpoint {
       const limitBytes = scaling.random.pick(scaling.limitsBytes)
       this.memory = Memory.budget(limitBytes, options.pipelines.length * SUBTASKS_MAX)
     }
-    const store = LogStore.open({ disk, folder: FOLDER, durability: 'fsync' }, clock())
+    const { journaling } = options
+    const journal = journaling && journalOptionsOf(journaling, world, disk)
+    const store = LogStore.open({ disk, folder: FOLDER, durability: 'fsync', journal }, clock())
+    if (store.redoneCount > 0) world.hit('journal redone by the start')
     try {
       for (const { kind, cutBytes, reason, path } of store.recovery) {
         if (options.expectsDamage) this.told.push(`${kind}: ${reason}`)
@@ -313,6 +318,7 @@ export class SimProcess implements Endpoint {
   /** A crash: from now on it does nothing. The disk is the caller's to take away. */
   die(): void {
     this.isDead = true
+    this.countJournal()
     this.log.isDead = true
     for (const socket of this.sockets) {
       socket.removeAllListeners()
@@ -339,9 +345,16 @@ export class SimProcess implements Endpoint {
     // It was killed while it stopped.
     if (this.isDead) return
     this.isDead = true
+    this.countJournal()
     this.views.close()
     const { openFiles } = this.disk
     if (openFiles.length > 0) throw new Violation(`open after a clean stop: ${openFiles.join(', ')}`)
+  }
+
+  private countJournal(): void {
+    const { blockCount = 0, lapCount = 0 } = this.log.store.journal ?? {}
+    if (blockCount > 0) this.options.world.hit('group committed by the journal', blockCount)
+    if (lapCount > 0) this.options.world.hit('lap of the journal', lapCount)
   }
 
   private bind(pipeline: Pipeline, index: number): ProjectQuery {

@@ -7,7 +7,8 @@ import { FakeDisk } from '../../src/log/fakeDisk.ts'
 import { Admin } from './admin.ts'
 import { installCanonicalSerialize } from './canonical.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
-import { DiskFaults, type FaultPlan, faultKinds, faultOf, siteOf, spillSites } from './faults.ts'
+import { DiskFaults, type FaultPlan, faultKinds, faultOf, journalSites, siteOf, spillSites } from './faults.ts'
+import { type Journaling, journalingOf, referenceJournaling } from './journaling.ts'
 import { type Contents, Model } from './model.ts'
 import { Network, type NetworkFaults } from './network.ts'
 import { rowsOf, writtenValue } from './outputs.ts'
@@ -178,6 +179,7 @@ export class Simulation {
   readonly model = new Model()
   private readonly random: Random
   private readonly scenario: Scenario
+  private readonly journaling: Journaling | undefined
   private readonly network: Network
   private healedMs = Number.NEGATIVE_INFINITY
   private readonly faults: DiskFaults
@@ -202,7 +204,9 @@ export class Simulation {
     const scaling = scalingOf(seed)
     this.scenario = point ? referenceScenario(this.random, scaling, point.workload) : scenarioOf(this.random, scaling)
     this.network = new Network(this.world, this.scenario.network)
-    this.faults = new DiskFaults(this.world, this.scenario.faults, scaling.limitsBytes.length > 0 ? spillSites : [], scaling.random)
+    this.journaling = point ? referenceJournaling() : journalingOf(seed)
+    const moreSites = [...(scaling.limitsBytes.length > 0 ? spillSites : []), ...(this.journaling ? journalSites : [])]
+    this.faults = new DiskFaults(this.world, this.scenario.faults, moreSites, scaling.random)
     this.admin = new Admin(this.world, () => this.process?.liveLog, this.scenario.adminCount)
     if (point) this.faults.crashAfterChanges = point.afterChanges
   }
@@ -292,6 +296,7 @@ export class Simulation {
         segmentBytes,
         otherTopics,
         scaling,
+        journaling: this.journaling,
         expectsDamage: this.expectsDamage,
         mayFail,
         checkpoints: this.checkpoints,

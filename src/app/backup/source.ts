@@ -13,13 +13,13 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CheckpointStore } from '../../engine/index.ts'
-import { type LocalLog, lockFolder, type PinnedFile, pinFiles } from '../../log/index.ts'
+import { type LocalLog, lockFolder, type PinnedFile, pinFiles, realDisk, redoJournal } from '../../log/index.ts'
 import { backupErrors } from './errors.ts'
 import type { BackupSource } from './write.ts'
 
 const PIN = 'backup-pin'
-/** Made again from the rest, of this process alone, or another's: not part of a backup. */
-const LEFT_OUT = /^(lock.*|topics|catalog|spill|backup-pin|restor(ing|ed)-.*|before-restore-.*|\.doctor-.*)$/
+/** Made again from the rest, of this process alone, or another's: not part of a backup. What is in the log's journal is in the topics by then. */
+const LEFT_OUT = /^(lock.*|topics|journal|catalog|spill|backup-pin|restor(ing|ed)-.*|before-restore-.*|\.doctor-.*)$/
 const TRIES_MAX = 50
 
 /** Removes what a process that was killed during a backup has left. */
@@ -48,13 +48,14 @@ export async function pinRunning(dataFolder: string, log: LocalLog): Promise<Bac
 /**
  * A data folder that nobody runs on; it is locked until `close`.
  *
- * @throws BACKUP_SOURCE_MISSING, DATA_FOLDER_LOCKED
+ * @throws BACKUP_SOURCE_MISSING, DATA_FOLDER_LOCKED, LOG_WRITE_FAILED
  */
 export function openStopped(folder: string): { source: BackupSource; close: () => void } {
   const dataFolder = resolve(folder)
   if (!existsSync(join(dataFolder, 'topics'))) throw backupErrors('BACKUP_SOURCE_MISSING', { folder, reason: 'it has no topics' })
   const close = lockFolder(dataFolder)
   try {
+    redoJournal(realDisk, dataFolder)
     const files = [...restOf(dataFolder), ...pinFiles(dataFolder, 'topics')]
     const source = { dataFolder, root: dataFolder, files, partitions: [], ...about(new CheckpointStore(dataFolder)) }
     return { source, close }

@@ -11,10 +11,12 @@ import { CheckpointStore, verifyCheckpoint } from '../../engine/index.ts'
 import {
   type DamagedRange,
   damagedTopics,
+  ignoreFailure,
   inspectLog,
   lockFolder,
   readFile,
   realDisk,
+  redoJournal,
   replaceFile,
   type SpareBytes,
 } from '../../log/index.ts'
@@ -67,6 +69,9 @@ export function repair(dataFolder: string, { dryRun, fromBackup, json }: RepairO
   const unlock = dryRun ? () => {} : lockFolder(dataFolder)
   const progress = new Progress(!json)
   try {
+    // As each start does it: else what a crash has left in the journal would seem lost, or come over what is repaired.
+    if (!dryRun) redoJournal(realDisk, dataFolder)
+    else ignoreFailure(() => redoStopped(dataFolder))
     const spares = fromBackup === undefined ? undefined : new Spares(fromBackup)
     const store = new CheckpointStore(dataFolder)
     const files = [...repairTopics(dataFolder, spares, dryRun), ...repairStates(dataFolder, store, spares, dryRun)]
@@ -83,6 +88,16 @@ export function repair(dataFolder: string, { dryRun, fromBackup, json }: RepairO
     if (isToDo || files.some(({ remedy }) => remedy === 'left')) process.exitCode = 1
   } finally {
     progress.clear()
+    unlock()
+  }
+}
+
+/** @throws DATA_FOLDER_LOCKED: somebody runs on it, and then the files have all */
+function redoStopped(dataFolder: string): void {
+  const unlock = lockFolder(dataFolder)
+  try {
+    redoJournal(realDisk, dataFolder)
+  } finally {
     unlock()
   }
 }

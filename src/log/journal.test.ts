@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { seededRandom } from '../base/index.ts'
+import { type Disk, realDisk } from './disk.ts'
+import { diskError, FakeDisk } from './fakeDisk.ts'
+import { openLog } from './log.ts'
+import { Append } from './partition.ts'
+import { LogStore } from './store.ts'
+import { TestBackground } from './testBackground.ts'
+import { makeBatch, readTexts } from './testRecords.ts'
+
+const TOPIC_ID = '00000000-0000-4000-8000-000000000001'
+const folderOf = () => mkdtempSync(join(tmpdir(), 'millrace-journal-'))
+const fakeDisk = () => {
+  const disk = new FakeDisk()
+  disk.makeFolder('/data')
+  disk.syncFolder('/')
+  return disk
+}
+
+/** A store whose journal is there after the first group, and whose files the background never syncs. */
+function openJournaled(disk: Disk, folder: string) {
+  const store = LogStore.open(
+    {
+      disk,
+      folder,
+      durability: 'fsync',
+      journal: {
+        sizeBytes: 1 << 16,
+        groupBytesMax: 1 << 14,
+        groupsBefore: 0,
+        syncBytes: 1e9,
+        background: new TestBackground(disk, (act) => act()),
+        newId: () => 5,
+      },
+    },
+    0,
+  )
+  const topic = store.topics.get('t') ?? store.createTopic('t', TOPIC_ID, { partitionCount: 2 }, 0)
+  const commit = (...texts: [string, string]) => {
+    const appends = texts.map((text, i) => ({ partition: topic.partitions[i], append: new Append(makeBatch([text])) }))
+    store.commit(appends, 0)
+    return appends.map(({ append }) => append.error?.code)
+  }
+  return { store, commit, topic }
+}
+
+const textsOf = (disk: Disk, { topics }: LogStore, partition: number) => {
+  const { partitions, id } = topics.get('t')!
+  const described = partitions.map(({ folder, state }, i) => ({ partition: i, folder, state: state.shared }))
+  return readTexts({ topic: 't', id, partitions: described }, partition, disk).map(([, text]) => text)
+}
+
+test('a bit of the journal flips, and the files have nothing: what was acknowledged is there, or it is told', () => {
+  const disk = fakeDisk()
+  const { commit, store } = openJournaled(disk, '/data')
+  for (let i = 0; i < 12; i++) commit(`a${i}`, `b${i}`)
+  assert.equal(store.journal?.blockCount, 11)
+  const random = seededRandom(3)
+  const whole = openJournaled(disk.crashed({ keep: 0, random }), '/data').store
+  assert.deepEqual(whole.recovery, [])
+  let toldCount = 0
+  const blockBits = 11 * 4096 * 8
+  for (let i = 0; i < 250; i++) {
+    const damaged = disk.crashed({ keep: 0, random })
+    // The header and what is behind it, of one block.
+    const bit = Math.floor((Math.floor(random() * 11) * 4096 + random() * 420) * 8) + Math.floor(random() * 8)
+    assert.ok(bit < blockBits)
+    damaged.flip('/data/journal', bit)
+    const { store } = openJournaled(damaged, '/data')
+    const isTold = store.recovery.length > 0
+    if (isTold) toldCount++
+    for (const [partition, letter] of ['a', 'b'].entries()) {
+      const texts = textsOf(damaged, store, partition)
+      for (const [at, text] of texts.entries()) assert.equal(text, `${letter}${at}`, `bit ${bit}`)
+      if (!isTold) assert.equal(texts.length, 12, `bit ${bit} takes records, and nobody says so`)
+    }
+    store.close()
+  }
+  assert.ok(toldCount > 120)
+})
+
+test('a pin syncs what is durable in the journal alone', () => {
+  const folder = folderOf()
+  const synced: string[] = []
+  const names = new Map<number, string>()
+  const disk: Disk = {
+    ...realDisk,
+    open: (path, mode) => {
+      const file = realDisk.open(path, mode)
+      names.set(file, path)
+      return file
+    },
+    sync: (file) => {
+      synced.push(names.get(file)!)
+      realDisk.sync(file)
+    },
+  }
+  const { store, commit } = openJournaled(disk, folder)
+  for (let i = 0; i < 5; i++) assert.deepEqual(commit(`a${i}`, `b${i}`), [undefined, undefined])
+  assert.equal(store.journal?.dirtyPaths.length, 2)
+  synced.length = 0
+  mkdirSync(join(folder, 'pin'))
+  const { files } = store.pin(join(folder, 'pin'))
+  assert.ok(!files.some(({ path }) => path.includes('journal')))
+  for (const partition of [0, 1]) assert.ok(synced.some((path) => path.includes(`/${partition}/`)))
+  assert.deepEqual(store.journal?.dirtyPaths, [])
+  store.close()
+  assert.ok(!existsSync(join(folder, 'journal')))
+  rmSync(folder, { recursive: true })
+})
+
+test('a block that could not be written for certain: the files are synced, and the journal is made anew', () => {
+  const disk = fakeDisk()
+  const { store, commit } = openJournaled(disk, '/data')
+  for (let i = 0; i < 3; i++) commit(`a${i}`, `b${i}`)
+  assert.equal(store.journal?.blockCount, 2)
+  disk.before = (call, path) => {
+    if (call === 'sync' && path.endsWith('journal')) throw diskError('EIO')
+  }
+  assert.deepEqual(commit('a3', 'b3'), [undefined, undefined])
+  disk.before = () => {}
+  assert.equal(store.journal?.blockCount, 2)
+  // Removed with the next group, made with the one after it.
+  for (let i = 4; i < 8; i++) commit(`a${i}`, `b${i}`)
+  assert.ok(store.journal!.blockCount > 2)
+  const crashed = disk.crashed({ keep: 0, random: () => 0.5 })
+  assert.equal(textsOf(crashed, openJournaled(crashed, '/data').store, 1).length, 8)
+})
+
+test('the real disk: a process is killed, its files lose what was not synced, and the start has it from the journal', async () => {
+  const folder = folderOf()
+  const child = spawn(process.execPath, [...process.execArgv, fileURLToPath(import.meta.resolve('./testWriterProcess.ts')), folder, '0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const journal = join(folder, 'journal')
+  let output = ''
+  let limit: { path: string; sizeBytes: number } | undefined
+  const segment = () => {
+    const topics = join(folder, 'topics')
+    const partition = join(topics, readdirSync(topics).find((name) => name.length === 36)!, '0')
+    return join(
+      partition,
+      readdirSync(partition)
+        .filter((name) => name.endsWith('.log'))
+        .sort()
+        .at(-1)!,
+    )
+  }
+  const firstByteOf = (path: string): number => {
+    const bytes = new Uint8Array(1)
+    const file = realDisk.open(path, 'read')
+    realDisk.read(file, bytes, 0, 1, 0)
+    realDisk.close(file)
+    return bytes[0]
+  }
+  let isUsed = false
+  child.stdout.on('data', (data: Buffer) => (output += data))
+  const look = setInterval(() => {
+    // Blocks take the place of zeros.
+    isUsed ||= existsSync(journal) && firstByteOf(journal) !== 0
+    if (!isUsed) return
+    const path = segment()
+    // A new one: all of it went through the journal. What it has by now may be gone after a power cut.
+    if (limit === undefined) limit = { path, sizeBytes: statSync(path).size }
+    else if (path !== limit.path) limit = { path, sizeBytes: 0 }
+    if (statSync(path).size - limit.sizeBytes > 10_000) child.kill('SIGKILL')
+  }, 10)
+  await once(child, 'close')
+  clearInterval(look)
+  assert.ok(limit && statSync(limit.path).size > limit.sizeBytes)
+  truncateSync(limit.path, limit.sizeBytes)
+  const log = await openLog({ folder })
+  assert.ok(!existsSync(journal))
+  const texts = new Map(readTexts(log.descriptor('load'), 0))
+  for (const line of output.split('\n').slice(0, -1)) {
+    const [batch, first, count] = line.split(' ').map(Number)
+    for (let i = 0; i < count; i++) assert.ok(texts.get(first + i)?.startsWith(`${batch}/${i} `), `batch ${batch}, record ${i}`)
+  }
+  await log.close()
+  rmSync(folder, { recursive: true })
+})
