@@ -100,7 +100,7 @@ export const serveErrors = defineErrors({
   SERVE_DELETE_UNCONFIRMED: spec<{ topic: string; recordCount: number }>({
     ...user,
     message: (p) => `deleting topic "${p.topic}" with its ${p.recordCount} records needs its name once more`,
-    hint: (p) => `Add confirm=${encodeURIComponent(p.topic)}. There is no way back.`,
+    hint: (p) => `Add confirm=${encodeURIComponent(p.topic)} (on the command line: --confirm). There is no way back.`,
   }),
   SERVE_PARTITION_NOT_FOUND: spec<{ topic: string; partition: number; partitionCount: number }>({
     ...user,

@@ -71,7 +71,7 @@ export async function resetGroup(target: Target, id: string, request: ResetReque
         from ?? null,
         to,
         endOffset,
-        change === 0 ? 'stays' : change < 0 ? `reads ${-change} again` : `skips ${change}`,
+        from === undefined ? 'begins there' : change === 0 ? 'stays' : change < 0 ? `reads ${-change} again` : `skips ${change}`,
         isClamped ? 'as far as there are records' : '',
       ]),
     ),

@@ -1,7 +1,8 @@
 // millrace verify exactly-once: runs the check, shows how far it is, and writes the certificate.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { bindProject, readProjectFiles } from '../../jobs/index.ts'
+import { bindProject, readProjectFiles, recordShapeOf, topicOf } from '../../jobs/index.ts'
+import type { TableDef } from '../../sql/index.ts'
 import type { Target } from '../client.ts'
 import { appErrors } from '../errors.ts'
 import { plainText, tableText } from '../output.ts'
@@ -46,9 +47,10 @@ export async function verifyCommand(folder: string, target: Target, flags: Verif
   const seed = whole('--seed', flags.seed, 0, 2 ** 32 - 1)
   const points = flags.at === undefined ? killPoints : pointsOf(flags.at)
   const project = resolve(folder)
-  const topics = sourceTopics(bindProject(readProjectFiles(project)))
+  const bound = bindProject(readProjectFiles(project))
+  const topics = sourceTopics(bound)
   const max = whole('--max', flags.max, 1, 1_000_000)
-  const events = flags.events === undefined ? await recordedEvents(target, topics, max) : eventFiles(flags.events, topics)
+  const events = flags.events === undefined ? await recordedEvents(target, topics, bound.tables, max) : eventFiles(flags.events, topics)
   const onProgress = (text: string) => {
     if (!flags.json) process.stderr.write(`${text} …\n`)
   }
@@ -63,16 +65,31 @@ export async function verifyCommand(folder: string, target: Target, flags: Verif
 }
 
 /** What a running Millrace holds in these topics. */
-async function recordedEvents({ url, token }: Target, topics: string[], max: number): Promise<TopicEvents> {
+async function recordedEvents({ url, token }: Target, topics: string[], tables: TableDef[], max: number): Promise<TopicEvents> {
   const events = new Map<string, { text: string; timeMs: number }[]>()
   for (const topic of topics) {
     const records = await readTopic(url, topic, max, token)
+    const table = tables.find((one) => topicOf(one) === topic && one.options['value.fields-include'] === 'EXCEPT_KEY')
     const list = records
       .filter(({ value }) => value !== null && typeof value === 'object')
-      .map(({ value, timestampMs }) => ({ text: JSON.stringify(value), timeMs: timestampMs }))
+      .map(({ key, value, timestampMs }) => ({
+        text: JSON.stringify({ ...(table && keyFields(table, key)), ...(value as object) }),
+        timeMs: timestampMs,
+      }))
     if (list.length > 0) events.set(topic, list)
   }
   return events
+}
+
+/** Columns that are in a record's key alone: an event that is posted has them beside the others. */
+function keyFields(table: TableDef, key: string | null): object {
+  const { keyFormat, keyColumns, keyNames } = recordShapeOf(table)
+  const names = keyColumns.map((ordinal) => table.columns[ordinal].name)
+  if (key === null) return {}
+  if (keyFormat === 'raw') return { [names[0]]: key }
+  if (keyFormat !== 'json') return {}
+  const values = JSON.parse(key) as Record<string, unknown>
+  return Object.fromEntries(names.map((name, i) => [name, values[keyNames[i]]]))
 }
 
 /** `<topic>.ndjson` in a folder; the lines of several are taken in turn. @throws StreamError VERIFY_NO_FILES */

@@ -49,7 +49,7 @@ export type KillPoint = (typeof killPoints)[number]
 type Sink = { name: string; kind: 'live table' | 'topic' | 'upsert topic' | 'files'; path?: string; isAtLeastOnce?: boolean }
 
 const NO_ONE_RESULT =
-  'it differs between two runs without a crash, too (a query on processing time, or with RAND(), UUID() and the like): nothing can be said of it'
+  'it differs between two runs without a crash, too (a query on processing time, with RAND(), UUID() and the like, or with late rows or an idle timeout over several partitions, which are read in any order): nothing can be said of it'
 const AT_LEAST_ONCE = "its table says 'sink.delivery-guarantee' = 'at-least-once': a crash writes rows since the last checkpoint again"
 
 /** @throws StreamError VERIFY_NOTHING, VERIFY_PATH_ABSOLUTE, VERIFY_START_FAILED, VERIFY_NOT_SETTLED, and those of the project */

@@ -170,7 +170,13 @@ export function ResetDialog({ group, onClose }: { group: GroupDetail; onClose: (
                     </td>
                     <td className="number">{formatInteger(endOffset)}</td>
                     <td>
-                      {by === 0 ? 'stays' : by < 0 ? `reads ${formatInteger(-by)} again` : `skips ${formatInteger(by)}`}
+                      {from === undefined
+                        ? 'begins there'
+                        : by === 0
+                          ? 'stays'
+                          : by < 0
+                            ? `reads ${formatInteger(-by)} again`
+                            : `skips ${formatInteger(by)}`}
                       {isClamped && <span className="quiet">, as far as there are records</span>}
                     </td>
                   </tr>
