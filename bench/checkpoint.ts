@@ -1,7 +1,5 @@
 // Cost of checkpoints, and time to recover. A GROUP BY of many keys in one job, its checkpoints written by their own thread, as in the platform.
 //
-//   node bench/checkpoint.ts [--mb 1000] [--interval 10] [--rounds 2] [--log-gb 0] [--keys random,hundredth]
-//
 // State of --mb MB is built up; then events of random keys (every part of the state changes) or of one key in a hundred are read, in turn
 // for --interval seconds without a checkpoint, and for as long with one at the beginning: what one costs, written and all, where they follow
 // each other so. Then a process that knows nothing opens the log (with --log-gb GB beside) and goes on from the checkpoint: until its first
@@ -10,26 +8,29 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { Job, type JobPort, type JobSpec, restoreOptions } from '../src/engine/index.ts'
 import { CheckpointWriter } from '../src/jobs/checkpointWriter.ts'
 import { bindProject } from '../src/jobs/index.ts'
 import { BatchBuilder, type Log, noHeaders, openLog } from '../src/log/index.ts'
 
-const { values: flags } = parseArgs({
+const flags = benchOptions('checkpoint', {
+  about: 'What checkpoints cost a GROUP BY of many keys, and how long it takes to go on from one.',
+  takes: 'about three minutes',
   options: {
-    mb: { type: 'string', default: '1000' },
-    interval: { type: 'string', default: '10' },
-    rounds: { type: 'string', default: '2' },
-    'log-gb': { type: 'string', default: '0' },
-    keys: { type: 'string', default: 'random,hundredth' },
+    mb: { value: 'N', default: '1000', doc: 'size of the state' },
+    interval: { value: 'SECONDS', default: '10', doc: 'of reading, without a checkpoint and with one' },
+    rounds: { value: 'N', default: '2', doc: 'of these two' },
+    'log-gb': { value: 'N', default: '0', doc: 'size of the log beside, when it goes on' },
+    keys: { value: 'HOW', default: 'random,hundredth', doc: 'which keys the events have: of all, or of one in a hundred' },
   },
+  examples: ['', '--mb 200 --interval 5', '--log-gb 10'],
 })
-const intervalMs = Number(flags.interval) * 1_000
-const rounds = Number(flags.rounds)
+const intervalMs = numberIn('interval', flags.interval, 0.1) * 1_000
+const rounds = numberIn('rounds', flags.rounds, 1)
 /** What a checkpoint has of a key: its text and where that begins, its accumulators. The look-up's slots are made again. */
 const KEY_BYTES = 46
-const keyCount = Math.ceil((Number(flags.mb) * 1e6) / KEY_BYTES)
+const keyCount = Math.ceil((numberIn('mb', flags.mb, 1) * 1e6) / KEY_BYTES)
 const BATCH = 20_000
 /** Each record of the 10 GB beside, so that they are there in seconds. */
 const BESIDE_BYTES = 1_000

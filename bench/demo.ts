@@ -1,18 +1,25 @@
 // The demo as `npm start` runs it: from the start of the process to the first live row over WebSocket, then its resident memory.
-//
-// npm run bench -- demo [--minutes 10]
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { WebSocket } from 'ws'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import type { LiveFrame } from '../src/serve/contract.ts'
 import { machineText } from './machine.ts'
 
-const { values } = parseArgs({ allowPositionals: true, options: { minutes: { type: 'string', default: '10' }, json: { type: 'boolean' } } })
+const values = benchOptions('demo', {
+  about: 'The demo as `npm start` runs it: from the start of the process to the first live row, then its resident memory.',
+  takes: 'ten minutes',
+  options: {
+    minutes: { value: 'N', default: '10', doc: 'how long memory is looked at' },
+    json: { doc: 'one line of JSON instead of text' },
+  },
+  examples: ['', '--minutes 1'],
+})
+const minutes = numberIn('minutes', values.minutes)
 const folder = mkdtempSync(join(tmpdir(), 'millrace-demo-'))
 const startedMs = performance.now()
 const child = spawn(
@@ -29,14 +36,14 @@ try {
   const firstRowMs = await firstRow(port)
   let peakMb = 0
   let nowMb = 0
-  for (const endMs = performance.now() + Number(values.minutes) * 60_000; performance.now() < endMs; await sleep(1_000)) {
+  for (const endMs = performance.now() + minutes * 60_000; performance.now() < endMs; await sleep(1_000)) {
     nowMb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? Number.NaN) / 1024
     peakMb = Math.max(peakMb, nowMb)
   }
   const result = {
     readyMs: Math.round(readyMs),
     firstRowMs: Math.round(firstRowMs),
-    minutes: Number(values.minutes),
+    minutes: minutes,
     residentMb: Math.round(nowMb),
     peakMb: Math.round(peakMb),
   }

@@ -1,12 +1,11 @@
 // The front door on one core: bodies of 1,000 events (NDJSON, 184 bytes each) checked and made into record batches; then the same over HTTP into
 // the durable log, sent by a child process over keep-alive sockets.
-// node bench/ingest.ts [seconds=5] [connections=8]
-
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { makeHttpServer } from '../src/base/http/index.ts'
 import { BufferPool } from '../src/base/index.ts'
 import { t } from '../src/data/index.ts'
@@ -159,9 +158,18 @@ async function benchHttp(seconds: number, connectionCount: number): Promise<void
 
 if (process.argv[2] === 'generate') await generate(Number(process.argv[3]), Number(process.argv[4]), Number(process.argv[5]))
 else {
-  const seconds = Number(process.argv[2] ?? 5)
+  const values = benchOptions('ingest', {
+    about: 'The front door on one core: bodies of 1,000 events parsed, checked and batched; then the same over HTTP into the durable log.',
+    takes: 'about 25 seconds',
+    options: {
+      seconds: { value: 'N', default: '5', doc: 'for each figure' },
+      connections: { value: 'N', default: '8', doc: 'that send over HTTP' },
+    },
+    examples: ['', '--seconds 20 --connections 2'],
+  })
+  const seconds = numberIn('seconds', values.seconds, 0.1)
   await benchIntake('check and batch, no key', schemaOf([]), 1, seconds)
   await benchIntake('check and batch, key, 1 partition', schemaOf(['user_id']), 1, seconds)
   await benchIntake('check and batch, key, 8 partitions', schemaOf(['user_id']), 8, seconds)
-  await benchHttp(seconds, Number(process.argv[3] ?? 8))
+  await benchHttp(seconds, numberIn('connections', values.connections, 1))
 }

@@ -1,9 +1,18 @@
 // JSON decoding on one core: events like those of a web shop (184 bytes, 8 fields), all fields and three of them, beside JSON.parse per line.
-// node bench/json.ts [events=1000000]
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { type RowField, t } from '../src/data/index.ts'
 import { makeJsonDecoder } from '../src/formats/index.ts'
 
-const eventCount = Number(process.argv[2] ?? 1_000_000)
+const values = benchOptions('json', {
+  about: 'JSON decoding on one core: events of 184 bytes, all 8 fields and three of them, beside JSON.parse per line.',
+  takes: 'about 20 seconds',
+  options: {
+    events: { value: 'N', default: '1000000', doc: 'events that are decoded' },
+    cpu: { doc: 'say the processor time of each, too' },
+  },
+  examples: ['', '--events 200000'],
+})
+const eventCount = numberIn('events', values.events, 1)
 const BATCH_ROWS = 4096
 
 const fields: RowField[] = [
@@ -59,7 +68,7 @@ function report(name: string, run: () => number): void {
     const wallMs = performance.now() - from
     const cpu = process.cpuUsage(before)
     best = Math.min(best, wallMs)
-    if (process.argv.includes('-v')) console.log(`  ${wallMs.toFixed(0)} ms wall, ${((cpu.user + cpu.system) / 1000).toFixed(0)} ms cpu`)
+    if (values.cpu) console.log(`  ${wallMs.toFixed(0)} ms wall, ${((cpu.user + cpu.system) / 1000).toFixed(0)} ms cpu`)
   }
   const perSecond = rowCount / best / 1000
   console.log(

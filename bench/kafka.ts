@@ -1,8 +1,5 @@
 // Millrace's Kafka port and a real Kafka by turns: Kafka's own perf tools and Java client, on this machine, in this run.
 //
-//   npm run bench -- kafka [--brokers millrace,kafka,kafka-sync] [--parts produce,consume,transactions,latency,memory] [--sizes 100,1024]
-//                          [--codecs none,lz4] [--turns 3] [--turn-seconds 8] [--warm-seconds 60] [--frames 1000000] [--skip-fuzz] [--json]
-//
 // All of it takes some 30 minutes; a case of a producer 3 to 4, of which at most --warm-seconds for each broker are not measured.
 // Millrace acknowledges when a record is on the disk (fdatasync); Kafka, as it comes, when it is in the page cache. `kafka-sync` is Kafka with a
 // sync before each answer (log.flush.interval.messages=1), and `millrace-os` Millrace without one.
@@ -20,7 +17,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { apiVersionsApi } from '../src/kafka/messages/apiVersions.ts'
 import { fetchApi } from '../src/kafka/messages/fetch.ts'
 import { requestFrame } from '../src/kafka/testClient.ts'
@@ -28,24 +25,27 @@ import { kafkaMissing, startRealKafka, WarmTools } from '../test/compat/servers/
 import { fuzzDecoder } from './kafkaFuzz.ts'
 import { machineText } from './machine.ts'
 
-const { values: options } = parseArgs({
-  allowPositionals: true,
+const options = benchOptions('kafka', {
+  about:
+    "Millrace's Kafka port and a real Kafka by turns, warm: Kafka's own perf tools and Java client. Kafka must be there: test/compat/servers.",
+  takes: 'some 30 minutes; a case of a producer 3 to 4',
   options: {
-    frames: { type: 'string', default: '1000000' },
-    brokers: { type: 'string', default: 'millrace,kafka,kafka-sync' },
-    parts: { type: 'string', default: 'produce,consume,transactions,latency,memory' },
-    sizes: { type: 'string', default: '100,1024' },
-    codecs: { type: 'string', default: 'none,lz4' },
-    turns: { type: 'string', default: '3' },
-    'turn-seconds': { type: 'string', default: '8' },
-    'warm-seconds': { type: 'string', default: '60' },
-    'skip-fuzz': { type: 'boolean' },
-    json: { type: 'boolean' },
+    brokers: { value: 'A,B', default: 'millrace,kafka,kafka-sync', doc: 'these, and millrace-os, which does not sync' },
+    parts: { value: 'A,B', default: 'produce,consume,transactions,latency,memory', doc: 'what is measured' },
+    sizes: { value: 'N,N', default: '100,1024', doc: 'bytes of records' },
+    codecs: { value: 'A,B', default: 'none,lz4', doc: 'none, gzip, snappy, lz4, zstd' },
+    turns: { value: 'N', default: '3', doc: 'of each broker, of which the median counts' },
+    'turn-seconds': { value: 'N', default: '8', doc: 'length of a turn' },
+    'warm-seconds': { value: 'N', default: '60', doc: 'for each broker, at most, before it counts' },
+    frames: { value: 'N', default: '1000000', doc: 'broken requests that the decoder is given' },
+    'skip-fuzz': { doc: 'none of these' },
+    json: { doc: 'one line of JSON instead of text' },
   },
+  examples: ['', '--parts produce --sizes 1024 --codecs none', '--brokers millrace --parts latency --warm-seconds 5 --skip-fuzz'],
 })
-const TURNS = Number(options.turns)
-const TURN_S = Number(options['turn-seconds'])
-const WARM_S = Number(options['warm-seconds'])
+const TURNS = numberIn('turns', options.turns, 1)
+const TURN_S = numberIn('turn-seconds', options['turn-seconds'], 1)
+const WARM_S = numberIn('warm-seconds', options['warm-seconds'])
 const PARTS = new Set(options.parts.split(','))
 const SIZES_BYTES = options.sizes.split(',').map(Number)
 const CODECS = options.codecs.split(',')

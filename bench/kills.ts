@@ -2,8 +2,6 @@
 // lives through all of it. At the end everything is read back, topics by kcat with isolation.level=read_committed, and compared with what was
 // acknowledged: no row lost, none double.
 //
-// npm run bench -- kills [--cycles 500] [--seed 1] [--json]
-//
 // Kills come in turn at a random time and inside of a checkpoint: at one call of its disk, between the cut and the write, after the rename, and
 // after the sinks have committed. The expected rows are computed here, from the events, with plain loops.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
@@ -13,19 +11,21 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import type { TablePage } from '../src/serve/contract.ts'
 import { machineText, percentile } from './machine.ts'
 
-const { values } = parseArgs({
-  allowPositionals: true,
+const values = benchOptions('kills', {
+  about: 'kill -9 again and again while real clients write, kcat among them: nothing may be lost or double. kcat must be there.',
+  takes: 'about 40 minutes',
   options: {
-    cycles: { type: 'string', default: '500' },
-    seed: { type: 'string', default: '1' },
-    json: { type: 'boolean', default: false },
+    cycles: { value: 'N', default: '500', doc: 'how often it is killed' },
+    seed: { value: 'N', default: '1', doc: 'of when and where' },
+    json: { doc: 'one line of JSON instead of text' },
   },
+  examples: ['', '--cycles 50 --seed 7'],
 })
-const cycles = Number(values.cycles)
+const cycles = numberIn('cycles', values.cycles, 1)
 const ORDERS_PER_REQUEST = 50
 const CLICKS_EVERY_MS = 10
 const CLICKS_AT_ONCE = 20

@@ -1,10 +1,20 @@
-// The log's figures: records appended with fsync on, and records indexed on read. `npm run bench` or `node bench/log.ts [seconds]`.
+// The log's figures: records appended with fsync on, and records indexed on read.
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { BatchBuilder, encodeHeaders, indexBatch, type Log, openLog, openPartitionReader, RecordIndex } from '../src/log/index.ts'
 
-const seconds = Number(process.argv[2] ?? 3)
+const values = benchOptions('log', {
+  about: 'The log: records appended with a sync, with several topics and codecs, and records indexed on read.',
+  takes: 'about a minute',
+  options: {
+    seconds: { value: 'N', default: '3', doc: 'for each figure' },
+    folder: { value: 'FOLDER', doc: 'where the log is (the folder for temporary files unless said)' },
+  },
+  examples: ['', '--seconds 10', '--folder /mnt/disk'],
+})
+const seconds = numberIn('seconds', values.seconds, 0.1)
 const RECORDS_PER_BATCH = 1000
 const VALUE_BYTES = 185
 
@@ -106,7 +116,7 @@ function diskAlone(folder: string): string {
   return `the disk alone, 280 kB a sync: fdatasync p50 ${ms(syncs, 0.5)} p99 ${ms(syncs, 0.99)}`
 }
 
-const folder = mkdtempSync(join(process.env.BENCH_FOLDER ?? tmpdir(), 'millrace-bench-log-'))
+const folder = mkdtempSync(join(values.folder ?? tmpdir(), 'millrace-bench-log-'))
 try {
   console.log(diskAlone(folder))
   const builder = new BatchBuilder(400 * 1024)

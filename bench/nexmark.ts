@@ -1,11 +1,10 @@
 // Nexmark: each of the 22 queries over generated events, generator included, in as many threads as Flink has task slots.
 //
-// npm run bench -- nexmark [--queries q1,q5] [--events 1000000] [--rate 10000000] [--parallelism 2] [--passes 3] [--check] [--json]
 // As with Flink's parallelism, each subtask makes its part of the events and exchanges rows by key with the others. Rates are events per second; the best of the passes counts, the first one warms up. --check compares the results with the slow
 // model's (bench/nexmark/expected.json) before it measures.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { benchOptions } from '../scripts/options.ts'
 import type { Batch } from '../src/data/index.ts'
 import { PARALLELISM_MAX } from '../src/engine/index.ts'
 import { machineText } from './machine.ts'
@@ -24,17 +23,19 @@ const FLINK_THOUSANDS: Record<string, number> = {
   ...{ q12: 752, q13: 1100, q14: 1480, q15: 360, q16: 187, q17: 511, q18: 218, q19: 319, q20: 340, q21: 520, q22: 915 },
 }
 
-const { values } = parseArgs({
-  args: process.argv.slice(2),
+const values = benchOptions('nexmark', {
+  about: 'Nexmark: each of the 22 queries over generated events, generator included.',
+  takes: 'about five minutes',
   options: {
-    queries: { type: 'string', default: queryNames.join() },
-    events: { type: 'string', default: '1000000' },
-    rate: { type: 'string', default: '10000000' },
-    parallelism: { type: 'string', default: '2' },
-    passes: { type: 'string', default: '3' },
-    check: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
+    queries: { value: 'q1,q5', default: queryNames.join(), doc: 'which' },
+    events: { value: 'N', default: '1000000', doc: 'events of each' },
+    rate: { value: 'N', default: '10000000', doc: 'of event time, events per second' },
+    parallelism: { value: 'N', default: '2', doc: 'subtasks' },
+    passes: { value: 'N', default: '3', doc: 'of which the best counts' },
+    check: { doc: "compare results with the slow model's first (bench/nexmark/expected.json)" },
+    json: { doc: 'one line of JSON instead of text' },
   },
+  examples: ['', '--queries q1,q5 --events 200000 --passes 1'],
 })
 const wanted = values.queries.split(',')
 const unknown = wanted.filter((name) => !queryNames.includes(name))

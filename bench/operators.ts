@@ -1,5 +1,6 @@
-// Rows per second of CPU time through stateful operators alone: other work on the machine matters little. Run by hand: `npm run bench`'s Node, this file, a filter.
+// Rows per second of CPU time through stateful operators alone: other work on the machine matters little.
 import { cpus } from 'node:os'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { type Batch, BatchMemory, type Column, type Field, t } from '../src/data/index.ts'
 import { buildOperator } from '../src/engine/operators/index.ts'
 import type { AggregateCall, Plan, PlanWindow } from '../src/sql/index.ts'
@@ -189,11 +190,20 @@ const rowBased: Record<string, Plan> = {
   },
 }
 
-const filter = process.argv[2] ?? ''
+const values = benchOptions('operators', {
+  about: 'Rows per second of processor time through stateful operators alone: other work on the machine matters little.',
+  takes: 'about two minutes',
+  options: {
+    only: { value: 'TEXT', default: '', doc: 'those whose names have this' },
+    keys: { value: 'N,N', default: '1000,10000,100000', doc: 'numbers of keys' },
+  },
+  examples: ['', '--only window --keys 1000'],
+})
+const filter = values.only
 console.log(
   `${cpus()[0].model}, ${cpus().length} cores, Node ${process.version}, batches of ${batchRowCount}, median of 5; CPU time of all threads, garbage collection included`,
 )
-for (const keyCount of (process.argv[3] ?? '1000,10000,100000').split(',').map(Number)) {
+for (const keyCount of values.keys.split(',').map((text) => numberIn('keys', text, 1))) {
   const batches = makeBatches(500, keyCount, 100_000)
   console.log(`${keyCount} keys, 100,000 rows per second of event time`)
   for (const [name, plan] of Object.entries({ ...plans, ...rowBased })) if (name.includes(filter)) run(name, plan, batches)

@@ -1,7 +1,6 @@
 // HTTP batches of 1,000 events → durable log (fsync) → five-minute windows by key → live table → WebSocket, all on this machine.
 //
-// npm run bench -- pipeline [--seconds 60] [--keys 10000] [--rate 0] [--connections 4]
-// --rate is events per second (0: as fast as the platform takes them). Event time runs 300 times as fast, so a window closes each second.
+// Event time runs 300 times as fast, so a window closes each second.
 //
 // The check at the end: counts and sums of all windows equal what was acknowledged. A figure without it would mean nothing.
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -10,27 +9,30 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { WebSocket } from 'ws'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import type { LiveFrame, TablePage } from '../src/serve/contract.ts'
 import { HttpConnection } from './httpLoad.ts'
 import { machineText, percentile, perSecond } from './machine.ts'
 import { type Body, makeBodies } from './orders.ts'
 import { threadCpuSeconds } from './threadCpu.ts'
 
-const { values } = parseArgs({
-  allowPositionals: true,
+const values = benchOptions('pipeline', {
+  about:
+    'HTTP batches of 1,000 events, durable log, five-minute windows by key, live table, WebSocket. Counts and sums are checked at the end.',
+  takes: 'about 80 seconds',
   options: {
-    seconds: { type: 'string', default: '60' },
-    keys: { type: 'string', default: '10000' },
-    rate: { type: 'string', default: '0' },
-    connections: { type: 'string', default: '4' },
-    json: { type: 'boolean' },
+    seconds: { value: 'N', default: '60', doc: 'how long events are sent' },
+    keys: { value: 'N', default: '10000', doc: 'users' },
+    rate: { value: 'N', default: '0', doc: 'events per second; 0: as fast as they are taken' },
+    connections: { value: 'N', default: '4', doc: 'that send' },
+    json: { doc: 'one line of JSON instead of text' },
   },
+  examples: ['', '--seconds 20 --rate 50000'],
 })
-const seconds = Number(values.seconds)
-const keyCount = Number(values.keys)
-const rate = Number(values.rate)
+const seconds = numberIn('seconds', values.seconds, 1)
+const keyCount = numberIn('keys', values.keys, 1)
+const rate = numberIn('rate', values.rate)
 const EVENTS_PER_BATCH = 1_000
 const EVENT_TIME_SPEED = 300
 const WINDOW_MS = 300_000

@@ -1,6 +1,5 @@
 // The simple pipeline: a file of JSON events, decoded, 10-second windows by user, five aggregates, CSV files; against JSON.parse alone, or Flink.
 //
-// npm run bench -- simple [--events 5000000] [--file events.ndjson] [--parallelism 2] [--against flink] [--passes 3] [--all-columns] [--json]
 // Each subtask reads every second chunk of the file and exchanges rows by user with the other. The CSV files are synced and renamed in the time
 // that counts. With --against flink the same statements run on a Flink in its benchmark setting (once before: test/compat/servers/flink.sh setup),
 // by turns with ours, each with all cores; the best pass of each counts, the first ones warm up.
@@ -10,7 +9,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { benchOptions } from '../scripts/options.ts'
 import { finishFiles, PARALLELISM_MAX } from '../src/engine/index.ts'
 import { realDisk } from '../src/log/index.ts'
 import { flinkMissing, startFlink } from '../test/compat/servers/flink.ts'
@@ -70,18 +69,19 @@ function sumsByJsonParse(path: string) {
   return { ms: performance.now() - startedMs, eventCount, amount }
 }
 
-const { values } = parseArgs({
-  args: process.argv.slice(2),
+const values = benchOptions('simple', {
+  about: 'A file of JSON events, decoded, 10-second windows by user, five aggregates, CSV files; against JSON.parse alone, or Flink.',
+  takes: 'about half a minute, against Flink five minutes',
   options: {
-    events: { type: 'string', default: '5000000' },
-    parallelism: { type: 'string', default: '2' },
-    passes: { type: 'string', default: '3' },
-    against: { type: 'string' },
-    'all-columns': { type: 'boolean', default: false },
-    file: { type: 'string' },
-    json: { type: 'boolean' },
+    events: { value: 'N', default: '5000000', doc: 'events in the file' },
+    file: { value: 'FILE', doc: 'where they are (made in the folder for temporary files unless it is there)' },
+    parallelism: { value: 'N', default: '2', doc: 'subtasks' },
+    passes: { value: 'N', default: '3', doc: 'of which the best counts' },
+    against: { value: 'flink', doc: 'the same statements on a Flink, by turns (once before: test/compat/servers/flink.sh setup)' },
+    'all-columns': { doc: 'decode those that the query does not read, too' },
+    json: { doc: 'one line of JSON instead of text' },
   },
-  allowPositionals: true,
+  examples: ['', '--events 1000000 --passes 1', '--against flink'],
 })
 const [events, parallelism, passes] = [values.events, values.parallelism, values.passes].map(Number)
 const refuse = (message: string): never => {

@@ -1,8 +1,6 @@
 // A long run at a steady rate: HTTP batches → durable log (fsync) → windows into a topic and live tables, with checkpoints. What may not grow is
 // looked at all the time: resident memory, open files, latencies.
 //
-// npm run bench -- soak [--hours 1 | --minutes 5] [--rate 100000] [--keys 10000] [--every 60] [--json]
-//
 //   orders (topic, keeps 2 GiB) ──► totals   (live table by user: all that was ever acknowledged)
 //                               ├─► windows  (topic, 5 s by user, exactly once, keeps 256 MiB) ──► counted (live table: what came through)
 //                               └─► latest   (live table by user: its newest window, pushed to a WebSocket)
@@ -15,28 +13,30 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { WebSocket } from 'ws'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import type { LiveFrame, TablePage } from '../src/serve/contract.ts'
 import { HttpConnection } from './httpLoad.ts'
 import { machineText, percentile, perSecond } from './machine.ts'
 import { type Body, makeBodies } from './orders.ts'
 
-const { values } = parseArgs({
-  allowPositionals: true,
+const values = benchOptions('soak', {
+  about: 'A steady rate for long: resident memory, open files and latencies may not grow; counts and sums are checked at the end.',
+  takes: 'five minutes',
   options: {
-    hours: { type: 'string' },
-    minutes: { type: 'string', default: '5' },
-    rate: { type: 'string', default: '100000' },
-    keys: { type: 'string', default: '10000' },
-    every: { type: 'string' },
-    json: { type: 'boolean', default: false },
+    hours: { value: 'N', doc: 'how long, instead of --minutes' },
+    minutes: { value: 'N', default: '5', doc: 'how long' },
+    rate: { value: 'N', default: '100000', doc: 'events per second' },
+    keys: { value: 'N', default: '10000', doc: 'users' },
+    every: { value: 'SECONDS', doc: 'how often a line is printed (15, or 60 from ten minutes on)' },
+    json: { doc: 'one line of JSON instead of text' },
   },
+  examples: ['', '--hours 1 --rate 50000'],
 })
-const minutes = values.hours !== undefined ? Number(values.hours) * 60 : Number(values.minutes)
-const rate = Number(values.rate)
-const keyCount = Number(values.keys)
-const everyMs = Number(values.every ?? (minutes >= 10 ? 60 : 15)) * 1_000
+const minutes = values.hours !== undefined ? numberIn('hours', values.hours) * 60 : numberIn('minutes', values.minutes)
+const rate = numberIn('rate', values.rate, 1)
+const keyCount = numberIn('keys', values.keys, 1)
+const everyMs = numberIn('every', values.every ?? (minutes >= 10 ? '60' : '15'), 1) * 1_000
 const EVENTS_PER_BATCH = 1_000
 const CONNECTIONS = 4
 const WINDOW_MS = 5_000

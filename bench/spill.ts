@@ -1,36 +1,37 @@
 // State larger than memory: throughput and resident memory, with all in memory and with a budget of a quarter.
 //
-//   npm run bench -- spill [--mb 1000] [--share 0.25] [--query sums|distinct|last] [--events 5000000]
-//
 // Events of random keys until there is state of --mb MB, then --events more, each of a key that is there. With the budget first, in a process
 // of its own, as without: resident memory is that process's.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { Job, Memory } from '../src/engine/index.ts'
 import { bindProject } from '../src/jobs/index.ts'
 import { BatchBuilder, type Log, noHeaders, openLog } from '../src/log/index.ts'
 
-const { values: flags } = parseArgs({
+const flags = benchOptions('spill', {
+  about: 'State larger than memory: throughput and resident memory, with all in memory and with a budget of a part of it.',
+  takes: 'about three minutes',
   options: {
-    mb: { type: 'string', default: '1000' },
-    share: { type: 'string', default: '0.25' },
-    query: { type: 'string', default: 'sums' },
-    events: { type: 'string', default: '5000000' },
-    limit: { type: 'string' },
+    mb: { value: 'N', default: '1000', doc: 'size of the state' },
+    share: { value: 'N', default: '0.25', doc: 'of the state that may be in memory' },
+    query: { value: 'NAME', default: 'sums', doc: 'sums, distinct or last' },
+    events: { value: 'N', default: '5000000', doc: 'measured, once the state is there' },
+    limit: { value: 'BYTES', doc: 'only one of the two, in this process' },
   },
+  examples: ['', '--mb 200 --events 1000000 --query last'],
 })
-const stateBytes = Number(flags.mb) * 1e6
-const eventCount = Number(flags.events)
+const stateBytes = numberIn('mb', flags.mb, 1) * 1e6
+const eventCount = numberIn('events', flags.events, 1)
 /** Of one key in memory, with its slots. */
 const keyBytes = 67
 const keyCount = Math.ceil(stateBytes / keyBytes)
 const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
 
 if (flags.limit === undefined) {
-  for (const limit of [Infinity, stateBytes * Number(flags.share)]) {
+  for (const limit of [Infinity, stateBytes * numberIn('share', flags.share)]) {
     const args = ['--limit', String(limit), '--mb', flags.mb, '--events', flags.events, '--query', flags.query]
     const { status } = spawnSync(process.execPath, [...process.execArgv, import.meta.filename, ...args], { stdio: 'inherit' })
     if (status !== 0) process.exit(status ?? 1)

@@ -1,9 +1,8 @@
 // Views: changes applied per second, look-ups over a million rows, and the time from a change to its push at many WebSocket subscribers.
-//
-//   node bench/views.ts [apply] [scan] [push]      SUBSCRIBERS=1000 by default
 import { fork } from 'node:child_process'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { makeHttpServer } from '../src/base/http/index.ts'
 import { type Batch, batchOf, type Field, t } from '../src/data/index.ts'
 import { parseFilter, ViewStore } from '../src/views/index.ts'
@@ -107,15 +106,14 @@ function benchScan(): void {
   store.close()
 }
 
-const SUBSCRIBERS = Number(process.env.SUBSCRIBERS ?? 1000)
 const PUSH_SECONDS = 5
 const nowMs = (): number => performance.timeOrigin + performance.now()
 
 /** In a process of its own: opens the sockets, and notes for each frame how old its newest row is. */
-async function subscribe(port: number): Promise<void> {
+async function subscribe(port: number, subscriberCount: number): Promise<void> {
   const latenciesMs: number[] = []
   let ready = 0
-  for (let i = 0; i < SUBSCRIBERS; i++) {
+  for (let i = 0; i < subscriberCount; i++) {
     const socket = connect(port, '127.0.0.1', () =>
       socket.write(
         'GET /v1/tables/pages/live?order=-at&limit=20 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
@@ -124,9 +122,9 @@ async function subscribe(port: number): Promise<void> {
     socket.setNoDelay(true)
     let seen = ''
     socket.on('data', (chunk) => {
-      if (ready < SUBSCRIBERS) {
+      if (ready < subscriberCount) {
         seen += chunk.toString('latin1')
-        if (seen.includes('"snapshot"') && ++ready === SUBSCRIBERS) process.send?.('ready')
+        if (seen.includes('"snapshot"') && ++ready === subscriberCount) process.send?.('ready')
         if (seen.includes('"snapshot"')) seen = ''
         return
       }
@@ -145,7 +143,7 @@ async function subscribe(port: number): Promise<void> {
   })
 }
 
-async function benchPush(): Promise<void> {
+async function benchPush(subscriberCount: number): Promise<void> {
   const liveFields: Field[] = [
     { name: 'page', type: t.string(false) },
     { name: 'at', type: t.double() },
@@ -169,11 +167,11 @@ async function benchPush(): Promise<void> {
       { epoch: 1, originMs: Date.now() },
     )
   apply()
-  const clients = fork(import.meta.filename, ['subscribe', String(port)])
+  const clients = fork(import.meta.filename, ['subscribe', String(port), String(subscriberCount)])
   const next = <T>() => new Promise<T>((resolve) => clients.once('message', resolve))
   const startMs = performance.now()
   await next()
-  report(`push: ${SUBSCRIBERS} subscribers connected, each with its snapshot`, `${Math.round(performance.now() - startMs)} ms`)
+  report(`push: ${subscriberCount} subscribers connected, each with its snapshot`, `${Math.round(performance.now() - startMs)} ms`)
   await delay(500)
   writtenMs.length = 0
   const cpu = process.cpuUsage()
@@ -186,7 +184,7 @@ async function benchPush(): Promise<void> {
   clients.send('report')
   const { count, p50, p99, max } = await next<{ count: number; p50: number; p99: number; max: number }>()
   report(
-    `push: ${SUBSCRIBERS} subscribers, 10 deltas/s of 20 rows, ${count} frames`,
+    `push: ${subscriberCount} subscribers, 10 deltas/s of 20 rows, ${count} frames`,
     `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, max ${max.toFixed(1)} ms, CPU ${((user + system) / 1e6 / PUSH_SECONDS).toFixed(2)} cores`,
   )
   writtenMs.sort((a, b) => a - b)
@@ -199,11 +197,20 @@ async function benchPush(): Promise<void> {
   process.exit()
 }
 
-if (process.argv[2] === 'subscribe') await subscribe(Number(process.argv[3]))
+if (process.argv[2] === 'subscribe') await subscribe(Number(process.argv[3]), Number(process.argv[4]))
 else {
-  const wanted = process.argv.slice(2)
-  const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
+  const values = benchOptions('views', {
+    about:
+      'Live tables: changes applied, look-ups over a million rows, and the time from a change to its push at many WebSocket subscribers.',
+    takes: 'about half a minute',
+    options: {
+      parts: { value: 'A,B', default: 'apply,scan,push', doc: 'what is measured' },
+      subscribers: { value: 'N', default: '1000', doc: 'WebSockets of push' },
+    },
+    examples: ['', '--parts push --subscribers 200'],
+  })
+  const isWanted = (name: string): boolean => values.parts.split(',').includes(name)
   if (isWanted('apply')) benchApply()
   if (isWanted('scan')) benchScan()
-  if (isWanted('push')) await benchPush()
+  if (isWanted('push')) await benchPush(numberIn('subscribers', values.subscribers, 1))
 }

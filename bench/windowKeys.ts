@@ -1,18 +1,17 @@
 // Memory of one open window over many distinct keys, and the time of each event as they become more. Counts and sums of what it emits are checked.
-//
-// npm run bench -- windowKeys [--keys 10000000]
 import assert from 'node:assert/strict'
-import { parseArgs } from 'node:util'
+import { benchOptions, numberIn } from '../scripts/options.ts'
 import { BatchMemory, type Field, t } from '../src/data/index.ts'
 import { buildOperator } from '../src/engine/operators/index.ts'
 
 const BATCH_ROWS = 4096
-const { values } = parseArgs({ args: process.argv.slice(2), options: { keys: { type: 'string', default: '10000000' } } })
-const keyCount = Number(values.keys)
-if (!Number.isSafeInteger(keyCount) || keyCount < 10) {
-  console.error('--keys is a whole number from 10 on.')
-  process.exit(2)
-}
+const values = benchOptions('windowKeys', {
+  about: 'Memory of one open window over many distinct keys, and the time of each event as they become more. Counts and sums are checked.',
+  takes: 'half a minute, and about 2 GB of memory',
+  options: { keys: { value: 'N', default: '10000000', doc: 'distinct keys, from 10 on' } },
+  examples: ['', '--keys 1000000'],
+})
+const keyCount = Math.floor(numberIn('keys', values.keys, 10))
 
 const fields: Field[] = [
   { name: 'ts', type: t.timestamp(3), timeAttribute: 'event' },

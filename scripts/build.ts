@@ -8,8 +8,13 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { parsedArgs } from './options.ts'
 import { buildConsole } from './prepare.mjs'
 
+parsedArgs(
+  'Usage: npm run build\n\nBuilds the published package into dist/, the console with it: about half a minute. There are no options.',
+  {},
+)
 const root = resolve(import.meta.dirname, '..')
 const dist = join(root, 'dist')
 const startedMs = performance.now()

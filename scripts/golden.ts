@@ -2,11 +2,11 @@
 import { globSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { parseBytes } from '../src/base/index.ts'
 import { spoilReleased } from '../src/data/index.ts'
 import { type GoldenOutcome, runGoldenFile, updatedGoldenFile } from '../src/engine/golden/index.ts'
 import { PARALLELISM_MAX } from '../src/engine/index.ts'
+import { parsedArgs } from './options.ts'
 
 const help = `Usage: npm run golden -- [--update] [--json] [--memory SIZE] [--parallelism N] [FILE or FOLDER ...]
 
@@ -28,20 +28,15 @@ Examples
   npm run golden -- --parallelism 1,2,3 test/golden/window
   npm run golden -- --update my-case.test`
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = parsedArgs(help, {
   allowPositionals: true,
   options: {
     update: { type: 'boolean' },
     json: { type: 'boolean' },
     memory: { type: 'string' },
     parallelism: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   },
 })
-if (values.help) {
-  console.log(help)
-  process.exit(0)
-}
 
 const parallelism = values.parallelism?.split(',').map(Number)
 if (parallelism?.some((one) => !Number.isInteger(one) || one < 1 || one > PARALLELISM_MAX)) {

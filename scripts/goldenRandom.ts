@@ -1,10 +1,10 @@
 // npm run golden:random: random golden cases, written as files, held against themselves, or compared with Flink.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { composedCases, shapedCases } from '../test/random/cases.ts'
 import { compareWithFlink, keep, smallest } from '../test/random/flink.ts'
 import { brokenLaw, smallestBreaking } from '../test/random/laws.ts'
+import { parsedArgs } from './options.ts'
 
 const help = `Usage: npm run golden:random -- [--seed N] [--count N] [--to FOLDER] [--flink RUNNER] [--small] [--shapes]
 
@@ -29,7 +29,7 @@ Examples
   npm run golden:random -- --seed 7 --count 200 --to /tmp/cases --write
   npm run golden:random -- --seed 1000 --count 300 --flink ../servers/flink-oracle/run.sh --to /tmp/found --small`
 
-const { values } = parseArgs({
+const { values } = parsedArgs(help, {
   options: {
     seed: { type: 'string', default: '1' },
     count: { type: 'string', default: '100' },
@@ -38,16 +38,11 @@ const { values } = parseArgs({
     flink: { type: 'string' },
     small: { type: 'boolean' },
     shapes: { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
   },
 })
 const usage = (problem: string): never => {
   console.error(problem)
   process.exit(2)
-}
-if (values.help) {
-  console.log(help)
-  process.exit(0)
 }
 const [seed, count] = [Number(values.seed), Number(values.count)]
 if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(count) || count < 1) usage('--seed and --count are whole numbers')

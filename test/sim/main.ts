@@ -1,7 +1,7 @@
 // npm run sim: plays seeds on all cores, and says of each that fails how to play it again.
 import { availableParallelism } from 'node:os'
-import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { parsedArgs } from '../../scripts/options.ts'
 import { missingHits } from './coverage.ts'
 import { plant, plantedBugs } from './plantedBugs.ts'
 import type { CrashPoint, RunResult } from './run.ts'
@@ -50,7 +50,7 @@ else {
 }
 
 async function main(): Promise<void> {
-  const { values: flags } = parseArgs({
+  const { values: flags } = parsedArgs(help, {
     options: {
       seed: { type: 'string' },
       seeds: { type: 'string', default: '100' },
@@ -63,13 +63,8 @@ async function main(): Promise<void> {
       quiet: { type: 'boolean', default: false },
       'until-found': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
     },
   })
-  if (flags.help) {
-    console.log(help)
-    return
-  }
   const whole = (name: 'seed' | 'seeds' | 'from' | 'workers' | 'every' | 'bit-flips'): number => {
     const value = Number(flags[name])
     if (Number.isSafeInteger(value) && value >= 0) return value
