@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { AttentionItem, QueryWhy } from '../src/serve/contract.ts'
+import type { ApiError, AttentionItem, QueryWhy } from '../src/serve/contract.ts'
 import { run, startServer, until, untilRows } from './harness.ts'
 import { metric, post, projectOf, queryOf, running, statesOf, sticky, upTo } from './stalling.ts'
 
@@ -52,6 +52,22 @@ test('a query that holds its thread up is stopped at once, and goes on from its 
   assert.equal(why.findings[0].code, 'HELD_UP')
   assert.match(why.verdict, /Function sticky of insert_into_stuck_copies has not returned/)
   assert.ok((await server.get<AttentionItem[]>('/v1/attention')).some(({ code, fact }) => code === 'QUERY_STALLED' && /sticky/.test(fact)))
+  // Nobody waits for its thread: neither who looks at state, nor who wants a savepoint or rows of a checkpoint.
+  const name = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"name":"held"}' }
+  for (const [path, init] of [
+    ['/v1/queries/counts/state'],
+    ['/v1/queries/counts/state/groupAggregate'],
+    ['/v1/savepoints', name],
+    ['/v1/tables/counts?isolation=committed'],
+  ] as [string, RequestInit?][]) {
+    const startedMs = performance.now()
+    const { status, body } = await server.call<ApiError>(path, init)
+    assert.deepEqual([status, body.error?.code], [503, 'QUERY_HELD_UP'], path)
+    assert.match(body.error.message, /"\w+" has been held up for \d+ s by function sticky in "insert_into_stuck_copies"/)
+    assert.match(body.error.hint, /millrace queries stop insert_into_stuck_copies/)
+    assert.ok(performance.now() - startedMs < 2_000, `${path}: ${performance.now() - startedMs} ms`)
+  }
+  assert.deepEqual(await server.get('/v1/savepoints'), [])
   await millrace('stop', 'stuck_copies')
   await post(server, 'a', 102, 110)
   const after = [['a', 109, 5050 + (102 + 110) * 4.5], ['stick', 1, 101]] // biome-ignore format: one thought

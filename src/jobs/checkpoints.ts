@@ -216,10 +216,15 @@ export class Checkpoints {
     return entry && { job: entry.name, intervalMs: entry.settings.intervalMs, checkpoints: entry.history.map((record) => ({ ...record })) }
   }
 
-  /** Takes a checkpoint of each job, and copies them into a savepoint. @throws StreamError SAVEPOINT_NAME_INVALID, SAVEPOINT_EXISTS, CHECKPOINT_FAILED */
-  async savepoint(name: string): Promise<void> {
+  /**
+   * Takes a checkpoint of each job, and copies them into a savepoint.
+   *
+   * @param unlessHeldUp  waits for the threads of these jobs, or throws
+   * @throws StreamError SAVEPOINT_NAME_INVALID, SAVEPOINT_EXISTS, CHECKPOINT_FAILED; what `unlessHeldUp` throws
+   */
+  async savepoint(name: string, unlessHeldUp: <T>(jobIds: readonly string[], ask: () => Promise<T>) => Promise<T>): Promise<void> {
     const jobIds = [...this.jobs.keys()]
-    const records = await Promise.all(jobIds.map((jobId) => this.take(jobId, 'savepoint')))
+    const records = await unlessHeldUp(jobIds, () => Promise.all(jobIds.map((jobId) => this.take(jobId, 'savepoint'))))
     const failed = records.find(({ state }) => state === 'failed')
     if (failed?.error) throw reviveCheckpointError(failed.error)
     const checkpoints = jobIds.flatMap((jobId) => {

@@ -81,6 +81,15 @@ export const jobErrors = defineErrors({
     message: (p) => `"${p.query}" cannot run in more than one thread: ${p.reason}`,
     hint: () => 'More partitions of the topics that it reads, or a GROUP BY, make parts of it that threads can share.',
   }),
+  QUERY_HELD_UP: spec<{ query: string; seconds: number; by?: string; fn?: string }>({
+    kind: 'external',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) =>
+      `the thread of "${p.query}" has been held up for ${p.seconds} s${p.fn || p.by ? ` by ${[p.fn && `function ${p.fn}`, p.by && `"${p.by}"`].filter(Boolean).join(' in ')}` : ''}`,
+    hint: (p) =>
+      `Nothing was done. ${p.by ? `\`millrace queries stop ${p.by}\` ends what it is at` : 'A stop of the query ends what it is at'}; else it begins again after the stallTimeout of millrace.config.ts. Then ask again.`,
+  }),
   ADHOC_READ_ONLY: spec<Record<string, never>>({
     kind: 'user',
     httpStatus: 400,

@@ -275,7 +275,7 @@ export class JobManager {
       const { errors } = await this.applyAlone(project, { by, query: id })
       // From now on it is this beginning that a restart goes on from.
       const { jobId } = this.running.get(id) ?? { jobId: '' }
-      if (withoutState && this.checkpoints.has(jobId)) await this.checkpoints.take(jobId, 'change')
+      if (withoutState) await this.takeOrEnd(jobId, 'change')
       this.starts.fresh.delete(id)
       const { file } = project.queries.find((query) => query.id === id)!
       const problem = errors.slice(project.errors.length).find((one) => one.file === file)
@@ -620,12 +620,12 @@ export class JobManager {
   /** What `read` gives for a live table at its next checkpoint, once that is durable. @throws the reason why there is none */
   atNextCheckpoint<T>(table: string, read: () => T): Promise<T> {
     const jobId = this.running.get(table)?.jobId
-    return jobId === undefined ? Promise.resolve(read()) : this.checkpoints.atNextCut(jobId, read)
+    return jobId === undefined ? Promise.resolve(read()) : this.running.unlessHeldUp([jobId], () => this.checkpoints.atNextCut(jobId, read))
   }
 
-  /** @throws StreamError SAVEPOINT_NAME_INVALID, SAVEPOINT_EXISTS, CHECKPOINT_FAILED */
+  /** @throws StreamError SAVEPOINT_NAME_INVALID, SAVEPOINT_EXISTS, CHECKPOINT_FAILED, QUERY_HELD_UP */
   async createSavepoint(name: string): Promise<SavepointInfo> {
-    await this.checkpoints.savepoint(name)
+    await this.checkpoints.savepoint(name, (jobIds, ask) => this.running.unlessHeldUp(jobIds, ask))
     return savepointInfo(this.options.store, name)
   }
 
@@ -636,9 +636,9 @@ export class JobManager {
   /** Takes a last checkpoint of each job, then ends all. */
   async close(): Promise<void> {
     this.closed = true
-    const jobIds = new Set([...this.running.values()].map(({ jobId }) => jobId))
-    await Promise.all([...jobIds].map((id) => this.takeOrEnd(id, 'stop', true)))
-    await Promise.all([...jobIds].map((id) => this.checkpoints.remove(id, true)))
+    const jobIds = [...new Set([...this.running.values()].map(({ jobId }) => jobId))]
+    await Promise.all(jobIds.map((id) => this.takeOrEnd(id, 'stop', true)))
+    await Promise.all(jobIds.map((id) => this.checkpoints.remove(id, true)))
     await this.workers.close()
     await this.writer.close()
   }

@@ -1,10 +1,11 @@
 // What runs, by the id of its query, and what can be seen of it: rates, watermarks, checkpoints, the nodes of its plan.
 //
 // Whoever starts, stops or fails a query changes the table (`manager.ts`, `jobStarts.ts`); here it is only read, and asked of the workers.
-import { type ErrorBody, maskedSql } from '../base/index.ts'
+import { type ErrorBody, maskedSql, type StreamError } from '../base/index.ts'
 import type { Parallelism, QueryInspection, QueryStatus, StateReading, StateRequest } from '../engine/index.ts'
 import type { Plan } from '../sql/index.ts'
 import type { CheckpointRecord, Checkpoints } from './checkpoints.ts'
+import { jobErrors } from './errors.ts'
 import { parityOf } from './parity.ts'
 import { droppedOf, type Project, type ProjectQuery } from './project.ts'
 import type { SinkCommitter } from './sinkCommitters.ts'
@@ -59,11 +60,14 @@ export interface QueryCheckpoints {
   checkpoints: CheckpointRecord[]
 }
 
+export const heldUpError = (query: string, { seconds, query: by, function: fn }: HeldBy): StreamError =>
+  jobErrors('QUERY_HELD_UP', { query, seconds, ...(by !== undefined && { by }), ...(fn !== undefined && { fn }) })
+
 const noneDropped: Project['dropped'] = new Map()
 
 export class RunningQueries {
   private readonly table = new Map<string, Running>()
-  private readonly workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState' | 'heldUp'>
+  private readonly workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState' | 'heldUp' | 'untilHeldUp'>
   private readonly checkpoints: Pick<Checkpoints, 'status'>
   private readonly now: () => number
   /** How often each query was begun again after a failure. */
@@ -71,7 +75,7 @@ export class RunningQueries {
   private polled: { atMs: number; rows: Map<string, { in: number; out: number }> } = { atMs: 0, rows: new Map() }
 
   constructor(
-    workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState' | 'heldUp'>,
+    workers: Pick<EngineWorkers, 'status' | 'inspect' | 'readState' | 'heldUp' | 'untilHeldUp'>,
     checkpoints: Pick<Checkpoints, 'status'>,
     now: () => number,
   ) {
@@ -157,7 +161,8 @@ export class RunningQueries {
     const lateTopics = [...new Set(Object.values(lateTopicsOf(query) ?? {}))]
     const dropped = droppedOf(query, project?.dropped ?? noneDropped)
     const { changelog } = query.plan
-    const live = await this.workers.inspect(jobId, id)
+    // Who is known not to answer is not asked.
+    const live = this.heldBy(jobId) ? undefined : await this.workers.inspect(jobId, id)
     return { id, state, error, changelog, parallelism, lateTopics, dropped, live, ...(!live && { heldUp: this.heldBy(jobId) }) }
   }
 
@@ -169,10 +174,39 @@ export class RunningQueries {
     return { seconds: Math.round(heldMs / 1_000), ...(by !== undefined && { query: by }), ...(fn !== undefined && { function: fn }) }
   }
 
-  /** What an operator of a query remembers; undefined if its workers do not know it or do not answer. @throws StreamError those of `EngineWorkers.readState` */
+  /**
+   * What an operator of a query remembers; undefined if its workers do not know it or do not answer.
+   *
+   * @throws StreamError those of `EngineWorkers.readState`; QUERY_HELD_UP
+   */
   async readState(id: string, request: StateRequest): Promise<StateReading | undefined> {
     const entry = this.table.get(id)
-    return entry && this.workers.readState(entry.jobId, id, request)
+    return entry && this.unlessHeldUp([entry.jobId], () => this.workers.readState(entry.jobId, id, request))
+  }
+
+  /**
+   * What threads of jobs answer, unless one of them is held up before they have.
+   *
+   * @throws StreamError QUERY_HELD_UP
+   */
+  async unlessHeldUp<T>(jobIds: readonly string[], ask: () => Promise<T>): Promise<T> {
+    const over = new AbortController()
+    const held = jobIds.map(async (jobId) => {
+      const holder = await this.workers.untilHeldUp(jobId, over.signal)
+      const by = holder && this.heldBy(jobId)
+      // Either it was answered, or the thread has gone on since: then its answer comes.
+      return by ? Promise.reject(heldUpError(this.queryOf(jobId), by)) : new Promise<never>(() => {})
+    })
+    try {
+      return await Promise.race([ask(), ...held])
+    } finally {
+      over.abort()
+    }
+  }
+
+  /** One of those of a job. */
+  private queryOf(jobId: string): string {
+    return [...this.table].find(([, entry]) => entry.jobId === jobId)?.[0] ?? jobId
   }
 
   /** Checkpoints of a query in this run, found by its id or by the table that it writes to. */

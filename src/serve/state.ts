@@ -3,7 +3,7 @@
 // Nothing is copied for it: its worker reads some keys between two of its steps (`engine/state/readState.ts`), so asking costs it little.
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import type { QueryInsight } from '../jobs/index.ts'
+import { heldUpError, type QueryInsight } from '../jobs/index.ts'
 import type * as contract from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { queryNotFound, serveErrors } from './errors.ts'
@@ -103,8 +103,9 @@ export function registerState(app: FastifyInstance, { queries, inspectQuery, rea
   const insightOf = async (name: string): Promise<{ id: string; live: Live }> => {
     const insight = await inspectQuery(name)
     if (!insight) throw queryNotFound(name, queries())
-    const { id, state, live } = insight
+    const { id, state, live, heldUp } = insight
     if (state === 'stopped' || state === 'failed') throw serveErrors('SERVE_STATE_NOT_RUNNING', { query: id, state })
+    if (heldUp) throw heldUpError(id, heldUp)
     if (!live) throw serveErrors('SERVE_STATE_SILENT', { query: id })
     return { id, live }
   }
