@@ -195,8 +195,11 @@ function stallTimeoutOf(text: string | undefined): number | undefined {
   return ms
 }
 
-/** @throws StreamError OPTION_INVALID, CONFIG_INVALID */
-export async function loadConfig(folder: string, flags: Flags): Promise<Config> {
+/**
+ * @param isDemo  its data is in a folder of its own below where a project's would be: it begins anew each time
+ * @throws StreamError OPTION_INVALID, CONFIG_INVALID
+ */
+export async function loadConfig(folder: string, flags: Flags, isDemo = false): Promise<Config> {
   const root = resolve(folder)
   const found = await fromFile(root)
   const file = found.config
@@ -220,8 +223,10 @@ export async function loadConfig(folder: string, flags: Flags): Promise<Config> 
     dataFolder: flags.data
       ? resolve(flags.data)
       : env.MILLRACE_DATA
-        ? resolve(env.MILLRACE_DATA)
-        : resolve(root, file.dataFolder ?? '.millrace'),
+        ? resolve(env.MILLRACE_DATA, isDemo ? 'demo' : '')
+        : isDemo
+          ? resolve('.millrace/demo')
+          : resolve(root, file.dataFolder ?? '.millrace'),
     durability,
     workerCount:
       workers === undefined ? (file.workerCount ?? Math.max(1, availableParallelism() - 1)) : whole('--workers', workers, 1, 256),

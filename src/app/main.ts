@@ -52,7 +52,7 @@ withServerOptions(program.command('demo').description('start with the demo: real
       const { serve } = await import('./commands/serve.ts')
       const { replayDemo } = await import('./commands/demo.ts')
       const folder = resolve(import.meta.dirname, '../../demo')
-      const config = await loadConfig(folder, { ...flags, data: flags.data ?? resolve('.millrace/demo') })
+      const config = await loadConfig(folder, flags, true)
       // The replay begins at the first edit again: what an earlier one left behind would make all of it late.
       await serve(config, {
         watch: false,
