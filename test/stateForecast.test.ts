@@ -12,6 +12,11 @@ const per = (column: string) =>
   `CREATE MATERIALIZED TABLE per_${column} (PRIMARY KEY (${column}) NOT ENFORCED) AS SELECT ${column}, COUNT(*) AS orders FROM orders GROUP BY ${column};\n`
 const minutes = `CREATE MATERIALIZED TABLE minutes (PRIMARY KEY (window_start) NOT ENFORCED) AS
 SELECT window_start, COUNT(*) AS orders FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(at_time), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end;\n`
+const slow = `export function slow(text: string): string {
+  const untilMs = performance.now() + 25
+  while (performance.now() < untilMs);
+  return text
+}`
 const COUNT = 6_000
 const HOUR_MS = 3_600_000
 
@@ -64,4 +69,20 @@ test('state grows with new keys, and not with old ones or with windows that clos
   )
   const wrong = await post<{ error: { code: string } }>('/v1/queries/forecast', { file: 'x.sql', sql: per('customr') })
   assert.deepEqual([wrong.status, wrong.body.error.code], [400, 'SQL_COLUMN_NOT_FOUND'])
+})
+
+test('a text of many slow queries is measured in the time of one', async (t) => {
+  const server = await startServer(t, makeProject(t, { 'pipelines/orders.sql': `${source}\n${per('city')}`, 'functions/slow.ts': slow }))
+  const init = (body: object) => ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const messages = Array.from({ length: 400 }, (_, i) => ({ value: JSON.stringify({ at_time: '2026-01-01 00:00:00', customer: `c${i}` }) }))
+  assert.equal((await server.call('/v1/topics/orders/messages', init({ messages }))).status, 201)
+  // Ten seconds for each of eight.
+  const queries = Array.from({ length: 8 }, (_, i) => per('customer').replace('per_customer', `slow_${i}`).replace('SELECT customer', 'SELECT slow(customer) AS customer').replace('GROUP BY customer', 'GROUP BY slow(customer)')) // biome-ignore format: one thought
+  const sql = `CREATE FUNCTION slow (text STRING) RETURNS STRING LANGUAGE TYPESCRIPT AS 'functions/slow.ts';\n${queries.join('')}`
+  const startedMs = performance.now()
+  const { status, body } = await server.call<StateForecast>('/v1/queries/forecast', init({ file: 'slow.sql', sql, since: 'earliest' }))
+  assert.equal(status, 200, JSON.stringify(body))
+  assert.ok(performance.now() - startedMs < 45_000, `${performance.now() - startedMs} ms`)
+  assert.equal(body.queries.length, 8)
+  assert.ok(body.queries.some(({ recordsRead }) => recordsRead < 400))
 })

@@ -6,7 +6,8 @@
 // Invariants
 //   1. Nothing that runs is touched: no topic is written, no live table changes.
 //   2. A query whose state does not grow, as of windows that close or keys that come back, is said to grow by nothing, not by the share of its records.
-//   3. It ends: after READ_MS_MAX with what was read by then, and with how much of the records that was.
+//   3. It ends: after READ_MS_MAX, however many queries the text has, each with what was read by then, and with how much of the records that was.
+//      What is left of the time is shared by those that are not measured yet.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { toStreamError } from '../base/index.ts'
 import type { Log } from '../log/index.ts'
@@ -66,9 +67,12 @@ export async function forecastState(
   const spanMs = endMs - firstMs
   const half = spanMs < SPAN_MS_MIN ? undefined : await slicesOf(log, topics, { sinceMs: firstMs + spanMs / 2 })
   const found: QueryStateForecast[] = []
-  for (const { next, now } of queries) {
-    const all = await stateAfter(manager, next.plan, whole, signal)
-    const newer = half && all.isWhole ? await stateAfter(manager, next.plan, half, signal) : undefined
+  const endsMs = performance.now() + READ_MS_MAX
+  const runs = half ? 2 : 1
+  for (const [i, { next, now }] of queries.entries()) {
+    const share = (runsLeft: number) => (endsMs - performance.now()) / ((queries.length - i - 1) * runs + runsLeft)
+    const all = await stateAfter(manager, next.plan, whole, share(runs), signal)
+    const newer = half && all.isWhole ? await stateAfter(manager, next.plan, half, share(1), signal) : undefined
     const { recordsRead, stateRows, stateBytes, operators } = all
     const growth = newer?.isWhole ? { bytesPerHour: Math.max(0, stateBytes - newer.stateBytes) / (spanMs / 2 / HOUR_MS) } : {}
     found.push({ query: next.id, state: now ? 'changed' : 'new', recordsRead, stateRows, stateBytes, operators, ...growth })
@@ -88,8 +92,11 @@ async function stateAfter(
   manager: JobManager,
   plan: Parameters<JobManager['runAdhoc']>[0],
   slices: ReadonlyMap<string, Slice>,
+  timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Measured> {
+  const none: Measured = { recordsRead: 0, stateRows: 0, stateBytes: 0, operators: [], isWhole: false }
+  if (timeoutMs <= 0) return none
   const open = new Map([...slices].map(([topic, { start, stop }]) => [topic, { start, stop: stop.map(() => Number.MAX_SAFE_INTEGER) }]))
   let failure: Error | undefined
   const { stop, inspect } = manager.runAdhoc(plan, {
@@ -100,14 +107,14 @@ async function stateAfter(
     onEnd: (error) => (failure = error && toStreamError(error)),
   })
   try {
-    const untilMs = performance.now() + READ_MS_MAX
+    const untilMs = performance.now() + timeoutMs
     for (;;) {
       await sleep(LOOK_MS, undefined, { signal })
       if (failure) throw failure
       const seen = await inspect()
       const isLate = performance.now() > untilMs
       if (!seen) {
-        if (isLate) return { recordsRead: 0, stateRows: 0, stateBytes: 0, operators: [], isWhole: false }
+        if (isLate) return none
         continue
       }
       if (seen.error) throw toStreamError(seen.error)
