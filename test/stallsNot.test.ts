@@ -50,6 +50,9 @@ test('a statement of somebody that never ends is ended, by its time or with its 
   // A filter over records runs in the main thread.
   const filter = await server.call<ApiError>(`/v1/topics/notes/messages?where=${encodeURIComponent("REGEXP(kind, '^(a+)+$')")}`)
   assert.equal(filter.body.error?.code, 'QUERY_STALLED', JSON.stringify(filter.body).slice(0, 300))
+  // Patterns of LIKE do not backtrack.
+  const like = `/v1/topics/notes/messages?where=${encodeURIComponent("REPEAT(kind, 99) LIKE '%a%a%a%a%a%a%a%a%a%a%a%b%!'")}`
+  assert.equal((await server.call<{ scanned: number }>(like)).status, 200)
   const gone = new AbortController()
   const left = server.call('/v1/sql', jsonBody({ sql: endless }, gone.signal))
   left.catch(() => {})

@@ -95,6 +95,13 @@ export const engineErrors = defineErrors({
     message: (p) => `${p.what} cannot be run here yet`,
     hint: () => 'Write the query without it, or run it on a Flink cluster.',
   }),
+  RECORDS_OWN_FUNCTION: spec<{ name: string }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `a look at records calls no functions of the project, and a column of this table is computed with ${p.name}`,
+    hint: () => 'Use the other columns, or run a query, which has a thread of its own: `millrace sql "SELECT …"`.',
+  }),
   QUERY_STALLED: spec<{ query: string; seconds: number; fn?: string }>({
     kind: 'user',
     httpStatus: 400,

@@ -14,7 +14,7 @@ import type { RowDecoder } from '../formats/index.ts'
 import { type RecordIndex, readHeaders } from '../log/index.ts'
 import { columnsOf, type Expr, mapColumns, type TableDef } from '../sql/index.ts'
 import { engineErrors } from './errors.ts'
-import { type Calc, compileCalc, mayHoldUp } from './expressions/index.ts'
+import { type Calc, compileCalc, mayHoldUp, userFunctionsOf } from './expressions/index.ts'
 import { cutOffFunction } from './progress.ts'
 import type { SourceSpec } from './protocol.ts'
 import { decoderOf, type MetadataKey, metadataColumn } from './source.ts'
@@ -72,7 +72,7 @@ export class RecordLens {
   /**
    * @param where    over `lensFields(table)`
    * @param exprs    what is computed for the records that pass
-   * @throws StreamError of a format's options
+   * @throws StreamError of a format's options; RECORDS_OWN_FUNCTION
    */
   constructor(
     topic: string,
@@ -91,6 +91,9 @@ export class RecordLens {
       })
     const predicate = where && stored(where)
     const projections = exprs.map(stored)
+    // What they do is anything, and this is the main thread.
+    const [own] = userFunctionsOf([predicate, projections])
+    if (own) throw engineErrors('RECORDS_OWN_FUNCTION', { name: own.name })
     const used = new Set<number>()
     for (const expr of predicate ? [predicate, ...projections] : projections) columnsOf(expr, used)
     this.read = [...used].sort((a, b) => a - b)

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { bindProject, dropNotices } from './project.ts'
+import { bindRecordQuery } from './records.ts'
 
 const source = "CREATE TABLE t (k STRING, n INT) WITH ('connector' = 'kafka');"
 const live = (name: string, from: string) => `CREATE MATERIALIZED TABLE ${name} AS SELECT k, COUNT(*) AS c FROM ${from} GROUP BY k;`
@@ -127,4 +131,19 @@ test('dead letters and late rows can be read as tables; a name is free where not
   const reads = `${orders} ${readsLetters} ${lateSource} CREATE TABLE late (k STRING); ${live('a', 'late')}`
   assert.deepEqual(bind({ 'a.sql': reads }).errors, [])
   assert.deepEqual(bind({ 'a.sql': letters }).errors, [])
+})
+
+test('a look at records runs no function of the project: it would run in the thread that serves everybody', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-project-'))
+  try {
+    writeFileSync(join(folder, 'own.ts'), 'export const own = (text: string) => text')
+    const text = `CREATE FUNCTION own (text STRING) RETURNS STRING LANGUAGE TYPESCRIPT AS 'own.ts';
+CREATE TABLE e (k STRING, o AS own(k)) WITH ('connector' = 'kafka', 'topic' = 'e', 'format' = 'json');`
+    const { tables, errors } = bindProject([{ name: 'e.sql', text, folder }])
+    assert.deepEqual(errors, [])
+    assert.throws(() => bindRecordQuery('e', tables[0], { where: "o = 'a'" }, 'UTC'), { code: 'RECORDS_OWN_FUNCTION', httpStatus: 400 })
+    bindRecordQuery('e', tables[0], { where: "k = 'a'" }, 'UTC')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

@@ -118,12 +118,36 @@ export function likePieces(pattern: string, escapeUnit: string | undefined): (st
   return pieces
 }
 
-/** '_' is any character but a line break, '%' any text. */
-export function likePattern(pattern: string, escapeUnit: string | undefined): RegExp {
-  const source = likePieces(pattern, escapeUnit).map((piece) =>
-    typeof piece === 'string' ? escaped(piece) : piece.wildcard === '%' ? '[^]*' : '.',
-  )
-  return new RegExp(`^${source.join('')}$`, 'u')
+/** What a pattern that was read once tells of texts. */
+type Matcher = Pick<RegExp, 'test'>
+
+/**
+ * '_' is any character but a line break, '%' any text. What is between two '%' is looked for behind what was found before, and nothing is tried twice:
+ * one regular expression of the whole would try every way, for years.
+ */
+export function likeMatcher(pattern: string, escapeUnit: string | undefined): Matcher {
+  const parts = ['']
+  for (const piece of likePieces(pattern, escapeUnit))
+    if (typeof piece === 'string') parts[parts.length - 1] += escaped(piece)
+    else if (piece.wildcard === '_') parts[parts.length - 1] += '.'
+    else parts.push('')
+  if (parts.length === 1) return new RegExp(`^${parts[0]}$`, 'u')
+  const searches = [
+    new RegExp(parts[0], 'uy'),
+    ...parts.slice(1, -1).flatMap((part) => (part === '' ? [] : new RegExp(part, 'ug'))),
+    new RegExp(`${parts.at(-1)}$`, 'ug'),
+  ]
+  return {
+    test(text) {
+      let at = 0
+      return searches.every((search) => {
+        search.lastIndex = at
+        const isFound = search.test(text)
+        at = search.lastIndex
+        return isFound
+      })
+    },
+  }
 }
 
 /** Characters that mean something in SIMILAR TO, and in a regular expression of Java's. */
@@ -184,7 +208,7 @@ function similarPattern(pattern: string, escapeUnit: string | undefined): RegExp
 }
 
 function matcher(
-  make: (pattern: string, escapeUnit: string | undefined) => RegExp,
+  make: (pattern: string, escapeUnit: string | undefined) => Matcher,
   literal: { value: unknown } | undefined,
   hasEscape: boolean,
 ) {
@@ -214,7 +238,7 @@ const watched = ({ nulls, make }: Implementation): Implementation => ({
 })
 
 const functions: FunctionTable = {
-  LIKE: strict(({ literals, argTypes }) => matcher(likePattern, literals[1], argTypes.length > 2)),
+  LIKE: strict(({ literals, argTypes }) => matcher(likeMatcher, literals[1], argTypes.length > 2)),
   SIMILAR: strict(({ literals, argTypes }) => matcher(similarPattern, literals[1], argTypes.length > 2)),
   REGEXP: strict(({ literals }) => {
     const pattern = cached(literals[1])

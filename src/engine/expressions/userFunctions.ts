@@ -150,6 +150,8 @@ function guarded<T>(ref: UserFunctionRef, mark: number, work: () => T): T {
 }
 
 type Convert = (value: unknown) => unknown
+/** Of one array, and rows of one call: a generator may have no end. */
+const ELEMENTS_MAX = 1_000_000
 
 function toUser(type: SqlType): Convert {
   const convert = toUserNotNull(type)
@@ -241,7 +243,12 @@ function fromUserNotNull(type: SqlType): Convert {
       const element = fromUser(type.element)
       return (value) => {
         if (typeof value !== 'object' || !(Symbol.iterator in (value as object))) throw wrong(value)
-        return Array.from(value as Iterable<unknown>, element)
+        const elements: unknown[] = []
+        for (const one of value as Iterable<unknown>) {
+          if (elements.length === ELEMENTS_MAX) throw new RangeError(`it gave more than ${ELEMENTS_MAX} rows or elements at once`)
+          elements.push(element(one))
+        }
+        return elements
       }
     }
     case 'MAP': {

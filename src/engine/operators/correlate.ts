@@ -6,7 +6,7 @@ import { compileCalc } from '../expressions/index.ts'
 import type { Operator, OperatorContext } from '../operator.ts'
 import { beat } from '../progress.ts'
 import { type Condition, compileCondition } from './conditions.ts'
-import { gatherOrNull, ordinals } from './emission.ts'
+import { batchRowCountMax, gatherOrNull, ordinals } from './emission.ts'
 
 type CorrelatePlan = Plan & { node: 'correlate' }
 
@@ -51,23 +51,30 @@ export class CorrelateOperator implements Operator {
   process(batch: Batch): void {
     const collection = this.collectionOf(batch)
     const [{ type }] = this.plan.args
-    const picks: number[] = []
-    const elements: (unknown[] | undefined)[] = []
+    let chunk = new Chunk(0, false)
     for (let row = 0; row < batch.rowCount; row++) {
       beat()
+      let number = 0
       for (const element of elementsOf(valueAt(collection, row), type)) {
-        picks.push(row)
-        elements.push(element)
+        if (chunk.picks.length === batchRowCountMax) chunk = this.emitChunk(batch, chunk, row, true)
+        chunk.picks.push(row)
+        chunk.elements.push(element)
+        chunk.numbers.push(++number)
       }
     }
-    const numbers = this.numbersOf(picks)
+    if (batch.rowCount > 0) this.emitChunk(batch, chunk, batch.rowCount - 1, false)
+  }
+
+  /** Hands on what a chunk has. @param isOpen  the last of its rows has more elements. Returns the next one, which begins with that row. */
+  private emitChunk(batch: Batch, chunk: Chunk, lastRow: number, isOpen: boolean): Chunk {
+    beat()
+    const { picks, elements, numbers } = chunk
     const columnsFor = (chosen: number[]): Column[] => [
       ...gatherOrNull(
         batch.columns,
         Int32Array.from(chosen, (i) => picks[i]),
       ),
       ...this.plan.outputFields.map((field, column) => {
-        beat()
         const builder = new ColumnBuilder(field.type, chosen.length)
         for (const i of chosen) builder.append(column < this.elementFields.length ? elements[i]?.[column] : elements[i] && numbers[i])
         return builder.finish()
@@ -78,8 +85,10 @@ export class CorrelateOperator implements Operator {
       const passed = this.condition(columnsFor(kept), kept.length, batch.processingTimeMs)
       kept = kept.filter((i) => passed[i] === 1)
     }
-    if (this.plan.kind === 'LEFT') kept = this.padded(batch.rowCount, picks, elements, kept)
-    if (kept.length === 0) return
+    const hasKept = kept.length > 0 && picks[kept[kept.length - 1]] === lastRow
+    const next = new Chunk(lastRow, hasKept || (chunk.firstRow === lastRow && chunk.hasKept))
+    if (this.plan.kind === 'LEFT') kept = padded(chunk, isOpen ? lastRow - 1 : lastRow, kept)
+    if (kept.length === 0) return next
     const { kinds, watermarksBefore, arrivals } = batch
     this.context.emit({
       ...batch,
@@ -87,46 +96,57 @@ export class CorrelateOperator implements Operator {
       columns: columnsFor(kept),
       kinds: kinds && Uint8Array.from(kept, (i) => kinds[picks[i]]),
       watermarksBefore: watermarksBefore && Float64Array.from(kept, (i) => watermarksBefore[picks[i]]),
+      // Rows that are still to come may not find that time has passed.
+      watermarkAfter: isOpen ? (watermarksBefore?.[lastRow] ?? -Infinity) : batch.watermarkAfter,
       arrivals: arrivals && Int32Array.from(kept, (i) => arrivals[picks[i]]),
     })
-  }
-
-  /** Numbers of elements within their row, from 1. */
-  private numbersOf(picks: readonly number[]): number[] {
-    const numbers: number[] = []
-    picks.forEach((row, i) => {
-      numbers.push(i > 0 && picks[i - 1] === row ? numbers[i - 1] + 1 : 1)
-    })
-    return numbers
-  }
-
-  /** Adds, for each row without an element, itself without one; in order of rows. */
-  private padded(rowCount: number, picks: number[], elements: (unknown[] | undefined)[], kept: number[]): number[] {
-    const result: number[] = []
-    let at = 0
-    for (let row = 0; row < rowCount; row++) {
-      const from = at
-      while (at < kept.length && picks[kept[at]] === row) result.push(kept[at++])
-      if (at > from) continue
-      result.push(picks.push(row) - 1)
-      elements.push(undefined)
-    }
-    return result
+    return next
   }
 
   advance(): void {}
 }
 
+/** Elements of some rows of a batch, one after the other: however many a row has, so many are in memory as rows at once. */
+class Chunk {
+  /** Rows of the batch, which may repeat. */
+  readonly picks: number[] = []
+  readonly elements: (unknown[] | undefined)[] = []
+  /** Within their row, from 1. */
+  readonly numbers: number[] = []
+  /** The first row that it is about, and whether a chunk before has kept an element of that. */
+  readonly firstRow: number
+  readonly hasKept: boolean
+
+  constructor(firstRow: number, hasKept: boolean) {
+    this.firstRow = firstRow
+    this.hasKept = hasKept
+  }
+}
+
+/** Adds, for each row up to `lastRow` without an element, itself without one; in order of rows. */
+function padded({ picks, elements, firstRow, hasKept }: Chunk, lastRow: number, kept: number[]): number[] {
+  const result: number[] = []
+  let at = 0
+  for (let row = firstRow; row <= lastRow; row++) {
+    const from = at
+    while (at < kept.length && picks[kept[at]] === row) result.push(kept[at++])
+    if (at > from || (row === firstRow && hasKept)) continue
+    result.push(picks.push(row) - 1)
+    elements.push(undefined)
+  }
+  // Those of a row that has more are there, and it is not over.
+  return [...result, ...kept.slice(at)]
+}
+
 /** Elements of a collection as rows of its columns. Elements that are ROWs are spread; a NULL among them is no row. */
-function elementsOf(value: unknown, type: SqlType): unknown[][] {
-  if (value === null || value === undefined) return []
-  if (type.kind === 'MAP') return Array.from(value as Map<unknown, unknown>, ([key, entry]) => [key, entry])
-  if (type.kind !== 'ARRAY' && type.kind !== 'MULTISET') return []
-  const { element } = type
-  const elements =
-    type.kind === 'ARRAY'
-      ? (value as unknown[])
-      : Array.from(value as Map<unknown, number>).flatMap(([one, count]) => new Array<unknown>(count).fill(one))
-  if (element.kind !== 'ROW') return elements.map((one) => [one])
-  return elements.filter((one) => one !== null) as unknown[][]
+function* elementsOf(value: unknown, type: SqlType): Generator<unknown[]> {
+  if (value === null || value === undefined) return
+  if (type.kind === 'MAP') for (const [key, entry] of value as Map<unknown, unknown>) yield [key, entry]
+  if (type.kind !== 'ARRAY' && type.kind !== 'MULTISET') return
+  const isRow = type.element.kind === 'ROW'
+  const rowOf = (one: unknown): unknown[] => (isRow ? (one as unknown[]) : [one])
+  if (type.kind === 'ARRAY') {
+    for (const one of value as unknown[]) if (!isRow || one !== null) yield rowOf(one)
+  } else
+    for (const [one, count] of value as Map<unknown, number>) if (!isRow || one !== null) for (let i = 0; i < count; i++) yield rowOf(one)
 }
