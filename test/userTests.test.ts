@@ -146,3 +146,19 @@ ${row}
   assert.match(output, /GOLDEN_ROW_INVALID: .*row\.test:4: no row of orders: ts: 'yesterday' is not a timestamp/, output)
   assert.match(output, /✗ .*step\.test: line 4: unknown instruction "@partitoin 1"; known are @watermark TIME, @partition N/, output)
 })
+
+test('a function in a loop that V8 does not end costs its file, and no other', { timeout: 120_000 }, async (t) => {
+  const played = (kind: string) =>
+    `-- ${kind}\n--- input e\n{"k":"${kind}"}\n--- use pipelines\n--- sql\nSELECT sticky(k) FROM e;\n--- expect\n["${kind}"]\n`
+  const folder = makeProject(t, {
+    'pipelines/e.sql':
+      "CREATE FUNCTION sticky (text STRING) RETURNS STRING LANGUAGE TYPESCRIPT AS 'functions/sticky.ts'; CREATE TABLE e (k STRING);",
+    'functions/sticky.ts': "export function sticky(text: string): string {\n  while (text.startsWith('stick'));\n  return text\n}",
+    'tests/a.test': played('a'),
+    'tests/b.test': played('stick'),
+    'tests/c.test': played('c'),
+  })
+  const { code, output } = await tested(t, [folder])
+  assert.equal(code, 2, output)
+  assert.match(output, /✓ \S*a\.test[\s\S]*✗ \S*b\.test[\s\S]*TEST_ENDED[\s\S]*✓ \S*c\.test[\s\S]*2 passed, 0 failed, 1 unreadable/)
+})

@@ -84,6 +84,13 @@ export const appErrors = defineErrors({
     message: (p) => `there is no query "${p.query}"`,
     hint: () => 'GET /v1/queries lists them.',
   }),
+  TEST_ENDED: spec<{ file: string }>({
+    kind: 'user',
+    httpStatus: 422,
+    retry: 'never',
+    message: (p) => `${p.file}: the process that played it had to be ended`,
+    hint: () => 'A function that it calls does not return, in a loop that nothing else can end, or takes all memory. Mend the function.',
+  }),
   PROJECT_TEST_ENDED: spec<{ seconds: number; reason: string }>({
     kind: 'user',
     httpStatus: 422,

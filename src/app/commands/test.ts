@@ -1,15 +1,21 @@
 // millrace test: the golden files of a project, each played in every mode. Exit code 1 if any differs, 2 if one cannot be read or there is none.
-import { globSync, statSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { globSync, statSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
-import { type GoldenOutcome, reportOf, runGoldenFile, updatedGoldenFile } from '../../engine/golden/index.ts'
+import { reviveError } from '../../base/index.ts'
+import { type GoldenOutcome, reportOf } from '../../engine/golden/index.ts'
+import { appErrors } from '../errors.ts'
 import { errorText, failureOf } from '../output.ts'
+import type { FromTest, TestOrder } from '../testChild.ts'
 
 export interface TestOptions {
   update: boolean
   json: boolean
 }
 
-export function runTests(names: readonly string[], { update, json }: TestOptions): void {
+export async function runTests(names: readonly string[], { update, json }: TestOptions): Promise<void> {
+  const player = new Player()
   const startedMs = performance.now()
   const counts = { passed: 0, failed: 0, unreadable: 0 }
   const files: string[] = []
@@ -28,8 +34,7 @@ export function runTests(names: readonly string[], { update, json }: TestOptions
   for (const path of files) {
     const file = relative(process.cwd(), path)
     try {
-      const isChanged = update && updateFile(path)
-      const outcome = runGoldenFile(path)
+      const { outcome, isChanged } = await player.play({ path, update })
       counts[outcome.passed ? 'passed' : 'failed']++
       if (json) console.log(jsonLine(file, outcome))
       else console.log(outcomeText(file, outcome, isChanged))
@@ -37,6 +42,7 @@ export function runTests(names: readonly string[], { update, json }: TestOptions
       unreadable(file, error)
     }
   }
+  player.close()
   if (json) console.log(JSON.stringify(counts))
   else if (files.length + counts.unreadable === 0)
     console.log(
@@ -60,11 +66,32 @@ function goldenFilesOf(name: string): string[] {
     .map((file) => join(folder, file))
 }
 
-function updateFile(path: string): boolean {
-  const before = runGoldenFile(path)
-  if (before.passed) return false
-  writeFileSync(path, updatedGoldenFile(path))
-  return true
+/** Plays files in a process of its own, which may end with one of them: the next one is played in another. */
+class Player {
+  private child: ChildProcess | undefined
+
+  /** @throws StreamError what is wrong with the file; TEST_ENDED */
+  async play(order: TestOrder): Promise<{ outcome: GoldenOutcome; isChanged: boolean }> {
+    this.child ??= fork(new URL('../testChild.ts', import.meta.url), { serialization: 'advanced' })
+    const { child } = this
+    const over = new AbortController()
+    const { signal } = over
+    child.send(order)
+    const answer = await Promise.race([
+      once(child, 'message', { signal }).then(([message]) => message as FromTest),
+      once(child, 'exit', { signal }).then(() => undefined),
+    ]).finally(() => over.abort())
+    if (answer === undefined) {
+      this.child = undefined
+      throw appErrors('TEST_ENDED', { file: order.path })
+    }
+    if ('error' in answer) throw reviveError(answer.error)
+    return answer
+  }
+
+  close(): void {
+    this.child?.disconnect()
+  }
 }
 
 function outcomeText(file: string, outcome: GoldenOutcome, isChanged: boolean): string {

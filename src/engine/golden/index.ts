@@ -2,6 +2,6 @@
 export { differences, differingRows, parseExactJson } from './compare.ts'
 export { type GoldenFile, goldenErrors, parseGoldenFile, sectionLineOf } from './file.ts'
 export { type PipelineInput, type PipelineResult, type PipelineTest, runPipeline } from './pipeline.ts'
-export { type PlayMode, type PlayOptions, type PlayResult, play, rowText } from './play.ts'
+export { PLAY_MS_MAX, type PlayMode, type PlayOptions, type PlayResult, play, rowText } from './play.ts'
 export { reportOf } from './report.ts'
 export { type GoldenOutcome, goldenModes, runGoldenFile, updatedGoldenFile, updatedGoldenText } from './run.ts'

@@ -80,7 +80,7 @@ export interface PlayMemory {
 const KEY_GROUPS = 3
 let playCount = 0
 /** For one play of a file that calls what may not return. */
-const PLAY_MS_MAX = 30_000
+export const PLAY_MS_MAX = 30_000
 
 /** @throws StreamError  of the SQL, or of a row; QUERY_STALLED: a function does not return */
 export function play(file: GoldenFile, mode: PlayMode, options: PlayOptions = {}): PlayResult {
