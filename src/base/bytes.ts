@@ -1,4 +1,4 @@
-// Copying short runs of bytes, which costs more than it should: a native copy takes 44 ns whatever the size, byte by byte 1.2 ns each.
+// Copying runs of bytes, which costs more than it should: a native copy takes 44 ns whatever the size, byte by byte 1.2 ns each.
 
 /** From here on a native copy is faster than a loop. */
 const NATIVE_COPY_BYTES = 256
@@ -20,7 +20,7 @@ export function copyBytes(
   const size = end - start
   const shift = at - start
   if (size >= NATIVE_COPY_BYTES) {
-    to.set(from.subarray(start, end), at)
+    copyNative(from, start, end, to, at)
   } else if (size >= 8) {
     // The last eight overlap with those before.
     const last = end - 8
@@ -34,5 +34,16 @@ export function copyBytes(
   }
   return at + size
 }
+
+/**
+ * Copies `from[start … end)`, at least one byte, to `to` at `at`, natively also where one of them is shared memory. There `set` goes byte by byte:
+ * 9 µs for 16 KiB instead of 0.5; and so does Node's `copy` when it is asked for all of a view. So the last byte goes by itself.
+ */
+export function copyNative(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  const last = end - 1
+  Buffer.prototype.copy.call(from, to, at, start, last)
+  to[at + last - start] = from[last]
+}
+
 export const viewOf = <B extends ArrayBufferLike>({ buffer, byteOffset, byteLength }: Uint8Array<B>): DataView<B> =>
   new DataView(buffer, byteOffset, byteLength)

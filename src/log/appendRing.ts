@@ -10,6 +10,7 @@
 //   1. One thread posts and one answers; entries are answered in their order. An entry's bytes are the writer's from `posted` until `answered`.
 //   2. A batch that would take too much of the ring is not in it: its entry says so, and a message brings it (LARGE).
 //   3. Of an entry with an error (`first` is NaN) the error comes by message.
+import { copyNative } from '../base/index.ts'
 
 const SIGNAL = 0
 const POSTED = 1
@@ -99,8 +100,7 @@ export class RingPoster extends Ring {
     ints[at / 4 + 2] = partition
     ints[at / 4 + 3] = (isForeign ? FOREIGN : 0) | (isLarge ? LARGE : 0)
     floats[at / 8 + 2] = nowMs
-    // `set` copies into shared memory byte by byte: 5.9 µs for 16 KiB instead of 0.7.
-    if (!isLarge) Buffer.prototype.copy.call(batch, this.bytes, at + ENTRY_BYTES)
+    if (!isLarge) copyNative(batch, 0, batch.length, this.bytes, at + ENTRY_BYTES)
     this.places.push(this.head + skipBytes)
     this.head += skipBytes + needBytes
     this.postedCount++

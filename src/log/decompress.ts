@@ -6,7 +6,7 @@
 // Checksums inside LZ4 frames are not looked at: the batch's CRC covers the same bytes.
 // Sources: the LZ4 frame and block formats, the Snappy format, and the framing of snappy-java, which Kafka's Java client puts around it.
 import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { copyBytes, viewOf } from '../base/index.ts'
+import { copyBytes, copyNative, viewOf } from '../base/index.ts'
 
 /**
  * @param codec     1 gzip, 2 snappy, 3 lz4, 4 zstd
@@ -82,7 +82,7 @@ export class Output {
     this.reserve(size)
     const { bytes } = this
     if (size <= 32) for (let i = 0; i < size; i++) bytes[this.at + i] = source[start + i]
-    else bytes.set(source.subarray(start, start + size), this.at)
+    else copyNative(source, start, start + size, bytes, this.at)
     this.at += size
   }
 
@@ -119,15 +119,38 @@ export const LZ4_REPEAT_BYTES_MIN = 4
 /** A loop over words is faster than a call up to so many bytes. */
 const WORDS_BYTES_MAX = 256
 
-function lz4Frame(source: Uint8Array, out: Output): void {
-  const view = viewOf(source)
+/** Checks the beginning of a frame of `source`. Returns where its blocks begin. */
+function openLz4Frame(source: Uint8Array, view: DataView): number {
   if (source.length < 7 || view.getUint32(0, true) !== LZ4_MAGIC) throw new Error('no LZ4 frame')
   const flags = source[4]
   if (flags >> 6 !== 1) throw new Error(`LZ4 frame version ${flags >> 6}`)
   if (flags & 1) throw new Error('an LZ4 dictionary')
-  const blockChecksumBytes = flags & 0x10 ? 4 : 0
+  return flags & 0x08 ? 15 : 7
+}
+const blockChecksumBytesOf = (source: Uint8Array): number => (source[4] & 0x10 ? 4 : 0)
+
+/**
+ * The bytes of an LZ4 frame that has one block, stored as it was because it could not be made smaller; undefined if it is another, or none.
+ * Most producers write one block for a batch of 64 KiB or less, and what they cannot compress costs nothing to read.
+ */
+export function storedLz4(source: Uint8Array): Uint8Array | undefined {
+  try {
+    const view = viewOf(source)
+    const start = openLz4Frame(source, view) + 4
+    const word = view.getUint32(start - 4, true)
+    const end = start + (word & ~LZ4_UNCOMPRESSED)
+    if (word < LZ4_UNCOMPRESSED || view.getUint32(end + blockChecksumBytesOf(source), true) !== 0) return undefined
+    return source.subarray(start, end)
+  } catch {
+    return undefined
+  }
+}
+
+function lz4Frame(source: Uint8Array, out: Output): void {
+  const view = viewOf(source)
+  let at = openLz4Frame(source, view)
+  const blockChecksumBytes = blockChecksumBytesOf(source)
   const start = out.at
-  let at = flags & 0x08 ? 15 : 7
   for (;;) {
     if (at + 4 > source.length) throw new Error('an LZ4 frame is cut off')
     const word = view.getUint32(at, true)

@@ -32,7 +32,7 @@ import {
   writeVarint,
 } from './recordBatch.ts'
 
-const LZ4 = 3
+export const LZ4 = 3
 /** Magic, version 1 with independent blocks and no checksums, blocks of 256 KiB at most, the header's checksum. */
 const FRAME_HEADER = Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x60, 0x50, 0xfb)
 /** 64 KiB, less what literals alone may add: a block is never larger than what it holds may be. */

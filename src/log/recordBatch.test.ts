@@ -231,6 +231,44 @@ test('an index takes several batches of one buffer, and a compressed one alone',
   assert.equal(indexBatch(run, fourth, index), fourth)
 })
 
+/** An LZ4 frame of one block that is not compressed. @param flags  0x10: a checksum behind the block, 0x08: the size in the header, 0x04: a checksum at the end */
+function storedFrame(records: Uint8Array, flags: number): Uint8Array {
+  const head = [0x04, 0x22, 0x4d, 0x18, 0x60 | flags, 0x40, ...Array<number>(flags & 8 ? 9 : 1).fill(1)]
+  const word = Buffer.alloc(4)
+  word.writeUInt32LE((records.length | 0x80000000) >>> 0)
+  return Buffer.concat([Buffer.from(head), word, records, Buffer.alloc((flags & 0x10 ? 4 : 0) + 4 + (flags & 4 ? 4 : 0))])
+}
+
+test('records that an LZ4 frame has as they were are read where they lie, with what else is in the buffer', () => {
+  const plain = Buffer.from(threeRecordsHex, 'hex')
+  const expected = [...readRecords(plain)]
+  for (const flags of [0, 0x08, 0x10, 0x1c]) {
+    const stored = compressed(3, (records) => storedFrame(records, flags))
+    assert.equal(validateBatch(stored), 3)
+    assert.deepEqual([...readRecords(stored)], expected)
+    const run = Buffer.concat([plain, stored, stored])
+    const index = new RecordIndex(1, true)
+    let at = 0
+    while (at < run.length) at = indexBatch(run, at, index)
+    assert.deepEqual([index.count, index.bytes === run], [9, true])
+    // Cut off behind it, in its head, before its block.
+    const whole = stored.length
+    for (const sizeBytes of [whole - 1 - (flags & 4 ? 4 : 0), 61 + 12, 61 + 6]) {
+      const cut = Buffer.from(stored.subarray(0, sizeBytes))
+      cut.writeInt32BE(sizeBytes - 12, 8)
+      assert.throws(() => validateBatch(fixChecksum(cut)), { code: 'LOG_BATCH_INVALID' })
+    }
+  }
+  // Two blocks, and one that says that it is longer than the batch.
+  const more = compressed(3, (records) => {
+    const [first, second] = [storedFrame(records.subarray(0, 50), 0), storedFrame(records.subarray(50), 0)]
+    return Buffer.concat([first.subarray(0, -4), second.subarray(7)])
+  })
+  assert.deepEqual([...readRecords(more)], [...readRecords(Uint8Array.from(plain))])
+  const long = compressed(3, (records) => Buffer.concat([storedFrame(records, 0).subarray(0, 7), Buffer.from('ffffffff', 'hex'), records]))
+  assert.throws(() => validateBatch(long), { code: 'LOG_BATCH_INVALID' })
+})
+
 test('a header is found without objects, and a patched template changes only its header', () => {
   const builder = new BatchBuilder()
   const template = encodeHeaders(

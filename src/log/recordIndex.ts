@@ -2,13 +2,13 @@
 //
 // Invariants
 //   1. Whatever the bytes are, nothing is read outside the batch: each length is checked against its end, or LOG_BATCH_INVALID is thrown.
-//   2. A position is valid in `RecordIndex.bytes`: the batches' own buffer, or the decompressed records of one compressed batch, or of several
-//      where the index lends bytes to them.
+//   2. A position is valid in `RecordIndex.bytes`: the batches' own buffer where the records stand in it as they are, or the decompressed records
+//      of one compressed batch, or of several where the index lends bytes to them.
 //   3. An index that failed to take a batch keeps the records it had before.
 import type { LogRecord } from './contract.ts'
-import { decompressInto, LZ4_REPEAT_BYTES_MIN, LZ4_UNCOMPRESSED, Output } from './decompress.ts'
+import { decompressInto, LZ4_REPEAT_BYTES_MIN, LZ4_UNCOMPRESSED, Output, storedLz4 } from './decompress.ts'
 import { logErrors } from './errors.ts'
-import { builtLz4Blocks } from './lz4BatchBuilder.ts'
+import { builtLz4Blocks, LZ4 } from './lz4BatchBuilder.ts'
 import {
   ATTRIBUTES_AT,
   BASE_TIMESTAMP_AT,
@@ -125,10 +125,17 @@ export function indexBatch(bytes: Uint8Array, start: number, out: RecordIndex, f
     return end
   }
   if (out.readsInPlace && (out.count === 0 || out.bytes === bytes) && indexInPlace(bytes, start, end, out, fromOffset)) return end
+  const source = bytes.subarray(start + BATCH_HEADER_BYTES, end)
+  const stored = codec === LZ4 && (out.count === 0 || out.bytes === bytes) ? storedLz4(source) : undefined
+  if (stored) {
+    const at = stored.byteOffset - bytes.byteOffset
+    out.bytes = bytes
+    indexRecords(bytes, at, at + stored.length, bytes, start, out, fromOffset)
+    return end
+  }
   const { lent } = out
   if (out.count > 0 && out.bytes !== lent) return start
   const from = out.count > 0 ? out.lentEnd : 0
-  const source = bytes.subarray(start + BATCH_HEADER_BYTES, end)
   const records = new Output(lent ?? noBytes, from, DECOMPRESSED_BYTES_MAX)
   decompressRecords(source, codec, start, records)
   out.bytes = records.bytes
