@@ -9,13 +9,16 @@ import { kafkaErrors } from './errors.ts'
 
 export const ZERO_UUID = '00000000-0000-0000-0000-000000000000'
 
+/** The id that was read last: a producer names one topic again and again, and the text costs a microsecond to make and as much to write. */
+let lastUuid = { text: ZERO_UUID, bytes: Buffer.alloc(16) }
+
 export class WireReader {
   at: number
   private readonly bytes: Buffer
   private readonly end: number
 
   constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
-    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     this.at = at
     this.end = end
   }
@@ -49,8 +52,12 @@ export class WireReader {
   }
   uuid(): string {
     const at = this.take(16)
-    const hex = this.bytes.toString('hex', at, at + 16)
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+    const { bytes } = this
+    if (bytes.compare(lastUuid.bytes, 0, 16, at, at + 16) === 0) return lastUuid.text
+    const hex = bytes.toString('hex', at, at + 16)
+    const text = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+    lastUuid = { text, bytes: Buffer.from(bytes.subarray(at, at + 16)) }
+    return text
   }
   /** An unsigned varint of at most 32 bits. */
   uvarint(): number {
@@ -143,7 +150,8 @@ export class WireWriter {
   }
   uuid(value: string): void {
     const at = this.room(16)
-    this.buffer.write(value.replaceAll('-', ''), at, 16, 'hex')
+    if (value === lastUuid.text) this.buffer.set(lastUuid.bytes, at)
+    else this.buffer.write(value.replaceAll('-', ''), at, 16, 'hex')
   }
   uvarint(value: number): void {
     const at = this.room(5)
