@@ -149,7 +149,7 @@ export class Broker {
   /** The name of a topic by its id. */
   topicName(id: string): string | undefined {
     const known = this.topicNames.get(id)
-    if (known !== undefined && this.log.topic(known)?.id === id) return known
+    if (known !== undefined && this.log.topicId(known) === id) return known
     this.topicNames.clear()
     for (const topic of this.log.topics()) this.topicNames.set(topic.id, topic.name)
     return this.topicNames.get(id)

@@ -188,7 +188,7 @@ export class Connection {
   private accept({ bytes, release }: Frame): void {
     const request = this.parse(bytes)
     const { isPipelined, api } = request.handler
-    kafkaMetrics.requests.inc({ api: api.name })
+    kafkaMetrics.requests.inc(api.name)
     this.inFlight++
     this.inFlightBytes += bytes.length
     if (!isPipelined) this.serialInFlight++
@@ -221,7 +221,8 @@ export class Connection {
       await previous
       const parts = await work
       release()
-      if (!this.isClosed) await this.send(parts, request.afterAnswer)
+      const drained = this.isClosed ? undefined : this.send(parts, request.afterAnswer)
+      if (drained) await drained
       if (request.isLast) this.endAfterLogin()
       else if (request.throttleMs > 0) this.mute(request.throttleMs)
     } catch (error) {
@@ -343,7 +344,7 @@ export class Connection {
       may: context.may,
       mayWriteAnywhere: () => security.mayWriteAnywhere(principal, this.clientHost),
       topicNameOf: (id) => broker.topicName(id),
-      topicIdOf: (name) => broker.log.topic(name)?.id,
+      topicIdOf: (name) => broker.log.topicId(name),
     }
     const guard = guards[handler.api.key]
     if (!guard) throw kafkaErrors('KAFKA_REQUEST_INVALID', { reason: `nobody may ask for ${handler.api.name}` })
@@ -377,8 +378,9 @@ export class Connection {
     return waitMs
   }
 
-  private async send(parts: Uint8Array[], afterAnswer: (() => void) | undefined): Promise<void> {
-    if (parts.length === 0) return
+  /** Resolves when the client has taken enough of what it was sent; undefined if it has by now. */
+  private send(parts: Uint8Array[], afterAnswer: (() => void) | undefined): Promise<void> | undefined {
+    if (parts.length === 0) return undefined
     const { socket, broker } = this
     let sizeBytes = 0
     this.cork()
@@ -388,20 +390,20 @@ export class Connection {
       const isLast = afterAnswer && part === parts.at(-1)
       socket.write(part, isLast ? (error) => error || afterAnswer() : undefined)
     }
-    if (!socket.writableNeedDrain || socket.destroyed) return
+    if (!socket.writableNeedDrain || socket.destroyed) return undefined
     broker.responseBytes += sizeBytes
     this.isDraining = true
-    await new Promise<void>((resolve) => {
+    return new Promise((resolve) => {
       const done = () => {
         socket.off('drain', done)
         socket.off('close', done)
+        this.isDraining = false
+        broker.responseBytes -= sizeBytes
         resolve()
       }
       socket.on('drain', done)
       socket.on('close', done)
     })
-    this.isDraining = false
-    broker.responseBytes -= sizeBytes
   }
 
   /** Answers that are ready together, as those of one group of appends, go out in one write: on loopback that is most of what an answer costs. */

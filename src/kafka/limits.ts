@@ -1,6 +1,6 @@
 // What the server counts and where it stops: every limit has a number, and what goes over it is refused, closed or waits.
 import { Counter, Gauge } from 'prom-client'
-import { metrics } from '../base/index.ts'
+import { HotCounter, metrics } from '../base/index.ts'
 
 export interface KafkaLimits {
   /** No more than half of the files that the system lets the process open. */
@@ -77,12 +77,7 @@ export const kafkaLimits: KafkaLimits = {
 const registers = [metrics]
 export const kafkaMetrics = {
   connections: new Gauge({ name: 'millrace_kafka_connections', help: 'Open connections of Kafka clients.', registers }),
-  requests: new Counter({
-    name: 'millrace_kafka_requests_total',
-    help: 'Requests of Kafka clients, by API.',
-    labelNames: ['api'],
-    registers,
-  }),
+  requests: new HotCounter({ name: 'millrace_kafka_requests_total', help: 'Requests of Kafka clients, by API.', label: 'api' }),
   closed: new Counter({
     name: 'millrace_kafka_connections_refused_total',
     help: 'Connections of Kafka clients that were refused or cut, by reason.',

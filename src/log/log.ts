@@ -187,6 +187,10 @@ class WriterLog implements LocalLog {
     return topic && infoOf(topic)
   }
 
+  topicId(name: string): string | undefined {
+    return this.known.get(name)?.id
+  }
+
   partition(name: string, partition: number): PartitionInfo | undefined {
     const view = this.known.get(name)?.views[partition]
     return view && partitionInfoOf(view, partition)
@@ -435,8 +439,8 @@ class WriterLog implements LocalLog {
     this.refusing.delete(place)
     this.appendedBytes += batch.length
     this.appendedRecords += waiting.recordCount
-    logMetrics.appendedBytes.inc({ topic }, batch.length)
-    logMetrics.appendedRecords.inc({ topic }, waiting.recordCount)
+    logMetrics.appendedBytes.inc(topic, batch.length)
+    logMetrics.appendedRecords.inc(topic, waiting.recordCount)
     waiting.resolve(Number.isNaN(logAppendTimeMs) ? { partition, first, last } : { partition, first, last, logAppendTimeMs })
   }
 

@@ -1,21 +1,19 @@
 // What the log counts for GET /metrics.
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { metrics } from '../base/index.ts'
+import { HotCounter, metrics } from '../base/index.ts'
 
 const registers = [metrics]
 
 export const logMetrics = {
-  appendedRecords: new Counter({
+  appendedRecords: new HotCounter({
     name: 'millrace_log_appended_records_total',
     help: 'Records acknowledged by the log.',
-    labelNames: ['topic'],
-    registers,
+    label: 'topic',
   }),
-  appendedBytes: new Counter({
+  appendedBytes: new HotCounter({
     name: 'millrace_log_appended_bytes_total',
     help: 'Bytes of record batches acknowledged by the log.',
-    labelNames: ['topic'],
-    registers,
+    label: 'topic',
   }),
   rejected: new Counter({
     name: 'millrace_log_rejected_batches_total',

@@ -87,6 +87,10 @@ export class SimLog implements LocalLog {
     return topic && infoOf(topic)
   }
 
+  topicId(name: string): string | undefined {
+    return this.store.topics.get(name)?.id
+  }
+
   partition(name: string, partition: number): PartitionInfo | undefined {
     return this.topic(name)?.partitions[partition]
   }

@@ -137,7 +137,9 @@ const byId =
         refused.push({ ...refuseTopic({ ...topic, name: '' }, { errorCode: ERROR.UNKNOWN_TOPIC_ID }, shape), topicId: topic.topicId })
       } else {
         ids.set(name, topic.topicId)
-        known.push({ ...topic, name })
+        // The request was decoded for this one answer.
+        topic.name = name
+        known.push(topic)
       }
     }
     const withIds = (answer: Message) => ({

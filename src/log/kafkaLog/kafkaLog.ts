@@ -185,8 +185,8 @@ class KafkaLog implements Log {
       }
       this.appendedBytes += sizeBytes
       this.appendedRecords += recordCount
-      logMetrics.appendedBytes.inc({ topic: name }, sizeBytes)
-      logMetrics.appendedRecords.inc({ topic: name }, recordCount)
+      logMetrics.appendedBytes.inc(name, sizeBytes)
+      logMetrics.appendedRecords.inc(name, recordCount)
       return { partition, first, last }
     } catch (error) {
       const failure = this.cluster.error(error, name)
