@@ -70,7 +70,12 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT k FROM t UNION ALL SELECT k, v FROM t', 'SQL_COLUMN_COUNT', 'SELECT k, v FROM t'],
   ['SELECT k FROM t UNION ALL SELECT a FROM e', 'SQL_TYPES_DIFFER', 'SELECT k FROM t UNION ALL SELECT a FROM e'],
   ["VALUES (1, 'a'), (2)", 'SQL_COLUMN_COUNT', '2'],
+  ['WITH c AS (SELECT z FROM t) SELECT k FROM t', 'SQL_COLUMN_NOT_FOUND', 'z'],
   // aggregates
+  ['SELECT CARDINALITY(COLLECT(v)) FROM t', 'SQL_ARGUMENTS_INVALID', 'CARDINALITY(COLLECT(v))', /ARRAY or a MAP/],
+  ["SELECT EXTRACT(EPOCH FROM TIME '00:00:00') FROM t", 'SQL_ARGUMENTS_INVALID', "EXTRACT(EPOCH FROM TIME '00:00:00')"],
+  ["SELECT k FROM t ORDER BY MAP['a', v] LIMIT 1", 'SQL_NOT_SUPPORTED', "MAP['a', v]"],
+  ['SELECT k, v + 1 AS w FROM t QUALIFY w > 4', 'SQL_NOT_SUPPORTED', 'w > 4', /WHERE/],
   ['SELECT k, v, COUNT(*) FROM t GROUP BY k', 'SQL_COLUMN_NOT_GROUPED', 'v', /MAX\(v\)/],
   ['SELECT * FROM t GROUP BY k', 'SQL_COLUMN_NOT_GROUPED', '*'],
   ['SELECT SUM(k) FROM t', 'SQL_AGGREGATE_ARGUMENTS', 'SUM(k)'],
@@ -310,6 +315,16 @@ test('an error of a view that lost its table points into the view', () => {
   assert.throws(
     () => bindScript('CREATE TABLE a (k INT); CREATE VIEW w AS SELECT k FROM a; DROP TABLE a; SELECT * FROM w', catalog),
     (error) => isStreamError(error) && error.code === 'SQL_TABLE_NOT_FOUND' && error.position?.start === 'SELECT k FROM '.length,
+  )
+})
+
+test('rows that a view numbers get their bound where it is used; without one the error points at the view', () => {
+  const view = 'CREATE TABLE a (k INT, v INT); CREATE VIEW w AS SELECT k, ROW_NUMBER() OVER (ORDER BY v DESC) AS n FROM a; '
+  bindScript(`${view}SELECT k FROM w WHERE n <= 2`, new Catalog())
+  assert.throws(
+    () => bindScript(`${view}SELECT k FROM w`, new Catalog()),
+    (error) =>
+      isStreamError(error) && error.code === 'SQL_OVER_UNSUPPORTED' && error.position?.start === view.length + 'SELECT k FROM '.length,
   )
 })
 

@@ -1,7 +1,7 @@
 // FROM: tables, views, sub-queries, table functions and joins, as rows with names.
 import type { Field, SqlType } from '../data/index.ts'
 import { t, withNullable } from '../data/index.ts'
-import type { Expression, Hint, QualifiedName, TableAlias, TableRef } from './ast.ts'
+import type { Expression, Hint, QualifiedName, Span, TableAlias, TableRef } from './ast.ts'
 import { walk } from './ast-walk.ts'
 import { lateralJoin } from './bind-correlation.ts'
 import { bindExpression } from './bind-expression.ts'
@@ -9,7 +9,7 @@ import { userCall, userDefinition } from './bind-function.ts'
 import { bindMatch } from './bind-match.ts'
 import { columnsOfPlan, firstColumns, joinFields, joinPlan, project, renamed, singleRow, storedOrdinals, valuesPlan } from './bind-plan.ts'
 import { bindQuery } from './bind-query.ts'
-import type { BindContext, Env, Scope } from './bind-scope.ts'
+import type { BindContext, CommonTable, Env, Scope } from './bind-scope.ts'
 import { emptyScope, findLocal, joinScopes, retyped, scopeOf } from './bind-scope.ts'
 import { applyCondition, bindCondition, splitAnd, stageOf } from './bind-subquery.ts'
 import { bindTemporalJoin } from './bind-temporal.ts'
@@ -21,6 +21,7 @@ import { resolveCall } from './functions/index.ts'
 import { changelogOfTable } from './optimize-traits.ts'
 import { parseStatement } from './parse.ts'
 import type { Expr, MaterializedTableDef, Plan, TableDef, ViewDef } from './plan.ts'
+import { inputsOf, withInputs } from './plan-tree.ts'
 import { placed } from './positions.ts'
 import { settingMs } from './state-ttl.ts'
 import { withHints } from './table-options.ts'
@@ -92,24 +93,28 @@ function aliased(plan: Plan, alias: TableAlias | undefined, name?: string): Sour
 
 // ---------------------------------------------------------------- tables and views
 
+/** A table of WITH. @throws StreamError  SQL_COLUMN_COUNT and those of its query */
+export function bindCommon(common: CommonTable): Plan {
+  common.isBound = true
+  const plan = bindQuery(common.query, common.context, undefined)
+  if (common.columns.length > 0 && common.columns.length !== plan.fields.length) {
+    throw sqlErrors('SQL_COLUMN_COUNT', {
+      what: `the WITH table "${common.name}"`,
+      actual: common.columns.length,
+      expected: plan.fields.length,
+      span: common.columns[0].span,
+    })
+  }
+  return renamed(
+    plan,
+    common.columns.map((column) => column.name),
+  )
+}
+
 /** @throws StreamError  SQL_TABLE_NOT_FOUND */
 function bindNamed(name: QualifiedName, context: BindContext, hints: readonly Hint[] = []): Plan {
   const common = name.parts.length === 1 ? context.withTables.get(name.parts[0].name) : undefined
-  if (common !== undefined) {
-    const plan = bindQuery(common.query, common.context, undefined)
-    if (common.columns.length > 0 && common.columns.length !== plan.fields.length) {
-      throw sqlErrors('SQL_COLUMN_COUNT', {
-        what: `the WITH table "${name.parts[0].name}"`,
-        actual: common.columns.length,
-        expected: plan.fields.length,
-        span: common.columns[0].span,
-      })
-    }
-    return renamed(
-      plan,
-      common.columns.map((column) => column.name),
-    )
-  }
+  if (common !== undefined) return bindCommon(common)
   const entry = context.catalog.require(name)
   switch (entry.kind) {
     case 'table':
@@ -129,9 +134,18 @@ function bindView({ name, fields, sql, database = DEFAULT_DATABASE }: ViewDef, {
     bindQuery(statement.query, { ...context, catalog: context.catalog.within(database), withTables: new Map() }, undefined),
   )
   return renamed(
-    plan,
+    pointedAt(plan, span),
     fields.map((field) => field.name),
   )
+}
+
+/** What is found wrong when all is planned is shown where the view is named: its own text is another one. */
+function pointedAt(plan: Plan, span: Span): Plan {
+  const node = withInputs(
+    plan,
+    inputsOf(plan).map((input) => pointedAt(input, span)),
+  )
+  return 'span' in node && node.span !== undefined ? { ...node, span } : node
 }
 
 const tableOfMaterialized = (table: MaterializedTableDef): TableDef => ({

@@ -3,6 +3,7 @@ import type { Field } from '../data/index.ts'
 import { formatType } from '../data/index.ts'
 import type { Expression, OrderItem, Query, Tail } from './ast.ts'
 import { bindExpression } from './bind-expression.ts'
+import { bindCommon } from './bind-from.ts'
 import { columnsOfPlan, distinctPlan, firstColumns, project, singleRow, uniqueNames, valuesPlan, withoutTime } from './bind-plan.ts'
 import type { BindContext, CommonTable, Env } from './bind-scope.ts'
 import { emptyScope, scopeOf } from './bind-scope.ts'
@@ -17,7 +18,14 @@ import type { Expr, Plan, SortKey } from './plan.ts'
  * @param isTop  ORDER BY without LIMIT has a meaning only here; in a sub-query it is dropped, as Flink does
  */
 export function bindQuery(query: Query, outerContext: BindContext, outer: Env | undefined, isTop = false): Plan {
-  const context = withTables(query, outerContext)
+  const { context, tables } = withTables(query, outerContext)
+  const plan = bindBody(query, context, outer, isTop)
+  // What is named has to be right also where nothing reads it.
+  for (const table of tables) if (!table.isBound) bindCommon(table)
+  return plan
+}
+
+function bindBody(query: Query, context: BindContext, outer: Env | undefined, isTop: boolean): Plan {
   switch (query.type) {
     case 'select':
       return bindSelect(query, context, outer, isTop)
@@ -33,13 +41,15 @@ export function bindQuery(query: Query, outerContext: BindContext, outer: Env | 
   }
 }
 
-function withTables({ withItems }: Tail, context: BindContext): BindContext {
-  let result = context
+function withTables({ withItems }: Tail, outer: BindContext): { context: BindContext; tables: CommonTable[] } {
+  const tables: CommonTable[] = []
+  let context = outer
   for (const { name, columns, query } of withItems) {
-    const table: CommonTable = { query, columns, context: result }
-    result = { ...result, withTables: new Map([...result.withTables, [name.name, table]]) }
+    const table: CommonTable = { name: name.name, query, columns, context, isBound: false }
+    tables.push(table)
+    context = { ...context, withTables: new Map([...context.withTables, [table.name, table]]) }
   }
-  return result
+  return { context, tables }
 }
 
 // ---------------------------------------------------------------- set operations
@@ -189,6 +199,11 @@ export function columnAt(ordinal: number, plan: Plan, { span }: Expression): Exp
 
 /** @throws StreamError  SQL_SORT_UNSUPPORTED */
 export function sorted(tail: Tail, input: Plan, keys: readonly { key: SortKey; item: OrderItem }[], isTop: boolean): Plan {
+  for (const { key, item } of keys) {
+    const { kind } = input.fields[key.column].type
+    if (kind === 'MAP' || kind === 'MULTISET')
+      throw sqlErrors('SQL_NOT_SUPPORTED', { what: `ORDER BY of a ${kind}`, instead: 'Order by one of its values.', span: item.span })
+  }
   const limit = rowCount(tail.limit)
   const offset = rowCount(tail.offset) ?? 0
   const orderBy = keys.map(({ key }) => key)

@@ -14,9 +14,12 @@ import { resolveCall } from './functions/index.ts'
 import type { Expr, Plan } from './plan.ts'
 
 export interface CommonTable {
+  name: string
   query: Query
   columns: Identifier[]
   context: BindContext
+  /** Has it been read? */
+  isBound: boolean
 }
 /** What does not change while one statement is bound, but for the WITH tables that a query adds. */
 export interface BindContext {

@@ -1,6 +1,6 @@
 // The binder: a statement's tree and a catalog in, a typed and optimized plan out. The catalog itself is changed only by `applyStatement`.
 
-import { nearestName } from '../base/index.ts'
+import { isStreamError, nearestName } from '../base/index.ts'
 import type { Field } from '../data/index.ts'
 import { withNullable } from '../data/index.ts'
 import type { Identifier, Query, Span, Statement } from './ast.ts'
@@ -172,7 +172,7 @@ function alterView(statement: Extract<Statement, { type: 'alterView' }>, text: s
   }
   const bound = bindQuery(query!, context, undefined)
   requireUniqueNames(query!, bound)
-  optimize(bound)
+  checkView(bound)
   return {
     type: 'alterView',
     from,
@@ -184,13 +184,21 @@ function createView(statement: Extract<Statement, { type: 'createView' }>, text:
   const { columns, query } = statement
   const name = context.catalog.nameOf(statement.name)
   const bound = bindQuery(query, context, undefined)
-  // Planned to find what no stream can compute; the plan is made again where the view is used.
-  optimize(bound)
+  checkView(bound)
   if (columns.length === 0) requireUniqueNames(query, bound)
   const fields = renamedFields(bound.fields, columns, `the view "${name}"`)
   const view: ViewDef = { name, fields, sql: textOf(query, text), database: context.catalog.currentDatabase }
   if (statement.temporary) view.isTemporary = true
   return { type: 'createView', view }
+}
+
+/** Planned to find what no stream can compute; the plan is made again where the view is used, which may give numbers of rows their bound. */
+function checkView(bound: Plan): void {
+  try {
+    optimize(bound)
+  } catch (error) {
+    if (!isStreamError(error) || !['SQL_OVER_UNSUPPORTED', 'SQL_RANK_UNSUPPORTED'].includes(error.code)) throw error
+  }
 }
 
 /** A view has one column of each name. @throws StreamError  SQL_COLUMN_DUPLICATE, at the name where it is written */
