@@ -4,6 +4,7 @@
 //   for each entry: position i64 | sizeBytes u32 | pathBytes u32 | path, below the data folder | bytes
 //
 // A block begins where the one before it ends, or at the beginning of the file, always at a multiple of PAGE_BYTES. Numbers are big-endian.
+import { copyNative } from '../base/index.ts'
 import { crc32c } from './crc32c.ts'
 import { readInt64, readUint32, writeInt32, writeInt64 } from './recordBatch.ts'
 
@@ -61,8 +62,10 @@ export function encodeBlock(target: Buffer, { id, sequence, neededSequence }: Bl
     writeInt32(target, at + 8, sizeBytes)
     writeInt32(target, at + 12, pathBytes)
     at += ENTRY_HEADER_BYTES + pathBytes
-    // `set` copies out of shared memory byte by byte.
-    for (const buffer of buffers) at += Buffer.prototype.copy.call(buffer, target, at)
+    for (const buffer of buffers) {
+      copyNative(buffer, 0, buffer.length, target, at)
+      at += buffer.length
+    }
   }
   const end = padded(at)
   target.fill(0, at, end)
