@@ -96,6 +96,7 @@ test('versions, starts and failures over a restart, and the way back', { timeout
   let failure: QueryHistory['events'][number] | undefined
   await until(async () => (failure = (await history()).events.find(({ kind }) => kind === 'failed')), 'no failure in the history')
   assert.ok(failure?.kind === 'failed' && failure.error.code !== '' && failure.error.hint !== '', JSON.stringify(failure))
+  assert.match(String(failure.error.params?.row), /2147483647/)
   assert.equal((await millrace('history', 'nothing')).code, 1)
 })
 

@@ -169,6 +169,8 @@ describe('why', () => {
       const ended = await whyOf(server, 'ended', has('QUERY_FAILED'))
       assert.equal(ended.state, 'failed')
       assert.equal(ended.findings.length, 1)
+      // The row that it ended at is said.
+      assert.match(ended.verdict, /^It ended with an error at the row \{.*"v":"x".*\}: /)
       assert.equal(ended.next, ended.error?.hint)
     })
 

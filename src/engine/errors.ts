@@ -1,5 +1,15 @@
 // Errors of running plans.
-import { defineErrors, spec } from '../base/index.ts'
+import { defineErrors, type StreamError, spec } from '../base/index.ts'
+
+/** Characters of a row that an error carries. */
+const ROW_TEXT_MAX = 1_000
+
+/** The error of a query that ends at a row, with that row in its `params`, and where it lies in its topic if that is known. */
+export function ofRow(error: StreamError, row: string, place?: { topic: string; partition: number; offset: number }): StreamError {
+  const text = row.length > ROW_TEXT_MAX ? `${row.slice(0, ROW_TEXT_MAX)}…` : row
+  Object.assign(error.params, { row: text, ...place })
+  return error
+}
 
 export const engineErrors = defineErrors({
   PARQUET_FAILED: spec<{ path: string; reason: string }>({

@@ -19,7 +19,7 @@ import { type InputState, jsonMs, type OperatorState, partKey, type QueryState }
 import { splitState } from './checkpoints/stateParts.ts'
 import { type PartUpdate, StateTracker } from './checkpoints/stateTracker.ts'
 import type { Lateness } from './diagnosis.ts'
-import { engineErrors } from './errors.ts'
+import { engineErrors, ofRow } from './errors.ts'
 import { type Barrier, keyGroupsOf, Links, type RoundNote, Rounds } from './exchange/index.ts'
 import { formatValue } from './expressions/index.ts'
 import { EDGES_MAX, Graph } from './graph.ts'
@@ -612,12 +612,13 @@ export class Job {
   private rowFailed(query: RunningQuery, batch: Batch, row: number, error: Error, fields: Field[]): void {
     const failure = 'code' in error ? (error as StreamError) : engineErrors('ROW_FAILED', { reason: error.message }, { cause: error })
     const spec = this.spec.sources.find((source) => source.table === query.graph.sources[0]?.table.name)
-    if (!spec || spec.onError === 'fail') throw failure
-    query.failedRows++
+    const isEnd = !spec || spec.onError === 'fail'
+    if (!isEnd) query.failedRows++
     const values = fields.map(({ type }, i) => formatValue(valueAt(batch.columns[i], row), type))
     const kind = batch.kinds ? { '@op': changeKindTexts[batch.kinds[row] as 0] } : {}
     const object = Object.fromEntries(fields.map((field, i) => [field.name, values[i]]))
     const text = JSON.stringify({ ...object, ...kind }, (_key, value) => (typeof value === 'bigint' ? String(value) : value))
+    if (isEnd) throw ofRow(failure, text)
     this.letters.push({ topic: spec.topic, partition: -1, offset: -1, raw: encoder.encode(text), error: failure.toJSON() })
   }
 

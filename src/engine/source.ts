@@ -6,7 +6,7 @@
 //   3. Unless the table says otherwise, records of a transaction come when it is committed, and those of an aborted one never.
 //   4. As one of several subtasks it reads its own partitions only; of the others it knows nothing, and says so (position -1).
 //   5. A tombstone (null value) is no row; of an upsert source it is the deletion of its key's row.
-import { isStreamError, type StreamError } from '../base/index.ts'
+import type { StreamError } from '../base/index.ts'
 import { type Column, ColumnBuilder, DELETE, type Field, gather, gatherAll, readUtf8, released, t, withNullable } from '../data/index.ts'
 import {
   formatOptions,
@@ -30,7 +30,7 @@ import {
 } from '../log/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import type { InputState } from './checkpoints/manifest.ts'
-import { engineErrors } from './errors.ts'
+import { engineErrors, ofRow } from './errors.ts'
 import type { DeadLetter, SourceSpec } from './protocol.ts'
 
 /** Rows of one partition, with the columns that `SourceInput.columns` lists. */
@@ -427,11 +427,12 @@ export class SourceInput {
 
   private failed(bytes: Uint8Array, partition: number, record: number, error: StreamError, letters: DeadLetter[]): void {
     if (formatOptions('json', this.spec.formatOptions).flag('ignore-parse-errors')) return
-    if (this.spec.onError === 'fail') throw isStreamError(error) ? error : engineErrors('ROW_FAILED', { reason: String(error) })
     const { index, spec } = this
     // A copy: the memory is used again.
     const raw = new Uint8Array(bytes.subarray(index.valueStarts[record], index.valueEnds[record]))
-    letters.push({ topic: spec.topic, partition, offset: index.offsets[record], raw, error: error.toJSON() })
+    const place = { topic: spec.topic, partition, offset: index.offsets[record] }
+    if (spec.onError === 'fail') throw ofRow(error, readUtf8(raw, 0, raw.length), place)
+    letters.push({ ...place, raw, error: error.toJSON() })
   }
 }
 

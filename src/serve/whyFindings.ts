@@ -88,9 +88,17 @@ export function held(id: string, { seconds, query, function: fn }: NonNullable<Q
   }
 }
 
+/** Where it ended, if one row was the reason. */
+function atRow({ params }: ErrorBody): string {
+  const { row, topic, partition, offset } = params as { row?: string; topic?: string; partition?: number; offset?: number }
+  if (typeof row !== 'string') return ''
+  const place = offset === undefined ? '' : `, offset ${offset} of ${topic}/${partition}`
+  return ` at the row ${row}${place}`
+}
+
 const failed = (error: ErrorBody | undefined): WhyFinding => ({
   code: 'QUERY_FAILED',
-  fact: `It ended with an error: ${error?.message ?? 'unknown'} [${error?.code ?? 'INTERNAL'}].`,
+  fact: `It ended with an error${error ? atRow(error) : ''}: ${error?.message ?? 'unknown'} [${error?.code ?? 'INTERNAL'}].`,
   next: error?.hint ?? 'See the log of the process.',
 })
 

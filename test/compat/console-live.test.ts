@@ -166,13 +166,7 @@ describe('a live run and its picture', { skip: skipWithoutBrowser, timeout: 180_
 
     await page.keyboard.press('Control+A')
     await page.keyboard.type("CREATE TABLE t (a INT) WITH ('conn")
-    await page.locator('.cm-tooltip-autocomplete').getByText("'connector'").waitFor()
-    // CodeMirror takes no key in the first moments of a list.
-    await until(async () => {
-      await page.keyboard.press('Enter')
-      return (await page.locator('.cm-tooltip-autocomplete').count()) === 0
-    }, 'it is not taken')
-    await page.keyboard.press('ArrowRight')
+    await page.locator('.cm-tooltip-autocomplete li', { hasText: "'connector'" }).click()
     await until(
       async () => (await textOf(page.locator('.cm-content'))).trim() === "CREATE TABLE t (a INT) WITH ('connector')",
       'the key has not its quotes',

@@ -66,7 +66,10 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
   const where = search.where
   const settledWhere = useSettled(where, typingPauseMs)
   const { tests, parameters, isPartial } = useMemo(() => parseWhere(summary.columns, settledWhere), [summary.columns, settledWhere])
-  const live = useLiveTable(name, { order: search.order, limit, filters: parameters })
+  const time = summary.columns.find(({ type }) => columnKind(type) === 'timestamp')?.name
+  // A chart is of the newest rows, unless one wants others.
+  const order = search.order ?? (search.view === 'chart' && time !== undefined ? `-${time}` : undefined)
+  const live = useLiveTable(name, { order, limit, filters: parameters })
   // While another order or filter is on its way, the old rows stay.
   const lastView = useRef(live)
   if (live.hasData) lastView.current = live
@@ -126,7 +129,9 @@ function LiveTablePage({ summary }: { summary: TableSummary }) {
             {view.rows.length >= limit
               ? isPartial
                 ? `, among the first ${formatInteger(limit)} in this order`
-                : `, the first in this order`
+                : order === search.order
+                  ? ', the first in this order'
+                  : `, the newest by ${time}`
               : ''}
           </p>
           <div className="panel-actions">

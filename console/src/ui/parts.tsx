@@ -178,13 +178,24 @@ export const Empty = ({ title, children, command }: { title: string; children?: 
   </div>
 )
 
+/** Words of the server: what it has in backquotes is to be typed. */
+export const Prose = ({ text }: { text: string }) =>
+  text.split(/`([^`]+)`/).map((part, i) =>
+    // biome-ignore lint/suspicious/noArrayIndexKey: parts of one text, never reordered
+    i % 2 === 1 ? <code key={i}>{part}</code> : part,
+  )
+
 /** The server's own words about what went wrong and what to do. */
 export const Failure = ({ error }: { error: unknown }) => {
   const failure = error as { message?: string; hint?: string; code?: string }
   return (
     <div className="failure" role="alert">
       <strong>{failure.message ?? String(error)}</strong>
-      {failure.hint && <span>{failure.hint}</span>}
+      {failure.hint && (
+        <span>
+          <Prose text={failure.hint} />
+        </span>
+      )}
       {failure.code && <code>{failure.code}</code>}
     </div>
   )

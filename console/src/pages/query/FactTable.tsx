@@ -7,7 +7,7 @@ export const rowText = (columns: readonly string[], row: readonly unknown[]): st
   row.map((value, i) => `${columns[i] ?? i}=${JSON.stringify(value)}`).join(' ')
 
 /** Times, names and numbers stay on one line; texts are broken. */
-const LINE_LENGTH_MAX = 28
+export const LINE_LENGTH_MAX = 28
 const cellClass = (head: string | undefined, cell: ReactNode): string | undefined =>
   [head?.startsWith('#') && 'number', typeof cell === 'string' && cell.length <= LINE_LENGTH_MAX && 'nowrap'].filter(Boolean).join(' ') ||
   undefined

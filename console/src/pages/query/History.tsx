@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import type { QueryHistory } from '../../../../src/serve/contract.ts'
 import { apiGet } from '../../api/client.ts'
 import { formatClock, formatInteger } from '../../ui/format.ts'
-import { Empty, Failure, SkeletonRows, Status } from '../../ui/parts.tsx'
+import { Empty, Failure, Prose, SkeletonRows, Status } from '../../ui/parts.tsx'
 import { FactTable } from './FactTable.tsx'
 
 type Event = QueryHistory['events'][number]
@@ -37,7 +37,7 @@ export function History({ id }: { id: string }) {
           </Status>,
           ('by' in event && event.by) || '',
           factOf(event),
-          event.kind === 'failed' ? event.error.hint : '',
+          event.kind === 'failed' ? <Prose key="next" text={event.error.hint} /> : '',
         ])}
       />
     </div>
@@ -52,6 +52,12 @@ function factOf(event: Event) {
       return (
         <>
           <code>{event.error.code}</code> {event.error.message}
+          {typeof event.error.params?.row === 'string' && (
+            <>
+              {' '}
+              at the row <code>{event.error.params.row}</code>
+            </>
+          )}
         </>
       )
     default:

@@ -9,7 +9,7 @@ import { useQueryHistory } from '../../api/figures.ts'
 import { stringifyExact } from '../../api/json.ts'
 import { formatBytes, formatDate, formatDateTime, formatDayMinute, formatInteger, formatSpan, formatTime, none } from '../../ui/format.ts'
 import { Badge, CopyButton, Empty, Failure, Waiting } from '../../ui/parts.tsx'
-import { FactTable } from './FactTable.tsx'
+import { FactTable, LINE_LENGTH_MAX } from './FactTable.tsx'
 import { Metrics, stateChart } from './Metrics.tsx'
 
 type Key = Record<string, string | number | boolean | null>
@@ -78,6 +78,7 @@ function Operators({ state: { query, operators }, chosen }: { state: QueryState;
             params={{ id: query }}
             search={{ tab: 'state', operator: id }}
             aria-current={id === chosen ? 'true' : undefined}
+            className="nowrap"
           >
             {id === chosen ? <b>{`${id} ${node}`}</b> : `${id} ${node}`}
           </Link>,
@@ -184,7 +185,7 @@ const Value = ({ value }: { value: unknown }) =>
   ) : typeof value === 'object' ? (
     <code>{stringifyExact(value)}</code>
   ) : (
-    <span>{String(value)}</span>
+    <span className={String(value).length <= LINE_LENGTH_MAX ? 'nowrap' : undefined}>{String(value)}</span>
   )
 
 /** Columns of the rows that are not in the key already; of equal names each has its own. */

@@ -1,7 +1,7 @@
 // Why a query puts out nothing, or when its next row comes: the verdict, what else was found, what to do, and the facts behind it.
 import type { QueryWhy, WhyNode } from '../../../../src/serve/contract.ts'
 import { formatAge, formatDuration, formatInteger, none } from '../../ui/format.ts'
-import { Code, Status } from '../../ui/parts.tsx'
+import { Code, Prose, Status } from '../../ui/parts.tsx'
 import { heldBackFirst } from './Facts.tsx'
 import { FactTable, rowText, timeText } from './FactTable.tsx'
 
@@ -14,18 +14,22 @@ export function Why({ why }: { why: QueryWhy }) {
   return (
     <div className="stack why">
       <p aria-live="polite">
-        <Status tone={isHealthy ? 'ok' : state === 'failed' ? 'bad' : 'warn'}>{verdict}</Status>
+        <Status tone={isHealthy ? 'ok' : state === 'failed' ? 'bad' : 'warn'}>
+          <Prose text={verdict} />
+        </Status>
       </p>
       {findings.length > 1 && (
         <ul className="quiet">
           {findings.slice(1).map(({ code, fact }) => (
-            <li key={code + fact}>{fact}</li>
+            <li key={code + fact}>
+              <Prose text={fact} />
+            </li>
           ))}
         </ul>
       )}
       {steps.length > 0 && (
         <p>
-          <b>Next:</b> {steps.join(' ')}
+          <b>Next:</b> <Prose text={steps.join(' ')} />
         </p>
       )}
       {sources.length > 0 && (
