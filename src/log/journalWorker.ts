@@ -39,7 +39,7 @@ class JournalWorker implements JournalBackground {
 /** As measured: docs/benchmarks.md. */
 export const journalOptions = (): JournalOptions => ({
   sizeBytes: 16 * MIB,
-  groupBytesMax: MIB / 4,
+  groupBytesMax: MIB / 8,
   groupsBefore: 256,
   syncBytes: 4 * MIB,
   background: new JournalWorker(),
