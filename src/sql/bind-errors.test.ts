@@ -322,9 +322,9 @@ test('rows that a view numbers get their bound where it is used; without one the
   const view = 'CREATE TABLE a (k INT, v INT); CREATE VIEW w AS SELECT k, ROW_NUMBER() OVER (ORDER BY v DESC) AS n FROM a; '
   bindScript(`${view}SELECT k FROM w WHERE n <= 2`, new Catalog())
   assert.throws(
-    () => bindScript(`${view}SELECT k FROM w`, new Catalog()),
+    () => bindScript(`${view}SELECT n FROM w`, new Catalog()),
     (error) =>
-      isStreamError(error) && error.code === 'SQL_OVER_UNSUPPORTED' && error.position?.start === view.length + 'SELECT k FROM '.length,
+      isStreamError(error) && error.code === 'SQL_OVER_UNSUPPORTED' && error.position?.start === view.length + 'SELECT n FROM '.length,
   )
 })
 

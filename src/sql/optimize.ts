@@ -2,6 +2,7 @@
 //
 //   fold constants  ->  push filters down, merge calcs  ->  choose operators (windows, ranks, joins)  ->  prune columns  ->  traits
 import type { ColumnExpr } from './expr.ts'
+import { columnsOf } from './expr.ts'
 import { foldConstants } from './optimize-constants.ts'
 import { physicalJoin, physicalTemporalJoin } from './optimize-joins.ts'
 import { markJson } from './optimize-json.ts'
@@ -52,6 +53,10 @@ function overEveryChange(plan: Plan): Plan {
 
 function chooseOperators(plan: Plan): Plan {
   if (plan.node === 'calc' && plan.input.node === 'over') {
+    const width = plan.input.input.fields.length
+    const read = [...plan.projections, ...(plan.predicate ? [plan.predicate] : [])].flatMap((expr) => [...columnsOf(expr)])
+    // What nobody reads need not be computable.
+    if (read.every((column) => column < width)) return chooseOperators({ ...plan, input: plan.input.input })
     const over = { ...plan.input, input: chooseOperators(plan.input.input) }
     const ranked = rankedCalc(plan, over)
     if (ranked !== undefined) return ranked
