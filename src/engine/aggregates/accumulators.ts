@@ -190,7 +190,7 @@ export class Accumulators {
       groupCount,
       cells: this.cells.floats.subarray(0, groupCount * this.layout.stride),
       boxed: this.cells.boxed.map((values) => values.slice()),
-      objects: this.objects.map((objects) => objects.states.slice()),
+      objects: this.objects.map((objects) => objects.saved()),
       distincts: this.distincts.map((distinct) => distinct.snapshot(groupCount)),
     }
   }
@@ -208,7 +208,7 @@ export class Accumulators {
     restored.cells.boxed = snapshot.boxed.map((values) => values.slice())
     // Objects change in place: the snapshot stays as it is.
     restored.objects.forEach((objects, i) => {
-      objects.states = structuredClone(snapshot.objects[i])
+      objects.restore(snapshot.objects[i])
     })
     restored.distincts.forEach((distinct, i) => {
       distinct.restore(snapshot.distincts[i])
@@ -261,6 +261,16 @@ class GroupObjects {
     let values = 0
     for (const state of this.states) if (state !== undefined) values += 1 + this.slot.spec.size(state)
     return values * 64
+  }
+
+  saved(): unknown[] {
+    const { spec } = this.slot
+    return spec.saved === undefined ? this.states.slice() : this.states.map((state) => state && spec.saved?.(state))
+  }
+
+  restore(saved: readonly unknown[]): void {
+    const { spec } = this.slot
+    this.states = structuredClone(saved).map((state) => (state && spec.restored ? spec.restored(state) : state))
   }
 
   private stateOf(group: number): unknown {

@@ -1,10 +1,11 @@
 // Aggregates that keep an object for each group: lists, multisets, JSON, and MIN and MAX of values that may be taken away.
 //
-// States are structured-clonable. `remove` is called only where the input retracts; it takes away the first of equal values.
+// States are structured-clonable, or have a form that is. `remove` is called only where the input retracts; it takes away the first of equal values.
 import type { AggregateCall } from '../../sql/index.ts'
 import { engineErrors } from '../errors.ts'
 import { jsonWriter, type UserFunctionRef, userAggregate } from '../expressions/index.ts'
 import { canonicalText } from '../state/columns.ts'
+import { ValueList } from './valueList.ts'
 import { compareValues } from './values.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a list of specs holds states of many types, each seen only by its own spec.
@@ -19,6 +20,9 @@ export interface ObjectSpec<S = any> {
   result(state: S): unknown
   /** Values held, for the account of memory. */
   size(state: S): number
+  /** The state as it is kept in snapshots, where it is not itself structured-clonable, and back. */
+  saved?(state: S): unknown
+  restored?(saved: unknown): S
 }
 
 /** The aggregate's behaviour, or undefined if there is no such aggregate. */
@@ -29,41 +33,27 @@ export function objectSpec(call: AggregateCall, retracts: boolean): ObjectSpec |
     case 'MAX':
       return extreme(-1)
     case 'FIRST_VALUE':
-      return listSpec({ skipsNull: true, keeps: retracts ? 'all' : 'first', result: (list) => (list.length === 0 ? null : list[0]) })
+      return retracts ? valueList(true, ({ first = null }) => first) : oneValue('first')
     case 'LAST_VALUE':
-      return listSpec({
-        skipsNull: true,
-        keeps: retracts ? 'all' : 'last',
-        result: (list) => (list.length === 0 ? null : list[list.length - 1]),
-      })
-    case 'ARRAY_AGG':
-      return listSpec({
-        skipsNull: call.options?.nulls === 'ABSENT' || call.options?.nullTreatment === 'IGNORE NULLS',
-        keeps: 'all',
-        result: (list) => (list.length === 0 ? null : list.slice()),
-      })
+      return retracts ? valueList(true, ({ last = null }) => last) : oneValue('last')
+    case 'ARRAY_AGG': {
+      const skipsNull = call.options?.nulls === 'ABSENT' || call.options?.nullTreatment === 'IGNORE NULLS'
+      return valueList(skipsNull, (list) => (list.count === 0 ? null : list.toArray()))
+    }
     case 'LISTAGG':
       return listAgg(call)
     case 'COLLECT':
       return collect
     case 'JSON_ARRAYAGG': {
       const jsonText = jsonOf(call)
-      return listSpec({
-        skipsNull: !keepsJsonNull(call, false),
-        keeps: 'all',
-        result: (list) => `[${list.map(jsonText).join(',')}]`,
-      })
+      return valueList(!keepsJsonNull(call, false), (list) => `[${list.toArray().map(jsonText).join(',')}]`)
     }
     case 'JSON_OBJECTAGG':
       return jsonObject(jsonOf(call), keepsJsonNull(call, true))
     case 'SINGLE_VALUE':
-      return listSpec({
-        skipsNull: false,
-        keeps: 'all',
-        result: (list) => {
-          if (list.length > 1) throw engineErrors('SUBQUERY_ROWS', { rowCount: list.length })
-          return list.length === 0 ? null : list[0]
-        },
+      return valueList(false, ({ count, first = null }) => {
+        if (count > 1) throw engineErrors('SUBQUERY_ROWS', { rowCount: count })
+        return first
       })
     case 'PERCENTILE':
       return percentile(call)
@@ -84,58 +74,60 @@ function keepsJsonNull(call: AggregateCall, byDefault: boolean): boolean {
   return option === '' ? byDefault : !option.startsWith('ABSENT')
 }
 
-const indexOfValue = (list: unknown[], value: unknown): number => {
-  if (typeof value !== 'object' || value === null) return list.findIndex((entry) => Object.is(entry, value))
-  const text = canonicalText(value)
-  return list.findIndex((entry) => entry !== null && canonicalText(entry) === text)
-}
-
-function listSpec(options: {
-  skipsNull: boolean
-  keeps: 'all' | 'first' | 'last'
-  result: (list: unknown[]) => unknown
-}): ObjectSpec<unknown[]> {
-  const { skipsNull, keeps, result } = options
-  const add = (list: unknown[], value: unknown) => {
-    if (value === null && skipsNull) return
-    if (keeps === 'all') list.push(value)
-    else if (keeps === 'last' || list.length === 0) list[0] = value
+/** Of rows that stay: the first or the last value that is not NULL. */
+function oneValue(keeps: 'first' | 'last'): ObjectSpec<unknown[]> {
+  const add = (state: unknown[], value: unknown) => {
+    if (value !== null && (keeps === 'last' || state.length === 0)) state[0] = value
   }
   return {
     create: () => [],
-    add: (list, [value]) => add(list, value),
-    remove: (list, [value]) => {
-      const at = indexOfValue(list, value)
-      if (at >= 0) list.splice(at, 1)
+    add: (state, [value]) => add(state, value),
+    remove: () => {},
+    merge: (into, [value = null]) => add(into, value),
+    result: ([value = null]) => value,
+    size: (state) => state.length,
+  }
+}
+
+function valueList(skipsNull: boolean, result: (list: ValueList) => unknown): ObjectSpec<ValueList> {
+  return {
+    create: () => new ValueList(mapKey),
+    add: (list, [value]) => {
+      if (value !== null || !skipsNull) list.add(value)
     },
+    remove: (list, [value]) => list.remove(value),
     merge: (into, from) => {
-      for (const value of from) add(into, value)
+      for (const value of from.toArray()) into.add(value)
     },
     result,
-    size: (list) => list.length,
+    size: ({ count }) => count,
+    saved: (list) => list.toArray(),
+    restored: (saved) => new ValueList(mapKey, saved as unknown[]),
   }
 }
 
 /** The separator is a second argument; of several values the last one counts, as in Flink. */
-function listAgg(call: AggregateCall): ObjectSpec<{ list: string[]; separator: string }> {
+function listAgg(call: AggregateCall): ObjectSpec<{ list: ValueList; separator: string }> {
   const separator = typeof call.options?.separator === 'string' ? call.options.separator : ','
   return {
-    create: () => ({ list: [], separator }),
+    create: () => ({ list: new ValueList(mapKey), separator }),
     add: (state, [value, between]) => {
       if (value === null) return
       if (typeof between === 'string') state.separator = between
-      state.list.push(value as string)
+      state.list.add(value)
     },
-    remove: (state, [value]) => {
-      const at = state.list.indexOf(value as string)
-      if (at >= 0) state.list.splice(at, 1)
-    },
+    remove: ({ list }, [value]) => list.remove(value),
     merge: (into, from) => {
-      if (from.list.length > 0) into.separator = from.separator
-      for (const value of from.list) into.list.push(value)
+      if (from.list.count > 0) into.separator = from.separator
+      for (const value of from.list.toArray()) into.list.add(value)
     },
-    result: ({ list, separator: between }) => (list.length === 0 ? null : list.join(between)),
-    size: ({ list }) => list.length,
+    result: ({ list, separator: between }) => (list.count === 0 ? null : list.toArray().join(between)),
+    size: ({ list }) => list.count,
+    saved: ({ list, separator: between }) => ({ list: list.toArray(), separator: between }),
+    restored: (saved) => {
+      const { list, separator: between } = saved as { list: string[]; separator: string }
+      return { list: new ValueList(mapKey, list), separator: between }
+    },
   }
 }
 
