@@ -285,6 +285,8 @@ export interface CreateTable {
   columns: ColumnDefinition[]
   watermark?: Node & { column: QualifiedName; expression: Expression; text?: string }
   primaryKey?: Identifier[]
+  /** The name of its primary key, where it was given one. */
+  constraint?: string
   /** No columns: rows go to any bucket. */
   distribution?: Node & { columns: Identifier[]; bucketCount?: number }
   partitionedBy: Identifier[]
@@ -368,11 +370,11 @@ export type AlterAction =
   | { kind: 'rename'; to: QualifiedName }
   | { kind: 'set'; options: OptionEntry[] }
   | { kind: 'reset'; keys: string[] }
-  | { kind: 'add'; columns: ColumnDefinition[]; watermark?: CreateTable['watermark']; primaryKey?: Identifier[] }
-  | { kind: 'modify'; columns: ColumnDefinition[]; watermark?: CreateTable['watermark']; primaryKey?: Identifier[] }
+  | ({ kind: 'add' | 'modify' } & Pick<CreateTable, 'columns' | 'watermark' | 'primaryKey' | 'constraint'>)
   | { kind: 'dropColumns'; names: Identifier[] }
   | { kind: 'renameColumn'; from: Identifier; to: Identifier }
-  | { kind: 'dropPrimaryKey' }
+  /** Only if that is its name. */
+  | { kind: 'dropPrimaryKey'; constraint?: string }
   | { kind: 'dropWatermark' }
   /** ALTER MATERIALIZED TABLE … SUSPEND | RESUME | REFRESH */
   | { kind: 'suspend' }

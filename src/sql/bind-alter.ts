@@ -111,7 +111,12 @@ export function alterTable(statement: AlterTable, text: string, context: BindCon
       case 'dropPrimaryKey': {
         const inline = table.columns.filter((column) => column.kind === 'physical' && column.primaryKey)
         if (!table.primaryKey && !base?.primaryKey && inline.length === 0) throw invalid('it has no primary key')
-        table.primaryKey = undefined
+        // An inline key's name is not kept; one by LIKE has none here.
+        const columns = (table.primaryKey ?? inline.map(({ name }) => name)).map(({ name }) => name)
+        const own = table.constraint ?? `PK_${(columns.length > 0 ? columns : keyOf(base)).join('_')}`
+        if (change.constraint !== undefined && change.constraint !== own)
+          throw invalid(`it has no constraint "${change.constraint}": its primary key is "${own}"`)
+        table.primaryKey = table.constraint = undefined
         for (const column of inline) Object.assign(column, { primaryKey: false })
         if (base) base = { ...base, primaryKey: undefined }
         break
@@ -157,10 +162,12 @@ function renamedColumn(table: TableDef, from: string, to: string): TableDef {
   }
 }
 
-const declared = ({ watermark, primaryKey }: Pick<CreateTable, 'watermark' | 'primaryKey'>) => ({
+const declared = ({ watermark, primaryKey, constraint }: Pick<CreateTable, 'watermark' | 'primaryKey' | 'constraint'>) => ({
   ...(watermark && { watermark }),
-  ...(primaryKey && { primaryKey }),
+  ...(primaryKey && { primaryKey, constraint }),
 })
+
+const keyOf = (base: TableDef | undefined): string[] => base?.primaryKey?.map((at) => base.columns[at].name) ?? []
 
 /** Every place of a declaration that names one of its columns. */
 function namesIn({ columns, primaryKey = [], partitionedBy, watermark }: CreateTable): Identifier[] {

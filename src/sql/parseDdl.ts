@@ -99,7 +99,7 @@ function functionSignature(p: Cursor, aggregate: boolean) {
 
 // ---------------------------------------------------------------- CREATE TABLE
 
-type TableElements = Pick<CreateTable, 'columns' | 'watermark' | 'primaryKey'>
+type TableElements = Pick<CreateTable, 'columns' | 'watermark' | 'primaryKey' | 'constraint'>
 
 function createTable(p: Cursor, start: number, temporary: boolean): CreateTable & { span: Span } {
   const head = { temporary, ifNotExists: ifNotExists(p), name: p.qualifiedName() }
@@ -150,12 +150,13 @@ function tableElement(p: Cursor, into: TableElements, inAlter: boolean): void {
     if (into.watermark) throw p.fail('no second watermark')
     into.watermark = watermark(p)
   } else if (p.at('CONSTRAINT') || p.at('PRIMARY') || p.at('UNIQUE')) {
-    if (p.accept('CONSTRAINT')) p.name('a name of a constraint')
+    const constraint = p.accept('CONSTRAINT') ? p.name('a name of a constraint') : undefined
     if (p.at('UNIQUE')) throw p.notSupported('UNIQUE', 'Use PRIMARY KEY (…) NOT ENFORCED.')
     if (into.primaryKey) throw p.fail('no second primary key')
     p.expect('PRIMARY', 'KEY')
     into.primaryKey = p.names()
     notEnforced(p)
+    if (constraint) into.constraint = constraint.name
   } else into.columns.push(column(p, start, inAlter))
 }
 
@@ -405,7 +406,7 @@ function alterAction(p: Cursor): AlterAction {
     refuseAlter(p, 'DROP')
     if (p.acceptAll('PRIMARY', 'KEY')) return { kind: 'dropPrimaryKey' }
     if (p.accept('WATERMARK')) return { kind: 'dropWatermark' }
-    if (p.at('CONSTRAINT')) throw p.notSupported('DROP CONSTRAINT', 'Use DROP PRIMARY KEY: it is the only constraint.')
+    if (p.accept('CONSTRAINT')) return { kind: 'dropPrimaryKey', constraint: p.name('a name of a constraint').name }
     return { kind: 'dropColumns', names: p.at('(') ? p.names() : [p.name('a name of a column')] }
   }
   throw p.fail()
