@@ -25,14 +25,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/partition.ts',
     find: "    if (how !== 'journaled' && (this.synced || how === 'always')) {\n",
     replace: "    if (how === 'always' || (how !== 'journaled' && this.synced && (this['isOdd'] = !this['isOdd']))) {\n",
-    seed: 1,
+    seed: 2,
   },
   'retry-fsync': {
     what: 'a sync that failed is tried again, and what it should have written is acknowledged',
     file: 'log/partition.ts',
     find: '        this.syncFile(segment)\n      } catch (error) {',
     replace: '        try { this.syncFile(segment) } catch { this.syncFile(segment) }\n      } catch (error) {',
-    seed: 2,
+    seed: 15,
   },
   'publish-before-sync': {
     what: 'readers are shown bytes that are not durable yet',
@@ -40,7 +40,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     find: '      this.unsynced.push(...group)\n',
     replace:
       '      this.unsynced.push(...group)\n      this.durableOffset = segment.nextOffset\n      this.durablePosition = segment.sizeBytes\n      this.publish(PARTITION_OPEN)\n',
-    seed: 6,
+    seed: 10,
   },
   'skip-redo': {
     what: 'a start does not write to the files what is in the journal alone',
@@ -61,7 +61,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/journal.ts',
     find: 'else if (error !== undefined) file.isLost = true',
     replace: 'else if (error !== undefined) return',
-    seed: 49,
+    seed: 39,
   },
   'drop-epoch-check': {
     what: 'a producer that was replaced may still write',
@@ -75,7 +75,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/transactions/coordinator.ts',
     find: 'if (slot.record.producerEpoch !== ref.producerEpoch) throw fenced',
     replace: 'if (slot.record.producerEpoch < ref.producerEpoch) throw fenced',
-    seed: 3,
+    seed: 1,
   },
   'no-dedup': {
     what: 'a batch that is sent again is stored again',
@@ -89,7 +89,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/partition.ts',
     find: '      undo(group)\n',
     replace: '',
-    seed: 6,
+    seed: 7,
   },
   'first-may-be-late': {
     what: 'behind a first batch that was refused the next one is taken',
@@ -103,7 +103,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/partition.ts',
     find: '    const { active, durablePosition } = this\n',
     replace: '    const { active } = this\n    const durablePosition = active.sizeBytes\n',
-    seed: 6,
+    seed: 27,
   },
   'wrong-truncation': {
     what: 'a torn tail is not cut off on start',
@@ -117,7 +117,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/checkedFile.ts',
     find: '  disk.syncFolder(folder)\n',
     replace: '',
-    seed: 5,
+    seed: 2,
   },
   'half-removed-topic': {
     what: 'a topic that is removed keeps what says that it is one',
@@ -131,7 +131,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/segment.ts',
     find: '      ignoreFailure(() => disk.close(file))\n      throw error',
     replace: '      throw error',
-    seed: 6,
+    seed: 10,
   },
   'commit-early': {
     what: 'a committed offset is shown and answered before it is durable',
@@ -145,7 +145,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'ingest/idempotency.ts',
     find: '  private recall(note: Begin | End): void {\n',
     replace: '  private recall(note: Begin | End): void {\n    return\n',
-    seed: 39,
+    seed: 122,
   },
   'forget-column': {
     what: 'the checkpoint of a session does not have where it began',
@@ -159,7 +159,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/source.ts',
     find: 'positions: [...this.positions], turn }',
     replace: 'positions: this.positions.map((offset) => Math.max(0, offset - 1)), turn }',
-    seed: 8,
+    seed: 6,
   },
   'forget-watermarks': {
     what: 'the checkpoint of a source does not have the watermarks of its partitions',
@@ -180,7 +180,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: 'if (a !== chunks[i * CHUNK_FIELDS + 2] || b !== chunks[i * CHUNK_FIELDS + 3])',
     replace: 'if (false)',
-    seed: 36,
+    seed: 104,
   },
   'read-beyond-end': {
     what: 'queries read what is written and not durable yet',
@@ -222,21 +222,21 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'jobs/transactionCommitter.ts',
     find: '      return { state: { kind:',
     replace: '      for (const { ref } of this.cutRefs) this.transactions.commit(ref).catch(() => {})\n      return { state: { kind:',
-    seed: 3,
+    seed: 21,
   },
   'forget-decided': {
     what: 'a start does not commit what a checkpoint has decided',
     file: 'jobs/transactionCommitter.ts',
     find: 'for (const ref of refs) {',
     replace: 'for (const ref of refs.slice(0, 0)) {',
-    seed: 27,
+    seed: 72,
   },
   'keep-open-transactions': {
     what: 'a start does not abort what a query has left open',
     file: 'jobs/transactionCommitter.ts',
     find: "if (info.state === 'Ongoing' &&",
     replace: "if (info.state === 'Empty' &&",
-    seed: 1,
+    seed: 3,
   },
   'leave-orphans': {
     what: 'a transaction whose end marker was cut off with the tail of the log stays open',
@@ -278,35 +278,35 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/fileSink.ts',
     find: '    if (this.current) this.disk.close(this.current.file)\n',
     replace: '',
-    seed: 4,
+    seed: 60,
   },
   'compact-sequences': {
     what: 'compaction takes batches that their producer may send again',
     file: 'log/producers.ts',
     find: 'batches.map(({ lastOffset }) => lastOffset)]',
     replace: 'batches.slice(-1).map(({ lastOffset }) => lastOffset)]',
-    seed: 244,
+    seed: 138,
   },
   'older-at-first-refusal': {
     what: 'what the disk refuses once to read, of a checkpoint or of producers, counts as damaged',
     file: 'log/checkedFile.ts',
     find: 'const READ_ATTEMPTS = 3',
     replace: 'const READ_ATTEMPTS = 1',
-    seed: 198,
+    seed: 323,
   },
   'lose-checkpoint-folder': {
     what: 'the name of a folder of checkpoints is not made durable where it is there already',
     file: 'engine/checkpoints/store.ts',
     find: '    if (!this.exists(parent, folder)) this.disk.makeFolder(folder)\n',
     replace: '    if (this.exists(parent, folder)) return\n    this.disk.makeFolder(folder)\n',
-    seed: 173,
+    seed: 62,
   },
   'forget-retained': {
     what: 'with the segments that retention takes goes what their producers may send again',
     file: 'log/partition.ts',
     find: 'this.saveProducers(true)',
     replace: 'true',
-    seed: 39,
+    seed: 62,
   },
   'lose-versions': {
     what: 'of the versions of a key that come in one batch a temporal join sees the last',
@@ -348,7 +348,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/spill/share.ts',
     find: '    part: subtask,\n',
     replace: '    part: (subtask + 1) % parallelism,\n',
-    seed: 11,
+    seed: 17,
   },
   'forget-waiting': {
     what: 'a checkpoint does not have the rows that wait for state on the disk',
@@ -376,7 +376,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/spill/spillFiles.ts',
     find: 'if (this.released) this.released.push(path)\n    else this.remove(path)',
     replace: 'this.remove(path)',
-    seed: 1,
+    seed: 172,
   },
   'skip-spill-checksum': {
     what: 'state comes back from the disk without its checksums',
