@@ -39,7 +39,7 @@ class JournalWorker implements JournalBackground {
 /** As measured: docs/benchmarks.md. */
 export const journalOptions = (): JournalOptions => ({
   sizeBytes: 16 * MIB,
-  groupBytesMax: MIB / 8,
+  groupBytesMax: 96 * 1024,
   groupsBefore: 256,
   syncBytes: 4 * MIB,
   background: new JournalWorker(),
