@@ -1,9 +1,13 @@
 // How far behind thousands of groups are costs as many looks at the log as there are places, not as there are groups.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { openLog } from '../log/index.ts'
 import type { ServeDeps } from './deps.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
-import { groupsBehind, groupsOfTopic, lagsOfGroups } from './lag.ts'
+import { groupsBehind, groupsOfTopic, lagsOfGroups, timeOfOffset } from './lag.ts'
 
 const PARTITIONS = 50
 const GROUPS = 400
@@ -63,4 +67,28 @@ test('of one topic all groups are told, the times of as many as is bearable', as
   )
   assert.equal(looks.topic, 1)
   assert.ok(looks.descriptor <= 3 * PARTITIONS, `${looks.descriptor} records were read`)
+})
+
+test('the oldest record has a time also behind thousands of offsets that compaction has freed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-lag-'))
+  const log = await openLog({ folder, durability: 'os' })
+  try {
+    await log.createTopic('t', { 'cleanup.policy': 'compact', 'segment.bytes': 20_000, 'min.cleanable.dirty.ratio': 0 })
+    const newestMs = Date.now()
+    const key = Buffer.from('k')
+    for (let i = 0; i < 30; i++)
+      await log.appendRecords(
+        't',
+        0,
+        Array.from({ length: 100 }, (_, j) => ({ key, value: Buffer.from(`${i} ${j}`), timestampMs: newestMs - 3_000 + i * 100 + j })),
+      )
+    await log.compact()
+    const { startOffset, endOffset } = log.partition('t', 0)!
+    const [first] = await log.readMessages('t', { fromOffset: 0, limit: 1 })
+    assert.ok(first.offset > startOffset + 1_000, `the first record that is left has offset ${first.offset}`)
+    assert.equal(await timeOfOffset(log, 't', 0, startOffset, endOffset), first.timestampMs)
+  } finally {
+    await log.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
 })

@@ -3,7 +3,7 @@
 // Lag in time is how long the oldest record that was not read has been there: it grows while a reader stands still, also if nothing new comes.
 import type { ServeDeps } from './deps.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
-import { scanPage } from './scan.ts'
+import { scanRuns } from './scan.ts'
 
 type SomeLog = Pick<ServeDeps['log'], 'topic' | 'descriptor'>
 
@@ -16,16 +16,11 @@ export async function timeOfOffset(
   endOffset: number,
 ): Promise<number | undefined> {
   if (offset < 0 || offset >= endOffset) return undefined
-  const range = { partition, start: offset, end: endOffset }
   try {
-    const { records } = await scanPage({
-      descriptor: log.descriptor(topic),
-      ranges: [range],
-      direction: 'forward',
-      limit: 1,
-      scanMax: 1_000,
-    })
-    return records[0]?.timestampMs
+    // As many offsets as compaction may have freed: what is there comes first.
+    for await (const { index, count } of scanRuns(log.descriptor(topic), { partition, start: offset, end: endOffset }))
+      if (count > 0) return index.timestampsMs[0]
+    return undefined
   } catch {
     // Retention took it, or the topic is gone: then nobody waits for it.
     return undefined
