@@ -98,9 +98,9 @@ export function readAll(
 declare const WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } }
 
 /** Memory that begins at a page, as direct writes want it. */
-export function alignedBuffer(sizeBytes: number): Buffer {
+export function alignedBuffer(sizeBytes: number): Uint8Array {
   const memoryPageBytes = 64 * 1024
-  return Buffer.from(new WebAssembly.Memory({ initial: Math.ceil(sizeBytes / memoryPageBytes) }).buffer, 0, sizeBytes)
+  return new Uint8Array(new WebAssembly.Memory({ initial: Math.ceil(sizeBytes / memoryPageBytes) }).buffer, 0, sizeBytes)
 }
 
 const flags = {

@@ -53,7 +53,7 @@ export class Journal {
   private readonly path: string
   private readonly options: JournalOptions
   private readonly pending: () => readonly JournalEntry[]
-  private readonly buffer: Buffer
+  private readonly buffer: Uint8Array
   /** `absent` until enough groups have gone by, `making` in the background, `open`, and `stale` until it could be removed. */
   private state: 'absent' | 'making' | 'open' | 'stale' = 'absent'
   private file: FileHandle | undefined

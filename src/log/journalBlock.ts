@@ -54,10 +54,14 @@ export const blockBytes = (entries: readonly JournalEntry[]): number =>
   padded(entries.reduce((sum, { path, sizeBytes }) => sum + ENTRY_HEADER_BYTES + Buffer.byteLength(path) + sizeBytes, HEADER_BYTES))
 
 /** Writes a block to the beginning of `target`, with zeros up to the end of its last page. Returns the bytes of it all. */
-export function encodeBlock(target: Buffer, { id, sequence, neededSequence }: BlockHeader, entries: readonly JournalEntry[]): Buffer {
+export function encodeBlock(
+  target: Uint8Array,
+  { id, sequence, neededSequence }: BlockHeader,
+  entries: readonly JournalEntry[],
+): Uint8Array {
   let at = HEADER_BYTES
   for (const { path, position, buffers, sizeBytes } of entries) {
-    const pathBytes = target.write(path, at + ENTRY_HEADER_BYTES)
+    const pathBytes = Buffer.from(path).copy(target, at + ENTRY_HEADER_BYTES)
     writeInt64(target, at, position)
     writeInt32(target, at + 8, sizeBytes)
     writeInt32(target, at + 12, pathBytes)
