@@ -397,3 +397,23 @@ test('compaction runs in its own thread while appends and readers go on', async 
   assert.equal(await reopened.compact(), 0, 'what was compacted is remembered')
   await reopened.close()
 })
+
+test('an append that is under way when the log is closed is answered, however busy the process is', async () => {
+  const folder = newFolder()
+  const busy = Array.from({ length: 3 }, () => new Worker('for (;;);', { eval: true }))
+  try {
+    for (let i = 0; i < 12; i++) {
+      const log = await openLog({ folder })
+      if (i === 0) await log.createTopic('t')
+      const appended = log.appendRecords('t', 0, [record('x')])
+      const closed = log.close()
+      for (let turn = 0; turn < 4; turn++) await undefined
+      // Both are on their way; their answers and the end of the writer are then there at once.
+      for (const endMs = performance.now() + 40; performance.now() < endMs; );
+      await closed
+      assert.equal((await appended).first, i)
+    }
+  } finally {
+    await Promise.all(busy.map((worker) => worker.terminate()))
+  }
+})

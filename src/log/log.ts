@@ -397,6 +397,7 @@ class WriterLog implements LocalLog {
   private async listen(): Promise<void> {
     while (!this.stopped) {
       await this.ring.waitForAnswers()
+      if (this.stopped) return
       this.acknowledge()
       this.rest()
     }
@@ -449,6 +450,8 @@ class WriterLog implements LocalLog {
     if (this.stopped) return
     const stopped = this.closing ? logErrors('LOG_CLOSED', { folder: this.folder }) : logErrors('LOG_WRITER_STOPPED', { reason })
     this.stopped = stopped
+    // What the writer has answered before it ended may not have been looked at yet.
+    this.acknowledge()
     clearInterval(this.retentionTimer)
     for (const waiting of [...this.inFlight, ...this.queue]) waiting.reject(stopped)
     for (const call of this.calls.values()) call.reject(stopped)
