@@ -80,7 +80,7 @@ before(async () => {
     bindRecords: (topic, text) => bindRecordQuery(topic, tableOf(topic), text, 'UTC'),
     bindStatistics: (topic) => bindStatistics(topic, tableOf(topic), 'UTC'),
     kafkaUsers: () => undefined,
-    groups: () => undefined,
+    groups: async () => undefined,
     door: ingest,
     audit: (line) => audits.push(line),
     queries: () => [],

@@ -1,4 +1,5 @@
 // The log that a configuration asks for: our own files, or a real Kafka.
+import { HostedKafka, kafkaThread } from '../kafka/index.ts'
 import { type LocalLog, type Log, lockFolder, openKafkaLog, openLog } from '../log/index.ts'
 import { finishRestore, isRestoreCutOff } from './backup/restore.ts'
 import type { Config } from './config.ts'
@@ -8,6 +9,8 @@ export interface OpenedLog {
   log: Log
   /** The same, if it is in our own files: only then is there a port for Kafka clients, who otherwise go to the cluster itself. */
   local: LocalLog | undefined
+  /** The Kafka port in the thread of the log's writer, where there is to be one. */
+  hosted: HostedKafka | undefined
   close(): Promise<void>
 }
 
@@ -18,9 +21,11 @@ export interface OpenedLog {
 export async function logOf({ kafka, dataFolder, durability, isKafkaPortGiven, kafkaPort }: Config, fresh: boolean): Promise<OpenedLog> {
   completeRestore(dataFolder)
   if (!kafka) {
-    const local = await openLog({ folder: dataFolder, durability })
+    const hosted = kafkaPort === 'none' ? undefined : new HostedKafka()
+    const host = hosted && { thread: kafkaThread, port: hosted.hostPort }
+    const local = await openLog({ folder: dataFolder, durability, host })
     if (fresh) for (const { name } of local.topics()) await local.deleteTopic(name)
-    return { log: local, local, close: () => local.close() }
+    return { log: local, local, hosted, close: () => local.close() }
   }
   const refuse = (option: string, value: string, expected: string) => appErrors('OPTION_INVALID', { option, value, expected })
   if (fresh)
@@ -35,7 +40,7 @@ export async function logOf({ kafka, dataFolder, durability, isKafkaPortGiven, k
   const unlock = lockFolder(dataFolder)
   try {
     const log = await openKafkaLog(kafka)
-    return { log, local: undefined, close: () => log.close().finally(unlock) }
+    return { log, local: undefined, hosted: undefined, close: () => log.close().finally(unlock) }
   } catch (error) {
     unlock()
     throw error

@@ -1,6 +1,6 @@
 // The whole platform in one process: log, engine workers, views and HTTP server, wired. The command line starts it; tests and benchmarks do too.
 //
-// Threads: this one (HTTP, WebSocket, views), the log's writer, and the engine's workers.
+// Threads: this one (HTTP, WebSocket, views), the log's writer with the Kafka port, and the engine's workers.
 //
 // Start: data folder is locked and the log recovered, then the project is bound and its queries started, then the port is opened.
 // Stop:  no new connections, workers end, what is pending in the log becomes durable, the lock is let go.
@@ -31,8 +31,8 @@ import {
   savepointInfo,
   startPreview,
 } from '../jobs/index.ts'
-import { type KafkaServer, startKafka } from '../kafka/index.ts'
-import { type LocalLog, type Log, openTransactions } from '../log/index.ts'
+import type { HostedKafka, KafkaServer } from '../kafka/index.ts'
+import { type Log, openTransactions, type SinkTransactions } from '../log/index.ts'
 import { type ColumnInfo, type Health, lagsOfGroups, registerServe, SavedFilters, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
@@ -69,6 +69,8 @@ export interface Platform {
 
 const consoleFolder = resolve(import.meta.dirname, '../../console/dist')
 const POLL_MS = 1_000
+/** A log's writer that gives no sign for so long is not well. */
+const SILENT_MS = 10_000
 /** An editor that saves writes several times: wait until it is done. */
 const EDIT_PAUSE_MS = 150
 
@@ -101,9 +103,9 @@ export async function startPlatform(
   const readFiles = () => (filesSeen = files ?? readProjectFiles(config.folder))
   const project = bindProject(readFiles(), config.timeZone)
   let functionFiles = functionFilesOf(project)
-  const { log, local, close: closeLog } = await logOf(config, fresh)
+  const { log, local, hosted, close: closeLog } = await logOf(config, fresh)
   // What is open so far, newest last: a start that fails half way leaves nothing behind.
-  const transactions = local && openTransactions(local)
+  const transactions: SinkTransactions | undefined = hosted ?? (local && openTransactions(local))
   const closers: (() => Promise<void> | void)[] = [closeLog, () => transactions?.close()]
   const closeAll = async () => {
     for (const close of closers.toReversed()) await close()
@@ -166,7 +168,7 @@ export async function startPlatform(
       },
       queries: () => jobs.queries(),
       topics: () => log.topics(),
-      groupLags: async () => (kafka.server ? lagsOfGroups(log, kafka.server.groups) : []),
+      groupLags: async () => (kafka.server ? lagsOfGroups(log, await kafka.server.groups()) : []),
     })
     closers.push(() => stats.close())
     const http = await makeHttpServer({
@@ -204,7 +206,7 @@ export async function startPlatform(
       topicUsers: (topic) => jobs.usersOf(topic),
       bindRecords: (topic, query) => bindRecordQuery(topic, jobs.tableOfTopic(topic), query, jobs.timeZone),
       bindStatistics: (topic) => bindStatistics(topic, jobs.tableOfTopic(topic), jobs.timeZone),
-      groups: () => kafka.server?.groups,
+      groups: async () => kafka.server?.groups(),
       kafkaUsers: () => kafka.server?.users,
       door: ingest,
       audit: (line) => auditLogger.info(line),
@@ -255,7 +257,7 @@ export async function startPlatform(
     if (existsSync(consoleFolder)) registerConsole(http.app, consoleFolder)
     const report = await jobs.apply(project, 'the start of the process')
     const address = await http.listen()
-    if (local) kafka = await openKafkaPort(config, { log: local, logger, tokens })
+    if (hosted) kafka = await openKafkaPort(config, hosted, logger, tokens)
     closers.push(() => kafka.server?.close())
     isReady = true
     for (const report of log.stats().recovery)
@@ -357,11 +359,11 @@ const columnsOf = (table: TableDef | undefined): ColumnInfo[] =>
 type KafkaPort = { server: KafkaServer; error?: undefined } | { server?: undefined; error?: StreamError }
 
 /** The usual port may be taken by a real Kafka: then there is none, which is said; only a port that somebody named must be there. */
-async function openKafkaPort(config: Config, parts: { log: LocalLog; logger: Logger; tokens: TokenStore }): Promise<KafkaPort> {
+async function openKafkaPort(config: Config, hosted: HostedKafka, logger: Logger, tokens: TokenStore): Promise<KafkaPort> {
   const { kafkaPort: port, isKafkaPortGiven, host, insecure, kafkaTls: tls, kafkaSuperUsers: superUsers, kafkaSettings: settings } = config
   if (port === 'none') return {}
   try {
-    return { server: await startKafka({ ...parts, host, port, insecure, tls, superUsers, settings }) }
+    return { server: await hosted.open({ host, port, insecure, tls, superUsers, settings }, logger, tokens.file) }
   } catch (error) {
     if (!isStreamError(error)) throw error
     // A port that is taken is no reason to stop. Nor are damaged users and rights, but nobody comes in by them.
@@ -392,29 +394,37 @@ function memoryText({ limitBytes, stateBytes, spilledBytes, otherBytes }: Memory
 
 function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptions): Health {
   const failed = jobs.queries().filter(({ state }) => state === 'failed')
-  const { pendingBytes, recovery, refusing } = log.stats()
+  const { pendingBytes, recovery, refusing, writer } = log.stats()
   const damaged = recovery.filter(({ kind }) => kind === 'damaged')
   const fileErrors = jobs.errors
   const passedOver = jobs.damagedCheckpoints()
   const unwritten = jobs.failingCheckpoints()
   return {
-    ready: isReady,
-    live: true,
+    ready: isReady && writer?.stopped === undefined,
+    live: writer?.stopped === undefined,
     version,
     uptimeSeconds: Math.round((Date.now() - startedMs) / 1_000),
     parts: {
-      log:
-        damaged.length > 0
+      log: writer?.stopped
+        ? { state: 'degraded', detail: `${writer.stopped.message}. ${writer.stopped.hint}` }
+        : writer && writer.silentMs > SILENT_MS
           ? {
               state: 'degraded',
-              detail: `${damaged.length} damaged segments, \`millrace doctor --repair\` says what is lost: ${damaged.map(({ path, reason }) => `${path}: ${reason}`).join('; ')}`,
+              detail: `the thread that writes has not answered for ${Math.round(writer.silentMs / 1_000)} s: nothing is acknowledged`,
             }
-          : refusing.length > 0
+          : damaged.length > 0
             ? {
                 state: 'degraded',
-                detail: refusing.map(({ topic, partition, error }) => `${topic}/${partition}: ${error.message}. ${error.hint}`).join('; '),
+                detail: `${damaged.length} damaged segments, \`millrace doctor --repair\` says what is lost: ${damaged.map(({ path, reason }) => `${path}: ${reason}`).join('; ')}`,
               }
-            : { state: 'ok', detail: `${byteText(pendingBytes)} pending` },
+            : refusing.length > 0
+              ? {
+                  state: 'degraded',
+                  detail: refusing
+                    .map(({ topic, partition, error }) => `${topic}/${partition}: ${error.message}. ${error.hint}`)
+                    .join('; '),
+                }
+              : { state: 'ok', detail: `${byteText(pendingBytes)} pending` },
       checkpoints:
         passedOver.length > 0
           ? { state: 'degraded', detail: `older ones are used: ${passedOver.map(({ message }) => message).join('; ')}` }

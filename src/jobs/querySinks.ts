@@ -2,7 +2,7 @@
 import type { StreamError } from '../base/index.ts'
 import type { Batch, Field } from '../data/index.ts'
 import type { CheckpointStore, QuerySpec, SinkSpec } from '../engine/index.ts'
-import type { Log, Transactions } from '../log/index.ts'
+import type { Log, SinkTransactions } from '../log/index.ts'
 import { jobErrors } from './errors.ts'
 import type { ApplyReport } from './manager.ts'
 import type { ProjectQuery } from './project.ts'
@@ -30,7 +30,7 @@ export interface SinkOptions {
   projectFolder: string
   store: CheckpointStore
   /** Absent where the log is a cluster of others: its topics are written at least once. */
-  transactions: Transactions | undefined
+  transactions: SinkTransactions | undefined
   /** Where a topic of late rows ends behind all that was handed over so far. */
   latePosition(topic: string): Promise<number>
   onCheckpointFailed(job: string, error: StreamError): void

@@ -9,7 +9,7 @@
 //   2. An id is used again only when its last transaction has ended.
 //   3. An append that fails spoils its epoch: the job goes back to its last checkpoint, and the epoch's transaction is aborted.
 import { toStreamError } from '../base/index.ts'
-import { type BatchBuilder, finishedBatch, type Transaction, type TransactionRef, type Transactions } from '../log/index.ts'
+import { type BatchBuilder, finishedBatch, type SinkTransactions, type Transaction, type TransactionRef } from '../log/index.ts'
 import { jobErrors } from './errors.ts'
 import { type OutputBatch, persistently, type SinkCommitter, type SinkCut } from './sinkCommitters.ts'
 
@@ -18,7 +18,7 @@ const IDS = 8
 const prefixOf = (queryId: string): string => `millrace-${queryId}-`
 
 export class TransactionCommitter implements SinkCommitter {
-  private readonly transactions: Transactions
+  private readonly transactions: SinkTransactions
   private readonly queryId: string
   private readonly topic: string
   /** By index of its id: transactions that have not ended. */
@@ -29,7 +29,7 @@ export class TransactionCommitter implements SinkCommitter {
   private turn: Promise<unknown> = Promise.resolve()
   private isClosed = false
 
-  constructor(transactions: Transactions, queryId: string, topic: string) {
+  constructor(transactions: SinkTransactions, queryId: string, topic: string) {
     this.transactions = transactions
     this.queryId = queryId
     this.topic = topic
@@ -101,7 +101,11 @@ export class TransactionCommitter implements SinkCommitter {
  *
  * @returns  what of the checkpoint was not there to be committed any more, for people
  */
-export async function recoverTransactions(transactions: Transactions, queryId: string, refs: readonly TransactionRef[]): Promise<string[]> {
+export async function recoverTransactions(
+  transactions: SinkTransactions,
+  queryId: string,
+  refs: readonly TransactionRef[],
+): Promise<string[]> {
   const notes: string[] = []
   for (const ref of refs) {
     try {
@@ -115,7 +119,7 @@ export async function recoverTransactions(transactions: Transactions, queryId: s
       notes.push(`${queryId}: ${failure.message}`)
     }
   }
-  for (const info of transactions.list(prefixOf(queryId)))
+  for (const info of await transactions.list(prefixOf(queryId)))
     if (info.state === 'Ongoing' && /^\d+$/.test(info.transactionalId.slice(prefixOf(queryId).length)))
       await persistently(
         () => transactions.abort(info),

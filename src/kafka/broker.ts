@@ -3,22 +3,23 @@
 import { randomUUID } from 'node:crypto'
 import { BufferPool } from '../base/index.ts'
 import {
+  type BrokerLog,
   checkedLine,
   type Disk,
   ensureFolder,
   errorCodeOf,
-  type LocalLog,
   openTransactions,
   readLine,
   realDisk,
   replaceFile,
+  type TopicDescriptor,
   type TopicInfo,
   TRANSACTIONS_TOPIC,
   type Transactions,
 } from '../log/index.ts'
 import { ERROR, KafkaError } from './errors.ts'
 import { Gate, type KafkaLimits } from './limits.ts'
-import { ReaderPool } from './readerPool.ts'
+import { type FarReaders, ReaderPool } from './readerPool.ts'
 import type { Api, Encodable } from './schema.ts'
 import type { SaslSession } from './security/saslSession.ts'
 import type { Security } from './security/security.ts'
@@ -88,7 +89,7 @@ export function handler<Q, S>(
 }
 
 export interface BrokerOptions {
-  log: LocalLog
+  log: BrokerLog
   logger: KafkaLogger
   limits: KafkaLimits
   /** Whether asking for an unknown topic makes it, as `auto.create.topics.enable` of Kafka. */
@@ -101,10 +102,14 @@ export interface BrokerOptions {
   topicDefaults?: Readonly<Record<string, string>>
   /** Whether the port speaks TLS. */
   isTls?: boolean
+  /** Who reads what is far from the end of the log. */
+  far?: FarReaders
+  /** Called between two pieces of longer work, in the thread of the log's writer. */
+  breathe?: () => void
 }
 
 export class Broker {
-  readonly log: LocalLog
+  readonly log: BrokerLog
   readonly logger: KafkaLogger
   readonly limits: KafkaLimits
   readonly autoCreateTopics: boolean
@@ -121,13 +126,27 @@ export class Broker {
   readonly security: Security
   readonly topicDefaults: Readonly<Record<string, string>>
   readonly isTls: boolean
+  readonly breathe: () => void
   private readonly folder: string
   /** By id, as far as somebody asked; a topic that was deleted may still be there. */
   private readonly topicNames = new Map<string, string>()
   private turn: Promise<unknown> = Promise.resolve()
 
-  constructor({ log, logger, limits, autoCreateTopics, now, disk = realDisk, security, topicDefaults = {}, isTls = false }: BrokerOptions) {
+  constructor({
+    log,
+    logger,
+    limits,
+    autoCreateTopics,
+    now,
+    disk = realDisk,
+    security,
+    topicDefaults = {},
+    isTls = false,
+    far,
+    breathe = () => {},
+  }: BrokerOptions) {
     this.isTls = isTls
+    this.breathe = breathe
     this.topicDefaults = topicDefaults
     this.security = security
     this.log = log
@@ -136,7 +155,7 @@ export class Broker {
     this.autoCreateTopics = autoCreateTopics
     this.now = now
     this.disk = disk
-    this.readers = new ReaderPool(log, disk, this.buffers)
+    this.readers = new ReaderPool(log, disk, this.buffers, far)
     this.appendGate = new Gate(limits.appendBytes)
     this.folder = ensureFolder(disk, log.folder, 'kafka')
     const meta = this.readMeta()
@@ -162,6 +181,12 @@ export class Broker {
       return found === undefined ? undefined : this.log.topic(found)
     }
     return name === null ? undefined : this.log.topic(name)
+  }
+
+  /** Where one partition of a topic is. */
+  descriptor(topic: string, partition: number): TopicDescriptor {
+    const { partitions, ...descriptor } = this.log.descriptor(topic)
+    return { ...descriptor, partitions: [partitions[partition]] }
   }
 
   /** One after another, for what begins with what the one before has led to. */

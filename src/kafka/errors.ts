@@ -1,6 +1,7 @@
 // Kafka's error codes, and which of them answers an error of ours. KafkaError is thrown inside a handler to answer with a code.
 // Source: Kafka's protocol guide, "Error Codes".
-import { defineErrors, isStreamError, spec } from '../base/index.ts'
+import { defineErrors, type ErrorBody, isStreamError, type StreamError, spec } from '../base/index.ts'
+import { reviveLogError } from '../log/index.ts'
 
 export const ERROR = {
   UNKNOWN_SERVER_ERROR: -1,
@@ -129,7 +130,7 @@ export function kafkaCodeOf(error: unknown): { code: ErrorCode; message: string 
 const closes = { kind: 'user', httpStatus: 400, retry: 'never' } as const
 
 /** Errors that end a connection, or the start of the server. */
-export const kafkaErrors = defineErrors({
+const specs = {
   KAFKA_REQUEST_INVALID: spec<{ reason: string }>({
     ...closes,
     message: (p) => `not a valid Kafka request: ${p.reason}`,
@@ -235,4 +236,18 @@ export const kafkaErrors = defineErrors({
     message: (p) => `not a user that can be made: ${p.reason}`,
     hint: () => 'Run millrace kafka-user create --help for examples.',
   }),
-})
+  KAFKA_PORT_SILENT: spec<{ seconds: number }>({
+    kind: 'external',
+    httpStatus: 503,
+    retry: 'later',
+    message: (p) => `the thread of the Kafka port and of the log's writer has not answered for ${p.seconds} s`,
+    hint: () => 'Look at /health and at the disk. If it stays so, restart Millrace: what was acknowledged is on the disk.',
+  }),
+}
+export const kafkaErrors = defineErrors(specs)
+
+/** An error of the Kafka port, or of the log, that came over a port. */
+export function reviveKafkaError(body: ErrorBody): StreamError {
+  if (body.code in specs) return kafkaErrors(body.code as keyof typeof specs, body.params as never)
+  return reviveLogError(body)
+}

@@ -7,54 +7,98 @@
 import type { BufferPool } from '../base/index.ts'
 import {
   type AbortedTransaction,
+  type BrokerLog,
   type Disk,
   type FilePartitionReader,
-  type Log,
   openPartitionReader,
-  type ReadResult,
+  type RecordPlace,
+  type TopicDescriptor,
   type TopicInfo,
 } from '../log/index.ts'
+import { withoutBuiltLz4 } from './handlers/fetchPlain.ts'
 
 const READERS_MAX = 256
 const WATCH_MS = 1_000
+/** Who is so near to the end of the log reads what was just written, for which no other thread is asked. */
+const TAIL_BYTES = 128 * 1024
 
-interface ReadLimits {
+/** One partition of a fetch. */
+export interface Read {
+  /** With this partition. */
+  descriptor: TopicDescriptor
+  partition: number
+  offset: number
   maxBytes: number
-  atMost: number
+  /** Batches that begin at or behind it are not returned. */
   endOffset?: number
+  /** The client does not know the codec of what the front door has written. */
+  isPlain: boolean
 }
-interface PooledRead extends ReadResult {
+export interface Run {
+  /** Whole batches. */
+  records: Uint8Array
+  /** Where the next read goes on. */
+  nextOffset: number
   aborted: AbortedTransaction[]
-  /** To be called once nobody looks at the bytes any more: they are overwritten. Need not be called. */
-  release: () => void
 }
+/** Undefined: nothing is there, or there was no room. */
+export type ReadOutcome = Run | { error: unknown } | undefined
 
-export class ReaderPool {
-  private readonly log: Log
-  private readonly disk: Disk
+/** Reads partitions, in the thread that it is in. */
+export class Readers {
   /** By topic id, partition and next offset; oldest first. */
   private readonly idle = new Map<string, FilePartitionReader>()
-  private readonly watchers = new Map<string, Watcher>()
+  private readonly disk: Disk
   private readonly buffers: BufferPool
 
-  constructor(log: Log, disk: Disk, buffers: BufferPool) {
-    this.buffers = buffers
-    this.log = log
+  constructor(disk: Disk, buffers: BufferPool) {
     this.disk = disk
+    this.buffers = buffers
   }
 
   /**
-   * Whole batches from `offset` on, as many as fit into `maxBytes`, at least one.
-   *
-   * @param atMost     more bytes than that are not returned, not even one batch
-   * @param endOffset  batches that begin at or behind it are not returned
-   * @throws           the errors of `PartitionReader.read`
+   * One after another, as many whole batches as fit into `maxBytes`; the first that has something gives at least one batch.
    */
-  read(topic: TopicInfo, partition: number, offset: number, { maxBytes, atMost, endOffset }: ReadLimits): PooledRead | undefined {
-    const key = keyOf(topic.id, partition, offset)
-    const reader = this.idle.get(key) ?? openPartitionReader(this.log.descriptor(topic.name), partition, offset, this.disk)
+  readAll(reads: readonly Read[], maxBytes: number): ReadOutcome[] {
+    let leftBytes = maxBytes
+    let isFirst = true
+    return reads.map((read) => {
+      if (leftBytes <= 0 && !isFirst) return undefined
+      try {
+        const limitBytes = Math.min(leftBytes, read.maxBytes)
+        const run = this.read(read, limitBytes, isFirst ? Number.POSITIVE_INFINITY : limitBytes)
+        if (!run) return undefined
+        leftBytes -= run.records.length
+        isFirst = false
+        return run
+      } catch (error) {
+        return { error }
+      }
+    })
+  }
+
+  /** Whether a reader is there that has next to nothing left to read. */
+  isAtTail({ descriptor, partition, offset }: Read): boolean {
+    return (this.idle.get(keyOf(descriptor.id, partition, offset))?.tailBytes ?? Number.POSITIVE_INFINITY) <= TAIL_BYTES
+  }
+
+  /** Records that nobody looks at any more: their memory is used again. Need not be called. */
+  release(records: Uint8Array): void {
+    this.buffers.give(records)
+  }
+
+  close(): void {
+    for (const reader of this.idle.values()) reader.close()
+    this.idle.clear()
+  }
+
+  /** @param atMost  more bytes than that are not returned, not even one batch */
+  private read({ descriptor, partition, offset, endOffset, isPlain }: Read, maxBytes: number, atMost: number): Run | undefined {
+    const { id } = descriptor
+    const key = keyOf(id, partition, offset)
+    const reader = this.idle.get(key) ?? openPartitionReader(descriptor, partition, offset, this.disk)
     this.idle.delete(key)
-    let run: PooledRead | undefined
+    let run: Run | undefined
     const taken: Uint8Array[] = []
     const allocate = (sizeBytes: number) => {
       const buffer = this.buffers.take(sizeBytes)
@@ -67,17 +111,86 @@ export class ReaderPool {
       else if (found) {
         // Only who stops at the last stable offset asks for what was aborted before it.
         const aborted = endOffset === undefined ? [] : reader.abortedBetween(offset, Math.min(endOffset, found.nextOffset))
-        const release = () => this.buffers.give(found.bytes)
-        run = { ...found, aborted, release }
+        const stored = found.bytes.subarray(found.start, found.end)
+        const records = isPlain ? withoutBuiltLz4(stored, maxBytes) : stored
+        run = { records, nextOffset: found.nextOffset, aborted }
       }
     } catch (error) {
       reader.close()
       throw error
     } finally {
-      for (const buffer of taken) if (buffer.buffer !== run?.bytes.buffer) this.buffers.give(buffer)
+      for (const buffer of taken) if (buffer.buffer !== run?.records.buffer) this.buffers.give(buffer)
     }
-    this.keep(keyOf(topic.id, partition, reader.nextOffset), reader)
+    this.keep(keyOf(id, partition, reader.nextOffset), reader)
     return run
+  }
+
+  private keep(key: string, reader: FilePartitionReader): void {
+    this.idle.get(key)?.close()
+    this.idle.set(key, reader)
+    if (this.idle.size <= READERS_MAX) return
+    const [oldest, old] = this.idle.entries().next().value!
+    old.close()
+    this.idle.delete(oldest)
+  }
+}
+
+/** Where in a partition a time is. */
+export interface TimeQuestion {
+  /** With this partition. */
+  descriptor: TopicDescriptor
+  partition: number
+  startOffset: number
+  /** The first record of that time or later; undefined: the first of those that have the greatest timestamp. */
+  timeMs: number | undefined
+}
+
+/** @throws the errors of `PartitionReader.read` */
+export function findTime({ descriptor, partition, startOffset, timeMs }: TimeQuestion, disk: Disk): RecordPlace | undefined {
+  const reader = openPartitionReader(descriptor, partition, startOffset, disk)
+  try {
+    return timeMs === undefined ? reader.findMaxTimestamp() : reader.findTime(timeMs)
+  } finally {
+    reader.close()
+  }
+}
+
+/** What is far from the end of the log is read by another thread, if there is one. */
+export interface FarReaders {
+  readAll(reads: readonly Read[], maxBytes: number): Promise<ReadOutcome[]>
+  findTime(question: TimeQuestion): Promise<RecordPlace | undefined>
+  /** Records in shared memory that nobody looks at any more. */
+  release(records: Uint8Array): void
+}
+
+export class ReaderPool {
+  private readonly log: BrokerLog
+  private readonly disk: Disk
+  private readonly near: Readers
+  private readonly far: FarReaders | undefined
+  private readonly watchers = new Map<string, Watcher>()
+
+  constructor(log: BrokerLog, disk: Disk, buffers: BufferPool, far?: FarReaders) {
+    this.log = log
+    this.disk = disk
+    this.near = new Readers(disk, buffers)
+    this.far = far
+  }
+
+  /** @param isNear  all of them were at the end of the log a moment ago */
+  readAll(reads: readonly Read[], maxBytes: number, isNear: boolean): ReadOutcome[] | Promise<ReadOutcome[]> {
+    const { near, far } = this
+    if (far && !isNear && !reads.every((read) => near.isAtTail(read))) return far.readAll(reads, maxBytes)
+    return near.readAll(reads, far ? Math.min(maxBytes, TAIL_BYTES) : maxBytes)
+  }
+
+  async findTime(question: TimeQuestion): Promise<RecordPlace | undefined> {
+    return this.far ? this.far.findTime(question) : findTime(question, this.disk)
+  }
+
+  release(records: Uint8Array): void {
+    if (records.buffer instanceof SharedArrayBuffer) this.far?.release(records)
+    else this.near.release(records)
   }
 
   /** Calls back once, when the partition has more than `endOffset` or is gone. Returns what ends the wait. */
@@ -94,18 +207,8 @@ export class ReaderPool {
   }
 
   close(): void {
-    for (const reader of this.idle.values()) reader.close()
-    this.idle.clear()
+    this.near.close()
     for (const watcher of this.watchers.values()) watcher.end()
-  }
-
-  private keep(key: string, reader: FilePartitionReader): void {
-    this.idle.get(key)?.close()
-    this.idle.set(key, reader)
-    if (this.idle.size <= READERS_MAX) return
-    const [oldest, old] = this.idle.entries().next().value!
-    old.close()
-    this.idle.delete(oldest)
   }
 }
 

@@ -4,19 +4,20 @@ import { readFileSync } from 'node:fs'
 import { createServer, isIP, Socket, type SocketConstructorOpts } from 'node:net'
 import { createServer as createTls, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { TokenStore } from '../base/index.ts'
-import { type LocalLog, realDisk } from '../log/index.ts'
+import { type BrokerLog, realDisk } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
 import { Connection, plainAddress } from './connection.ts'
 import { kafkaErrors } from './errors.ts'
 import { FrameInput } from './frameInput.ts'
-import { GroupAdmin } from './groups/admin.ts'
+import { GroupAdmin, type GroupsForPeople } from './groups/admin.ts'
 import { Groups } from './groups/coordinator.ts'
 import { makeHandlers } from './handlers/index.ts'
 import { type KafkaLimits, kafkaLimits, kafkaMetrics } from './limits.ts'
+import type { FarReaders } from './readerPool.ts'
 import { subjectOf } from './security/distinguishedName.ts'
 import { type PrincipalMapping, parsePrincipalRules } from './security/principalMapping.ts'
 import { Security } from './security/security.ts'
-import { UserAdmin } from './security/userAdmin.ts'
+import { UserAdmin, type UsersForPeople } from './security/userAdmin.ts'
 import { parseStartSettings, type StartSettings } from './startSettings.ts'
 
 /** PEM files: with them the port speaks TLS only. */
@@ -31,17 +32,14 @@ export interface KafkaTls {
   principalRules?: string
 }
 
-export interface KafkaOptions {
-  log: LocalLog
-  logger: KafkaLogger
+/** Plain data: it may go to another thread. */
+export interface HostedOptions {
   /** Address to listen on; 127.0.0.1 unless said. */
   host?: string
   /** 0 takes a free one. */
   port?: number
   /** Lets everybody in who can connect, also from other machines. */
   insecure?: boolean
-  /** Beyond loopback, and once there are users, clients log in: with SCRAM, or with PLAIN, whose password may be one of these tokens. */
-  tokens?: TokenStore
   tls?: KafkaTls
   /** Users who may do everything, whatever the ACLs say. */
   superUsers?: readonly string[]
@@ -50,15 +48,26 @@ export interface KafkaOptions {
   /** Whether asking for an unknown topic makes it, with one partition; default true, as with Kafka. */
   autoCreateTopics?: boolean
   limits?: Partial<KafkaLimits>
+}
+
+export interface KafkaOptions extends HostedOptions {
+  log: BrokerLog
+  logger: KafkaLogger
+  /** Beyond loopback, and once there are users, clients log in: with SCRAM, or with PLAIN, whose password may be one of these tokens. */
+  tokens?: TokenStore
+  /** Who reads what is far from the end of the log, if not this thread. */
+  far?: FarReaders
+  /** Called between two pieces of longer work, where the thread is the one that writes the log. */
+  breathe?: () => void
   /** Wall clock, epoch ms. */
   now?: () => number
 }
 export interface KafkaServer {
   host: string
   port: number
-  /** Consumer groups, for people. */
-  groups: GroupAdmin
-  users: UserAdmin
+  /** Consumer groups, for people: as they are now. */
+  groups(): Promise<GroupsForPeople>
+  users: UsersForPeople
   /** Cuts all connections and frees the port. The log stays open. */
   close(): Promise<void>
 }
@@ -68,7 +77,7 @@ export interface KafkaServer {
  *
  * @throws StreamError KAFKA_PORT_IN_USE, KAFKA_ADDRESS_UNAVAILABLE, KAFKA_HOST_NOT_LOOPBACK, KAFKA_SETTING_INVALID
  */
-export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
+export async function startKafka(options: KafkaOptions): Promise<KafkaServer & { admin: GroupAdmin }> {
   const { log, logger, host = '127.0.0.1', port = 0, insecure = false, now = Date.now } = options
   const settings = parseStartSettings(options.settings ?? {})
   const autoCreateTopics = options.autoCreateTopics ?? settings.autoCreateTopics ?? true
@@ -90,6 +99,8 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     security,
     topicDefaults: settings.topics,
     isTls: tls !== undefined,
+    far: options.far,
+    breathe: options.breathe,
   })
   const groups = new Groups(broker)
   const handlers = makeHandlers(broker, groups)
@@ -168,10 +179,12 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   }
   const address = server.address()
   const listening = typeof address === 'object' && address !== null ? address.port : port
+  const admin = new GroupAdmin(broker, groups, listening)
   return {
     host,
     port: listening,
-    groups: new GroupAdmin(broker, groups, listening),
+    admin,
+    groups: async () => admin,
     users: new UserAdmin(security),
     async close() {
       const closed = once(server, 'close')

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { BatchBuilder, type BatchOptions, type LocalLog, type LogOptions, noHeaders, openLog } from '../log/index.ts'
-import { type KafkaOptions, type KafkaServer, startKafka } from './index.ts'
+import { HostedKafka, type KafkaOptions, type KafkaServer, kafkaThread, startKafka } from './index.ts'
 import type { Api, Encodable } from './schema.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
@@ -24,10 +24,15 @@ export async function startTestBroker(
   options: Partial<KafkaOptions> & { folder?: string; limitsOfLog?: LogOptions['limits'] } = {},
 ): Promise<TestBroker> {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'millrace-kafka-'))
-  const log = await openLog({ folder, durability: 'os', limits: options.limitsOfLog })
+  const { limitsOfLog, now, tokens, log: _, logger: __, far: ___, breathe: ____, folder: _____, ...plain } = options
+  // A clock of the test's own cannot go to another thread, and tokens that are made there count a second later.
+  const hosted = now || tokens ? undefined : new HostedKafka()
+  const host = hosted && { thread: kafkaThread, port: hosted.hostPort }
+  const log = await openLog({ folder, durability: 'os', limits: limitsOfLog, host })
   const lines: string[] = []
   const write = (_fields: object, message: string) => lines.push(message)
-  const kafka = await startKafka({ log, logger: { warn: write, error: write }, ...options })
+  const logger = { warn: write, error: write }
+  const kafka = await (hosted ? hosted.open(plain, logger, undefined) : startKafka({ log, logger, ...options }))
   const clients: TestClient[] = []
   t.after(async () => {
     for (const client of clients) client.end()

@@ -174,6 +174,17 @@ export class RingWriter extends Ring {
     Atomics.wait(this.words, SIGNAL, this.signalled)
   }
 
+  /** Whether something was signalled since `look`. */
+  get isSignalled(): boolean {
+    return Atomics.load(this.words, SIGNAL) !== this.signalled
+  }
+
+  /** Resolves when something was signalled since `look`. Does not keep Node alive by itself. */
+  async untilSignalled(): Promise<void> {
+    const wait = Atomics.waitAsync(this.words, SIGNAL, this.signalled)
+    if (wait.async) await wait.value
+  }
+
   /** Blocks for at most so long until there are entries to take, or something else was signalled. Returns whether there are entries. */
   waitForMore(ms: number): boolean {
     const signalled = Atomics.load(this.words, SIGNAL)

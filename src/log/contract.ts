@@ -2,6 +2,7 @@
 // real Kafka (`openKafkaLog`). log/contractSuite.ts holds what both must do.
 //
 // A record's bytes are those of Kafka's record batch v2, on disk and everywhere else.
+import type { MessagePort } from 'node:worker_threads'
 import type { StreamError } from '../base/index.ts'
 import type { PinnedLog } from './pin.ts'
 
@@ -103,6 +104,8 @@ export interface LogOptions {
   limits?: Partial<LogLimits>
   /** Wall clock, epoch ms; used for retention and segment.ms. */
   clock?: () => number
+  /** Who is to run in the thread of the log's writer: the module that starts both there (see `openWriter`), and the port that it is given. */
+  host?: { thread: URL; port: MessagePort }
 }
 
 /** What opening the log found and did about it. Empty after a clean stop. */
@@ -135,6 +138,8 @@ export interface LogStats {
   /** Torn bytes cut off when the log was opened. */
   cutBytes: number
   recovery: RecoveryReport[]
+  /** The thread that writes: why it stopped, and for how long it has given no sign. Missing where the log is not ours. */
+  writer?: { stopped: StreamError | undefined; silentMs: number }
   /** Where the newest append met trouble of the disk; one that succeeds ends it. */
   refusing: { topic: string; partition: number; error: StreamError }[]
 }
@@ -276,6 +281,27 @@ export interface Log {
   /** Writes what is pending, makes it durable, and lets the data folder go. */
   close(): Promise<void>
 }
+
+/** What a broker needs of the log on our own disk, in whichever thread it runs. */
+export interface BrokerLog
+  extends Pick<
+    LocalLog,
+    | 'folder'
+    | 'createTopic'
+    | 'alterTopic'
+    | 'alterDefaults'
+    | 'deleteTopic'
+    | 'deleteRecords'
+    | 'describeProducers'
+    | 'topics'
+    | 'topic'
+    | 'topicId'
+    | 'partition'
+    | 'append'
+    | 'appendRecords'
+    | 'descriptor'
+    | 'noteDamage'
+  > {}
 
 /** The log on our own disk. */
 export interface LocalLog extends Log {

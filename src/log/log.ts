@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { realpathSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import type { ErrorBody } from '../base/index.ts'
+import type { ErrorBody, StreamError } from '../base/index.ts'
 import { RING_BATCH_BYTES_MAX, type RingAnswer, type RingAppend, RingPoster } from './appendRing.ts'
 import { browse } from './browse.ts'
 import { Cleaner } from './cleaner.ts'
@@ -36,8 +36,8 @@ import { lockFolder } from './folderLock.ts'
 import { logMetrics } from './logMetrics.ts'
 import { PartitionState } from './partitionState.ts'
 import type { PinnedLog } from './pin.ts'
-import { codecOf, recompressed } from './recompress.ts'
-import { BATCH_HEADER_BYTES, BatchBuilder, encodeHeaders, noHeaders, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
+import { asTopicWants } from './recompress.ts'
+import { BATCH_HEADER_BYTES, batchOfRecords, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
 import type { CallName, Calls, FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
 
 const defaultLimits: LogLimits = {
@@ -47,6 +47,8 @@ const defaultLimits: LogLimits = {
   compactionKeysMax: 2_000_000,
 }
 const SYNCS_KEPT = 1024
+/** How often the writer is asked for a sign that it is there. */
+const BEAT_MS = 1_000
 
 interface Waiting extends RingAppend {
   topicName: string
@@ -69,8 +71,19 @@ export async function openLog(options: LogOptions): Promise<LocalLog> {
     const folder = realpathSync(options.folder)
     const clock = options.clock ?? Date.now
     const ring = new RingPoster()
-    const workerData: WriterOptions = { folder, durability: options.durability ?? 'fsync', nowMs: clock(), ring: ring.shared }
-    const worker = new Worker(new URL('./writerThread.ts', import.meta.url), { workerData, name: 'log-writer' })
+    const { host } = options
+    const workerData: WriterOptions = {
+      folder,
+      durability: options.durability ?? 'fsync',
+      nowMs: clock(),
+      ring: ring.shared,
+      host: host?.port,
+    }
+    const worker = new Worker(host?.thread ?? new URL('./writerThread.ts', import.meta.url), {
+      workerData,
+      transferList: host ? [host.port] : [],
+      name: 'log-writer',
+    })
     const [first] = (await once(worker, 'message')) as [FromWriter]
     if (first.kind === 'failed') {
       await once(worker, 'exit')
@@ -98,6 +111,9 @@ class WriterLog implements LocalLog {
   private readonly refusing = new Map<string, LogStats['refusing'][number]>()
   private readonly retentionTimer: NodeJS.Timeout
   private readonly cleaner: Cleaner
+  private readonly beatTimer: NodeJS.Timeout
+  /** When the writer was asked for a sign that it has not given yet; 0: none is awaited. */
+  private askedMs = 0
   /** Appends that are not in the ring yet, oldest first. */
   private queue: Waiting[] = []
   /** Appends in the ring, oldest first. */
@@ -107,7 +123,7 @@ class WriterLog implements LocalLog {
   private readonly calls = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>()
   private lastCallId = 0
   private flushPlanned = false
-  private stopped: Error | undefined
+  private stopped: StreamError | undefined
   private closing: Promise<void> | undefined
   private appendedBytes = 0
   private appendedRecords = 0
@@ -144,6 +160,8 @@ class WriterLog implements LocalLog {
     void this.listen()
     this.retentionTimer = setInterval(() => this.enforceRetention().catch(() => {}), limits.retentionCheckMs)
     this.retentionTimer.unref()
+    this.beatTimer = setInterval(() => this.askForBeat(), BEAT_MS)
+    this.beatTimer.unref()
     this.cleaner = new Cleaner((name, ...args) => this.call(name, ...args), limits)
   }
 
@@ -235,13 +253,7 @@ class WriterLog implements LocalLog {
   }
 
   async appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult> {
-    if (records.length === 0) throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: 'no records' })
-    const builder = new BatchBuilder(4096)
-    for (const { key, value, headers, timestampMs } of records) {
-      const template = headers && headers.length > 0 ? encodeHeaders(headers) : noHeaders
-      builder.appendRecord(key, value, 0, value?.length ?? 0, template, timestampMs)
-    }
-    return this.append(topic, partition, builder.finish())
+    return this.append(topic, partition, batchOfRecords(records))
   }
 
   async readMessages(name: string, options: BrowseOptions = {}): Promise<BrowsedRecord[]> {
@@ -281,6 +293,7 @@ class WriterLog implements LocalLog {
       syncMsP99: quantile(0.99),
       cutBytes: this.recovery.reduce((sum, report) => sum + report.cutBytes, 0),
       recovery: this.recovery,
+      writer: { stopped: this.stopped, silentMs: this.askedMs === 0 ? 0 : performance.now() - this.askedMs },
       refusing: [...this.refusing.values()].filter(({ topic }) => this.known.has(topic)),
     }
   }
@@ -297,6 +310,7 @@ class WriterLog implements LocalLog {
 
   private async shutDown(): Promise<void> {
     clearInterval(this.retentionTimer)
+    clearInterval(this.beatTimer)
     try {
       await this.cleaner.stop()
       if (!this.stopped) {
@@ -365,6 +379,13 @@ class WriterLog implements LocalLog {
     return this.send(name, args)
   }
 
+  private askForBeat(): void {
+    if (this.askedMs > 0 || this.stopped || this.closing) return
+    this.askedMs = performance.now()
+    const done = () => (this.askedMs = 0)
+    this.send('beat', []).then(done, done)
+  }
+
   /** What was appended before the call is written before it. */
   private send<N extends CallName>(name: N, args: Calls[N]['args']): Promise<Calls[N]['result']> {
     const id = ++this.lastCallId
@@ -384,6 +405,14 @@ class WriterLog implements LocalLog {
     if (message.kind === 'errors') {
       this.errors.push(...message.errors)
       this.acknowledge()
+    }
+    if (message.kind === 'topic') this.remember(message.topic)
+    if (message.kind === 'topicGone') this.known.delete(message.name)
+    if (message.kind === 'damage') this.noteDamage(message.report)
+    if (message.kind === 'refusing') {
+      const { topic, partition, error } = message
+      if (error) this.refusing.set(placeOf(topic, partition), { topic, partition, error: reviveLogError(error) })
+      else this.refusing.delete(placeOf(topic, partition))
     }
     if (message.kind === 'reply') {
       const call = this.calls.get(message.id)
@@ -428,7 +457,7 @@ class WriterLog implements LocalLog {
 
   private settle(waiting: Waiting, { first, last, logAppendTimeMs }: RingAnswer, failure: ErrorBody | undefined): void {
     const { partition, batch, topicName: topic } = waiting
-    const place = `${topic}/${partition}`
+    const place = placeOf(topic, partition)
     this.pendingBytes -= batch.length
     if (failure) {
       const error = reviveLogError(failure)
@@ -453,6 +482,7 @@ class WriterLog implements LocalLog {
     // What the writer has answered before it ended may not have been looked at yet.
     this.acknowledge()
     clearInterval(this.retentionTimer)
+    clearInterval(this.beatTimer)
     for (const waiting of [...this.inFlight, ...this.queue]) waiting.reject(stopped)
     for (const call of this.calls.values()) call.reject(stopped)
     this.calls.clear()
@@ -463,19 +493,7 @@ class WriterLog implements LocalLog {
   }
 }
 
-/**
- * The batch in the topic's codec. What the writer would refuse for its size comes to nothing here, before work and memory are spent on it;
- * as with Kafka, a client's batch is measured as it was sent too.
- */
-function asTopicWants({ name, config }: KnownTopic, sent: Uint8Array, isForeign: boolean): Uint8Array {
-  const { 'compression.type': compression, 'max.message.bytes': limitBytes } = config
-  if (compression === 'producer') return sent
-  const tooLarge = (sizeBytes: number) => logErrors('LOG_BATCH_TOO_LARGE', { topic: name, sizeBytes, limitBytes })
-  if (isForeign && sent.length > limitBytes) throw tooLarge(sent.length)
-  const batch = recompressed(sent, codecOf(compression))
-  if (batch.length > limitBytes) throw tooLarge(batch.length)
-  return batch
-}
+const placeOf = (topic: string, partition: number): string => `${topic}/${partition}`
 
 const infoOf = ({ name, id, config, views }: KnownTopic): TopicInfo => ({ name, id, config, partitions: views.map(partitionInfoOf) })
 

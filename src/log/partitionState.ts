@@ -34,8 +34,21 @@ export interface PartitionSnapshot {
   abortedCount: number
 }
 
+const nothing = {
+  status: PARTITION_OPEN,
+  endOffset: 0,
+  durablePosition: 0,
+  activeBaseOffset: 0,
+  startOffset: 0,
+  sizeBytes: 0,
+  lastStableOffset: 0,
+  abortedCount: 0,
+}
+
 export class PartitionState {
   readonly shared: SharedArrayBuffer
+  /** What this thread has published; nothing in other threads. */
+  published: Omit<PartitionSnapshot, 'version'> = { ...nothing }
   private readonly words: Int32Array
   private readonly longs: BigInt64Array
 
@@ -47,6 +60,7 @@ export class PartitionState {
 
   publish(snapshot: Omit<PartitionSnapshot, 'version'>): void {
     const { words, longs } = this
+    this.published = snapshot
     Atomics.add(words, 0, 1)
     Atomics.store(words, 1, snapshot.status)
     Atomics.store(longs, 0, BigInt(snapshot.endOffset))

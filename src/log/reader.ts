@@ -114,6 +114,12 @@ export class FilePartitionReader implements PartitionReader {
     return { startOffset: state.startOffset, endOffset: this.endOf(state) }
   }
 
+  /** Bytes up to the end of the log, where the next read is in the file that grows; Infinity, where that is not known without looking. */
+  get tailBytes(): number {
+    const { durablePosition, activeBaseOffset } = this.state.read()
+    return this.segment?.baseOffset === activeBaseOffset ? durablePosition - this.segment.position : Number.POSITIVE_INFINITY
+  }
+
   /**
    * The next whole batches: up to `maxBytes`, but at least one. Undefined if there is nothing new.
    *

@@ -1,5 +1,6 @@
 // A batch in another codec: what a topic's `compression.type` asks for, and a producer of ours for whom the builder has none.
 import { compress } from './compress.ts'
+import type { TopicInfo } from './contract.ts'
 import { crc32c } from './crc32c.ts'
 import { logErrors } from './errors.ts'
 import {
@@ -41,4 +42,36 @@ export function recompressed(batch: Uint8Array, codec: number): Uint8Array {
   writeInt16(changed, ATTRIBUTES_AT, (readInt16(batch, ATTRIBUTES_AT) & ~COMPRESSION_MASK) | codec)
   writeInt32(changed, CRC_AT, crc32c(changed.subarray(ATTRIBUTES_AT)))
   return changed
+}
+
+/**
+ * The codec that a topic wants a batch in; undefined: as it is. What the writer would refuse for its size comes to nothing here, before work and
+ * memory are spent on it; as with Kafka, a client's batch is measured as it was sent too.
+ *
+ * @throws LOG_BATCH_TOO_LARGE
+ */
+export function codecWanted(
+  { name, config }: Pick<TopicInfo, 'name' | 'config'>,
+  sent: Uint8Array,
+  isForeign: boolean,
+): number | undefined {
+  const { 'compression.type': compression, 'max.message.bytes': limitBytes } = config
+  if (compression === 'producer') return undefined
+  if (isForeign && sent.length > limitBytes) throw logErrors('LOG_BATCH_TOO_LARGE', { topic: name, sizeBytes: sent.length, limitBytes })
+  return codecOf(compression)
+}
+
+/** @throws LOG_BATCH_TOO_LARGE */
+export function checkSize({ name, config }: Pick<TopicInfo, 'name' | 'config'>, { length: sizeBytes }: Uint8Array): void {
+  const { 'max.message.bytes': limitBytes } = config
+  if (sizeBytes > limitBytes) throw logErrors('LOG_BATCH_TOO_LARGE', { topic: name, sizeBytes, limitBytes })
+}
+
+/** The batch in the topic's codec. @throws LOG_BATCH_TOO_LARGE, and as `recompressed` */
+export function asTopicWants(topic: Pick<TopicInfo, 'name' | 'config'>, sent: Uint8Array, isForeign: boolean): Uint8Array {
+  const codec = codecWanted(topic, sent, isForeign)
+  if (codec === undefined) return sent
+  const batch = recompressed(sent, codec)
+  checkSize(topic, batch)
+  return batch
 }

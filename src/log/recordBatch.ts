@@ -13,6 +13,7 @@
 // Source: Kafka's documentation, "Message Format".
 import assert from 'node:assert'
 import { type BufferPool, copyBytes, viewOf } from '../base/index.ts'
+import type { RecordInput } from './contract.ts'
 import { crc32c } from './crc32c.ts'
 import { logErrors } from './errors.ts'
 
@@ -421,4 +422,20 @@ export class BatchBuilder {
     this.bytes = grown
     this.view = viewOf(grown)
   }
+}
+
+/** A builder that holds some records. */
+export function builderOf(records: readonly RecordInput[]): BatchBuilder {
+  const builder = new BatchBuilder(4096)
+  for (const { key, value, headers, timestampMs } of records) {
+    const template = headers && headers.length > 0 ? encodeHeaders(headers) : noHeaders
+    builder.appendRecord(key, value, 0, value?.length ?? 0, template, timestampMs)
+  }
+  return builder
+}
+
+/** One batch of some records. @throws LOG_BATCH_INVALID if there are none */
+export function batchOfRecords(records: readonly RecordInput[]): Uint8Array {
+  if (records.length === 0) throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: 'no records' })
+  return builderOf(records).finish()
 }

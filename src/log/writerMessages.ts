@@ -1,4 +1,5 @@
 // What crosses the port between the log's main side and its writer thread, beside the appends in their ring (appendRing.ts).
+import type { MessagePort } from 'node:worker_threads'
 import type { ErrorBody } from '../base/index.ts'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
 import type { Durability, ProducerInfo, RecoveryReport, TopicConfig, TopicDefaults } from './contract.ts'
@@ -9,6 +10,8 @@ export interface WriterOptions {
   durability: Durability
   nowMs: number
   ring: SharedArrayBuffer
+  /** For who runs beside the writer in its thread. */
+  host?: MessagePort
 }
 
 /** A topic as the main side knows it; `states[i]` is partition i's shared memory. */
@@ -34,6 +37,8 @@ export interface Calls {
   replaceSegments: { args: [id: string, partition: number, segment: CompactedSegment]; result: number | undefined }
   finishCompaction: { args: [id: string, partition: number, outcome: CompactionOutcome]; result: undefined }
   pin: { args: [folder: string]; result: PinnedLog }
+  /** Answered at once, by a writer that is not held up. */
+  beat: { args: []; result: undefined }
   close: { args: []; result: undefined }
 }
 export type CallName = keyof Calls
@@ -49,4 +54,10 @@ export type FromWriter =
   | { kind: 'failed'; error: ErrorBody }
   /** Of the next entries that failed, in their order. */
   | { kind: 'errors'; errors: ErrorBody[] }
+  /** A topic that the writer's thread made or changed by itself, or deleted. */
+  | { kind: 'topic'; topic: TopicHandle }
+  | { kind: 'topicGone'; name: string }
+  /** Where the newest append of the writer's thread met trouble of the disk; no error: one went well since. */
+  | { kind: 'refusing'; topic: string; partition: number; error: ErrorBody | undefined }
+  | { kind: 'damage'; report: RecoveryReport }
   | { kind: 'reply'; id: number; result?: unknown; error?: ErrorBody }

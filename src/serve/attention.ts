@@ -152,7 +152,7 @@ async function letterItems({ log }: ServeDeps): Promise<AttentionItem[]> {
 }
 
 async function groupItems({ groups, log }: ServeDeps): Promise<AttentionItem[]> {
-  const registry = groups()
+  const registry = await groups()
   const items: AttentionItem[] = []
   for (const { id, memberCount } of (registry?.list() ?? []).slice(0, LOOKED_MAX)) {
     const offsets = registry?.offsets(id).slice(0, LOOKED_MAX) ?? []

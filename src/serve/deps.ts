@@ -68,8 +68,8 @@ export interface ServeDeps {
   /** What a query is, and its settings, by its id or the table that it writes to. */
   configOf(name: string): QueryConfig | undefined
   processConfig(): ProcessSetting[]
-  /** Consumer groups; undefined where no Kafka client can connect. */
-  groups(): ConsumerGroups | undefined
+  /** Consumer groups, as they are now; undefined where no Kafka client can connect. */
+  groups(): Promise<ConsumerGroups | undefined>
   /** Who may log in to the Kafka port; undefined where there is none. */
   kafkaUsers(): KafkaUsers | undefined
   /** The front door, for events that were refused there and are sent again. */

@@ -27,8 +27,8 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
   const idOf = (request: { params: unknown }): string => (request.params as Static<typeof GroupParams>).group
 
   /** @throws StreamError SERVE_GROUP_NOT_FOUND */
-  const find = (id: string): { registry: ConsumerGroups; group: GroupState } => {
-    const registry = deps.groups()
+  const find = async (id: string): Promise<{ registry: ConsumerGroups; group: GroupState }> => {
+    const registry = await deps.groups()
     const all = registry?.list() ?? []
     const group = all.find((one) => one.id === id)
     if (registry && group) return { registry, group }
@@ -73,7 +73,7 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
     '/v1/groups',
     { schema: { summary: 'All consumer groups, with what they have still to read.', querystring: NoQuery, response: { 200: GroupList } } },
     async () => {
-      const registry = deps.groups()
+      const registry = await deps.groups()
       if (!registry) return { kafkaPort: null, groups: [] }
       const lags = new Map((await lagsOfGroups(log, registry)).map((one) => [one.id, one]))
       const groups = registry.list().map((group): GroupSummaryBody => {
@@ -95,7 +95,7 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
       },
     },
     async (request) => {
-      const { registry, group } = find(idOf(request))
+      const { registry, group } = await find(idOf(request))
       return detailOf(registry, group)
     },
   )
@@ -109,7 +109,7 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
         response: { 200: FiguresHistory },
       },
     },
-    (request) => deps.stats.history.ofGroup(find(idOf(request)).group.id, ...rangeOf(request.query)),
+    async (request) => deps.stats.history.ofGroup((await find(idOf(request))).group.id, ...rangeOf(request.query)),
   )
   app.post<{ Body: ResetBody }>(
     '/v1/groups/:group/reset',
@@ -125,9 +125,9 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
     async (request): Promise<ResetPlanBody> => {
       const id = idOf(request)
       const { to, topics, partitions: chosen, execute = false } = request.body
-      const registry = deps.groups()
+      const registry = await deps.groups()
       // With topics named, a group may begin with this, as with Kafka's tool.
-      if (!registry || topics === undefined) find(id)
+      if (!registry || topics === undefined) await find(id)
       const offsets = registry!.offsets(id)
       const wanted = topics ?? [...new Set(offsets.map(({ topic }) => topic))]
       const partitions: ResetPlanBody['partitions'] = []
@@ -170,7 +170,7 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
       },
     },
     async (request) => {
-      const { registry, group } = find(idOf(request))
+      const { registry, group } = await find(idOf(request))
       const offsets = registry.offsets(group.id).map(({ topic, partition, offset }) => `${topic}/${partition}: ${offset}`)
       await registry.delete(group.id)
       auditOf(deps, request)('group deleted', { group: group.id, offsets })

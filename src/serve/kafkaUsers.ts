@@ -8,13 +8,17 @@ import type { ServeDeps } from './deps.ts'
 import { serveErrors } from './errors.ts'
 import { NoQuery } from './schemas.ts'
 
+interface User {
+  name: string
+  mechanisms: string[]
+}
 export interface KafkaUsers {
-  list(): { name: string; mechanisms: string[] }[]
+  list(): User[] | Promise<User[]>
   create(name: string, password?: string): Promise<{ password: string }>
   delete(name: string): Promise<void>
 }
 
-const User = Type.Object({ name: Type.String(), mechanisms: Type.Array(Type.String()) })
+const UserSchema = Type.Object({ name: Type.String(), mechanisms: Type.Array(Type.String()) })
 const UserParams = Type.Object({ user: Type.String() })
 const NewPassword = Type.Object(
   { password: Type.Optional(Type.String({ description: 'Made and returned if it is absent.', minLength: 1, maxLength: 1_000 })) },
@@ -35,7 +39,11 @@ export function registerKafkaUsers(app: FastifyInstance, deps: ServeDeps): void 
     '/v1/kafka/users',
     {
       config: { role },
-      schema: { summary: 'Users of the Kafka port; never their passwords.', querystring: NoQuery, response: { 200: Type.Array(User) } },
+      schema: {
+        summary: 'Users of the Kafka port; never their passwords.',
+        querystring: NoQuery,
+        response: { 200: Type.Array(UserSchema) },
+      },
     },
     async () => users().list(),
   )

@@ -43,7 +43,7 @@ export function registerLineage(app: FastifyInstance, deps: ServeDeps): void {
   )
 }
 
-function lineageOf({ queries, sourcesOf, log, views, groups, stats }: ServeDeps): contract.Lineage {
+async function lineageOf({ queries, sourcesOf, log, views, groups, stats }: ServeDeps): Promise<contract.Lineage> {
   const nodes = new Map<string, Node>()
   const edges: contract.Lineage['edges'] = []
   const idOf = ({ kind, name }: Pick<Node, 'kind' | 'name'>): string => `${kind}/${name}`
@@ -69,7 +69,7 @@ function lineageOf({ queries, sourcesOf, log, views, groups, stats }: ServeDeps)
       })
     edges.push({ from: query, to: add({ kind: target.kind, name: target.name }), perSecond: rowsOutPerSecond })
   }
-  const registry = groups()
+  const registry = await groups()
   for (const { id } of registry?.list() ?? [])
     for (const topic of new Set(registry?.offsets(id).map((one) => one.topic)))
       if (!isInternalTopic(topic) && log.topic(topic))

@@ -79,7 +79,7 @@ before(async () => {
     bindRecords: (topic, text) => bindRecordQuery(topic, undefined, text, 'UTC'),
     bindStatistics: (topic) => bindStatistics(topic, undefined, 'UTC'),
     kafkaUsers: () => undefined,
-    groups: () => undefined,
+    groups: async () => undefined,
     door: { check: async () => ({ accepted: 0, rejected: [], rejectedCount: 0 }), accept: async () => ({ status: 422, text: '{}' }) },
     audit: () => {},
     sourcesOf: () => new Map([['q1', [{ kind: 'topic', name: 'clicks' }]]]),

@@ -73,7 +73,8 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
   const { log, topicColumns, groups, queries, inspectQuery, topicUsers } = deps
   const nameOf = (request: { params: unknown }): string => (request.params as Static<typeof TopicParams>).topic
   const find = (topic: string): TopicInfo => findTopic(log, topic)
-  const summaryOf = ({ name, config, partitions }: TopicInfo, behind = behindNow()): TopicSummary => ({
+  const summaryOf = async (topic: TopicInfo): Promise<TopicSummary> => summaryWith(topic, await behindNow())
+  const summaryWith = ({ name, config, partitions }: TopicInfo, behind: ReturnType<typeof groupsBehind>): TopicSummary => ({
     name,
     partitionCount: partitions.length,
     recordCount: partitions.reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0),
@@ -83,19 +84,19 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
     readers: { queries: topicUsers(name).readers.length, ...(behind.get(name) ?? { groups: 0, lag: 0 }) },
   })
   /** Of all groups at once: they are thousands, and so are the topics. */
-  const behindNow = (): ReturnType<typeof groupsBehind> => {
-    const registry = groups()
+  const behindNow = async (): Promise<ReturnType<typeof groupsBehind>> => {
+    const registry = await groups()
     return registry ? groupsBehind(log, registry) : new Map()
   }
 
   app.get(
     '/v1/topics',
     { schema: { summary: 'All topics of the log, by name.', querystring: NoQuery, response: { 200: Type.Array(TopicSummarySchema) } } },
-    () => {
-      const behind = behindNow()
+    async () => {
+      const behind = await behindNow()
       return log
         .topics()
-        .map((topic) => summaryOf(topic, behind))
+        .map((topic) => summaryWith(topic, behind))
         .sort((a, b) => (a.name < b.name ? -1 : 1))
     },
   )
@@ -116,7 +117,7 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
       const made = { ...(partitionCount !== undefined && { partitionCount }), ...configOf(config), own: ownAfter([], config) }
       const info = await log.createTopic(name, made)
       auditOf(deps, request)('topic created', { topic: name, partitionCount: info.partitions.length, config })
-      return reply.code(201).send(summaryOf(info))
+      return reply.code(201).send(await summaryOf(info))
     },
   )
   app.patch<{ Body: TopicChangeBody }>(
@@ -155,14 +156,14 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
     },
     async (request) => {
       const topic = nameOf(request)
-      const summary = summaryOf(find(topic))
+      const summary = await summaryOf(find(topic))
       refuseInternal(topic)
       const { confirm, force = false } = request.query
       if (confirm !== topic) throw serveErrors('SERVE_DELETE_UNCONFIRMED', { topic, recordCount: summary.recordCount })
       const { tables, readers, writers } = topicUsers(topic)
       if (!force && tables.length > 0) throw serveErrors('SERVE_TOPIC_IN_USE', { topic, tables, queries: [...readers, ...writers] })
       await log.deleteTopic(topic)
-      await groups()?.forgetTopic(topic)
+      await (await groups())?.forgetTopic(topic)
       auditOf(deps, request)('topic deleted', { topic, recordCount: summary.recordCount, sizeBytes: summary.sizeBytes, force })
       return summary
     },
@@ -241,7 +242,7 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
           return { id, state: states.get(id) ?? 'stopped', partitions, ...totalLag(partitions) }
         }),
       )
-      const registry = groups()
+      const registry = await groups()
       return { tables, writers, queries: reading, groups: registry ? await groupsOfTopic(log, registry, topic) : [] }
     },
   )

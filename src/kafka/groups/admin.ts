@@ -11,6 +11,17 @@ export interface GroupPlace {
   partition: number
 }
 
+/** Entries of offsets and members in a page: what the thread that keeps them tells in one go. */
+const PAGE_ENTRIES = 2_000
+
+export type GroupSummary = ReturnType<GroupAdmin['list']>[number]
+export interface GroupLook extends GroupSummary {
+  members: ReturnType<GroupAdmin['members']>
+  offsets: ReturnType<GroupAdmin['offsets']>
+}
+/** What people ask and change, wherever the groups are. */
+export type GroupsForPeople = Pick<GroupAdmin, 'port' | 'list' | 'members' | 'offsets' | 'commit' | 'delete' | 'forgetTopic'>
+
 export class GroupAdmin {
   /** Where Kafka clients connect. */
   readonly port: number
@@ -28,6 +39,20 @@ export class GroupAdmin {
       const memberCount = this.groups.classic(id)?.members.size ?? this.groups.consumer(id)?.members.size ?? 0
       return { id, state, type, protocolType, memberCount }
     })
+  }
+
+  /** Some of all groups, from the group with a number on; `next` is that of the next page. */
+  page(from: number): { groups: GroupLook[]; next: number | undefined } {
+    const groups: GroupLook[] = []
+    const all = this.list()
+    let entries = 0
+    let at = from
+    for (; at < all.length && entries < PAGE_ENTRIES; at++) {
+      const group = { ...all[at], members: this.members(all[at].id), offsets: this.offsets(all[at].id) }
+      groups.push(group)
+      entries += group.offsets.length + group.members.length + 1
+    }
+    return { groups, next: at < all.length ? at : undefined }
   }
 
   members(id: string) {

@@ -10,10 +10,10 @@
 //   5. The topic stays small because it is compacted, as any topic with that policy.
 import {
   BatchBuilder,
+  type BrokerLog,
   batchHeaderOf,
   type Disk,
   damageTeller,
-  type Log,
   noHeaders,
   openPartitionReader,
   type ProducerIdAndEpoch,
@@ -73,14 +73,14 @@ export class Offsets {
   readonly savedConsumerGroups = new SavedConsumerGroups()
   /** By group, topic, partition. */
   private readonly groups = new Map<string, Map<string, ByPartition>>()
-  private readonly log: Log
+  private readonly log: BrokerLog
   private topicMade: Promise<unknown> | undefined
   /** By producer id. */
   private readonly pending = new Map<number, Pending[]>()
   /** Commits on their way to the log, by group. */
   private readonly committing = new Map<string, number>()
 
-  constructor(log: Log, transactions: Transactions, disk: Disk = realDisk) {
+  constructor(log: BrokerLog, transactions: Transactions, disk: Disk = realDisk) {
     this.log = log
     this.load(disk)
     transactions.onMarker(({ topic }, { producerId }, isCommit) => {

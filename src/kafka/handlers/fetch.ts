@@ -10,9 +10,10 @@ import type { AbortedTransaction, TopicInfo } from '../../log/index.ts'
 import { type Broker, handler, type RequestContext } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { fetchApi } from '../messages/fetch.ts'
+import type { Read } from '../readerPool.ts'
 import { OPERATION, RESOURCE } from '../security/acls.ts'
 import { ANONYMOUS } from '../security/security.ts'
-import { readsLz4, withoutBuiltLz4 } from './fetchPlain.ts'
+import { readsLz4 } from './fetchPlain.ts'
 import { FetchSessions, type WantedPartition } from './fetchSessions.ts'
 import { answerError, partitionOf } from './partitions.ts'
 
@@ -30,8 +31,8 @@ interface FetchedPartition {
   logStartOffset: number
   aborted: AbortedTransaction[]
   records: Uint8Array
-  /** Gives the records' buffer back. */
-  release?: () => void
+  /** What is to be read for it. */
+  read?: Read
 }
 const READ_COMMITTED = 1
 /** Since this version a consumer may get zstd. */
@@ -43,7 +44,7 @@ export const fetchHandler = (broker: Broker) => {
     const session = sessions.open(request, context)
     if ('errorCode' in session) return { errorCode: session.errorCode, responses: [] }
     const fetched = await fetchWaiting(broker, session.wanted, request, context)
-    context.afterAnswer(() => releaseAll(fetched))
+    context.afterAnswer(() => releaseAll(broker, fetched))
     const answered = session.select(fetched)
     const responses: { topic: string; topicId: string; partitions: object[] }[] = []
     for (const { wanted, errorCode, highWatermark, lastStableOffset, logStartOffset, aborted, records } of answered) {
@@ -80,78 +81,96 @@ async function fetchWaiting(
   context: RequestContext,
 ): Promise<FetchedPartition[]> {
   const deadlineMs = performance.now() + maxWaitMs
+  /** Nothing was there when it was looked: what is there then was just written. */
   const quotaBytes = broker.security.quotas.fetchBytesMax(context.sasl.principal?.name ?? ANONYMOUS.name, context.clientId)
+  let isNear = false
   for (;;) {
     const room = Math.max(FETCH_BYTES_MIN, Math.floor((broker.limits.responseBytes - broker.responseBytes) / 4))
     const atMost = Math.min(maxBytes, broker.limits.fetchBytes, room, quotaBytes)
-    const fetched = fetchOnce(broker, wanted, atMost, isolationLevel, context)
+    const fetched = await fetchOnce(broker, wanted, atMost, isolationLevel, context, isNear)
     const sizeBytes = fetched.reduce((sum, { records }) => sum + records.length, 0)
     const restMs = deadlineMs - performance.now()
     // Nothing can come for a request that names no partition, such as the one with which a consumer ends its session.
     const isAnswered = wanted.length === 0 || sizeBytes >= minBytes || restMs <= 0 || context.signal.aborted
     if (isAnswered || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
     await waitForMore(broker, fetched, restMs, context.signal)
-    releaseAll(fetched)
+    releaseAll(broker, fetched)
+    isNear = fetched.every(({ read }) => !read)
     if (minBytes > 1) await pause(Math.min(GATHER_MS, Math.max(0, deadlineMs - performance.now())))
   }
 }
 
-function releaseAll(fetched: readonly FetchedPartition[]): void {
-  for (const { release } of fetched) release?.()
+function releaseAll(broker: Broker, fetched: readonly FetchedPartition[]): void {
+  for (const { records } of fetched) if (records !== noRecords) broker.readers.release(records)
 }
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-function fetchOnce(
+async function fetchOnce(
   broker: Broker,
   wanted: readonly WantedPartition[],
   maxBytes: number,
   isolationLevel: number,
   context: RequestContext,
-): FetchedPartition[] {
-  let leftBytes = maxBytes
-  let isFirst = true
-  return wanted.map((one) => {
-    const nothing = { errorCode: 0, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, records: noRecords }
-    const fetched: FetchedPartition = { wanted: one, ...nothing, aborted: [] }
-    try {
-      broker.checkLeaderEpoch(one.currentLeaderEpoch)
-      const found = topicOf(broker, one)
-      if (!context.may(OPERATION.read, RESOURCE.topic, found?.name ?? one.topic)) {
-        throw new KafkaError(ERROR.TOPIC_AUTHORIZATION_FAILED, 'Topic authorization failed.')
-      }
-      const { topic, info } = partitionOf(found, one.partition, one.topic === '')
-      if (context.version < ZSTD_VERSION && topic.config['compression.type'] === 'zstd') {
-        throw new KafkaError(ERROR.UNSUPPORTED_COMPRESSION_TYPE, `Fetch ${context.version} of a topic in zstd`)
-      }
-      if (one.fetchOffset < info.startOffset || one.fetchOffset > info.endOffset) {
-        const range = `${info.startOffset} to ${info.endOffset}`
-        throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${one.fetchOffset} is not in ${range}`)
-      }
-      fetched.highWatermark = info.endOffset
-      fetched.lastStableOffset = info.lastStableOffset
-      fetched.logStartOffset = info.startOffset
-      const endOffset = isolationLevel === READ_COMMITTED ? info.lastStableOffset : undefined
-      if (one.fetchOffset >= (endOffset ?? info.endOffset) || (leftBytes <= 0 && !isFirst)) return fetched
-      const limitBytes = Math.min(leftBytes, one.partitionMaxBytes)
-      const atMost = isFirst ? Number.POSITIVE_INFINITY : limitBytes
-      const run = broker.readers.read(topic, one.partition, one.fetchOffset, { maxBytes: limitBytes, atMost, endOffset })
-      if (run) {
-        const stored = run.bytes.subarray(run.start, run.end)
-        fetched.records = readsLz4(context.client) ? stored : withoutBuiltLz4(stored, limitBytes)
-        if (fetched.records === stored) fetched.release = run.release
-        else run.release()
-        // What was made durable between the look at the offsets and the read.
-        fetched.highWatermark = Math.max(info.endOffset, run.nextOffset)
-        fetched.aborted = run.aborted
-        leftBytes -= fetched.records.length
-        isFirst = false
-      }
-    } catch (error) {
-      fetched.errorCode = answerError(broker, 'Fetch', error).errorCode
+  isNear: boolean,
+): Promise<FetchedPartition[]> {
+  const fetched = wanted.map((one) => look(broker, one, isolationLevel, context))
+  const reading = fetched.filter(({ read }) => read)
+  if (reading.length === 0) return fetched
+  const outcomes = broker.readers.readAll(
+    reading.map(({ read }) => read!),
+    maxBytes,
+    isNear,
+  )
+  for (const [i, outcome] of (outcomes instanceof Promise ? await outcomes : outcomes).entries()) {
+    const one = reading[i]
+    if (outcome === undefined) continue
+    if ('error' in outcome) one.errorCode = answerError(broker, 'Fetch', outcome.error).errorCode
+    else {
+      one.records = outcome.records
+      // What was made durable between the look at the offsets and the read.
+      one.highWatermark = Math.max(one.highWatermark, outcome.nextOffset)
+      one.aborted = outcome.aborted
     }
-    return fetched
-  })
+  }
+  return fetched
+}
+
+/** Where a partition is, and what is to be read of it. */
+function look(broker: Broker, one: WantedPartition, isolationLevel: number, context: RequestContext): FetchedPartition {
+  const nothing = { errorCode: 0, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, records: noRecords }
+  const fetched: FetchedPartition = { wanted: one, ...nothing, aborted: [] }
+  try {
+    broker.checkLeaderEpoch(one.currentLeaderEpoch)
+    const found = topicOf(broker, one)
+    if (!context.may(OPERATION.read, RESOURCE.topic, found?.name ?? one.topic)) {
+      throw new KafkaError(ERROR.TOPIC_AUTHORIZATION_FAILED, 'Topic authorization failed.')
+    }
+    const { topic, info } = partitionOf(found, one.partition, one.topic === '')
+    if (context.version < ZSTD_VERSION && topic.config['compression.type'] === 'zstd') {
+      throw new KafkaError(ERROR.UNSUPPORTED_COMPRESSION_TYPE, `Fetch ${context.version} of a topic in zstd`)
+    }
+    if (one.fetchOffset < info.startOffset || one.fetchOffset > info.endOffset) {
+      const range = `${info.startOffset} to ${info.endOffset}`
+      throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${one.fetchOffset} is not in ${range}`)
+    }
+    fetched.highWatermark = info.endOffset
+    fetched.lastStableOffset = info.lastStableOffset
+    fetched.logStartOffset = info.startOffset
+    const endOffset = isolationLevel === READ_COMMITTED ? info.lastStableOffset : undefined
+    if (one.fetchOffset >= (endOffset ?? info.endOffset)) return fetched
+    fetched.read = {
+      descriptor: broker.descriptor(topic.name, one.partition),
+      partition: one.partition,
+      offset: one.fetchOffset,
+      maxBytes: one.partitionMaxBytes,
+      endOffset,
+      isPlain: !readsLz4(context.client),
+    }
+  } catch (error) {
+    fetched.errorCode = answerError(broker, 'Fetch', error).errorCode
+  }
+  return fetched
 }
 
 const topicOf = (broker: Broker, { topic, topicId }: WantedPartition): TopicInfo | undefined =>

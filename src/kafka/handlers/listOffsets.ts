@@ -1,5 +1,5 @@
 // ListOffsets and OffsetForLeaderEpoch: where a partition begins and ends, and where a time is.
-import { openPartitionReader, type PartitionInfo, type TopicInfo } from '../../log/index.ts'
+import type { PartitionInfo, TopicInfo } from '../../log/index.ts'
 import { type Broker, handler, LEADER_EPOCH } from '../broker.ts'
 import { listOffsetsApi } from '../messages/listOffsets.ts'
 import { offsetForLeaderEpochApi } from '../messages/offsetForLeaderEpoch.ts'
@@ -16,35 +16,36 @@ const EARLIEST_PENDING_UPLOAD = -6
 const nothing = { offset: -1, timestamp: -1, leaderEpoch: -1 }
 
 export const listOffsetsHandler = (broker: Broker) =>
-  handler(listOffsetsApi, ({ isolationLevel, topics }) => ({
-    topics: topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map(({ partitionIndex, currentLeaderEpoch, timestamp }) => {
-        try {
-          broker.checkLeaderEpoch(currentLeaderEpoch)
-          const { topic, info } = partitionOf(broker.log.topic(name), partitionIndex)
-          return { partitionIndex, ...offsetOf(broker, topic, info, timestamp, isolationLevel === READ_COMMITTED) }
-        } catch (error) {
-          return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }
-        }
-      }),
-    })),
+  handler(listOffsetsApi, async ({ isolationLevel, topics }) => ({
+    topics: await Promise.all(
+      topics.map(async ({ name, partitions }) => ({
+        name,
+        partitions: await Promise.all(
+          partitions.map(async ({ partitionIndex, currentLeaderEpoch, timestamp }) => {
+            try {
+              broker.checkLeaderEpoch(currentLeaderEpoch)
+              const { topic, info } = partitionOf(broker.log.topic(name), partitionIndex)
+              return { partitionIndex, ...(await offsetOf(broker, topic, info, timestamp, isolationLevel === READ_COMMITTED)) }
+            } catch (error) {
+              return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }
+            }
+          }),
+        ),
+      })),
+    ),
   }))
 
-function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, timestamp: number, isCommitted: boolean) {
+async function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, timestamp: number, isCommitted: boolean) {
   const at = (offset: number) => ({ offset, timestamp: -1, leaderEpoch: LEADER_EPOCH })
   const endOffset = isCommitted ? info.lastStableOffset : info.endOffset
   if (timestamp === LATEST) return at(endOffset)
   if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) return at(info.startOffset)
   if (timestamp === LATEST_TIERED || timestamp === EARLIEST_PENDING_UPLOAD) return nothing
-  const reader = openPartitionReader(broker.log.descriptor(topic.name), info.partition, info.startOffset, broker.disk)
-  try {
-    const found = timestamp === MAX_TIMESTAMP ? reader.findMaxTimestamp() : reader.findTime(timestamp)
-    const isSeen = found && (!isCommitted || found.offset < endOffset)
-    return isSeen ? { offset: found.offset, timestamp: found.timestampMs, leaderEpoch: LEADER_EPOCH } : nothing
-  } finally {
-    reader.close()
-  }
+  const { partition, startOffset } = info
+  const timeMs = timestamp === MAX_TIMESTAMP ? undefined : timestamp
+  const found = await broker.readers.findTime({ descriptor: broker.descriptor(topic.name, partition), partition, startOffset, timeMs })
+  const isSeen = found && (!isCommitted || found.offset < endOffset)
+  return isSeen ? { offset: found.offset, timestamp: found.timestampMs, leaderEpoch: LEADER_EPOCH } : nothing
 }
 
 export const offsetForLeaderEpochHandler = (broker: Broker) =>

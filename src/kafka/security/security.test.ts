@@ -647,7 +647,7 @@ test('users are made and deleted without the protocol too; a password that is no
   const { users } = kafka
   const { password } = await users.create('ana')
   assert.ok(password.length >= 30)
-  assert.deepEqual(users.list(), [{ name: 'ana', mechanisms: ['SCRAM-SHA-256', 'SCRAM-SHA-512'] }])
+  assert.deepEqual(await users.list(), [{ name: 'ana', mechanisms: ['SCRAM-SHA-256', 'SCRAM-SHA-512'] }])
   for (const mechanism of ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) {
     assert.equal((await loginScram(await client(), mechanism, 'ana', password)).errorCode, 0)
   }

@@ -5,7 +5,7 @@
 //      password. Who is logged in stays logged in as whom he was.
 //   2. Secrets are compared in constant time and never written to a log.
 import type { TokenInfo, TokenStore } from '../../base/index.ts'
-import { type Disk, isSecretTopic, type LocalLog } from '../../log/index.ts'
+import { type BrokerLog, type Disk, isSecretTopic } from '../../log/index.ts'
 import { CLUSTER_NAME, decide, mayWithAny, OPERATION, RESOURCE } from './acls.ts'
 import { Quotas } from './quotas.ts'
 import { isPassword } from './scram.ts'
@@ -30,7 +30,7 @@ const allowedTo: Record<TokenInfo['role'], readonly number[]> = {
 }
 
 export interface SecurityOptions {
-  log: LocalLog
+  log: BrokerLog
   disk: Disk
   tokens?: TokenStore
   /** Everybody must say who he is, from the start. */

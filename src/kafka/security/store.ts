@@ -7,10 +7,10 @@
 //   3. A record that cannot be understood stops the start: what protects must not get lost unnoticed.
 //   4. No password is in it, only what SCRAM stores (see scram.ts).
 import {
+  type BrokerLog,
   checkTopicConfig,
   type Disk,
   defaultTopicConfig,
-  type LocalLog,
   openPartitionReader,
   readRecords,
   SECURITY_TOPIC,
@@ -38,11 +38,11 @@ export class SecurityStore {
   readonly quotas = new Map<string, { entity: QuotaEntity; values: QuotaValues }>()
   /** By the type of the resource, in Kafka's numbers, and its name. */
   readonly settings = new Map<number, Map<string, Readonly<Record<string, string>>>>()
-  private readonly log: LocalLog
+  private readonly log: BrokerLog
   private turn: Promise<unknown> = Promise.resolve()
 
   /** @throws KAFKA_SECURITY_DAMAGED, and what reading the log throws */
-  constructor(log: LocalLog, disk: Disk) {
+  constructor(log: BrokerLog, disk: Disk) {
     this.log = log
     this.load(disk)
   }

@@ -7,6 +7,12 @@ import type { Security } from './security.ts'
 const PASSWORD_BYTES = 24
 const PASSWORD_LENGTH_MIN = 8
 
+type User = { name: string; mechanisms: Mechanism[] }
+/** What people ask and change, wherever the users are. */
+export interface UsersForPeople extends Pick<UserAdmin, 'create' | 'delete'> {
+  list(): User[] | Promise<User[]>
+}
+
 export class UserAdmin {
   private readonly security: Security
 
@@ -14,7 +20,7 @@ export class UserAdmin {
     this.security = security
   }
 
-  list(): { name: string; mechanisms: Mechanism[] }[] {
+  list(): User[] {
     return [...this.security.store.users].map(([name, credentials]) => ({ name, mechanisms: [...credentials.keys()].sort() }))
   }
 

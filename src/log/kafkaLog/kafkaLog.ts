@@ -26,7 +26,7 @@ import type {
 import { logErrors } from '../errors.ts'
 import { logMetrics } from '../logMetrics.ts'
 import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, type PartitionSnapshot, PartitionState } from '../partitionState.ts'
-import { BATCH_HEADER_BYTES, BatchBuilder, encodeHeaders, noHeaders, RECORD_COUNT_AT, readInt32, verifyBatch } from '../recordBatch.ts'
+import { BATCH_HEADER_BYTES, batchOfRecords, RECORD_COUNT_AT, readInt32, verifyBatch } from '../recordBatch.ts'
 import { checkTopicConfig, checkTopicName, defaultTopicConfig } from '../topicMeta.ts'
 import { type Cluster, CODE, clusterOf, codeIn, forgetCluster } from './cluster.ts'
 import { PartitionSender, type ProducerId } from './sender.ts'
@@ -199,13 +199,7 @@ class KafkaLog implements Log {
   }
 
   async appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult> {
-    if (records.length === 0) throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: 'no records' })
-    const builder = new BatchBuilder(4096)
-    for (const { key, value, headers, timestampMs } of records) {
-      const template = headers && headers.length > 0 ? encodeHeaders(headers) : noHeaders
-      builder.appendRecord(key, value, 0, value?.length ?? 0, template, timestampMs)
-    }
-    return this.append(topic, partition, builder.finish())
+    return this.append(topic, partition, batchOfRecords(records))
   }
 
   async readMessages(name: string, options: BrowseOptions = {}): Promise<BrowsedRecord[]> {

@@ -84,7 +84,8 @@ export interface EndOptions {
   bumpsEpoch: boolean
 }
 
-export interface Transactions {
+/** What a sink needs of it, in any thread. */
+export interface SinkTransactions {
   /**
    * Begins a transaction under an id; one that was open under it is aborted, and its holder fenced.
    *
@@ -106,6 +107,13 @@ export interface Transactions {
    * @throws LOG_TRANSACTION_COMMITTED  it was committed; LOG_TRANSACTION_CONCURRENT (retry); the log's errors
    */
   abort(ref: TransactionRef): Promise<void>
+  /** All ids, or those that begin with `prefix`. */
+  list(prefix?: string): TransactionInfo[] | Promise<TransactionInfo[]>
+  /** Resolves when nothing is being written; no timeout fires afterwards. The log stays open. */
+  close(): Promise<void>
+}
+
+export interface Transactions extends SinkTransactions {
   /** Aborts whatever is open under an id, fences its holder and forgets the id: for a sink that is gone. Unknown ids are no error. */
   forget(transactionalId: string): Promise<void>
 
@@ -129,11 +137,8 @@ export interface Transactions {
   /** Writes a marker whatever the coordinator knows: for WriteTxnMarkers, which ends transactions that nobody coordinates any more. */
   writeMarker(target: TopicPartition, producer: ProducerIdAndEpoch, isCommit: boolean, coordinatorEpoch: number): Promise<void>
 
-  /** All ids, or those that begin with `prefix`. */
   list(prefix?: string): TransactionInfo[]
   describe(transactionalId: string): TransactionInfo | undefined
   /** Calls back when a marker is durable, before the end of the transaction is answered. Returns what ends that. */
   onMarker(listener: (target: TopicPartition, producer: ProducerIdAndEpoch, isCommit: boolean) => void): () => void
-  /** Resolves when nothing is being written; no timeout fires afterwards. The log stays open. */
-  close(): Promise<void>
 }

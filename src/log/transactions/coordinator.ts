@@ -11,7 +11,7 @@
 //      thread too, and the log keeps the order of appends.
 import type { StreamError } from '../../base/index.ts'
 import { isStreamError } from '../../base/index.ts'
-import type { LocalLog, RecordInput } from '../contract.ts'
+import type { BrokerLog, RecordInput } from '../contract.ts'
 import { type Disk, realDisk } from '../disk.ts'
 import { logErrors } from '../errors.ts'
 import { logMetrics } from '../logMetrics.ts'
@@ -67,7 +67,7 @@ export interface TransactionsOptions {
   checkMs?: number
 }
 
-const opened = new WeakMap<LocalLog, Coordinator>()
+const opened = new WeakMap<BrokerLog, Coordinator>()
 
 /** Further than any ids that may have been given in what is damaged. */
 const PRODUCER_IDS_SKIPPED = 1_000_000_000
@@ -76,7 +76,7 @@ const PRODUCER_IDS_SKIPPED = 1_000_000_000
  * The coordinator of a log, opened when first asked for: ends that a crash cut off are finished, what a torn tail has left open is ended,
  * timeouts run from then on.
  */
-export function openTransactions(log: LocalLog, options: TransactionsOptions = {}): Transactions {
+export function openTransactions(log: BrokerLog, options: TransactionsOptions = {}): Transactions {
   let coordinator = opened.get(log)
   if (!coordinator) opened.set(log, (coordinator = new Coordinator(log, options)))
   return coordinator
@@ -98,7 +98,7 @@ interface Slot {
 type KnownSlot = Slot & { record: TransactionRecord }
 
 class Coordinator implements Transactions {
-  private readonly log: LocalLog
+  private readonly log: BrokerLog
   private readonly disk: Disk
   private readonly now: () => number
   private readonly slots = new Map<string, Slot>()
@@ -112,7 +112,7 @@ class Coordinator implements Transactions {
   /** Until what a crash left open is accounted for. */
   private settling: Promise<void> | undefined
 
-  constructor(log: LocalLog, { disk = realDisk, now = Date.now, checkMs = CHECK_MS }: TransactionsOptions) {
+  constructor(log: BrokerLog, { disk = realDisk, now = Date.now, checkMs = CHECK_MS }: TransactionsOptions) {
     this.log = log
     this.disk = disk
     this.now = now

@@ -8,7 +8,7 @@
 //   nothing                      it is aborted, as Kafka's operators do by hand (kafka-transactions abort); the start says so
 //
 // Source: Kafka's coordinator sends the markers of PrepareCommit and PrepareAbort again when it is elected; hanging transactions are KIP-664.
-import type { LocalLog } from '../contract.ts'
+import type { BrokerLog } from '../contract.ts'
 import type { ProducerIdAndEpoch, TopicPartition } from './contract.ts'
 import type { TransactionRecord } from './stateRecords.ts'
 
@@ -21,7 +21,7 @@ export interface OpenInPartition extends TopicPartition, ProducerIdAndEpoch {
 export type Verdict = 'awaited' | 'adopt' | 'commit' | 'abort'
 
 /** Partitions that hold back readers of committed records. */
-export const heldBack = (log: LocalLog): TopicPartition[] =>
+export const heldBack = (log: BrokerLog): TopicPartition[] =>
   log
     .topics()
     .flatMap(({ name, partitions }) =>
@@ -31,7 +31,7 @@ export const heldBack = (log: LocalLog): TopicPartition[] =>
     )
 
 /** What is open in these partitions. @throws the log's errors */
-export async function openIn(log: LocalLog, targets: readonly TopicPartition[]): Promise<OpenInPartition[]> {
+export async function openIn(log: BrokerLog, targets: readonly TopicPartition[]): Promise<OpenInPartition[]> {
   const found: OpenInPartition[] = []
   for (const { topic, partition } of targets) {
     // It may have been deleted since.

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
+import { metrics } from '../base/index.ts'
+import { BatchBuilder, type LocalLog, noHeaders, openLog, readRecords } from '../log/index.ts'
+import { HostedKafka, kafkaThread } from './index.ts'
+import { createTopicsApi } from './messages/createTopics.ts'
+import { fetchApi } from './messages/fetch.ts'
+import { produceApi } from './messages/produce.ts'
+import { batchOf, startTestBroker, type TestClient } from './testClient.ts'
+
+const SILENCE_MS = 300
+
+/** The log, and who runs beside its writer. */
+async function openHosted(t: TestContext, thread = kafkaThread): Promise<{ log: LocalLog; hosted: HostedKafka; worker: Worker }> {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-hosted-'))
+  const hosted = new HostedKafka(SILENCE_MS)
+  const log = await openLog({ folder, durability: 'os', host: { thread, port: hosted.hostPort } })
+  const { worker } = log as unknown as { worker: Worker }
+  t.after(async () => {
+    await worker.terminate()
+    await log.close()
+    rmSync(folder, { recursive: true })
+  })
+  return { log, hosted, worker }
+}
+
+async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await isTrue()); tries++) {
+    assert.ok(tries < 500, 'it does not come to be so')
+    await sleep(20)
+  }
+}
+
+const send = async (client: TestClient, topic: string, batch: Uint8Array) => {
+  const topicData = [{ name: topic, partitionData: [{ index: 0, records: batch }] }]
+  const { responses } = await client.call(produceApi, 9, { acks: -1, timeoutMs: 1_000, topicData })
+  return responses[0].partitionResponses[0]
+}
+async function fetched(client: TestClient, topic: string, offset: number, maxBytes: number): Promise<Uint8Array> {
+  const { responses } = await client.call(fetchApi, 11, {
+    maxWaitMs: 1_000,
+    minBytes: 1,
+    maxBytes,
+    topics: [{ topic, partitions: [{ partition: 0, fetchOffset: offset, partitionMaxBytes: maxBytes }] }],
+  })
+  return responses[0].partitions[0].records!
+}
+const valuesOf = (records: Uint8Array, from = 0): string[] =>
+  [...readRecords(records, 0, records.length, from)].map(({ value }) => Buffer.from(value!).toString())
+
+test('the main side sees what clients make, append, count and commit', async (t) => {
+  const { log, client, kafka } = await startTestBroker(t)
+  const one = await client()
+  const requests = async () => {
+    const { values } = await metrics.getSingleMetric('millrace_kafka_requests_total')!.get()
+    return values.find(({ labels }) => labels.api === 'CreateTopics')?.value ?? 0
+  }
+  const before = await requests()
+  await one.call(createTopicsApi, 5, { topics: [{ name: 't', numPartitions: 2, replicationFactor: 1 }], timeoutMs: 1_000 })
+  await until(() => log.topic('t')?.partitions.length === 2)
+  assert.equal((await send(one, 't', batchOf(['a', 'b']))).baseOffset, 0)
+  assert.equal((await log.append('t', 0, batchOf(['c']))).first, 2)
+  assert.deepEqual(valuesOf(await fetched(one, 't', 0, 1 << 20)), ['a', 'b', 'c'])
+  await until(async () => (await requests()) === before + 1)
+  await (await kafka.groups()).commit('g', [{ topic: 't', partition: 0, offset: 2 }])
+  const groups = await kafka.groups()
+  assert.deepEqual(
+    groups.list().map(({ id }) => groups.offsets(id).map(({ topic, partition, offset }) => [id, topic, partition, offset])),
+    [[['g', 't', 0, 2]]],
+  )
+  await assert.rejects(groups.delete('none'), { code: 'KAFKA_GROUP_NOT_FOUND', httpStatus: 404 })
+  await log.deleteTopic('t')
+  assert.equal((await send(one, 't', batchOf(['d']))).errorCode, 3)
+})
+
+test('two consumers that read a whole topic side by side get every record once, also what was read ahead for both', async (t) => {
+  const { log, client } = await startTestBroker(t)
+  await log.createTopic('t', { 'segment.bytes': 3 * 1024 * 1024 })
+  const filler = 'x'.repeat(990)
+  const count = 12_000
+  for (let from = 0; from < count; from += 500)
+    await log.append('t', 0, batchOf(Array.from({ length: 500 }, (_, i) => `${String(from + i).padStart(9, '0')} ${filler}`)))
+  const readAll = async (one: TestClient) => {
+    for (let offset = 0; offset < count; ) {
+      const values = valuesOf(await fetched(one, 't', offset, 1 << 20), offset)
+      for (const [i, value] of values.entries()) assert.equal(Number(value.slice(0, 9)), offset + i)
+      assert.ok(values.length > 0)
+      offset += values.length
+    }
+  }
+  const clients = await Promise.all(Array.from({ length: 4 }, client))
+  await Promise.all(clients.map(readAll))
+})
+
+test('batches that are compressed again keep their order with those that are not', async (t) => {
+  const { log, client } = await startTestBroker(t)
+  await log.createTopic('t', { 'compression.type': 'gzip' })
+  const one = await client()
+  const sizes = [200_000, 10, 150_000, 10, 10, 300_000, 10]
+  const answers = await Promise.all(sizes.map((size, i) => send(one, 't', batchOf([`${i} ${'y'.repeat(size)}`]))))
+  assert.deepEqual(
+    answers.map(({ errorCode, baseOffset }) => [errorCode, baseOffset]),
+    sizes.map((_, i) => [0, i]),
+  )
+  const values = valuesOf(await fetched(one, 't', 0, 1 << 20))
+  assert.deepEqual(
+    values.map((value) => [Number(value.slice(0, 1)), value.length - 2]),
+    sizes.map((size, i) => [i, size]),
+  )
+})
+
+test('a sink of the main side appends in a transaction from memory that it uses again', async (t) => {
+  const { log, hosted } = await openHosted(t)
+  await log.createTopic('t')
+  const transaction = await hosted.begin('sink-0')
+  const builder = new BatchBuilder()
+  const appends = ['one', 'two', 'three'].map((text) => {
+    const value = Buffer.from(text)
+    builder.appendRecord(null, value, 0, value.length, noHeaders, 1_700_000_000_000)
+    return transaction.append('t', 0, builder)
+  })
+  await Promise.all(appends)
+  assert.deepEqual(await log.readMessages('t'), [])
+  assert.deepEqual(
+    (await hosted.list('sink-')).map(({ transactionalId, state }) => [transactionalId, state]),
+    [['sink-0', 'Ongoing']],
+  )
+  assert.equal(await hosted.commit(transaction.ref), true)
+  assert.equal(await hosted.commit(transaction.ref), false)
+  assert.deepEqual(
+    (await log.readMessages('t')).map(({ value }) => Buffer.from(value!).toString()),
+    ['one', 'two', 'three'],
+  )
+  await assert.rejects(hosted.commit({ ...transaction.ref, producerEpoch: 99 }), { code: 'LOG_TRANSACTION_ABORTED' })
+})
+
+test('an append of the main side does not wait for what the Kafka port has to do', async (t) => {
+  const { log, client } = await startTestBroker(t)
+  await log.createTopic('t')
+  await log.createTopic('other')
+  for (let i = 0; i < 20; i++) await log.append('t', 0, batchOf([`${i} ${'z'.repeat(900_000)}`]))
+  const one = await client()
+  let isOver = false
+  const reading = (async () => {
+    while (!isOver) await fetched(one, 't', 0, 16 << 20)
+  })()
+  for (let i = 0; i < 50; i++) assert.equal((await log.append('other', 0, batchOf(['q']))).first, i)
+  isOver = true
+  await reading
+})
+
+test('if the thread dies, all that waits for it is refused, and the log says so', async (t) => {
+  const { log, hosted, worker } = await openHosted(t)
+  const kafka = await hosted.open({}, { warn: () => {}, error: () => {} }, undefined)
+  await log.createTopic('t')
+  const waiting = [hosted.begin('sink-0'), kafka.groups(), log.append('t', 0, batchOf(['a']))]
+  const settled = Promise.allSettled(waiting)
+  await worker.terminate()
+  for (const result of await settled) if (result.status === 'rejected') assert.equal(result.reason.code, 'LOG_WRITER_STOPPED')
+  await assert.rejects(kafka.groups(), { code: 'LOG_WRITER_STOPPED' })
+  await assert.rejects(hosted.begin('sink-0'), { code: 'LOG_WRITER_STOPPED' })
+  assert.equal(log.stats().writer?.stopped?.code, 'LOG_WRITER_STOPPED')
+})
+
+test('if the thread hangs, people who ask get an error after a while, and the log says for how long it is silent', async (t) => {
+  const { log, hosted } = await openHosted(t, new URL('./testHungThread.ts', import.meta.url))
+  await assert.rejects(hosted.list(), { code: 'KAFKA_PORT_SILENT', httpStatus: 503 })
+  await until(() => (log.stats().writer?.silentMs ?? 0) > 500)
+})

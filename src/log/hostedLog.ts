@@ -1,0 +1,199 @@
+// The log for who runs in its writer's thread: what it asks for is done here and now, and what it appends is of the next group.
+//
+// Invariants
+//   1. The main side learns of each topic that is made, changed or deleted here; what was appended before is written before.
+//   2. Appends to a partition reach the log in the order of their calls, also where one of them is compressed again: that is done in another
+//      thread, and those behind it wait.
+import { randomUUID } from 'node:crypto'
+import { HelperThread } from '../base/index.ts'
+import type {
+  AppendOptions,
+  AppendResult,
+  BrokerLog,
+  PartitionInfo,
+  ProducerInfo,
+  RecordInput,
+  RecoveryReport,
+  TopicConfig,
+  TopicDefaults,
+  TopicDescriptor,
+  TopicInfo,
+} from './contract.ts'
+import { logErrors, reviveLogError } from './errors.ts'
+import { logMetrics } from './logMetrics.ts'
+import { Append, type Partition } from './partition.ts'
+import { asTopicWants, checkSize, codecWanted } from './recompress.ts'
+import type { Recompressed, ToRecompress } from './recompressThread.ts'
+import { BATCH_HEADER_BYTES, batchHeaderOf, batchOfRecords, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
+import type { StoredTopic } from './store.ts'
+import type { Writer } from './writer.ts'
+
+/** Smaller batches are compressed again here. */
+const INLINE_BYTES_MAX = 16 * 1024
+
+export class HostedLog implements BrokerLog {
+  readonly folder: string
+  private readonly writer: Writer
+  private readonly recompressor = new HelperThread<ToRecompress, Recompressed>(
+    new URL('./recompressThread.ts', import.meta.url),
+    'log-recompress',
+    (reason) => logErrors('LOG_WRITE_FAILED', { path: 'log-recompress', reason }),
+  )
+  /** Resolves when the newest append that is not in a group yet is. */
+  private readonly behind = new WeakMap<Partition, Promise<unknown>>()
+
+  constructor(writer: Writer) {
+    this.writer = writer
+    this.folder = writer.folder
+  }
+
+  async createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
+    return this.changed(this.writer.store.createTopic(name, randomUUID(), config, Date.now()))
+  }
+
+  async alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
+    this.writer.commit()
+    return this.changed(this.writer.store.alterTopic(name, config, Date.now()))
+  }
+
+  async alterDefaults(defaults: TopicDefaults): Promise<void> {
+    this.writer.commit()
+    for (const topic of this.writer.store.alterDefaults(defaults)) this.changed(topic)
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    this.writer.deleteTopic(name)
+  }
+
+  async deleteRecords(name: string, partition: number, beforeOffset: number): Promise<number> {
+    this.partitionOf(name, partition)
+    this.writer.commit()
+    return this.writer.store.deleteRecords(name, partition, beforeOffset)
+  }
+
+  async describeProducers(name: string, partition: number): Promise<ProducerInfo[]> {
+    this.writer.commit()
+    return this.partitionOf(name, partition).describeProducers()
+  }
+
+  topics(): TopicInfo[] {
+    return [...this.writer.store.topics.values()].map(infoOf)
+  }
+
+  topicId(name: string): string | undefined {
+    return this.writer.store.topics.get(name)?.id
+  }
+
+  topic(name: string): TopicInfo | undefined {
+    const topic = this.writer.store.topics.get(name)
+    return topic && infoOf(topic)
+  }
+
+  partition(name: string, partition: number): PartitionInfo | undefined {
+    const found = this.writer.store.topics.get(name)?.partitions[partition]
+    return found && partitionInfoOf(found, partition)
+  }
+
+  async append(
+    name: string,
+    index: number,
+    sent: Uint8Array,
+    { recordCount, isForeign = false }: AppendOptions = {},
+  ): Promise<AppendResult> {
+    const topic = this.writer.store.topic(name)
+    const partition = this.partitionOf(name, index)
+    if (sent.length < BATCH_HEADER_BYTES) {
+      throw logErrors('LOG_BATCH_INVALID', { position: 0, reason: `${sent.length} bytes are less than a batch header` })
+    }
+    const said = readInt32(sent, RECORD_COUNT_AT)
+    if (recordCount !== undefined && recordCount !== said) {
+      const reason = `its header says ${said} records, the caller ${recordCount}`
+      throw logErrors('LOG_BATCH_INVALID', { position: RECORD_COUNT_AT, reason })
+    }
+    const before = this.behind.get(partition)
+    const codec = codecWanted(topic, sent, isForeign)
+    const isSame = codec === undefined || batchHeaderOf(sent, 0).codec === codec
+    if (!before && (isSame || sent.length <= INLINE_BYTES_MAX))
+      return this.post(topic, index, asTopicWants(topic, sent, isForeign), isForeign)
+    const ready = isSame ? sent : this.recompress(topic, sent, codec)
+    const posted = Promise.allSettled([before, ready]).then(async () => {
+      // Kept for those behind it until it is in a group.
+      const batch = await ready
+      if (this.partitionOf(name, index) !== partition) throw logErrors('LOG_TOPIC_DELETED', { topic: name })
+      return { done: this.post(topic, index, batch, isForeign) }
+    })
+    this.behind.set(partition, posted)
+    try {
+      return await (await posted).done
+    } finally {
+      if (this.behind.get(partition) === posted) this.behind.delete(partition)
+    }
+  }
+
+  async appendRecords(topic: string, partition: number, records: readonly RecordInput[]): Promise<AppendResult> {
+    return this.append(topic, partition, batchOfRecords(records))
+  }
+
+  descriptor(name: string): TopicDescriptor {
+    const { id, partitions } = this.writer.store.topic(name)
+    return { topic: name, id, partitions: partitions.map(({ folder, state }, partition) => ({ partition, folder, state: state.shared })) }
+  }
+
+  noteDamage(report: RecoveryReport): void {
+    this.writer.noteDamage(report)
+  }
+
+  async close(): Promise<void> {
+    await this.recompressor.close()
+  }
+
+  private async recompress(topic: StoredTopic, sent: Uint8Array, codec: number): Promise<Uint8Array> {
+    const copy = new Uint8Array(sent)
+    const answer = await this.recompressor.ask({ batch: copy, codec }, [copy.buffer])
+    if ('failure' in answer) throw reviveLogError(answer.failure)
+    checkSize(topic, answer.batch)
+    return answer.batch
+  }
+
+  private post({ name, partitions }: StoredTopic, index: number, batch: Uint8Array, isForeign: boolean): Promise<AppendResult> {
+    const append = new Append(batch, isForeign)
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        const { error, first, last, logAppendTimeMs } = append
+        if (error) {
+          logMetrics.rejected.inc({ code: error.code })
+          return reject(error)
+        }
+        logMetrics.appendedBytes.inc(name, batch.length)
+        logMetrics.appendedRecords.inc(name, readInt32(batch, RECORD_COUNT_AT))
+        resolve(Number.isNaN(logAppendTimeMs) ? { partition: index, first, last } : { partition: index, first, last, logAppendTimeMs })
+      }
+      this.writer.append({ partition: partitions[index], append, topic: name, index, settle }, Date.now())
+    })
+  }
+
+  private changed(topic: StoredTopic): TopicInfo {
+    this.writer.tell(topic)
+    return infoOf(topic)
+  }
+
+  private partitionOf(name: string, index: number): Partition {
+    const { partitions } = this.writer.store.topic(name)
+    const partition = partitions[index] as Partition | undefined
+    if (!partition) throw logErrors('LOG_PARTITION_NOT_FOUND', { topic: name, partition: index, partitionCount: partitions.length })
+    return partition
+  }
+}
+
+const infoOf = ({ name, id, config, partitions }: StoredTopic): TopicInfo => ({
+  name,
+  id,
+  config,
+  partitions: partitions.map(partitionInfoOf),
+})
+
+/** As this thread has published it: nothing needs to be read from shared memory. */
+function partitionInfoOf({ state: { published } }: Partition, partition: number): PartitionInfo {
+  const { startOffset, endOffset, lastStableOffset, sizeBytes } = published
+  return { partition, startOffset, endOffset, lastStableOffset, sizeBytes }
+}

@@ -1,0 +1,377 @@
+// The log's one writer: takes what has queued, writes and syncs it as one group, publishes, answers all at once.
+//
+// It has a thread to itself (`run`), or shares one with who is hosted in it (`runInTurns`): then groups are made in turns of the event loop.
+//
+//   ring of the main side --.                                            .--> ring: answers
+//                            :--> group --> (wait for more) --> write, sync
+//   appends of this thread --'                                           `--> settle
+//
+// Invariants
+//   1. Alone, the thread sleeps until it is signalled. It syncs synchronously: what arrives meanwhile waits in the ring, or in the sockets of who is
+//      hosted, and is the next group. A group is synced at once, unless those who were just answered are likely to send again within less than a
+//      sync takes (groupPace.ts).
+//   2. Everything of the ring is done in the order of its posting: a call sees all that was appended before it.
+//   3. Every append is answered once, in order, with offsets or an error.
+//   4. Who is hosted calls `breathe` between any two pieces of longer work: what came through the ring is committed there and then.
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { type ErrorBody, type StreamError, toStreamError } from '../base/index.ts'
+import { RingWriter } from './appendRing.ts'
+import type { RecoveryReport } from './contract.ts'
+import { type Disk, realDisk } from './disk.ts'
+import { logErrors } from './errors.ts'
+import { GroupPace } from './groupPace.ts'
+import { journalOptions } from './journalWorker.ts'
+import { Append, type Partition } from './partition.ts'
+import { LogStore, type RoutedAppend, type StoredTopic } from './store.ts'
+import type { FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
+
+/** Opens the log's files in the thread that `openLog` has made for it; undefined, and said to the main side, if they cannot be opened. */
+export function openWriter(): Writer | undefined {
+  const options = workerData as WriterOptions
+  const ring = new RingWriter(options.ring)
+  /** The real disk, with a clock on its syncs. */
+  const timedDisk: Disk = {
+    ...realDisk,
+    sync(file) {
+      const startMs = performance.now()
+      realDisk.sync(file)
+      ring.noteSync(performance.now() - startMs)
+    },
+    writeSynced(file, bytes, position) {
+      const startMs = performance.now()
+      realDisk.writeSynced(file, bytes, position)
+      ring.noteSync(performance.now() - startMs)
+    },
+  }
+  let store: LogStore
+  try {
+    const { folder, durability, nowMs } = options
+    store = LogStore.open({ disk: timedDisk, folder, durability, journal: journalOptions() }, nowMs)
+  } catch (error) {
+    send({ kind: 'failed', error: toStreamError(error).toJSON() })
+    return undefined
+  }
+  const writer = new Writer(store, ring, options)
+  send({ kind: 'ready', topics: [...store.topics.values()].map((topic) => writer.handleOf(topic)), recovery: store.recovery })
+  return writer
+}
+
+const send = (message: FromWriter) => parentPort!.postMessage(message)
+
+type Call = ToWriter & { kind: 'call' }
+
+/** An append of this thread. */
+export interface OwnAppend extends RoutedAppend {
+  topic: string
+  index: number
+  settle: () => void
+}
+
+export class Writer {
+  readonly store: LogStore
+  readonly folder: string
+  /** What the main side speaks through with who runs beside the writer. */
+  readonly host: MessagePort | undefined
+  private readonly ring: RingWriter
+  private readonly pace = new GroupPace()
+  /** By number. */
+  private readonly topics: StoredTopic[] = []
+  private readonly numbers = new Map<string, number>()
+  /** Taken and not written yet. */
+  private group: RoutedAppend[] = []
+  /** All appends of the ring that were taken and are not answered, in order, also those that have no partition. */
+  private appends: { append: Append; partition: Partition | undefined }[] = []
+  private readonly calls: Call[] = []
+  private readonly largeBatches: Uint8Array[] = []
+  /** Of this thread. */
+  private own: OwnAppend[] = []
+  private nowMs = 0
+  private isClosed = false
+  private isHosting = false
+  private isTurnPlanned = false
+  /** Until then the group waits for more; 0: it does not. */
+  private waitUntilMs = 0
+  /** Ends a wait for what does not come. */
+  private deadline: NodeJS.Timeout | undefined
+  /** The newest group, until it is known what had arrived when it was answered. */
+  private answered: { count: number; tookMs: number } | undefined
+  /** Where the newest append met trouble of the disk. */
+  private readonly refusing = new Set<Partition>()
+
+  constructor(store: LogStore, ring: RingWriter, { folder, host }: WriterOptions) {
+    this.store = store
+    this.ring = ring
+    this.folder = folder
+    this.host = host
+  }
+
+  handleOf(topic: StoredTopic): TopicHandle {
+    const { name, id, config } = topic
+    const number = this.numbers.get(id) ?? this.numbers.size
+    this.numbers.set(id, number)
+    this.topics[number] = topic
+    const states = topic.partitions.map((partition) => partition.state.shared)
+    return { name, id, number, config, folder: `${this.folder}/topics/${id}`, states }
+  }
+
+  /** Until the log is closed; the thread does nothing else. */
+  run(): void {
+    while (!this.isClosed) {
+      this.ring.look()
+      this.drain(true)
+      if (!this.isClosed) this.ring.wait()
+    }
+    parentPort!.close()
+  }
+
+  /** Until the log is closed, in the thread's event loop, beside what else runs there. */
+  async runInTurns(): Promise<void> {
+    this.isHosting = true
+    // Waiting for a signal does not keep the thread alive.
+    const alive = setInterval(() => {}, 2 ** 30)
+    while (!this.isClosed) {
+      this.ring.look()
+      this.drain(false)
+      if (this.appends.length > 0) this.planTurn()
+      if (!this.isClosed) await this.ring.untilSignalled()
+    }
+    clearInterval(alive)
+    clearTimeout(this.deadline)
+    parentPort!.close()
+  }
+
+  /** An append of this thread. It goes with what else arrives in this turn of the event loop. */
+  append(own: OwnAppend, nowMs: number): void {
+    this.nowMs = nowMs
+    this.group.push(own)
+    this.own.push(own)
+    this.planTurn()
+  }
+
+  /** Between two pieces of longer work: what the main side waits for is done now. */
+  breathe(): void {
+    if (!this.ring.isSignalled) return
+    this.ring.look()
+    this.drain(false)
+    this.commit()
+  }
+
+  /** Deletes a topic for this thread. @throws LOG_TOPIC_NOT_FOUND, and what the disk says */
+  deleteTopic(name: string): void {
+    this.commit()
+    this.forget(name)
+    send({ kind: 'topicGone', name })
+  }
+
+  /** Tells the main side of a topic that this thread has made or changed. */
+  tell(topic: StoredTopic): void {
+    send({ kind: 'topic', topic: this.handleOf(topic) })
+  }
+
+  /** Tells the main side what was found damaged. */
+  noteDamage(report: RecoveryReport): void {
+    send({ kind: 'damage', report })
+  }
+
+  private get count(): number {
+    return this.appends.length + this.own.length
+  }
+
+  private planTurn(): void {
+    if (this.isTurnPlanned) return
+    this.isTurnPlanned = true
+    setImmediate(() => {
+      this.isTurnPlanned = false
+      this.turn()
+    })
+  }
+
+  /** All that has arrived in this turn of the event loop is in the group. */
+  private turn(): void {
+    const { answered, count, pace } = this
+    if (answered) {
+      this.answered = undefined
+      pace.noteAnswered(answered.count, count, answered.tookMs)
+    }
+    if (count === 0) return
+    const nowMs = performance.now()
+    if (this.waitUntilMs === 0) {
+      const waitMs = pace.waitMs(count)
+      if (waitMs === 0) {
+        this.commit()
+        return
+      }
+      this.waitUntilMs = nowMs + waitMs
+      this.deadline ??= setTimeout(() => this.endWait(), 1)
+      this.deadline.refresh()
+    } else if (pace.isComplete(count) || nowMs >= this.waitUntilMs) {
+      pace.noteWait(count)
+      this.commit()
+      return
+    }
+    // What is there is checked and written meanwhile.
+    this.write()
+  }
+
+  /** The clock of timers ticks in ms: a wait in vain takes one or two of them, and there are few. */
+  private endWait(): void {
+    if (this.waitUntilMs === 0) return
+    if (performance.now() >= this.waitUntilMs) this.turn()
+    else this.deadline!.refresh()
+  }
+
+  private drain(isAlone: boolean): void {
+    this.receive()
+    for (;;) {
+      const call = this.calls[0]
+      const isTurn = () => call !== undefined && this.ring.takenCount >= call.afterAppends
+      while (!isTurn() && this.collect());
+      if (!isAlone) {
+        if (!call) return
+      } else if (!call) this.gather()
+      // Also where the call has to wait: the answers make room for what comes before it.
+      this.commit()
+      if (!isTurn()) return
+      this.calls.shift()
+      this.call(call)
+    }
+  }
+
+  private receive(): void {
+    for (let message: ToWriter | undefined; (message = receiveMessageOnPort(parentPort!)?.message); ) {
+      if (message.kind === 'batch') this.largeBatches.push(message.bytes)
+      else this.calls.push(message)
+    }
+  }
+
+  /** Takes the next entry into the group; false if there is none. */
+  private collect(): boolean {
+    const posted = this.ring.take()
+    if (!posted) return false
+    const { topic: number, partition: index, batch, isForeign, isLarge, nowMs } = posted
+    // It was sent before its entry was posted.
+    if (isLarge && this.largeBatches.length === 0) this.receive()
+    const append = new Append(isLarge ? this.largeBatches.shift()! : batch, isForeign)
+    this.nowMs = nowMs
+    const topic = this.topics[number]
+    const partition = topic.partitions[index] as Partition | undefined
+    this.appends.push({ append, partition })
+    if (partition) this.group.push({ partition, append })
+    else append.error = logErrors('LOG_TOPIC_DELETED', { topic: topic.name })
+    return true
+  }
+
+  /** Waits for more to be synced together with what there is, where that is worth it. */
+  private gather(): void {
+    const waitMs = this.pace.waitMs(this.appends.length)
+    if (waitMs === 0) return
+    const untilMs = performance.now() + waitMs
+    // What is there is checked and written meanwhile.
+    this.write()
+    for (let restMs = waitMs; restMs > 0 && !this.pace.isComplete(this.appends.length); restMs = untilMs - performance.now()) {
+      if (!this.ring.waitForMore(restMs)) break
+      while (this.collect());
+      this.write()
+    }
+    this.pace.noteWait(this.appends.length)
+  }
+
+  private write(): void {
+    this.store.write(this.group, this.nowMs)
+    this.group = []
+  }
+
+  /** Writes and answers all that was taken. */
+  commit(): void {
+    const { appends, own } = this
+    const count = appends.length + own.length
+    if (count === 0) return
+    this.appends = []
+    this.own = []
+    this.waitUntilMs = 0
+    const startMs = performance.now()
+    this.write()
+    this.store.sync()
+    if (appends.length > 0) {
+      const errors: ErrorBody[] = []
+      for (const { append, partition } of appends) {
+        if (append.error) errors.push(append.error.toJSON())
+        // The main side knows it by the answer.
+        if (partition) this.noteTrouble(partition, append.error)
+      }
+      if (errors.length > 0) send({ kind: 'errors', errors })
+      this.ring.answer(
+        appends.map(({ append: { error, first, last, logAppendTimeMs } }) => ({
+          first: error ? Number.NaN : first,
+          last,
+          logAppendTimeMs,
+        })),
+      )
+    }
+    for (const { partition, append, topic, index, settle } of own) {
+      const { error } = append
+      if (this.noteTrouble(partition, error)) send({ kind: 'refusing', topic, partition: index, error: error?.toJSON() })
+      settle()
+    }
+    const tookMs = performance.now() - startMs
+    if (this.isHosting) {
+      this.answered = { count, tookMs }
+      this.planTurn()
+    } else this.pace.noteAnswered(count, this.ring.waitingCount, tookMs)
+  }
+
+  /** Whether what was known of the disk under a partition changed. */
+  private noteTrouble(partition: Partition, error: StreamError | undefined): boolean {
+    if (error?.kind === 'external') this.refusing.add(partition)
+    else return error === undefined && this.refusing.delete(partition)
+    return true
+  }
+
+  private call({ id, name, args, nowMs }: Call): void {
+    try {
+      send({ kind: 'reply', id, result: this.answerTo(name, args as never[], nowMs) })
+    } catch (error) {
+      send({ kind: 'reply', id, error: toStreamError(error).toJSON() })
+    }
+    if (name === 'close') this.isClosed = true
+  }
+
+  private forget(name: string): void {
+    const topic = this.store.topic(name)
+    this.store.deleteTopic(topic.name)
+    // Its name stays for appends that are on their way.
+    this.topics[this.numbers.get(topic.id)!] = { ...topic, partitions: [] }
+  }
+
+  private answerTo(name: string, args: never[], nowMs: number): unknown {
+    const { store } = this
+    switch (name) {
+      case 'createTopic':
+        return this.handleOf(store.createTopic(args[0], args[1], args[2], nowMs))
+      case 'alterTopic':
+        return this.handleOf(store.alterTopic(args[0], args[1], nowMs))
+      case 'alterDefaults':
+        return store.alterDefaults(args[0]).map((topic) => this.handleOf(topic))
+      case 'deleteTopic':
+        return this.forget(args[0])
+      case 'deleteRecords':
+        return store.deleteRecords(args[0], args[1], args[2])
+      case 'describeProducers':
+        return store.topic(args[0]).partitions[args[1]].describeProducers()
+      case 'enforceRetention':
+        return store.enforceRetention(nowMs)
+      case 'nextCompaction':
+        return store.nextCompaction(nowMs, args[0], args[1])
+      case 'replaceSegments':
+        return store.replaceSegments(args[0], args[1], args[2])
+      case 'finishCompaction':
+        return store.finishCompaction(args[0], args[1], args[2])
+      case 'pin':
+        return store.pin(args[0])
+      case 'beat':
+        return undefined
+      default:
+        store.close()
+    }
+  }
+}
