@@ -7,6 +7,7 @@
 import { copyNative } from '../base/index.ts'
 import { crc32c } from './crc32c.ts'
 import { readInt64, readUint32, writeInt32, writeInt64 } from './recordBatch.ts'
+import { wholeCrc } from './segmentIndex.ts'
 
 /** What disks write as a whole, and direct writes must be aligned to. */
 export const PAGE_BYTES = 4096
@@ -28,6 +29,7 @@ export interface JournalEntry {
   /** Below the data folder. */
   path: string
   position: number
+  /** Whole batches, whose checksums were found right. */
   buffers: readonly Uint8Array[]
   sizeBytes: number
 }
@@ -49,9 +51,11 @@ export interface Block extends BlockHeader {
 
 export const padded = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES
 
+const unpaddedBytes = (entries: readonly JournalEntry[]): number =>
+  entries.reduce((sum, { path, sizeBytes }) => sum + ENTRY_HEADER_BYTES + Buffer.byteLength(path) + sizeBytes, HEADER_BYTES)
+
 /** So many bytes a block takes of the journal. */
-export const blockBytes = (entries: readonly JournalEntry[]): number =>
-  padded(entries.reduce((sum, { path, sizeBytes }) => sum + ENTRY_HEADER_BYTES + Buffer.byteLength(path) + sizeBytes, HEADER_BYTES))
+export const blockBytes = (entries: readonly JournalEntry[]): number => padded(unpaddedBytes(entries))
 
 /** Writes a block to the beginning of `target`, with zeros up to the end of its last page. Returns the bytes of it all. */
 export function encodeBlock(
@@ -59,27 +63,31 @@ export function encodeBlock(
   { id, sequence, neededSequence }: BlockHeader,
   entries: readonly JournalEntry[],
 ): Uint8Array {
+  writeInt32(target, 0, MAGIC)
+  writeInt32(target, SIZE_AT, unpaddedBytes(entries))
+  writeInt32(target, COUNT_AT, entries.length)
+  writeInt64(target, SEQUENCE_AT, sequence)
+  writeInt64(target, NEEDED_AT, neededSequence)
+  writeInt64(target, ID_AT, id)
   let at = HEADER_BYTES
+  let crc = crc32c(target.subarray(COVERED_AT, at))
   for (const { path, position, buffers, sizeBytes } of entries) {
     const pathBytes = Buffer.from(path).copy(target, at + ENTRY_HEADER_BYTES)
     writeInt64(target, at, position)
     writeInt32(target, at + 8, sizeBytes)
     writeInt32(target, at + 12, pathBytes)
-    at += ENTRY_HEADER_BYTES + pathBytes
+    const bytesAt = at + ENTRY_HEADER_BYTES + pathBytes
+    crc = crc32c(target.subarray(at, bytesAt), crc)
+    at = bytesAt
     for (const buffer of buffers) {
       copyNative(buffer, 0, buffer.length, target, at)
+      crc = wholeCrc(buffer, crc)
       at += buffer.length
     }
   }
+  writeInt32(target, CRC_AT, crc)
   const end = padded(at)
   target.fill(0, at, end)
-  writeInt32(target, 0, MAGIC)
-  writeInt32(target, SIZE_AT, at)
-  writeInt32(target, COUNT_AT, entries.length)
-  writeInt64(target, SEQUENCE_AT, sequence)
-  writeInt64(target, NEEDED_AT, neededSequence)
-  writeInt64(target, ID_AT, id)
-  writeInt32(target, CRC_AT, crc32c(target.subarray(COVERED_AT, at)))
   return target.subarray(0, end)
 }
 

@@ -136,7 +136,7 @@ export function readIndex(disk: Disk, folder: string, segment: number | SegmentF
 const JOINED_BYTES_MIN = 4 * 1024
 
 /** The checksum of all of a batch, continued from that of what is before it: its own has what is behind it. */
-function wholeCrc(batch: Uint8Array, seed: number): number {
+export function wholeCrc(batch: Uint8Array, seed: number): number {
   if (batch.length < JOINED_BYTES_MIN) return crc32c(batch, seed)
   return joinCrc32c(crc32c(batch.subarray(0, ATTRIBUTES_AT), seed), readUint32(batch, CRC_AT), batch.length - ATTRIBUTES_AT)
 }

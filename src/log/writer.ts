@@ -94,7 +94,7 @@ export class Writer {
   /** Ends a wait for what does not come. */
   private deadline: NodeJS.Timeout | undefined
   /** The newest group, until it is known what had arrived when it was answered. */
-  private answered: { count: number; tookMs: number } | undefined
+  private answered: { count: number; startMs: number; endMs: number } | undefined
   /** Where the newest append met trouble of the disk. */
   private readonly refusing = new Set<Partition>()
 
@@ -191,7 +191,7 @@ export class Writer {
     const { answered, count, pace } = this
     if (answered) {
       this.answered = undefined
-      pace.noteAnswered(answered.count, count, answered.tookMs)
+      pace.noteAnswered(answered.count, count, answered.startMs, answered.endMs)
     }
     if (count === 0) return
     const nowMs = performance.now()
@@ -313,11 +313,11 @@ export class Writer {
       if (this.noteTrouble(partition, error)) send({ kind: 'refusing', topic, partition: index, error: error?.toJSON() })
       settle()
     }
-    const tookMs = performance.now() - startMs
+    const endMs = performance.now()
     if (this.isHosting) {
-      this.answered = { count, tookMs }
+      this.answered = { count, startMs, endMs }
       this.planTurn()
-    } else this.pace.noteAnswered(count, this.ring.waitingCount, tookMs)
+    } else this.pace.noteAnswered(count, this.ring.waitingCount, startMs, endMs)
   }
 
   /** Whether what was known of the disk under a partition changed. */
