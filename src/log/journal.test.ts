@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { seededRandom } from '../base/index.ts'
 import { type Disk, realDisk } from './disk.ts'
 import { diskError, FakeDisk } from './fakeDisk.ts'
+import { decodeBlock, encodeBlock } from './journalBlock.ts'
 import { openLog } from './log.ts'
 import { Append } from './partition.ts'
 import { LogStore } from './store.ts'
@@ -84,6 +85,22 @@ test('a bit of the journal flips, and the files have nothing: what was acknowled
     store.close()
   }
   assert.ok(toldCount > 120)
+})
+
+test('a block of large and small batches is read as it was written', () => {
+  const batches = [makeBatch(['small']), makeBatch(['large'.repeat(2_000)]), makeBatch(['x', 'y'.repeat(5_000)])]
+  const path = `topics/${TOPIC_ID}/0/${'0'.repeat(20)}.log`
+  const entries = [batches.slice(0, 1), batches.slice(1)].map((buffers, i) => {
+    return { path, position: i * 100, buffers, sizeBytes: buffers.reduce((sum, { length }) => sum + length, 0) }
+  })
+  const target = new Uint8Array(1 << 16).fill(7)
+  const block = decodeBlock(encodeBlock(target, { id: 5, sequence: 8, neededSequence: 6 }, entries), 0)
+  const expected = entries.map(({ buffers, position }) => ({ path, position, bytes: new Uint8Array(Buffer.concat(buffers)) }))
+  assert.deepEqual(
+    block?.entries.map((entry) => ({ ...entry, bytes: new Uint8Array(entry.bytes) })),
+    expected,
+  )
+  assert.deepEqual([block.id, block.sequence, block.neededSequence], [5, 8, 6])
 })
 
 test('a pin syncs what is durable in the journal alone', () => {
