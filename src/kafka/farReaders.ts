@@ -33,6 +33,15 @@ export class ReaderThread implements FarReaders {
   )
   /** By what was asked, oldest first. */
   private readonly ahead = new Map<string, Promise<Reading>>()
+  private starting: Promise<void> | undefined
+  private hasStarted = false
+
+  get isReady(): boolean {
+    this.starting ??= this.read([], 0).then(() => {
+      this.hasStarted = true
+    })
+    return this.hasStarted
+  }
 
   async readAll(reads: readonly Read[], maxBytes: number): Promise<ReadOutcome[]> {
     const key = keyOf(reads, maxBytes)

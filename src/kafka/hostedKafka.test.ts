@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
-import { metrics } from '../base/index.ts'
-import { BatchBuilder, type LocalLog, noHeaders, openLog, readRecords } from '../log/index.ts'
+import { BufferPool, metrics } from '../base/index.ts'
+import { BatchBuilder, type LocalLog, noHeaders, openLog, readRecords, realDisk } from '../log/index.ts'
+import { ReaderThread } from './farReaders.ts'
 import { HostedKafka, kafkaThread } from './index.ts'
 import { createTopicsApi } from './messages/createTopics.ts'
 import { fetchApi } from './messages/fetch.ts'
 import { produceApi } from './messages/produce.ts'
+import { ReaderPool, type ReadOutcome, type Run } from './readerPool.ts'
 import { batchOf, startTestBroker, type TestClient } from './testClient.ts'
 
 const SILENCE_MS = 300
@@ -95,6 +97,25 @@ test('two consumers that read a whole topic side by side get every record once, 
   }
   const clients = await Promise.all(Array.from({ length: 4 }, client))
   await Promise.all(clients.map(readAll))
+})
+
+test('who reads while the thread of far reads starts gets records at once, later ones from that thread', async (t) => {
+  const { log } = await openHosted(t)
+  await log.createTopic('t')
+  await log.append('t', 0, batchOf(['a']))
+  const far = new ReaderThread()
+  t.after(() => far.close())
+  const pool = new ReaderPool(log, realDisk, new BufferPool(), far)
+  const read = { descriptor: log.descriptor('t'), partition: 0, offset: 0, maxBytes: 1 << 20, isPlain: false }
+  const recordsOf = (outcomes: ReadOutcome[]) => (outcomes[0] as Run).records
+  const atOnce = pool.readAll([read], 1 << 20, false)
+  assert.ok(!(atOnce instanceof Promise))
+  assert.deepEqual(valuesOf(recordsOf(atOnce)), ['a'])
+  await until(() => far.isReady)
+  const later = recordsOf(await pool.readAll([read], 1 << 20, false))
+  assert.ok(later.buffer instanceof SharedArrayBuffer)
+  assert.deepEqual(valuesOf(later), ['a'])
+  pool.close()
 })
 
 test('batches that are compressed again keep their order with those that are not', async (t) => {

@@ -157,6 +157,8 @@ export function findTime({ descriptor, partition, startOffset, timeMs }: TimeQue
 
 /** What is far from the end of the log is read by another thread, if there is one. */
 export interface FarReaders {
+  /** False while it starts, which the first look at this sets off. */
+  readonly isReady: boolean
   readAll(reads: readonly Read[], maxBytes: number): Promise<ReadOutcome[]>
   findTime(question: TimeQuestion): Promise<RecordPlace | undefined>
   /** Records in shared memory that nobody looks at any more. */
@@ -180,7 +182,8 @@ export class ReaderPool {
   /** @param isNear  all of them were at the end of the log a moment ago */
   readAll(reads: readonly Read[], maxBytes: number, isNear: boolean): ReadOutcome[] | Promise<ReadOutcome[]> {
     const { near, far } = this
-    if (far && !isNear && !reads.every((read) => near.isAtTail(read))) return far.readAll(reads, maxBytes)
+    // Nobody waits for a thread that starts, which takes a second on a busy machine: until then small pieces are read here.
+    if (far && !isNear && !reads.every((read) => near.isAtTail(read)) && far.isReady) return far.readAll(reads, maxBytes)
     return near.readAll(reads, far ? Math.min(maxBytes, TAIL_BYTES) : maxBytes)
   }
 

@@ -3,7 +3,7 @@
 //
 // Invariants
 //   1. Nothing here waits for the disk but the log's own writes and syncs, and the start: what is far from the end of the log is read by a thread of
-//      its own (farReaders.ts), and large batches are compressed again by another.
+//      its own (farReaders.ts; small pieces are read here until it has started), and large batches are compressed again by another.
 //   2. There is one coordinator of transactions, here; sinks of the main side reach it through the port.
 import { relayMetrics, TokenStore, toStreamError } from '../base/index.ts'
 import { HostedLog, openTransactions, openWriter, type SequencedTransaction, type TransactionRef, type Writer } from '../log/index.ts'
