@@ -13,15 +13,19 @@ import { createTopicsApi } from './messages/createTopics.ts'
 import { fetchApi } from './messages/fetch.ts'
 import { produceApi } from './messages/produce.ts'
 import { ReaderPool, type ReadOutcome, type Run } from './readerPool.ts'
-import { batchOf, startTestBroker, type TestClient } from './testClient.ts'
+import { batchOf, startTestBroker, TestClient } from './testClient.ts'
 
 const SILENCE_MS = 300
 
 /** The log, and who runs beside its writer. */
-async function openHosted(t: TestContext, thread = kafkaThread): Promise<{ log: LocalLog; hosted: HostedKafka; worker: Worker }> {
+async function openHosted(
+  t: TestContext,
+  thread = kafkaThread,
+  durability: 'fsync' | 'os' = 'os',
+): Promise<{ log: LocalLog; hosted: HostedKafka; worker: Worker }> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-hosted-'))
   const hosted = new HostedKafka(SILENCE_MS)
-  const log = await openLog({ folder, durability: 'os', host: { thread, port: hosted.hostPort } })
+  const log = await openLog({ folder, durability, host: { thread, port: hosted.hostPort } })
   const { worker } = log as unknown as { worker: Worker }
   t.after(async () => {
     await worker.terminate()
@@ -78,6 +82,17 @@ test('the main side sees what clients make, append, count and commit', async (t)
   await assert.rejects(groups.delete('none'), { code: 'KAFKA_GROUP_NOT_FOUND', httpStatus: 404 })
   await log.deleteTopic('t')
   assert.equal((await send(one, 't', batchOf(['d']))).errorCode, 3)
+})
+
+test('syncs for Kafka clients are counted where nothing else is appended', async (t) => {
+  const { log, hosted } = await openHosted(t, kafkaThread, 'fsync')
+  const kafka = await hosted.open({}, { warn: () => {}, error: () => {} }, undefined)
+  await log.createTopic('t')
+  const one = await TestClient.connect(kafka.port)
+  t.after(() => one.end())
+  const before = log.stats().syncCount
+  for (let i = 0; i < 100; i++) await send(one, 't', batchOf(['a']))
+  await until(() => log.stats().syncCount >= before + 100)
 })
 
 test('two consumers that read a whole topic side by side get every record once, also what was read ahead for both', async (t) => {
@@ -188,8 +203,13 @@ test('if the thread dies, all that waits for it is refused, and the log says so'
   assert.equal(log.stats().writer?.stopped?.code, 'LOG_WRITER_STOPPED')
 })
 
-test('if the thread hangs, people who ask get an error after a while, and the log says for how long it is silent', async (t) => {
+test('if the thread hangs, people who ask get an error after a while, sinks wait, and the log says for how long it is silent', async (t) => {
   const { log, hosted } = await openHosted(t, new URL('./testHungThread.ts', import.meta.url))
-  await assert.rejects(hosted.list(), { code: 'KAFKA_PORT_SILENT', httpStatus: 503 })
+  const kafka = await hosted.open({}, { warn: () => {}, error: () => {} }, undefined)
+  let hasEnded = false
+  const end = () => (hasEnded = true)
+  hosted.list('sink-').then(end, end)
+  await assert.rejects(kafka.groups(), { code: 'KAFKA_PORT_SILENT', httpStatus: 503 })
+  assert.ok(!hasEnded)
   await until(() => (log.stats().writer?.silentMs ?? 0) > 500)
 })

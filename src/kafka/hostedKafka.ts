@@ -87,7 +87,7 @@ export class HostedKafka implements SinkTransactions {
     return this.call('abort', [ref])
   }
   list(prefix?: string): Promise<TransactionInfo[]> {
-    return this.ask('transactions', [prefix])
+    return this.call('transactions', [prefix])
   }
   close(): Promise<void> {
     return this.callUnlessEnded('closeTransactions')

@@ -253,6 +253,26 @@ test('a fetch keeps to its limits, but gives one batch at least', async (t) => {
   assert.deepEqual(await sizes(batch.length * 7, 1 << 20), [5, 2])
 })
 
+test('a fetch that wants more bytes than limits let through does not wait for them', async (t) => {
+  const { log, client } = await startTestBroker(t)
+  await log.createTopic('c')
+  const [one, two] = [await client(), await client()]
+  const batch = batchOf(['x'.repeat(100_000)])
+  const fetched = async (offset: number, minBytes: number, partitionMaxBytes: number) => {
+    const topics = [{ topic: 'c', partitions: [{ partition: 0, fetchOffset: offset, partitionMaxBytes }] }]
+    const { responses } = await one.call(fetchApi, 12, { maxWaitMs: 20_000, minBytes, maxBytes: 50 << 20, topics })
+    return responses[0].partitions[0].records!.length / batch.length
+  }
+  const startMs = performance.now()
+  // What was just written: the thread that writes the log reads little of it at a time.
+  const waiting = fetched(0, 250_000, 1 << 20)
+  await sleep(30)
+  await Promise.all([1, 2, 3].map(() => send(two, 'c', Uint8Array.from(batch))))
+  assert.ok((await waiting) >= 1)
+  assert.ok((await fetched(0, 250_000, 250_000)) >= 1)
+  assert.ok(performance.now() - startMs < 10_000)
+})
+
 test('what HTTP brought in LZ4 comes without it to a client that is not known to read LZ4; what a producer sent comes as it was', async (t) => {
   const { log, client } = await startTestBroker(t)
   await log.createTopic('c')

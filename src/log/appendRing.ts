@@ -17,7 +17,8 @@ const POSTED = 1
 const ANSWERED = 2
 const SYNCS = 3
 const WORDS = 4
-const SYNCS_KEPT = 64
+/** More than a disk does in a second, after which they are looked at. */
+const SYNCS_KEPT = 4096
 const ENTRIES_AT = 4 * WORDS + 8 * SYNCS_KEPT
 const ENTRY_BYTES = 48
 const WRAP = -1

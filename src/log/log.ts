@@ -382,7 +382,10 @@ class WriterLog implements LocalLog {
   private askForBeat(): void {
     if (this.askedMs > 0 || this.stopped || this.closing) return
     this.askedMs = performance.now()
-    const done = () => (this.askedMs = 0)
+    const done = () => {
+      this.askedMs = 0
+      this.noteSyncs()
+    }
     this.send('beat', []).then(done, done)
   }
 
@@ -437,11 +440,16 @@ class WriterLog implements LocalLog {
     if (this.inFlight.length === 0 && this.calls.size === 0 && this.queue.length === 0) this.worker.unref()
   }
 
-  private acknowledge(): void {
+  /** Also of what others append in the writer's thread. */
+  private noteSyncs(): void {
     this.ring.syncs((syncMs) => {
       this.syncsMs[this.syncCount++ % SYNCS_KEPT] = syncMs
       logMetrics.syncSeconds.observe(syncMs / 1000)
     })
+  }
+
+  private acknowledge(): void {
+    this.noteSyncs()
     let count = 0
     this.ring.answers((answer) => {
       const isFailed = Number.isNaN(answer.first)

@@ -33,6 +33,8 @@ interface FetchedPartition {
   records: Uint8Array
   /** What is to be read for it. */
   read?: Read
+  /** More is there than was read: some limit was met. */
+  isCut?: boolean
 }
 const READ_COMMITTED = 1
 /** Since this version a consumer may get zstd. */
@@ -81,8 +83,8 @@ async function fetchWaiting(
   context: RequestContext,
 ): Promise<FetchedPartition[]> {
   const deadlineMs = performance.now() + maxWaitMs
-  /** Nothing was there when it was looked: what is there then was just written. */
   const quotaBytes = broker.security.quotas.fetchBytesMax(context.sasl.principal?.name ?? ANONYMOUS.name, context.clientId)
+  /** Nothing was there when it was looked: what is there then was just written. */
   let isNear = false
   for (;;) {
     const room = Math.max(FETCH_BYTES_MIN, Math.floor((broker.limits.responseBytes - broker.responseBytes) / 4))
@@ -91,7 +93,9 @@ async function fetchWaiting(
     const sizeBytes = fetched.reduce((sum, { records }) => sum + records.length, 0)
     const restMs = deadlineMs - performance.now()
     // Nothing can come for a request that names no partition, such as the one with which a consumer ends its session.
-    const isAnswered = wanted.length === 0 || sizeBytes >= minBytes || restMs <= 0 || context.signal.aborted
+    // Nor does it help to wait where limits leave out what is there.
+    const isFull = sizeBytes >= minBytes || (sizeBytes > 0 && fetched.some(({ isCut }) => isCut))
+    const isAnswered = wanted.length === 0 || isFull || restMs <= 0 || context.signal.aborted
     if (isAnswered || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
     await waitForMore(broker, fetched, restMs, context.signal)
     releaseAll(broker, fetched)
@@ -124,6 +128,8 @@ async function fetchOnce(
   )
   for (const [i, outcome] of (outcomes instanceof Promise ? await outcomes : outcomes).entries()) {
     const one = reading[i]
+    const endOffset = one.read!.endOffset ?? one.highWatermark
+    one.isCut = outcome === undefined || ('nextOffset' in outcome && outcome.nextOffset < endOffset)
     if (outcome === undefined) continue
     if ('error' in outcome) one.errorCode = answerError(broker, 'Fetch', outcome.error).errorCode
     else {
