@@ -125,6 +125,15 @@ export class Connection {
     this.close()
   }
 
+  /** Work that nobody waits for: what it throws ends the connection. */
+  private orFail(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
   private onIdle(): void {
     // A member that waits for its group, or a fetch for records, is not idle; a client that leaves its answer unread is.
     if (this.inFlight > 0 && !this.isDraining) return
@@ -135,8 +144,10 @@ export class Connection {
 
   /** So many bytes were read into the input's room. */
   received(sizeBytes: number): void {
-    this.input.received(sizeBytes)
-    this.acceptAll()
+    this.orFail(() => {
+      this.input.received(sizeBytes)
+      this.acceptAll()
+    })
   }
 
   /** For sockets that bring their bytes in buffers of their own. */
@@ -258,10 +269,11 @@ export class Connection {
     if (this.isClosed || this.isBroken) return
     this.isMuted = true
     clearTimeout(this.muteTimer)
-    this.muteTimer = setTimeout(() => {
+    const end = () => {
       this.isMuted = false
       this.acceptAll()
-    }, ms)
+    }
+    this.muteTimer = setTimeout(() => this.orFail(end), ms)
   }
 
   private parse(frame: Buffer): Request {
@@ -387,7 +399,7 @@ export class Connection {
   private send(parts: Uint8Array[], afterAnswer: (() => void) | undefined): Promise<void> | undefined {
     if (parts.length === 0) return undefined
     // Writes end in their order, so the last one speaks for all.
-    const done = afterAnswer && ((error?: Error | null) => error || afterAnswer())
+    const done = afterAnswer && ((error?: Error | null) => error || this.orFail(afterAnswer))
     if (parts.some((part) => part.length > PIECE_BYTES)) return this.sendInPieces(parts, done)
     this.cork()
     for (const part of parts) this.socket.write(part, part === parts.at(-1) ? done : undefined)

@@ -146,7 +146,7 @@ export class HostedKafka implements SinkTransactions {
       if (this.isEnded) throw stopped()
       const id = ++this.lastId
       const silent = () => {
-        this.waiting.delete(id)
+        this.forget(id)
         reject(kafkaErrors('KAFKA_PORT_SILENT', { seconds: limitMs! / 1_000 }))
       }
       const limit = limitMs === undefined ? undefined : setTimeout(silent, limitMs)
@@ -156,6 +156,11 @@ export class HostedKafka implements SinkTransactions {
     })
   }
 
+  private forget(id: number): void {
+    this.waiting.delete(id)
+    if (this.waiting.size === 0) this.port.unref()
+  }
+
   private receive(message: FromHost): void {
     if (message.kind === 'line') this.logger[message.level](message.fields, message.message)
     if (message.kind === 'metrics') applyMetrics(message.changes)
@@ -163,9 +168,8 @@ export class HostedKafka implements SinkTransactions {
     const { id, error, result } = message
     const waiting = this.waiting.get(id)
     if (!waiting) return
-    this.waiting.delete(id)
+    this.forget(id)
     clearTimeout(waiting.limit)
-    if (this.waiting.size === 0) this.port.unref()
     if (error) waiting.reject(reviveKafkaError(error))
     else waiting.resolve(result as never)
   }

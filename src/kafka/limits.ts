@@ -90,6 +90,11 @@ export const kafkaMetrics = {
     labelNames: ['api', 'code'],
     registers,
   }),
+  uncaught: new Counter({
+    name: 'millrace_kafka_uncaught_errors_total',
+    help: 'Errors in the Kafka port that belong to no request: each has a line in the log, and the port goes on.',
+    registers,
+  }),
   logins: new Counter({
     name: 'millrace_kafka_logins_total',
     help: 'Logins of Kafka clients, by mechanism and result.',

@@ -1,9 +1,9 @@
 // The TCP server that Kafka clients connect to.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, isIP, Socket, type SocketConstructorOpts } from 'node:net'
+import { createServer, isIP, type Server, Socket, type SocketConstructorOpts } from 'node:net'
 import { createServer as createTls, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import type { TokenStore } from '../base/index.ts'
+import { isStreamError, type TokenStore } from '../base/index.ts'
 import { type BrokerLog, realDisk } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
 import { Connection, plainAddress } from './connection.ts'
@@ -162,18 +162,23 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer & {
     socket.on('data', (chunk: Buffer) => connection.receive(chunk))
     keep(connection, socket)
   }
-  const server = tls ? createTlsServer(tls, limits, acceptTls) : createServer({ pauseOnConnect: true }, accept)
-  server.on('tlsClientError', (error, socket) => {
-    kafkaMetrics.closed.inc({ code: 'TLS' })
-    logger.warn({ client: socket.remoteAddress, code: error.code }, 'a Kafka client did not get through the TLS handshake')
-    // Node leaves one open that has not ended its handshake in time.
-    socket.destroy()
-  })
+  let server: Server
   try {
+    server = tls ? createTlsServer(tls, limits, acceptTls) : createServer({ pauseOnConnect: true }, accept)
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+      kafkaMetrics.closed.inc({ code: 'TLS' })
+      logger.warn({ client: socket.remoteAddress, code: error.code }, 'a Kafka client did not get through the TLS handshake')
+      // Node leaves one open that has not ended its handshake in time.
+      socket.destroy()
+    })
     server.listen({ host, port })
     await once(server, 'listening')
   } catch (error) {
+    // Without a port no group is kept.
+    groups.close()
+    broker.close()
     const { code, message } = error as NodeJS.ErrnoException
+    if (isStreamError(error)) throw error
     if (code === 'EADDRINUSE') throw kafkaErrors('KAFKA_PORT_IN_USE', { host, port }, { cause: error })
     throw kafkaErrors('KAFKA_ADDRESS_UNAVAILABLE', { host, port, reason: message }, { cause: error })
   }

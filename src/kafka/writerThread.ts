@@ -5,12 +5,15 @@
 //   1. Nothing here waits for the disk but the log's own writes and syncs, and the start: what is far from the end of the log is read by a thread of
 //      its own (farReaders.ts; small pieces are read here until it has started), and large batches are compressed again by another.
 //   2. There is one coordinator of transactions, here; sinks of the main side reach it through the port.
+//   3. An error here that nobody catches is counted and told, and the log goes on: it is nothing of the writer's, whose own end the thread
+//      (log/writer.ts).
 import { relayMetrics, TokenStore, toStreamError } from '../base/index.ts'
 import { HostedLog, openTransactions, openWriter, type SequencedTransaction, type TransactionRef, type Writer } from '../log/index.ts'
 import type { KafkaLogger } from './broker.ts'
 import { kafkaErrors } from './errors.ts'
 import { ReaderThread } from './farReaders.ts'
 import type { FromHost, HostCallName, HostCalls, ToHost } from './hostMessages.ts'
+import { kafkaMetrics } from './limits.ts'
 import { startKafka } from './server.ts'
 
 const METRICS_MS = 250
@@ -24,6 +27,7 @@ function host(writer: Writer): void {
   /** Of sinks, until they have ended. */
   const open = new Map<string, SequencedTransaction>()
   let server: Awaited<ReturnType<typeof startKafka>> | undefined
+  const far = new ReaderThread()
 
   const send = (message: FromHost) => port.postMessage(message)
   const line = (level: 'warn' | 'error') => (fields: object, message: string) => {
@@ -35,6 +39,11 @@ function host(writer: Writer): void {
     }
   }
   const logger: KafkaLogger = { warn: line('warn'), error: line('error') }
+  process.on('uncaughtException', (err) => {
+    kafkaMetrics.uncaught.inc()
+    const reason = err instanceof Error ? err.message : String(err)
+    logger.error({ code: 'INTERNAL', err }, `the Kafka port goes on after an error that nobody caught: ${reason}`)
+  })
   const changes = relayMetrics()
   setInterval(() => {
     const changed = changes()
@@ -49,12 +58,13 @@ function host(writer: Writer): void {
   const handlers: Handlers = {
     open: async (options, tokenFile) => {
       const tokens = tokenFile === undefined ? undefined : new TokenStore(tokenFile)
-      server = await startKafka({ ...options, log, logger, tokens, far: new ReaderThread(), breathe: () => writer.breathe() })
+      server = await startKafka({ ...options, log, logger, tokens, far, breathe: () => writer.breathe() })
       return { host: server.host, port: server.port }
     },
     close: async () => {
       await server?.close()
       server = undefined
+      await far.close()
       return undefined
     },
     groups: (from) => opened().admin.page(from),
@@ -75,13 +85,13 @@ function host(writer: Writer): void {
       return transaction.appendBatch(topic, partition, batch, recordCount)
     },
     commit: async (ref) => {
-      const isFirst = await transactions.commit(ref)
+      // To try again takes the reference alone.
       open.delete(keyOf(ref))
-      return isFirst
+      return transactions.commit(ref)
     },
     abort: async (ref) => {
-      await transactions.abort(ref)
       open.delete(keyOf(ref))
+      await transactions.abort(ref)
       return undefined
     },
     transactions: (prefix) => transactions.list(prefix),

@@ -2,6 +2,7 @@
 // them. Measured against messages with transferred buffers, 16 KiB there and an answer back: 42 µs instead of 94, 34 µs of CPU instead of 81.
 //
 //   words   0 signal | 1 posted | 2 answered | 3 syncs        what waiters wait on, and counts of all so far (they wrap)
+//           4 bytes of appends of the writer's own thread that are not durable yet | 5 unused
 //   floats  how long the newest SYNCS_KEPT syncs took, ms
 //   entries, one after another in a ring; at its end those that do not fit begin anew at its beginning
 //     0 size i32 | 4 topic i32 | 8 partition i32 | 12 flags i32 | 16 nowMs f64 | 24 first f64 | 32 last f64 | 40 logAppendTimeMs f64 | 48 batch
@@ -16,7 +17,8 @@ const SIGNAL = 0
 const POSTED = 1
 const ANSWERED = 2
 const SYNCS = 3
-const WORDS = 4
+const OWN_BYTES = 4
+const WORDS = 6
 /** More than a disk does in a second, after which they are looked at. */
 const SYNCS_KEPT = 4096
 const ENTRIES_AT = 4 * WORDS + 8 * SYNCS_KEPT
@@ -139,6 +141,11 @@ export class RingPoster extends Ring {
     this.seenSyncs = total
   }
 
+  /** What the writer's own thread has appended and is not durable yet. */
+  get ownBytes(): number {
+    return Atomics.load(this.words, OWN_BYTES)
+  }
+
   /** Resolves when there are more answers than `answers` has found. Does not keep Node alive by itself. */
   async waitForAnswers(): Promise<void> {
     const wait = Atomics.waitAsync(this.words, ANSWERED, this.foundAnswers)
@@ -218,6 +225,10 @@ export class RingWriter extends Ring {
   noteSync(ms: number): void {
     this.syncsMs[this.words[SYNCS] & (SYNCS_KEPT - 1)] = ms
     Atomics.add(this.words, SYNCS, 1)
+  }
+
+  noteOwn(bytes: number): void {
+    Atomics.store(this.words, OWN_BYTES, bytes)
   }
 
   /** Answers all that were taken, with one answer for each. */

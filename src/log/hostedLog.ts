@@ -4,6 +4,7 @@
 //   1. The main side learns of each topic that is made, changed or deleted here; what was appended before is written before.
 //   2. Appends to a partition reach the log in the order of their calls, also where one of them is compressed again: that is done in another
 //      thread, and those behind it wait.
+//   3. Between two changes of topics, of which one request may want a thousand, what else waits for the thread has its turn.
 import { randomUUID } from 'node:crypto'
 import { HelperThread } from '../base/index.ts'
 import type {
@@ -25,7 +26,7 @@ import { Append, type Partition } from './partition.ts'
 import { asTopicWants, checkSize, codecWanted } from './recompress.ts'
 import type { Recompressed, ToRecompress } from './recompressThread.ts'
 import { BATCH_HEADER_BYTES, batchHeaderOf, batchOfRecords, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
-import type { StoredTopic } from './store.ts'
+import type { LogStore, StoredTopic } from './store.ts'
 import type { Writer } from './writer.ts'
 
 /** Smaller batches are compressed again here. */
@@ -41,34 +42,38 @@ export class HostedLog implements BrokerLog {
   )
   /** Resolves when the newest append that is not in a group yet is. */
   private readonly behind = new WeakMap<Partition, Promise<unknown>>()
+  private readonly descriptors = new WeakMap<StoredTopic, TopicDescriptor>()
+  /** Resolves when the newest change is done. */
+  private changes: Promise<unknown> = Promise.resolve()
 
   constructor(writer: Writer) {
     this.writer = writer
     this.folder = writer.folder
   }
 
-  async createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
-    return this.changed(this.writer.store.createTopic(name, randomUUID(), config, Date.now()))
+  createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
+    return this.inTurn((store) => this.changed(store.createTopic(name, randomUUID(), config, Date.now())))
   }
 
-  async alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
-    this.writer.commit()
-    return this.changed(this.writer.store.alterTopic(name, config, Date.now()))
+  alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
+    return this.inTurn((store) => this.changed(store.alterTopic(name, config, Date.now())))
   }
 
-  async alterDefaults(defaults: TopicDefaults): Promise<void> {
-    this.writer.commit()
-    for (const topic of this.writer.store.alterDefaults(defaults)) this.changed(topic)
+  alterDefaults(defaults: TopicDefaults): Promise<void> {
+    return this.inTurn((store) => {
+      for (const topic of store.alterDefaults(defaults)) this.changed(topic)
+    })
   }
 
-  async deleteTopic(name: string): Promise<void> {
-    this.writer.deleteTopic(name)
+  deleteTopic(name: string): Promise<void> {
+    return this.inTurn(() => this.writer.deleteTopic(name))
   }
 
-  async deleteRecords(name: string, partition: number, beforeOffset: number): Promise<number> {
-    this.partitionOf(name, partition)
-    this.writer.commit()
-    return this.writer.store.deleteRecords(name, partition, beforeOffset)
+  deleteRecords(name: string, partition: number, beforeOffset: number): Promise<number> {
+    return this.inTurn((store) => {
+      this.partitionOf(name, partition)
+      return store.deleteRecords(name, partition, beforeOffset)
+    })
   }
 
   async describeProducers(name: string, partition: number): Promise<ProducerInfo[]> {
@@ -135,8 +140,17 @@ export class HostedLog implements BrokerLog {
   }
 
   descriptor(name: string): TopicDescriptor {
-    const { id, partitions } = this.writer.store.topic(name)
-    return { topic: name, id, partitions: partitions.map(({ folder, state }, partition) => ({ partition, folder, state: state.shared })) }
+    const topic = this.writer.store.topic(name)
+    const { id, partitions } = topic
+    const known = this.descriptors.get(topic)
+    if (known?.partitions.length === partitions.length) return known
+    const descriptor = {
+      topic: name,
+      id,
+      partitions: partitions.map(({ folder, state }, partition) => ({ partition, folder, state: state.shared })),
+    }
+    this.descriptors.set(topic, descriptor)
+    return descriptor
   }
 
   noteDamage(report: RecoveryReport): void {
@@ -170,6 +184,18 @@ export class HostedLog implements BrokerLog {
       }
       this.writer.append({ partition: partitions[index], append, topic: name, index, settle }, Date.now())
     })
+  }
+
+  /** Does one change of topics after the other, each in a turn of the event loop; what was appended before is written before. */
+  private inTurn<T>(change: (store: LogStore) => T): Promise<T> {
+    const done = this.changes.then(async () => {
+      await new Promise(setImmediate)
+      this.writer.checkOpen()
+      this.writer.commit()
+      return change(this.writer.store)
+    })
+    this.changes = done.catch(() => {})
+    return done
   }
 
   private changed(topic: StoredTopic): TopicInfo {

@@ -284,7 +284,7 @@ class WriterLog implements LocalLog {
     let sizeBytes = 0
     for (const topic of this.known.values()) for (const view of topic.views) sizeBytes += view.read().sizeBytes
     return {
-      pendingBytes: this.pendingBytes,
+      pendingBytes: this.pendingBytes + this.ring.ownBytes,
       appendedBytes: this.appendedBytes,
       appendedRecords: this.appendedRecords,
       sizeBytes,
@@ -380,12 +380,10 @@ class WriterLog implements LocalLog {
   }
 
   private askForBeat(): void {
+    this.measure()
     if (this.askedMs > 0 || this.stopped || this.closing) return
     this.askedMs = performance.now()
-    const done = () => {
-      this.askedMs = 0
-      this.noteSyncs()
-    }
+    const done = () => (this.askedMs = 0)
     this.send('beat', []).then(done, done)
   }
 
@@ -409,6 +407,7 @@ class WriterLog implements LocalLog {
       this.errors.push(...message.errors)
       this.acknowledge()
     }
+    if (message.kind === 'failed') this.stop(message.error.message)
     if (message.kind === 'topic') this.remember(message.topic)
     if (message.kind === 'topicGone') this.known.delete(message.name)
     if (message.kind === 'damage') this.noteDamage(message.report)
@@ -440,16 +439,16 @@ class WriterLog implements LocalLog {
     if (this.inFlight.length === 0 && this.calls.size === 0 && this.queue.length === 0) this.worker.unref()
   }
 
-  /** Also of what others append in the writer's thread. */
-  private noteSyncs(): void {
+  /** What the writer did, also for appends of its own thread. */
+  private measure(): void {
     this.ring.syncs((syncMs) => {
       this.syncsMs[this.syncCount++ % SYNCS_KEPT] = syncMs
       logMetrics.syncSeconds.observe(syncMs / 1000)
     })
+    logMetrics.pendingBytes.set(this.pendingBytes + this.ring.ownBytes)
   }
 
   private acknowledge(): void {
-    this.noteSyncs()
     let count = 0
     this.ring.answers((answer) => {
       const isFailed = Number.isNaN(answer.first)
@@ -459,7 +458,7 @@ class WriterLog implements LocalLog {
       return true
     })
     this.inFlight.splice(0, count)
-    logMetrics.pendingBytes.set(this.pendingBytes)
+    this.measure()
     if (this.queue.length > 0) this.flush()
   }
 

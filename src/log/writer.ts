@@ -13,6 +13,7 @@
 //   2. Everything of the ring is done in the order of its posting: a call sees all that was appended before it.
 //   3. Every append is answered once, in order, with offsets or an error.
 //   4. Who is hosted calls `breathe` between any two pieces of longer work: what came through the ring is committed there and then.
+//   5. What fails in the writer itself ends the thread, whoever has called it; what fails in who is hosted is not the writer's to know.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { type ErrorBody, type StreamError, toStreamError } from '../base/index.ts'
 import { RingWriter } from './appendRing.ts'
@@ -58,6 +59,16 @@ export function openWriter(): Writer | undefined {
 
 const send = (message: FromWriter) => parentPort!.postMessage(message)
 
+/** Does work of the writer itself. Where that fails, nobody knows what of a group was written: nothing more is. */
+function orEnd<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    send({ kind: 'failed', error: toStreamError(error).toJSON() })
+    process.exit(1)
+  }
+}
+
 type Call = ToWriter & { kind: 'call' }
 
 /** An append of this thread. */
@@ -85,6 +96,7 @@ export class Writer {
   private readonly largeBatches: Uint8Array[] = []
   /** Of this thread. */
   private own: OwnAppend[] = []
+  private ownBytes = 0
   private nowMs = 0
   private isClosed = false
   private isHosting = false
@@ -130,8 +142,7 @@ export class Writer {
     // Waiting for a signal does not keep the thread alive.
     const alive = setInterval(() => {}, 2 ** 30)
     while (!this.isClosed) {
-      this.ring.look()
-      this.drain(false)
+      orEnd(() => this.look())
       if (this.appends.length > 0) this.planTurn()
       if (!this.isClosed) await this.ring.untilSignalled()
     }
@@ -140,25 +151,35 @@ export class Writer {
     parentPort!.close()
   }
 
-  /** An append of this thread. It goes with what else arrives in this turn of the event loop. */
+  /** @throws LOG_CLOSED */
+  checkOpen(): void {
+    if (this.isClosed) throw logErrors('LOG_CLOSED', { folder: this.folder })
+  }
+
+  /** An append of this thread. It goes with what else arrives in this turn of the event loop. @throws LOG_CLOSED */
   append(own: OwnAppend, nowMs: number): void {
+    this.checkOpen()
     this.nowMs = nowMs
     this.group.push(own)
     this.own.push(own)
+    this.ring.noteOwn((this.ownBytes += own.append.bytes.length))
     this.planTurn()
   }
 
   /** Between two pieces of longer work: what the main side waits for is done now. */
   breathe(): void {
     if (!this.ring.isSignalled) return
-    this.ring.look()
-    this.drain(false)
+    orEnd(() => this.look())
     this.commit()
   }
 
-  /** Deletes a topic for this thread. @throws LOG_TOPIC_NOT_FOUND, and what the disk says */
+  private look(): void {
+    this.ring.look()
+    this.drain(false)
+  }
+
+  /** Deletes a topic for this thread, after a `commit`. @throws LOG_TOPIC_NOT_FOUND, and what the disk says */
   deleteTopic(name: string): void {
-    this.commit()
     this.forget(name)
     send({ kind: 'topicGone', name })
   }
@@ -182,7 +203,7 @@ export class Writer {
     this.isTurnPlanned = true
     setImmediate(() => {
       this.isTurnPlanned = false
-      this.turn()
+      orEnd(() => this.turn())
     })
   }
 
@@ -202,7 +223,7 @@ export class Writer {
         return
       }
       this.waitUntilMs = nowMs + waitMs
-      this.deadline ??= setTimeout(() => this.endWait(), 1)
+      this.deadline ??= setTimeout(() => orEnd(() => this.endWait()), 1)
       this.deadline.refresh()
     } else if (pace.isComplete(count) || nowMs >= this.waitUntilMs) {
       pace.noteWait(count)
@@ -283,6 +304,10 @@ export class Writer {
 
   /** Writes and answers all that was taken. */
   commit(): void {
+    orEnd(() => this.commitGroup())
+  }
+
+  private commitGroup(): void {
     const { appends, own } = this
     const count = appends.length + own.length
     if (count === 0) return
@@ -313,6 +338,7 @@ export class Writer {
       if (this.noteTrouble(partition, error)) send({ kind: 'refusing', topic, partition: index, error: error?.toJSON() })
       settle()
     }
+    if (own.length > 0) this.ring.noteOwn((this.ownBytes = 0))
     const endMs = performance.now()
     if (this.isHosting) {
       this.answered = { count, startMs, endMs }

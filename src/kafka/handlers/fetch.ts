@@ -118,7 +118,8 @@ async function fetchOnce(
   context: RequestContext,
   isNear: boolean,
 ): Promise<FetchedPartition[]> {
-  const fetched = wanted.map((one) => look(broker, one, isolationLevel, context))
+  const topicOf = topicsOf(broker)
+  const fetched = wanted.map((one) => look(broker, topicOf(one), one, isolationLevel, context))
   const reading = fetched.filter(({ read }) => read)
   if (reading.length === 0) return fetched
   const outcomes = broker.readers.readAll(
@@ -143,12 +144,17 @@ async function fetchOnce(
 }
 
 /** Where a partition is, and what is to be read of it. */
-function look(broker: Broker, one: WantedPartition, isolationLevel: number, context: RequestContext): FetchedPartition {
+function look(
+  broker: Broker,
+  found: TopicInfo | undefined,
+  one: WantedPartition,
+  isolationLevel: number,
+  context: RequestContext,
+): FetchedPartition {
   const nothing = { errorCode: 0, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, records: noRecords }
   const fetched: FetchedPartition = { wanted: one, ...nothing, aborted: [] }
   try {
     broker.checkLeaderEpoch(one.currentLeaderEpoch)
-    const found = topicOf(broker, one)
     if (!context.may(OPERATION.read, RESOURCE.topic, found?.name ?? one.topic)) {
       throw new KafkaError(ERROR.TOPIC_AUTHORIZATION_FAILED, 'Topic authorization failed.')
     }
@@ -179,8 +185,15 @@ function look(broker: Broker, one: WantedPartition, isolationLevel: number, cont
   return fetched
 }
 
-const topicOf = (broker: Broker, { topic, topicId }: WantedPartition): TopicInfo | undefined =>
-  topic === '' ? broker.topic(null, topicId) : broker.log.topic(topic)
+/** What the log says of the topics of a request, each asked once: it tells of all partitions. */
+function topicsOf(broker: Broker): (one: WantedPartition) => TopicInfo | undefined {
+  const known = new Map<string, TopicInfo | undefined>()
+  return ({ topic, topicId }) => {
+    const key = topic || topicId
+    if (!known.has(key)) known.set(key, topic === '' ? broker.topic(null, topicId) : broker.log.topic(topic))
+    return known.get(key)
+  }
+}
 
 /** Until one of the partitions has more, or the time is over, or the connection gone. */
 function waitForMore(broker: Broker, fetched: readonly FetchedPartition[], restMs: number, signal: AbortSignal): Promise<void> {
@@ -194,8 +207,9 @@ function waitForMore(broker: Broker, fetched: readonly FetchedPartition[], restM
     }
     const timer = setTimeout(done, restMs)
     signal.addEventListener('abort', done)
+    const topicOf = topicsOf(broker)
     for (const { wanted, highWatermark } of fetched) {
-      const topic = topicOf(broker, wanted)
+      const topic = topicOf(wanted)
       if (topic) ends.push(broker.readers.watch(topic, wanted.partition, highWatermark, done))
     }
   })

@@ -18,20 +18,23 @@ const nothing = { offset: -1, timestamp: -1, leaderEpoch: -1 }
 export const listOffsetsHandler = (broker: Broker) =>
   handler(listOffsetsApi, async ({ isolationLevel, topics }) => ({
     topics: await Promise.all(
-      topics.map(async ({ name, partitions }) => ({
-        name,
-        partitions: await Promise.all(
-          partitions.map(async ({ partitionIndex, currentLeaderEpoch, timestamp }) => {
-            try {
-              broker.checkLeaderEpoch(currentLeaderEpoch)
-              const { topic, info } = partitionOf(broker.log.topic(name), partitionIndex)
-              return { partitionIndex, ...(await offsetOf(broker, topic, info, timestamp, isolationLevel === READ_COMMITTED)) }
-            } catch (error) {
-              return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }
-            }
-          }),
-        ),
-      })),
+      topics.map(async ({ name, partitions }) => {
+        const found = broker.log.topic(name)
+        return {
+          name,
+          partitions: await Promise.all(
+            partitions.map(async ({ partitionIndex, currentLeaderEpoch, timestamp }) => {
+              try {
+                broker.checkLeaderEpoch(currentLeaderEpoch)
+                const { topic, info } = partitionOf(found, partitionIndex)
+                return { partitionIndex, ...(await offsetOf(broker, topic, info, timestamp, isolationLevel === READ_COMMITTED)) }
+              } catch (error) {
+                return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }
+              }
+            }),
+          ),
+        }
+      }),
     ),
   }))
 
