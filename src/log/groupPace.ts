@@ -19,8 +19,8 @@ const WAIT_SHARE = 0.5
 const NEWEST_SHARE = 0.25
 const PERIOD_GROUPS = 64
 const GAIN_MIN = 1.15
-/** Between two trials of the other way. */
-const PERIODS_BETWEEN_MAX = 32
+/** Between two trials of the other way, while groups do not wait, and while they do: a trial can be wrong, and then it costs everybody to wait. */
+const PERIODS_BETWEEN_MAX = { without: 32, waiting: 8 }
 
 export class GroupPace {
   private groupMs = 0
@@ -83,7 +83,8 @@ export class GroupPace {
     }
     const [waiting, without] = this.isWaiting ? [rate, this.rate] : [this.rate, rate]
     const isBetter = waiting >= without * GAIN_MIN
-    this.periodsBetween = isBetter === this.isWaitingBetter ? Math.min(PERIODS_BETWEEN_MAX, this.periodsBetween * 2) : 1
+    const periodsMax = PERIODS_BETWEEN_MAX[isBetter ? 'waiting' : 'without']
+    this.periodsBetween = isBetter === this.isWaitingBetter ? Math.min(periodsMax, this.periodsBetween * 2) : 1
     this.isWaitingBetter = isBetter
     this.isWaiting = isBetter
     this.periodsLeft = this.periodsBetween
