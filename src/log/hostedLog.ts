@@ -157,10 +157,6 @@ export class HostedLog implements BrokerLog {
     this.writer.noteDamage(report)
   }
 
-  async close(): Promise<void> {
-    await this.recompressor.close()
-  }
-
   private async recompress(topic: StoredTopic, sent: Uint8Array, codec: number): Promise<Uint8Array> {
     const copy = new Uint8Array(sent)
     const answer = await this.recompressor.ask({ batch: copy, codec }, [copy.buffer])
