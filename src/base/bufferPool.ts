@@ -12,20 +12,14 @@ export class BufferPool {
   /** By capacity, a power of two. */
   private readonly idle = new Map<number, Buffer[]>()
   private idleBytes = 0
-  private readonly allocate: (sizeBytes: number) => Buffer
-
-  /** @param allocate  gives a new buffer, alone in its memory */
-  constructor(allocate: (sizeBytes: number) => Buffer = Buffer.allocUnsafeSlow) {
-    this.allocate = allocate
-  }
 
   /** A buffer with room for `sizeBytes`, as long as that; what is in it is not defined. */
   take(sizeBytes: number): Uint8Array {
-    if (sizeBytes < KEPT_BYTES_MIN) return this.allocate(sizeBytes)
+    if (sizeBytes < KEPT_BYTES_MIN) return Buffer.allocUnsafeSlow(sizeBytes)
     const capacity = capacityFor(sizeBytes)
     const kept = this.idle.get(capacity)?.pop()
     if (kept) this.idleBytes -= capacity
-    return (kept ?? this.allocate(capacity)).subarray(0, sizeBytes)
+    return (kept ?? Buffer.allocUnsafeSlow(capacity)).subarray(0, sizeBytes)
   }
 
   /** Gives back what `take` gave, or any view of it. One of a capacity that `take` never asks for would only be in the way of others. */

@@ -39,8 +39,8 @@ export class HelperThread<Q, A> {
   }
 
   /** What nobody waits for; nothing if there is no thread. */
-  tell(question: Q): void {
-    this.worker?.postMessage({ id: undefined, question } satisfies HelperQuestion<Q>)
+  tell(question: Q, transfer: TransferListItem[] = []): void {
+    this.worker?.postMessage({ id: undefined, question } satisfies HelperQuestion<Q>, transfer)
   }
 
   async close(): Promise<void> {

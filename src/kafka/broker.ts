@@ -66,7 +66,7 @@ export interface RequestContext {
   may(operation: number, resourceType: number, name?: string): boolean
   sasl: SaslSession
   client: ClientSoftware
-  /** Calls back once the answer was handed to the system whole, so that its bytes may be overwritten; never, if the connection ends before. */
+  /** Calls back once, when the answer was handed to the system whole or the connection has ended, so that its bytes may be overwritten. */
   afterAnswer(callback: () => void): void
   /** The connection ends once this request is answered. */
   endAfterAnswer(): void

@@ -237,6 +237,7 @@ export class Connection {
       await previous
       const parts = await work
       release()
+      if (this.isClosed) request.afterAnswer?.()
       const drained = this.isClosed ? undefined : this.send(parts, request.afterAnswer)
       if (drained) await drained
       if (request.isLast) this.endAfterLogin()
@@ -398,34 +399,36 @@ export class Connection {
   /** Resolves when the client has taken enough of what it was sent; undefined if it has by now. */
   private send(parts: Uint8Array[], afterAnswer: (() => void) | undefined): Promise<void> | undefined {
     if (parts.length === 0) return undefined
-    // Writes end in their order, so the last one speaks for all.
-    const done = afterAnswer && ((error?: Error | null) => error || this.orFail(afterAnswer))
+    const done = afterAnswer && (() => this.orFail(afterAnswer))
     if (parts.some((part) => part.length > PIECE_BYTES)) return this.sendInPieces(parts, done)
     this.cork()
+    // Writes end in their order, also where they fail, so the last one speaks for all.
     for (const part of parts) this.socket.write(part, part === parts.at(-1) ? done : undefined)
     this.broker.breathe()
     return this.drained(parts)
   }
 
-  private async sendInPieces(parts: Uint8Array[], done: ((error?: Error | null) => void) | undefined): Promise<void> {
+  private async sendInPieces(parts: Uint8Array[], afterAnswer: (() => void) | undefined): Promise<void> {
+    const { socket, broker } = this
     this.uncork()
-    for (const part of parts) {
-      for (let from = 0; from < part.length && !this.isClosed; from += PIECE_BYTES) {
-        const end = from + PIECE_BYTES
-        this.broker.breathe()
-        this.socket.write(part.subarray(from, end), part === parts.at(-1) && end >= part.length ? done : undefined)
-        // Others have their turn.
-        await new Promise((resolve) => setImmediate(resolve))
-      }
+    const sizeBytes = sizeOf(parts)
+    const pieces = parts.flatMap(inPieces)
+    broker.responseBytes += sizeBytes
+    for (const piece of pieces) {
+      broker.breathe()
+      // Also of a connection that was closed meanwhile: then it ends at once.
+      socket.write(piece, piece === pieces.at(-1) ? afterAnswer : undefined)
+      // Others have their turn.
+      await new Promise((resolve) => setImmediate(resolve))
     }
+    broker.responseBytes -= sizeBytes
     await this.drained(parts)
   }
 
   private drained(parts: Uint8Array[]): Promise<void> | undefined {
     const { socket, broker } = this
     if (!socket.writableNeedDrain || socket.destroyed) return undefined
-    let sizeBytes = 0
-    for (const part of parts) sizeBytes += part.length
+    const sizeBytes = sizeOf(parts)
     broker.responseBytes += sizeBytes
     this.isDraining = true
     return new Promise((resolve) => {
@@ -463,6 +466,10 @@ export class Connection {
     else if (this.socket.isPaused()) this.socket.resume()
   }
 }
+
+const sizeOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, 0)
+const inPieces = (part: Uint8Array): Uint8Array[] =>
+  Array.from({ length: Math.ceil(part.length / PIECE_BYTES) }, (_, i) => part.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES))
 
 interface FetchedResponse {
   responses: { partitions: { records: Uint8Array | null }[] }[]

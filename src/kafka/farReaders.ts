@@ -33,6 +33,8 @@ export class ReaderThread implements FarReaders {
   )
   /** By what was asked, oldest first. */
   private readonly ahead = new Map<string, Promise<Reading>>()
+  /** Memory of records that came from there. */
+  private readonly lent = new WeakSet<ArrayBufferLike>()
   private starting: Promise<void> | undefined
   private hasStarted = false
 
@@ -64,8 +66,11 @@ export class ReaderThread implements FarReaders {
     return answer
   }
 
-  release({ buffer }: Uint8Array): void {
-    if (buffer instanceof SharedArrayBuffer) this.thread.tell({ kind: 'release', memory: buffer })
+  release({ buffer }: Uint8Array): boolean {
+    if (!this.lent.delete(buffer)) return false
+    const memory = buffer as ArrayBuffer
+    this.thread.tell({ kind: 'release', memory }, [memory])
+    return true
   }
 
   async close(): Promise<void> {
@@ -77,6 +82,7 @@ export class ReaderThread implements FarReaders {
     const done = (outcomes: ReadOutcome[]): Reading => ({ outcomes, tookMs: performance.now() - startMs })
     try {
       const answer = (await this.thread.ask({ kind: 'read', reads, maxBytes })) as Extract<FromReader, unknown[]>
+      for (const one of answer) if (one && 'records' in one) this.lent.add(one.records.buffer)
       return done(answer.map((one) => (one && 'failure' in one ? { error: reviveLogError(one.failure) } : one)))
     } catch (error) {
       return done(reads.map(() => ({ error })))

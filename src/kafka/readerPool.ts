@@ -161,8 +161,8 @@ export interface FarReaders {
   readonly isReady: boolean
   readAll(reads: readonly Read[], maxBytes: number): Promise<ReadOutcome[]>
   findTime(question: TimeQuestion): Promise<RecordPlace | undefined>
-  /** Records in shared memory that nobody looks at any more. */
-  release(records: Uint8Array): void
+  /** Records that nobody looks at any more; false if they are not from here. */
+  release(records: Uint8Array): boolean
 }
 
 export class ReaderPool {
@@ -192,8 +192,7 @@ export class ReaderPool {
   }
 
   release(records: Uint8Array): void {
-    if (records.buffer instanceof SharedArrayBuffer) this.far?.release(records)
-    else this.near.release(records)
+    if (!this.far?.release(records)) this.near.release(records)
   }
 
   /** Calls back once, when the partition has more than `endOffset` or is gone. Returns what ends the wait. */

@@ -97,8 +97,8 @@ async function fetchWaiting(
     const isFull = sizeBytes >= minBytes || (sizeBytes > 0 && fetched.some(({ isCut }) => isCut))
     const isAnswered = wanted.length === 0 || isFull || restMs <= 0 || context.signal.aborted
     if (isAnswered || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
-    await waitForMore(broker, fetched, restMs, context.signal)
     releaseAll(broker, fetched)
+    await waitForMore(broker, fetched, restMs, context.signal)
     isNear = fetched.every(({ read }) => !read)
     if (minBytes > 1) await pause(Math.min(GATHER_MS, Math.max(0, deadlineMs - performance.now())))
   }
@@ -122,12 +122,9 @@ async function fetchOnce(
   const fetched = wanted.map((one) => look(broker, topicOf(one), one, isolationLevel, context))
   const reading = fetched.filter(({ read }) => read)
   if (reading.length === 0) return fetched
-  const outcomes = broker.readers.readAll(
-    reading.map(({ read }) => read!),
-    maxBytes,
-    isNear,
-  )
-  for (const [i, outcome] of (outcomes instanceof Promise ? await outcomes : outcomes).entries()) {
+  const reads = reading.map(({ read }) => read!)
+  const outcomes = broker.readers.readAll(reads, maxBytes, isNear)
+  for (const [i, outcome] of (outcomes instanceof Promise ? await held(broker, reads, maxBytes, outcomes) : outcomes).entries()) {
     const one = reading[i]
     const endOffset = one.read!.endOffset ?? one.highWatermark
     one.isCut = outcome === undefined || ('nextOffset' in outcome && outcome.nextOffset < endOffset)
@@ -141,6 +138,17 @@ async function fetchOnce(
     }
   }
   return fetched
+}
+
+/** What is being read counts as unread by its client: others that ask meanwhile get less. */
+async function held<T>(broker: Broker, reads: readonly Read[], maxBytes: number, outcomes: Promise<T>): Promise<T> {
+  const sizeBytes = reads.reduce((sum, read) => Math.min(maxBytes, sum + read.maxBytes), 0)
+  broker.responseBytes += sizeBytes
+  try {
+    return await outcomes
+  } finally {
+    broker.responseBytes -= sizeBytes
+  }
 }
 
 /** Where a partition is, and what is to be read of it. */
