@@ -241,7 +241,7 @@ const specs = {
     httpStatus: 503,
     retry: 'later',
     message: (p) => `the thread of the Kafka port and of the log's writer has not answered for ${p.seconds} s`,
-    hint: () => 'Look at /health and at the disk. If it stays so, restart Millrace: what was acknowledged is on the disk.',
+    hint: () => 'Look at /v1/health and at the disk. If it stays so, restart Millrace: what was acknowledged is on the disk.',
   }),
 }
 export const kafkaErrors = defineErrors(specs)
