@@ -3,7 +3,7 @@
 // Invariants
 //   1. Every question is answered, also if the thread ends: then with an error that `failed` makes.
 //   2. It does not keep the process alive by itself.
-import { type TransferListItem, Worker } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
 
 /** What the thread posts for each question, as it is done. */
 export interface HelperAnswer<A> {
@@ -30,7 +30,7 @@ export class HelperThread<Q, A> {
     this.failed = failed
   }
 
-  ask(question: Q, transfer: TransferListItem[] = []): Promise<A> {
+  ask(question: Q, transfer: readonly ArrayBuffer[] = []): Promise<A> {
     const id = ++this.lastId
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject })
@@ -39,7 +39,7 @@ export class HelperThread<Q, A> {
   }
 
   /** What nobody waits for; nothing if there is no thread. */
-  tell(question: Q, transfer: TransferListItem[] = []): void {
+  tell(question: Q, transfer: readonly ArrayBuffer[] = []): void {
     this.worker?.postMessage({ id: undefined, question } satisfies HelperQuestion<Q>, transfer)
   }
 

@@ -39,7 +39,7 @@ class Ring {
   protected readonly syncsMs: Float64Array
   protected readonly ints: Int32Array
   protected readonly floats: Float64Array
-  protected readonly bytes: Buffer
+  protected readonly bytes: Uint8Array
 
   constructor(shared: SharedArrayBuffer) {
     this.shared = shared

@@ -2,7 +2,6 @@
 // real Kafka (`openKafkaLog`). log/contractSuite.ts holds what both must do.
 //
 // A record's bytes are those of Kafka's record batch v2, on disk and everywhere else.
-import type { MessagePort } from 'node:worker_threads'
 import type { StreamError } from '../base/index.ts'
 import type { PinnedLog } from './pin.ts'
 
@@ -97,6 +96,13 @@ export interface LogLimits {
   compactionKeysMax: number
 }
 
+/** What is used of Node's MessagePort: the package's types name none of Node's. */
+export interface HostPort {
+  postMessage(message: unknown): void
+  // biome-ignore lint/suspicious/noExplicitAny: as Node has it
+  on(event: 'message', listener: (message: any) => void): unknown
+}
+
 export interface LogOptions {
   /** The data folder; made if it is missing. */
   folder: string
@@ -105,7 +111,7 @@ export interface LogOptions {
   /** Wall clock, epoch ms; used for retention and segment.ms. */
   clock?: () => number
   /** Who is to run in the thread of the log's writer: the module that starts both there (see `openWriter`), and the port that it is given. */
-  host?: { thread: URL; port: MessagePort }
+  host?: { thread: URL; port: HostPort }
 }
 
 /** What opening the log found and did about it. Empty after a clean stop. */

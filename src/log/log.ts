@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { realpathSync } from 'node:fs'
-import { Worker } from 'node:worker_threads'
+import { type MessagePort, Worker } from 'node:worker_threads'
 import type { ErrorBody, StreamError } from '../base/index.ts'
 import { RING_BATCH_BYTES_MAX, type RingAnswer, type RingAppend, RingPoster } from './appendRing.ts'
 import { browse } from './browse.ts'
@@ -81,7 +81,7 @@ export async function openLog(options: LogOptions): Promise<LocalLog> {
     }
     const worker = new Worker(host?.thread ?? new URL('./writerThread.ts', import.meta.url), {
       workerData,
-      transferList: host ? [host.port] : [],
+      transferList: host ? [host.port as MessagePort] : [],
       name: 'log-writer',
     })
     const [first] = (await once(worker, 'message')) as [FromWriter]

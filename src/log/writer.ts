@@ -14,10 +14,10 @@
 //   3. Every append is answered once, in order, with offsets or an error.
 //   4. Who is hosted calls `breathe` between any two pieces of longer work: what came through the ring is committed there and then.
 //   5. What fails in the writer itself ends the thread, whoever has called it; what fails in who is hosted is not the writer's to know.
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { type ErrorBody, type StreamError, toStreamError } from '../base/index.ts'
 import { RingWriter } from './appendRing.ts'
-import type { RecoveryReport } from './contract.ts'
+import type { HostPort, RecoveryReport } from './contract.ts'
 import { type Disk, realDisk } from './disk.ts'
 import { logErrors } from './errors.ts'
 import { GroupPace } from './groupPace.ts'
@@ -82,7 +82,7 @@ export class Writer {
   readonly store: LogStore
   readonly folder: string
   /** What the main side speaks through with who runs beside the writer. */
-  readonly host: MessagePort | undefined
+  readonly host: HostPort | undefined
   private readonly ring: RingWriter
   private readonly pace = new GroupPace()
   /** By number. */

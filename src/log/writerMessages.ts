@@ -1,8 +1,7 @@
 // What crosses the port between the log's main side and its writer thread, beside the appends in their ring (appendRing.ts).
-import type { MessagePort } from 'node:worker_threads'
 import type { ErrorBody } from '../base/index.ts'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
-import type { Durability, ProducerInfo, RecoveryReport, TopicConfig, TopicDefaults } from './contract.ts'
+import type { Durability, HostPort, ProducerInfo, RecoveryReport, TopicConfig, TopicDefaults } from './contract.ts'
 import type { PinnedLog } from './pin.ts'
 
 export interface WriterOptions {
@@ -11,7 +10,7 @@ export interface WriterOptions {
   nowMs: number
   ring: SharedArrayBuffer
   /** For who runs beside the writer in its thread. */
-  host?: MessagePort
+  host?: HostPort
 }
 
 /** A topic as the main side knows it; `states[i]` is partition i's shared memory. */

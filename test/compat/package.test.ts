@@ -55,8 +55,13 @@ describe('the published package', () => {
       'docs/sql/errors.md',
     ])
       assert.ok(paths.includes(path), path)
-    for (const path of paths.filter((path) => path.endsWith('.js') && path.startsWith('dist/src')))
-      assert.doesNotMatch(readFileSync(join(installed, path), 'utf8'), /(from|import|URL)\s*\(?\s*['"]\.[^'"]*\.ts['"]/, path)
+    for (const path of paths.filter((path) => path.endsWith('.js') && path.startsWith('dist/src'))) {
+      const text = readFileSync(join(installed, path), 'utf8')
+      assert.doesNotMatch(text, /(from|import|URL)\s*\(?\s*['"]\.[^'"]*\.ts['"]/, path)
+      // What threads and child processes start with: nothing imports it.
+      for (const [, url] of text.matchAll(/new URL\('([^']+\.js)', import\.meta\.url\)/g))
+        assert.ok(paths.includes(join(dirname(path), url)), `${url} of ${path}`)
+    }
   })
 
   test('the command answers --help and --version', () => {
