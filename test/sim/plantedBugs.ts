@@ -255,8 +255,8 @@ export const plantedBugs: Record<string, PlantedBug> = {
   'hide-aborts': {
     what: 'readers of committed records are not told what was aborted',
     file: 'kafka/handlers/fetch.ts',
-    find: 'fetched.aborted = run.aborted',
-    replace: 'fetched.aborted = []',
+    find: 'one.aborted = outcome.aborted',
+    replace: 'one.aborted = []',
     seed: 1,
   },
   'name-files-early': {
