@@ -373,7 +373,9 @@ async function openKafkaPort(config: Config, hosted: HostedKafka, logger: Logger
   }
 }
 
-function kafkaHealth({ server, error }: KafkaPort): Health['parts'][string] {
+/** @param isStopped  whether the log's writer is, in whose thread the port was */
+function kafkaHealth({ server, error }: KafkaPort, isStopped: boolean): Health['parts'][string] {
+  if (server && isStopped) return { state: 'degraded', detail: `port ${server.port} is closed: the thread of the log's writer has ended` }
   if (server) return { state: 'ok', detail: `port ${server.port}` }
   if (error?.code === 'LOG_SEGMENT_DAMAGED') return { state: 'degraded', detail: `none: ${error.message}. ${error.hint}` }
   return { state: 'ok', detail: error ? `none: ${error.message}` : 'off' }
@@ -446,7 +448,7 @@ function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptio
             }
           : { state: 'ok' },
       http: { state: isReady ? 'ok' : 'starting' },
-      kafka: kafkaHealth(kafka),
+      kafka: kafkaHealth(kafka, writer?.stopped !== undefined),
       ...(backups && { backups }),
     },
   }
