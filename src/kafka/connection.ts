@@ -259,9 +259,11 @@ export class Connection {
   private endAfterLogin(): void {
     this.isMuted = true
     kafkaMetrics.closed.inc({ code: 'KAFKA_LOGIN_FAILED' })
+    const { mechanism, user = '', reason } = this.sasl.refused ?? {}
+    const as = user === '' ? '' : ` as ${JSON.stringify(user)}`
     this.broker.logger.warn(
-      { client: this.clientHost, code: 'KAFKA_LOGIN_FAILED' },
-      'connection of a Kafka client closed: its login failed',
+      { client: this.clientHost, code: 'KAFKA_LOGIN_FAILED', mechanism, user },
+      `connection of a Kafka client closed: its login${as} failed${reason === undefined ? '' : ` (${mechanism}: ${reason})`}`,
     )
     this.socket.end(() => this.close())
   }

@@ -14,16 +14,21 @@ import { type Mechanism, mechanismNames, ScramExchange } from './scram.ts'
 import type { Principal, Security } from './security.ts'
 
 const FAILURE_MS = 100
+/** Characters of a user's name in the log. */
+const USER_SHOWN = 100
 const PLAIN = 'PLAIN'
 
 export class SaslSession {
   /** What comes next is a token and no request. */
   isBare = false
+  /** The newest login that failed, for the log. The user is as the client has it, empty where it did not come to that. */
+  refused: { mechanism: string; user: string; reason: string } | undefined
   private readonly security: Security
   private readonly shown: Principal | undefined
   private loggedIn: Principal | undefined
   private mechanism: string | undefined
   private exchange: ScramExchange | undefined
+  private claimedUser = ''
 
   /** @param shown  who the client is by its certificate */
   constructor(security: Security, shown?: Principal) {
@@ -57,16 +62,19 @@ export class SaslSession {
     try {
       return Buffer.from(mechanism === PLAIN ? await this.plain(token) : this.scram(mechanism as Mechanism, token))
     } catch (error) {
+      const reason = (error as Error).message
+      this.refused = { mechanism, user: (this.exchange?.user ?? this.claimedUser).slice(0, USER_SHOWN), reason }
       this.mechanism = this.exchange = undefined
       kafkaMetrics.logins.inc({ mechanism, result: 'refused' })
       await sleep(FAILURE_MS)
-      throw new KafkaError(ERROR.SASL_AUTHENTICATION_FAILED, `Authentication failed: ${(error as Error).message}`)
+      throw new KafkaError(ERROR.SASL_AUTHENTICATION_FAILED, `Authentication failed: ${reason}`)
     }
   }
 
   private async plain(token: Uint8Array): Promise<string> {
     const [authorizationId, user, password, ...more] = Buffer.from(token).toString('utf8').split('\0')
     if (password === undefined || more.length > 0) throw new Error('not a PLAIN token')
+    this.claimedUser = user
     if (authorizationId !== '' && authorizationId !== user) throw new Error('the authorization id is not the user')
     const principal = await this.security.login(user, password)
     if (!principal) throw new Error('invalid user or password')

@@ -191,7 +191,11 @@ test('a handshake of version 0 is followed by bare tokens, and then by requests'
     await one.closed()
     assert.equal(received, 0)
   }
-  assert.ok(lines.some((line) => line.includes('its login failed')))
+  assert.ok(lines.some((line) => line.includes('its login as "ana" failed (PLAIN: invalid user or password)')))
+  assert.ok(lines.some((line) => line.includes('its login failed (PLAIN: not a PLAIN token)')))
+  scram.socket.write(bare('c=biws,r=none,p=AAAA'))
+  await scram.closed()
+  assert.ok(lines.some((line) => line.includes('its login as "ana" failed (SCRAM-SHA-256: ')))
 })
 
 test('any bytes as login tokens: a refusal, never a failure of ours', async (t) => {
