@@ -32,7 +32,7 @@ import {
   startPreview,
 } from '../jobs/index.ts'
 import type { HostedKafka, KafkaServer } from '../kafka/index.ts'
-import { type Log, openTransactions, type SinkTransactions } from '../log/index.ts'
+import { type Log, type LogStats, openTransactions, type SinkTransactions } from '../log/index.ts'
 import { type ColumnInfo, type Health, lagsOfGroups, registerServe, SavedFilters, StatsCollector } from '../serve/index.ts'
 import type { TableDef } from '../sql/index.ts'
 import { ViewStore } from '../views/index.ts'
@@ -381,6 +381,19 @@ function kafkaHealth({ server, error }: KafkaPort, isStopped: boolean): Health['
   return { state: 'ok', detail: error ? `none: ${error.message}` : 'off' }
 }
 
+function logHealth({ pendingBytes, recovery, refusing, writer }: LogStats): Health['parts'][string] {
+  const degraded = (detail: string) => ({ state: 'degraded' as const, detail })
+  if (writer?.stopped) return degraded(`${writer.stopped.message}. ${writer.stopped.hint}`)
+  if (writer && writer.silentMs > SILENT_MS)
+    return degraded(`the thread that writes has not answered for ${Math.round(writer.silentMs / 1_000)} s: nothing is acknowledged`)
+  const damaged = recovery.filter(({ kind }) => kind === 'damaged').map(({ path, reason }) => `${path}: ${reason}`)
+  if (damaged.length > 0)
+    return degraded(`${damaged.length} damaged segments, \`millrace doctor --repair\` says what is lost: ${damaged.join('; ')}`)
+  if (refusing.length > 0)
+    return degraded(refusing.map(({ topic, partition, error }) => `${topic}/${partition}: ${error.message}. ${error.hint}`).join('; '))
+  return { state: 'ok', detail: `${byteText(pendingBytes)} pending` }
+}
+
 interface HealthOptions {
   isReady: boolean
   startedMs: number
@@ -396,37 +409,18 @@ function memoryText({ limitBytes, stateBytes, spilledBytes, otherBytes }: Memory
 
 function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptions): Health {
   const failed = jobs.queries().filter(({ state }) => state === 'failed')
-  const { pendingBytes, recovery, refusing, writer } = log.stats()
-  const damaged = recovery.filter(({ kind }) => kind === 'damaged')
+  const stats = log.stats()
+  const isStopped = stats.writer?.stopped !== undefined
   const fileErrors = jobs.errors
   const passedOver = jobs.damagedCheckpoints()
   const unwritten = jobs.failingCheckpoints()
   return {
-    ready: isReady && writer?.stopped === undefined,
-    live: writer?.stopped === undefined,
+    ready: isReady && !isStopped,
+    live: !isStopped,
     version,
     uptimeSeconds: Math.round((Date.now() - startedMs) / 1_000),
     parts: {
-      log: writer?.stopped
-        ? { state: 'degraded', detail: `${writer.stopped.message}. ${writer.stopped.hint}` }
-        : writer && writer.silentMs > SILENT_MS
-          ? {
-              state: 'degraded',
-              detail: `the thread that writes has not answered for ${Math.round(writer.silentMs / 1_000)} s: nothing is acknowledged`,
-            }
-          : damaged.length > 0
-            ? {
-                state: 'degraded',
-                detail: `${damaged.length} damaged segments, \`millrace doctor --repair\` says what is lost: ${damaged.map(({ path, reason }) => `${path}: ${reason}`).join('; ')}`,
-              }
-            : refusing.length > 0
-              ? {
-                  state: 'degraded',
-                  detail: refusing
-                    .map(({ topic, partition, error }) => `${topic}/${partition}: ${error.message}. ${error.hint}`)
-                    .join('; '),
-                }
-              : { state: 'ok', detail: `${byteText(pendingBytes)} pending` },
+      log: logHealth(stats),
       checkpoints:
         passedOver.length > 0
           ? { state: 'degraded', detail: `older ones are used: ${passedOver.map(({ message }) => message).join('; ')}` }
@@ -448,7 +442,7 @@ function healthOf({ isReady, startedMs, log, jobs, kafka, backups }: HealthOptio
             }
           : { state: 'ok' },
       http: { state: isReady ? 'ok' : 'starting' },
-      kafka: kafkaHealth(kafka, writer?.stopped !== undefined),
+      kafka: kafkaHealth(kafka, isStopped),
       ...(backups && { backups }),
     },
   }

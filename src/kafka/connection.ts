@@ -493,6 +493,5 @@ function skipTags(body: WireReader): void {
   }
 }
 
-/** An IPv4 address that arrived on an IPv6 socket, as IPv4. */
 /** As Kafka writes it: IPv4 without the prefix that IPv6 gives it. */
 export const plainAddress = (address: string | undefined): string => (address ?? '').replace(/^::ffff:/, '')

@@ -52,9 +52,9 @@ test('a producer that answers quickly waits for one sync in each turn instead of
 })
 
 test('a disk that is faster than the producer is not waited with: a part is synced while the producer sends the other', () => {
-  const disk = { syncMs: 0.25, sendMs: 0.09 }
-  const at = play(5, 0.1, undefined, disk)
-  const paced = play(5, 0.1, new GroupPace(), disk)
+  const disk = { syncMs: 0.3, sendMs: 0.09 }
+  const at = play(3, 0.05, undefined, disk)
+  const paced = play(3, 0.05, new GroupPace(), disk)
   assert.ok(paced.perMs > at.perMs * 0.97, `${paced.perMs} after ${at.perMs} batches per ms`)
 })
 

@@ -67,6 +67,8 @@ export class GroupPace {
   noteAnswered(count: number, arrivedCount: number, startMs: number, endMs: number): void {
     this.expectedCount = count + arrivedCount
     this.groupMs += (endMs - startMs - this.groupMs) * NEWEST_SHARE
+    // The time in which nobody sent anything before it is of no period.
+    if (this.periodGroups === 0) this.periodStartMs = startMs
     this.periodAppends += count
     if (++this.periodGroups >= PERIOD_GROUPS) this.endPeriod(endMs)
   }
@@ -75,7 +77,6 @@ export class GroupPace {
     const rate = this.periodAppends / (nowMs - this.periodStartMs)
     this.periodGroups = 0
     this.periodAppends = 0
-    this.periodStartMs = nowMs
     if (this.isWaiting === this.isWaitingBetter) {
       this.rate = rate
       if (--this.periodsLeft === 0) this.isWaiting = !this.isWaitingBetter
