@@ -87,9 +87,13 @@ function check(disk: FakeDisk, store: LogStore, sent: Sent[][], ends: number[]):
 
 function live(disk: FakeDisk, life: Life, sent: Sent[][], ends: number[], count: { sent: number }): FakeDisk {
   let calls = 0
+  let keptCount = 0
   disk.before = (call) => {
     if (calls++ >= life.crashAfter) throw new Crash()
-    if (life.failing.includes(calls) && call !== 'list') throw diskError('EIO')
+    if (!life.failing.includes(calls) || call === 'list') return
+    // A disk that refuses bytes and to take them away again keeps what nobody was told is there.
+    if (call === 'truncate') keptCount++
+    throw diskError('EIO')
   }
   const random = seededRandom(life.seed)
   try {
@@ -111,6 +115,7 @@ function live(disk: FakeDisk, life: Life, sent: Sent[][], ends: number[], count:
           sent[partition].push(one)
           return { one, routed: { partition: partitions[partition], append: new Append(makeBatch([one.text])) } }
         })
+        const keptBefore = keptCount
         store.commit(
           group.map(({ routed }) => routed),
           0,
@@ -118,7 +123,8 @@ function live(disk: FakeDisk, life: Life, sent: Sent[][], ends: number[], count:
         // Nobody was answered.
         if (calls > life.crashAfter) throw new Crash()
         for (const { one, routed } of group) {
-          one.outcome = routed.append.error ? 'refused' : 'acked'
+          if (!routed.append.error) one.outcome = 'acked'
+          else if (keptCount === keptBefore) one.outcome = 'refused'
           one.first = routed.append.first
           if (one.outcome === 'acked') assert.ok(routed.partition.endOffset > one.first)
         }
