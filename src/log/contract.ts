@@ -133,8 +133,6 @@ export interface RecoveryReport {
 
 export interface LogStats {
   pendingBytes: number
-  appendedBytes: number
-  appendedRecords: number
   /** Bytes of all topics on disk. */
   sizeBytes: number
   /** Syncs of the disk so far; how long they took in ms, over the last 1,024. */

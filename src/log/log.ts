@@ -125,8 +125,6 @@ class WriterLog implements LocalLog {
   private flushPlanned = false
   private stopped: StreamError | undefined
   private closing: Promise<void> | undefined
-  private appendedBytes = 0
-  private appendedRecords = 0
   private readonly syncsMs: number[] = []
   private syncCount = 0
 
@@ -285,8 +283,6 @@ class WriterLog implements LocalLog {
     for (const topic of this.known.values()) for (const view of topic.views) sizeBytes += view.read().sizeBytes
     return {
       pendingBytes: this.pendingBytes + this.ring.ownBytes,
-      appendedBytes: this.appendedBytes,
-      appendedRecords: this.appendedRecords,
       sizeBytes,
       syncCount: this.syncCount,
       syncMsP50: quantile(0.5),
@@ -474,8 +470,6 @@ class WriterLog implements LocalLog {
       return
     }
     this.refusing.delete(place)
-    this.appendedBytes += batch.length
-    this.appendedRecords += waiting.recordCount
     logMetrics.appendedBytes.inc(topic, batch.length)
     logMetrics.appendedRecords.inc(topic, waiting.recordCount)
     waiting.resolve(Number.isNaN(logAppendTimeMs) ? { partition, first, last } : { partition, first, last, logAppendTimeMs })

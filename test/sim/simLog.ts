@@ -171,8 +171,6 @@ export class SimLog implements LocalLog {
     const sync = { syncCount: 0, syncMsP50: 0, syncMsP99: 0 }
     return {
       pendingBytes: this.pendingBytes,
-      appendedBytes: 0,
-      appendedRecords: 0,
       sizeBytes: 0,
       ...sync,
       cutBytes: 0,

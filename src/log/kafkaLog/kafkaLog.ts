@@ -81,8 +81,6 @@ class KafkaLog implements Log {
   private producerId: Promise<ProducerId> | undefined
   private isClosed = false
   private isRefreshing = false
-  private appendedBytes = 0
-  private appendedRecords = 0
 
   constructor({ pendingBytesMax = PENDING_BYTES_MAX, ...options }: KafkaLogOptions) {
     this.options = options
@@ -183,8 +181,6 @@ class KafkaLog implements Log {
         const isStable = seen.lastStableOffset === seen.endOffset
         publish(state, { ...seen, endOffset: last + 1, lastStableOffset: isStable ? last + 1 : seen.lastStableOffset })
       }
-      this.appendedBytes += sizeBytes
-      this.appendedRecords += recordCount
       logMetrics.appendedBytes.inc(name, sizeBytes)
       logMetrics.appendedRecords.inc(name, recordCount)
       return { partition, first, last }
@@ -247,11 +243,8 @@ class KafkaLog implements Log {
   }
 
   stats(): LogStats {
-    const { pendingBytes, appendedBytes, appendedRecords } = this
     return {
-      pendingBytes,
-      appendedBytes,
-      appendedRecords,
+      pendingBytes: this.pendingBytes,
       sizeBytes: 0,
       syncCount: 0,
       syncMsP50: 0,
