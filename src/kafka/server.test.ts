@@ -12,6 +12,7 @@ import { createTopicsApi } from './messages/createTopics.ts'
 import { deleteRecordsApi } from './messages/deleteRecords.ts'
 import { deleteTopicsApi } from './messages/deleteTopics.ts'
 import { describeConfigsApi } from './messages/describeConfigs.ts'
+import { describeTopicPartitionsApi } from './messages/describeTopicPartitions.ts'
 import { fetchApi } from './messages/fetch.ts'
 import { incrementalAlterConfigsApi } from './messages/incrementalAlterConfigs.ts'
 import { initProducerIdApi } from './messages/initProducerId.ts'
@@ -133,8 +134,15 @@ test('errors are those of Kafka, partition by partition', async (t) => {
   assert.equal(fetched.responses[0].partitions[0].errorCode, ERROR.OFFSET_OUT_OF_RANGE)
   const unknown = await one.call(metadataApi, 12, { topics: [{ name: 'nope' }], allowAutoTopicCreation: false })
   assert.equal(unknown.topics[0].errorCode, ERROR.UNKNOWN_TOPIC_OR_PARTITION)
-  const badName = await one.call(metadataApi, 12, { topics: [{ name: 'a/b' }], allowAutoTopicCreation: true })
-  assert.equal(badName.topics[0].errorCode, ERROR.INVALID_TOPIC_EXCEPTION)
+  for (const allowAutoTopicCreation of [true, false]) {
+    const badName = await one.call(metadataApi, 12, { topics: [{ name: 'a/b' }], allowAutoTopicCreation })
+    assert.equal(badName.topics[0].errorCode, ERROR.INVALID_TOPIC_EXCEPTION)
+  }
+  const described = await one.call(describeTopicPartitionsApi, 0, { topics: [{ name: 'a/b' }, { name: 'nope' }] })
+  assert.deepEqual(
+    described.topics.map(({ errorCode }) => errorCode),
+    [ERROR.INVALID_TOPIC_EXCEPTION, ERROR.UNKNOWN_TOPIC_OR_PARTITION],
+  )
 })
 
 test('an idempotent producer: a batch sent again has its old offset, a gap is refused, another epoch fences', async (t) => {
@@ -345,11 +353,26 @@ test('offsets: earliest, latest, by time, of the greatest timestamp; records can
   await log.createTopic('c')
   const one = await client()
   for (const timestampMs of [1_000, 5_000, 3_000]) await send(one, 'c', batchOf(['x', 'y'], {}, timestampMs))
+  const ask = async (version: number, timestamp: number) => {
+    const { topics } = await one.call(listOffsetsApi, version, { topics: [{ name: 'c', partitions: [{ partitionIndex: 0, timestamp }] }] })
+    return topics[0].partitions[0]
+  }
   const list = async (timestamp: number) => {
-    const { topics } = await one.call(listOffsetsApi, 7, { topics: [{ name: 'c', partitions: [{ partitionIndex: 0, timestamp }] }] })
-    const { offset, timestamp: found, errorCode } = topics[0].partitions[0]
+    const { offset, timestamp: found, errorCode } = await ask(7, timestamp)
     assert.equal(errorCode, 0)
     return [offset, found]
+  }
+  // Times below 0 have a meaning from some version on; -7 has none.
+  for (const [timestamp, since] of [
+    [-3, 7],
+    [-4, 8],
+    [-5, 9],
+    [-6, 11],
+    [-7, 12],
+  ] as const) {
+    for (let version = 1; version <= 11; version++) {
+      assert.equal((await ask(version, timestamp)).errorCode, version < since ? ERROR.UNSUPPORTED_VERSION : 0, `${timestamp} v${version}`)
+    }
   }
   assert.deepEqual(await list(-1), [6, -1])
   assert.deepEqual(await list(-2), [0, -1])

@@ -1,6 +1,7 @@
 // ListOffsets and OffsetForLeaderEpoch: where a partition begins and ends, and where a time is.
 import type { PartitionInfo, TopicInfo } from '../../log/index.ts'
 import { type Broker, handler, LEADER_EPOCH } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
 import { listOffsetsApi } from '../messages/listOffsets.ts'
 import { offsetForLeaderEpochApi } from '../messages/offsetForLeaderEpoch.ts'
 import { answerError, partitionOf } from './partitions.ts'
@@ -13,10 +14,19 @@ const EARLIEST_LOCAL = -4
 /** Of tiered storage, which there is none of. */
 const LATEST_TIERED = -5
 const EARLIEST_PENDING_UPLOAD = -6
+/** The version from which a time below 0 has its meaning. */
+const SINCE_VERSION: Record<number, number> = {
+  [LATEST]: 1,
+  [EARLIEST]: 1,
+  [MAX_TIMESTAMP]: 7,
+  [EARLIEST_LOCAL]: 8,
+  [LATEST_TIERED]: 9,
+  [EARLIEST_PENDING_UPLOAD]: 11,
+}
 const nothing = { offset: -1, timestamp: -1, leaderEpoch: -1 }
 
 export const listOffsetsHandler = (broker: Broker) =>
-  handler(listOffsetsApi, async ({ isolationLevel, topics }) => ({
+  handler(listOffsetsApi, async ({ isolationLevel, topics }, { version }) => ({
     topics: await Promise.all(
       topics.map(async ({ name, partitions }) => {
         const found = broker.log.topic(name)
@@ -27,6 +37,9 @@ export const listOffsetsHandler = (broker: Broker) =>
               try {
                 broker.checkLeaderEpoch(currentLeaderEpoch)
                 const { topic, info } = partitionOf(found, partitionIndex)
+                if (timestamp < 0 && !(version >= SINCE_VERSION[timestamp]!)) {
+                  throw new KafkaError(ERROR.UNSUPPORTED_VERSION, `version ${version} has no time ${timestamp}`)
+                }
                 return { partitionIndex, ...(await offsetOf(broker, topic, info, timestamp, isolationLevel === READ_COMMITTED)) }
               } catch (error) {
                 return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }

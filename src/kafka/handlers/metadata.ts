@@ -1,5 +1,5 @@
 // Metadata and DescribeTopicPartitions: which topics there are. This broker leads every partition.
-import type { TopicInfo } from '../../log/index.ts'
+import { checkTopicName, type TopicInfo } from '../../log/index.ts'
 import { type Broker, handler, LEADER_EPOCH, NODE_ID } from '../broker.ts'
 import { ERROR, kafkaCodeOf } from '../errors.ts'
 import { describeTopicPartitionsApi } from '../messages/describeTopicPartitions.ts'
@@ -33,7 +33,17 @@ async function find(broker: Broker, name: string | null, id: string, mayCreate: 
     topic = broker.log.topic(name)
   }
   if (topic) return describe(broker, topic)
-  return { errorCode: byId ? ERROR.UNKNOWN_TOPIC_ID : ERROR.UNKNOWN_TOPIC_OR_PARTITION, name: byId ? null : name, topicId: id }
+  return byId ? { errorCode: ERROR.UNKNOWN_TOPIC_ID, name: null, topicId: id } : { errorCode: codeOfMissing(name ?? ''), name }
+}
+
+/** A client waits for a topic that is unknown; of a name that none can have it is told so. */
+function codeOfMissing(name: string): number {
+  try {
+    checkTopicName(name)
+    return ERROR.UNKNOWN_TOPIC_OR_PARTITION
+  } catch (error) {
+    return kafkaCodeOf(error).code
+  }
 }
 
 const describe = (broker: Broker, { name, id, partitions }: TopicInfo) => ({
@@ -62,7 +72,7 @@ export const describeTopicPartitionsHandler = (broker: Broker) =>
       if (left <= 0) return { topics: described, nextCursor: { topicName: name, partitionIndex: 0 } }
       const topic = broker.log.topic(name)
       if (!topic) {
-        described.push({ errorCode: ERROR.UNKNOWN_TOPIC_OR_PARTITION, name })
+        described.push({ errorCode: codeOfMissing(name), name })
         continue
       }
       const from = cursor?.topicName === name ? Math.max(0, cursor.partitionIndex) : 0
