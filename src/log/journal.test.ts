@@ -25,8 +25,14 @@ const fakeDisk = () => {
   return disk
 }
 
-/** A store whose journal is there after the first group, and whose files the background never syncs. */
-function openJournaled(disk: Disk, folder: string) {
+interface Background {
+  /** Lets what the background does happen. */
+  plan?: (act: () => void) => void
+  syncBytes?: number
+}
+
+/** A store whose journal is there after the first group, and whose files the background never syncs unless `syncBytes` says so. */
+function openJournaled(disk: Disk, folder: string, { plan = (act) => act(), syncBytes = 1e9 }: Background = {}) {
   const store = LogStore.open(
     {
       disk,
@@ -36,8 +42,8 @@ function openJournaled(disk: Disk, folder: string) {
         sizeBytes: 1 << 16,
         groupBytesMax: 1 << 14,
         groupsBefore: 0,
-        syncBytes: 1e9,
-        background: new TestBackground(disk, (act) => act()),
+        syncBytes,
+        background: new TestBackground(disk, plan),
         newId: () => 5,
       },
     },
@@ -150,6 +156,59 @@ test('a block that could not be written for certain: the files are synced, and t
   const crashed = disk.crashed({ keep: 0, random: () => 0.5 })
   assert.equal(textsOf(crashed, openJournaled(crashed, '/data').store, 1).length, 8)
 })
+
+for (const padBytes of [0, 20_000])
+  test(`the background loses what a group of ${padBytes ? 'large' : 'small'} batches has just written: it is written again`, () => {
+    const disk = fakeDisk()
+    const waiting: (() => void)[] = []
+    const act = () => waiting.shift()?.()
+    const { commit, store } = openJournaled(disk, '/data', { plan: (task) => waiting.push(task), syncBytes: 4_096 })
+    commit('0', '0')
+    act()
+    commit('1', '1')
+    assert.deepEqual([store.journal?.blockCount, waiting.length], [1, 1])
+    disk.before = (call, path) => {
+      if (call !== 'write' || !path.includes('/1/')) return
+      // The group has written to the file of partition 0 by now.
+      disk.before = (call, path) => {
+        if (call === 'sync' && path.includes('/0/')) throw diskError('EIO')
+      }
+      act()
+      disk.before = () => {}
+    }
+    const texts = ['0', '1', '2'.padEnd(padBytes, 'x'), '3', '4']
+    for (const text of texts.slice(2)) {
+      assert.deepEqual(commit(text, text), [undefined, undefined])
+      act()
+    }
+    const crashed = disk.crashed({ keep: 0, random: seededRandom(1) })
+    const { store: next } = openJournaled(crashed, '/data')
+    for (const partition of [0, 1]) assert.deepEqual(textsOf(crashed, next, partition), texts)
+  })
+
+for (const isKept of [false, true])
+  test(`a block of a refused batch may be there: its partition goes on once the journal is gone${isKept ? ', not before' : ''}`, () => {
+    const disk = fakeDisk()
+    const { commit } = openJournaled(disk, '/data')
+    for (let i = 0; i < 3; i++) commit(`a${i}`, `b${i}`)
+    disk.before = (call, path) => {
+      if (call !== 'sync' || !(path === '/data/journal' || path.includes('/0/'))) return
+      // Nor can zeros be written over the block.
+      disk.portion = (call, sizeBytes, path) => (call === 'write' && path === '/data/journal' ? 0 : sizeBytes)
+      throw diskError('EIO')
+    }
+    assert.deepEqual(commit('refused', 'b3'), ['LOG_SYNC_FAILED', undefined])
+    disk.before = (call) => {
+      if (call === 'unlink' && isKept) throw diskError('EIO')
+    }
+    // Too much for the journal: in the segment's file alone.
+    const large = 'large'.repeat(4_000)
+    const [code] = commit(large, 'b4')
+    const killed = disk.afterKill()
+    const texts = textsOf(killed, openJournaled(killed, '/data').store, 0)
+    if (isKept) assert.equal(code, 'LOG_PARTITION_FAILED')
+    else assert.deepEqual([code, texts], [undefined, ['a0', 'a1', 'a2', large]])
+  })
 
 test('the real disk: a process is killed, its files lose what was not synced, and the start has it from the journal', async () => {
   const folder = folderOf()
