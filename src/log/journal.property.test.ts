@@ -25,14 +25,21 @@ const step = fc.oneof(
 const lives = fc.record({
   steps: fc.array(step, { maxLength: 40 }),
   pages: fc.integer({ min: 3, max: 8 }),
+  groupPages: fc.nat(2),
   groupsBefore: fc.nat(2),
   syncBytes: fc.constantFrom(4_096, 8_192, 1e9),
   crashAfter: fc.oneof({ weight: 2, arbitrary: fc.nat(400) }, { weight: 1, arbitrary: fc.constant(1e9) }),
   /** What the end leaves of what was not synced. */
   keep: fc.constantFrom('kill' as const, 0, 0.5, 0.9, 1),
   isClosed: fc.boolean(),
-  /** Numbers of calls that fail. */
-  failing: fc.oneof(fc.constant<number[]>([]), fc.uniqueArray(fc.nat(300), { maxLength: 8 })),
+  /** Calls that fail: the number of the first, how many on end, and whether writes among them do half of their work or nothing. */
+  failing: fc.oneof(
+    fc.constant([]),
+    fc.array(fc.record({ first: fc.nat(300), count: fc.integer({ min: 1, max: 6 }), isHalf: fc.boolean() }), { maxLength: 6 }),
+  ),
+  /** With which chance the background acts beside a call, and a sync of its own fails. */
+  besideChance: fc.constantFrom(0, 0.1, 0.5),
+  lossChance: fc.constantFrom(0, 0.5),
   seed: fc.nat(),
 })
 type Life = typeof lives extends fc.Arbitrary<infer T> ? T : never
@@ -47,11 +54,11 @@ class Crash extends Error {}
 /** What was seen of the journal, in all. */
 const seen = { blocks: 0, laps: 0, redone: 0 }
 
-function begin(disk: FakeDisk, { pages, groupsBefore, syncBytes }: Life): { store: LogStore; waiting: (() => void)[] } {
+function begin(disk: FakeDisk, { pages, groupPages, groupsBefore, syncBytes }: Life): { store: LogStore; waiting: (() => void)[] } {
   const waiting: (() => void)[] = []
   const journal: JournalOptions = {
     sizeBytes: pages * 4_096,
-    groupBytesMax: 8_192,
+    groupBytesMax: groupPages * 4_096,
     groupsBefore,
     syncBytes,
     background: new TestBackground(disk, (act) => waiting.push(act)),
@@ -88,23 +95,46 @@ function check(disk: FakeDisk, store: LogStore, sent: Sent[][], ends: number[]):
 function live(disk: FakeDisk, life: Life, sent: Sent[][], ends: number[], count: { sent: number }): FakeDisk {
   let calls = 0
   let keptCount = 0
-  disk.before = (call) => {
-    if (calls++ >= life.crashAfter) throw new Crash()
-    if (!life.failing.includes(calls) || call === 'list') return
-    // A disk that refuses bytes and to take them away again keeps what nobody was told is there.
-    if (call === 'truncate') keptCount++
-    throw diskError('EIO')
-  }
+  let journalFailures = 0
+  let isBeside = false
+  let takesNothing = false
+  let waiting: (() => void)[] = []
   const random = seededRandom(life.seed)
+  const background = () => {
+    if (isBeside) return
+    isBeside = true
+    waiting.shift()?.()
+    isBeside = false
+  }
+  disk.before = (call, path) => {
+    if (calls++ >= life.crashAfter) throw new Crash()
+    const number = calls
+    if (isBeside && call === 'sync' && random() < life.lossChance) throw diskError('EIO')
+    if (waiting.length > 0 && random() < life.besideChance) background()
+    const failure = life.failing.find(({ first, count }) => number >= first && number < first + count)
+    if (!failure || call === 'list') return
+    // A disk that refuses bytes and to take them away again keeps what nobody was told is there.
+    if (path === '/data/journal' && !isBeside) journalFailures++
+    if (call === 'truncate' || journalFailures > 1) keptCount++
+    if (call === 'write' && !failure.isHalf) takesNothing = true
+    else throw diskError('EIO')
+  }
+  disk.portion = (_call, sizeBytes) => {
+    const takenBytes = takesNothing ? 0 : sizeBytes
+    takesNothing = false
+    return takenBytes
+  }
   try {
-    const { store, waiting } = begin(disk, life)
+    const begun = begin(disk, life)
+    const { store } = begun
+    waiting = begun.waiting
     seen.redone += store.redoneCount
     check(disk, store, sent, ends)
     if (!store.topics.has('t'))
       store.createTopic('t', TOPIC_ID, { partitionCount: PARTITIONS, 'segment.bytes': 6_000, 'retention.bytes': 12_000 }, 0)
     const { partitions } = store.topic('t')
     for (const what of life.steps) {
-      if (what === 'background') waiting.shift()?.()
+      if (what === 'background') background()
       else if (what === 'retention') store.enforceRetention(0)
       else if (what === 'full')
         disk.capacityBytes = disk.files().reduce((sum, path) => sum + disk.contentOf(path).length, 0) + Math.floor(random() * 2_000)
@@ -116,6 +146,7 @@ function live(disk: FakeDisk, life: Life, sent: Sent[][], ends: number[], count:
           return { one, routed: { partition: partitions[partition], append: new Append(makeBatch([one.text])) } }
         })
         const keptBefore = keptCount
+        journalFailures = 0
         store.commit(
           group.map(({ routed }) => routed),
           0,
@@ -143,6 +174,7 @@ function live(disk: FakeDisk, life: Life, sent: Sent[][], ends: number[], count:
     if (error instanceof assert.AssertionError) throw error
   }
   disk.before = () => {}
+  disk.portion = (_call, sizeBytes) => sizeBytes
   const next = life.keep === 'kill' ? undefined : disk.crashed({ keep: life.keep, random })
   return next ?? disk.afterKill()
 }
