@@ -84,6 +84,35 @@ test('the main side sees what clients make, append, count and commit', async (t)
   assert.equal((await send(one, 't', batchOf(['d']))).errorCode, 3)
 })
 
+test('of many groups people see each once, also where one is deleted while they look', async (t) => {
+  const { hosted } = await openHosted(t)
+  const kafka = await hosted.open({}, { warn: () => {}, error: () => {} }, undefined)
+  const offsets = Array.from({ length: 600 }, (_, partition) => ({ topic: 't', partition, offset: partition }))
+  const ids = ['f', 'b', 'j', 'a', 'c', 'i', 'e', 'd', 'h', 'g']
+  const none = await kafka.groups()
+  for (const id of ids) await none.commit(id, offsets)
+  const asking = hosted as unknown as { ask(name: string, args: unknown[]): Promise<unknown> }
+  const { ask } = asking
+  let pages = 0
+  asking.ask = async (name, args) => {
+    const page = await ask.call(hosted, name, args)
+    if (name === 'groups' && ++pages === 1) {
+      await none.delete(ids[0])
+      await none.delete(ids[3])
+    }
+    return page
+  }
+  const seen = await kafka.groups()
+  const rest = ids.filter((id) => id !== ids[0] && id !== ids[3])
+  assert.ok(pages > 1)
+  assert.deepEqual(
+    rest.filter((id) => seen.offsets(id).length !== 600),
+    [],
+  )
+  const listed = (await kafka.groups()).list().map(({ id }) => id)
+  assert.deepEqual(listed.toSorted(), rest.toSorted())
+})
+
 test('syncs for Kafka clients are counted where nothing else is appended', async (t) => {
   const { log, hosted } = await openHosted(t, kafkaThread, 'fsync')
   const kafka = await hosted.open({}, { warn: () => {}, error: () => {} }, undefined)

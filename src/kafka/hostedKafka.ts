@@ -115,11 +115,12 @@ export class HostedKafka implements SinkTransactions {
 
   private async lookAtGroups(port: number): Promise<GroupsForPeople> {
     const all = new Map<string, GroupLook>()
-    for (let from: number | undefined = 0; from !== undefined; ) {
-      const page: HostCalls['groups']['result'] = await this.ask('groups', [from])
+    let after: string | undefined
+    do {
+      const page: HostCalls['groups']['result'] = await this.ask('groups', [after])
       for (const group of page.groups) all.set(group.id, group)
-      from = page.next
-    }
+      after = page.next
+    } while (after !== undefined)
     return {
       port,
       list: () => [...all.values()].map(({ members: _, offsets: __, ...summary }): GroupSummary => summary),

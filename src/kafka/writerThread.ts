@@ -67,7 +67,7 @@ function host(writer: Writer): void {
       await far.close()
       return undefined
     },
-    groups: (from) => opened().admin.page(from),
+    groups: (after) => opened().admin.page(after),
     commitGroup: async (id, offsets) => void (await opened().admin.commit(id, offsets)),
     deleteGroup: async (id) => void (await opened().admin.delete(id)),
     forgetTopic: async (topic) => void (await opened().admin.forgetTopic(topic)),

@@ -21,6 +21,11 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.constant('background' as const) },
   { weight: 1, arbitrary: fc.constantFrom('retention' as const, 'full' as const, 'freed' as const) },
 )
+interface Failure {
+  first: number
+  count: number
+  isHalf: boolean
+}
 /** One process: it ends with the disk's call number `crashAfter`, or when its steps are done, in a clean way or none. */
 const lives = fc.record({
   steps: fc.array(step, { maxLength: 40 }),
@@ -34,7 +39,7 @@ const lives = fc.record({
   isClosed: fc.boolean(),
   /** Calls that fail: the number of the first, how many on end, and whether writes among them do half of their work or nothing. */
   failing: fc.oneof(
-    fc.constant([]),
+    fc.constant<Failure[]>([]),
     fc.array(fc.record({ first: fc.nat(300), count: fc.integer({ min: 1, max: 6 }), isHalf: fc.boolean() }), { maxLength: 6 }),
   ),
   /** With which chance the background acts beside a call, and a sync of its own fails. */

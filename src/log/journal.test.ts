@@ -186,6 +186,32 @@ for (const padBytes of [0, 20_000])
     for (const partition of [0, 1]) assert.deepEqual(textsOf(crashed, next, partition), texts)
   })
 
+test('a sync in the background fails and is not told yet when the file is synced here: what it lost is written again', () => {
+  const disk = fakeDisk()
+  const waiting: (() => void)[] = []
+  const act = () => waiting.shift()?.()
+  const { commit, store } = openJournaled(disk, '/data', { plan: (task) => waiting.push(task), syncBytes: 4_096 })
+  commit('0', '0')
+  act()
+  commit('1', '1')
+  assert.deepEqual([store.journal?.blockCount, waiting.length], [1, 1])
+  disk.before = (call, path) => {
+    if (call !== 'open' || !path.includes('/0/')) return
+    disk.before = (call, path) => {
+      if (call === 'sync' && path.includes('/0/')) throw diskError('EIO')
+    }
+    act()
+    disk.before = () => {}
+  }
+  store.journal?.syncFiles()
+  for (const text of ['2', '3']) {
+    commit(text, text)
+    act()
+  }
+  const crashed = disk.crashed({ keep: 0, random: seededRandom(1) })
+  assert.deepEqual(textsOf(crashed, openJournaled(crashed, '/data').store, 0), ['0', '1', '2', '3'])
+})
+
 for (const isKept of [false, true])
   test(`a block of a refused batch may be there: its partition goes on once the journal is gone${isKept ? ', not before' : ''}`, () => {
     const disk = fakeDisk()

@@ -42,6 +42,8 @@ interface DirtyFile {
   lastSequence: number
   /** A sync failed: what it should have written may be nowhere but in the journal. */
   isLost: boolean
+  /** Synced here while the background had something to do: its sync may have failed before, and not be told yet. */
+  isUnsure: boolean
 }
 
 export class Journal {
@@ -122,8 +124,8 @@ export class Journal {
     this.blocks.push({ sequence, position, sizeBytes })
     for (const { path } of entries) {
       const known = this.dirty.get(path)
-      if (known) known.lastSequence = sequence
-      else this.dirty.set(path, { firstSequence: sequence, lastSequence: sequence, isLost: false })
+      if (known) Object.assign(known, { lastSequence: sequence, isUnsure: false })
+      else this.dirty.set(path, { firstSequence: sequence, lastSequence: sequence, isLost: false, isUnsure: false })
     }
     this.unsyncedBytes += sizeBytes
     this.syncInBackground()
@@ -161,8 +163,15 @@ export class Journal {
     this.look()
     for (const [path, file] of this.dirty) {
       if (file.isLost) this.redo(path, file)
-      else this.syncFile(path, file)
+      else if (!file.isUnsure || this.syncingCount === 0) this.syncFile(path, file)
     }
+  }
+
+  /** The same, and nothing of them is needed in the journal any more, whatever the background still has to tell. */
+  private empty(): void {
+    this.look()
+    if (this.syncingCount > 0) for (const file of this.dirty.values()) file.isLost = true
+    this.syncFiles()
   }
 
   /** A folder of the log is gone, durably. */
@@ -174,7 +183,7 @@ export class Journal {
   /** Removes the file, unless some of it is needed: then the next start redoes it. */
   close(): void {
     this.options.background.close()
-    ignoreFailure(() => this.syncFiles())
+    ignoreFailure(() => this.empty())
     if (this.dirty.size === 0 && this.state !== 'absent') ignoreFailure(() => this.remove())
     this.closeFile()
   }
@@ -225,7 +234,7 @@ export class Journal {
     if (error === 'ENOENT') this.dirty.delete(path)
     else if (error !== undefined) file.isLost = true
     else if (file.isLost) return
-    else if (file.lastSequence <= sequence) this.dirty.delete(path)
+    else if (file.isUnsure || file.lastSequence <= sequence) this.dirty.delete(path)
     else file.firstSequence = Math.max(file.firstSequence, sequence + 1)
   }
 
@@ -263,12 +272,13 @@ export class Journal {
       } finally {
         disk.close(handle)
       }
+      file.isUnsure = this.syncingCount > 0
     } catch (error) {
       ignoreMissing(() => {
         throw error
       })
     }
-    this.dirty.delete(path)
+    if (!file.isUnsure) this.dirty.delete(path)
   }
 
   /** Writes to a file again what is in the journal alone, and syncs it. */
@@ -295,7 +305,7 @@ export class Journal {
 
   /** Removes the file durably, once nothing of it is needed; another is made later. @throws the disk's error */
   private remove(): void {
-    this.syncFiles()
+    this.empty()
     this.closeFile()
     ignoreMissing(() => this.disk.unlink(this.path))
     this.disk.syncFolder(this.folder)

@@ -41,18 +41,20 @@ export class GroupAdmin {
     })
   }
 
-  /** Some of all groups, from the group with a number on; `next` is that of the next page. */
-  page(from: number): { groups: GroupLook[]; next: number | undefined } {
+  /** Some of all groups, by name, from the first behind a name on; `next` is what the next page is behind. Groups may come and go meanwhile. */
+  page(after?: string): { groups: GroupLook[]; next: string | undefined } {
     const groups: GroupLook[] = []
     const all = this.list()
+      .filter(({ id }) => after === undefined || id > after)
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
     let entries = 0
-    let at = from
-    for (; at < all.length && entries < PAGE_ENTRIES; at++) {
-      const group = { ...all[at], members: this.members(all[at].id), offsets: this.offsets(all[at].id) }
+    for (const summary of all) {
+      if (entries >= PAGE_ENTRIES) return { groups, next: groups.at(-1)?.id }
+      const group = { ...summary, members: this.members(summary.id), offsets: this.offsets(summary.id) }
       groups.push(group)
       entries += group.offsets.length + group.members.length + 1
     }
-    return { groups, next: at < all.length ? at : undefined }
+    return { groups, next: undefined }
   }
 
   members(id: string) {
