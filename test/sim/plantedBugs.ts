@@ -292,7 +292,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/checkedFile.ts',
     find: 'const READ_ATTEMPTS = 3',
     replace: 'const READ_ATTEMPTS = 1',
-    seed: 323,
+    seed: 245,
   },
   'lose-checkpoint-folder': {
     what: 'the name of a folder of checkpoints is not made durable where it is there already',
@@ -327,7 +327,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'jobs/alignedOutput.ts',
     find: 'if (this.cuts.has(subtask)) this.held.push(handle)',
     replace: 'if (false) this.held.push(handle)',
-    seed: 399,
+    seed: 286,
   },
   'first-subtask-only': {
     what: 'a checkpoint has the positions of the partitions that the first subtask reads',
@@ -397,14 +397,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/spill/spillingOperator.ts',
     find: ' || waitedMs < 0',
     replace: '',
-    seed: 816,
+    seed: 539,
   },
   'rows-of-1970': {
     what: "rows that time alone gives out have their operator's old time in a topic, or 1970, and retention takes them",
     file: 'engine/sinks.ts',
     find: 'originMs ?? nowMs',
     replace: 'originMs ?? batch.processingTimeMs',
-    seed: 177,
+    seed: 975,
   },
 }
 
