@@ -5,8 +5,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -15,7 +14,7 @@ import type { Worker } from 'node:worker_threads'
 import { loadConfig } from '../src/app/config.ts'
 import { startPlatform } from '../src/app/platform.ts'
 import type { ApplyReport } from '../src/jobs/index.ts'
-import type { QuerySummary } from '../src/serve/contract.ts'
+import type { Health, QuerySummary } from '../src/serve/contract.ts'
 import { countsSql, makeProject, type Ready, run, Server, startServer, until, untilRows } from './harness.ts'
 
 const STOP_MS_MAX = 5_000
@@ -400,4 +399,27 @@ test('an engine worker that dies, again and again: its queries say so, start ane
   }
   await untilRows(server, 'counts', [['/', 3, 3]])
   assert.deepEqual(stateOf(), ['running'])
+})
+
+test("the thread of the log's writer dies: the Kafka port in it is closed, and health says both", async (t) => {
+  const folder = project(t)
+  const flags = { port: '0', kafkaPort: '0', workers: '1', json: true, data: join(folder, 'data') }
+  const platform = await startPlatform(await loadConfig(folder, flags))
+  t.after(() => platform.close())
+  const server = new Server(undefined as never, { url: platform.url } as never)
+  const port = platform.kafkaPort!
+  const reach = () =>
+    once(connect(port, '127.0.0.1'), 'connect').then(
+      () => 'open',
+      ({ code }) => code as string,
+    )
+  assert.deepEqual([(await server.health()).parts.kafka, await reach()], [{ state: 'ok', detail: `port ${port}` }, 'open'])
+  // Nothing that a user can do is known to end it: a hand from outside does.
+  const { log } = (platform.jobs as unknown as { options: { log: { worker: Worker } } }).options
+  await log.worker.terminate()
+  const { status, body } = await server.call<Health>('/v1/health')
+  assert.deepEqual([status, body.ready, body.live], [503, false, false])
+  assert.deepEqual(body.parts.kafka, { state: 'degraded', detail: `port ${port} is closed: the thread of the log's writer has ended` })
+  assert.equal(body.parts.log.state, 'degraded')
+  assert.equal(await reach(), 'ECONNREFUSED')
 })
