@@ -242,3 +242,20 @@ test('if the thread hangs, people who ask get an error after a while, sinks wait
   assert.ok(!hasEnded)
   await until(() => (log.stats().writer?.silentMs ?? 0) > 500)
 })
+
+test('time in which this thread did not run is no silence of the other one', async (t) => {
+  const { log, hosted } = await openHosted(t, new URL('./testHungThread.ts', import.meta.url))
+  const kafka = await hosted.open({}, { warn: () => {}, error: () => {} }, undefined)
+  hosted.list('sink-').catch(() => {})
+  await until(() => log.stats().writer!.silentMs > 0)
+  let hasEnded = false
+  const asked = assert.rejects(kafka.groups(), { code: 'KAFKA_PORT_SILENT' }).then(() => {
+    hasEnded = true
+  })
+  // As if the process were suspended.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4_000)
+  await sleep(SILENCE_MS / 2)
+  assert.ok(!hasEnded)
+  assert.ok(log.stats().writer!.silentMs <= 3_000)
+  await asked
+})

@@ -2,7 +2,8 @@
 //
 // Invariants
 //   1. If that thread ends, all that waits for it is refused with LOG_WRITER_STOPPED. If it does not answer, people who ask get KAFKA_PORT_SILENT
-//      after SILENCE_MS; sinks wait, as they do for the log.
+//      after SILENCE_MS; sinks wait, as they do for the log. Only time in which this thread ran counts: a process that was suspended, or was busy
+//      itself, has heard nobody.
 //   2. Appends of a sink's transaction arrive in the order of their calls. Their bytes are copied: a builder's memory is used again.
 import { MessageChannel, type MessagePort, type TransferListItem } from 'node:worker_threads'
 import { applyMetrics } from '../base/index.ts'
@@ -22,6 +23,8 @@ import type { FromHost, HostCallName, HostCalls, ToHost } from './hostMessages.t
 import type { HostedOptions, KafkaServer } from './server.ts'
 
 const SILENCE_MS = 10_000
+/** So often is looked, within that time, whether an answer has come. */
+const LOOK_COUNT = 20
 
 /** The module that `openLog` is to start the log's writer with. */
 export const kafkaThread = new URL('./writerThread.ts', import.meta.url)
@@ -146,11 +149,14 @@ export class HostedKafka implements SinkTransactions {
     return new Promise((resolve, reject) => {
       if (this.isEnded) throw stopped()
       const id = ++this.lastId
-      const silent = () => {
+      let lookCount = 0
+      const look = () => {
+        // However late it is called, it is called once.
+        if (++lookCount < LOOK_COUNT) return
         this.forget(id)
         reject(kafkaErrors('KAFKA_PORT_SILENT', { seconds: limitMs! / 1_000 }))
       }
-      const limit = limitMs === undefined ? undefined : setTimeout(silent, limitMs)
+      const limit = limitMs === undefined ? undefined : setInterval(look, limitMs / LOOK_COUNT)
       this.waiting.set(id, { resolve: resolve as (result: never) => void, reject, limit })
       this.port.ref()
       this.port.postMessage({ id, name, args } satisfies ToHost, transfer)
@@ -158,6 +164,7 @@ export class HostedKafka implements SinkTransactions {
   }
 
   private forget(id: number): void {
+    clearInterval(this.waiting.get(id)?.limit)
     this.waiting.delete(id)
     if (this.waiting.size === 0) this.port.unref()
   }
@@ -170,7 +177,6 @@ export class HostedKafka implements SinkTransactions {
     const waiting = this.waiting.get(id)
     if (!waiting) return
     this.forget(id)
-    clearTimeout(waiting.limit)
     if (error) waiting.reject(reviveKafkaError(error))
     else waiting.resolve(result as never)
   }
@@ -179,7 +185,7 @@ export class HostedKafka implements SinkTransactions {
   private end(): void {
     this.isEnded = true
     for (const { reject, limit } of this.waiting.values()) {
-      clearTimeout(limit)
+      clearInterval(limit)
       reject(stopped())
     }
     this.waiting.clear()

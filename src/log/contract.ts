@@ -142,7 +142,7 @@ export interface LogStats {
   /** Torn bytes cut off when the log was opened. */
   cutBytes: number
   recovery: RecoveryReport[]
-  /** The thread that writes: why it stopped, and for how long it has given no sign. Missing where the log is not ours. */
+  /** The thread that writes: why it stopped, and for how long it has given no sign while the main thread ran. Missing where the log is not ours. */
   writer?: { stopped: StreamError | undefined; silentMs: number }
   /** Where the newest append met trouble of the disk; one that succeeds ends it. */
   refusing: { topic: string; partition: number; error: StreamError }[]

@@ -112,8 +112,9 @@ class WriterLog implements LocalLog {
   private readonly retentionTimer: NodeJS.Timeout
   private readonly cleaner: Cleaner
   private readonly beatTimer: NodeJS.Timeout
-  /** When the writer was asked for a sign that it has not given yet; 0: none is awaited. */
-  private askedMs = 0
+  private isBeatAwaited = false
+  /** For how long, by looks of this thread: one that was suspended with its process has heard nobody. */
+  private silentMs = 0
   /** Appends that are not in the ring yet, oldest first. */
   private queue: Waiting[] = []
   /** Appends in the ring, oldest first. */
@@ -289,7 +290,7 @@ class WriterLog implements LocalLog {
       syncMsP99: quantile(0.99),
       cutBytes: this.recovery.reduce((sum, report) => sum + report.cutBytes, 0),
       recovery: this.recovery,
-      writer: { stopped: this.stopped, silentMs: this.askedMs === 0 ? 0 : performance.now() - this.askedMs },
+      writer: { stopped: this.stopped, silentMs: this.silentMs },
       refusing: [...this.refusing.values()].filter(({ topic }) => this.known.has(topic)),
     }
   }
@@ -377,9 +378,13 @@ class WriterLog implements LocalLog {
 
   private askForBeat(): void {
     this.measure()
-    if (this.askedMs > 0 || this.stopped || this.closing) return
-    this.askedMs = performance.now()
-    const done = () => (this.askedMs = 0)
+    if (this.isBeatAwaited) this.silentMs += BEAT_MS
+    if (this.isBeatAwaited || this.stopped || this.closing) return
+    this.isBeatAwaited = true
+    const done = () => {
+      this.isBeatAwaited = false
+      this.silentMs = 0
+    }
     this.send('beat', []).then(done, done)
   }
 
