@@ -3,6 +3,9 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { loadConfig } from '../src/app/config.ts'
+import { startPlatform } from '../src/app/platform.ts'
+import { diffScript } from '../src/jobs/index.ts'
 import type { ApiError, DeployReport, ScriptDiff } from '../src/serve/contract.ts'
 import { makeProject, run, startServer, untilRows } from './harness.ts'
 
@@ -144,4 +147,18 @@ test('rows that differ by key, the record with which they begin to, and the chan
     ['customer 1', 70],
     ['customer 2', 149],
   ])
+})
+
+test('a comparison that takes too long ends with an error that says so', { timeout: 240_000 }, async (t) => {
+  const folder = makeProject(t, { 'pipelines/orders.sql': source, 'pipelines/totals.sql': totals('SUM(amount)') })
+  const platform = await startPlatform(await loadConfig(folder, { port: '0', kafkaPort: 'none', json: true, data: join(folder, 'data') }))
+  t.after(() => platform.close())
+  const partition = (index: number) => ({ partition: index, startOffset: 0, endOffset: 0, lastStableOffset: 0, sizeBytes: 0 })
+  const log = {
+    topic: () => ({ name: 'orders', id: '', config: {} as never, partitions: [0, 1].map(partition) }),
+    readMessages: async () => [],
+  }
+  const options = { sinceMs: 0, signal: new AbortController().signal, mayRunFiles: true, timeMsMax: 1 }
+  const comparing = diffScript(platform.jobs, log, 'totals.sql', totals('MAX(amount)'), options)
+  await assert.rejects(comparing, { code: 'DIFF_TOO_LONG', httpStatus: 400 })
 })

@@ -8,6 +8,7 @@
 //   2. Both see exactly the same records: from the first one at or after `since` up to where the log ended when it began.
 //   3. The first divergent record is found by halving the slice: with what is before it the results are the same, with it they are not.
 //      Results are those of input that ends there (open windows fire).
+//   4. It ends: where the time is over before all results are compared, with DIFF_TOO_LONG, and where they are, without the first divergent record.
 import { toStreamError } from '../base/index.ts'
 import { type Field, formatType } from '../data/index.ts'
 import type { BrowsedRecord, Log } from '../log/index.ts'
@@ -20,6 +21,7 @@ import { offsetsAt, type Slice, slicesOf } from './slices.ts'
 
 const ROWS_MAX = 200_000
 const SAMPLES_MAX = 100
+const COMPARE_MS_MAX = 120_000
 /** Records with one timestamp that are looked at one by one. */
 const SAME_TIME_MAX = 10_000
 
@@ -32,6 +34,7 @@ export interface DiffOptions extends DraftRights {
   /** Epoch ms: records from here on. */
   sinceMs: number
   signal: AbortSignal
+  timeMsMax?: number
   /** `share` of the work, 0 to 1. */
   onProgress?(step: string, share: number): void
 }
@@ -53,6 +56,7 @@ export interface QueryDiff {
   changed: ChangedRow[]
   onlyOld: unknown[][]
   onlyNew: unknown[][]
+  /** Absent also where the time was over before it was found. */
   first?: { topic: string; record: BrowsedRecord }
 }
 export interface ScriptDiff {
@@ -66,7 +70,7 @@ export interface ScriptDiff {
  * Compares the queries that a new text of a file declares with those of the same name that run.
  *
  * @param fileName  whose text it replaces, if the project has it
- * @throws StreamError of the SQL layer with a position; DIFF_NO_QUERY, DIFF_TOO_LARGE
+ * @throws StreamError of the SQL layer with a position; DIFF_NO_QUERY, DIFF_TOO_LARGE, DIFF_TOO_LONG
  */
 export async function diffScript(
   manager: JobManager,
@@ -80,12 +84,28 @@ export async function diffScript(
   const untilMs = Date.now()
   const slices = await slicesOf(log, manager.topicsOf(plans), { sinceMs: options.sinceMs })
   const records = [...slices.values()].reduce((sum, { start, stop }) => sum + stop.reduce((all, end, i) => all + end - start[i], 0), 0)
-  const diffs: QueryDiff[] = []
-  for (const [i, { next, now }] of queries.entries()) {
-    const progress = (step: string, share: number) => options.onProgress?.(`${next.id}: ${step}`, (i + share) / queries.length)
-    diffs.push(await diffQuery(manager, log, next, now, slices, { ...options, onProgress: progress }))
+  const { timeMsMax = COMPARE_MS_MAX } = options
+  const tooLong = new AbortController()
+  const timer = setTimeout(() => tooLong.abort(jobErrors('DIFF_TOO_LONG', { seconds: timeMsMax / 1_000 })), timeMsMax)
+  const signal = AbortSignal.any([options.signal, tooLong.signal])
+  try {
+    const found: { diff: QueryDiff; first(): Promise<QueryDiff['first']> }[] = []
+    for (const [i, { next, now }] of queries.entries()) {
+      const progress = (step: string, share: number) => options.onProgress?.(`${next.id}: ${step}`, (i + share) / queries.length)
+      found.push(await diffQuery(manager, log, next, now, slices, { ...options, signal, onProgress: progress }))
+    }
+    const diffs: QueryDiff[] = []
+    for (const { diff, first } of found) {
+      const record = await first().catch((error: unknown) => {
+        if (options.signal.aborted || !tooLong.signal.aborted) throw error
+        return undefined
+      })
+      diffs.push({ ...diff, ...(record && { first: record }) })
+    }
+    return { sinceMs: options.sinceMs, untilMs, records, queries: diffs }
+  } finally {
+    clearTimeout(timer)
   }
-  return { sinceMs: options.sinceMs, untilMs, records, queries: diffs }
 }
 
 /**
@@ -167,7 +187,7 @@ async function diffQuery(
   now: ProjectQuery | undefined,
   slices: Map<string, Slice>,
   options: DiffOptions,
-): Promise<QueryDiff> {
+): Promise<{ diff: QueryDiff; first(): Promise<QueryDiff['first']> }> {
   const key = keyOf(next, now)
   const run = (query: ProjectQuery, part: Map<string, Slice>) => runSlice(manager, query.plan, key, part, options.signal)
   options.onProgress?.('the new query', 0)
@@ -185,13 +205,13 @@ async function diffQuery(
     ...compared,
   }
   const { changed, onlyOld, onlyNew } = compared.counts
-  if (!now || changed + onlyOld + onlyNew === 0) return diff
+  if (!now || changed + onlyOld + onlyNew === 0) return { diff, first: async () => undefined }
   const differs = async (part: Map<string, Slice>) => {
     const { counts } = compare(await run(now, part), await run(next, part), key)
     return counts.changed + counts.onlyOld + counts.onlyNew > 0
   }
-  const first = await firstDivergence(log, slices, differs, (share) => options.onProgress?.('the first difference', 0.5 + share / 2))
-  return { ...diff, ...(first && { first }) }
+  const onProgress = (share: number) => options.onProgress?.('the first difference', 0.5 + share / 2)
+  return { diff, first: () => firstDivergence(log, slices, differs, onProgress) }
 }
 
 /** What a row is known by in both: the declared key, as long as both have its columns. */
@@ -207,6 +227,7 @@ function keyOf(next: ProjectQuery, now: ProjectQuery | undefined): number[] {
 
 function runSlice(manager: JobManager, plan: Plan, key: number[], slices: Map<string, Slice>, signal: AbortSignal): Promise<Rows> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
     const result = new Map<string, { row: unknown[]; count: number }>()
     const { stop } = manager.runAdhoc(plan, {
       bounded: true,

@@ -74,6 +74,13 @@ export const jobErrors = defineErrors({
     message: (p) => `one of the results has more than ${p.rowsMax} rows`,
     hint: () => 'Compare over a shorter time: --since 10m.',
   }),
+  DIFF_TOO_LONG: spec<{ seconds: number }>({
+    kind: 'user',
+    httpStatus: 400,
+    retry: 'never',
+    message: (p) => `the results could not be computed within ${p.seconds} s`,
+    hint: () => 'Compare over a shorter time: --since 10m.',
+  }),
   QUERY_UNDIVIDED: spec<{ query: string; reason: string }>({
     kind: 'user',
     httpStatus: 409,
