@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { BufferPool, metrics } from '../base/index.ts'
 import { BatchBuilder, type LocalLog, noHeaders, openLog, readRecords, realDisk } from '../log/index.ts'
+import { ERROR } from './errors.ts'
 import { ReaderThread } from './farReaders.ts'
 import { HostedKafka, kafkaThread } from './index.ts'
 import { createTopicsApi } from './messages/createTopics.ts'
@@ -217,6 +218,47 @@ test('an append of the main side does not wait for what the Kafka port has to do
   for (let i = 0; i < 50; i++) assert.equal((await log.append('other', 0, batchOf(['q']))).first, i)
   isOver = true
   await reading
+})
+
+test('while a topic of many partitions is made, grows or is deleted, others append, and its name is given once', async (t) => {
+  const { log, client } = await startTestBroker(t)
+  await log.createTopic('other')
+  const [one, two, admin] = [await client(), await client(), await client()]
+  let isOver = false
+  const answered = { kafka: 0, main: 0 }
+  const appending = [
+    (async () => {
+      for (; !isOver; answered.kafka++) assert.equal((await send(two, 'other', batchOf(['k']))).errorCode, 0)
+    })(),
+    (async () => {
+      for (; !isOver; answered.main++) await log.append('other', 0, batchOf(['m']))
+    })(),
+  ]
+  const during = async <T>(change: () => Promise<T>): Promise<T> => {
+    const before = { ...answered }
+    const result = await change()
+    for (const side of ['kafka', 'main'] as const) assert.ok(answered[side] - before[side] > 3, `${side}: ${answered[side] - before[side]}`)
+    return result
+  }
+  const made = (by: TestClient, numPartitions: number) =>
+    by
+      .call(createTopicsApi, 5, { topics: [{ name: 'wide', numPartitions, replicationFactor: 1 }], timeoutMs: 60_000 })
+      .then(({ topics }) => topics[0].errorCode)
+  const byMain = () =>
+    log.createTopic('wide', { partitionCount: 400 }).then(
+      () => 0,
+      ({ code }) => code,
+    )
+  const results = await during(() => Promise.all([made(one, 400), made(admin, 400), byMain()]))
+  assert.equal(results.filter((result) => result === 0).length, 1)
+  for (const result of results) assert.ok([0, ERROR.TOPIC_ALREADY_EXISTS, 'LOG_TOPIC_EXISTS'].includes(result), String(result))
+  const grown = await during(() => log.alterTopic('wide', { partitionCount: 800 }))
+  assert.equal(grown.partitions.length, 800)
+  assert.equal((await log.append('wide', 799, batchOf(['x']))).first, 0)
+  await during(() => log.deleteTopic('wide'))
+  await assert.rejects(log.append('wide', 799, batchOf(['x'])), { code: 'LOG_TOPIC_NOT_FOUND' })
+  isOver = true
+  await Promise.all(appending)
 })
 
 test('if the thread dies, all that waits for it is refused, and the log says so', async (t) => {

@@ -40,7 +40,7 @@ test('read_committed gives what a slow model gives, from every offset, whatever 
       let disk = new FakeDisk()
       disk.makeFolder(folder)
       disk.syncFolder('/')
-      Partition.create(disk, folder)
+      Partition.create({ disk, folder, topic: 't', partition: 0, durability: 'fsync' }, defaultTopicConfig, 0).close()
       let partition = open(disk)
       const written: Written[] = []
       const sequences = new Map<number, number>()

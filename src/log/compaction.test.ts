@@ -44,7 +44,7 @@ function fresh(changes: Partial<TopicConfig> = {}) {
   const disk = new FakeDisk()
   disk.makeFolder(folder)
   disk.syncFolder('/')
-  Partition.create(disk, folder)
+  Partition.create({ disk, folder, topic: 't', partition: 0, durability: 'fsync' }, defaultTopicConfig, 0).close()
   return { disk, partition: openPartition(disk, changes).partition }
 }
 
@@ -476,7 +476,7 @@ function freshDisk(): FakeDisk {
   const disk = new FakeDisk()
   disk.makeFolder(folder)
   disk.syncFolder('/')
-  Partition.create(disk, folder)
+  Partition.create({ disk, folder, topic: 't', partition: 0, durability: 'fsync' }, defaultTopicConfig, 0).close()
   return disk
 }
 

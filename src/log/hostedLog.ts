@@ -4,7 +4,8 @@
 //   1. The main side learns of each topic that is made, changed or deleted here; what was appended before is written before.
 //   2. Appends to a partition reach the log in the order of their calls, also where one of them is compressed again: that is done in another
 //      thread, and those behind it wait.
-//   3. Between two changes of topics, of which one request may want a thousand, what else waits for the thread has its turn.
+//   3. Between two changes of topics, of which one request may want a thousand, and between the steps of one, what else waits for the thread has its
+//      turn.
 import { randomUUID } from 'node:crypto'
 import { HelperThread } from '../base/index.ts'
 import type {
@@ -26,7 +27,7 @@ import { Append, type Partition } from './partition.ts'
 import { asTopicWants, checkSize, codecWanted } from './recompress.ts'
 import type { Recompressed, ToRecompress } from './recompressThread.ts'
 import { BATCH_HEADER_BYTES, batchHeaderOf, batchOfRecords, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
-import type { LogStore, StoredTopic } from './store.ts'
+import { inOneStep, type StoredTopic } from './store.ts'
 import type { Writer } from './writer.ts'
 
 /** Smaller batches are compressed again here. */
@@ -43,37 +44,36 @@ export class HostedLog implements BrokerLog {
   /** Resolves when the newest append that is not in a group yet is. */
   private readonly behind = new WeakMap<Partition, Promise<unknown>>()
   private readonly descriptors = new WeakMap<StoredTopic, TopicDescriptor>()
-  /** Resolves when the newest change is done. */
-  private changes: Promise<unknown> = Promise.resolve()
 
   constructor(writer: Writer) {
     this.writer = writer
     this.folder = writer.folder
   }
 
-  createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
-    return this.inTurn((store) => this.changed(store.createTopic(name, randomUUID(), config, Date.now())))
+  async createTopic(name: string, config: Partial<TopicConfig> = {}): Promise<TopicInfo> {
+    return this.changed(await this.writer.change((store) => store.creation(name, randomUUID(), config, Date.now())))
   }
 
-  alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
-    return this.inTurn((store) => this.changed(store.alterTopic(name, config, Date.now())))
+  async alterTopic(name: string, config: Partial<TopicConfig>): Promise<TopicInfo> {
+    return this.changed(await this.writer.change((store) => store.alteration(name, config, Date.now())))
   }
 
-  alterDefaults(defaults: TopicDefaults): Promise<void> {
-    return this.inTurn((store) => {
-      for (const topic of store.alterDefaults(defaults)) this.changed(topic)
-    })
+  async alterDefaults(defaults: TopicDefaults): Promise<void> {
+    for (const topic of await this.writer.change((store) => inOneStep(() => store.alterDefaults(defaults)))) this.changed(topic)
   }
 
-  deleteTopic(name: string): Promise<void> {
-    return this.inTurn(() => this.writer.deleteTopic(name))
+  async deleteTopic(name: string): Promise<void> {
+    await this.writer.change(() => this.writer.deletion(name))
+    this.writer.tellGone(name)
   }
 
   deleteRecords(name: string, partition: number, beforeOffset: number): Promise<number> {
-    return this.inTurn((store) => {
-      this.partitionOf(name, partition)
-      return store.deleteRecords(name, partition, beforeOffset)
-    })
+    return this.writer.change((store) =>
+      inOneStep(() => {
+        this.partitionOf(name, partition)
+        return store.deleteRecords(name, partition, beforeOffset)
+      }),
+    )
   }
 
   async describeProducers(name: string, partition: number): Promise<ProducerInfo[]> {
@@ -180,18 +180,6 @@ export class HostedLog implements BrokerLog {
       }
       this.writer.append({ partition: partitions[index], append, topic: name, index, settle }, Date.now())
     })
-  }
-
-  /** Does one change of topics after the other, each in a turn of the event loop; what was appended before is written before. */
-  private inTurn<T>(change: (store: LogStore) => T): Promise<T> {
-    const done = this.changes.then(async () => {
-      await new Promise(setImmediate)
-      this.writer.checkOpen()
-      this.writer.commit()
-      return change(this.writer.store)
-    })
-    this.changes = done.catch(() => {})
-    return done
   }
 
   private changed(topic: StoredTopic): TopicInfo {

@@ -20,7 +20,7 @@ function fresh(config: Config = {}, durability: Durability = 'fsync') {
   const disk = new FakeDisk()
   disk.makeFolder(folder)
   disk.syncFolder('/')
-  Partition.create(disk, folder)
+  Partition.create({ disk, folder, topic: 't', partition: 0, durability: 'fsync' }, defaultTopicConfig, 0).close()
   return { disk, partition: open(disk, config, durability).partition }
 }
 /** One group commit; the texts of each append are one batch. */

@@ -131,9 +131,13 @@ export class Partition {
     this.producers = new Producers(options.disk, options.folder)
   }
 
-  /** Makes the first, empty segment of a new partition in its folder, which exists. */
-  static create(disk: Disk, folder: string): void {
-    Segment.create(disk, folder, 0, true).close()
+  /** A new partition with its first, empty segment, durable in its folder, which exists. */
+  static create(options: PartitionOptions, config: TopicConfig, nowMs: number): Partition {
+    const partition = new Partition(options, config)
+    partition.producers.load(0, 0, nowMs)
+    partition.active = Segment.create(options.disk, options.folder, 0, partition.synced)
+    partition.publish(PARTITION_OPEN)
+    return partition
   }
 
   /** Opens a partition, mends its tail and its indexes, and reports what it found. */

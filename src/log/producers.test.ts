@@ -15,7 +15,7 @@ function fresh() {
   const disk = new FakeDisk()
   disk.makeFolder(folder)
   disk.syncFolder('/')
-  Partition.create(disk, folder)
+  Partition.create({ disk, folder, topic: 't', partition: 0, durability: 'fsync' }, defaultTopicConfig, 0).close()
   return { disk, partition: open(disk) }
 }
 function batch(producerId: number, producerEpoch: number, baseSequence: number, texts: readonly string[]): Uint8Array {

@@ -270,14 +270,17 @@ test('what a killed process left unsynced counts only once it is synced: a power
 })
 
 test('a creation that fails after its name is written leaves either a topic or nothing, and the name can be used again', () => {
-  for (const failing of ['list', 'open', 'unlink', 'removeFolder'] as const) {
+  for (const failing of ['open', 'list', 'unlink', 'syncFolder', 'removeFolder'] as const) {
     const disk = newDisk()
     const store = openStore(disk)
+    // The copy of its metadata cannot be made, and what is there not be removed.
+    const failures = ['open', failing]
     let isNamed = false
-    let failures = 0
     disk.before = (call) => {
       isNamed ||= call === 'rename'
-      if (isNamed && (call === failing || call === 'list') && failures++ < 2) throw diskError('EIO')
+      if (!isNamed || call !== failures[0]) return
+      failures.shift()
+      throw diskError('EIO')
     }
     assert.throws(() => store.createTopic('a', idOf(1), { partitionCount: 2 }, 0), { code: 'LOG_WRITE_FAILED' })
     disk.before = () => {}
@@ -287,6 +290,40 @@ test('a creation that fails after its name is written leaves either a topic or n
       [...openStore(disk.afterKill()).topics.values()].map(({ id }) => id),
       [idOf(2)],
     )
+  }
+})
+
+test('a change of a topic that is cut off after any of its steps leaves what was there, and can be made again', () => {
+  for (let stepCount = 0; stepCount <= 3; stepCount++) {
+    for (const keep of [0, 1]) {
+      const disk = newDisk()
+      const store = openStore(disk)
+      store.createTopic('a', idOf(1), {}, 0)
+      store.createTopic('old', idOf(2), { partitionCount: 3 }, 0)
+      const changes = [
+        store.creation('b', idOf(3), { partitionCount: 3 }, 0),
+        store.alteration('a', { partitionCount: 4 }, 0),
+        store.deletion('old'),
+      ]
+      for (const change of changes) for (let done = 0; done < stepCount; done++) assert.equal(change.next().done, false)
+      const append = new Append(makeBatch(['x']))
+      store.commit([{ partition: store.topic('a').partitions[0], append }], 0)
+      const next = openStore(disk.crashed({ keep, random: () => 0.5 }))
+      assert.deepEqual(next.recovery, [])
+      const counts = [...next.topics.values()].map(({ name, partitions }) => [name, partitions.length])
+      assert.deepEqual(
+        counts.sort(),
+        stepCount === 0
+          ? [
+              ['a', 1],
+              ['old', 3],
+            ]
+          : [['a', 1]],
+      )
+      assert.equal(next.topic('a').partitions[0].endOffset, 1)
+      next.createTopic('b', idOf(4), { partitionCount: 2 }, 0)
+      assert.equal(next.alterTopic('a', { partitionCount: 2 }, 0).partitions.length, 2)
+    }
   }
 })
 

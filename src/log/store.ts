@@ -8,7 +8,9 @@
 // Invariants
 //   1. One group commit writes all partitions first and then syncs each that was written, or a small one the journal alone: an append waits for
 //      one round of syncs.
-//   2. What `createTopic`, `alterTopic`, `alterDefaults` and `deleteTopic` return is durable.
+//   2. What `creation`, `alteration`, `alterDefaults` and `deletion` return is durable.
+//   3. Changes of topics are made in steps of one partition, between which groups may be committed, but no other change begins. One that is cut off
+//      has left a topic as it was, or only files of a deleted one.
 import { isDeepStrictEqual } from 'node:util'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
 import type { Durability, RecoveryReport, TopicConfig, TopicDefaults, TopicDescriptor } from './contract.ts'
@@ -42,6 +44,18 @@ export interface StoreOptions {
   durability: Durability
   /** Absent: each group is synced in its files. */
   journal?: JournalOptions
+}
+
+/** Work in short steps, with what it gives at its end. */
+export type Steps<T> = Generator<undefined, T>
+
+export const inOneStep = <T>(work: () => T): Pick<Steps<T>, 'next'> => ({ next: () => ({ done: true, value: work() }) })
+
+function allOf<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
 }
 
 export interface StoredTopic extends TopicMeta {
@@ -96,35 +110,46 @@ export class LogStore {
     return topic
   }
 
-  /** @param id  a new UUID */
+  /** All steps of `creation`. */
   createTopic(name: string, id: string, changes: Partial<TopicConfig>, nowMs: number): StoredTopic {
+    return allOf(this.creation(name, id, changes, nowMs))
+  }
+
+  /** @param id  a new UUID */
+  *creation(name: string, id: string, changes: Partial<TopicConfig>, nowMs: number): Steps<StoredTopic> {
     checkTopicName(name)
     const config = withDefaults(name, checkTopicConfig(defaultTopicConfig, changes), this.defaults)
     if (this.topics.has(name)) throw logErrors('LOG_TOPIC_EXISTS', { topic: name })
     const folder = `${this.folder}/${id}`
+    const topic: StoredTopic = { name, id, config, partitions: [] }
     try {
       for (const old of this.leftOver) this.removeLeftOver(old)
       this.leftOver.add(folder)
       this.disk.makeFolder(folder)
       this.disk.syncFolder(this.folder)
-      for (let partition = 0; partition < config.partitionCount; partition++) this.makePartition(folder, partition)
-      this.disk.syncFolder(folder)
-      writeTopicMeta(this.disk, folder, { name, id, config })
-      const topic = this.openTopic({ name, id, config }, nowMs)
-      this.leftOver.delete(folder)
-      return topic
+      yield* this.makePartitions(topic, config, topic.partitions, nowMs)
+      writeTopicMeta(this.disk, folder, topic)
     } catch (error) {
+      for (const partition of topic.partitions) partition.close()
       ignoreFailure(() => this.removeLeftOver(folder))
       throw writeError(error, folder)
     }
+    this.leftOver.delete(folder)
+    this.topics.set(name, topic)
+    return topic
   }
 
   private removeLeftOver(folder: string): void {
-    ignoreMissing(() => this.removeFolder(folder))
+    ignoreMissing(() => allOf(this.removal(folder)))
     this.leftOver.delete(folder)
   }
 
+  /** All steps of `alteration`. */
   alterTopic(name: string, changes: Partial<TopicConfig>, nowMs: number): StoredTopic {
+    return allOf(this.alteration(name, changes, nowMs))
+  }
+
+  *alteration(name: string, changes: Partial<TopicConfig>, nowMs: number): Steps<StoredTopic> {
     const topic = this.topic(name)
     const config = withDefaults(name, checkTopicConfig(topic.config, changes), this.defaults)
     const { partitionCount: had } = topic.config
@@ -133,16 +158,17 @@ export class LogStore {
       throw logErrors('LOG_TOPIC_CONFIG_INVALID', { key: 'partitionCount', value: config.partitionCount, reason })
     }
     const folder = `${this.folder}/${topic.id}`
+    const made: Partition[] = []
     try {
-      for (let partition = had; partition < config.partitionCount; partition++) this.makePartition(folder, partition)
-      this.disk.syncFolder(folder)
+      yield* this.makePartitions(topic, config, made, nowMs)
       writeTopicMeta(this.disk, folder, { ...topic, config })
-      this.configure(topic, config)
-      for (let partition = had; partition < config.partitionCount; partition++) this.openPartition(topic, partition, nowMs)
-      return topic
     } catch (error) {
+      for (const partition of made) partition.close()
       throw writeError(error, folder)
     }
+    this.configure(topic, config)
+    topic.partitions.push(...made)
+    return topic
   }
 
   /**
@@ -191,7 +217,13 @@ export class LogStore {
     return beforeOffset
   }
 
+  /** All steps of `deletion`. */
   deleteTopic(name: string): void {
+    allOf(this.deletion(name))
+  }
+
+  /** After the first step the topic is gone, durably. */
+  *deletion(name: string): Steps<void> {
     const topic = this.topic(name)
     const folder = `${this.folder}/${topic.id}`
     try {
@@ -202,8 +234,12 @@ export class LogStore {
     }
     this.topics.delete(name)
     for (const partition of topic.partitions) partition.markDeleted()
-    // The topic is gone; files that cannot be removed now go at the next start.
-    ignoreFailure(() => this.removeFolder(folder + DELETED_SUFFIX))
+    yield
+    try {
+      yield* this.removal(folder + DELETED_SUFFIX)
+    } catch {
+      // Files that cannot be removed now go at the next start.
+    }
   }
 
   /** Writes and syncs a group. Afterwards each append has its offsets or its error. */
@@ -328,7 +364,7 @@ export class LogStore {
           disk.syncFolder(path)
           this.openTopic(meta, nowMs)
         }
-      } else if (name.endsWith(DELETED_SUFFIX)) this.removeFolder(path)
+      } else if (name.endsWith(DELETED_SUFFIX)) allOf(this.removal(path))
     }
   }
 
@@ -362,15 +398,23 @@ export class LogStore {
     }
   }
 
-  private makePartition(topicFolder: string, partition: number): void {
-    const folder = `${topicFolder}/${partition}`
-    try {
-      this.disk.makeFolder(folder)
-    } catch (error) {
-      // Left by an attempt that was cut off; only an empty segment can be in it.
-      if (errorCodeOf(error) !== 'EEXIST') throw error
+  /** Makes the partitions that a topic does not have yet, durably, and adds them to `made`. */
+  private *makePartitions(topic: StoredTopic, config: TopicConfig, made: Partition[], nowMs: number): Steps<void> {
+    const { disk, durability } = this.options
+    const { journal } = this
+    const topicFolder = `${this.folder}/${topic.id}`
+    for (let partition = topic.partitions.length; partition < config.partitionCount; partition++) {
+      const folder = `${topicFolder}/${partition}`
+      try {
+        disk.makeFolder(folder)
+      } catch (error) {
+        // Left by an attempt that was cut off; only an empty segment can be in it.
+        if (errorCodeOf(error) !== 'EEXIST') throw error
+      }
+      made.push(Partition.create({ disk, folder, topic: topic.name, partition, durability, journal }, config, nowMs))
+      yield
     }
-    Partition.create(this.disk, folder)
+    disk.syncFolder(topicFolder)
   }
 
   /** Removes a topic's folder without topic.json; one that holds records nevertheless is not ours to throw away. */
@@ -385,11 +429,11 @@ export class LogStore {
         if (sizeBytes > 0) throw logErrors('LOG_METADATA_DAMAGED', { path, reason: 'topic.json is missing, and there are records' })
       }
     }
-    this.removeFolder(path)
+    allOf(this.removal(path))
   }
 
   /** Removes a topic's folder, with or without partitions in it. First and durably what says that it is one: the rest may be cut off. */
-  private removeFolder(path: string): void {
+  private *removal(path: string): Steps<void> {
     const isPartition = (name: string) => /^\d+$/.test(name)
     const names = this.disk.list(path)
     for (const name of names) if (!isPartition(name)) this.disk.unlink(`${path}/${name}`)
@@ -398,6 +442,7 @@ export class LogStore {
       const inside = `${path}/${name}`
       for (const fileName of this.disk.list(inside)) this.disk.unlink(`${inside}/${fileName}`)
       ignoreMissing(() => this.disk.removeFolder(inside))
+      yield
     }
     this.disk.removeFolder(path)
     this.disk.syncFolder(this.folder)

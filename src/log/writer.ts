@@ -13,7 +13,8 @@
 //   2. Everything of the ring is done in the order of its posting: a call sees all that was appended before it.
 //   3. Every append is answered once, in order, with offsets or an error.
 //   4. Who is hosted calls `breathe` between any two pieces of longer work: what came through the ring is committed there and then.
-//   5. What fails in the writer itself ends the thread, whoever has called it; what fails in who is hosted is not the writer's to know.
+//   5. Changes of topics are made one after the other, in turns of STEP_MS: between them what was appended is committed.
+//   6. What fails in the writer itself ends the thread, whoever has called it; what fails in who is hosted is not the writer's to know.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { type ErrorBody, type StreamError, toStreamError } from '../base/index.ts'
 import { RingWriter } from './appendRing.ts'
@@ -23,7 +24,7 @@ import { logErrors } from './errors.ts'
 import { GroupPace } from './groupPace.ts'
 import { journalOptions } from './journalWorker.ts'
 import { Append, type Partition } from './partition.ts'
-import { LogStore, type RoutedAppend, type StoredTopic } from './store.ts'
+import { inOneStep, LogStore, type RoutedAppend, type Steps, type StoredTopic } from './store.ts'
 import type { FromWriter, TopicHandle, ToWriter, WriterOptions } from './writerMessages.ts'
 
 /** Opens the log's files in the thread that `openLog` has made for it; undefined, and said to the main side, if they cannot be opened. */
@@ -71,11 +72,27 @@ function orEnd<T>(work: () => T): T {
 
 type Call = ToWriter & { kind: 'call' }
 
+/** How long a change of a topic goes on before what else waits for the thread has its turn. */
+const STEP_MS = 2
+
+/** Steps until the time is over; undefined: there are more. */
+function step<T>(steps: Pick<Steps<T>, 'next'>): { value: T } | undefined {
+  for (const untilMs = performance.now() + STEP_MS; ; ) {
+    const { done, value } = steps.next()
+    if (done) return { value }
+    if (performance.now() >= untilMs) return undefined
+  }
+}
+
 /** An append of this thread. */
 export interface OwnAppend extends RoutedAppend {
   topic: string
   index: number
   settle: () => void
+}
+
+function* inSteps<T, R>(steps: Steps<T>, made: (value: T) => R): Steps<R> {
+  return made(yield* steps)
 }
 
 export class Writer {
@@ -98,6 +115,8 @@ export class Writer {
   private own: OwnAppend[] = []
   private ownBytes = 0
   private nowMs = 0
+  /** Resolves when the newest change of topics is done. */
+  private changes: Promise<unknown> = Promise.resolve()
   private isClosed = false
   private isHosting = false
   private isTurnPlanned = false
@@ -178,9 +197,34 @@ export class Writer {
     this.drain(false)
   }
 
-  /** Deletes a topic for this thread, after a `commit`. @throws LOG_TOPIC_NOT_FOUND, and what the disk says */
-  deleteTopic(name: string): void {
-    this.forget(name)
+  /** Changes topics in turns of the event loop; what was appended before is written before. @throws LOG_CLOSED */
+  change<T>(work: (store: LogStore) => Pick<Steps<T>, 'next'>): Promise<T> {
+    const done = this.changes.then(async () => {
+      for (let steps: Pick<Steps<T>, 'next'> | undefined; ; ) {
+        await new Promise(setImmediate)
+        this.checkOpen()
+        if (!steps) this.commit()
+        steps ??= work(this.store)
+        const last = step(steps)
+        if (last) return last.value
+      }
+    })
+    this.changes = done.catch(() => {})
+    return done
+  }
+
+  /** Deletes a topic. @throws LOG_TOPIC_NOT_FOUND, and what the disk says */
+  *deletion(name: string): Steps<void> {
+    const topic = this.store.topic(name)
+    const steps = this.store.deletion(name)
+    steps.next()
+    // Its name stays for appends that are on their way.
+    this.topics[this.numbers.get(topic.id)!] = { ...topic, partitions: [] }
+    yield* steps
+  }
+
+  /** Tells the main side of a topic that this thread has deleted. */
+  tellGone(name: string): void {
     send({ kind: 'topicGone', name })
   }
 
@@ -354,32 +398,51 @@ export class Writer {
   }
 
   private call({ id, name, args, nowMs }: Call): void {
+    const change = this.changeOf(name, args as never[], nowMs)
+    if (change && this.isHosting) {
+      this.change(() => change).then(
+        (result) => send({ kind: 'reply', id, result }),
+        (error) => send({ kind: 'reply', id, error: toStreamError(error).toJSON() }),
+      )
+      return
+    }
     try {
-      send({ kind: 'reply', id, result: this.answerTo(name, args as never[], nowMs) })
+      send({ kind: 'reply', id, result: change ? this.changeAlone(change) : this.answerTo(name, args as never[], nowMs) })
     } catch (error) {
       send({ kind: 'reply', id, error: toStreamError(error).toJSON() })
     }
     if (name === 'close') this.isClosed = true
   }
 
-  private forget(name: string): void {
-    const topic = this.store.topic(name)
-    this.store.deleteTopic(topic.name)
-    // Its name stays for appends that are on their way.
-    this.topics[this.numbers.get(topic.id)!] = { ...topic, partitions: [] }
+  private changeAlone<T>(change: Pick<Steps<T>, 'next'>): T {
+    for (;;) {
+      const last = step(change)
+      if (last) return last.value
+      while (this.collect());
+      this.commit()
+    }
+  }
+
+  private changeOf(name: string, args: never[], nowMs: number): Pick<Steps<unknown>, 'next'> | undefined {
+    const { store } = this
+    const handleOf = (topic: StoredTopic) => this.handleOf(topic)
+    switch (name) {
+      case 'createTopic':
+        return inSteps(store.creation(args[0], args[1], args[2], nowMs), handleOf)
+      case 'alterTopic':
+        return inSteps(store.alteration(args[0], args[1], nowMs), handleOf)
+      case 'alterDefaults':
+        return inOneStep(() => store.alterDefaults(args[0]).map(handleOf))
+      case 'deleteTopic':
+        return this.deletion(args[0])
+      default:
+        return undefined
+    }
   }
 
   private answerTo(name: string, args: never[], nowMs: number): unknown {
     const { store } = this
     switch (name) {
-      case 'createTopic':
-        return this.handleOf(store.createTopic(args[0], args[1], args[2], nowMs))
-      case 'alterTopic':
-        return this.handleOf(store.alterTopic(args[0], args[1], nowMs))
-      case 'alterDefaults':
-        return store.alterDefaults(args[0]).map((topic) => this.handleOf(topic))
-      case 'deleteTopic':
-        return this.forget(args[0])
       case 'deleteRecords':
         return store.deleteRecords(args[0], args[1], args[2])
       case 'describeProducers':
