@@ -128,8 +128,6 @@ export class Broker {
   readonly isTls: boolean
   readonly breathe: () => void
   private readonly folder: string
-  /** By id, as far as somebody asked; a topic that was deleted may still be there. */
-  private readonly topicNames = new Map<string, string>()
   private turn: Promise<unknown> = Promise.resolve()
 
   constructor({
@@ -165,19 +163,10 @@ export class Broker {
     this.transactions.reserveProducerIds(meta?.producerIdsEnd ?? 0)
   }
 
-  /** The name of a topic by its id. */
-  topicName(id: string): string | undefined {
-    const known = this.topicNames.get(id)
-    if (known !== undefined && this.log.topicId(known) === id) return known
-    this.topicNames.clear()
-    for (const topic of this.log.topics()) this.topicNames.set(topic.id, topic.name)
-    return this.topicNames.get(id)
-  }
-
   /** A topic by its name, or by its id where requests use ids. */
   topic(name: string | null, id: string = ZERO_UUID): TopicInfo | undefined {
     if (id !== ZERO_UUID) {
-      const found = this.topicName(id)
+      const found = this.log.topicName(id)
       return found === undefined ? undefined : this.log.topic(found)
     }
     return name === null ? undefined : this.log.topic(name)

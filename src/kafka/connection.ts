@@ -363,7 +363,7 @@ export class Connection {
       version: context.version,
       may: context.may,
       mayWriteAnywhere: () => security.mayWriteAnywhere(principal, this.clientHost),
-      topicNameOf: (id) => broker.topicName(id),
+      topicNameOf: (id) => broker.log.topicName(id),
       topicIdOf: (name) => broker.log.topicId(name),
     }
     const guard = guards[handler.api.key]

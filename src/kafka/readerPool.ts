@@ -18,7 +18,7 @@ import {
 import { withoutBuiltLz4 } from './handlers/fetchPlain.ts'
 
 const READERS_MAX = 256
-const WATCH_MS = 1_000
+const WATCH_MS = 30_000
 /** Who is so near to the end of the log reads what was just written, for which no other thread is asked. */
 const TAIL_BYTES = 128 * 1024
 

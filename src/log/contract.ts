@@ -300,6 +300,7 @@ export interface BrokerLog
     | 'topics'
     | 'topic'
     | 'topicId'
+    | 'topicName'
     | 'partition'
     | 'append'
     | 'appendRecords'
@@ -312,6 +313,8 @@ export interface LocalLog extends Log {
   readonly folder: string
   /** Of a topic by its name, without a look at its partitions; undefined if it is not there. */
   topicId(name: string): string | undefined
+  /** The other way round. */
+  topicName(id: string): string | undefined
   /** One partition, without a look at the others; undefined if it is not there. */
   partition(topic: string, partition: number): PartitionInfo | undefined
   /** Sets what all topics have that were not given it; durable when it ends. @throws LOG_TOPIC_CONFIG_INVALID */

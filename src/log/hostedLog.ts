@@ -89,6 +89,10 @@ export class HostedLog implements BrokerLog {
     return this.writer.store.topics.get(name)?.id
   }
 
+  topicName(id: string): string | undefined {
+    return this.writer.store.topicsById.get(id)?.name
+  }
+
   topic(name: string): TopicInfo | undefined {
     const topic = this.writer.store.topics.get(name)
     return topic && infoOf(topic)

@@ -208,6 +208,10 @@ class WriterLog implements LocalLog {
     return this.known.get(name)?.id
   }
 
+  topicName(id: string): string | undefined {
+    return [...this.known.values()].find((topic) => topic.id === id)?.name
+  }
+
   partition(name: string, partition: number): PartitionInfo | undefined {
     const view = this.known.get(name)?.views[partition]
     return view && partitionInfoOf(view, partition)

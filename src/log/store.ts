@@ -70,6 +70,7 @@ export interface RoutedAppend {
 
 export class LogStore {
   readonly topics = new Map<string, StoredTopic>()
+  readonly topicsById = new Map<string, StoredTopic>()
   readonly recovery: RecoveryReport[] = []
   readonly journal: Journal | undefined
   /** Blocks of the journal that the start has redone. */
@@ -233,6 +234,7 @@ export class LogStore {
       throw writeError(error, folder)
     }
     this.topics.delete(name)
+    this.topicsById.delete(topic.id)
     for (const partition of topic.partitions) partition.markDeleted()
     yield
     try {
@@ -297,15 +299,11 @@ export class LogStore {
 
   /** See `Partition.replaceSegments`; undefined also if the topic is gone. */
   replaceSegments(id: string, partition: number, segment: CompactedSegment): number | undefined {
-    return this.topicById(id)?.partitions[partition]?.replaceSegments(segment)
+    return this.topicsById.get(id)?.partitions[partition]?.replaceSegments(segment)
   }
 
   finishCompaction(id: string, partition: number, outcome: CompactionOutcome): void {
-    this.topicById(id)?.partitions[partition]?.finishCompaction(outcome)
-  }
-
-  private topicById(id: string): StoredTopic | undefined {
-    return [...this.topics.values()].find((topic) => topic.id === id)
+    this.topicsById.get(id)?.partitions[partition]?.finishCompaction(outcome)
   }
 
   /** Pins all topics in a folder: see pin.ts. Between two commits, so that all partitions are of one moment. */
@@ -381,6 +379,7 @@ export class LogStore {
       throw error
     }
     this.topics.set(meta.name, topic)
+    this.topicsById.set(meta.id, topic)
     return topic
   }
 

@@ -91,6 +91,10 @@ export class SimLog implements LocalLog {
     return this.store.topics.get(name)?.id
   }
 
+  topicName(id: string): string | undefined {
+    return this.store.topicsById.get(id)?.name
+  }
+
   partition(name: string, partition: number): PartitionInfo | undefined {
     return this.topic(name)?.partitions[partition]
   }

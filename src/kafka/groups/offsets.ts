@@ -61,7 +61,6 @@ interface Stored extends CommittedOffset {
 type ByPartition = Map<number, Stored>
 /** One entry of an open transaction. */
 interface Pending {
-  group: string
   entry: OffsetEntry
   recordOffset: number
 }
@@ -75,8 +74,8 @@ export class Offsets {
   private readonly groups = new Map<string, Map<string, ByPartition>>()
   private readonly log: BrokerLog
   private topicMade: Promise<unknown> | undefined
-  /** By producer id. */
-  private readonly pending = new Map<number, Pending[]>()
+  /** By producer id, group and place: of each place what its transaction has committed last. */
+  private readonly pending = new Map<number, Map<string, Map<string, Pending>>>()
   /** Commits on their way to the log, by group. */
   private readonly committing = new Map<string, number>()
 
@@ -103,14 +102,13 @@ export class Offsets {
 
   /** Whether an open transaction commits the offset of this partition. */
   isUnstable(group: string, topic: string, partition: number): boolean {
-    for (const pending of this.pending.values()) {
-      if (pending.some((one) => one.group === group && one.entry.topic === topic && one.entry.partition === partition)) return true
-    }
+    const place = placeOf(topic, partition)
+    for (const pending of this.pending.values()) if (pending.get(group)?.has(place)) return true
     return false
   }
 
   hasOpenTransaction(group: string): boolean {
-    for (const pending of this.pending.values()) if (pending.some((one) => one.group === group)) return true
+    for (const pending of this.pending.values()) if (pending.has(group)) return true
     return false
   }
   /** Whether somebody commits offsets of the group right now. */
@@ -137,7 +135,7 @@ export class Offsets {
       }
       verify()
       const { first } = await this.log.append(OFFSETS_TOPIC, 0, builder.finish({ ...producer, attributes: TRANSACTIONAL_FLAG }))
-      for (const [i, entry] of some.entries()) this.note(producer.producerId, { group, entry, recordOffset: first + i })
+      for (const [i, entry] of some.entries()) this.note(producer.producerId, group, { entry, recordOffset: first + i })
     })
   }
 
@@ -209,7 +207,7 @@ export class Offsets {
 
   /** Forgets all offsets of a group. */
   async deleteGroup(group: string): Promise<void> {
-    const open = [...this.pending.values()].flat().filter((one) => one.group === group)
+    const open = [...this.pending.values()].flatMap((pending) => [...(pending.get(group)?.values() ?? [])])
     const known = [...this.of(group), ...open.map(({ entry }) => entry)]
     await this.commit(
       group,
@@ -260,7 +258,7 @@ export class Offsets {
       const { group, topic, partition } = decodeMessage(keyCodec, key!)
       const entry = { topic, partition, committed: value === null ? null : decodeMessage(valueCodec, value) }
       if (producerId === undefined) this.apply(group, entry, offset)
-      else this.note(producerId, { group, entry, recordOffset: offset })
+      else this.note(producerId, group, { entry, recordOffset: offset })
     }
   }
 
@@ -272,32 +270,37 @@ export class Offsets {
     } else this.savedGroups.delete(group)
   }
 
-  private note(producerId: number, one: Pending): void {
-    const pending = this.pending.get(producerId)
-    if (pending) pending.push(one)
-    else this.pending.set(producerId, [one])
+  private note(producerId: number, group: string, one: Pending): void {
+    const pending = this.pending.get(producerId) ?? new Map<string, Map<string, Pending>>()
+    const ofGroup = pending.get(group) ?? new Map<string, Pending>()
+    ofGroup.set(placeOf(one.entry.topic, one.entry.partition), one)
+    pending.set(group, ofGroup)
+    this.pending.set(producerId, pending)
   }
 
   /** The end of a producer's transaction. */
   private decide(producerId: number, isCommit: boolean): void {
-    const pending = this.pending.get(producerId) ?? []
+    const pending = this.pending.get(producerId)
     this.pending.delete(producerId)
-    if (!isCommit) return
-    for (const { group, entry, recordOffset } of pending) {
-      const newest = this.groups.get(group)?.get(entry.topic)?.get(entry.partition)?.recordOffset ?? -1
-      if (recordOffset > newest) this.apply(group, entry, recordOffset)
+    if (!pending || !isCommit) return
+    for (const [group, ofGroup] of pending) {
+      for (const { entry, recordOffset } of ofGroup.values()) {
+        const newest = this.groups.get(group)?.get(entry.topic)?.get(entry.partition)?.recordOffset ?? -1
+        if (recordOffset > newest) this.apply(group, entry, recordOffset)
+      }
     }
   }
 
   /** A deletion also takes back what open transactions committed before it. */
   private forgetPending(group: string, topic: string, partition: number, beforeOffset: number): void {
+    const place = placeOf(topic, partition)
     for (const [producerId, pending] of this.pending) {
-      const kept = pending.filter(
-        ({ group: other, entry, recordOffset }) =>
-          other !== group || entry.topic !== topic || entry.partition !== partition || recordOffset > beforeOffset,
-      )
-      if (kept.length > 0) this.pending.set(producerId, kept)
-      else this.pending.delete(producerId)
+      const ofGroup = pending.get(group)
+      const one = ofGroup?.get(place)
+      if (!ofGroup || !one || one.recordOffset > beforeOffset) continue
+      ofGroup.delete(place)
+      if (ofGroup.size === 0) pending.delete(group)
+      if (pending.size === 0) this.pending.delete(producerId)
     }
   }
 
@@ -315,6 +318,8 @@ export class Offsets {
     else this.groups.delete(group)
   }
 }
+
+const placeOf = (topic: string, partition: number): string => `${topic}:${partition}`
 
 function recordOf(group: string, { topic, partition, committed }: OffsetEntry): RecordInput {
   return {

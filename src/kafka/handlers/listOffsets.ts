@@ -66,17 +66,20 @@ async function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, t
 
 export const offsetForLeaderEpochHandler = (broker: Broker) =>
   handler(offsetForLeaderEpochApi, ({ topics }) => ({
-    topics: topics.map(({ topic, partitions }) => ({
-      topic,
-      partitions: partitions.map(({ partition, currentLeaderEpoch, leaderEpoch }) => {
-        try {
-          broker.checkLeaderEpoch(currentLeaderEpoch)
-          const { info } = partitionOf(broker.log.topic(topic), partition)
-          // There has been one leader epoch; of any other nothing is known.
-          return leaderEpoch === LEADER_EPOCH ? { partition, leaderEpoch, endOffset: info.endOffset } : { partition }
-        } catch (error) {
-          return { partition, ...answerError(broker, 'OffsetForLeaderEpoch', error) }
-        }
-      }),
-    })),
+    topics: topics.map(({ topic, partitions }) => {
+      const found = broker.log.topic(topic)
+      return {
+        topic,
+        partitions: partitions.map(({ partition, currentLeaderEpoch, leaderEpoch }) => {
+          try {
+            broker.checkLeaderEpoch(currentLeaderEpoch)
+            const { info } = partitionOf(found, partition)
+            // There has been one leader epoch; of any other nothing is known.
+            return leaderEpoch === LEADER_EPOCH ? { partition, leaderEpoch, endOffset: info.endOffset } : { partition }
+          } catch (error) {
+            return { partition, ...answerError(broker, 'OffsetForLeaderEpoch', error) }
+          }
+        }),
+      }
+    }),
   }))

@@ -23,25 +23,28 @@ interface WantedOffsets {
 export function entriesOf(broker: Broker, api: string, topics: readonly WantedOffsets[], check: () => void) {
   const entries: OffsetEntry[] = []
   const commitMs = broker.now()
-  const answers = topics.map(({ name, partitions }) => ({
-    name,
-    partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
-      try {
-        partitionOf(broker.log.topic(name), partitionIndex)
-        check()
-        const metadata = committedMetadata ?? ''
-        if (Buffer.byteLength(metadata) > broker.limits.offsetMetadataBytes) {
-          throw new KafkaError(ERROR.OFFSET_METADATA_TOO_LARGE, `more than ${broker.limits.offsetMetadataBytes} bytes of metadata`)
+  const answers = topics.map(({ name, partitions }) => {
+    const topic = broker.log.topic(name)
+    return {
+      name,
+      partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
+        try {
+          partitionOf(topic, partitionIndex)
+          check()
+          const metadata = committedMetadata ?? ''
+          if (Buffer.byteLength(metadata) > broker.limits.offsetMetadataBytes) {
+            throw new KafkaError(ERROR.OFFSET_METADATA_TOO_LARGE, `more than ${broker.limits.offsetMetadataBytes} bytes of metadata`)
+          }
+          if (!Number.isSafeInteger(committedOffset)) throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${committedOffset}`)
+          const committed = { offset: committedOffset, leaderEpoch: committedLeaderEpoch, metadata, commitMs }
+          entries.push({ topic: name, partition: partitionIndex, committed })
+          return { partitionIndex, errorCode: ERROR.NONE as number }
+        } catch (error) {
+          return { partitionIndex, errorCode: answerError(broker, api, error).errorCode }
         }
-        if (!Number.isSafeInteger(committedOffset)) throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${committedOffset}`)
-        const committed = { offset: committedOffset, leaderEpoch: committedLeaderEpoch, metadata, commitMs }
-        entries.push({ topic: name, partition: partitionIndex, committed })
-        return { partitionIndex, errorCode: ERROR.NONE as number }
-      } catch (error) {
-        return { partitionIndex, errorCode: answerError(broker, api, error).errorCode }
-      }
-    }),
-  }))
+      }),
+    }
+  })
   return { entries, answers }
 }
 

@@ -28,7 +28,8 @@ export const describeProducersHandler = (broker: Broker) =>
         partitions: await Promise.all(
           partitionIndexes.map(async (partitionIndex) => {
             try {
-              partitionOf(broker.log.topic(name), partitionIndex)
+              // If it is not there, the other way says why.
+              if (!broker.log.partition(name, partitionIndex)) partitionOf(broker.log.topic(name), partitionIndex)
               const producers = await broker.log.describeProducers(name, partitionIndex)
               const activeProducers = producers.map(({ lastTimestampMs, transactionStartOffset, ...producer }) => {
                 return { ...producer, lastTimestamp: lastTimestampMs, currentTxnStartOffset: transactionStartOffset }

@@ -23,13 +23,15 @@ export const createTopicsHandler = (broker: Broker) =>
   handler(createTopicsApi, async ({ topics, validateOnly }) => {
     const counts = new Map<string, number>()
     for (const { name } of topics) counts.set(name, (counts.get(name) ?? 0) + 1)
+    // Kafka's metrics would mix them up: such a topic could not move to a cluster.
+    const taken = new Map(broker.log.topics().map(({ name }) => [metricName(name), name]))
     const answers = await Promise.all(
       topics.map(async (wanted) => {
         try {
           if (counts.get(wanted.name)! > 1) {
             throw new KafkaError(ERROR.INVALID_REQUEST, `topic ${wanted.name} is in the request twice`)
           }
-          return await create(broker, wanted, validateOnly)
+          return await create(broker, wanted, taken, validateOnly)
         } catch (error) {
           return { name: wanted.name, configs: null, ...answerError(broker, 'CreateTopics', error) }
         }
@@ -38,12 +40,17 @@ export const createTopicsHandler = (broker: Broker) =>
     return { topics: answers }
   })
 
-async function create(broker: Broker, { name, numPartitions, replicationFactor, assignments, configs }: NewTopic, validateOnly: boolean) {
+/** @param taken  the topics that were there before the request, by the names that metrics have for them */
+async function create(
+  broker: Broker,
+  { name, numPartitions, replicationFactor, assignments, configs }: NewTopic,
+  taken: ReadonlyMap<string, string>,
+  validateOnly: boolean,
+) {
   checkTopicName(name)
-  if (broker.log.topic(name)) throw new KafkaError(ERROR.TOPIC_ALREADY_EXISTS, `topic ${name} exists already`)
-  // Kafka's metrics would mix them up: such a topic could not move to a cluster.
-  const other = broker.log.topics().find((topic) => metricName(topic.name) === metricName(name))
-  if (other) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `Topic '${name}' collides with existing topic: ${other.name}`)
+  if (broker.log.topicId(name) !== undefined) throw new KafkaError(ERROR.TOPIC_ALREADY_EXISTS, `topic ${name} exists already`)
+  const other = taken.get(metricName(name))
+  if (other !== undefined) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `Topic '${name}' collides with existing topic: ${other}`)
   if (assignments.length > 0 && (numPartitions !== -1 || replicationFactor !== -1)) {
     throw new KafkaError(ERROR.INVALID_REQUEST, 'both a replica assignment and a number of partitions or replicas')
   }
@@ -120,23 +127,26 @@ const TO_THE_END = -1
 export const deleteRecordsHandler = (broker: Broker) =>
   handler(deleteRecordsApi, async ({ topics }) => ({
     topics: await Promise.all(
-      topics.map(async ({ name, partitions }) => ({
-        name,
-        partitions: await Promise.all(
-          partitions.map(async ({ partitionIndex, offset }) => {
-            try {
-              const { topic, info } = partitionOf(broker.log.topic(name), partitionIndex)
-              if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
-              if (topic.config['cleanup.policy'] === 'compact') {
-                throw new KafkaError(ERROR.POLICY_VIOLATION, `topic ${name} is compacted only: nothing is deleted by offset`)
+      topics.map(async ({ name, partitions }) => {
+        const found = broker.log.topic(name)
+        return {
+          name,
+          partitions: await Promise.all(
+            partitions.map(async ({ partitionIndex, offset }) => {
+              try {
+                const { topic, info } = partitionOf(found, partitionIndex)
+                if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
+                if (topic.config['cleanup.policy'] === 'compact') {
+                  throw new KafkaError(ERROR.POLICY_VIOLATION, `topic ${name} is compacted only: nothing is deleted by offset`)
+                }
+                const before = offset === TO_THE_END ? info.endOffset : offset
+                return { partitionIndex, lowWatermark: await broker.log.deleteRecords(name, partitionIndex, before) }
+              } catch (error) {
+                return { partitionIndex, lowWatermark: -1, ...answerError(broker, 'DeleteRecords', error) }
               }
-              const before = offset === TO_THE_END ? info.endOffset : offset
-              return { partitionIndex, lowWatermark: await broker.log.deleteRecords(name, partitionIndex, before) }
-            } catch (error) {
-              return { partitionIndex, lowWatermark: -1, ...answerError(broker, 'DeleteRecords', error) }
-            }
-          }),
-        ),
-      })),
+            }),
+          ),
+        }
+      }),
     ),
   }))
