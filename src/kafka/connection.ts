@@ -350,7 +350,12 @@ export class Connection {
     writer.int32(correlationId)
     // ApiVersions keeps the old header, so that a client can read it before it knows the broker.
     if (version >= api.flexibleFrom && api.key !== API_VERSIONS_KEY) writer.uvarint(0)
-    api.response(version).encode(writer, isFallback ? { ...(response as object), errorCode: ERROR.UNSUPPORTED_VERSION } : response)
+    if (isFallback) {
+      // As Kafka: which versions of ApiVersions there are, and no more.
+      const apiKeys = [{ apiKey: api.key, minVersion: api.versions[0], maxVersion: api.versions[1] }]
+      response = { ...(response as object), apiKeys, errorCode: ERROR.UNSUPPORTED_VERSION }
+    }
+    api.response(version).encode(writer, response)
     return writer.frame()
   }
 

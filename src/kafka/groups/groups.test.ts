@@ -149,8 +149,13 @@ test('committed offsets survive a restart; groups and single offsets can be dele
       [['g', 'Empty', 'classic']],
     )
     assert.equal(await commit(one, 9, { memberId: 'from before', generationIdOrMemberEpoch: 4 }), ERROR.ILLEGAL_GENERATION)
-    const deleted = await one.call(offsetDeleteApi, 0, { groupId: 'g', topics: [{ name: 'd', partitions: [{ partitionIndex: 0 }] }] })
+    const partitions = [{ partitionIndex: 0 }, { partitionIndex: 9 }]
+    const deleted = await one.call(offsetDeleteApi, 0, { groupId: 'g', topics: ['d', 'nope'].map((name) => ({ name, partitions })) })
     assert.equal(deleted.errorCode, 0)
+    assert.deepEqual(
+      deleted.topics.flatMap((topic) => topic.partitions.map(({ errorCode }) => errorCode)),
+      [0, ERROR.UNKNOWN_TOPIC_OR_PARTITION, ERROR.UNKNOWN_TOPIC_OR_PARTITION, ERROR.UNKNOWN_TOPIC_OR_PARTITION],
+    )
     assert.deepEqual([await fetched(one), await fetched(one, 'd')], [7, -1])
     assert.ok(log.topic('__consumer_offsets'))
     const gone = await one.call(deleteGroupsApi, 2, { groupsNames: ['g', 'nope'] })

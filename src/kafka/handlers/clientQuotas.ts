@@ -1,7 +1,7 @@
 // DescribeClientQuotas, AlterClientQuotas.
 import { isIP } from 'node:net'
 import { type Broker, handler } from '../broker.ts'
-import { ERROR, KafkaError } from '../errors.ts'
+import { ERROR, type ErrorCode, KafkaError } from '../errors.ts'
 import { alterClientQuotasApi } from '../messages/alterClientQuotas.ts'
 import { describeClientQuotasApi } from '../messages/describeClientQuotas.ts'
 import {
@@ -18,10 +18,9 @@ import { answerError } from './partitions.ts'
 const MATCH = { exact: 0, default: 1, any: 2 } as const
 type Component = { entityType: string; matchType: number; match: string | null }
 
-function typeOf(entityType: string): QuotaEntityType {
+function typeOf(entityType: string, code: ErrorCode = ERROR.INVALID_REQUEST): QuotaEntityType {
   const type = quotaEntityTypes.find((one) => one === entityType)
-  if (!type)
-    throw new KafkaError(ERROR.INVALID_REQUEST, `entities of type ${entityType} have no quotas: there are ${quotaEntityTypes.join(', ')}`)
+  if (!type) throw new KafkaError(code, `entities of type ${entityType} have no quotas: there are ${quotaEntityTypes.join(', ')}`)
   return type
 }
 /** @throws KafkaError INVALID_REQUEST: users and client ids have other quotas than addresses */
@@ -42,7 +41,7 @@ function fits(entity: QuotaEntity, components: readonly Component[], isStrict: b
 export const describeClientQuotasHandler = (broker: Broker) =>
   handler(describeClientQuotasApi, ({ components, strict }) => {
     try {
-      const types = components.map(({ entityType }) => typeOf(entityType))
+      const types = components.map(({ entityType }) => typeOf(entityType, ERROR.UNSUPPORTED_VERSION))
       checkTypes(types)
       if (new Set(types).size < types.length) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity type is in the filter twice')
       for (const { matchType, match } of components) {

@@ -1,5 +1,6 @@
 // InitProducerId and DescribeProducers. Sequences and epochs of producers are checked by the log's writer, transactions by the coordinator.
 import { type Broker, handler } from '../broker.ts'
+import { ERROR, KafkaError } from '../errors.ts'
 import { describeProducersApi } from '../messages/describeProducers.ts'
 import { initProducerIdApi } from '../messages/initProducerId.ts'
 import { answerError, partitionOf } from './partitions.ts'
@@ -13,6 +14,7 @@ export const initProducerIdHandler = (broker: Broker) =>
     try {
       // Also an idempotent producer that asks again because it lost count gets a new id: nothing that it sent before can be taken for what follows.
       if (transactionalId === null) return { producerId: await broker.transactions.newProducerId(), producerEpoch: 0 }
+      if (transactionalId === '') throw new KafkaError(ERROR.INVALID_REQUEST, 'the transactional id is empty')
       const expected = producerId < 0 ? undefined : { producerId, producerEpoch }
       return { ...(await broker.transactions.initProducerId(transactionalId, { timeoutMs: transactionTimeoutMs, expected })) }
     } catch (error) {

@@ -570,6 +570,8 @@ test('an address has its connections per second; those beyond are closed unanswe
   ])
   const mixed = ['ip', 'user'].map((entityType) => ({ entityType, matchType: 2, match: null }))
   assert.equal((await one.call(describeClientQuotasApi, 1, { components: mixed, strict: false })).errorCode, ERROR.INVALID_REQUEST)
+  const nobodys = [{ entityType: 'planet', matchType: 2, match: null }]
+  assert.equal((await one.call(describeClientQuotasApi, 1, { components: nobodys })).errorCode, ERROR.UNSUPPORTED_VERSION)
   const ask = (asker: TestClient) =>
     asker.call(metadataApi, 12, { topics: [] }).then(
       () => true,
