@@ -12,6 +12,8 @@ import { bindProject, bindRecordQuery, bindStatistics } from '../src/jobs/index.
 import { type Log, openLog } from '../src/log/index.ts'
 import type {
   DeadLetterGroups,
+  GroupDetail,
+  GroupList,
   MessagesPage,
   SavedFilter,
   TopicFrame,
@@ -20,7 +22,7 @@ import type {
   TopicStatistics,
   TopicSummary,
 } from '../src/serve/contract.ts'
-import { noCheckpoints, registerServe, SavedFilters, type ServeDeps, StatsCollector } from '../src/serve/index.ts'
+import { type ConsumerGroups, noCheckpoints, registerServe, SavedFilters, type ServeDeps, StatsCollector } from '../src/serve/index.ts'
 import { Catalog } from '../src/sql/index.ts'
 import { ViewStore } from '../src/views/index.ts'
 
@@ -44,6 +46,7 @@ let ingest: Ingest
 let server: HttpServer
 let views: ViewStore
 let stats: StatsCollector
+let registry: ConsumerGroups | undefined
 let url: string
 const tokens: Record<string, string> = {}
 
@@ -80,7 +83,7 @@ before(async () => {
     bindRecords: (topic, text) => bindRecordQuery(topic, tableOf(topic), text, 'UTC'),
     bindStatistics: (topic) => bindStatistics(topic, tableOf(topic), 'UTC'),
     kafkaUsers: () => undefined,
-    groups: async () => undefined,
+    groups: async () => registry,
     door: ingest,
     audit: (line) => audits.push(line),
     queries: () => [],
@@ -543,4 +546,29 @@ test('consumer groups without a Kafka port: none, and how to have some', async (
   assert.deepEqual([status, body.error?.code], [404, 'SERVE_GROUP_NOT_FOUND'])
   assert.match(body.error!.hint, /--kafka-port/)
   assert.equal((await call('POST', '/v1/groups/x/reset', { body: { to: 'latest', topics: ['clicks'] } })).status, 404)
+})
+
+test('a partition that a member reads and has committed nothing of: how far behind is not known, in the list and in the group', async (t) => {
+  const group = { id: 'g', state: 'Stable', type: 'classic' as const, protocolType: 'consumer', memberCount: 1 }
+  const assigned = [{ topic: 'clicks', partition: 0 }]
+  const offsets: ReturnType<ConsumerGroups['offsets']> = []
+  registry = {
+    port: 1,
+    list: () => [group],
+    members: () => [{ id: 'm', instanceId: null, clientId: 'c', host: 'h', assigned }],
+    offsets: () => offsets,
+    commit: async () => {},
+    delete: async () => {},
+    forgetTopic: async () => {},
+  }
+  t.after(() => (registry = undefined))
+  const lagsOf = async () => {
+    const [listed, { body }] = [(await get<GroupList>('/v1/groups')).body.groups[0]!, await get<GroupDetail>('/v1/groups/g')]
+    return [listed.lag, body.lag, body.partitions[0]!.lag]
+  }
+  assert.deepEqual(await lagsOf(), [0, 0, undefined])
+  const { startOffset, endOffset } = log.topic('clicks')!.partitions[0]!
+  assert.ok(endOffset > startOffset)
+  offsets.push({ topic: 'clicks', partition: 0, offset: startOffset, metadata: '', committedMs: 1 })
+  assert.deepEqual(await lagsOf(), Array(3).fill(endOffset - startOffset))
 })

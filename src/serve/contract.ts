@@ -316,7 +316,8 @@ export interface GroupPartition {
   offset?: number
   startOffset: number
   endOffset: number
-  lag: number
+  /** Absent before the first commit. */
+  lag?: number
   lagMs?: number
   committedMs?: number
   metadata?: string

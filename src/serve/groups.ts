@@ -60,13 +60,20 @@ export function registerGroups(app: FastifyInstance, deps: ServeDeps): void {
           endOffset,
           ...(known && { offset: known.offset, committedMs: known.committedMs, metadata: known.metadata }),
           ...(memberId !== undefined && { memberId }),
-          ...(await look.age(topic, partition, known?.offset ?? startOffset)),
+          // Where a member begins that has committed nothing is its own affair: how far behind it is, is not known, and no part of the sum.
+          ...(known && (await look.age(topic, partition, known.offset))),
         }
       }),
     )
     partitions.sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition)
     const topics = [...new Set(partitions.map(({ topic }) => topic))]
-    return { ...group, topics, ...totalLag(partitions), members, partitions }
+    return {
+      ...group,
+      topics,
+      ...totalLag(partitions.map(({ lag = 0, lagMs }) => ({ lag, ...(lagMs !== undefined && { lagMs }) }))),
+      members,
+      partitions,
+    }
   }
 
   app.get(

@@ -322,7 +322,7 @@ export const GroupDetail = Type.Object({
       offset: optional(count('The next record to be read; absent before the first commit.')),
       startOffset: count(),
       endOffset: count(),
-      lag,
+      lag: optional(count('Records that are not read yet; absent before the first commit.')),
       lagMs,
       committedMs: optional(Type.Number()),
       metadata: optional(Type.String()),

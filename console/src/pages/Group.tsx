@@ -55,7 +55,7 @@ function useLags({ partitions }: GroupDetail, atMs: number): Map<string, number[
     memory.current.atMs = atMs
     for (const { topic, partition, lag } of partitions) {
       const key = `${topic}/${partition}`
-      memory.current.lags.set(key, [...(memory.current.lags.get(key) ?? []).slice(1 - historyCount), lag])
+      memory.current.lags.set(key, [...(memory.current.lags.get(key) ?? []).slice(1 - historyCount), lag ?? 0])
     }
   }
   return memory.current.lags
@@ -177,8 +177,8 @@ function GroupPage({ group, atMs }: { group: GroupDetail; atMs: number }) {
                   <td data-label="End" className="number">
                     {formatInteger(endOffset)}
                   </td>
-                  <td data-label="Behind" className={behind > 0 ? 'number warn' : 'number'}>
-                    {formatInteger(behind)}
+                  <td data-label="Behind" className={behind ? 'number warn' : 'number'}>
+                    {behind === undefined ? none : formatInteger(behind)}
                   </td>
                   <td data-label="Since you look" className="spark wide-only">
                     <Sparkline values={lags.get(`${topic}/${partition}`) ?? []} color="var(--warn)" />

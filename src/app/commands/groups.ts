@@ -47,7 +47,7 @@ export async function describeGroup(target: Target, id: string, json: boolean): 
         partition,
         offset ?? null,
         endOffset,
-        behind,
+        behind ?? null,
         lagTime(behindMs),
         timeText(committedMs),
       ]),
