@@ -78,12 +78,14 @@ export function Groups() {
                   <td className="number nowrap" data-label="For" title="How long the oldest record that was not read has been there">
                     {lagTime(lagMs)}
                   </td>
-                  <td data-label="Topics" className="links">
-                    {topics.map((name) => (
-                      <Link key={name} to="/topics/$name/$tab" params={{ name, tab: 'consumers' }}>
-                        <code>{name}</code>
-                      </Link>
-                    ))}
+                  <td data-label="Topics">
+                    <span className="links">
+                      {topics.map((name) => (
+                        <Link key={name} to="/topics/$name/$tab" params={{ name, tab: 'consumers' }}>
+                          <code>{name}</code>
+                        </Link>
+                      ))}
+                    </span>
                   </td>
                 </tr>
               )}

@@ -199,7 +199,7 @@ export function MessageDetail({ message, actions }: { message: TailMessage; acti
         </div>
         <div>
           <dt>Key</dt>
-          <dd>{message.key ?? 'none'}</dd>
+          <dd>{message.key === '' ? 'empty' : (message.key ?? 'none')}</dd>
         </div>
         <div>
           <dt>Arrived (processing time)</dt>
@@ -271,4 +271,5 @@ const EditLine = ({ edit }: { edit: Edit }) => (
 export const valueText = ({ value, encoding }: TailMessage, indent = 0): string =>
   encoding === null ? '' : encoding === 'json' ? stringifyExact(value, indent) : String(value)
 
-const preview = (message: TailMessage): string => (message.encoding === null ? 'tombstone' : valueText(message).slice(0, 300))
+const preview = (message: TailMessage): string =>
+  message.encoding === null ? 'tombstone' : valueText(message).slice(0, 300) || 'empty value'

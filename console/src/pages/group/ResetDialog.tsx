@@ -151,7 +151,7 @@ export function ResetDialog({ group, onClose }: { group: GroupDetail; onClose: (
                   <th scope="col" className="number">
                     To
                   </th>
-                  <th scope="col" className="number">
+                  <th scope="col" className="number wide-only">
                     End
                   </th>
                   <th scope="col">So it</th>
@@ -168,7 +168,7 @@ export function ResetDialog({ group, onClose }: { group: GroupDetail; onClose: (
                     <td className="number">
                       <b>{formatInteger(to)}</b>
                     </td>
-                    <td className="number">{formatInteger(endOffset)}</td>
+                    <td className="number wide-only">{formatInteger(endOffset)}</td>
                     <td>
                       {from === undefined
                         ? 'begins there'
