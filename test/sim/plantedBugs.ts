@@ -229,14 +229,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'jobs/transactionCommitter.ts',
     find: 'for (const ref of refs) {',
     replace: 'for (const ref of refs.slice(0, 0)) {',
-    seed: 72,
+    seed: 175,
   },
   'keep-open-transactions': {
     what: 'a start does not abort what a query has left open',
     file: 'jobs/transactionCommitter.ts',
     find: "if (info.state === 'Ongoing' &&",
     replace: "if (info.state === 'Empty' &&",
-    seed: 3,
+    seed: 7,
   },
   'leave-orphans': {
     what: 'a transaction whose end marker was cut off with the tail of the log stays open',
