@@ -1010,6 +1010,8 @@ export interface CrashTest {
     seed: number
     /** By topic. */
     events: Record<string, number>
+    /** How many of them the front door refused and kept as dead letters: no result has them. By topic; absent: none. */
+    refused: Record<string, number>
     kills: { cause: string; afterBatches: number; restored: boolean }[]
     /** Rows without a crash and with crashes; how many are missing or too much, and up to 20 of each; a hash of all. */
     results: {

@@ -20,6 +20,7 @@ const Test = Type.Object({
       seconds: Type.Number(),
       seed: Type.Number(),
       events: Type.Record(Type.String(), count),
+      refused: Type.Record(Type.String(), count, { description: 'Of these events: kept as dead letters.' }),
       kills: Type.Array(Type.Object({ cause: Type.String(), afterBatches: count, restored: Type.Boolean() })),
       results: Type.Array(
         Type.Object({

@@ -108,7 +108,7 @@ function eventFiles(folder: string, topics: string[]): TopicEvents {
   )
 }
 
-function certificateText({ isExactlyOnce, kills, results, seconds, events }: Certificate, path: string): string {
+function certificateText({ isExactlyOnce, kills, results, seconds, events, refused }: Certificate, path: string): string {
   const causes = new Map<string, number>()
   for (const { cause } of kills) causes.set(cause, (causes.get(cause) ?? 0) + 1)
   const lost = results.flatMap(({ name, missing, extra, note }) => [
@@ -120,9 +120,12 @@ function certificateText({ isExactlyOnce, kills, results, seconds, events }: Cer
   return [
     isExactlyOnce ? 'Exactly once: every result is what it is without a crash.' : 'NOT exactly once: results differ.',
     `${Object.entries(events)
-      .map(([topic, count]) => `${count} events of ${topic}`)
+      .map(
+        ([topic, count]) =>
+          `${count} events of ${topic}${refused[topic] ? `, ${refused[topic]} of them refused and kept as dead letters` : ''}`,
+      )
       .join(
-        ', ',
+        '; ',
       )}; ${kills.length} kills (${[...causes].map(([cause, count]) => `${count} ${cause}`).join(', ')}), ${kills.filter(({ restored }) => restored).length} starts from a checkpoint; ${seconds} s`,
     tableText(
       ['result', 'kind', 'rows', 'with crashes', 'lost', 'too much'],

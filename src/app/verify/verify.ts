@@ -15,6 +15,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { IngestAnswer } from '../../ingest/index.ts'
 import { bindProject, type Project, readProjectFiles, topicOf } from '../../jobs/index.ts'
 import type { CrashTest, QuerySummary, QueryWhy, TablePage, TopicMessage, TopicSummary } from '../../serve/contract.ts'
 import { getJson } from '../client.ts'
@@ -65,7 +66,7 @@ export async function verifyExactlyOnce(options: VerifyOptions): Promise<Certifi
   const folder = mkdtempSync(join(tmpdir(), 'millrace-verify-'))
   try {
     onProgress(`${eventCount} events without a crash`)
-    const expected = await plainRun(copyOf(options.project, join(folder, 'plain')), sinks, batches)
+    const { results: expected, refused } = await plainRun(copyOf(options.project, join(folder, 'plain')), sinks, batches)
     const { results, kills } = await crashedRun(
       copyOf(options.project, join(folder, 'crashed')),
       sinks,
@@ -82,7 +83,7 @@ export async function verifyExactlyOnce(options: VerifyOptions): Promise<Certifi
     const differing = compared.filter(({ missingCount, extraCount }) => missingCount + extraCount > 0)
     if (differing.length > 0) {
       onProgress('results differ: once more without a crash')
-      const again = await plainRun(copyOf(options.project, join(folder, 'again')), sinks, batches)
+      const { results: again } = await plainRun(copyOf(options.project, join(folder, 'again')), sinks, batches)
       for (const result of differing) {
         const { missingCount, extraCount } = compareRows(expected.get(result.name)!, again.get(result.name)!)
         if (missingCount + extraCount > 0) result.note = NO_ONE_RESULT
@@ -98,6 +99,7 @@ export async function verifyExactlyOnce(options: VerifyOptions): Promise<Certifi
       seconds: Math.round((Date.now() - startedMs) / 1_000),
       seed,
       events: Object.fromEntries([...events].map(([topic, { length }]) => [topic, length])),
+      refused,
       kills,
       results: compared,
     }
@@ -165,8 +167,8 @@ function batchesOf(events: TopicEvents): Batch[] {
   return batches.map(({ topic, lines }) => ({ topic, body: lines.join('\n') }))
 }
 
-/** Until it is acknowledged, or the process is gone. */
-async function post(url: string, child: Child, { topic, body }: Batch, key: string): Promise<boolean> {
+/** Until it is acknowledged: then how many of its events were refused, and kept as dead letters. Undefined if the process is gone. */
+async function post(url: string, child: Child, { topic, body }: Batch, key: string): Promise<number | undefined> {
   while (child.isRunning) {
     try {
       const response = await fetch(new URL(`/v1/topics/${encodeURIComponent(topic)}/events`, url), {
@@ -176,15 +178,15 @@ async function post(url: string, child: Child, { topic, body }: Batch, key: stri
         headers: { 'content-type': 'application/x-ndjson', 'idempotency-key': key, traceparent: traceParentOf(key) },
         signal: AbortSignal.timeout(30_000),
       })
-      await response.arrayBuffer()
+      const answer = await response.json()
       // 422: all of it was refused, which a retry does not change.
-      if (response.status === 202 || response.status === 422) return true
+      if (response.status === 202 || response.status === 422) return (answer as IngestAnswer).rejectedCount
     } catch {
       // It may be dying: the loop says so.
     }
     await sleep(5)
   }
-  return false
+  return undefined
 }
 
 const traceParentOf = (key: string): string => {
@@ -194,13 +196,18 @@ const traceParentOf = (key: string): string => {
 
 type Results = Map<string, string[]>
 
-async function plainRun(project: string, sinks: Sink[], batches: Batch[]): Promise<Results> {
+/** @returns  `refused`: events by topic */
+async function plainRun(project: string, sinks: Sink[], batches: Batch[]): Promise<{ results: Results; refused: Record<string, number> }> {
   const child = new Child(project, join(project, '.data'))
   try {
     const ready = await child.ready()
     if (!ready) throw appErrors('VERIFY_START_FAILED', { reason: 'it was killed' })
-    for (const [i, batch] of batches.entries()) await post(ready.url, child, batch, `batch-${i}`)
-    return await settledResults(ready.url, project, sinks)
+    const refused: Record<string, number> = {}
+    for (const [i, batch] of batches.entries()) {
+      const count = (await post(ready.url, child, batch, `batch-${i}`)) ?? 0
+      if (count > 0) refused[batch.topic] = (refused[batch.topic] ?? 0) + count
+    }
+    return { results: await settledResults(ready.url, project, sinks), refused }
   } finally {
     await child.end('SIGKILL')
   }
@@ -228,7 +235,7 @@ async function crashedRun(
       // The events last for all kills.
       const sentMax = Math.ceil((batches.length * (kill + 1)) / killCount)
       while (ready && child.isRunning && performance.now() < untilMs) {
-        if (sent < sentMax && (await post(ready.url, child, batches[sent], `batch-${sent}`))) sent++
+        if (sent < sentMax && (await post(ready.url, child, batches[sent], `batch-${sent}`)) !== undefined) sent++
         await sleep(10 + random(40))
       }
       const cause = !child.isRunning && phase ? `in a checkpoint: ${phase}` : 'at random'
