@@ -24,6 +24,8 @@ interface Started {
   hosted: HostedKafka
   kafka: KafkaServer
   lines: string[]
+  /** Codes of the same lines. */
+  codes: unknown[]
   open(): Promise<TestClient>
 }
 
@@ -33,7 +35,11 @@ async function start(t: TestContext, thread = kafkaThread, durability: Durabilit
   const hosted = new HostedKafka()
   const log = await openLog({ folder, durability, host: { thread, port: hosted.hostPort } })
   const lines: string[] = []
-  const write = (_: object, message: string) => lines.push(message)
+  const codes: unknown[] = []
+  const write = ({ code }: { code?: unknown }, message: string) => {
+    codes.push(code)
+    lines.push(message)
+  }
   const clients: TestClient[] = []
   t.after(async () => {
     for (const client of clients) client.end()
@@ -47,7 +53,7 @@ async function start(t: TestContext, thread = kafkaThread, durability: Durabilit
     clients.push(client)
     return client
   }
-  return { log, hosted, kafka, lines, open }
+  return { log, hosted, kafka, lines, codes, open }
 }
 
 async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
@@ -84,6 +90,14 @@ test('an error in the Kafka port that nobody catches is counted and told; the lo
   assert.equal((await send(client, 't', batchOf(['a']))).baseOffset, 0)
   assert.equal((await log.append('t', 0, batchOf(['b']))).first, 1)
   assert.equal(log.stats().writer?.stopped, undefined)
+})
+
+test('a line about an error has its code', async (t) => {
+  const { lines, codes, open } = await start(t, faultyThread)
+  const client = await open()
+  await create(client, 'in-a-promise-with-a-code')
+  await until(() => lines.length > 0)
+  assert.deepEqual(codes, ['LOG_TOPIC_NOT_FOUND'])
 })
 
 test('an error at what a client has sent ends its connection, and no other', async (t) => {

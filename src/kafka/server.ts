@@ -162,6 +162,8 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer & {
     socket.on('data', (chunk: Buffer) => connection.receive(chunk))
     keep(connection, socket)
   }
+  /** With TLS, also those that are not through the handshake: the server ends when they have. */
+  const sockets = new Set<Socket>()
   let server: Server
   try {
     server = tls ? createTlsServer(tls, limits, acceptTls) : createServer({ pauseOnConnect: true }, accept)
@@ -171,6 +173,11 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer & {
       // Node leaves one open that has not ended its handshake in time.
       socket.destroy()
     })
+    if (tls)
+      server.on('connection', (socket: Socket) => {
+        sockets.add(socket)
+        socket.once('close', () => sockets.delete(socket))
+      })
     server.listen({ host, port })
     await once(server, 'listening')
   } catch (error) {
@@ -195,7 +202,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer & {
       const closed = once(server, 'close')
       server.close()
       for (const connection of connections) connection.close()
-      for (const socket of held.keys()) socket.destroy()
+      for (const socket of [...held.keys(), ...sockets]) socket.destroy()
       await closed
       groups.close()
       broker.close()

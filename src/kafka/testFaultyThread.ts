@@ -1,5 +1,5 @@
 // For tests: the log's writer with the Kafka port, in which something fails when a topic of a certain name is made.
-import { HostedLog } from '../log/index.ts'
+import { HostedLog, logErrors } from '../log/index.ts'
 import { FrameInput } from './frameInput.ts'
 
 const { createTopic } = HostedLog.prototype
@@ -17,6 +17,7 @@ HostedLog.prototype.createTopic = async function (name, config) {
   const { store } = (this as unknown as { writer: { store: { sync(): void } } }).writer
   if (name === 'in-a-timer') setTimeout(fail, 1)
   if (name === 'in-a-promise') void Promise.reject(new Error('planted'))
+  if (name === 'in-a-promise-with-a-code') void Promise.reject(logErrors('LOG_TOPIC_NOT_FOUND', { topic: name }))
   if (name === 'in-a-read') FrameInput.prototype.received = receivedOrFailed
   if (name === 'in-the-writer') store.sync = fail
   if (name === 'in-the-writer-for-a-client') {

@@ -8,7 +8,15 @@
 //   3. An error here that nobody catches is counted and told, and the log goes on: it is nothing of the writer's, whose own end the thread
 //      (log/writer.ts).
 import { relayMetrics, TokenStore, toStreamError } from '../base/index.ts'
-import { HostedLog, openTransactions, openWriter, type SequencedTransaction, type TransactionRef, type Writer } from '../log/index.ts'
+import {
+  errorCodeOf,
+  HostedLog,
+  openTransactions,
+  openWriter,
+  type SequencedTransaction,
+  type TransactionRef,
+  type Writer,
+} from '../log/index.ts'
 import type { KafkaLogger } from './broker.ts'
 import { kafkaErrors } from './errors.ts'
 import { ReaderThread } from './farReaders.ts'
@@ -30,7 +38,10 @@ function host(writer: Writer): void {
   const far = new ReaderThread()
 
   const send = (message: FromHost) => port.postMessage(message)
-  const line = (level: 'warn' | 'error') => (fields: object, message: string) => {
+  const line = (level: 'warn' | 'error') => (said: { err?: unknown }, message: string) => {
+    // What crosses the port is an error without its code.
+    const code = errorCodeOf(said.err)
+    const fields = code === undefined ? said : { code, ...said }
     try {
       send({ kind: 'line', level, fields, message })
     } catch {
@@ -42,7 +53,7 @@ function host(writer: Writer): void {
   process.on('uncaughtException', (err) => {
     kafkaMetrics.uncaught.inc()
     const reason = err instanceof Error ? err.message : String(err)
-    logger.error({ code: 'INTERNAL', err }, `the Kafka port goes on after an error that nobody caught: ${reason}`)
+    logger.error({ code: errorCodeOf(err) ?? 'INTERNAL', err }, `the Kafka port goes on after an error that nobody caught: ${reason}`)
   })
   const changes = relayMetrics()
   setInterval(() => {

@@ -113,6 +113,21 @@ test('TLS: who does not end its handshake is cut off, others get through meanwhi
   assert.match(lines.join(), /did not get through the TLS handshake/)
 })
 
+test('TLS: who has not ended its handshake does not hold up the end of the port', {
+  skip: !hasOpenssl && 'no openssl',
+}, async (t) => {
+  const { cert: certFile, key: keyFile } = makeCertificate(t)
+  const { kafka } = await startTestBroker(t, { tls: { certFile, keyFile }, limits: { tlsHandshakeMs: 60_000 } })
+  const silent = connect({ port: kafka.port, host: '127.0.0.1' }).on('error', () => {})
+  await once(silent, 'connect')
+  // Also the server knows of it now.
+  const quick = connectTls({ port: kafka.port, host: '127.0.0.1', ca: readFileSync(certFile) }).on('error', () => {})
+  await once(quick, 'secureConnect')
+  const closed = once(silent, 'close')
+  await kafka.close()
+  await closed
+})
+
 test('TLS: kcat and @platformatic/kafka, with and without a login; plain text gets nothing', {
   skip: !(hasKcat && hasOpenssl) && 'no kcat or no openssl',
 }, async (t) => {
