@@ -6,14 +6,14 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { BufferPool, metrics } from '../base/index.ts'
-import { BatchBuilder, type LocalLog, noHeaders, openLog, readRecords, realDisk } from '../log/index.ts'
+import { BatchBuilder, type Disk, type LocalLog, noHeaders, openLog, readRecords, realDisk } from '../log/index.ts'
 import { ERROR } from './errors.ts'
 import { ReaderThread } from './farReaders.ts'
 import { HostedKafka, kafkaThread } from './index.ts'
 import { createTopicsApi } from './messages/createTopics.ts'
 import { fetchApi } from './messages/fetch.ts'
 import { produceApi } from './messages/produce.ts'
-import { ReaderPool, type ReadOutcome, type Run } from './readerPool.ts'
+import { ReaderPool, Readers, type ReadOutcome, type Run } from './readerPool.ts'
 import { batchOf, startTestBroker, TestClient } from './testClient.ts'
 
 const SILENCE_MS = 300
@@ -161,6 +161,29 @@ test('who reads while the thread of far reads starts gets records at once, later
   assert.ok(later instanceof Promise)
   assert.deepEqual(valuesOf(recordsOf(await later)), ['a'])
   pool.close()
+})
+
+test('no file stays open for who has stopped reading it', async (t) => {
+  const { log } = await openHosted(t)
+  await log.createTopic('t')
+  await log.append('t', 0, batchOf(['a']))
+  let openCount = 0
+  const disk: Disk = {
+    ...realDisk,
+    open(path, mode) {
+      openCount++
+      return realDisk.open(path, mode)
+    },
+    close(file) {
+      openCount--
+      realDisk.close(file)
+    },
+  }
+  const readers = new Readers(disk, new BufferPool(), 50)
+  t.after(() => readers.close())
+  readers.readAll([{ descriptor: log.descriptor('t'), partition: 0, offset: 0, maxBytes: 1 << 20, isPlain: false }], 1 << 20)
+  assert.equal(openCount, 1)
+  await until(() => openCount === 0)
 })
 
 test('batches that are compressed again keep their order with those that are not', async (t) => {

@@ -1,7 +1,8 @@
 // Readers of partitions between two fetches: who goes on where the last read ended finds the file open. And who waits for new records.
 //
 // Invariants
-//   1. At most READERS_MAX readers are kept, each with one open file at most; the one that was idle longest goes first.
+//   1. At most READERS_MAX readers are kept, each with one open file at most; the one that was idle longest goes first. None is kept for longer
+//      than two IDLE_MS: what a deleted file takes of the disk is free only when nobody has it open.
 //   2. A partition that somebody waits for has one watcher, however many wait.
 
 import type { BufferPool } from '../base/index.ts'
@@ -18,6 +19,7 @@ import {
 import { withoutBuiltLz4 } from './handlers/fetchPlain.ts'
 
 const READERS_MAX = 256
+const IDLE_MS = 30_000
 const WATCH_MS = 30_000
 /** Who is so near to the end of the log reads what was just written, for which no other thread is asked. */
 const TAIL_BYTES = 128 * 1024
@@ -47,13 +49,15 @@ export type ReadOutcome = Run | { error: unknown } | undefined
 /** Reads partitions, in the thread that it is in. */
 export class Readers {
   /** By topic id, partition and next offset; oldest first. */
-  private readonly idle = new Map<string, FilePartitionReader>()
+  private readonly idle = new Map<string, { reader: FilePartitionReader; sinceMs: number }>()
+  private readonly timer: NodeJS.Timeout
   private readonly disk: Disk
   private readonly buffers: BufferPool
 
-  constructor(disk: Disk, buffers: BufferPool) {
+  constructor(disk: Disk, buffers: BufferPool, idleMs = IDLE_MS) {
     this.disk = disk
     this.buffers = buffers
+    this.timer = setInterval(() => this.closeIdle(performance.now() - idleMs), idleMs).unref()
   }
 
   /**
@@ -79,7 +83,7 @@ export class Readers {
 
   /** Whether a reader is there that has next to nothing left to read. */
   isAtTail({ descriptor, partition, offset }: Read): boolean {
-    return (this.idle.get(keyOf(descriptor.id, partition, offset))?.tailBytes ?? Number.POSITIVE_INFINITY) <= TAIL_BYTES
+    return (this.idle.get(keyOf(descriptor.id, partition, offset))?.reader.tailBytes ?? Number.POSITIVE_INFINITY) <= TAIL_BYTES
   }
 
   /** Records that nobody looks at any more: their memory is used again. Need not be called. */
@@ -88,15 +92,24 @@ export class Readers {
   }
 
   close(): void {
-    for (const reader of this.idle.values()) reader.close()
-    this.idle.clear()
+    clearInterval(this.timer)
+    this.closeIdle(Number.POSITIVE_INFINITY)
+  }
+
+  /** Those that were idle before then. */
+  private closeIdle(beforeMs: number): void {
+    for (const [key, { reader, sinceMs }] of this.idle) {
+      if (sinceMs > beforeMs) return
+      reader.close()
+      this.idle.delete(key)
+    }
   }
 
   /** @param atMost  more bytes than that are not returned, not even one batch */
   private read({ descriptor, partition, offset, endOffset, isPlain }: Read, maxBytes: number, atMost: number): Run | undefined {
     const { id } = descriptor
     const key = keyOf(id, partition, offset)
-    const reader = this.idle.get(key) ?? openPartitionReader(descriptor, partition, offset, this.disk)
+    const reader = this.idle.get(key)?.reader ?? openPartitionReader(descriptor, partition, offset, this.disk)
     this.idle.delete(key)
     let run: Run | undefined
     const taken: Uint8Array[] = []
@@ -126,10 +139,11 @@ export class Readers {
   }
 
   private keep(key: string, reader: FilePartitionReader): void {
-    this.idle.get(key)?.close()
-    this.idle.set(key, reader)
+    this.idle.get(key)?.reader.close()
+    this.idle.delete(key)
+    this.idle.set(key, { reader, sinceMs: performance.now() })
     if (this.idle.size <= READERS_MAX) return
-    const [oldest, old] = this.idle.entries().next().value!
+    const [oldest, { reader: old }] = this.idle.entries().next().value!
     old.close()
     this.idle.delete(oldest)
   }
