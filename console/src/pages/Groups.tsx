@@ -29,7 +29,7 @@ export function Groups() {
   return (
     <div className="page">
       <PageHead title="Consumer groups" note="Kafka clients that share the reading of topics, and how far behind they are.">
-        <ListTools list={list} label="Filter groups" placeholder="Filter by group or topic" />
+        <ListTools list={list} label="Filter groups" placeholder="Group or topic" />
         <ExportButtons
           onExport={(format) =>
             downloadRows(
