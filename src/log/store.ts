@@ -137,6 +137,7 @@ export class LogStore {
     }
     this.leftOver.delete(folder)
     this.topics.set(name, topic)
+    this.topicsById.set(id, topic)
     return topic
   }
 
