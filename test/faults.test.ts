@@ -422,4 +422,6 @@ test("the thread of the log's writer dies: the Kafka port in it is closed, and h
   assert.deepEqual(body.parts.kafka, { state: 'degraded', detail: `port ${port} is closed: the thread of the log's writer has ended` })
   assert.equal(body.parts.log.state, 'degraded')
   assert.equal(await reach(), 'ECONNREFUSED')
+  const refused = await server.post('events', [event('1')])
+  assert.deepEqual([refused.status, (refused.body as { error?: { code: string } }).error?.code], [503, 'LOG_WRITER_STOPPED'])
 })

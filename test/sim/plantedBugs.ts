@@ -229,7 +229,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'jobs/transactionCommitter.ts',
     find: 'for (const ref of refs) {',
     replace: 'for (const ref of refs.slice(0, 0)) {',
-    seed: 175,
+    seed: 56,
   },
   'keep-open-transactions': {
     what: 'a start does not abort what a query has left open',
@@ -292,7 +292,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/checkedFile.ts',
     find: 'const READ_ATTEMPTS = 3',
     replace: 'const READ_ATTEMPTS = 1',
-    seed: 245,
+    seed: 379,
   },
   'lose-checkpoint-folder': {
     what: 'the name of a folder of checkpoints is not made durable where it is there already',
@@ -327,7 +327,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'jobs/alignedOutput.ts',
     find: 'if (this.cuts.has(subtask)) this.held.push(handle)',
     replace: 'if (false) this.held.push(handle)',
-    seed: 286,
+    seed: 59,
   },
   'first-subtask-only': {
     what: 'a checkpoint has the positions of the partitions that the first subtask reads',
@@ -391,20 +391,6 @@ export const plantedBugs: Record<string, PlantedBug> = {
     find: "if (errorCodeOf(error) === 'SPILL_DAMAGED') throw error",
     replace: '',
     seed: 391,
-  },
-  'wait-for-the-clock': {
-    what: 'where the clock is set back rows wait for state on the disk until it has caught up',
-    file: 'engine/spill/spillingOperator.ts',
-    find: ' || waitedMs < 0',
-    replace: '',
-    seed: 539,
-  },
-  'rows-of-1970': {
-    what: "rows that time alone gives out have their operator's old time in a topic, or 1970, and retention takes them",
-    file: 'engine/sinks.ts',
-    find: 'originMs ?? nowMs',
-    replace: 'originMs ?? batch.processingTimeMs',
-    seed: 975,
   },
 }
 

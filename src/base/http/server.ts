@@ -349,7 +349,7 @@ interface FastifyLikeError extends Error {
 
 /** Whatever was thrown as an error that may be shown; what is ours to mend becomes HTTP_INTERNAL and is logged. */
 export function asHttpError(thrown: unknown, request: FastifyRequest, limits: HttpLimits = httpLimits): StreamError {
-  if (isStreamError(thrown) && (thrown.kind !== 'internal' || thrown.httpStatus < 500)) return thrown
+  if (isStreamError(thrown) && (thrown.kind !== 'internal' || thrown.httpStatus !== 500)) return thrown
   const error = thrown as FastifyLikeError
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
