@@ -33,8 +33,8 @@ export class HelperThread<Q, A> {
   ask(question: Q, transfer: readonly ArrayBuffer[] = []): Promise<A> {
     const id = ++this.lastId
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject })
       this.start().postMessage({ id, question } satisfies HelperQuestion<Q>, transfer)
+      this.waiting.set(id, { resolve, reject })
     })
   }
 

@@ -52,6 +52,8 @@ export class FetchSessions {
   private readonly broker: Broker
   /** Least recently used first. */
   private readonly sessions = new Map<number, Session>()
+  /** Of connections, however many sessions each begins. */
+  private readonly heard = new WeakSet<AbortSignal>()
 
   constructor(broker: Broker) {
     this.broker = broker
@@ -109,13 +111,20 @@ export class FetchSessions {
     while (id === 0 || this.sessions.has(id)) id = randomInt(1, EPOCH_MAX)
     const session = { id, epoch: 1, signal, partitions: new Map() }
     this.sessions.set(id, session)
-    signal.addEventListener('abort', () => this.sessions.delete(id), { once: true })
+    if (!this.heard.has(signal)) {
+      this.heard.add(signal)
+      signal.addEventListener('abort', () => this.endAll(signal), { once: true })
+    }
     if (this.sessions.size > this.broker.limits.fetchSessions) this.sessions.delete(this.sessions.keys().next().value!)
     return session
   }
 
   private end(sessionId: number, signal: AbortSignal): void {
     if (this.sessions.get(sessionId)?.signal === signal) this.sessions.delete(sessionId)
+  }
+
+  private endAll(signal: AbortSignal): void {
+    for (const { id, signal: of } of this.sessions.values()) if (of === signal) this.sessions.delete(id)
   }
 
   /** Remembers what a client has been told, and puts partitions that gave records behind the others. */
