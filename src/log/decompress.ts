@@ -220,8 +220,13 @@ const XERIAL_MAGIC = Uint8Array.of(0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0)
 const XERIAL_HEADER_BYTES = 16
 
 function snappy(source: Uint8Array, out: Output): void {
+  for (const block of snappyBlocks(source)) snappyBlock(block, out)
+}
+
+/** @throws Error, after those that are whole */
+export function* snappyBlocks(source: Uint8Array): Generator<Uint8Array> {
   if (!XERIAL_MAGIC.every((byte, i) => source[i] === byte)) {
-    snappyBlock(source, out)
+    yield source
     return
   }
   const view = viewOf(source)
@@ -229,20 +234,24 @@ function snappy(source: Uint8Array, out: Output): void {
     const size = at + 4 <= source.length ? view.getUint32(at) : Number.POSITIVE_INFINITY
     at += 4
     if (size > source.length - at) throw new Error('a Snappy block is cut off')
-    snappyBlock(source.subarray(at, at + size), out)
+    yield source.subarray(at, at + size)
     at += size
   }
 }
 
-function snappyBlock(source: Uint8Array, out: Output): void {
-  let at = 0
-  let claimed = 0
-  for (let shift = 0; ; shift += 7) {
-    if (at >= source.length || shift > 28) throw new Error('no Snappy block')
-    const byte = source[at++]
-    claimed += (byte & 127) * 2 ** shift
-    if (byte < 128) break
+/** What a block says that it grows to, and where its elements begin. */
+export function snappyClaim(source: Uint8Array): { bytes: number; at: number } {
+  let bytes = 0
+  for (let at = 0; ; at++) {
+    if (at >= source.length || at > 4) throw new Error('no Snappy block')
+    bytes += (source[at] & 127) * 2 ** (7 * at)
+    if (source[at] < 128) return { bytes, at: at + 1 }
   }
+}
+
+function snappyBlock(source: Uint8Array, out: Output): void {
+  const claim = snappyClaim(source)
+  let { at } = claim
   const start = out.at
   const little = (size: number): number => {
     if (at + size > source.length) throw new Error('a Snappy element is cut off')
@@ -265,5 +274,5 @@ function snappyBlock(source: Uint8Array, out: Output): void {
     } else if ((tag & 3) === 1) copy(((tag >> 5) << 8) | little(1), (rest & 7) + 4)
     else copy(little((tag & 3) === 2 ? 2 : 4), rest + 1)
   }
-  if (out.at - start !== claimed) throw new Error(`${out.at - start} bytes in a Snappy block of ${claimed}`)
+  if (out.at - start !== claim.bytes) throw new Error(`${out.at - start} bytes in a Snappy block of ${claim.bytes}`)
 }

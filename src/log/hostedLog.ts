@@ -2,12 +2,14 @@
 //
 // Invariants
 //   1. The main side learns of each topic that is made, changed or deleted here; what was appended before is written before.
-//   2. Appends to a partition reach the log in the order of their calls, also where one of them is compressed again: that is done in another
-//      thread, and those behind it wait.
+//   2. Appends to a partition reach the log in the order of their calls, also where one of them is compressed again, or grows large when its records
+//      are looked at: that is done in another thread, and those behind it wait.
 //   3. Between two changes of topics, of which one request may want a thousand, and between the steps of one, what else waits for the thread has its
 //      turn.
 import { randomUUID } from 'node:crypto'
 import { HelperThread } from '../base/index.ts'
+import type { Prepared, ToPrepare } from './batchThread.ts'
+import { growsLarge } from './claimedBytes.ts'
 import type {
   AppendOptions,
   AppendResult,
@@ -25,7 +27,6 @@ import { logErrors, reviveLogError } from './errors.ts'
 import { logMetrics } from './logMetrics.ts'
 import { Append, type Partition } from './partition.ts'
 import { asTopicWants, checkSize, codecWanted } from './recompress.ts'
-import type { Recompressed, ToRecompress } from './recompressThread.ts'
 import { BATCH_HEADER_BYTES, batchHeaderOf, batchOfRecords, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
 import { inOneStep, type StoredTopic } from './store.ts'
 import type { Writer } from './writer.ts'
@@ -36,10 +37,8 @@ const INLINE_BYTES_MAX = 16 * 1024
 export class HostedLog implements BrokerLog {
   readonly folder: string
   private readonly writer: Writer
-  private readonly recompressor = new HelperThread<ToRecompress, Recompressed>(
-    new URL('./recompressThread.ts', import.meta.url),
-    'log-recompress',
-    (reason) => logErrors('LOG_WRITE_FAILED', { path: 'log-recompress', reason }),
+  private readonly batches = new HelperThread<ToPrepare, Prepared>(new URL('./batchThread.ts', import.meta.url), 'log-batches', (reason) =>
+    logErrors('LOG_WRITE_FAILED', { path: 'log-batches', reason }),
   )
   /** Resolves when the newest append that is not in a group yet is. */
   private readonly behind = new WeakMap<Partition, Promise<unknown>>()
@@ -122,14 +121,15 @@ export class HostedLog implements BrokerLog {
     const before = this.behind.get(partition)
     const codec = codecWanted(topic, sent, isForeign)
     const isSame = codec === undefined || batchHeaderOf(sent, 0).codec === codec
-    if (!before && (isSame || sent.length <= INLINE_BYTES_MAX))
-      return this.post(topic, index, asTopicWants(topic, sent, isForeign), isForeign)
-    const ready = isSame ? sent : this.recompress(topic, sent, codec)
+    const isLarge = isForeign && growsLarge(sent)
+    if (!before && !isLarge && (isSame || sent.length <= INLINE_BYTES_MAX))
+      return this.post(topic, index, new Append(asTopicWants(topic, sent, isForeign), isForeign))
+    const ready = isSame && !isLarge ? new Append(sent, isForeign) : this.prepare(topic, partition, sent, codec, isForeign)
     const posted = Promise.allSettled([before, ready]).then(async () => {
       // Kept for those behind it until it is in a group.
-      const batch = await ready
+      const append = await ready
       if (this.partitionOf(name, index) !== partition) throw logErrors('LOG_TOPIC_DELETED', { topic: name })
-      return { done: this.post(topic, index, batch, isForeign) }
+      return { done: this.post(topic, index, append) }
     })
     this.behind.set(partition, posted)
     try {
@@ -161,16 +161,27 @@ export class HostedLog implements BrokerLog {
     this.writer.noteDamage(report)
   }
 
-  private async recompress(topic: StoredTopic, sent: Uint8Array, codec: number): Promise<Uint8Array> {
+  private async prepare(
+    topic: StoredTopic,
+    partition: Partition,
+    sent: Uint8Array,
+    codec: number | undefined,
+    isForeign: boolean,
+  ): Promise<Append> {
+    checkSize(topic, sent)
+    const rules = isForeign ? partition.rulesAt(Date.now(), true) : undefined
     const copy = new Uint8Array(sent)
-    const answer = await this.recompressor.ask({ batch: copy, codec }, [copy.buffer])
-    if ('failure' in answer) throw reviveLogError(answer.failure)
+    const answer = await this.batches.ask({ batch: copy, codec: codec ?? batchHeaderOf(sent, 0).codec, rules }, [copy.buffer])
+    if ('failure' in answer) {
+      logMetrics.rejected.inc({ code: answer.failure.code })
+      throw reviveLogError(answer.failure)
+    }
     checkSize(topic, answer.batch)
-    return answer.batch
+    return new Append(answer.batch, isForeign, rules)
   }
 
-  private post({ name, partitions }: StoredTopic, index: number, batch: Uint8Array, isForeign: boolean): Promise<AppendResult> {
-    const append = new Append(batch, isForeign)
+  private post({ name, partitions }: StoredTopic, index: number, append: Append): Promise<AppendResult> {
+    const batch = append.bytes
     return new Promise((resolve, reject) => {
       const settle = () => {
         const { error, first, last, logAppendTimeMs } = append

@@ -4,6 +4,7 @@ export { checkedLine, readAgain, readFile, readLine, replaceFile } from './check
 
 import type { KafkaLogOptions, Log } from './contract.ts'
 
+export { growsLarge } from './claimedBytes.ts'
 export * from './contract.ts'
 export { crc32c } from './crc32c.ts'
 export { type Disk, ensureFolder, ensureFolders, errorCodeOf, type FileHandle, ignoreFailure, ignoreMissing, realDisk } from './disk.ts'

@@ -30,7 +30,6 @@ import { PARTITION_CLOSED, PARTITION_DELETED, PARTITION_OPEN, PartitionState } f
 import { Producers } from './producers.ts'
 import {
   ATTRIBUTES_AT,
-  BASE_SEQUENCE_AT,
   BATCH_HEADER_BYTES,
   batchHeaderOf,
   CRC_AT,
@@ -38,17 +37,15 @@ import {
   LEADER_EPOCH_AT,
   LOG_APPEND_TIME_FLAG,
   MAX_TIMESTAMP_AT,
-  PRODUCER_ID_AT,
   RECORD_COUNT_AT,
   readInt16,
   readInt32,
-  readInt64,
   verifyBatch,
   writeInt16,
   writeInt32,
   writeInt64,
 } from './recordBatch.ts'
-import { RecordIndex, validateBatch } from './recordIndex.ts'
+import { checkRecords, type RecordRules } from './recordChecks.ts'
 import { type Cut, openSealed, type SealedSegment, Segment } from './segment.ts'
 import {
   indexPath,
@@ -60,8 +57,6 @@ import {
   segmentName,
 } from './segmentIndex.ts'
 
-/** For looking at foreign batches; what it points to is let go with the next one. */
-const scratch = new RecordIndex(1024, true)
 /** So much may have to be read again on start to know the producers. */
 const SAVE_PRODUCERS_BYTES = 16 * 1024 * 1024
 
@@ -80,10 +75,13 @@ export class Append {
 
   /** Each record is looked at. */
   readonly isForeign: boolean
+  /** What its records were found to follow. */
+  readonly checked: RecordRules | undefined
 
-  constructor(bytes: Uint8Array, isForeign = false) {
+  constructor(bytes: Uint8Array, isForeign = false, checked?: RecordRules) {
     this.bytes = bytes
     this.isForeign = isForeign
+    this.checked = checked
   }
 }
 
@@ -428,23 +426,26 @@ export class Partition {
     return { topic, partition, path, kind, cutBytes, position, offset, reason }
   }
 
-  private check({ bytes, isForeign }: Append, nowMs: number): StreamError | undefined {
+  /** What is wanted of the records of a batch. */
+  rulesAt(nowMs: number, isForeign: boolean): RecordRules {
+    const { config, isCompacted } = this
+    const { topic } = this.options
+    const rules = { topic, isForeign, isCompacted, earliestMs: Number.NEGATIVE_INFINITY, latestMs: Number.POSITIVE_INFINITY }
+    if (config['message.timestamp.type'] === 'LogAppendTime') return rules
+    rules.earliestMs = nowMs - config['message.timestamp.before.max.ms']
+    rules.latestMs = nowMs + config['message.timestamp.after.max.ms']
+    return rules
+  }
+
+  private check({ bytes, isForeign, checked }: Append, nowMs: number): StreamError | undefined {
     const limitBytes = this.config['max.message.bytes']
     if (bytes.length > limitBytes) {
       return logErrors('LOG_BATCH_TOO_LARGE', { topic: this.options.topic, sizeBytes: bytes.length, limitBytes })
     }
     try {
       const isControl = bytes.length >= BATCH_HEADER_BYTES && batchHeaderOf(bytes, 0).isControl
-      if (isForeign || (this.isCompacted && !isControl)) {
-        if (validateBatch(bytes, scratch) > scratch.count) {
-          return logErrors('LOG_BATCH_INVALID', { position: ATTRIBUTES_AT, reason: "control batches are the log's to write" })
-        }
-        // Only our own writers may go without.
-        if (isForeign && readInt64(bytes, PRODUCER_ID_AT) >= 0 && readInt32(bytes, BASE_SEQUENCE_AT) < 0) {
-          return logErrors('LOG_BATCH_INVALID', { position: BASE_SEQUENCE_AT, reason: 'a producer id without a sequence' })
-        }
-        return this.checkKeys() ?? (isForeign ? this.checkTimestamps(nowMs) : undefined)
-      }
+      const isChecked = checked !== undefined && checked.isCompacted === this.isCompacted
+      if (!isChecked && (isForeign || (this.isCompacted && !isControl))) return checkRecords(bytes, this.rulesAt(nowMs, isForeign))
       // A damaged batch in the log would make recovery cut off everything behind it.
       const sizeBytes = verifyBatch(bytes, 0, bytes.length)
       const recordCount = readInt32(bytes, RECORD_COUNT_AT)
@@ -453,27 +454,6 @@ export class Partition {
     } catch (error) {
       return error as StreamError
     }
-  }
-
-  /** Records in `scratch`: compaction would not know what to do with one that has no key. */
-  private checkKeys(): StreamError | undefined {
-    if (!this.isCompacted) return undefined
-    const row = scratch.keyStarts.subarray(0, scratch.count).findIndex((start) => start < 0)
-    return row < 0 ? undefined : logErrors('LOG_KEY_MISSING', { topic: this.options.topic, index: row })
-  }
-
-  private checkTimestamps(nowMs: number): StreamError | undefined {
-    const { config } = this
-    if (config['message.timestamp.type'] === 'LogAppendTime') return undefined
-    const earliestMs = nowMs - config['message.timestamp.before.max.ms']
-    const latestMs = nowMs + config['message.timestamp.after.max.ms']
-    for (let row = 0; row < scratch.count; row++) {
-      const timestampMs = scratch.timestampsMs[row]
-      // -1 is Kafka's "no timestamp".
-      if (timestampMs === -1 || (timestampMs >= earliestMs && timestampMs <= latestMs)) continue
-      return logErrors('LOG_TIMESTAMP_INVALID', { topic: this.options.topic, index: row, timestampMs, earliestMs, latestMs })
-    }
-    return undefined
   }
 
   /** After which age a segment is sealed: what grows cannot be compacted. */

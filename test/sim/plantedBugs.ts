@@ -40,7 +40,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     find: '      this.unsynced.push(...group)\n',
     replace:
       '      this.unsynced.push(...group)\n      this.durableOffset = segment.nextOffset\n      this.durablePosition = segment.sizeBytes\n      this.publish(PARTITION_OPEN)\n',
-    seed: 10,
+    seed: 11,
   },
   'skip-redo': {
     what: 'a start does not write to the files what is in the journal alone',
@@ -61,7 +61,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/journal.ts',
     find: 'else if (error !== undefined) file.isLost = true',
     replace: 'else if (error !== undefined) return',
-    seed: 39,
+    seed: 11,
   },
   'drop-epoch-check': {
     what: 'a producer that was replaced may still write',
@@ -75,7 +75,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/transactions/coordinator.ts',
     find: 'if (slot.record.producerEpoch !== ref.producerEpoch) throw fenced',
     replace: 'if (slot.record.producerEpoch < ref.producerEpoch) throw fenced',
-    seed: 1,
+    seed: 2,
   },
   'no-dedup': {
     what: 'a batch that is sent again is stored again',
@@ -96,7 +96,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/producers.ts',
     find: '    if (producerId < 0 || this.byId.has(producerId)',
     replace: '    if (producerId < 2 ** 60 || this.byId.has(producerId)',
-    seed: 64,
+    seed: 7,
   },
   'keep-failed-bytes': {
     what: 'what a failed sync did not confirm is refused, and stays in the log',
@@ -117,7 +117,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/checkedFile.ts',
     find: '  disk.syncFolder(folder)\n',
     replace: '',
-    seed: 2,
+    seed: 3,
   },
   'half-removed-topic': {
     what: 'a topic that is removed keeps what says that it is one',
@@ -138,14 +138,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'kafka/groups/offsets.ts',
     find: '      const { first } = await this.log.appendRecords(OFFSETS_TOPIC, 0, records)',
     replace: '      const first = 0\n      this.log.appendRecords(OFFSETS_TOPIC, 0, records).catch(() => {})',
-    seed: 81,
+    seed: 65,
   },
   'forget-key': {
     what: 'after a restart the keys of requests are not known',
     file: 'ingest/idempotency.ts',
     find: '  private recall(note: Begin | End): void {\n',
     replace: '  private recall(note: Begin | End): void {\n    return\n',
-    seed: 122,
+    seed: 234,
   },
   'forget-column': {
     what: 'the checkpoint of a session does not have where it began',
@@ -173,14 +173,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'log/reader.ts',
     find: 'crc32c(bytes.subarray(start, end)) !== chunks[i].crc',
     replace: 'false',
-    seed: 9,
+    seed: 44,
   },
   'skip-checkpoint-checksum': {
     what: 'state is read without its checksums',
     file: 'engine/checkpoints/store.ts',
     find: 'if (a !== chunks[i * CHUNK_FIELDS + 2] || b !== chunks[i * CHUNK_FIELDS + 3])',
     replace: 'if (false)',
-    seed: 104,
+    seed: 11,
   },
   'read-beyond-end': {
     what: 'queries read what is written and not durable yet',
@@ -208,7 +208,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'jobs/sinkCommitters.ts',
     find: 'if (isDurable && this.next) Object',
     replace: 'if (this.next) Object',
-    seed: 6,
+    seed: 10,
   },
   'unsynced-checkpoint': {
     what: 'the data of a checkpoint is not synced before its manifest is named',
@@ -222,7 +222,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'jobs/transactionCommitter.ts',
     find: '      return { state: { kind:',
     replace: '      for (const { ref } of this.cutRefs) this.transactions.commit(ref).catch(() => {})\n      return { state: { kind:',
-    seed: 21,
+    seed: 5,
   },
   'forget-decided': {
     what: 'a start does not commit what a checkpoint has decided',
@@ -278,14 +278,14 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/fileSink.ts',
     find: '    if (this.current) this.disk.close(this.current.file)\n',
     replace: '',
-    seed: 60,
+    seed: 33,
   },
   'compact-sequences': {
     what: 'compaction takes batches that their producer may send again',
     file: 'log/producers.ts',
     find: 'batches.map(({ lastOffset }) => lastOffset)]',
     replace: 'batches.slice(-1).map(({ lastOffset }) => lastOffset)]',
-    seed: 138,
+    seed: 59,
   },
   'older-at-first-refusal': {
     what: 'what the disk refuses once to read, of a checkpoint or of producers, counts as damaged',
@@ -299,7 +299,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: '    if (!this.exists(parent, folder)) this.disk.makeFolder(folder)\n',
     replace: '    if (this.exists(parent, folder)) return\n    this.disk.makeFolder(folder)\n',
-    seed: 62,
+    seed: 92,
   },
   'forget-retained': {
     what: 'with the segments that retention takes goes what their producers may send again',
@@ -348,7 +348,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/spill/share.ts',
     find: '    part: subtask,\n',
     replace: '    part: (subtask + 1) % parallelism,\n',
-    seed: 17,
+    seed: 41,
   },
   'forget-waiting': {
     what: 'a checkpoint does not have the rows that wait for state on the disk',
@@ -376,7 +376,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/spill/spillFiles.ts',
     find: 'if (this.released) this.released.push(path)\n    else this.remove(path)',
     replace: 'this.remove(path)',
-    seed: 172,
+    seed: 378,
   },
   'skip-spill-checksum': {
     what: 'state comes back from the disk without its checksums',
@@ -390,7 +390,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
     file: 'engine/checkpoints/store.ts',
     find: "if (errorCodeOf(error) === 'SPILL_DAMAGED') throw error",
     replace: '',
-    seed: 391,
+    seed: 89,
   },
 }
 

@@ -12,6 +12,7 @@ import { isStreamError } from '../../base/index.ts'
 import {
   BATCH_HEADER_BYTES,
   batchHeaderOf,
+  growsLarge,
   type LogRecord,
   type ProducerIdAndEpoch,
   readRecords,
@@ -107,7 +108,8 @@ async function produce(
 
 /** Which records of a refused batch are to blame: the client sends the others again without them. */
 function blamedRecords(error: unknown, batch: Uint8Array | null): number[] {
-  if (!isStreamError(error) || batch === null) return []
+  // To open a large one once more would hold others up; then the client takes all of it for refused.
+  if (!isStreamError(error) || batch === null || batch.length < BATCH_HEADER_BYTES || growsLarge(batch)) return []
   // The log stops at the first one.
   if (error.code === 'LOG_KEY_MISSING') return indicesOf(batch, ({ key }) => key === null)
   if (error.code !== 'LOG_TIMESTAMP_INVALID') return []
