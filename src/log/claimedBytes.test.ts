@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { gzipSync, zstdCompressSync } from 'node:zlib'
-import { compressionsAlgorithms } from '@platformatic/kafka'
 import fc from 'fast-check'
 import { claimedBytes, growsLarge } from './claimedBytes.ts'
 import { compress } from './compress.ts'
 import { recompressed } from './recompress.ts'
+import { otherCodecs } from './testCodecs.ts'
 import { makeBatch } from './testRecords.ts'
 
-const { lz4, snappy } = compressionsAlgorithms
-const codecs: [codec: number, compress: (bytes: Uint8Array) => Uint8Array][] = [
-  [1, gzipSync],
-  [2, (bytes) => snappy.compressSync(Buffer.from(bytes))],
-  [3, (bytes) => lz4.compressSync(Buffer.from(bytes))],
-  [4, zstdCompressSync],
-  ...[1, 2, 3, 4].map((codec): (typeof codecs)[number] => [codec, (bytes) => compress(bytes, codec)]),
+const codecs: typeof otherCodecs = [
+  ...otherCodecs,
+  ...[1, 2, 3, 4].map((codec): (typeof otherCodecs)[number] => [codec, (bytes) => compress(bytes, codec)]),
 ]
 /** What a block that is not full may take more by its word. */
 const SLACK_BYTES = 4 * 1024 * 1024

@@ -157,24 +157,35 @@ test('a block that could not be written for certain: the files are synced, and t
   assert.equal(textsOf(crashed, openJournaled(crashed, '/data').store, 1).length, 8)
 })
 
+/** With a block in the journal, and a sync of its files that the background has not begun. */
+function openWithTask() {
+  const disk = fakeDisk()
+  const waiting: (() => void)[] = []
+  const act = () => waiting.shift()?.()
+  const { commit, store } = openJournaled(disk, '/data', { plan: (task) => waiting.push(task), syncBytes: 4_096 })
+  commit('0', '0')
+  act()
+  commit('1', '1')
+  assert.deepEqual([store.journal?.blockCount, waiting.length], [1, 1])
+  return { disk, act, commit, store }
+}
+
+/** The background's sync of the file of partition 0 fails. */
+function actInVain(disk: FakeDisk, act: () => void): void {
+  disk.before = (call, path) => {
+    if (call === 'sync' && path.includes('/0/')) throw diskError('EIO')
+  }
+  act()
+  disk.before = () => {}
+}
+
 for (const padBytes of [0, 20_000])
   test(`the background loses what a group of ${padBytes ? 'large' : 'small'} batches has just written: it is written again`, () => {
-    const disk = fakeDisk()
-    const waiting: (() => void)[] = []
-    const act = () => waiting.shift()?.()
-    const { commit, store } = openJournaled(disk, '/data', { plan: (task) => waiting.push(task), syncBytes: 4_096 })
-    commit('0', '0')
-    act()
-    commit('1', '1')
-    assert.deepEqual([store.journal?.blockCount, waiting.length], [1, 1])
+    const { disk, act, commit } = openWithTask()
     disk.before = (call, path) => {
       if (call !== 'write' || !path.includes('/1/')) return
       // The group has written to the file of partition 0 by now.
-      disk.before = (call, path) => {
-        if (call === 'sync' && path.includes('/0/')) throw diskError('EIO')
-      }
-      act()
-      disk.before = () => {}
+      actInVain(disk, act)
     }
     const texts = ['0', '1', '2'.padEnd(padBytes, 'x'), '3', '4']
     for (const text of texts.slice(2)) {
@@ -187,21 +198,10 @@ for (const padBytes of [0, 20_000])
   })
 
 test('a sync in the background fails and is not told yet when the file is synced here: what it lost is written again', () => {
-  const disk = fakeDisk()
-  const waiting: (() => void)[] = []
-  const act = () => waiting.shift()?.()
-  const { commit, store } = openJournaled(disk, '/data', { plan: (task) => waiting.push(task), syncBytes: 4_096 })
-  commit('0', '0')
-  act()
-  commit('1', '1')
-  assert.deepEqual([store.journal?.blockCount, waiting.length], [1, 1])
+  const { disk, act, commit, store } = openWithTask()
   disk.before = (call, path) => {
     if (call !== 'open' || !path.includes('/0/')) return
-    disk.before = (call, path) => {
-      if (call === 'sync' && path.includes('/0/')) throw diskError('EIO')
-    }
-    act()
-    disk.before = () => {}
+    actInVain(disk, act)
   }
   store.journal?.syncFiles()
   for (const text of ['2', '3']) {

@@ -124,8 +124,10 @@ export class Journal {
     this.blocks.push({ sequence, position, sizeBytes })
     for (const { path } of entries) {
       const known = this.dirty.get(path)
-      if (known) Object.assign(known, { lastSequence: sequence, isUnsure: false })
-      else this.dirty.set(path, { firstSequence: sequence, lastSequence: sequence, isLost: false, isUnsure: false })
+      if (known) {
+        known.lastSequence = sequence
+        known.isUnsure = false
+      } else this.dirty.set(path, { firstSequence: sequence, lastSequence: sequence, isLost: false, isUnsure: false })
     }
     this.unsyncedBytes += sizeBytes
     this.syncInBackground()

@@ -51,6 +51,17 @@ test('appends get consecutive offsets, and a group is one write and one sync', (
   assert.deepEqual(textsOf(partition, disk), ['a', 'b', 'c', 'd', 'e', 'f'])
 })
 
+test('a batch whose records were looked at before the topic became a compacted one is looked at again', () => {
+  for (const policy of ['delete', 'compact'] as const) {
+    const { partition } = fresh({ 'cleanup.policy': policy })
+    const checked = { ...partition.rulesAt(0, true), isCompacted: false }
+    const append = new Append(makeBatch(['without a key']), true, checked)
+    partition.write([append], 0)
+    partition.sync()
+    assert.deepEqual(codes([append]), policy === 'delete' ? [[0, 0]] : ['LOG_KEY_MISSING'])
+  }
+})
+
 test('a torn tail is cut at every byte of the last batch, reported, and appending goes on', () => {
   const { disk, partition } = fresh()
   commit(partition, [['one', 'two']])

@@ -118,7 +118,7 @@ export const offsetDeleteHandler = (broker: Broker, groups: Groups) =>
       name,
       partitions: partitions.map(({ partitionIndex }) => {
         if (groups.isSubscribed(groupId, name)) return { partitionIndex, errorCode: ERROR.GROUP_SUBSCRIBED_TO_TOPIC }
-        if (!broker.log.topic(name)?.partitions[partitionIndex]) return { partitionIndex, errorCode: ERROR.UNKNOWN_TOPIC_OR_PARTITION }
+        if (!broker.log.partition(name, partitionIndex)) return { partitionIndex, errorCode: ERROR.UNKNOWN_TOPIC_OR_PARTITION }
         entries.push({ topic: name, partition: partitionIndex, committed: null })
         return { partitionIndex }
       }),

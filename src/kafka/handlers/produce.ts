@@ -108,11 +108,12 @@ async function produce(
 
 /** Which records of a refused batch are to blame: the client sends the others again without them. */
 function blamedRecords(error: unknown, batch: Uint8Array | null): number[] {
+  if (!isStreamError(error) || batch === null) return []
+  const isKeyMissing = error.code === 'LOG_KEY_MISSING'
   // To open a large one once more would hold others up; then the client takes all of it for refused.
-  if (!isStreamError(error) || batch === null || batch.length < BATCH_HEADER_BYTES || growsLarge(batch)) return []
+  if (!(isKeyMissing || error.code === 'LOG_TIMESTAMP_INVALID') || growsLarge(batch)) return []
   // The log stops at the first one.
-  if (error.code === 'LOG_KEY_MISSING') return indicesOf(batch, ({ key }) => key === null)
-  if (error.code !== 'LOG_TIMESTAMP_INVALID') return []
+  if (isKeyMissing) return indicesOf(batch, ({ key }) => key === null)
   const { earliestMs, latestMs } = error.params as { earliestMs: number; latestMs: number }
   return indicesOf(batch, ({ timestampMs }) => timestampMs !== -1 && (timestampMs < earliestMs || timestampMs > latestMs))
 }
