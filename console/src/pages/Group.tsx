@@ -55,7 +55,9 @@ function useLags({ partitions }: GroupDetail, atMs: number): Map<string, number[
     memory.current.atMs = atMs
     for (const { topic, partition, lag } of partitions) {
       const key = `${topic}/${partition}`
-      memory.current.lags.set(key, [...(memory.current.lags.get(key) ?? []).slice(1 - historyCount), lag ?? 0])
+      // Not known is not 0.
+      if (lag === undefined) continue
+      memory.current.lags.set(key, [...(memory.current.lags.get(key) ?? []).slice(1 - historyCount), lag])
     }
   }
   return memory.current.lags
