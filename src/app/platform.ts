@@ -376,6 +376,12 @@ async function openKafkaPort(config: Config, hosted: HostedKafka, logger: Logger
 /** @param isStopped  whether the log's writer is, in whose thread the port was */
 function kafkaHealth({ server, error }: KafkaPort, isStopped: boolean): Health['parts'][string] {
   if (server && isStopped) return { state: 'degraded', detail: `port ${server.port} is closed: the thread of the log's writer has ended` }
+  const trouble = server?.trouble()
+  if (server && trouble)
+    return {
+      state: 'degraded',
+      detail: `port ${server.port} goes on with the certificate from before: ${trouble.message}. ${trouble.hint}`,
+    }
   if (server) return { state: 'ok', detail: `port ${server.port}` }
   if (error?.code === 'LOG_SEGMENT_DAMAGED') return { state: 'degraded', detail: `none: ${error.message}. ${error.hint}` }
   return { state: 'ok', detail: error ? `none: ${error.message}` : 'off' }

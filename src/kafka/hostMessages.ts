@@ -36,4 +36,5 @@ export interface ToHost {
 export type FromHost =
   | { kind: 'reply'; id: number; result?: unknown; error?: ErrorBody }
   | { kind: 'line'; level: 'warn' | 'error'; fields: object; message: string }
+  | { kind: 'trouble'; error?: ErrorBody }
   | { kind: 'metrics'; changes: MetricChanges }

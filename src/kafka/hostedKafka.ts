@@ -6,7 +6,7 @@
 //      itself, has heard nobody.
 //   2. Appends of a sink's transaction arrive in the order of their calls. Their bytes are copied: a builder's memory is used again.
 import { MessageChannel, type MessagePort, type TransferListItem } from 'node:worker_threads'
-import { applyMetrics } from '../base/index.ts'
+import { applyMetrics, type StreamError } from '../base/index.ts'
 import {
   type AppendResult,
   logErrors,
@@ -44,6 +44,7 @@ export class HostedKafka implements SinkTransactions {
   private readonly waiting = new Map<number, Waiting>()
   private lastId = 0
   private isEnded = false
+  private trouble: StreamError | undefined
   /** All groups, while they are asked for. */
   private looking: Promise<GroupsForPeople> | undefined
 
@@ -66,6 +67,7 @@ export class HostedKafka implements SinkTransactions {
    */
   async open(options: HostedOptions, logger: KafkaLogger, tokenFile: string | undefined): Promise<KafkaServer> {
     this.logger = logger
+    this.trouble = undefined
     const { host, port } = await this.call('open', [options, tokenFile])
     return {
       host,
@@ -76,6 +78,7 @@ export class HostedKafka implements SinkTransactions {
         create: (name, password) => this.ask('createUser', [name, password]),
         delete: (name) => this.ask('deleteUser', [name]),
       },
+      trouble: () => this.trouble,
       close: () => this.callUnlessEnded('close'),
     }
   }
@@ -171,6 +174,7 @@ export class HostedKafka implements SinkTransactions {
 
   private receive(message: FromHost): void {
     if (message.kind === 'line') this.logger[message.level](message.fields, message.message)
+    if (message.kind === 'trouble') this.trouble = message.error && reviveKafkaError(message.error)
     if (message.kind === 'metrics') applyMetrics(message.changes)
     if (message.kind !== 'reply') return
     const { id, error, result } = message

@@ -2,4 +2,4 @@
 export { kafkaErrors } from './errors.ts'
 export { HostedKafka, kafkaThread } from './hostedKafka.ts'
 export { type KafkaLimits, kafkaLimits } from './limits.ts'
-export { type KafkaOptions, type KafkaServer, type KafkaTls, startKafka } from './server.ts'
+export { type KafkaOptions, type KafkaServer, startKafka } from './server.ts'

@@ -25,6 +25,8 @@ export interface KafkaLimits {
   idleMs: number
   /** How long a TLS handshake may take. */
   tlsHandshakeMs: number
+  /** How often it is looked whether the certificate was renewed. */
+  tlsLookMs: number
   /** Members of one group, and groups in all. */
   groupMembers: number
   groups: number
@@ -58,6 +60,7 @@ export const kafkaLimits: KafkaLimits = {
   responseBytes: 256 * 1024 * 1024,
   idleMs: 10 * 60_000,
   tlsHandshakeMs: 10_000,
+  tlsLookMs: 5_000,
   groupMembers: 1_000,
   groups: 10_000,
   memberBytes: 1024 * 1024,
@@ -105,6 +108,18 @@ export const kafkaMetrics = {
     name: 'millrace_kafka_throttled_seconds_total',
     help: 'Time that quotas made Kafka clients wait, by user.',
     labelNames: ['user'],
+    registers,
+  }),
+  certificateExpires: new Gauge({
+    name: 'millrace_tls_certificate_expires_timestamp_seconds',
+    help: 'When the certificate that a port uses expires, epoch seconds; none without TLS.',
+    labelNames: ['listener'],
+    registers,
+  }),
+  renewals: new Counter({
+    name: 'millrace_kafka_tls_renewals_total',
+    help: 'Changes of the files of the certificate, its key and the CA, by result: taken, or refused because they cannot be used.',
+    labelNames: ['result'],
     registers,
   }),
   expiredOffsets: new Counter({

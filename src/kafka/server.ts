@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, isIP, type Server, Socket, type SocketConstructorOpts } from 'node:net'
-import { createServer as createTls, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import { isStreamError, type TokenStore } from '../base/index.ts'
+import type { TLSSocket } from 'node:tls'
+import { isStreamError, type StreamError, type TokenStore } from '../base/index.ts'
 import { type BrokerLog, realDisk } from '../log/index.ts'
 import { Broker, type KafkaLogger } from './broker.ts'
 import { Connection, plainAddress } from './connection.ts'
@@ -19,18 +19,7 @@ import { type PrincipalMapping, parsePrincipalRules } from './security/principal
 import { Security } from './security/security.ts'
 import { UserAdmin, type UsersForPeople } from './security/userAdmin.ts'
 import { parseStartSettings, type StartSettings } from './startSettings.ts'
-
-/** PEM files: with them the port speaks TLS only. */
-export interface KafkaTls {
-  certFile: string
-  keyFile: string
-  /** Whether clients show certificates, as Kafka's `ssl.client.auth`; default none. */
-  clientAuth?: 'none' | 'requested' | 'required'
-  /** Who signs the clients' certificates. */
-  caFile?: string
-  /** Kafka's `ssl.principal.mapping.rules`: the user that a certificate speaks for; default the whole subject. */
-  principalRules?: string
-}
+import { createTlsServer, type KafkaTls } from './tls.ts'
 
 /** Plain data: it may go to another thread. */
 export interface HostedOptions {
@@ -59,6 +48,8 @@ export interface KafkaOptions extends HostedOptions {
   far?: FarReaders
   /** Called between two pieces of longer work, where the thread is the one that writes the log. */
   breathe?: () => void
+  /** Called when what `trouble` gives changes. */
+  onTrouble?: (trouble: StreamError | undefined) => void
   /** Wall clock, epoch ms. */
   now?: () => number
 }
@@ -68,6 +59,8 @@ export interface KafkaServer {
   /** Consumer groups, for people: as they are now. */
   groups(): Promise<GroupsForPeople>
   users: UsersForPeople
+  /** Why a renewed certificate is not used: KAFKA_TLS_INVALID, while the one before goes on. */
+  trouble(): StreamError | undefined
   /** Cuts all connections and frees the port. The log stays open. */
   close(): Promise<void>
 }
@@ -165,8 +158,13 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer & {
   /** With TLS, also those that are not through the handshake: the server ends when they have. */
   const sockets = new Set<Socket>()
   let server: Server
+  let trouble: StreamError | undefined
+  const onTrouble = (error: StreamError | undefined) => {
+    trouble = error
+    options.onTrouble?.(error)
+  }
   try {
-    server = tls ? createTlsServer(tls, limits, acceptTls) : createServer({ pauseOnConnect: true }, accept)
+    server = tls ? createTlsServer(tls, limits, logger, onTrouble, acceptTls) : createServer({ pauseOnConnect: true }, accept)
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
       kafkaMetrics.closed.inc({ code: 'TLS' })
       logger.warn({ client: socket.remoteAddress, code: error.code }, 'a Kafka client did not get through the TLS handshake')
@@ -198,6 +196,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer & {
     admin,
     groups: async () => admin,
     users: new UserAdmin(security),
+    trouble: () => trouble,
     async close() {
       const closed = once(server, 'close')
       server.close()
@@ -251,31 +250,5 @@ function principalShown(socket: TLSSocket, nameOf: PrincipalMapping): { name: st
     return name === undefined ? `no rule fits the subject of its certificate: ${subject}` : { name }
   } catch (error) {
     return `the subject of its certificate cannot be read: ${(error as Error).message}`
-  }
-}
-
-function createTlsServer(
-  { certFile, keyFile, caFile, clientAuth = 'none' }: KafkaTls,
-  { connections, tlsHandshakeMs }: KafkaLimits,
-  accept: (socket: TLSSocket) => void,
-): TlsServer {
-  try {
-    if (clientAuth !== 'none' && caFile === undefined) throw new Error('clients show certificates, and nothing says who may sign them')
-    const options = {
-      cert: readFileSync(certFile),
-      key: readFileSync(keyFile),
-      ca: caFile === undefined ? undefined : readFileSync(caFile),
-      requestCert: clientAuth !== 'none',
-      // One that was asked for and is bad ends the connection too, with a line in the log.
-      rejectUnauthorized: clientAuth === 'required',
-      handshakeTimeout: tlsHandshakeMs,
-      minVersion: 'TLSv1.2' as const,
-    }
-    const server = createTls(options, accept)
-    // Also of those that have not got through the handshake yet.
-    server.maxConnections = connections
-    return server
-  } catch (error) {
-    throw kafkaErrors('KAFKA_TLS_INVALID', { reason: (error as Error).message }, { cause: error })
   }
 }

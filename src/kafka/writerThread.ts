@@ -7,7 +7,7 @@
 //   2. There is one coordinator of transactions, here; sinks of the main side reach it through the port.
 //   3. An error here that nobody catches is counted and told, and the log goes on: it is nothing of the writer's, whose own end the thread
 //      (log/writer.ts).
-import { relayMetrics, TokenStore, toStreamError } from '../base/index.ts'
+import { relayMetrics, type StreamError, TokenStore, toStreamError } from '../base/index.ts'
 import {
   errorCodeOf,
   HostedLog,
@@ -69,7 +69,8 @@ function host(writer: Writer): void {
   const handlers: Handlers = {
     open: async (options, tokenFile) => {
       const tokens = tokenFile === undefined ? undefined : new TokenStore(tokenFile)
-      server = await startKafka({ ...options, log, logger, tokens, far, breathe: () => writer.breathe() })
+      const onTrouble = (error: StreamError | undefined) => send({ kind: 'trouble', error: error?.toJSON() })
+      server = await startKafka({ ...options, log, logger, tokens, far, breathe: () => writer.breathe(), onTrouble })
       return { host: server.host, port: server.port }
     },
     close: async () => {

@@ -2,15 +2,17 @@
 // them up, Kafka's own tools.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { Admin, Producer, stringSerializers } from '@platformatic/kafka'
+import { metrics } from '../../src/base/index.ts'
 import { startTestBroker } from '../../src/kafka/testClient.ts'
 import { countsSql, makeProject, type Ready, type Server, startServer } from '../harness.ts'
 
@@ -43,12 +45,12 @@ const login = (mechanism: string, user: string, password: string, protocol = 'SA
   'sasl.password': password,
 })
 
-/** A certificate for 127.0.0.1 that signs itself. */
-function makeCertificate(t: TestContext): { cert: string; key: string } {
+/** A certificate for 127.0.0.1 that signs itself, for two days. */
+function makeCertificate(t: TestContext, name = 'localhost'): { cert: string; key: string } {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-tls-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+  const names = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
   run('openssl', [
     'req',
     '-x509',
@@ -126,6 +128,71 @@ test('TLS: who has not ended its handshake does not hold up the end of the port'
   const closed = once(silent, 'close')
   await kafka.close()
   await closed
+})
+
+test('TLS: a renewed certificate is used without a restart, in whatever order its files come; one that cannot be used changes nothing', {
+  skip: !hasOpenssl && 'no openssl',
+}, async (t) => {
+  const [first, second, third] = ['first', 'second', 'third'].map((name) => makeCertificate(t, name))
+  const { cert, key } = makeCertificate(t)
+  const put = (from: string, to: string) => copyFileSync(from, to)
+  put(first.cert, cert)
+  put(first.key, key)
+  const { kafka, lines } = await startTestBroker(t, {
+    tls: { certFile: cert, keyFile: key, caFile: first.cert, clientAuth: 'requested' },
+    limits: { tlsLookMs: 100 },
+  })
+  const connection = async () => {
+    const client = connectTls({ port: kafka.port, host: '127.0.0.1', rejectUnauthorized: false }).on('error', () => {})
+    t.after(() => client.destroy())
+    await once(client, 'secureConnect')
+    return client
+  }
+  const subject = async () => {
+    const client = await connection()
+    const { CN } = client.getPeerCertificate().subject
+    client.destroy()
+    return CN
+  }
+  const until = async (isTrue: () => boolean | Promise<boolean>, what: string) => {
+    for (let tries = 0; !(await isTrue()); tries++) {
+      assert.ok(tries < 500, what)
+      await sleep(20)
+    }
+  }
+  const result = async (name: string) => {
+    const { values } = await metrics.getSingleMetric('millrace_kafka_tls_renewals_total')!.get()
+    return values.find(({ labels }) => labels.result === name)?.value ?? 0
+  }
+  const expires = async () => (await metrics.getSingleMetric('millrace_tls_certificate_expires_timestamp_seconds')!.get()).values[0]?.value
+
+  assert.equal(await subject(), 'first')
+  const old = await connection()
+  // A certificate without its key.
+  put(second.cert, cert)
+  await until(() => kafka.trouble() !== undefined, 'a pair that does not fit is told')
+  assert.equal(kafka.trouble()!.code, 'KAFKA_TLS_INVALID')
+  assert.equal(await subject(), 'first')
+  await sleep(500)
+  assert.equal(lines.filter((line) => line.includes('goes on with the certificate from before')).length, 1, lines.join('\n'))
+  put(second.key, key)
+  await until(() => kafka.trouble() === undefined, 'a pair that is mended is used')
+  assert.equal(await subject(), 'second')
+  // As a mounted secret is renewed, with a moment in which nothing is there.
+  rmSync(key)
+  await until(() => kafka.trouble() !== undefined, 'a file that cannot be read is told')
+  assert.match(kafka.trouble()!.message, /ENOENT/)
+  assert.equal(await subject(), 'second')
+  put(third.key, key)
+  put(third.cert, cert)
+  await until(async () => (await subject()) === 'third', 'a renewed certificate is used')
+  await until(async () => (await result('taken')) === 2 && (await result('refused')) === 2, 'renewals are counted')
+  assert.equal(await expires(), Date.parse(new X509Certificate(readFileSync(third.cert)).validTo) / 1_000)
+  // A CA that holds none would shut out every client.
+  writeFileSync(first.cert, '')
+  await until(() => kafka.trouble() !== undefined, 'an empty CA is told')
+  // Who was connected stays so.
+  assert.ok(!old.destroyed && old.writable)
 })
 
 test('TLS: kcat and @platformatic/kafka, with and without a login; plain text gets nothing', {
