@@ -6,8 +6,10 @@
 // All brokers are up all the time, and all tools run in one Java process. Each case first warms up: producers run at one broker after the other
 // by turns, until none becomes faster, or for --warm-seconds each; Java and V8 compile what is hot only then. Then turns are measured,
 // the brokers' order changing from one to the next, and medians count: a machine that becomes slower meanwhile is slower for all.
+// `--warm brokers` starts each tool anew, as who types its command does, and counts all that it sends; `--warm nothing` also starts a broker for
+// each turn.
 // Transactions: a producer that commits every 100 ms, as a sink of a stream processor would. What is consumed was produced first: without
-// `produce` there is no `consume`. Of each producer's turn the first fifth does not count for rate and latency.
+// `produce` there is no `consume`. Of a warm producer's turn the first fifth does not count for rate and latency.
 // CPU is that of the broker's process, all threads. Needs test/compat/servers/kafka.sh setup.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,7 +23,7 @@ import { benchOptions, numberIn } from '../scripts/options.ts'
 import { apiVersionsApi } from '../src/kafka/messages/apiVersions.ts'
 import { fetchApi } from '../src/kafka/messages/fetch.ts'
 import { requestFrame } from '../src/kafka/testClient.ts'
-import { kafkaMissing, startRealKafka, WarmTools } from '../test/compat/servers/kafka.ts'
+import { kafkaMissing, kafkaTool, startRealKafka, WarmTools } from '../test/compat/servers/kafka.ts'
 import { fuzzDecoder } from './kafkaFuzz.ts'
 import { machineText } from './machine.ts'
 
@@ -36,16 +38,28 @@ const options = benchOptions('kafka', {
     codecs: { value: 'A,B', default: 'none,lz4', doc: 'none, gzip, snappy, lz4, zstd' },
     turns: { value: 'N', default: '3', doc: 'of each broker, of which the median counts' },
     'turn-seconds': { value: 'N', default: '8', doc: 'length of a turn' },
+    warm: {
+      value: 'WHAT',
+      default: 'all',
+      doc: 'all; brokers: tools are started anew; nothing: brokers too, producers and consumers only',
+    },
     'warm-seconds': { value: 'N', default: '60', doc: 'for each broker, at most, before it counts' },
     frames: { value: 'N', default: '1000000', doc: 'broken requests that the decoder is given' },
     'skip-fuzz': { doc: 'none of these' },
     json: { doc: 'one line of JSON instead of text' },
   },
-  examples: ['', '--parts produce --sizes 1024 --codecs none', '--brokers millrace --parts latency --warm-seconds 5 --skip-fuzz'],
+  examples: [
+    '',
+    '--parts produce --sizes 1024 --codecs none',
+    '--warm nothing --brokers millrace,kafka --skip-fuzz',
+    '--brokers millrace --parts latency --warm-seconds 5 --skip-fuzz',
+  ],
 })
 const TURNS = numberIn('turns', options.turns, 1)
 const TURN_S = numberIn('turn-seconds', options['turn-seconds'], 1)
 const WARM_S = numberIn('warm-seconds', options['warm-seconds'])
+const WARM = options.warm
+if (!['all', 'brokers', 'nothing'].includes(WARM)) throw new Error(`--warm: ${WARM} is none of all, brokers, nothing`)
 const PARTS = new Set(options.parts.split(','))
 const SIZES_BYTES = options.sizes.split(',').map(Number)
 const CODECS = options.codecs.split(',')
@@ -54,6 +68,8 @@ const TRANSACTION_MS = 100
 const WARM_TURN_S = 4
 /** Of the first turn, before anything is known. */
 const FIRST_BYTES = 10_000_000
+/** Of a turn of a second where nothing is warm. */
+const COLD_BYTES = 50_000_000
 /** A broker is warm when so many turns have not been faster by so much than what was best before. */
 const WARM_TURNS = 2
 const WARM_GAIN = 1.05
@@ -65,6 +81,8 @@ const BESIDE_RECORDS = 200_000
 const IDLE_CONNECTIONS = 1_000
 
 interface Broker {
+  /** As `--brokers` has it. */
+  key: string
   name: string
   bootstrap: string
   pid: number
@@ -72,7 +90,7 @@ interface Broker {
 }
 type Figures = Record<string, number>
 
-async function startMillrace(name: string, durability: 'fsync' | 'os'): Promise<Broker> {
+async function startMillrace(name: string, durability: 'fsync' | 'os'): Promise<Omit<Broker, 'key'>> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-kafka-'))
   writeFileSync(join(folder, 'empty.sql'), '-- Nothing but the log.\n')
   const args = ['start', folder, '--port', '0', '--kafka-port', '0', '--data', join(folder, 'data'), '--durability', durability, '--json']
@@ -95,8 +113,14 @@ if (kafkaMissing) {
   console.error(kafkaMissing)
   process.exit(2)
 }
-const tools = new WarmTools()
-const tool = (name: string, args: string[]): Promise<string> => tools.run(`org.apache.kafka.tools.${name}`, args)
+const tools = WARM === 'all' ? new WarmTools() : undefined
+async function tool(name: string, args: string[]): Promise<string> {
+  const className = `org.apache.kafka.tools.${name}`
+  if (tools) return tools.run(className, args)
+  const { status, stdout, stderr } = await kafkaTool(className, args, { env: { TIER: '4' } })
+  if (status !== 0) throw new Error(`${name} ${args.join(' ')}\n${stdout}\n${stderr}`)
+  return stdout
+}
 
 /** CPU seconds that a process has used, all threads. */
 function cpuSeconds(pid: number): number {
@@ -115,10 +139,10 @@ async function produce(
   more: string[] = [],
 ): Promise<Figures> {
   const before = cpuSeconds(pid)
-  const warmup = Math.floor(count / 5)
+  const warmup = tools ? ['--warmup-records', `${Math.floor(count / 5)}`] : []
   const settings = [`acks=all`, `compression.type=${codec}`]
   const text = await tool('ProducerPerformance', [
-    ...['--bootstrap-server', bootstrap, '--topic', topic, '--num-records', `${count}`, '--warmup-records', `${warmup}`],
+    ...['--bootstrap-server', bootstrap, '--topic', topic, '--num-records', `${count}`, ...warmup],
     ...['--record-size', `${sizeBytes}`, '--throughput', '-1', ...more, '--command-property', ...settings],
   ])
   // "N records sent, R records/sec (M MB/sec), A ms avg latency, X ms max latency, P ms 50th, Q ms 95th, S ms 99th, T ms 99.9th."
@@ -203,15 +227,17 @@ interface Case {
 }
 
 /** Runs the same at each broker, again and again, and gives each one's medians. */
-async function byTurns(brokers: readonly Broker[], turns: number, run: (broker: Broker) => Promise<Figures>): Promise<Figures[]> {
+async function byTurns<T>(brokers: readonly T[], turns: number, run: (broker: T) => Promise<Figures>): Promise<Figures[]> {
   const figures = brokers.map((): Figures[] => [])
   for (let turn = 0; turn < turns; turn++) {
     const order = [...brokers.keys()]
     if (turn % 2 === 1) order.reverse()
     for (const i of order) figures[i].push(await run(brokers[i]))
   }
-  return figures.map((all) => Object.fromEntries(Object.keys(all[0]).map((name) => [name, median(all.map((one) => one[name]))])))
+  return figures.map(medians)
 }
+const medians = (all: readonly Figures[]): Figures =>
+  Object.fromEntries(Object.keys(all[0]).map((name) => [name, median(all.map((one) => one[name]))]))
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]
 
 /** The newest topic of each case. */
@@ -254,14 +280,39 @@ async function warmUp(brokers: readonly Broker[], one: Case): Promise<number[]> 
   return states.map(({ rate }) => rate)
 }
 
-async function measure(brokers: readonly Broker[]): Promise<Results[]> {
-  const results = brokers.map((): Results => ({}))
-  const note = (name: string, figures: Figures[], of = brokers) => {
-    for (const [i, broker] of of.entries()) {
-      results[brokers.indexOf(broker)][name] = figures[i]
-      if (!options.json) console.log(`  ${name}: ${broker.name.padEnd(13)} ${text(figures[i])}`)
+const results: Record<string, Results> = {}
+
+function note(of: readonly { key: string; name?: string }[], what: string, figures: readonly Figures[]): void {
+  for (const [i, { key, name = key }] of of.entries()) {
+    results[key] = { ...results[key], [what]: figures[i] }
+    if (!options.json) console.log(`  ${what}: ${name.padEnd(13)} ${text(figures[i])}`)
+  }
+}
+
+/** Producers, and consumers of what they have sent, of a broker that was just started and is alone. */
+async function measureCold(): Promise<void> {
+  const kinds = names.map((key) => ({ key }))
+  for (const sizeBytes of SIZES_BYTES) {
+    for (const codec of CODECS) {
+      const count = Math.round((TURN_S * COLD_BYTES) / sizeBytes)
+      const read = new Map<string, Figures[]>(names.map((key) => [key, []]))
+      const sent = await byTurns(kinds, TURNS, async ({ key }) => {
+        const broker = await start(key)
+        try {
+          const figures = await produceFresh(broker, { prefix: 'cold', sizeBytes, codec }, count)
+          read.get(key)!.push(await consume(broker, topicsOf(broker).get('cold')!, count))
+          return figures
+        } finally {
+          await broker.stop()
+        }
+      })
+      note(kinds, `produce ${sizeBytes} B ${codec}`, sent)
+      note(kinds, `consume ${sizeBytes} B ${codec}`, [...read.values()].map(medians))
     }
   }
+}
+
+async function measure(brokers: readonly Broker[]): Promise<void> {
   /** A sync changes nothing for who reads. */
   const readers = brokers.filter(({ name }) => name !== KAFKA_SYNCED)
   const makeTopic = async (topic: string) => {
@@ -271,7 +322,7 @@ async function measure(brokers: readonly Broker[]): Promise<Results[]> {
   const produced = async (name: string, one: Case) => {
     const rates = await warmUp(brokers, one)
     const count = (broker: Broker) => Math.round(rates[brokers.indexOf(broker)] * TURN_S)
-    note(name, await byTurns(brokers, TURNS, (broker) => produceFresh(broker, one, count(broker))))
+    note(brokers, name, await byTurns(brokers, TURNS, (broker) => produceFresh(broker, one, count(broker))))
     return Math.min(...readers.map(count))
   }
   for (const sizeBytes of SIZES_BYTES) {
@@ -288,21 +339,20 @@ async function measure(brokers: readonly Broker[]): Promise<Results[]> {
       const run = (broker: Broker) => consume(broker, topicsOf(broker).get(`p${sizeBytes}-${codec}`)!, count)
       // The first turn is a warm-up.
       await byTurns(readers, 1, run)
-      note(`consume ${sizeBytes} B ${codec}`, await byTurns(readers, TURNS, run), readers)
+      note(readers, `consume ${sizeBytes} B ${codec}`, await byTurns(readers, TURNS, run))
     }
   }
   if (PARTS.has('latency')) {
     await makeTopic('latency')
     await byTurns(brokers, 1, latency)
-    note('end to end', await byTurns(brokers, TURNS, latency))
+    note(brokers, 'end to end', await byTurns(brokers, TURNS, latency))
   }
   if (PARTS.has('memory')) {
     await makeTopic('beside')
     await makeTopic('warm')
     for (const broker of brokers) await produce(broker, 'warm', 1_000, BESIDE_RECORDS, 'none')
-    note('memory', await byTurns(brokers, 1, memory))
+    note(brokers, 'memory', await byTurns(brokers, 1, memory))
   }
-  return results
 }
 
 function text(figures: Figures): string {
@@ -312,11 +362,11 @@ function text(figures: Figures): string {
     .join(', ')
 }
 
-const kafka = async (name: string, settings = {}): Promise<Broker> => ({
+const kafka = async (name: string, settings = {}): Promise<Omit<Broker, 'key'>> => ({
   name,
   ...(await startRealKafka({ 'log.segment.delete.delay.ms': 0, ...settings })),
 })
-const starts: Record<string, () => Promise<Broker>> = {
+const starts: Record<string, () => Promise<Omit<Broker, 'key'>>> = {
   millrace: () => startMillrace('Millrace', 'fsync'),
   'millrace-os': () => startMillrace('Millrace, no sync', 'os'),
   kafka: () => kafka('Kafka'),
@@ -324,23 +374,26 @@ const starts: Record<string, () => Promise<Broker>> = {
 }
 const names = options.brokers.split(',')
 for (const name of names) if (!starts[name]) throw new Error(`--brokers: ${name} is none of ${Object.keys(starts).join(', ')}`)
+const start = async (key: string): Promise<Broker> => ({ key, ...(await starts[key]()) })
 const brokers: Broker[] = []
-const all: Record<string, Results> = {}
 try {
-  for (const name of names) brokers.push(await starts[name]())
-  for (const [i, results] of (await measure(brokers)).entries()) all[names[i]] = results
+  if (WARM === 'nothing') await measureCold()
+  else {
+    for (const name of names) brokers.push(await start(name))
+    await measure(brokers)
+  }
 } finally {
-  tools.end()
+  tools?.end()
   for (const broker of brokers) await broker.stop()
 }
-if (options.json) console.log(JSON.stringify({ bench: 'kafka', machine: machineText(), results: all }))
+if (options.json) console.log(JSON.stringify({ bench: 'kafka', machine: machineText(), warm: WARM, results }))
 else if (names.includes('millrace')) {
   console.log(
-    `\nMillrace ÷ others, all warm, medians of ${TURNS} turns, acks=all, one partition, clients on the same machine (${machineText()})`,
+    `\nMillrace ÷ others, ${WARM} warm, medians of ${TURNS} turns, acks=all, one partition, clients on the same machine (${machineText()})`,
   )
   for (const other of names.filter((name) => name !== 'millrace')) {
-    for (const [name, ours] of Object.entries(all.millrace)) {
-      const theirs = all[other][name]
+    for (const [name, ours] of Object.entries(results.millrace)) {
+      const theirs = results[other][name]
       if (!theirs) continue
       const ratios = Object.keys(ours).map((one) => `${one} ${theirs[one] > 0 ? (ours[one] / theirs[one]).toFixed(2) : '–'} ×`)
       console.log(`  ÷ ${other.padEnd(12)} ${name.padEnd(20)} ${ratios.join(', ')}`)
