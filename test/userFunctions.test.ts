@@ -50,6 +50,10 @@ test('a function whose file is missing or has no such export is an error that sa
   const failed = async () => (await server.get<QuerySummary[]>('/v1/queries')).filter(({ state }) => state === 'failed')
   await until(async () => (await failed()).some(({ id }) => id === 'counted'), 'counted has not failed')
   assert.equal((await failed()).find(({ id }) => id === 'counted')?.error?.code, 'FUNCTION_EXPORT_MISSING')
+  // The query of the same file and job that does not call it goes on.
+  await server.post('notes', [{ id: 1, text: 'a bird' }])
+  await untilRows(server, 'loud', [[1, 'A BIRD!']])
+  assert.deepEqual((await failed()).map(({ id }) => id).sort(), ['counted', 'longest_word'])
   await server.running.kill('SIGTERM')
   const missing = makeProject(t, { 'pipelines/notes.sql': sql, 'functions/shout.ts': shout('!') })
   const other = await startServer(t, missing)

@@ -21,7 +21,7 @@ import { type PartUpdate, StateTracker } from './checkpoints/stateTracker.ts'
 import type { Lateness } from './diagnosis.ts'
 import { engineErrors, ofRow } from './errors.ts'
 import { type Barrier, keyGroupsOf, Links, type RoundNote, Rounds } from './exchange/index.ts'
-import { formatValue } from './expressions/index.ts'
+import { checkUserFunctions, formatValue } from './expressions/index.ts'
 import { EDGES_MAX, Graph } from './graph.ts'
 import type { NodeSnapshot } from './graphNodes.ts'
 import { atQuery } from './progress.ts'
@@ -167,6 +167,7 @@ export class Job {
   private open(spec: QuerySpec, index: number): void {
     atQuery(spec.number ?? 0)
     try {
+      checkUserFunctions(spec.plan)
       const query: RunningQuery = {
         spec,
         graph: undefined as unknown as Graph,

@@ -4,5 +4,5 @@ export { columnsOf, compileCalc, compileScalar, evaluateConstant } from './compi
 export { expressionErrors } from './errors.ts'
 export { jsonWriter } from './json.ts'
 export type { UserAggregate, UserFunctionRef } from './userFunctions.ts'
-export { loadUserFunctions, loadUserFunctionsNow, mayHoldUp, userAggregate, userFunctionsOf } from './userFunctions.ts'
+export { checkUserFunctions, loadUserFunctions, loadUserFunctionsNow, mayHoldUp, userAggregate, userFunctionsOf } from './userFunctions.ts'
 export { formatValue, parseValue } from './values.ts'

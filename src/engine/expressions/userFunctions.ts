@@ -7,7 +7,7 @@
 // Invariant: what a function throws or gives back wrongly is an error of the row, with the function's name.
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
-import { isStreamError, nearestName } from '../../base/index.ts'
+import { isStreamError, nearestName, type StreamError, toStreamError } from '../../base/index.ts'
 import type { SqlType } from '../../data/index.ts'
 import { enterFunction, functionMark, leaveFunction } from '../progress.ts'
 import { expressionErrors, shown } from './errors.ts'
@@ -37,6 +37,8 @@ export interface UserAggregate {
 }
 
 const loaded = new Map<string, unknown>()
+/** Why the others are not. */
+const unloadable = new Map<string, StreamError>()
 const keyOf = ({ file, exportName = '', name, version }: UserFunctionRef): string => [file, exportName, name, version].join('\0')
 
 /** All functions of the user that a plan calls. */
@@ -60,14 +62,25 @@ export function mayHoldUp(plan: unknown): boolean {
   return Object.values(plan).some(mayHoldUp)
 }
 
-/** @throws StreamError  FUNCTION_FILE_UNREADABLE, FUNCTION_EXPORT_MISSING */
+/** Loads what is not loaded yet. Why one cannot be is kept for the queries that call it (`checkUserFunctions`): others of their job do without. */
 export async function loadUserFunctions(refs: readonly UserFunctionRef[]): Promise<void> {
   for (const ref of refs) {
-    if (loaded.has(keyOf(ref))) continue
+    const key = keyOf(ref)
+    if (loaded.has(key)) continue
     const url = `${pathToFileURL(ref.file).href}?version=${ref.version}`
-    const exports = await import(url).catch((error: Error) => Promise.reject(unreadable(ref, error)))
-    loaded.set(keyOf(ref), exportOf(ref, exports))
+    try {
+      const exports = await import(url).catch((error: Error) => Promise.reject(unreadable(ref, error)))
+      loaded.set(key, exportOf(ref, exports))
+      unloadable.delete(key)
+    } catch (error) {
+      unloadable.set(key, toStreamError(error))
+    }
   }
+}
+
+/** @throws StreamError  FUNCTION_FILE_UNREADABLE, FUNCTION_EXPORT_MISSING, if one that the plan calls could not be loaded */
+export function checkUserFunctions(plan: unknown): void {
+  for (const ref of userFunctionsOf(plan)) found(ref)
 }
 
 /** As `loadUserFunctions`, at once, and without seeing a file that has changed since this process first read it. */
@@ -97,7 +110,7 @@ function exportOf({ name, file, exportName }: UserFunctionRef, exports: Record<s
 
 function found(ref: UserFunctionRef): unknown {
   const value = loaded.get(keyOf(ref))
-  if (value === undefined) throw expressionErrors('FUNCTION_NOT_LOADED', { name: ref.name })
+  if (value === undefined) throw unloadable.get(keyOf(ref)) ?? expressionErrors('FUNCTION_NOT_LOADED', { name: ref.name })
   return value
 }
 
