@@ -31,6 +31,8 @@ export interface Disk {
   /** Reads up to `length` bytes into `target` at `at`; returns how many, less only at the end of the file. */
   read(file: FileHandle, target: Uint8Array, at: number, length: number, position: number): number
   size(file: FileHandle): number
+  /** When its bytes last changed, epoch ms. */
+  modifiedMs(file: FileHandle): number
   truncate(file: FileHandle, sizeBytes: number): void
   /** Returns when the file's bytes are on the disk. Its name is durable only after `syncFolder`. */
   sync(file: FileHandle): void
@@ -137,6 +139,7 @@ export const realDisk: Disk = {
   write: (file, buffers, position) => writeAll(writevSync, file, buffers, position),
   read: (file, target, at, length, position) => readAll(readSync, file, target, at, length, position),
   size: (file) => fstatSync(file).size,
+  modifiedMs: (file) => fstatSync(file).mtimeMs,
   truncate: ftruncateSync,
   sync: fdatasyncSync,
   writeSynced(file, bytes, position) {

@@ -99,6 +99,8 @@ export class FakeDisk implements Disk {
   /** How many bytes one call of the system takes or gives, of so many: at least one, at most all. */
   portion: (call: 'write' | 'read', sizeBytes: number, path: string) => number = (_call, sizeBytes) => sizeBytes
   capacityBytes = Number.POSITIVE_INFINITY
+  /** When all files were written last. */
+  nowMs = 0
   /** Beyond it nothing can be opened, folders neither: EMFILE. */
   openFilesMax = Number.POSITIVE_INFINITY
   private readonly root: FakeFolder
@@ -147,6 +149,11 @@ export class FakeDisk implements Disk {
 
   size(handle: FileHandle): number {
     return this.handle(handle).file.content.sizeBytes
+  }
+
+  /** It keeps no times. */
+  modifiedMs(): number {
+    return this.nowMs
   }
 
   truncate(handle: FileHandle, sizeBytes: number): void {

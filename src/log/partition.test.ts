@@ -416,6 +416,21 @@ test('retention by time and by size takes whole sealed segments; a reader keeps 
   assert.deepEqual(codes(commit(empty, [['next']])), [[8, 8]])
 })
 
+test('records without a time are kept by when they were appended, also after a restart', () => {
+  const { disk, partition } = fresh({ 'segment.bytes': 1024, 'retention.ms': 5000 })
+  for (let i = 0; i < 3; i++) commit(partition, [[`${i}`.padEnd(900)]], { timestampMs: -1, nowMs: 10_000 })
+  partition.enforceRetention(15_000)
+  assert.equal(partition.state.read().startOffset, 0)
+  partition.close()
+  // Of what the process did not write itself the file system knows it.
+  disk.nowMs = 10_000
+  const { partition: reopened } = open(disk, { 'segment.bytes': 1024, 'retention.ms': 5000 }, 'fsync', 20_000)
+  reopened.enforceRetention(15_000)
+  assert.equal(reopened.state.read().startOffset, 0)
+  reopened.enforceRetention(15_001)
+  assert.deepEqual([reopened.state.read().startOffset, reopened.endOffset], [3, 3])
+})
+
 test('a reader in the middle of a segment reads it to its end after retention unlinked it', () => {
   const { disk, partition } = fresh({ 'segment.bytes': 2000, 'retention.bytes': 0 })
   for (let i = 0; i < 9; i++) commit(partition, [[`${i}`.padEnd(400)]])

@@ -345,8 +345,9 @@ export class Partition {
     }
     // The index first: who finds the log finds its index too.
     for (const path of paths) disk.rename(path + COMPACTING_SUFFIX, path)
-    const nextOffset = sealed[at + sources.length - 1].nextOffset
-    const replaced = sealed.splice(at, sources.length, { file, sizeBytes, nextOffset, maxTimestampMs })
+    const last = sealed[at + sources.length - 1]
+    const newestMs = maxTimestampMs >= 0 ? maxTimestampMs : last.maxTimestampMs
+    const replaced = sealed.splice(at, sources.length, { file, sizeBytes, nextOffset: last.nextOffset, maxTimestampMs: newestMs })
     const freedBytes = replaced.reduce((sum, one) => sum + one.sizeBytes, 0) - sizeBytes
     this.sealedBytes -= freedBytes
     this.publish(PARTITION_OPEN)

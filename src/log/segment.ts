@@ -38,6 +38,7 @@ export class Segment {
   readonly baseOffset: number
   /** When the first batch was appended, epoch ms; undefined while the segment is empty. */
   firstAppendMs: number | undefined
+  private lastAppendMs = -1
   private readonly disk: Disk
   private readonly file: FileHandle
   private readonly indexFile: FileHandle
@@ -64,9 +65,9 @@ export class Segment {
   get nextOffset(): number {
     return this.index.nextOffset
   }
-  /** The newest CreateTime, epoch ms; -1 while the segment is empty. */
+  /** The newest CreateTime, epoch ms; where no record has one, when the last one was appended. */
   get maxTimestampMs(): number {
-    return this.index.maxTimestampMs
+    return this.index.maxTimestampMs >= 0 ? this.index.maxTimestampMs : this.lastAppendMs
   }
 
   /** Makes an empty segment, durable in its folder. An attempt that failed can be repeated. */
@@ -95,6 +96,7 @@ export class Segment {
     const { index, file, indexFile } = segment
     try {
       const fileBytes = disk.size(file)
+      segment.lastAppendMs = disk.modifiedMs(file)
       const endPosition = Math.min(fileBytes, options.limitPosition ?? fileBytes)
       let missingBytes = 0
       for (const chunk of readIndex(disk, folder, baseOffset).chunks) {
@@ -109,7 +111,7 @@ export class Segment {
       disk.sync(file)
       index.cut(disk, indexFile)
       segment.writeIndex()
-      if (index.sizeBytes > 0) segment.firstAppendMs = Math.min(index.maxTimestampMs, options.nowMs)
+      if (index.sizeBytes > 0) segment.firstAppendMs = Math.min(segment.maxTimestampMs, options.nowMs)
       const cutBytes = fileBytes - index.sizeBytes
       if (cutBytes === 0 && missingBytes === 0) return { segment, cut: undefined }
       const why = reason ?? (missingBytes > 0 ? 'the end of the file is missing' : 'the disk had not confirmed it')
@@ -124,6 +126,7 @@ export class Segment {
   append(batches: readonly Uint8Array[], nowMs: number): void {
     this.disk.write(this.file, batches, this.sizeBytes)
     this.firstAppendMs ??= nowMs
+    this.lastAppendMs = nowMs
     for (const batch of batches) {
       this.index.note(batch)
       this.unconfirmed.push(batch)
@@ -221,6 +224,7 @@ export interface SealedSegment {
   file: SegmentFile
   sizeBytes: number
   nextOffset: number
+  /** The newest CreateTime, epoch ms; where no record has one, when the file was written: else retention would take for old what just came. */
   maxTimestampMs: number
 }
 
@@ -240,8 +244,10 @@ export function openSealed(
   const file = disk.open(logPath(folder, segmentFile), 'read')
   try {
     const fileBytes = disk.size(file)
+    const timeOf = (newestMs: number) => (newestMs >= 0 ? newestMs : disk.modifiedMs(file))
     if (seal !== undefined) {
-      const { maxTimestampMs, endPosition: sizeBytes } = seal
+      const { endPosition: sizeBytes } = seal
+      const maxTimestampMs = timeOf(seal.maxTimestampMs)
       const sealed = { file: segmentFile, sizeBytes, nextOffset: coveredOffset ?? seal.nextOffset, maxTimestampMs }
       if (fileBytes === sizeBytes) return { sealed, damage: undefined }
       const offset = chunks.findLast((chunk) => chunk.endPosition <= fileBytes)?.nextOffset ?? baseOffset
@@ -249,7 +255,8 @@ export function openSealed(
     }
     const index = new IndexBuilder(baseOffset, true)
     const reason = scanBatches(disk, file, 0, fileBytes, baseOffset, (batch) => index.note(batch), coveredOffset !== undefined)
-    const { nextOffset, maxTimestampMs } = index
+    const { nextOffset } = index
+    const maxTimestampMs = timeOf(index.maxTimestampMs)
     if (reason === undefined) writeWholeIndex(disk, folder, segmentFile, index)
     const damage = reason === undefined ? undefined : { reason, position: index.sizeBytes, offset: nextOffset }
     return { sealed: { file: segmentFile, sizeBytes: fileBytes, nextOffset: coveredOffset ?? nextOffset, maxTimestampMs }, damage }
