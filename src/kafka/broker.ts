@@ -35,6 +35,8 @@ export interface KafkaLogger {
 export const NODE_ID = 1
 export const LEADER_EPOCH = 0
 export const OFFSETS_TOPIC = '__consumer_offsets'
+/** Kafka's log of metadata, which there is none of. */
+export const METADATA_TOPIC = '__cluster_metadata'
 const INTERNAL_TOPICS = new Set([OFFSETS_TOPIC, TRANSACTIONS_TOPIC])
 /** Topics of our own bookkeeping begin so. */
 const INTERNAL_PREFIX = '__millrace_'

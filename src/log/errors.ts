@@ -35,6 +35,11 @@ const specs = {
       `record ${p.index} of the batch has the timestamp ${p.timestampMs}, topic "${p.topic}" takes ${p.earliestMs} to ${p.latestMs}`,
     hint: () => "Correct the producer's clock, or change the topic's message.timestamp.before.max.ms or message.timestamp.after.max.ms.",
   }),
+  LOG_TIMESTAMP_TOO_FAR: spec<{ timestampMs: number }>({
+    ...badBatch,
+    message: (p) => `a record has the timestamp ${p.timestampMs}, which is milliseconds of no year before 37,000`,
+    hint: () => 'Timestamps are milliseconds since 1970: divide what is in microseconds or nanoseconds.',
+  }),
   LOG_COMPRESSION_UNSUPPORTED: spec<{ codec: string }>({
     ...badBatch,
     message: (p) => `record batch is compressed with ${p.codec}, which is not supported`,

@@ -45,7 +45,15 @@ export {
 } from './recordBatch.ts'
 export { findHeader, indexBatch, RecordIndex, readHeaders, readRecords, validateBatch } from './recordIndex.ts'
 export { listPartitionSegments, type SegmentInfo } from './segments.ts'
-export { checkDefaults, checkTopicConfig, checkTopicName, damagedTopics, defaultTopicConfig, followsDefaults } from './topicMeta.ts'
+export {
+  checkDefaults,
+  checkTopicConfig,
+  checkTopicName,
+  damagedTopics,
+  defaultTopicConfig,
+  followsDefaults,
+  PARTITION_COUNT_MAX,
+} from './topicMeta.ts'
 export * from './transactions/contract.ts'
 export { openTransactions, TRANSACTION_TIMEOUT_MS_MAX, TRANSACTIONS_TOPIC } from './transactions/coordinator.ts'
 export { SequencedTransaction } from './transactions/transaction.ts'

@@ -102,7 +102,7 @@ export function batchHeaderOf(bytes: Uint8Array, start: number): BatchHeader {
  *
  * @param end  where the readable bytes end
  * @returns    the batch's size in bytes
- * @throws     LOG_BATCH_INVALID, LOG_BATCH_CHECKSUM
+ * @throws     LOG_BATCH_INVALID, LOG_BATCH_CHECKSUM, LOG_TIMESTAMP_TOO_FAR
  */
 export function verifyBatch(bytes: Uint8Array, start: number, end: number): number {
   const fail = (reason: string) => logErrors('LOG_BATCH_INVALID', { position: start, reason })
@@ -123,7 +123,7 @@ export function verifyBatch(bytes: Uint8Array, start: number, end: number): numb
   if (recordCount < 0 || recordCount > lastOffsetDelta + 1) throw fail(`${recordCount} records in ${lastOffsetDelta + 1} offsets`)
   for (const at of [BASE_TIMESTAMP_AT, MAX_TIMESTAMP_AT]) {
     const timestampMs = readInt64(bytes, start + at)
-    if (Math.abs(timestampMs) > TIMESTAMP_MS_MAX) throw fail(`timestamp ${timestampMs}`)
+    if (Math.abs(timestampMs) > TIMESTAMP_MS_MAX) throw logErrors('LOG_TIMESTAMP_TOO_FAR', { timestampMs })
   }
   return sizeBytes
 }

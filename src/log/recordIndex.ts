@@ -306,7 +306,7 @@ function indexInPlace(bytes: Uint8Array, start: number, end: number, out: Record
  * For batches of clients; what `BatchBuilder` made needs no check.
  *
  * @returns  the number of records
- * @throws   LOG_BATCH_INVALID, LOG_BATCH_CHECKSUM, LOG_COMPRESSION_UNSUPPORTED
+ * @throws   LOG_BATCH_INVALID, LOG_BATCH_CHECKSUM, LOG_COMPRESSION_UNSUPPORTED, LOG_TIMESTAMP_TOO_FAR
  */
 export function validateBatch(bytes: Uint8Array, scratch = new RecordIndex()): number {
   if (verifyBatch(bytes, 0, bytes.length) !== bytes.length) throw invalid(0, 'bytes after the batch')
@@ -316,7 +316,8 @@ export function validateBatch(bytes: Uint8Array, scratch = new RecordIndex()): n
   scratch.reset()
   indexBatch(bytes, 0, scratch)
   for (let row = 0; row < scratch.count; row++) {
-    if (Math.abs(scratch.timestampsMs[row]) > TIMESTAMP_MS_MAX) throw invalid(0, `timestamp ${scratch.timestampsMs[row]}`)
+    const timestampMs = scratch.timestampsMs[row]
+    if (Math.abs(timestampMs) > TIMESTAMP_MS_MAX) throw logErrors('LOG_TIMESTAMP_TOO_FAR', { timestampMs })
     checkHeaders(scratch.bytes, scratch.headersStarts[row], scratch.headersEnds[row])
   }
   return recordCount

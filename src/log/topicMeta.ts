@@ -28,7 +28,7 @@ const COPY = 'topic.copy.json'
 const DEFAULTS_FILE = 'defaults.json'
 const DEFAULTS_COPY = 'defaults.copy.json'
 export const TOPIC_FOLDER = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-const PARTITION_COUNT_MAX = 1024
+export const PARTITION_COUNT_MAX = 1024
 const INT32_MAX = 2 ** 31 - 1
 
 /** Kafka's defaults, but for segments of 128 MiB: what is not indexed yet is all that a start must check, and retention takes less at once. */
@@ -53,10 +53,10 @@ export const defaultTopicConfig: TopicConfig = {
 const ranges = {
   partitionCount: [1, PARTITION_COUNT_MAX],
   'retention.ms': [-1, Number.MAX_SAFE_INTEGER],
-  'retention.bytes': [-1, Number.MAX_SAFE_INTEGER],
+  'retention.bytes': [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
   'segment.bytes': [1024, INT32_MAX],
   'segment.ms': [1, Number.MAX_SAFE_INTEGER],
-  'max.message.bytes': [128, 512 * 1024 * 1024],
+  'max.message.bytes': [128, INT32_MAX],
   'message.timestamp.before.max.ms': [0, Number.MAX_SAFE_INTEGER],
   'message.timestamp.after.max.ms': [0, Number.MAX_SAFE_INTEGER],
   'delete.retention.ms': [0, Number.MAX_SAFE_INTEGER],

@@ -1,6 +1,6 @@
 // Who this broker is: ApiVersions, UpdateFeatures, DescribeCluster, UnregisterBroker, DescribeQuorum, FindCoordinator, DescribeLogDirs.
 import { statfsSync } from 'node:fs'
-import { type Broker, type Handler, handler, NODE_ID } from '../broker.ts'
+import { type Broker, type Handler, handler, METADATA_TOPIC, NODE_ID } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { apiVersionsApi } from '../messages/apiVersions.ts'
 import { describeClusterApi } from '../messages/describeCluster.ts'
@@ -74,8 +74,6 @@ export const describeClusterHandler = (broker: Broker) =>
     if (endpointType !== 1) return { errorCode: ERROR.INVALID_REQUEST, errorMessage: 'this is a broker endpoint', endpointType }
     return { clusterId: broker.clusterId, controllerId: NODE_ID, brokers: [{ brokerId: NODE_ID, host, port }] }
   })
-
-const METADATA_TOPIC = '__cluster_metadata'
 
 /** A quorum of one, this broker: there is no log of metadata whose offsets could be told. */
 export const describeQuorumHandler = (broker: Broker) =>

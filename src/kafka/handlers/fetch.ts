@@ -37,8 +37,6 @@ interface FetchedPartition {
   isCut?: boolean
 }
 const READ_COMMITTED = 1
-/** Since this version a consumer may get zstd. */
-const ZSTD_VERSION = 10
 
 export const fetchHandler = (broker: Broker) => {
   const sessions = new FetchSessions(broker)
@@ -167,9 +165,6 @@ function look(
       throw new KafkaError(ERROR.TOPIC_AUTHORIZATION_FAILED, 'Topic authorization failed.')
     }
     const { topic, info } = partitionOf(found, one.partition, one.topic === '')
-    if (context.version < ZSTD_VERSION && topic.config['compression.type'] === 'zstd') {
-      throw new KafkaError(ERROR.UNSUPPORTED_COMPRESSION_TYPE, `Fetch ${context.version} of a topic in zstd`)
-    }
     if (one.fetchOffset < info.startOffset || one.fetchOffset > info.endOffset) {
       const range = `${info.startOffset} to ${info.endOffset}`
       throw new KafkaError(ERROR.OFFSET_OUT_OF_RANGE, `offset ${one.fetchOffset} is not in ${range}`)

@@ -182,7 +182,8 @@ export function describeTopicConfig(config: TopicConfig, keys: readonly string[]
       const isOwn = owned.has(name) || Object.hasOwn(set, name)
       const brokerName = brokerNames[name] ?? name
       const ofBroker = ofTopicsOnly(name) ? [] : synonymsOf(brokerName, standard, given(brokerName))
-      const ownValue = Object.hasOwn(own, name) ? textOf(config[name as LogKey]) : set[name]
+      const ownValue =
+        name === 'cleanup.policy' ? policyAsSet(config) : Object.hasOwn(own, name) ? textOf(config[name as LogKey]) : set[name]
       const synonyms = isOwn ? [{ name, value: ownValue, source: SOURCE.topic as number }, ...ofBroker] : ofBroker
       const { value, source: configSource } = synonyms[0] ?? { value: standard, source: SOURCE.default }
       return { name, value, readOnly: false, configSource, configType, synonyms, documentation: null }
@@ -233,18 +234,25 @@ function parseTopicConfig(name: string, value: string | null): Partial<TopicConf
   const key = name as LogKey
   if (value === null) return { [key]: defaultTopicConfig[key] }
   if (key === 'cleanup.policy') return { [key]: policyOf(value.split(',')) }
-  if (own[key] === TYPE.string) return { [key]: value }
   const text = value.trim()
+  if (own[key] === TYPE.string) return { [key]: text }
   const isNumber = own[key] === TYPE.double ? text !== '' && Number.isFinite(Number(text)) : isLong(text)
   if (!isNumber) throw new KafkaError(ERROR.INVALID_CONFIG, `${name} = ${value} is not a ${own[key] === TYPE.double ? '' : 'whole '}number`)
   // Clients say "forever" with the greatest long.
   return { [key]: Math.min(Number(text), Number.MAX_SAFE_INTEGER) }
 }
 
+/** In the order in which a client has named them, if it was a client. */
+function policyAsSet({ clientSettings, 'cleanup.policy': policy }: TopicConfig): string {
+  const parts = [...new Set(partsOf(clientSettings?.['cleanup.policy']))]
+  return parts.toSorted().join(',') === policy ? parts.join(',') : policy
+}
+
 /** The log checks what each is. @throws KafkaError INVALID_CONFIG */
 function policyOf(parts: readonly string[]): TopicConfig['cleanup.policy'] {
-  const named = [...new Set(parts.map((part) => part.trim()).filter(Boolean))].sort()
-  if (named.length === 0) throw new KafkaError(ERROR.INVALID_CONFIG, 'cleanup.policy is empty: it is delete, compact, or both')
+  const named = [...new Set(parts.map((part) => part.trim()))].sort()
+  if (parts.length > 1 && named.includes('')) throw new KafkaError(ERROR.INVALID_CONFIG, 'cleanup.policy has an empty value')
+  if (named.join() === '') throw new KafkaError(ERROR.INVALID_CONFIG, 'cleanup.policy is empty: it is delete, compact, or both')
   return named.join(',') as TopicConfig['cleanup.policy']
 }
 
@@ -257,8 +265,9 @@ export const SUBTRACT = 3
 export function changedSetting(config: TopicConfig, name: string, operation: number, value: string | null): string | null {
   const isPolicy = name === 'cleanup.policy'
   const isList = isPolicy || ignored[name]?.[1] === TYPE.list
-  const changed = changedValue(isPolicy ? config[name] : config.clientSettings?.[name], { name, isList }, operation, value)
-  return isPolicy && operation > DELETE ? policyOf(partsOf(changed)) : changed
+  const changed = changedValue(isPolicy ? policyAsSet(config) : config.clientSettings?.[name], { name, isList }, operation, value)
+  if (isPolicy && operation > DELETE) policyOf(partsOf(changed))
+  return changed
 }
 
 /** The same of any resource. @param had  undefined if it is not set */

@@ -1,6 +1,6 @@
 // CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords.
-import { checkTopicConfig, checkTopicName, defaultTopicConfig, type TopicConfig } from '../../log/index.ts'
-import { type Broker, handler, NODE_ID } from '../broker.ts'
+import { checkTopicConfig, checkTopicName, defaultTopicConfig, PARTITION_COUNT_MAX, type TopicConfig } from '../../log/index.ts'
+import { type Broker, handler, METADATA_TOPIC, NODE_ID } from '../broker.ts'
 import { ERROR, KafkaError } from '../errors.ts'
 import { createPartitionsApi } from '../messages/createPartitions.ts'
 import { createTopicsApi } from '../messages/createTopics.ts'
@@ -21,8 +21,7 @@ interface NewTopic {
 
 export const createTopicsHandler = (broker: Broker) =>
   handler(createTopicsApi, async ({ topics, validateOnly }) => {
-    const counts = new Map<string, number>()
-    for (const { name } of topics) counts.set(name, (counts.get(name) ?? 0) + 1)
+    const counts = countsOf(topics.map(({ name }) => name))
     // Kafka's metrics would mix them up: such a topic could not move to a cluster.
     const taken = new Map(broker.log.topics().map(({ name }) => [metricName(name), name]))
     const answers = await Promise.all(
@@ -49,6 +48,7 @@ async function create(
 ) {
   checkTopicName(name)
   if (broker.log.topicId(name) !== undefined) throw new KafkaError(ERROR.TOPIC_ALREADY_EXISTS, `topic ${name} exists already`)
+  if (name === METADATA_TOPIC) throw new KafkaError(ERROR.INVALID_REQUEST, `topic ${name} is internal`)
   const other = taken.get(metricName(name))
   if (other !== undefined) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `Topic '${name}' collides with existing topic: ${other}`)
   if (assignments.length > 0 && (numPartitions !== -1 || replicationFactor !== -1)) {
@@ -60,12 +60,23 @@ async function create(
   }
   const partitionCount = assignments.length || (numPartitions === -1 ? broker.limits.partitions : numPartitions)
   if (partitionCount < 1) throw new KafkaError(ERROR.INVALID_PARTITIONS, `${partitionCount} partitions`)
+  if (partitionCount > PARTITION_COUNT_MAX) throw new KafkaError(ERROR.INVALID_PARTITIONS, tooMany(partitionCount))
+  const empty = configs.filter(({ value }) => value === null).map((config) => config.name)
+  if (empty.length > 0) throw new KafkaError(ERROR.INVALID_CONFIG, `Null value not supported for topic configs: ${empty.join(', ')}`)
   const changes: Partial<TopicConfig> = { partitionCount, ...(configs.length > 0 && parseTopicConfigs(configs)) }
   const config = checkTopicConfig(defaultTopicConfig, changes)
   const topicId = validateOnly ? ZERO_UUID : (await broker.log.createTopic(name, changes)).id
   const described = describeTopicConfig(config, null, givenFor(broker, name))
   return { name, topicId, errorMessage: null, numPartitions: partitionCount, replicationFactor: 1, configs: described }
 }
+
+function countsOf<T>(names: readonly T[]): Map<T, number> {
+  const counts = new Map<T, number>()
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return counts
+}
+
+const tooMany = (count: number): string => `${count} partitions: a topic has at most ${PARTITION_COUNT_MAX}`
 
 const metricName = (topic: string): string => topic.replaceAll('.', '_')
 
@@ -80,10 +91,15 @@ function checkAssignments(assignments: NewTopic['assignments']): void {
 export const deleteTopicsHandler = (broker: Broker, onDeleted: (topic: string) => Promise<void>) =>
   handler(deleteTopicsApi, async ({ topics, topicNames }, { version }) => {
     const wanted = version < 6 ? topicNames.map((name) => ({ name, topicId: ZERO_UUID })) : topics
+    const counts = countsOf(wanted.map(({ name, topicId }) => name ?? broker.topic(null, topicId)?.name))
     const responses = await Promise.all(
       wanted.map(async ({ name, topicId }) => {
         try {
+          if ((name !== null) === (topicId !== ZERO_UUID)) throw new KafkaError(ERROR.INVALID_REQUEST, 'a topic has either a name or an id')
           const topic = broker.topic(name, topicId)
+          if (topic && counts.get(topic.name)! > 1) {
+            throw new KafkaError(ERROR.INVALID_REQUEST, `topic ${topic.name} is in the request twice`)
+          }
           if (!topic)
             throw new KafkaError(topicId === ZERO_UUID ? ERROR.UNKNOWN_TOPIC_OR_PARTITION : ERROR.UNKNOWN_TOPIC_ID, 'no such topic')
           if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
@@ -108,7 +124,7 @@ export const createPartitionsHandler = (broker: Broker) =>
           const had = topic.partitions.length
           if (count <= had)
             throw new KafkaError(ERROR.INVALID_PARTITIONS, `topic ${name} has ${had} partitions, and the number can only grow`)
-          checkTopicConfig(topic.config, { partitionCount: count })
+          if (count > PARTITION_COUNT_MAX) throw new KafkaError(ERROR.INVALID_PARTITIONS, tooMany(count))
           if (assignments !== null && assignments.length !== count - had) {
             throw new KafkaError(ERROR.INVALID_REPLICA_ASSIGNMENT, `${assignments.length} assignments for ${count - had} new partitions`)
           }
