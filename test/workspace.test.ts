@@ -179,7 +179,17 @@ test('deploy: a dry run says what would change, a write does it, a stale editor 
   assert.equal(refused.body.errors[0].error.code, 'SQL_COLUMN_NOT_FOUND')
   assert.deepEqual(refused.body.kept.sort(), ['counts', 'pages'])
 
-  const again = await put('pages.sql', text.replace('COUNT(*)', 'COUNT(*) + 1'), pages.version)
+  // So is a table that nobody reads yet and nobody can; a query over it says it once.
+  const avro = `CREATE TABLE orders (id INT) WITH ('connector' = 'kafka', 'format' = 'avro'); ${text}`
+  const codesOf = ({ body }: { body: DeployReport }) => body.errors.map(({ error }) => error.code)
+  assert.deepEqual(codesOf(await put('pages.sql', avro, pages.version, '?dryRun=true')), ['TABLE_OPTION_INVALID'])
+  const unread = await put('pages.sql', avro, pages.version)
+  assert.deepEqual([codesOf(unread), unread.body.kept.sort()], [['TABLE_OPTION_INVALID'], ['counts', 'pages']])
+  const read = `${avro} CREATE MATERIALIZED TABLE ids AS SELECT id, COUNT(*) AS c FROM orders GROUP BY id;`
+  assert.deepEqual(codesOf(await put('pages.sql', read, await versionOf('pages.sql'))), ['TABLE_OPTION_INVALID'])
+  await put('pages.sql', text, await versionOf('pages.sql'))
+
+  const again = await put('pages.sql', text.replace('COUNT(*)', 'COUNT(*) + 1'), await versionOf('pages.sql'))
   assert.deepEqual([again.body.started, again.body.kept], [['pages'], ['counts']])
   await untilRows(server, 'pages', [['/x', 2]])
 

@@ -163,6 +163,11 @@ export class Declarations {
     }
   }
 
+  /** Which declares a table, by its name in full. */
+  fileOf(table: string): string | undefined {
+    return this.tables.get(table)?.source.name
+  }
+
   /**
    * What the query of a statement uses.
    *

@@ -16,6 +16,7 @@ export {
   projectFolder,
   readProjectFiles,
   type SqlFile,
+  tableErrors,
 } from './project.ts'
 export type { QueryConfig, SettingSource } from './queryConfig.ts'
 export type { LiveTables } from './querySinks.ts'

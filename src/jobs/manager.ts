@@ -31,7 +31,7 @@ import { guarded, JobStarts } from './jobStarts.ts'
 import { Marks } from './marks.ts'
 import { showMemory } from './memory.ts'
 import { type ParityMark, parityOf } from './parity.ts'
-import { dropNotices, type FileError, type Project, type ProjectQuery, type SqlFile } from './project.ts'
+import { dropNotices, type FileError, type Project, type ProjectQuery, type SqlFile, tableErrors } from './project.ts'
 import { type ConfigParts, type QueryConfig, queryConfig } from './queryConfig.ts'
 import { showQueries } from './queryMetrics.ts'
 import { QuerySinks, type SinkOptions } from './querySinks.ts'
@@ -165,10 +165,13 @@ export class JobManager {
   }
 
   /** Makes what runs equal to what the project says. @param by  who asked for it */
-  apply(project: Project, by: string): Promise<ApplyReport> {
-    const report = this.applied.then(() => this.applyAlone(project, { by }))
-    this.applied = report.catch(() => {})
-    return report
+  async apply(project: Project, by: string): Promise<ApplyReport> {
+    const applied = this.applied.then(() => this.applyAlone(project, { by }))
+    this.applied = applied.catch(() => {})
+    const report = await applied
+    // A query over such a table has told its error already.
+    const isTold = ({ error }: FileError) => report.errors.some((told) => told.error.message === error.message)
+    return { ...report, errors: [...report.errors, ...tableErrors(project).filter((one) => !isTold(one))] }
   }
 
   /** What `apply` would do: nothing is changed, and what only a start finds out is not known. */
@@ -179,7 +182,7 @@ export class JobManager {
       started: project.queries.filter(({ id }) => !kept.includes(id)).map(({ id }) => id),
       kept,
       stopped: fates.filter(({ fate }) => fate === 'gone').map(({ id }) => id),
-      errors: project.errors,
+      errors: [...project.errors, ...tableErrors(project)],
       restored: [],
       notices: [],
     }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { bindProject, dropNotices } from './project.ts'
+import { bindProject, dropNotices, tableErrors } from './project.ts'
 import { bindRecordQuery } from './records.ts'
 
 const source = "CREATE TABLE t (k STRING, n INT) WITH ('connector' = 'kafka');"
@@ -30,6 +30,30 @@ test('what is nowhere is said for its file, with the place; what stands before i
     ],
   )
   assert.deepEqual(project.queries.map(({ id }) => id).sort(), ['a', 'b'])
+})
+
+test('a topic with a format that is not here is said for its file, whether or not a query reads it; all else goes on', () => {
+  const project = bind({
+    'a.sql': source,
+    'b.sql': `CREATE TABLE o (k STRING) WITH ('connector' = 'kafka', 'format' = 'avro-confluent', 'avro-confluent.url' = 'http://127.0.0.1:8081');
+      CREATE TABLE p (k STRING) WITH ('connector' = 'kafka', 'key.fields' = 'x'); CREATE TABLE q (k STRING) WITH ('connector' = 'filesystem', 'path' = 'q', 'format' = 'orc');
+      ${live('b', 't')}`,
+    'c.sql':
+      "CREATE TABLE r LIKE o; CREATE TABLE s LIKE o; ALTER TABLE s SET ('format' = 'json'); ALTER TABLE s RESET ('avro-confluent.url');",
+  })
+  assert.deepEqual(project.errors, [])
+  assert.deepEqual(
+    tableErrors(project).map(({ file, error }) => [file, error.code, error.params.table, error.params.value]),
+    [
+      ['b.sql', 'TABLE_OPTION_INVALID', 'o', 'avro-confluent'],
+      ['b.sql', 'TABLE_OPTION_INVALID', 'p', 'x'],
+      ['c.sql', 'TABLE_OPTION_INVALID', 'r', 'avro-confluent'],
+    ],
+  )
+  assert.deepEqual(
+    project.queries.map(({ id }) => id),
+    ['b'],
+  )
 })
 
 test('two files that wait for one another, and a table that is declared twice', () => {

@@ -21,7 +21,8 @@ import {
 } from '../sql/index.ts'
 import { Declarations, type Origins } from './declarations.ts'
 import { jobErrors } from './errors.ts'
-import { scannedTables, withReadings } from './tables.ts'
+import { recordShapeOf } from './recordShape.ts'
+import { isTopicTable, scannedTables, withReadings } from './tables.ts'
 import { type Declared, requireOwnTopics } from './topicClaims.ts'
 
 export interface SqlFile {
@@ -144,6 +145,21 @@ export function bindProject(files: SqlFile[], timeZone = 'UTC'): Project {
     return error ? { file: file.name, error } : []
   })
   return project
+}
+
+/**
+ * Topics that cannot be read or written as they are declared, such as with a format that is not here. All else of their files goes on; without
+ * this, whoever sends the first event or reads by SQL would be the first to be told.
+ */
+export function tableErrors({ tables, declarations }: Project): FileError[] {
+  return tables.filter(isTopicTable).flatMap((table) => {
+    try {
+      recordShapeOf(table)
+      return []
+    } catch (error) {
+      return { file: declarations.fileOf(table.name) ?? '', error: toStreamError(error) }
+    }
+  })
 }
 
 const isWaiting = (error: StreamError | undefined): boolean =>

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { makeFolders, missingFolders } from '../../base/index.ts'
-import { bindProject, readProjectFiles } from '../../jobs/index.ts'
+import { bindProject, readProjectFiles, tableErrors } from '../../jobs/index.ts'
 import type { Health } from '../../serve/contract.ts'
 import type { Config } from '../config.ts'
 import { byteText, countText, durationText, errorText } from '../output.ts'
@@ -168,19 +168,17 @@ async function healthAt(host: string, port: number): Promise<Health | undefined>
 function checkProject(folder: string): Finding[] {
   try {
     const project = bindProject(readProjectFiles(folder))
+    const errors = [...project.errors, ...tableErrors(project)]
     const good = finding(
       'project',
-      project.errors.length > 0 ? 'problem' : 'ok',
+      errors.length > 0 ? 'problem' : 'ok',
       [
         countText(project.files.length, 'SQL file'),
         countText(project.tables.length, 'table'),
         countText(project.queries.length, 'query', 'queries'),
       ].join(', '),
     )
-    return [
-      good,
-      ...project.errors.map(({ file, error }) => finding('project', 'problem', errorText(error, { file }).split('\n')[0], error.hint)),
-    ]
+    return [good, ...errors.map(({ file, error }) => finding('project', 'problem', errorText(error, { file }).split('\n')[0], error.hint))]
   } catch (error) {
     return [
       finding(
