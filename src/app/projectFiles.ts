@@ -2,14 +2,15 @@
 //
 // Invariants
 //   1. A file is only replaced by one who has seen it: the version is a hash of its text.
-//   2. A file is there whole or not at all, also after a crash: it is written beside, synced, and renamed.
+//   2. A file is there whole or not at all, also after a crash: see wholeFile.ts.
 //   3. No name leaves the project's folder.
 import { createHash } from 'node:crypto'
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { type ApplyReport, bindProject, type JobManager, projectFolder, readProjectFiles, type SqlFile } from '../jobs/index.ts'
 import type { Workspace } from '../serve/index.ts'
 import { appErrors } from './errors.ts'
+import { removeUnfinished, writeWhole } from './wholeFile.ts'
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.sql$/
 const versionOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
@@ -21,6 +22,7 @@ export function projectFiles(
   timeZone: string,
   onApplied: (report: ApplyReport) => void = () => {},
 ): NonNullable<Workspace['files']> {
+  removeUnfinished(join(folder, projectFolder(folder)))
   /** One change at a time: a version is checked and the file replaced without anybody in between. */
   let turn: Promise<unknown> = Promise.resolve()
 
@@ -43,10 +45,7 @@ export function projectFiles(
     if (dryRun) return jobs.preview(bindProject(after, timeZone))
     const target = join(folder, path)
     if (text === null) rmSync(target, { force: true })
-    else {
-      writeFileSync(`${target}.new`, text, { flush: true })
-      renameSync(`${target}.new`, target)
-    }
+    else writeWhole(target, text)
     const report = await jobs.apply(bindProject(readProjectFiles(folder), timeZone), by)
     onApplied(report)
     return report

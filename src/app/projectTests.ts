@@ -8,7 +8,7 @@
 //      No statement can bring sections of its own into it: `--- use` reads files.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { isStreamError, reviveError } from '../base/index.ts'
@@ -32,6 +32,7 @@ import { bindStatement, type Plan, parseStatement } from '../sql/index.ts'
 import { jsonOf } from '../views/index.ts'
 import type { DraftOrder, FromDraft } from './draftThread.ts'
 import { appErrors } from './errors.ts'
+import { removeUnfinished, writeWhole } from './wholeFile.ts'
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.test$/
 const RUN_MS_MAX = 120_000
@@ -42,6 +43,7 @@ const versionOf = (text: string): string => createHash('sha256').update(text).di
 
 export function projectTests(folder: string, jobs: JobManager, log: Pick<Log, 'topic' | 'readMessages'>): ProjectTests & { close(): void } {
   const tests = join(folder, 'tests')
+  removeUnfinished(tests)
   const pathOf = (name: string): string => {
     if (!namePattern.test(name)) throw appErrors('PROJECT_TEST_NAME', { name })
     return join(tests, name)
@@ -93,8 +95,7 @@ export function projectTests(folder: string, jobs: JobManager, log: Pick<Log, 't
       else {
         parseGoldenFile(name, text)
         mkdirSync(tests, { recursive: true })
-        writeFileSync(`${path}.new`, text, { flush: true })
-        renameSync(`${path}.new`, path)
+        writeWhole(path, text)
       }
       return list()
     },
