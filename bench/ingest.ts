@@ -109,7 +109,7 @@ async function benchIntake(name: string, schema: TopicSchema, partitionCount: nu
     for (let i = 0; performance.now() < untilMs; i++) {
       const body = bodies[i % bodies.length]
       const context = { nowMs: Date.now(), traceId: '0af7651916cd43dd8448eb211c80319c', source: 'http', client: '127.0.0.1' }
-      const taken = await intake.take(body, true, target, 0, context)
+      const taken = await intake.take(body, 'ndjson', target, 0, context)
       if (taken.acceptedCount !== EVENTS_PER_BODY) throw new Error('an event was rejected')
       for (const { bytes } of taken.parts) buffers.give(bytes)
       eventCount += EVENTS_PER_BODY

@@ -29,6 +29,7 @@ import {
   runBounded,
   type SqlFile,
   savepointInfo,
+  sourceParts,
   startPreview,
 } from '../jobs/index.ts'
 import type { HostedKafka, KafkaServer } from '../kafka/index.ts'
@@ -319,7 +320,16 @@ function schemaOf(table: TableDef | undefined): TopicSchema | undefined {
   if (!schema) {
     const fields = table.columns.filter((column) => column.kind === 'physical').map(({ name, type }) => ({ name, type }))
     const { valueFormat, compression } = recordShapeOf(table)
-    schemas.set(table, (schema = { fields, ...doorKey(table), valueFormat, ...(compression !== undefined && { compression }) }))
+    const { key, formatOptions } = sourceParts(table)
+    schema = {
+      fields,
+      ...doorKey(table),
+      valueFormat,
+      ...(valueFormat !== 'json' && { formatOptions }),
+      ...(key && { isKeyApart: true }),
+      ...(compression !== undefined && { compression }),
+    }
+    schemas.set(table, schema)
   }
   return schema
 }

@@ -10,14 +10,14 @@
 import type { StreamError } from '../base/index.ts'
 import { laneOf, type RowField, readUtf8, type SqlType } from '../data/index.ts'
 import { ColumnStore } from './columns.ts'
-import { formatErrors, rowError } from './errors.ts'
+import { formatErrors, type RowFailure, rowError } from './errors.ts'
 import { FAIL_REQUIRED, FAIL_TYPE, fail, failureOf, failValue, scanCodePoint } from './json/scan.ts'
 import { outValue } from './json/values.ts'
 import { type FormatOptions, formatOptions } from './options.ts'
 import type { DecodedRows, RowDecoder } from './rows.ts'
 import { makeTextParser, out, reserveSide, sideText, type TextParser } from './text.ts'
 
-interface CsvOptions {
+export interface CsvOptions {
   delimiter: number
   /** Byte of the quote; -1: none. */
   quote: number
@@ -48,7 +48,8 @@ export function csvQuote(options: FormatOptions): string {
   return ''
 }
 
-function csvOptions(tableOptions: Readonly<Record<string, string>>): CsvOptions {
+/** @throws StreamError FORMAT_OPTION */
+export function csvOptions(tableOptions: Readonly<Record<string, string>>): CsvOptions {
   const options = formatOptions('csv', tableOptions)
   const byteOf = (name: string, text: string): number => {
     if (text.length !== 1 || text.charCodeAt(0) > 127) throw options.invalid(name, 'one ASCII character')
@@ -89,7 +90,8 @@ export function makeCsvDecoder(
 }
 
 const structured = new Set<SqlType['kind']>(['ARRAY', 'MAP', 'MULTISET', 'ROW', 'NULL'])
-const isHeld = (type: SqlType): boolean => {
+/** Whether CSV can hold it. */
+export const isHeld = (type: SqlType): boolean => {
   if (type.kind === 'ARRAY') return !structured.has(type.element.kind)
   if (type.kind === 'ROW') return type.fields.every((field) => !structured.has(field.type.kind))
   return !structured.has(type.kind)
@@ -100,19 +102,24 @@ const LINE_BREAK = 'a line break without quotes around it'
 const escapedBytes: Record<number, number> = { 48: 0, 110: 10, 114: 13, 116: 9 }
 
 /** Without blanks at both ends. */
-function trimmed(b: Uint8Array, start: number, end: number): [start: number, end: number] {
+export function trimmed(b: Uint8Array, start: number, end: number): [start: number, end: number] {
   while (start < end && b[start] <= 32) start++
   while (end > start && b[end - 1] <= 32) end--
   return [start, end]
 }
+/** Why the row that begins at `start` is none. */
+export function csvFailure(code: number, start: number): RowFailure {
+  const failure = failureOf(code, start)
+  return failure.rule === 'json' ? { ...failure, rule: 'csv' } : failure
+}
 const isText = (type: SqlType): boolean => type.kind === 'CHAR' || type.kind === 'VARCHAR'
 
-class CsvDecoder implements RowDecoder {
-  private readonly fields: readonly RowField[]
+export class CsvDecoder implements RowDecoder {
+  protected readonly fields: readonly RowField[]
   private readonly options: CsvOptions
-  private readonly store: ColumnStore
+  protected readonly store: ColumnStore
   /** By ordinal of the table: column of the store, or -1. */
-  private readonly targets: Int32Array
+  protected readonly targets: Int32Array
   private readonly parsers: (TextParser | undefined)[]
 
   constructor(fields: readonly RowField[], options: CsvOptions, wanted: readonly number[]) {
@@ -203,17 +210,13 @@ class CsvDecoder implements RowDecoder {
       if (b[start] === 0xef && b[start + 1] === 0xbb && b[start + 2] === 0xbf && start + 3 <= end) start += 3
       while (end > start && (b[end - 1] === 10 || b[end - 1] === 13)) end--
       if (options.allowComments && b[start] === 35 && start < end) continue
-      fail.path = ''
       const code = this.row(b, start, end)
       if (code >= 0) {
         rows[store.row++] = index
         continue
       }
       store.clearRow()
-      if (!options.ignoreParseErrors) {
-        const failure = failureOf(code, start)
-        onError(index, rowError('csv', failure.rule === 'json' ? { ...failure, rule: 'csv' } : failure))
-      }
+      if (!options.ignoreParseErrors) onError(index, rowError('csv', csvFailure(code, start)))
     }
     const rowCount = store.row
     return {
@@ -223,9 +226,11 @@ class CsvDecoder implements RowDecoder {
     }
   }
 
-  private row(b: Uint8Array, p: number, end: number): number {
+  /** Reads one row into the store's current one; negative if it is none. */
+  protected row(b: Uint8Array, p: number, end: number): number {
     const { fields, options } = this
     let ordinal = 0
+    fail.path = ''
     if (p >= end) return failValue(FAIL_TYPE, 'an empty line')
     for (;;) {
       if (ordinal === fields.length) {
@@ -308,7 +313,7 @@ class CsvDecoder implements RowDecoder {
     return code < 0 ? code : p
   }
 
-  private value(b: Uint8Array, start: number, end: number, ordinal: number, isQuoted: boolean): number {
+  protected value(b: Uint8Array, start: number, end: number, ordinal: number, isQuoted: boolean): number {
     const column = this.targets[ordinal]
     const parser = this.parsers[ordinal]
     const { nullLiteral, ignoreParseErrors } = this.options

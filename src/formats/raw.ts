@@ -19,7 +19,7 @@ const sizes: Record<string, number> = { BOOLEAN: 1, TINYINT: 1, SMALLINT: 2, INT
  * @throws StreamError  FORMAT_COLUMNS, FORMAT_OPTION
  */
 export function makeRawDecoder(fields: readonly RowField[], options: Readonly<Record<string, string>> = {}): RowDecoder {
-  if (fields.length > 1) throw formatErrors('FORMAT_COLUMNS', { format: 'raw', message: 'the table must have one physical column' })
+  if (fields.length > 1) throw notOneColumn()
   const types = fields.map((field) => field.type)
   const store = new ColumnStore(types)
   const read = fields.length === 0 ? () => undefined : rawReader(fields[0], options)
@@ -51,10 +51,12 @@ export function makeRawDecoder(fields: readonly RowField[], options: Readonly<Re
   }
 }
 
-type RawReader = (b: Uint8Array, view: DataView, s: number, e: number) => RowFailure | undefined
+export const notOneColumn = () => formatErrors('FORMAT_COLUMNS', { format: 'raw', message: 'the table must have one physical column' })
 
-/** Reads one value into `out`. */
-function rawReader({ name, type }: RowField, tableOptions: Readonly<Record<string, string>>): RawReader {
+export type RawReader = (b: Uint8Array, view: DataView, s: number, e: number) => RowFailure | undefined
+
+/** Reads one value into `out`. @throws StreamError FORMAT_COLUMNS, FORMAT_OPTION */
+export function rawReader({ name, type }: RowField, tableOptions: Readonly<Record<string, string>>): RawReader {
   const { kind } = type
   const options = formatOptions('raw', tableOptions)
   const charset = rawCharset(options)

@@ -11,8 +11,12 @@ export interface TopicSchema {
   keyNames?: readonly string[]
   /** Flink's key.format: raw is one field, numbers in bytes; json an object of the key fields. Default: one field's text, json for more. */
   keyFormat?: 'raw' | 'json'
-  /** What values are; the door takes JSON and stores it as it is, so other topics have no door. json unless given. */
-  valueFormat?: string
+  /** What values are; json unless given. */
+  valueFormat?: 'json' | 'csv' | 'raw'
+  /** Of csv and raw: the table's options. */
+  formatOptions?: Readonly<Record<string, string>>
+  /** The key's fields are in the key only: JSON brings them beside the value's, other formats have no place for them, and the topic no door. */
+  isKeyApart?: boolean
   /** What batches are compressed in, by Kafka's name for its producers; default `lz4`. A topic whose own `compression.type` says otherwise wins. */
   compression?: string
 }

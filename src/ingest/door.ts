@@ -6,10 +6,12 @@
 //   3. Memory is bounded: by requests and bytes in flight, and by what the log has not confirmed. Above that requests are refused, none waits.
 import { createHash } from 'node:crypto'
 import { BufferPool, nearestName, type StreamError, toStreamError } from '../base/index.ts'
+import type { BodyForm } from '../formats/index.ts'
 import { codecOf, defaultTopicConfig, ensureTopic, type Log, type TopicConfig } from '../log/index.ts'
 import { type IngestAnswer, type IngestDeps, type IngestLimits, ingestLimits, type OffsetRange, type TopicSchema } from './contract.ts'
 import { IdSource } from './enrich.ts'
 import { ingestErrors, ingestMetrics } from './errors.ts'
+import { bodiesOf, formOf } from './forms.ts'
 import { type KeyEntry, KeyStore, markOf, type StoredAnswer } from './idempotency.ts'
 import { type EventContext, Intake, type Part, type Taken, type Target } from './intake.ts'
 
@@ -17,7 +19,7 @@ export interface EventsRequest {
   topic: string
   /** Without compression. */
   body: Uint8Array
-  isNdjson: boolean
+  form: BodyForm
   traceId: string
   /** How it came. */
   source: 'http' | 'websocket' | 'repair'
@@ -74,6 +76,23 @@ export class Door {
     if (this.requestCount > 0) await new Promise<void>((resolve) => (this.idle = resolve))
   }
 
+  /**
+   * What a body for the topic is; undefined for a type that no topic takes.
+   *
+   * @param contentType   the header; undefined for events that come without one
+   * @throws StreamError  INGEST_TOPIC_NOT_DECLARED, INGEST_FORMAT, INGEST_MEDIA_PARAMETER, INGEST_KEY_APART
+   */
+  formOf(topic: string, contentType: string): BodyForm | undefined
+  formOf(topic: string): BodyForm
+  formOf(topic: string, contentType?: string): BodyForm | undefined {
+    return formOf(topic, this.schemaOf(topic), contentType)
+  }
+
+  /** The types that the topic takes, as hints have them. @throws StreamError INGEST_TOPIC_NOT_DECLARED */
+  bodiesOf(topic: string): string {
+    return bodiesOf(this.schemaOf(topic))
+  }
+
   /** Why no request may come in now; undefined if one may. */
   refusal(): StreamError | undefined {
     const { limits } = this
@@ -88,7 +107,7 @@ export class Door {
    *
    * @param sizeBytes  what its body may take, at most
    * @returns          gives it back; to be called once, when the request is answered or gone
-   * @throws StreamError  INGEST_TOPIC_NOT_DECLARED, INGEST_FORMAT, INGEST_OVERLOADED, INGEST_CLOSED
+   * @throws StreamError  INGEST_TOPIC_NOT_DECLARED, INGEST_OVERLOADED, INGEST_CLOSED
    */
   admit(topic: string, sizeBytes: number): () => void {
     this.schemaOf(topic)
@@ -139,7 +158,7 @@ export class Door {
   async check(topic: string, body: Uint8Array): Promise<Pick<IngestAnswer, 'accepted' | 'rejected' | 'rejectedCount'>> {
     const leave = this.admit(topic, body.length)
     try {
-      const request: EventsRequest = { topic, body, isNdjson: false, traceId: '', source: 'repair', client: '' }
+      const request: EventsRequest = { topic, body, form: this.formOf(topic), traceId: '', source: 'repair', client: '' }
       const { partitions, config } = this.log.topic(topic) ?? { partitions: [0], config: defaultTopicConfig }
       const schema = this.schemaOf(topic)
       const target = targetOf(topic, schema, partitions.length, config)
@@ -214,12 +233,12 @@ export class Door {
     firstPartition: number,
     mark: string | undefined,
   ): Promise<Taken> {
-    const { topic, body, isNdjson, traceId, source, client } = request
+    const { topic, body, form, traceId, source, client } = request
     const context: EventContext = { nowMs: Math.floor(this.now()), traceId, source, client, mark }
     const known = this.known.get(topic)!
     const intake = known.idle.pop() ?? new Intake(schema, this.limits, this.ids, this.buffers)
     try {
-      return await intake.take(body, isNdjson, target, firstPartition, context)
+      return await intake.take(body, form, target, firstPartition, context)
     } finally {
       // One that failed half-way has records left: it is not used again.
       if (intake.isEmpty && intake.schema === known.schema && known.idle.length < INTAKES_KEPT) known.idle.push(intake)
@@ -264,13 +283,11 @@ export class Door {
     return { status: acceptedCount > 0 ? 202 : 422, text: JSON.stringify(answer) }
   }
 
-  /** @throws StreamError INGEST_TOPIC_NOT_DECLARED, INGEST_FORMAT */
+  /** @throws StreamError INGEST_TOPIC_NOT_DECLARED */
   private schemaOf(topic: string): TopicSchema {
     const schema = this.deps.topicSchema(topic)
     if (schema === undefined)
       throw ingestErrors('INGEST_TOPIC_NOT_DECLARED', { topic, nearest: nearestName(topic, this.deps.topicNames()) })
-    const { valueFormat: format = 'json' } = schema
-    if (format !== 'json') throw ingestErrors('INGEST_FORMAT', { topic, format })
     const known = this.known.get(topic)
     if (known?.schema === schema) return schema
     const schemaText = JSON.stringify(schema)

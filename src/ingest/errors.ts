@@ -11,11 +11,11 @@ export const ingestErrors = defineErrors({
     message: (p) => `no table declares topic "${p.topic}"`,
     hint: (p) => (p.nearest ? `Did you mean "${p.nearest}"?` : 'Declare it with CREATE TABLE; GET /v1/topics lists the topics.'),
   }),
-  INGEST_BODY_EMPTY: spec<Record<string, never>>({
+  INGEST_BODY_EMPTY: spec<{ bodies: string }>({
     ...user,
     httpStatus: 400,
     message: () => 'the body holds no event',
-    hint: () => 'Send one JSON object, a JSON array of objects, or one object per line.',
+    hint: (p) => `Send ${p.bodies}.`,
   }),
   INGEST_BODY_TOO_LARGE: spec<{ limitBytes: number }>({
     ...user,
@@ -29,17 +29,30 @@ export const ingestErrors = defineErrors({
     message: (p) => `the body holds more than ${p.limit} events`,
     hint: () => 'Send smaller batches: 1,000 to 10,000 events each are fast.',
   }),
-  INGEST_MEDIA_TYPE: spec<{ mediaType: string }>({
+  INGEST_MEDIA_TYPE: spec<{ mediaType: string; bodies: string }>({
     ...user,
     httpStatus: 415,
     message: (p) => `a body of type "${p.mediaType}" is not taken here`,
-    hint: () => 'Send "Content-Type: application/json" (an object or an array) or "application/x-ndjson", in UTF-8.',
+    hint: (p) => `Send it with the Content-Type ${p.bodies}.`,
   }),
-  INGEST_FORMAT: spec<{ topic: string; format: string }>({
+  INGEST_FORMAT: spec<{ topic: string; format: string; mediaType: string; bodies: string }>({
     ...user,
     httpStatus: 415,
-    message: (p) => `values of topic "${p.topic}" are ${p.format}, and events that are posted are JSON`,
-    hint: (p) => `Send them with a Kafka client or \`millrace topics produce ${p.topic}\`, or declare the table with 'format' = 'json'.`,
+    message: (p) => `values of topic "${p.topic}" are ${p.format}, and the body is "${p.mediaType}"`,
+    hint: (p) => `Send it with the Content-Type ${p.bodies}.`,
+  }),
+  INGEST_MEDIA_PARAMETER: spec<{ topic: string; parameter: string; expected: string }>({
+    ...user,
+    httpStatus: 415,
+    message: (p) => `a body with ${p.parameter} is not taken for topic "${p.topic}"`,
+    hint: (p) => p.expected,
+  }),
+  INGEST_KEY_APART: spec<{ topic: string; format: string; columns: string }>({
+    ...user,
+    httpStatus: 409,
+    message: (p) => `records of topic "${p.topic}" have ${p.columns} in the key only, which a body of ${p.format} has no place for`,
+    hint: (p) =>
+      `Send them with a Kafka client or \`millrace topics produce ${p.topic} --key …\`, or declare 'value.fields-include' = 'ALL'.`,
   }),
   INGEST_CONTENT_ENCODING: spec<{ encoding: string }>({
     ...user,

@@ -45,7 +45,7 @@ const post = (door: Door, key: string | undefined, body: string): Promise<Events
   door.accept({
     topic: 'clicks',
     body: Buffer.from(body),
-    isNdjson: false,
+    form: 'json',
     traceId: '0',
     source: 'http',
     client: '::1',

@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type BufferPool, copyBytes } from '../base/index.ts'
-import { EventSplitter, type JsonChecker, makeJsonChecker, type RowFailure } from '../formats/index.ts'
+import type { BodyForm, EventChecker, EventSplitter, RowFailure } from '../formats/index.ts'
 import {
   BatchBuilder,
   encodeHeaders,
@@ -24,6 +24,7 @@ import {
 import type { IngestLimits, Rejection, TopicSchema } from './contract.ts'
 import { ID_BYTES, type IdSource } from './enrich.ts'
 import { ingestErrors } from './errors.ts'
+import { bodiesOf, makeChecker, makeSplitter } from './forms.ts'
 import { rawKeyOf } from './rawKey.ts'
 
 /** Where the body came from and what is noted of it in each record. */
@@ -86,8 +87,8 @@ export class Intake {
   private readonly limits: IngestLimits
   private readonly ids: IdSource
   private readonly buffers: BufferPool
-  private readonly checker: JsonChecker
-  private readonly splitter = new EventSplitter()
+  private readonly checker: EventChecker
+  private readonly splitter: EventSplitter
   private readonly idCapture: number
   private readonly keyNames: Buffer[]
   private readonly isKeyJson: boolean
@@ -104,7 +105,10 @@ export class Intake {
   /** By partition: the ordinal of the part that its builder is at. */
   private readonly openParts: number[] = []
 
-  /** @param buffers  of the batches; whoever appends a part gives its bytes back */
+  /**
+   * @param buffers  of the batches; whoever appends a part gives its bytes back
+   * @throws StreamError FORMAT_COLUMNS, FORMAT_OPTION
+   */
   constructor(schema: TopicSchema, limits: IngestLimits, ids: IdSource, buffers: BufferPool) {
     this.schema = schema
     this.buffers = buffers
@@ -112,7 +116,8 @@ export class Intake {
     this.ids = ids
     const { keyFields } = schema
     this.idCapture = keyFields.includes('id') ? keyFields.indexOf('id') : keyFields.length
-    this.checker = makeJsonChecker(schema.fields, keyFields.includes('id') ? keyFields : [...keyFields, 'id'])
+    this.checker = makeChecker(schema, keyFields.includes('id') ? keyFields : [...keyFields, 'id'])
+    this.splitter = makeSplitter(schema)
     this.isKeyJson = (schema.keyFormat ?? (keyFields.length === 1 ? 'raw' : 'json')) === 'json'
     if (schema.keyFormat === 'raw') this.rawKey = rawKeyOf(schema.fields.find(({ name }) => name === keyFields[0])?.type.kind)
     this.keyNames = (schema.keyNames ?? keyFields).map((name, i) => Buffer.from(`${i === 0 ? '{' : ','}${JSON.stringify(name)}:`))
@@ -125,13 +130,14 @@ export class Intake {
   }
 
   /**
+   * @param form            one of those that the schema's format has
    * @param firstPartition  where events without key go
    * @throws StreamError    INGEST_BODY_EMPTY, INGEST_EVENTS_TOO_MANY; then nothing is kept of the body
    */
-  async take(body: Uint8Array, isNdjson: boolean, target: Target, firstPartition: number, context: EventContext): Promise<Taken> {
+  async take(body: Uint8Array, form: BodyForm, target: Target, firstPartition: number, context: EventContext): Promise<Taken> {
     const { eventCount: eventCountMax } = this.limits
-    const { starts, ends, count } = this.splitter.split(body, isNdjson, eventCountMax)
-    if (count === 0) throw ingestErrors('INGEST_BODY_EMPTY', {})
+    const { starts, ends, count } = this.splitter.split(body, form, eventCountMax)
+    if (count === 0) throw ingestErrors('INGEST_BODY_EMPTY', { bodies: bodiesOf(this.schema) })
     if (count > eventCountMax) throw ingestErrors('INGEST_EVENTS_TOO_MANY', { limit: eventCountMax })
     const taken: Taken = { parts: [], eventCount: count, acceptedCount: 0, rejected: [], rejectedCount: 0, rejectedByRule: new Map() }
     const headers = new HeaderSet(context)

@@ -1,4 +1,4 @@
-// Keys that a table declares as raw, as SQL reads them and Kafka's serializers write them: text as it is, numbers and booleans in big-endian bytes.
+// Keys that a table declares as raw, as SQL reads them and Kafka's serializers write them: text and bytes as they are, numbers and booleans in big-endian bytes.
 // Source: Flink's raw format.
 
 type Write = (bytes: Buffer, text: string) => unknown
@@ -16,6 +16,7 @@ const writers: Record<string, [sizeBytes: number, write: Write]> = {
 
 /** Makes the key from the text of a field that was checked to be of its type; undefined where the text is the key. */
 export function rawKeyOf(kind: string | undefined): ((text: Uint8Array) => Uint8Array) | undefined {
+  if (kind === 'BINARY' || kind === 'VARBINARY') return (text) => Buffer.from(Buffer.from(text).toString('latin1'), 'base64')
   const writer = writers[kind ?? '']
   if (!writer) return undefined
   const [sizeBytes, write] = writer

@@ -11,11 +11,12 @@ import type { IngestDeps } from './contract.ts'
 import { Door } from './door.ts'
 import { traceIdOf } from './enrich.ts'
 import { ingestErrors, ingestMetrics } from './errors.ts'
+import { mediaTypes } from './forms.ts'
 
 export interface Ingest {
   /** Refuses what comes, and resolves when what is being handled is answered. */
   close(): Promise<void>
-  /** What would be said of a JSON body; nothing is stored. @throws StreamError INGEST_… */
+  /** What would be said of a body, of the type that the topic takes; nothing is stored. @throws StreamError INGEST_… */
   check(topic: string, body: Uint8Array): ReturnType<Door['check']>
   /** As POST …/events, for events of this process. `text` is the answer. @throws StreamError INGEST_… */
   accept(topic: string, body: Uint8Array, client: string): Promise<{ status: number; text: string }>
@@ -33,10 +34,6 @@ interface EventsRoute {
   Body: Uint8Array | undefined
 }
 
-const jsonTypes = ['application/json', 'text/json', 'application/cloudevents+json']
-const ndjsonTypes = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/x-jsonlines']
-const ndjson = new Set(ndjsonTypes)
-const mediaTypeOf = (request: FastifyRequest): string => (request.headers['content-type'] ?? '').split(';')[0].trim().toLowerCase()
 const gunzipAsync = promisify(gunzip)
 const unzstdAsync = promisify(zstdDecompress)
 
@@ -53,20 +50,20 @@ export async function registerIngest(app: FastifyInstance, deps: IngestDeps): Pr
     // Also a reservation that is not set yet must be a member of the request's class.
     scope.decorateRequest('leaveDoor', undefined)
     scope.removeAllContentTypeParsers()
-    scope.addContentTypeParser([...jsonTypes, ...ndjsonTypes], (request: FastifyRequest, stream: Readable) => {
+    scope.addContentTypeParser(mediaTypes, (request: FastifyRequest, stream: Readable) => {
       const declared = request.headers['content-length']
       return readBody(stream, declared === undefined ? undefined : Number(declared), limits.bodyBytes, door.buffers)
     })
     scope.addHook('onResponse', async (request) => request.leaveDoor?.())
     scope.setErrorHandler((error, request) => {
-      throw ownError(error, request)
+      throw ownError(door, error, request)
     })
     scope.post<EventsRoute>(
       '/v1/topics/:topic/events',
       {
         bodyLimit: limits.bodyBytes,
         config: { role: 'writer' },
-        schema: { summary: 'Stores events: one JSON object, a JSON array, or one object per line. Answers when they are on disk.' },
+        schema: { summary: 'Stores events: JSON, CSV or raw, as the table of the topic has them. Answers when they are on disk.' },
         onRequest: async (request, reply) => admit(door, request, reply),
       },
       (request, reply) => post(door, request, reply),
@@ -77,7 +74,9 @@ export async function registerIngest(app: FastifyInstance, deps: IngestDeps): Pr
         {
           websocket: true,
           config: { role: 'writer' },
-          schema: { summary: 'Stores events: each message is a body as POST takes it, each frame its answer, in order.' },
+          schema: {
+            summary: 'Stores events: each message is a body as POST takes it (of a raw topic one record), each frame its answer, in order.',
+          },
         },
         (socket, request) => produce(door, socket, request),
       )
@@ -89,7 +88,7 @@ export async function registerIngest(app: FastifyInstance, deps: IngestDeps): Pr
     async accept(topic, body, client) {
       const leave = door.admit(topic, body.length)
       try {
-        return await door.accept({ topic, body, isNdjson: false, traceId: traceIdOf(undefined), source: 'repair', client })
+        return await door.accept({ topic, body, form: door.formOf(topic), traceId: traceIdOf(undefined), source: 'repair', client })
       } finally {
         leave()
       }
@@ -105,8 +104,10 @@ function admit(door: Door, request: FastifyRequest, reply: FastifyReply): void {
     throw ingestErrors('INGEST_BODY_TOO_LARGE', { limitBytes: bodyBytes })
   }
   encodingOf(request)
+  const { topic } = request.params as EventsRoute['Params']
+  door.formOf(topic, request.headers['content-type'] ?? '')
   const isKnown = Number.isInteger(declared) && request.headers['content-encoding'] === undefined
-  const leave = door.admit((request.params as EventsRoute['Params']).topic, isKnown ? declared : bodyBytes)
+  const leave = door.admit(topic, isKnown ? declared : bodyBytes)
   let isThere = true
   const leaveOnce = () => {
     if (isThere) leave()
@@ -119,14 +120,17 @@ function admit(door: Door, request: FastifyRequest, reply: FastifyReply): void {
 
 async function post(door: Door, request: FastifyRequest<EventsRoute>, reply: FastifyReply): Promise<FastifyReply> {
   const received = request.body
-  if (received === undefined || received.length === 0) throw ingestErrors('INGEST_BODY_EMPTY', {})
   const { headers } = request
+  const { topic } = request.params
+  const form = door.formOf(topic, headers['content-type'] ?? '')
+  if (received === undefined || received.length === 0 || form === undefined)
+    throw ingestErrors('INGEST_BODY_EMPTY', { bodies: door.bodiesOf(topic) })
   const key = headers['idempotency-key']
   try {
     const { status, text, isReplayed } = await door.accept({
-      topic: request.params.topic,
+      topic,
       body: await decompress(received, encodingOf(request), door.limits.bodyBytes),
-      isNdjson: ndjson.has(mediaTypeOf(request)),
+      form,
       traceId: traceIdOf(headers.traceparent as string | undefined),
       source: 'http',
       client: request.ip,
@@ -166,9 +170,10 @@ async function decompress(bytes: Uint8Array, encoding: Encoding, limitBytes: num
 }
 
 /** Fastify's error as ours, where it says more here; the server's handler does the rest. */
-function ownError(error: unknown, request: FastifyRequest): unknown {
+function ownError(door: Door, error: unknown, { headers, params }: FastifyRequest): unknown {
   if ((error as { code?: string }).code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return error
-  return ingestErrors('INGEST_MEDIA_TYPE', { mediaType: (request.headers['content-type'] ?? '').slice(0, 200) })
+  const bodies = door.bodiesOf((params as EventsRoute['Params']).topic)
+  return ingestErrors('INGEST_MEDIA_TYPE', { mediaType: (headers['content-type'] ?? '').slice(0, 200), bodies })
 }
 
 /** How long a message waits while the door is full, before it looks again. */
@@ -198,10 +203,10 @@ function produce(door: Door, socket: WebSocket, request: FastifyRequest<{ Params
   const answerOf = async (body: Buffer): Promise<string> => {
     let leave: (() => void) | undefined
     try {
-      if (body.length === 0) throw ingestErrors('INGEST_BODY_EMPTY', {})
+      if (body.length === 0) throw ingestErrors('INGEST_BODY_EMPTY', { bodies: door.bodiesOf(topic) })
       leave = await enter(door, topic, body.length, () => socket.readyState === socket.OPEN)
       const traceId = traceIdOf(request.headers.traceparent as string | undefined)
-      const { text } = await door.accept({ topic, body, isNdjson: false, traceId, source: 'websocket', client: request.ip })
+      const { text } = await door.accept({ topic, body, form: door.formOf(topic), traceId, source: 'websocket', client: request.ip })
       return text
     } catch (error) {
       const failure = toStreamError(error)

@@ -20,7 +20,7 @@ export {
 } from './project.ts'
 export type { QueryConfig, SettingSource } from './queryConfig.ts'
 export type { LiveTables } from './querySinks.ts'
-export { recordShapeOf } from './recordShape.ts'
+export { recordShapeOf, sourceParts } from './recordShape.ts'
 export { type BoundRecordQuery, type BoundStatistics, bindRecordQuery, bindStatistics, type RecordQuery } from './records.ts'
 export { heldUpError, type QueryCheckpoints, type QueryInsight } from './runningQueries.ts'
 export { type SavepointInfo, savepointInfo } from './savedStates.ts'

@@ -8,8 +8,15 @@ type Json = Record<string, unknown>
 /** For routes that other layers add without describing their answers. */
 const known: Record<string, { summary: string; responses: Json; body?: Json }> = {
   'POST /v1/topics/{topic}/events': {
-    summary: 'Appends events: a JSON object, an array of them, or NDJSON. 202 means durable; 422 that none was accepted.',
-    body: { 'application/json': { schema: {} }, 'application/x-ndjson': { schema: { type: 'string' } } },
+    summary:
+      'Appends events in the format of the topic’s table: JSON (an object, an array, or NDJSON), CSV, or raw (lines, or one record). 202 means durable; 422 that none was accepted.',
+    body: {
+      'application/json': { schema: {} },
+      'application/x-ndjson': { schema: { type: 'string' } },
+      'text/csv': { schema: { type: 'string' } },
+      'text/plain': { schema: { type: 'string' } },
+      'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
+    },
     responses: {
       202: { description: 'Accepted and durable; `rejected` says which were not.', content: jsonOf(IngestResponse) },
       422: { description: 'No event was accepted.', content: jsonOf(IngestResponse) },

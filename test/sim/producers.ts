@@ -216,7 +216,7 @@ export class HttpProducer {
       const answer = endpoint.post({
         topic,
         body,
-        isNdjson: true,
+        form: 'ndjson',
         traceId: '0'.repeat(32),
         source: 'http',
         client: '127.0.0.1',

@@ -108,7 +108,7 @@ export async function verifyExactlyOnce(options: VerifyOptions): Promise<Certifi
   }
 }
 
-/** Topics that events come into from outside: declared, written by no query, and of JSON, as events that are posted are. */
+/** Topics that events come into from outside: declared, written by no query, and of JSON, which is what is posted here. */
 export function sourceTopics(project: Project): string[] {
   const written = new Set(project.queries.flatMap(({ target }) => (target.kind === 'insert' ? topicOf(target.table) : [])))
   const isPosted = ({ options }: Project['tables'][number]) =>

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { t } from '../../data/index.ts'
 import { makeJsonChecker } from './checker.ts'
 import { makeJsonDecoder } from './decoder.ts'
-import { EventSplitter } from './split.ts'
+import { JsonSplitter } from './split.ts'
 
 const fields = [
   { name: 'id', type: t.bigint() },
@@ -88,7 +88,7 @@ test('captured texts: plain, escaped, numbers, null and missing, generated code 
 
 const split = (body: string, isNdjson = false, max = 1000) => {
   const bytes = Buffer.from(body)
-  const { starts, ends, count } = new EventSplitter().split(bytes, isNdjson, max)
+  const { starts, ends, count } = new JsonSplitter().split(bytes, isNdjson ? 'ndjson' : 'json', max)
   return Array.from({ length: count }, (_, i) => bytes.subarray(starts[i], ends[i]).toString())
 }
 

@@ -2,6 +2,7 @@
 //
 // Same parser and generated code as the decoder, so what passes here decodes. Besides, it finds the text of a few fields (keys, id).
 import { type RowField, t } from '../../data/index.ts'
+import type { EventChecker } from '../checker.ts'
 import type { RowFailure } from '../errors.ts'
 import { parseTimestamp, sideText } from '../text.ts'
 import { generateChecker, type LayoutChecker, type LayoutHelpers } from './codegen.ts'
@@ -9,24 +10,11 @@ import { LayoutCache } from './layouts.ts'
 import { ObjectWalker } from './object.ts'
 import { FAIL_BYTE, fail, failAt, failureOf, scanned, scanString, skipSpace, skipValue, unescapeInto } from './scan.ts'
 
-export interface JsonChecker {
-  /** Sets the bytes that the next events lie in. */
-  begin(bytes: Uint8Array): void
-  /** The failure of the event `[start, end)`; undefined if it fits the columns. */
-  check(start: number, end: number): RowFailure | undefined
-  /**
-   * Of the last event that fitted: the text of captured field k is `sources[k][captures[2k] … captures[2k + 1])`: of a text without quotes and
-   * escapes, of anything else its JSON. The start is -1 where the field is missing or null.
-   */
-  readonly captures: Int32Array
-  readonly sources: Uint8Array[]
-}
-
 /**
  * @param fields    the declared columns; members of other names only have to be well-formed
  * @param captured  names of the fields to capture, declared or not
  */
-export function makeJsonChecker(fields: readonly RowField[], captured: readonly string[]): JsonChecker {
+export function makeJsonChecker(fields: readonly RowField[], captured: readonly string[]): EventChecker {
   const declared = new Set(fields.map((field) => field.name))
   const others = captured.filter((name) => !declared.has(name)).map((name) => ({ name, type: t.string() }))
   return new Checker([...fields, ...others], captured)
@@ -79,7 +67,7 @@ class CheckWalker extends ObjectWalker implements LayoutHelpers {
   }
 }
 
-class Checker implements JsonChecker {
+class Checker implements EventChecker {
   readonly captures: Int32Array
   readonly sources: Uint8Array[]
   private readonly walker: CheckWalker

@@ -4,52 +4,15 @@
 //   1. Every byte of the body that is not a blank, a comma or a bracket of the array belongs to exactly one event, so nothing can be lost.
 //   2. A malformed event does not take its neighbours with it where one sees where it ends: at a line's end in NDJSON, at a comma outside of texts
 //      and brackets in an array. Where one does not, the remainder is one event, which the check then rejects.
+import { byteOrderMarkSize, EventSplitter, lineEnd } from '../split.ts'
 import { skipSpace, skipValue } from './scan.ts'
 
-/** Event i is `bytes[starts[i] … ends[i])`. One of no bytes stands for something missing, as between two commas: it is rejected. */
-export interface SplitEvents {
-  starts: Int32Array
-  ends: Int32Array
-  count: number
-}
-
-export class EventSplitter {
-  private starts = new Int32Array(1024)
-  private ends = new Int32Array(1024)
-  private count = 0
-  private limit = 0
-
-  /**
-   * The events of a body. The arrays are the splitter's own: valid until the next call.
-   *
-   * @param eventCountMax  beyond it splitting stops: `count` is then eventCountMax + 1
-   */
-  split(b: Uint8Array, isNdjson: boolean, eventCountMax: number): SplitEvents {
-    this.count = 0
-    this.limit = eventCountMax + 1
-    const hasMark = b.length >= 3 && b[0] === 0xef && b[1] === 0xbb && b[2] === 0xbf
-    const start = skipSpace(b, hasMark ? 3 : 0, b.length)
-    if (isNdjson) this.lines(b, start)
+export class JsonSplitter extends EventSplitter {
+  protected cut(b: Uint8Array, form: 'json' | 'ndjson'): void {
+    const start = skipSpace(b, byteOrderMarkSize(b), b.length)
+    if (form === 'ndjson') this.lines(b, start)
     else if (b[start] === 91) this.elements(b, start + 1)
     else if (start < b.length) this.objects(b, start)
-    return { starts: this.starts, ends: this.ends, count: this.count }
-  }
-
-  private add(start: number, end: number): boolean {
-    const { count } = this
-    if (count === this.limit) return false
-    if (count === this.starts.length) {
-      const starts = new Int32Array(count * 2)
-      starts.set(this.starts)
-      this.starts = starts
-      const ends = new Int32Array(count * 2)
-      ends.set(this.ends)
-      this.ends = ends
-    }
-    this.starts[count] = start
-    this.ends[count] = end
-    this.count++
-    return true
   }
 
   /** One object; or lines; or objects of several lines each, one behind the other. */
@@ -119,12 +82,6 @@ function lastOf(b: Uint8Array, start: number, end: number): number {
   let p = end - 1
   while (p >= start && (b[p] === 32 || b[p] === 10 || b[p] === 13 || b[p] === 9)) p--
   return p
-}
-
-/** Position of the next line break at or after `p`, or the length. Native search: lines are long. */
-function lineEnd(b: Uint8Array, p: number): number {
-  const at = b.indexOf(10, p)
-  return at < 0 ? b.length : at
 }
 
 /** Position of the comma or bracket that ends the element at `p`; the length if there is none. */
