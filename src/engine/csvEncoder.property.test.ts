@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { batchOf, type Column, type Field, type SqlType, t } from '../data/index.ts'
+import { CsvSplitter, makeCsvChecker } from '../formats/index.ts'
 import { makeCsvEncoder } from './csvEncoder.ts'
 import { formatValue } from './expressions/index.ts'
 
@@ -120,6 +121,27 @@ test('lines are those of an encoder of one value at a time', () => {
         lines,
       )
       assert.equal(Buffer.from(bytes).toString(), lines.map((line) => `${line}\n`).join(''))
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('what is written, line by line, the front door cuts into the same records and lets in', () => {
+  fc.assert(
+    fc.property(fc.array(row, { minLength: 1, maxLength: 6 }), options, fc.constantFrom('\n', '\r\n'), (rows, given, lineBreak) => {
+      fc.pre(given['csv.quote-character'] !== undefined && given['field-delimiter'] !== '€')
+      const { bytes, starts, ends } = makeCsvEncoder(
+        fields,
+        given as Record<string, string>,
+      )({ columns: batchOf(fields, rows).columns, rowCount: rows.length })
+      const records = rows.map((_, i) => Buffer.from(bytes.subarray(starts[i], ends[i])).toString())
+      const body = Buffer.from(records.join(lineBreak))
+      const cut = new CsvSplitter(given as Record<string, string>).split(body, 'csv', 100)
+      const events = Array.from({ length: cut.count }, (_, i) => body.subarray(cut.starts[i], cut.ends[i]).toString())
+      assert.deepEqual(events, records)
+      const checker = makeCsvChecker(fields, given as Record<string, string>, [])
+      checker.begin(body)
+      for (let i = 0; i < cut.count; i++) assert.equal(checker.check(cut.starts[i], cut.ends[i]), undefined, events[i])
     }),
     { numRuns: 2_000 },
   )

@@ -61,7 +61,7 @@ export class CsvSplitter extends EventSplitter {
         }
         if (behind > end) {
           let next = behind
-          while (next < b.length && isBlank(b[next])) next++
+          while (next < b.length && b[next] !== delimiter && isBlank(b[next])) next++
           if (next < b.length && b[next] !== delimiter && b[next] !== 10 && b[next] !== 13) return end
           end = lineEnd(b, behind)
         }

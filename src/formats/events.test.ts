@@ -31,7 +31,7 @@ test('a body of CSV is cut at line breaks that are not in quotes; empty lines an
     ['1,"a\nb"\n', ['1,"a', 'b"'], { 'csv.disable-quote-character': 'true' }],
     ['#it "is\n1,a\n#\n2,#b\n', ['1,a', '2,#b'], { 'csv.allow-comments': 'true' }],
     ['#1,a\n', ['#1,a']],
-    ['\t\tx\n\t\t\n', ['\t\tx', '\t\t'], { 'csv.field-delimiter': '\\t' }],
+    ['\t\t"x\n"\ty\n\t\t\n', ['\t\t"x\n"\ty', '\t\t'], { 'csv.field-delimiter': '\\t' }],
     ['', []],
     ['\n\r\n', []],
   ]
