@@ -80,6 +80,8 @@ test('the commands of the pages run, and print what the pages say', { timeout: 1
 
   assert.equal((await sh('millrace init shop')).code, 0)
   writeFileSync(join(folder, 'shop/pipelines/totals.sql'), revenue)
+  const posted = /```sql\n(.*?)```/s.exec(readFileSync(join(root, 'docs/events.md'), 'utf8'))![1]
+  writeFileSync(join(folder, 'shop/pipelines/posted.sql'), posted)
   mkdirSync(join(folder, 'new'))
   writeFileSync(join(folder, 'new/totals.sql'), revenue.replace('GROUP', 'WHERE amount > 10 GROUP'))
   symlinkSync(join(folder, 'shop/.millrace'), join(folder, '.millrace'))
