@@ -119,6 +119,17 @@ for (const topic of ['in-the-writer', 'in-the-writer-for-a-client']) {
   test(`an error of the log's writer itself ends it, also where a client's request would catch it (${topic})`, async (t) => {
     const { log, hosted, open } = await start(t, faultyThread)
     const client = await open()
+    await until(async () => (await count('millrace_kafka_connections')) === 1)
+    const refused: Promise<string>[] = []
+    const appends = (async () => {
+      for (; !log.stats().writer?.stopped; await sleep(1))
+        refused.push(
+          log.append('t', 0, batchOf(['b'])).then(
+            () => '',
+            ({ code }) => code,
+          ),
+        )
+    })()
     const waiting = create(client, topic).then(() => send(client, 't', batchOf(['a'])))
     await assert.rejects(waiting, /connection closed/)
     await until(() => log.stats().writer?.stopped !== undefined)
@@ -127,6 +138,10 @@ for (const topic of ['in-the-writer', 'in-the-writer-for-a-client']) {
     assert.match(stopped.message, /planted/)
     await assert.rejects(log.append('t', 0, batchOf(['b'])), { code: 'LOG_WRITER_STOPPED' })
     await assert.rejects(hosted.begin('sink-0'), { code: 'LOG_WRITER_STOPPED' })
+    await appends
+    assert.ok((await Promise.all(refused)).includes('LOG_WRITER_STOPPED'), 'something waited')
+    // Nobody is connected any more, and nothing waits.
+    for (const name of ['millrace_kafka_connections', 'millrace_log_pending_bytes']) assert.equal(await count(name), 0, name)
   })
 }
 

@@ -6,7 +6,8 @@
 //      itself, has heard nobody.
 //   2. Appends of a sink's transaction arrive in the order of their calls. Their bytes are copied: a builder's memory is used again.
 import { MessageChannel, type MessagePort, type TransferListItem } from 'node:worker_threads'
-import { applyMetrics, type StreamError } from '../base/index.ts'
+import type { Gauge } from 'prom-client'
+import { applyMetrics, metrics, type StreamError } from '../base/index.ts'
 import {
   type AppendResult,
   logErrors,
@@ -45,6 +46,8 @@ export class HostedKafka implements SinkTransactions {
   private lastId = 0
   private isEnded = false
   private trouble: StreamError | undefined
+  /** Gauges that the thread sets. */
+  private readonly gauges = new Set<string>()
   /** All groups, while they are asked for. */
   private looking: Promise<GroupsForPeople> | undefined
 
@@ -175,7 +178,10 @@ export class HostedKafka implements SinkTransactions {
   private receive(message: FromHost): void {
     if (message.kind === 'line') this.logger[message.level](message.fields, message.message)
     if (message.kind === 'trouble') this.trouble = message.error && reviveKafkaError(message.error)
-    if (message.kind === 'metrics') applyMetrics(message.changes)
+    if (message.kind === 'metrics') {
+      applyMetrics(message.changes)
+      for (const { name } of message.changes.levels) this.gauges.add(name)
+    }
     if (message.kind !== 'reply') return
     const { id, error, result } = message
     const waiting = this.waiting.get(id)
@@ -185,9 +191,10 @@ export class HostedKafka implements SinkTransactions {
     else waiting.resolve(result as never)
   }
 
-  /** The thread is gone. */
+  /** The thread is gone: what it measured is so no more. */
   private end(): void {
     this.isEnded = true
+    for (const name of this.gauges) (metrics.getSingleMetric(name) as Gauge | undefined)?.reset()
     for (const { reject, limit } of this.waiting.values()) {
       clearInterval(limit)
       reject(stopped())

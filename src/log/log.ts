@@ -499,6 +499,7 @@ class WriterLog implements LocalLog {
     this.inFlight = []
     this.queue = []
     this.pendingBytes = 0
+    logMetrics.pendingBytes.set(0)
     this.ring.wake()
   }
 }
