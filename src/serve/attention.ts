@@ -8,7 +8,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { lettersTopicOf } from '../log/index.ts'
-import type { AttentionItem, Forecast } from './contract.ts'
+import type { AttentionItem, Forecast, QueryWhy, WhyFinding } from './contract.ts'
 import type { ServeDeps } from './deps.ts'
 import { forecastsOf } from './figures.ts'
 import { ageOfOffset, totalLag } from './lag.ts'
@@ -25,7 +25,7 @@ const QUIET_MS = 60_000
 const GROUP_BEHIND_MS = 60_000
 const FULL_AHEAD_MS = 24 * 3_600_000
 const FULL_SHARE = 0.9
-/** What `why` finds of a query that stands still, and that no passing of time heals. */
+/** What `why` finds of a query that stands still, and that neither time nor the next event heals: where nothing is produced, nothing is wrong. */
 const stalls: readonly string[] = [
   'NOT_ANSWERING',
   'ROWS_FAILED',
@@ -35,7 +35,6 @@ const stalls: readonly string[] = [
   'JOIN_UNMATCHED',
   'PARTITION_SILENT',
   'PARTITION_BEHIND',
-  'ALL_IDLE',
   'TRANSACTION_OPEN',
   'ROWS_STOP',
 ]
@@ -123,11 +122,15 @@ async function queryItems({ queries, checkpoints, inspectQuery, log, stats }: Se
     if (!isQuiet || ++looked > LOOKED_MAX) continue
     const insight = await inspectQuery(id)
     const why = insight && (await explainWhy(insight, log, nowMs))
-    const finding = why?.isHealthy ? undefined : why?.findings.find(({ code }) => stalls.includes(code))
+    const finding = why && stallOf(why)
     if (finding) items.push({ code: 'QUERY_STALLED', tone: 'warn', subject, fact: `${name}: ${finding.fact}`, next: finding.next })
   }
   return items
 }
+
+/** What of a query's explanation somebody has to look at. */
+export const stallOf = ({ isHealthy, findings }: Pick<QueryWhy, 'isHealthy' | 'findings'>): WhyFinding | undefined =>
+  isHealthy ? undefined : findings.find(({ code }) => stalls.includes(code))
 
 async function letterItems({ log }: ServeDeps): Promise<AttentionItem[]> {
   const refused = log

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { QueryInsight } from '../jobs/index.ts'
+import { stallOf } from './attention.ts'
 import { explainWhy, type LogReader } from './why.ts'
 
 type Live = NonNullable<QueryInsight['live']>
@@ -123,6 +124,26 @@ test('a partition behind the others holds them back; an idle one does not', asyn
       [true, false],
     ],
   )
+})
+
+test('an open window where nothing is produced is nobody to look at; one that a silent partition holds open is', async () => {
+  const query = (idle: boolean) =>
+    insight({
+      nodes: [
+        node(0, 'scan', { table: 't' }),
+        node(1, 'watermark', {
+          partitions: [0, 1].map((partition) => ({ partition, watermarkMs: idle || partition === 0 ? 50_000 : -Infinity, idle })),
+        }),
+        node(2, 'windowAggregate', {
+          rowsOut: 0,
+          operator: { openWindows: [{ startMs: 0, endMs: 60_000, rows: 1, firesAtMs: 59_999 }] },
+        }),
+      ],
+      sources: [source([[5, 5], [5, 5]])], // biome-ignore format: one thought
+    })
+  const [idle, silent] = await Promise.all([true, false].map((isIdle) => explainWhy(query(isIdle), emptyLog, nowMs)))
+  assert.deepEqual([idle.findings.map(({ code }) => code), stallOf(idle)], [['WINDOW_OPEN', 'ALL_IDLE'], undefined])
+  assert.equal(stallOf(silent)?.code, 'PARTITION_SILENT')
 })
 
 test('silence after output: the source is quiet since, a worker that does not answer, all rows late', async () => {

@@ -7,6 +7,8 @@ import { FactTable, rowText, timeText } from './FactTable.tsx'
 
 const WINDOWS_SHOWN = 8
 const PARTITIONS_SHOWN = 16
+/** It waits for event time or for events, or those that come change nothing: no fault, where that comes first. */
+const calm: readonly string[] = ['WINDOW_OPEN', 'ALL_IDLE', 'SOURCE_QUIET', 'QUIET']
 
 export function Why({ why }: { why: QueryWhy }) {
   const { isHealthy, state, verdict, findings, sources, windows, nodes } = why
@@ -14,7 +16,7 @@ export function Why({ why }: { why: QueryWhy }) {
   return (
     <div className="stack why">
       <p aria-live="polite">
-        <Status tone={isHealthy ? 'ok' : state === 'failed' ? 'bad' : 'warn'}>
+        <Status tone={isHealthy ? 'ok' : state === 'failed' ? 'bad' : calm.includes(findings[0].code) ? 'quiet' : 'warn'}>
           <Prose text={verdict} />
         </Status>
       </p>
