@@ -1,8 +1,10 @@
-// A clock that is set back by an hour while queries run, on the real process: what waits for time to pass waits no longer than it would have.
+// Partitions that are idle by the clock, on the real process; and a clock that is set back by an hour while queries run: what waits for time to
+// pass waits no longer than it would have.
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { QuerySummary, QueryWhy } from '../src/serve/contract.ts'
 import { makeProject, startServer, until, untilRows } from './harness.ts'
 
 const sql = `
@@ -40,4 +42,20 @@ test('a partition is idle after its timeout, though the clock was set back by an
     await post(61)
     return (await server.rows('minutes')).length === 1
   }, 'the window is open still')
+})
+
+test('partitions that were idle all wait for one another once they have records: none of these is late', { timeout: 60_000 }, async (t) => {
+  const server = await startServer(t, makeProject(t, { 'pipelines/hits.sql': sql }))
+  const isIdle = async () => (await server.get<QueryWhy>('/v1/queries/minutes/why')).sources[0].partitions.every((one) => one.isIdle)
+  await until(isIdle, 'the partitions are not idle')
+  // In the order of time in each of the two partitions.
+  const hits = Array.from({ length: 20_000 }, (_, i) => ({ page: `p${i % 8}`, ts: new Date(Date.UTC(2026, 0, 1) + i * 100).toISOString() }))
+  const body = hits.map(({ page, ts }) => JSON.stringify({ page, ts: ts.replace('T', ' ').replace('Z', '') })).join('\n')
+  assert.equal((await server.post('hits', body)).status, 202)
+  await until(
+    async () => (await server.get<QuerySummary[]>('/v1/queries')).every(({ rowsIn }) => rowsIn === hits.length),
+    'not all is read',
+  )
+  const minutes = (await server.get<QuerySummary[]>('/v1/queries')).find(({ id }) => id === 'minutes')
+  assert.equal(minutes?.lateRows, 0)
 })

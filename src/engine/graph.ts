@@ -530,6 +530,19 @@ export class Graph {
     }
   }
 
+  /** Whether partitions of a source can become idle by themselves. */
+  hasIdleTimeout(source: number): boolean {
+    return this.watermarksAbove(this.scanNodes[source]).some(({ plan }) => plan.idleTimeoutMs)
+  }
+
+  /** These partitions have records that are still to be read: none of them is idle, however long it was without. */
+  expectRows(source: number, partitions: number[], nowMs: number): void {
+    for (const node of this.watermarksAbove(this.scanNodes[source])) {
+      node.operator.expectRows(partitions, nowMs)
+      node.follow()
+    }
+  }
+
   /** The end of bounded input, of one source or of all: closes windows that wait for no other. */
   finish(source?: number): void {
     const ended = source === undefined ? this.nodes.filter(({ inputs }) => inputs.length === 0) : [this.scanNodes[source]]

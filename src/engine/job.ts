@@ -99,6 +99,8 @@ interface Tap {
 interface JobInput {
   input: SourceInput
   taps: Tap[]
+  /** Those whose partitions can become idle by themselves. */
+  idling: Tap[]
   undecodedRows: number
 }
 
@@ -217,7 +219,8 @@ export class Job {
         const taps = mine.map(({ query, source, scan }) => ({ query, source, pick: scan.columns.map((column) => columns.indexOf(column)) }))
         const state = restored.find((one) => one.table === table)
         if (state) input.restore(state)
-        this.inputs.push({ input, taps, undecodedRows: 0 })
+        const idling = taps.filter(({ query, source }) => query.graph.hasIdleTimeout(source))
+        this.inputs.push({ input, taps, idling, undecodedRows: 0 })
         for (const { query, source } of taps) query.graph.setPartitions(source, input.owned, this.nowMs)
       } catch (error) {
         for (const { query } of mine) this.fail(query, toStreamError(error))
@@ -319,8 +322,20 @@ export class Job {
     return undefined
   }
 
+  /** Of several partitions that were idle one is read first: its event time must not pass the records that wait in the others. */
+  private expectRows(): void {
+    for (const { input, idling } of this.inputs) {
+      if (idling.length === 0) continue
+      const { unread } = input
+      if (unread.length === 0) continue
+      for (const { query, source } of idling)
+        if (!query.error) this.guarded(query, () => query.graph.expectRows(source, unread, this.nowMs))
+    }
+  }
+
   private handle({ entry: { taps }, rows }: { entry: JobInput; rows: SourceRows }): void {
     this.hasChanged = true
+    this.expectRows()
     this.originMs = rows.newestMs === -Infinity ? undefined : rows.newestMs
     for (const tap of taps) {
       if (tap.query.error || rows.rowCount === 0) continue
@@ -361,6 +376,7 @@ export class Job {
   }
 
   private tickStage(stage?: number): void {
+    this.expectRows()
     for (const query of this.queries.values()) if (!query.error) this.watched(query, () => query.graph.tick(this.nowMs, stage))
     this.sendAside()
   }
@@ -487,6 +503,7 @@ export class Job {
     this.queries.delete(queryId)
     for (const entry of [...this.inputs]) {
       entry.taps = entry.taps.filter(({ query }) => query.spec.id !== queryId)
+      entry.idling = entry.idling.filter(({ query }) => query.spec.id !== queryId)
       if (entry.taps.length > 0) continue
       entry.input.close()
       this.inputs.splice(this.inputs.indexOf(entry), 1)

@@ -248,6 +248,14 @@ export class SourceInput {
     return { startOffset, endOffset }
   }
 
+  /** Partitions that have records which were not read yet. */
+  get unread(): number[] {
+    return this.owned.filter((partition) => {
+      const { nextOffset, range } = this.readers[partition] as PartitionReader
+      return this.pending?.partition === partition || nextOffset < range.endOffset
+    })
+  }
+
   /** Whether all that was durable when the input was opened has been handed on: the end of a bounded read. */
   get isAtStopOffsets(): boolean {
     return this.positions.every((position, partition) => position >= this.stopOffsets[partition])

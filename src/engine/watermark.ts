@@ -3,7 +3,8 @@
 // Invariants
 //   1. A row comes before its watermark: `watermarksBefore[row]` holds what earlier rows have caused, never the row itself.
 //   2. The source's watermark is the minimum over its partitions and never falls. A partition that has sent nothing holds it at
-//      -Infinity, unless it is idle: no row for `idleTimeoutMs` of processing time. An idle one counts again with its next row.
+//      -Infinity, unless it is idle: no row for `idleTimeoutMs` of processing time. An idle one counts again with its next row,
+//      or once it has one to be read.
 //   3. A row without event time goes to `rowFailed`, not further.
 import { type Arrays, type Batch, type BatchMemory, type Column, gather } from '../data/index.ts'
 import type { Plan } from '../sql/index.ts'
@@ -95,6 +96,14 @@ export class WatermarkOperator implements Operator {
     const partition = this.partitions.get(id)
     if (partition) partition.idle = true
     this.raise()
+  }
+
+  /** Their records were not read yet: what is read of others meanwhile does not make them late. */
+  expectRows(partitions: number[], nowMs: number): void {
+    for (const id of partitions) {
+      const partition = this.partitions.get(id)
+      if (partition) Object.assign(partition, { idle: false, lastRowMs: nowMs })
+    }
   }
 
   tick(nowMs: number): void {

@@ -47,6 +47,7 @@ const cases: [sql: string, code: string, at: string, hint?: RegExp][] = [
   ['SELECT r.q FROM e', 'SQL_FIELD_NOT_FOUND', 'q', /x/],
   ['SELECT v.q FROM e', 'SQL_FIELD_NOT_FOUND', 'q'],
   ['SELECT UPER(k) FROM t', 'SQL_FUNCTION_NOT_FOUND', 'UPER', /UPPER/],
+  ['SELECT user FROM t', 'SQL_FUNCTION_NOT_FOUND', 'user', /backquotes: `user`/],
   ['WITH w AS (SELECT k FROM t) SELECT v FROM w', 'SQL_COLUMN_NOT_FOUND', 'v'],
   ['SELECT * FROM t AS x (a, b, c)', 'SQL_COLUMN_COUNT', 'a'],
   ['CREATE TABLE x (a INT, PRIMARY KEY (b) NOT ENFORCED)', 'SQL_COLUMN_NOT_FOUND', 'b', /a/],

@@ -236,7 +236,9 @@ export class Cursor {
     const position = this.position(token)
     const takesName = expected.some((item) => item.startsWith('a name') || item.startsWith('an expression'))
     const near = this.nearestKeyword(expected)
-    if (takesName && token.reserved && !near && !clauseWords.has(token.key))
+    // `MAX(value)` is a column, not VALUES with a letter too few.
+    const isNear = near && !(near.written === token.text && expected.includes('an expression'))
+    if (takesName && token.reserved && !isNear && !clauseWords.has(token.key))
       return sqlErrors('SQL_RESERVED_WORD', { word: token.text, expected, position })
     return sqlErrors('SQL_SYNTAX', { found: this.describe(token), expected, ...near, ...(advice && { advice }), position })
   }

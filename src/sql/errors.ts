@@ -1,6 +1,7 @@
 // The errors of the SQL layer. `position` points into the statement's text (for a script: into the whole script).
 import { defineErrors, spec, type TextPosition } from '../base/index.ts'
 import type { Span } from './ast.ts'
+import { bareCalls } from './keywords.ts'
 
 const user = { kind: 'user', httpStatus: 400, retry: 'never' } as const
 const listed = (items: string[], countMax = 8): string => {
@@ -72,7 +73,10 @@ export const sqlErrors = defineErrors({
   SQL_FUNCTION_NOT_FOUND: spec<{ fn: string; nearest?: string; span?: Span; position?: TextPosition }>({
     ...user,
     message: (p) => `there is no function ${p.fn}`,
-    hint: (p) => (p.nearest ? `Did you mean ${p.nearest}?` : 'Run SHOW FUNCTIONS to see all.'),
+    hint: (p) => {
+      if (bareCalls.has(p.fn.toUpperCase())) return `A column of that name is written in backquotes: \`${p.fn.toLowerCase()}\`.`
+      return p.nearest ? `Did you mean ${p.nearest}?` : 'Run SHOW FUNCTIONS to see all.'
+    },
   }),
   SQL_OPTION_UNKNOWN: spec<{ option: string; connector: string; nearest?: string } & Placed>({
     ...user,

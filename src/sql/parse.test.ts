@@ -149,6 +149,7 @@ test('an error names the place, what was found, what was expected, and the word 
     'value',
     'If it is meant as a name, write it in backquotes: `value`.',
   ])
+  assert.deepEqual(shown('SELECT MAX(value) FROM t').slice(0, 3), ['SQL_RESERVED_WORD', '1:12', 'value'])
   assert.deepEqual(shown('CREATE TABLE t (user INT)').slice(0, 3), ['SQL_RESERVED_WORD', '1:17', 'user'])
   assert.deepEqual(shown("SELECT 'a\nb"), ['SQL_TEXT_UNTERMINATED', '1:8', "'a\nb", "Close it with '."])
   assert.deepEqual(shown('SELECT "a" FROM t'), [
