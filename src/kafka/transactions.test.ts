@@ -248,6 +248,12 @@ test('administrators see transactions and producers, and end one that hangs', as
   assert.deepEqual(await list({ transactionalIdPattern: 'shop-.*' }), [['shop-1', 'Ongoing']])
   const wrong = await one.call(listTransactionsApi, 2, { transactionalIdPattern: '(' })
   assert.equal(wrong.errorCode, ERROR.INVALID_REGULAR_EXPRESSION)
+  // Nobody's client writes into the log of transactions.
+  const internal = { transactionalId: 'other', ...producer, topics: [{ name: '__transaction_state', partitions: [0] }] }
+  const { resultsByTopic } = await one.call(addPartitionsToTxnApi, 3, internal)
+  assert.equal(resultsByTopic[0].resultsByPartition[0].partitionErrorCode, ERROR.TOPIC_AUTHORIZATION_FAILED)
+  const half = await one.call(initProducerIdApi, 4, { transactionalId: 'other', transactionTimeoutMs: TIMEOUT_MS, producerEpoch: 5 })
+  assert.deepEqual([half.errorCode, half.producerId, half.producerEpoch], [ERROR.INVALID_REQUEST, -1, -1])
   assert.deepEqual((await one.call(listTransactionsApi, 0, { stateFilters: ['Nonsense'] })).unknownStateFilters, ['Nonsense'])
 
   const described = await one.call(describeTransactionsApi, 0, { transactionalIds: ['shop-1', 'nobody'] })

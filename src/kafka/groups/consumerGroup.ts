@@ -60,7 +60,7 @@ interface GroupLimits {
 }
 
 const LEAVE = -1
-const LEAVE_FOR_A_WHILE = -2
+export const LEAVE_FOR_A_WHILE = -2
 const DEFAULT_ASSIGNOR = 'uniform'
 
 export class ConsumerGroup {

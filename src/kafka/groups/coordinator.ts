@@ -107,7 +107,6 @@ export class Groups {
 
   /** @throws KafkaError with Kafka's codes */
   async heartbeat(id: string, request: HeartbeatRequest): Promise<HeartbeatAnswer> {
-    if (id === '') throw new KafkaError(ERROR.INVALID_REQUEST, 'no group id')
     let group = this.groups.get(id)
     if (group && !group.isEmpty && !(group instanceof ConsumerGroup)) {
       throw new KafkaError(ERROR.GROUP_ID_NOT_FOUND, `group ${id} has members of the classic protocol`)

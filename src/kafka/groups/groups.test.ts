@@ -200,6 +200,18 @@ test('a KIP-848 member over the wire: joins, is assigned, leaves; the other prot
   const { log, clients } = await three(t)
   const [one, two] = clients
   const request = { groupId: 'g', memberId: 'm1', rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['c'], topicPartitions: [] }
+  for (const wrong of [
+    { groupId: ' ' },
+    { rebalanceTimeoutMs: -1 },
+    { topicPartitions: null },
+    { instanceId: '' },
+    { rackId: '' },
+    { memberEpoch: -3 },
+    { memberEpoch: -2 },
+  ]) {
+    const { errorCode } = await one.call(consumerGroupHeartbeatApi, 1, { ...request, memberEpoch: 0, ...wrong })
+    assert.equal(errorCode, ERROR.INVALID_REQUEST, JSON.stringify(wrong))
+  }
   const joined = await one.call(consumerGroupHeartbeatApi, 1, { ...request, memberEpoch: 0 })
   assert.deepEqual([joined.errorCode, joined.memberEpoch, joined.heartbeatIntervalMs], [0, 1, 5_000])
   assert.deepEqual(joined.assignment!.topicPartitions, [{ topicId: log.topic('c')!.id, partitions: [0] }])

@@ -3,6 +3,7 @@ import { type Broker, handler } from '../broker.ts'
 import { ERROR, KafkaError, kafkaCodeOf } from '../errors.ts'
 import type { Assignment } from '../groups/assignors.ts'
 import { refusedJoin, refusedSync } from '../groups/classicGroup.ts'
+import { LEAVE_FOR_A_WHILE } from '../groups/consumerGroup.ts'
 import type { Groups } from '../groups/coordinator.ts'
 import { consumerGroupDescribeApi } from '../messages/consumerGroupDescribe.ts'
 import { consumerGroupHeartbeatApi } from '../messages/consumerGroupHeartbeat.ts'
@@ -127,6 +128,7 @@ export const consumerGroupHeartbeatHandler = (broker: Broker, groups: Groups) =>
       // Since version 1 the member makes its own id.
       const memberId = request.memberId === '' && version === 0 && request.memberEpoch === 0 ? crypto.randomUUID() : request.memberId
       if (memberId === '') throw new KafkaError(ERROR.INVALID_REQUEST, 'no member id')
+      checkHeartbeat(request)
       const owned =
         request.topicPartitions && new Map(request.topicPartitions.map(({ topicId, partitions }) => [topicId, new Set(partitions)]))
       const { assignment, ...answer } = await groups.heartbeat(request.groupId, { ...request, memberId, clientId, clientHost, owned })
@@ -136,6 +138,27 @@ export const consumerGroupHeartbeatHandler = (broker: Broker, groups: Groups) =>
       return answerError(broker, 'ConsumerGroupHeartbeat', error)
     }
   })
+
+/** What Kafka refuses before it looks at the group. @throws KafkaError INVALID_REQUEST */
+function checkHeartbeat(request: {
+  groupId: string
+  memberEpoch: number
+  instanceId: string | null
+  rackId: string | null
+  rebalanceTimeoutMs: number
+  topicPartitions: unknown[] | null
+}): void {
+  const { memberEpoch, instanceId } = request
+  const refuse = (reason: string) => new KafkaError(ERROR.INVALID_REQUEST, reason)
+  if (request.groupId.trim() === '') throw refuse('no group id')
+  if (instanceId?.trim() === '') throw refuse('an empty instance id')
+  if (request.rackId?.trim() === '') throw refuse('an empty rack id')
+  if (memberEpoch < LEAVE_FOR_A_WHILE) throw refuse(`member epoch ${memberEpoch}`)
+  if (memberEpoch === LEAVE_FOR_A_WHILE && instanceId === null) throw refuse('only a static member leaves for a while')
+  if (memberEpoch !== 0) return
+  if (request.rebalanceTimeoutMs === -1) throw refuse('a member that joins says how long a rebalance may take')
+  if (request.topicPartitions === null) throw refuse('a member that joins says that it owns nothing')
+}
 
 export const consumerGroupDescribeHandler = (broker: Broker, groups: Groups) =>
   handler(consumerGroupDescribeApi, ({ groupIds }) => {
@@ -154,7 +177,7 @@ export const consumerGroupDescribeHandler = (broker: Broker, groups: Groups) =>
           clientId: member.clientId,
           clientHost: `/${member.clientHost}`,
           subscribedTopicNames: [...member.topicNames],
-          subscribedTopicRegex: member.topicRegex === '' ? null : member.topicRegex,
+          subscribedTopicRegex: member.topicRegex,
           assignment: named(member.assigned),
           targetAssignment: named(member.target),
           memberType: 1,

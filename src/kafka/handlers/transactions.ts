@@ -53,9 +53,12 @@ async function addPartitions(
   verifyOnly: boolean,
   knowsFenced: boolean,
 ) {
-  const isThere = (name: string, partition: number) => broker.log.topic(name)?.partitions[partition] !== undefined
+  const codeOf = (name: string, partition: number) => {
+    if (broker.isInternal(name)) return ERROR.TOPIC_AUTHORIZATION_FAILED
+    return broker.log.topic(name)?.partitions[partition] === undefined ? ERROR.UNKNOWN_TOPIC_OR_PARTITION : ERROR.NONE
+  }
   const targets = topics.flatMap(({ name, partitions }) => partitions.map((partition) => ({ topic: name, partition })))
-  const areAllThere = targets.every(({ topic, partition }) => isThere(topic, partition))
+  const areAllThere = targets.every(({ topic, partition }) => codeOf(topic, partition) === ERROR.NONE)
   let errorCode: number = areAllThere ? ERROR.NONE : ERROR.OPERATION_NOT_ATTEMPTED
   try {
     if (areAllThere && verifyOnly) broker.transactions.verifyPartitions(ref, targets)
@@ -67,7 +70,7 @@ async function addPartitions(
     name,
     resultsByPartition: partitions.map((partitionIndex) => ({
       partitionIndex,
-      partitionErrorCode: areAllThere || isThere(name, partitionIndex) ? errorCode : ERROR.UNKNOWN_TOPIC_OR_PARTITION,
+      partitionErrorCode: codeOf(name, partitionIndex) || errorCode,
     })),
   }))
 }
