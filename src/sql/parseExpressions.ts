@@ -1,7 +1,7 @@
 // Expressions, by precedence climbing. The order of precedence is Calcite's, loosest first:
 // OR, AND, NOT, IS …, comparisons, BETWEEN/IN/LIKE/OVERLAPS, + -, * / % ||, sign, and then [ ] and '.'.
 import { t } from '../data/index.ts'
-import type { BinaryOperator, Expression, Identifier, LiteralValue, OrderItem, TimeUnit, UnaryOperator } from './ast.ts'
+import type { BinaryOperator, Expression, Identifier, LiteralValue, OrderItem, Query, TimeUnit, UnaryOperator } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import { sqlErrors } from './errors.ts'
 import { bareCalls, structuralWords } from './keywords.ts'
@@ -135,15 +135,8 @@ function rangeTest(p: Cursor, left: Expression): Expression {
     return { type: 'between', operand: left, low, high, negated, symmetric, span: p.from(start) }
   }
   if (p.accept('IN')) {
-    p.expect('(')
-    if (atQuery(p)) {
-      const query = parseQuery(p)
-      p.expect(')')
-      return { type: 'in', left, query, negated, span: p.from(start) }
-    }
-    const list = p.list(() => parseExpression(p))
-    p.expect(')')
-    return { type: 'in', left, list, negated, span: p.from(start) }
+    const among = queryOrList(p)
+    return { type: 'in', left, ...among, negated, span: p.from(start) }
   }
   let operator: 'LIKE' | 'RLIKE' | 'SIMILAR TO'
   if (p.accept('SIMILAR')) {
@@ -157,18 +150,27 @@ function rangeTest(p: Cursor, left: Expression): Expression {
 
 function quantified(p: Cursor, left: Expression, operator: BinaryOperator): Expression {
   const quantifier = p.next().key === 'ALL' ? 'ALL' : 'ANY'
+  const among = queryOrList(p)
+  const span = p.from(left.span.start)
+  if ('query' in among) return { type: 'quantified', operator, quantifier, left, query: among.query, span }
+  // Over a list it is a chain of comparisons.
+  const terms = among.list.map((right): Expression => ({ type: 'binary', operator, left, right, span }))
+  return balanced(quantifier === 'ALL' ? 'AND' : 'OR', terms, 0, terms.length)
+}
+
+/** What stands in parentheses: a query or expressions. `((SELECT …) UNION (SELECT …))` begins like an expression, and is a query; so is `((SELECT …))`. */
+function queryOrList(p: Cursor): { query: Query } | { list: Expression[] } {
   p.expect('(')
-  if (!atQuery(p)) {
-    // Over a list it is a chain of comparisons.
-    const items = p.list(() => parseExpression(p))
+  if (atQuery(p)) {
+    const query = parseQuery(p)
     p.expect(')')
-    const span = p.from(left.span.start)
-    const terms = items.map((right): Expression => ({ type: 'binary', operator, left, right, span }))
-    return balanced(quantifier === 'ALL' ? 'AND' : 'OR', terms, 0, terms.length)
+    return { query }
   }
-  const query = parseQuery(p)
+  const list = p.list(() => parseExpression(p))
+  const [first] = list
+  const among = list.length === 1 && first.type === 'subquery' ? { query: continueQuery(p, first.query) } : { list }
   p.expect(')')
-  return { type: 'quantified', operator, quantifier, left, query, span: p.from(left.span.start) }
+  return among
 }
 
 function prefix(p: Cursor): Expression {
@@ -366,21 +368,11 @@ function columnOrCall(p: Cursor): Expression {
 }
 
 function parenthesized(p: Cursor): Expression {
-  const { start } = p.next()
-  if (atQuery(p)) {
-    const query = parseQuery(p)
-    p.expect(')')
-    return { type: 'subquery', query, span: p.from(start) }
-  }
-  const items = p.list(() => parseExpression(p))
+  const { start } = p.token
+  const inside = queryOrList(p)
+  if ('query' in inside) return { type: 'subquery', query: inside.query, span: p.from(start) }
+  const items = inside.list
   const first = items[0]!
-  if (items.length === 1 && first.type === 'subquery' && p.atAny('UNION', 'INTERSECT', 'EXCEPT', 'ORDER', 'LIMIT', 'OFFSET', 'FETCH')) {
-    // ((SELECT …) UNION (SELECT …)): what began like an expression is a query.
-    const query = continueQuery(p, first.query)
-    p.expect(')')
-    return { type: 'subquery', query, span: p.from(start) }
-  }
-  p.expect(')')
   if (first.type === 'binary' && first.operator === '-' && items.length === 1 && p.atAny(...intervalWords)) {
     // (a - b) DAY: what lies between two points in time.
     const unitStart = p.token.start
