@@ -13,8 +13,19 @@ type Arithmetic = 'PLUS' | 'MINUS' | 'TIMES' | 'DIVIDE' | 'MOD'
 
 const booleanOf = (args: readonly Expr[]): SqlType => t.boolean(anyNullable(args))
 
-/** Types that are compared: numbers, and text with what it can be read as, are brought to one type. */
-export function comparable(args: Expr[]): Expr[] | undefined {
+/** All digits of DECIMALs and integers, which may be more than the 38 that a column can have. */
+function allDigits(types: readonly SqlType[]): SqlType {
+  const sizes = types.flatMap((type) => decimalSizeOf(type) ?? [])
+  const scale = Math.max(...sizes.map((size) => size.scale))
+  return t.decimal(Math.max(...sizes.map((size) => size.precision - size.scale)) + scale, scale)
+}
+
+/**
+ * Types that are compared: numbers, and text with what it can be read as, are brought to one type.
+ *
+ * @param isRounded  DECIMALs that together need more than 38 digits lose the last ones, as Flink does it for = and <>; else they are compared exactly
+ */
+export function comparable(args: Expr[], isRounded = false): Expr[] | undefined {
   const types = args.map((arg) => arg.type)
   let common = commonType(types)
   if (common === undefined) {
@@ -24,7 +35,7 @@ export function comparable(args: Expr[]): Expr[] | undefined {
     if (readable && (isNumericKind(readable.kind) || isDatetimeKind(readable.kind) || readable.kind === 'BOOLEAN')) common = readable
   }
   if (common === undefined) return undefined
-  const target = common
+  const target = common.kind === 'DECIMAL' && !isRounded ? allDigits(types) : common
   return args.map((arg) => brought(arg, target))
 }
 
@@ -56,7 +67,7 @@ function resolveComparison(name: string, ordered: boolean, args: Expr[], info: C
     return call('AND', pairs, booleanOf(pairs), info)
   }
   refuseImplicit(name, args, info)
-  const resolved = args.length === 2 ? comparable(args)?.map((arg) => lenient(name, arg)) : undefined
+  const resolved = args.length === 2 ? comparable(args, name.endsWith('EQUALS'))?.map((arg) => lenient(name, arg)) : undefined
   const unordered = resolved && ['MAP', 'ROW', 'ARRAY', 'MULTISET'].includes(resolved[0].type.kind)
   if (resolved === undefined || (ordered && unordered)) throw badArguments(name, args, info, 'two values of comparable types')
   // Of rows that are written out, a field that may be NULL makes <> one that may be.
@@ -278,7 +289,7 @@ function resolveBetween(name: string, args: Expr[], info: CallInfo): Expr {
 }
 
 function resolveNullIf(args: Expr[], info: CallInfo): Expr {
-  const equal = args.length === 2 ? comparable(args) : undefined
+  const equal = args.length === 2 ? comparable(args, true) : undefined
   if (equal === undefined) throw badArguments('NULLIF', args, info, 'two values of comparable types')
   const condition = call('EQUALS', equal, booleanOf(equal), info)
   if (args[0].type.kind === 'NULL') throw badArguments('NULLIF', args, info, 'a value that is no bare NULL')
