@@ -79,6 +79,7 @@ before(async () => {
     views,
     log,
     topicColumns: (topic) => (tableOf(topic) ? [{ name: 'page', type: 'VARCHAR(2147483647) NOT NULL' }] : []),
+    topicFormat: (topic) => (tableOf(topic) ? 'json' : undefined),
     topicUsers: (topic) => ({ tables: tableOf(topic) ? ['clicks'] : [], readers: [], writers: [] }),
     bindRecords: (topic, text) => bindRecordQuery(topic, tableOf(topic), text, 'UTC'),
     bindStatistics: (topic) => bindStatistics(topic, tableOf(topic), 'UTC'),

@@ -203,6 +203,7 @@ export async function startPlatform(
       views,
       log,
       topicColumns: (topic) => columnsOf(jobs.tableOfTopic(topic)),
+      topicFormat: (topic) => schemaOf(jobs.tableOfTopic(topic))?.valueFormat,
       queries: () => jobs.queries(),
       topicUsers: (topic) => jobs.usersOf(topic),
       bindRecords: (topic, query) => bindRecordQuery(topic, jobs.tableOfTopic(topic), query, jobs.timeZone),

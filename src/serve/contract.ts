@@ -83,6 +83,8 @@ export interface TopicSummary {
   recordCount: number
   sizeBytes: number
   columns: ColumnInfo[]
+  /** How the table that declares the topic says that values are written: what bodies are that the front door takes. Absent where none does. */
+  format?: 'json' | 'csv' | 'raw'
   config: Record<string, string | number>
   /** Running queries and consumer groups that read it; `lag`: records that the group furthest behind has still to read. */
   readers: { queries: number; groups: number; lag: number }

@@ -27,6 +27,7 @@ import type {
   QueryHistory,
   QueryParity,
   QuerySummary,
+  TopicSummary,
 } from './contract.ts'
 import type { SavedFilters } from './filters.ts'
 import type { ConsumerGroups } from './groupsContract.ts'
@@ -41,6 +42,8 @@ export interface ServeDeps {
   log: Pick<Log, 'topics' | 'topic' | 'readMessages' | 'descriptor' | 'createTopic' | 'alterTopic' | 'deleteTopic' | 'appendRecords'>
   /** Columns of the table that declares the topic; empty if none does. */
   topicColumns(topic: string): ColumnInfo[]
+  /** How that table says that values are written. */
+  topicFormat(topic: string): TopicSummary['format']
   /** Who of the project depends on a topic: tables that declare it; running queries that read it or write to it. */
   topicUsers(topic: string): { tables: string[]; readers: string[]; writers: string[] }
   /** A filter and a select list over a topic's records. @throws StreamError with a position in the text that is wrong */

@@ -72,6 +72,7 @@ export const TopicSummary = Type.Object({
   recordCount: count(),
   sizeBytes: count(),
   columns: Type.Array(ColumnInfo),
+  format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('csv'), Type.Literal('raw')])),
   config: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
   readers: Type.Object({
     queries: count(),

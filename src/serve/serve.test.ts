@@ -74,6 +74,7 @@ before(async () => {
     views,
     log,
     topicColumns: () => [{ name: 'user', type: 'VARCHAR(2147483647)' }],
+    topicFormat: () => 'json',
     queries: () => [query],
     topicUsers: () => ({ tables: [], readers: [], writers: [] }),
     bindRecords: (topic, text) => bindRecordQuery(topic, undefined, text, 'UTC'),

@@ -70,7 +70,7 @@ function ownAfter(own: readonly string[] | undefined, changes: Readonly<Record<s
 }
 
 export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
-  const { log, topicColumns, groups, queries, inspectQuery, topicUsers } = deps
+  const { log, topicColumns, topicFormat, groups, queries, inspectQuery, topicUsers } = deps
   const nameOf = (request: { params: unknown }): string => (request.params as Static<typeof TopicParams>).topic
   const find = (topic: string): TopicInfo => findTopic(log, topic)
   const summaryOf = async (topic: TopicInfo): Promise<TopicSummary> => summaryWith(topic, await behindNow())
@@ -80,6 +80,7 @@ export function registerTopics(app: FastifyInstance, deps: ServeDeps): void {
     recordCount: partitions.reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0),
     sizeBytes: partitions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     columns: topicColumns(name),
+    format: topicFormat(name),
     config: numbersAndTexts(config),
     readers: { queries: topicUsers(name).readers.length, ...(behind.get(name) ?? { groups: 0, lag: 0 }) },
   })

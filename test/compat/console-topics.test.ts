@@ -37,8 +37,8 @@ function order(i: number) {
   }
 }
 
-async function start(t: TestContext): Promise<{ server: Server; kafkaPort: number }> {
-  const folder = makeProject(t, { 'pipelines/orders.sql': projectSql })
+async function start(t: TestContext, sql = projectSql): Promise<{ server: Server; kafkaPort: number }> {
+  const folder = makeProject(t, { 'pipelines/orders.sql': sql })
   const running = run(t, ['start', folder, '--port', '0', '--kafka-port', '0', '--workers', '1', '--json', '--data', join(folder, 'data')])
   const server = new Server(running, await running.firstLine<Ready>())
   return { server, kafkaPort: (server.ready as Ready & { kafkaPort: number }).kafkaPort }
@@ -319,6 +319,44 @@ describe('topics and consumer groups in the console', { skip: skipWithoutBrowser
     await page.keyboard.press('Escape')
     assert.deepEqual(
       problems.filter((text) => !/status of (400|409)/.test(text)),
+      [],
+    )
+    await context.close()
+  })
+
+  test('events of a CSV topic are sent, refused and mended as CSV', async (t) => {
+    const { server } = await start(
+      t,
+      `CREATE TABLE stock (item STRING NOT NULL, pieces INT) WITH ('connector' = 'kafka', 'format' = 'csv');`,
+    )
+    await server.post('stock', 'pot,many\n', { 'content-type': 'text/csv' })
+    const { context, problems } = await watched(browser, 'phone', 'dark')
+    const page = await open(context, `${server.ready.url}/topics/stock`, '.fact-line')
+    await button(page, 'Send…').click()
+    await page.getByText('CSV, a record a line: item, pieces').waitFor()
+    await page.getByLabel('Value', { exact: true }).fill('tea,12')
+    await button(page, 'Check').click()
+    await page.getByText('The front door would take it.').waitFor()
+    await shot(page, 'produce-csv-phone-dark')
+    await button(page, 'Send').last().click()
+    await page.getByText('Stored at 0/0.').waitFor()
+    await page.getByLabel('Value', { exact: true }).fill('cup,few')
+    await button(page, /^Send/).last().click()
+    await page.getByText("pieces: 'few' is not INT").waitFor()
+
+    await open(context, `${server.ready.url}/topics/stock.invalid`, '.letters li')
+    await page.getByRole('button', { name: 'Mend…' }).last().click()
+    assert.equal(await page.getByLabel('The event as it should be').inputValue(), 'pot,many')
+    await page.getByLabel('The event as it should be').fill('pot,20')
+    await page.getByText('The front door would take it.').waitFor()
+    await button(page, 'Send it again').click()
+    await page.getByText('1 to mend, 1 sent again').waitFor()
+    assert.deepEqual(
+      (await server.messages('stock')).map(({ value }) => value),
+      ['tea,12', 'pot,20'],
+    )
+    assert.deepEqual(
+      problems.filter((text) => !text.includes('status of 422')),
       [],
     )
     await context.close()

@@ -117,7 +117,7 @@ export const apiSend = <T>(
   method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
   body?: unknown,
-  { signal, alsoOk }: { signal?: AbortSignal; alsoOk?: number } = {},
+  { signal, alsoOk, contentType = 'application/json' }: { signal?: AbortSignal; alsoOk?: number; contentType?: string } = {},
 ): Promise<T> =>
   json<T>(
     path,
@@ -125,7 +125,7 @@ export const apiSend = <T>(
       method,
       signal: signal ?? null,
       ...(body !== undefined && {
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': contentType },
         body: typeof body === 'string' ? body : stringifyExact(body),
       }),
     },

@@ -6,6 +6,7 @@ import { useEffect, useState } from 'react'
 import type { CheckResponse, DeadLetter, DeadLetterGroups, IngestResponse } from '../../../../src/serve/contract.ts'
 import { ApiFailure, apiSend, topicPath } from '../../api/client.ts'
 import { parseExact, stringifyExact } from '../../api/json.ts'
+import { useTopics } from '../../api/queries.ts'
 import { useLetters, useReason } from '../../api/topics.ts'
 import type { TopicSearch } from '../../router.tsx'
 import { downloadRows } from '../../ui/export.ts'
@@ -168,7 +169,10 @@ const indented = (text: string): string => {
 function RepairDialog({ topic, letter, onClose }: { topic: string; letter: DeadLetter; onClose: () => void }) {
   const queries = useQueryClient()
   const isCut = letter.encoding === 'text' && letter.length > letter.value.length * 4
-  const [value, setValue] = useState(() => (letter.encoding === 'text' ? indented(letter.value) : ''))
+  // A blank more is nothing to JSON, and another record to other formats.
+  const { format = 'json' } = useTopics().data?.find(({ name }) => name === topic) ?? {}
+  const shown = format === 'json' ? indented(letter.value) : letter.value
+  const [value, setValue] = useState(letter.encoding === 'text' ? shown : '')
   const [answer, setAnswer] = useState<{ of: string; isGood: boolean; text: string } | null>(null)
 
   // The front door says what it would do, a moment after the last key.

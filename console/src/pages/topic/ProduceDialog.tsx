@@ -27,8 +27,8 @@ function headersOf(text: string): Record<string, string> {
 }
 
 /** An object with made-up values for the declared columns, to begin with. */
-function template({ columns }: TopicSummary): string {
-  if (columns.length === 0) return ''
+function template({ columns, format }: TopicSummary): string {
+  if (columns.length === 0 || format !== 'json') return ''
   const sample = (type: string): unknown =>
     /^(TINYINT|SMALLINT|INT|BIGINT|DECIMAL|FLOAT|DOUBLE)/.test(type)
       ? 1
@@ -54,12 +54,21 @@ function jsonProblem(text: string): string | undefined {
   }
 }
 
+/** A body of one event, by the format of the topic. */
+const contentTypes = { json: 'application/json', csv: 'text/csv', raw: 'application/octet-stream' }
+
+/** What an event is; nothing need be said of JSON. */
+function eventHint({ format, columns }: TopicSummary): string | undefined {
+  if (format === 'csv') return `CSV, a record a line: ${columns.map(({ name }) => name).join(', ')}`
+  return format === 'raw' ? 'The record as it is' : undefined
+}
+
 export function ProduceDialog({ topic, again, onClose }: { topic: TopicSummary; again?: TailMessage | undefined; onClose: () => void }) {
-  const { name, columns, partitionCount } = topic
+  const { name, columns, partitionCount, format = 'json' } = topic
   const queries = useQueryClient()
   const isDeclared = columns.length > 0
   const [way, setWay] = useState<Way>(isDeclared && again?.encoding !== 'hex' ? 'door' : 'raw')
-  const [value, setValue] = useState(again ? valueText(again, again.encoding === 'json' ? 2 : 0) : template(topic))
+  const [value, setValue] = useState(again ? valueText(again, again.encoding === 'json' && format === 'json' ? 2 : 0) : template(topic))
   const [isTombstone, setTombstone] = useState(again?.encoding === null)
   const [key, setKey] = useState(again?.key ?? '')
   const [headers, setHeaders] = useState(
@@ -72,7 +81,7 @@ export function ProduceDialog({ topic, again, onClose }: { topic: TopicSummary; 
   const [partition, setPartition] = useState(again && partitionCount > 1 ? String(again.partition) : '')
   const [encoding, setEncoding] = useState<Encoding>(again?.encoding === 'hex' ? 'hex' : 'text')
   const [answer, setAnswer] = useState<{ isGood: boolean; text: string } | null>(null)
-  const problem = way === 'door' ? jsonProblem(value) : undefined
+  const problem = way === 'door' && format === 'json' ? jsonProblem(value) : undefined
 
   const said = ({ accepted, rejected }: CheckResponse, good: string): void =>
     setAnswer(
@@ -96,7 +105,10 @@ export function ProduceDialog({ topic, again, onClose }: { topic: TopicSummary; 
     setAnswer(null)
     if (way === 'door') {
       // As text: a numeral that a double does not hold keeps its digits. 422 says which rule it breaks.
-      const response = await apiSend<IngestResponse>('POST', `${topicPath(name)}/events`, value, { alsoOk: 422 })
+      const response = await apiSend<IngestResponse>('POST', `${topicPath(name)}/events`, value, {
+        alsoOk: 422,
+        contentType: contentTypes[format],
+      })
       const [range] = response.offsets
       said(response, range ? `Stored at ${range.partition}/${range.first}.` : 'Stored.')
     } else {
@@ -147,7 +159,11 @@ export function ProduceDialog({ topic, again, onClose }: { topic: TopicSummary; 
           ? 'Through the front door, as every event: checked against the declared columns, with id and time added; the key comes from the table.'
           : 'Past all checks, as a Kafka client would: what queries cannot read goes to the dead letters later.'}
       </p>
-      <Field label="Value" hint={isTombstone ? 'No value: a tombstone.' : undefined} error={value.trim() === '' ? undefined : problem}>
+      <Field
+        label="Value"
+        hint={isTombstone ? 'No value: a tombstone.' : way === 'door' ? eventHint(topic) : undefined}
+        error={value.trim() === '' ? undefined : problem}
+      >
         {(id, describedBy) => (
           <textarea
             id={id}
