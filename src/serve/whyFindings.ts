@@ -322,7 +322,7 @@ function eventTimeHeld(facts: QueryFacts, node: WhyNode): WhyFinding[] {
       {
         code: 'ALL_IDLE',
         fact: `All partitions of topic "${topic}" are idle: event time stands still.`,
-        next: 'Nothing to do: it moves on with the next event.',
+        next: 'It moves on with the next event.',
       },
     ]
   if (newestMs !== undefined && atMs - newestMs > RECENT_MS)
