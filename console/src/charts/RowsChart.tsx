@@ -5,9 +5,9 @@ import { columnKind, isNumericKind } from '../api/columns.ts'
 import type { LiveRow } from '../api/liveTable.ts'
 import { useBothAxes, useTimeAxis } from '../api/timeAxis.ts'
 import { AxisSwitch } from '../ui/AxisSwitch.tsx'
-import { formatCompact, formatInteger } from '../ui/format.ts'
+import { formatFigure, formatInteger } from '../ui/format.ts'
 import { Empty, useIsPhone } from '../ui/parts.tsx'
-import { arrivalPoints, eventPoints, numberOf } from './rowPoints.ts'
+import { arrivalPoints, eventPoints, numberOf, POINTS_MAX } from './rowPoints.ts'
 import { TimeChart, type TimeSeries } from './TimeChart.tsx'
 
 const colors = ['--people', '--robots', '--event', '--ok'] as const
@@ -34,7 +34,7 @@ export function RowsChart({ columns, rows, isLive }: RowsChartProps) {
   const { axis } = useTimeAxis()
   const isPhone = useIsPhone()
   const isByArrival = hasBoth && axis === 'processing'
-  const { timesMs, stepMs, values, leftOut } = useMemo(
+  const { timesMs, stepMs, values, timeless, older } = useMemo(
     () => (isByArrival ? arrivalPoints(rows, numeric) : eventPoints(rows, timeIndex, numeric)),
     [isByArrival, rows, numeric, timeIndex],
   )
@@ -49,7 +49,7 @@ export function RowsChart({ columns, rows, isLive }: RowsChartProps) {
       color: colors[i]!,
       kind: 'line',
       values: values[i]!,
-      format: formatCompact,
+      format: formatFigure,
     }),
   )
   const over = isByArrival ? 'when each row changed last' : columns[timeIndex]!.name
@@ -91,13 +91,14 @@ export function RowsChart({ columns, rows, isLive }: RowsChartProps) {
           series={series}
           minSpanMs={stepMs * 10}
           heightPx={280}
-          formatAxis={formatCompact}
+          formatAxis={formatFigure}
           isClock={isByArrival}
         />
       )}
       <p className="quiet">
         Over {over}; rows of one time are summed.
-        {leftOut > 0 && ` ${formatInteger(leftOut)} rows are not in it: ${isByArrival ? 'they were there before' : 'they have no time'}.`}
+        {timeless > 0 && ` ${formatInteger(timeless)} rows are not in it: ${isByArrival ? 'they were there before' : 'they have no time'}.`}
+        {older > 0 && ` ${formatInteger(older)} older rows are not in it: it has ${POINTS_MAX} points at most.`}
       </p>
     </div>
   )
@@ -119,7 +120,7 @@ function Bars({ rows, labels, value }: { rows: readonly LiveRow[]; labels: reado
         <li key={key}>
           <span className="bar" style={{ transform: `scaleX(${Math.max(0, size) / most})` }} aria-hidden="true" />
           <span className="bar-name">{label}</span>
-          <span className="bar-value">{formatCompact(size)}</span>
+          <span className="bar-value">{formatFigure(size)}</span>
         </li>
       ))}
     </ol>

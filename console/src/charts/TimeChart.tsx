@@ -6,7 +6,7 @@ import 'uplot/dist/uPlot.min.css'
 import { formatClockDayMinute, formatClockMinute, formatClockTime, formatDayMinute, formatMinute, formatTime } from '../ui/format.ts'
 import { themeColor, useIsDark } from '../ui/theme.ts'
 import { currentZone } from '../ui/zone.ts'
-import { durationStepsMs, roundUp, roundUpBytes, roundUpDuration, stack } from './stack.ts'
+import { durationStepsMs, roundUp, roundUpBytes, roundUpDuration, stack, stepsFor } from './stack.ts'
 
 export interface TimeSeries {
   label: string
@@ -111,7 +111,7 @@ export function TimeChart({
     const line = themeColor('--line')
     const font = `11px ${getComputedStyle(element).fontFamily}`
     const drawn = isStacked ? [...series].reverse() : series
-    const { steps, roundUp: roundTop } = measure ? measures[measure] : { steps: undefined, roundUp }
+    const { steps, roundUp: roundTop } = measure ? measures[measure] : { steps: stepsFor(formatAxis), roundUp }
     const plot = new uPlot(
       {
         width: element.clientWidth || 300,
@@ -151,7 +151,7 @@ export function TimeChart({
             font,
             size: (_plot, labels) =>
               Math.max(AXIS_PX_MIN, 14 + AXIS_CHARACTER_PX * Math.max(0, ...(labels ?? []).map(({ length }) => length))),
-            ...(steps && { incrs: steps }),
+            incrs: steps,
             gap: 6,
             space: 30,
             grid: { stroke: line, width: 1 },

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 import atlas from 'world-atlas/countries-110m.json'
 import type { LiveRow } from '../api/liveTable.ts'
+import { formatFigure, formatInteger, formatRate } from '../ui/format.ts'
 import { countryDots, nameOfAlpha2WithoutNumber, numericOfAlpha2 } from './countries.ts'
 import { arrivalPoints, eventPoints } from './rowPoints.ts'
-import { durationStepsMs, roundUp, roundUpBytes, roundUpDuration, stack } from './stack.ts'
+import { durationStepsMs, roundUp, roundUpBytes, roundUpDuration, stack, stepsFor } from './stack.ts'
 
 const geometries = atlas.objects.countries.geometries as { id?: string; properties: { name: string } }[]
 
@@ -77,6 +78,15 @@ test('stacking adds up, axes end on round numbers', () => {
   expect([0, 1, 900, 1_025, 5 * 2 ** 20 + 1].map(roundUpBytes)).toEqual([1, 1, 1_000, 1_280, 6 * 2 ** 20])
 })
 
+test('an axis has no two marks with the same text', () => {
+  expect(stepsFor(formatInteger)[0]).toBe(1)
+  expect(stepsFor(formatRate).slice(15, 20)).toEqual([0.1, 0.2, 0.5, 1, 2])
+})
+
+test('a figure of a chart has three digits that matter, however small it is', () => {
+  expect([0, 0.13234, -0.5, 7, 412.6, 24_132].map(formatFigure)).toEqual(['0', '0.132', '-0.5', '7', '413', '24.1K'])
+})
+
 test('an axis of time has steps that people count in, and ends at one of them', () => {
   for (let i = 1; i < durationStepsMs.length; i++) expect(durationStepsMs[i]).toBeGreaterThan(durationStepsMs[i - 1]!)
   const [second, minute, hour, day] = [1_000, 60_000, 3_600_000, 86_400_000]
@@ -103,21 +113,22 @@ test('rows of one event time are one point, their sum; NULLs count for nothing',
     [9, '2026-01-01 00:01:00.000', null, '1.5'],
     [9, null, 4, '1'],
   )
-  const { timesMs, stepMs, values, leftOut } = eventPoints(rows, 0, [1, 2])
+  const { timesMs, stepMs, values, timeless, older } = eventPoints(rows, 0, [1, 2])
   expect(timesMs.map((ms) => new Date(ms).toISOString())).toEqual(['2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z'])
-  expect([stepMs, values, leftOut]).toEqual([
+  expect([stepMs, values, timeless, older]).toEqual([
     60_000,
     [
       [2, 1],
       [null, 2],
     ],
     1,
+    0,
   ])
 })
 
 test('by arrival rows are in the second in which they changed; those that were there before are left out and counted', () => {
   const rows = rowsOf([1_000_200, 'x', 1], [1_000_900, 'x', 2], [1_003_000, 'x', 4], [0, 'x', 8])
-  expect(arrivalPoints(rows, [1])).toEqual({ timesMs: [1_000_000, 1_003_000], stepMs: 1_000, values: [[3, 4]], leftOut: 1 })
+  expect(arrivalPoints(rows, [1])).toEqual({ timesMs: [1_000_000, 1_003_000], stepMs: 1_000, values: [[3, 4]], timeless: 1, older: 0 })
   // Over hours the steps are longer, so that there is something to see.
   const long = arrivalPoints(
     Array.from({ length: 720 }, (_, i) => rowsOf([1_000_000 + i * 10_000, 'x', 1])[0]!),
@@ -128,6 +139,6 @@ test('by arrival rows are in the second in which they changed; those that were t
 
 test('more points than can be drawn: the oldest rows are left out, and counted', () => {
   const all = Array.from({ length: 600 }, (_, i) => rowsOf([1, new Date(i * 60_000).toISOString(), 1])[0]!)
-  const { timesMs, leftOut } = eventPoints(all, 0, [1])
-  expect([timesMs.length, timesMs[0], leftOut]).toEqual([500, 100 * 60_000, 100])
+  const { timesMs, timeless, older } = eventPoints([...all, ...rowsOf([1, null, 1])], 0, [1])
+  expect([timesMs.length, timesMs[0], timeless, older]).toEqual([500, 100 * 60_000, 1, 100])
 })

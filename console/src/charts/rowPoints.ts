@@ -14,12 +14,14 @@ export interface RowPoints {
   stepMs: number
   /** By series, then by time. */
   values: (number | null)[][]
-  /** Rows without a time, or before the oldest point that is drawn. */
-  leftOut: number
+  /** Rows without a time. */
+  timeless: number
+  /** Rows before the oldest point that is drawn. */
+  older: number
 }
 
 /** More would be less than a pixel each. */
-const POINTS_MAX = 500
+export const POINTS_MAX = 500
 const stepsMs = [1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000]
 
 export const numberOf = (cell: unknown): number | null => (cell === null || cell === undefined ? null : Number(cell))
@@ -43,11 +45,11 @@ export function arrivalPoints(rows: readonly LiveRow[], numeric: readonly number
 
 function pointsOf(rows: readonly LiveRow[], numeric: readonly number[], timeOf: (row: LiveRow) => number): Omit<RowPoints, 'stepMs'> {
   const sums = new Map<number, { count: number; values: (number | null)[] }>()
-  let leftOut = 0
+  let timeless = 0
   for (const row of rows) {
     const atMs = timeOf(row)
     if (Number.isNaN(atMs)) {
-      leftOut++
+      timeless++
       continue
     }
     const before = sums.get(atMs)
@@ -60,6 +62,7 @@ function pointsOf(rows: readonly LiveRow[], numeric: readonly number[], timeOf: 
   }
   const all = [...sums].sort(([a], [b]) => a - b)
   const drawn = all.slice(-POINTS_MAX)
-  leftOut += all.slice(0, all.length - drawn.length).reduce((sum, [, { count }]) => sum + count, 0)
-  return { timesMs: drawn.map(([atMs]) => atMs), values: numeric.map((_, i) => drawn.map(([, { values }]) => values[i]!)), leftOut }
+  const older = all.slice(0, all.length - drawn.length).reduce((sum, [, { count }]) => sum + count, 0)
+  const values = numeric.map((_, i) => drawn.map(([, { values }]) => values[i]!))
+  return { timesMs: drawn.map(([atMs]) => atMs), values, timeless, older }
 }

@@ -43,3 +43,12 @@ export function stack(series: readonly (readonly (number | null)[])[]): number[]
   }
   return sums
 }
+
+// Written so, each is the number that uPlot knows the digits of: it rounds marks at other steps to whole numbers.
+const decimalSteps = Array.from({ length: 22 }, (_, i) => i - 6).flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)))
+
+/** Steps of an axis that `format` can write: whole ones, if it writes no fractions; else of one digit, as 0.25 would be written 0.3. */
+export function stepsFor(format: (value: number) => string): number[] {
+  const isWhole = [format(0), format(1)].includes(format(0.5))
+  return isWhole ? decimalSteps.filter((step) => step >= 1) : decimalSteps
+}

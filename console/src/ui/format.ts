@@ -16,6 +16,10 @@ export const formatInteger = (value: number | bigint): string => whole.format(va
 /** 24132 -> `24.1K` */
 export const formatCompact = (value: number): string => (Math.abs(value) < 10_000 ? whole.format(value) : compact.format(value))
 
+/** A figure of unknown size: 0.13234 -> `0.132`, 412.6 -> `413`, 24132 -> `24.1K` */
+export const formatFigure = (value: number): string =>
+  Math.abs(value) < 1_000 ? String(Number(value.toPrecision(3))) : formatCompact(value)
+
 /** A rate per second: three digits that matter. */
 export function formatRate(perSecond: number): string {
   if (perSecond >= 10_000) return compact.format(perSecond)
