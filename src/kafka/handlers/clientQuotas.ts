@@ -45,7 +45,8 @@ export const describeClientQuotasHandler = (broker: Broker) =>
       checkTypes(types)
       if (new Set(types).size < types.length) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity type is in the filter twice')
       for (const { matchType, match } of components) {
-        const isWhole = matchType === MATCH.exact ? match !== null : matchType === MATCH.default || matchType === MATCH.any
+        const isWhole =
+          matchType === MATCH.exact ? match !== null : match === null && (matchType === MATCH.default || matchType === MATCH.any)
         if (!isWhole) throw new KafkaError(ERROR.INVALID_REQUEST, `match type ${matchType}`)
       }
       const found = [...broker.security.store.quotas.values()].filter(({ entity }) => fits(entity, components, strict))
@@ -59,43 +60,53 @@ export const describeClientQuotasHandler = (broker: Broker) =>
     }
   })
 
+interface Alteration {
+  entity: readonly { entityType: string; entityName: string | null }[]
+  ops: readonly { key: string; value: number; remove: boolean }[]
+}
+
 export const alterClientQuotasHandler = (broker: Broker) =>
   handler(alterClientQuotasApi, async ({ entries, validateOnly }) => ({
     entries: await Promise.all(
-      entries.map(async ({ entity: parts, ops }) => {
+      entries.map(async (one) => {
         try {
-          const entity: QuotaEntity = {}
-          for (const { entityType, entityName } of parts) {
-            const type = typeOf(entityType)
-            if (entity[type] !== undefined || entityName === '')
-              throw new KafkaError(ERROR.INVALID_REQUEST, `entity type ${type}: ${entityName}`)
-            entity[type] = entityName
-          }
-          if (parts.length === 0) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity without parts')
-          checkTypes(Object.keys(entity) as QuotaEntityType[])
-          if (typeof entity.ip === 'string' && isIP(entity.ip) === 0)
-            throw new KafkaError(ERROR.INVALID_REQUEST, `${entity.ip} is not an IP address`)
-          const known: readonly QuotaKey[] = entity.ip === undefined ? quotaKeys : [CONNECTION_RATE]
-          const key = entityKey(entity)
-          const values = { ...broker.security.store.quotas.get(key)?.values }
-          for (const { key: name, value, remove } of ops) {
-            const quotaKey = known.find((one) => one === name)
-            if (!quotaKey) throw new KafkaError(ERROR.INVALID_REQUEST, `${name} is none of ${known.join(', ')}`)
-            if (remove) delete values[quotaKey]
-            else values[quotaKey] = checkValue(quotaKey, value)
-          }
-          const isEmpty = Object.keys(values).length === 0
-          if (!validateOnly) await broker.security.store.write([{ key: ['quota', key], value: isEmpty ? null : values }])
-          return { entity: parts }
+          // One after another: each begins with what the entity has after the one before.
+          await broker.inTurn(() => alter(broker, one, validateOnly))
+          return { entity: one.entity }
         } catch (error) {
-          return { ...answerError(broker, 'AlterClientQuotas', error), entity: parts }
+          return { ...answerError(broker, 'AlterClientQuotas', error), entity: one.entity }
         }
       }),
     ),
   }))
 
+async function alter(broker: Broker, { entity: parts, ops }: Alteration, validateOnly: boolean): Promise<void> {
+  const entity: QuotaEntity = {}
+  for (const { entityType, entityName } of parts) {
+    const type = typeOf(entityType)
+    if (entity[type] !== undefined || entityName === '') throw new KafkaError(ERROR.INVALID_REQUEST, `entity type ${type}: ${entityName}`)
+    entity[type] = entityName
+  }
+  if (parts.length === 0) throw new KafkaError(ERROR.INVALID_REQUEST, 'an entity without parts')
+  checkTypes(Object.keys(entity) as QuotaEntityType[])
+  if (typeof entity.ip === 'string' && isIP(entity.ip) === 0)
+    throw new KafkaError(ERROR.INVALID_REQUEST, `${entity.ip} is not an IP address`)
+  if (new Set(ops.map(({ key }) => key)).size < ops.length) throw new KafkaError(ERROR.INVALID_REQUEST, 'a quota is in the request twice')
+  const known: readonly QuotaKey[] = entity.ip === undefined ? quotaKeys : [CONNECTION_RATE]
+  const key = entityKey(entity)
+  const values = { ...broker.security.store.quotas.get(key)?.values }
+  for (const { key: name, value, remove } of ops) {
+    const quotaKey = known.find((one) => one === name)
+    if (!quotaKey) throw new KafkaError(ERROR.INVALID_REQUEST, `${name} is none of ${known.join(', ')}`)
+    if (remove) delete values[quotaKey]
+    else values[quotaKey] = checkValue(quotaKey, value)
+  }
+  const isEmpty = Object.keys(values).length === 0
+  if (!validateOnly) await broker.security.store.write([{ key: ['quota', key], value: isEmpty ? null : values }])
+}
+
 function checkValue(key: QuotaKey, value: number): number {
-  const isWhole = key === 'request_percentage' || key === 'controller_mutation_rate' || Number.isInteger(value)
+  const isWhole = key === 'request_percentage' || key === 'controller_mutation_rate' || Number.isSafeInteger(value)
   if (!Number.isFinite(value) || value <= 0 || !isWhole)
     throw new KafkaError(ERROR.INVALID_REQUEST, `${key} = ${value} must be a number above 0`)
   return value

@@ -541,6 +541,20 @@ test('quotas: who uses more is told to wait, and not read from meanwhile', async
   await sleep(10)
 })
 
+test('changes of the quotas of one user that come at once lose none of each other', async (t) => {
+  const { client } = await startTestBroker(t)
+  const one = await client()
+  const kinds = ['producer_byte_rate', 'consumer_byte_rate', 'request_percentage', 'controller_mutation_rate']
+  const entity = [{ entityType: 'user', entityName: 'bo' }]
+  const others = await Promise.all(kinds.map(client))
+  const changes = others.map((other, i) =>
+    other.call(alterClientQuotasApi, 1, { entries: [{ entity, ops: [{ key: kinds[i], value: 5, remove: false }] }] }),
+  )
+  for (const { entries } of await Promise.all(changes)) assert.equal(entries[0].errorCode, 0)
+  const { entries: ofBo } = await one.call(describeClientQuotasApi, 1, { components: [{ entityType: 'user', matchType: 0, match: 'bo' }] })
+  assert.deepEqual(ofBo![0].values.map(({ key }) => key).sort(), kinds.toSorted())
+})
+
 test('an address has its connections per second; those beyond are closed unanswered, and others are as before', async (t) => {
   const { client, kafka } = await startTestBroker(t)
   const one = await client()
