@@ -332,6 +332,7 @@ describe('topics and consumer groups in the console', { skip: skipWithoutBrowser
     await server.post('stock', 'pot,many\n', { 'content-type': 'text/csv' })
     const { context, problems } = await watched(browser, 'phone', 'dark')
     const page = await open(context, `${server.ready.url}/topics/stock`, '.fact-line')
+    await page.getByText("content-type: text/csv' --data-binary").waitFor()
     await button(page, 'Send…').click()
     await page.getByText('CSV, a record a line: item, pieces').waitFor()
     await page.getByLabel('Value', { exact: true }).fill('tea,12')

@@ -12,6 +12,7 @@ import type {
   TopicPartition,
   TopicSetting,
   TopicStatistics,
+  TopicSummary,
 } from '../../../src/serve/contract.ts'
 import { apiGet, groupPath, topicPath } from './client.ts'
 
@@ -22,6 +23,15 @@ const read =
   <T>(path: string) =>
   ({ signal }: { signal: AbortSignal }): Promise<T> =>
     apiGet<T>(path, signal)
+
+/** What a body is that holds one event, by the format of the topic. */
+export const contentTypes = { json: 'application/json', csv: 'text/csv', raw: 'application/octet-stream' }
+
+/** Sends an event to the topic; for a POSIX shell. */
+export const curlEvent = ({ name, columns, format = 'json' }: TopicSummary): string => {
+  const body = format === 'json' ? `[{"${columns[0]?.name ?? '…'}": …}]` : '…'
+  return `curl ${location.origin}/v1/topics/${encodeURIComponent(name)}/events -H 'content-type: ${contentTypes[format]}' --data-binary '${body}'`
+}
 
 export const usePartitions = (topic: string) =>
   useQuery({ queryKey: ['partitions', topic], queryFn: read<TopicPartition[]>(`${topicPath(topic)}/partitions`), refetchInterval: POLL_MS })

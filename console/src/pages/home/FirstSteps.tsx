@@ -7,6 +7,7 @@ import type { BackupStatus, ProjectTest } from '../../../../src/serve/contract.t
 import { apiGet } from '../../api/client.ts'
 import { useStats } from '../../api/live.ts'
 import { isInternalTopic, isInvalidTopic, useTables, useTopics } from '../../api/queries.ts'
+import { curlEvent } from '../../api/topics.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { Code } from '../../ui/parts.tsx'
 
@@ -65,11 +66,7 @@ function Steps({ onPutAway }: { onPutAway: () => void }) {
     {
       isDone: latest.eventsIn.total > 0 || topics.some(({ name, recordCount }) => recordCount > 0 && !isInternalTopic(name)),
       name: 'Send an event',
-      how: door && (
-        <Code
-          text={`curl ${location.origin}/v1/topics/${encodeURIComponent(door.name)}/events -H 'content-type: application/json' -d '[{"${door.columns[0]!.name}": …}]'`}
-        />
-      ),
+      how: door && <Code text={curlEvent(door)} />,
     },
     {
       isDone: tables.some(({ rowCount }) => rowCount > 0),

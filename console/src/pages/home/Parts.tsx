@@ -4,6 +4,7 @@ import { Link } from '@tanstack/react-router'
 import type { CheckResponse } from '../../../../src/serve/contract.ts'
 import { apiSend, topicPath } from '../../api/client.ts'
 import { isInternalTopic, isInvalidTopic, useHealth, useTables, useTopics } from '../../api/queries.ts'
+import { contentTypes } from '../../api/topics.ts'
 import { Panel } from '../../ui/Panel.tsx'
 import { Code, Failure, SkeletonRows, Status, type Tone } from '../../ui/parts.tsx'
 import { Deploys } from './Deploys.tsx'
@@ -16,13 +17,15 @@ const DOORS_ASKED = 5
 /** The first topic whose door would refuse an event: where any bytes are a row, as of `raw` or CSV of text, none is bad. */
 function useDoorThatRefuses(event: string) {
   const doors = useTopics().data?.filter(({ columns, name }) => columns.length > 0 && !isInternalTopic(name) && !isInvalidTopic(name))
-  const names = doors?.slice(0, DOORS_ASKED).map(({ name }) => name)
+  const asked = doors?.slice(0, DOORS_ASKED)
+  const names = asked?.map(({ name }) => name)
   const { data } = useQuery({
     queryKey: ['door-that-refuses', event, names],
     queryFn: async () => {
-      for (const name of names ?? []) {
-        const { rejectedCount } = await apiSend<CheckResponse>('POST', `${topicPath(name)}/check`, { value: event })
-        if (rejectedCount > 0) return name
+      for (const topic of asked ?? []) {
+        // A topic that takes no events at all has no door.
+        const answer = await apiSend<CheckResponse>('POST', `${topicPath(topic.name)}/check`, { value: event }).catch(() => undefined)
+        if (answer && answer.rejectedCount > 0) return topic
       }
       return null
     },
@@ -45,8 +48,8 @@ function TryIt() {
         {table && <Code label="Read a live table" text={`curl '${origin}/v1/tables/${encodeURIComponent(table.name)}?limit=3'`} />}
         {door && (
           <Code
-            label={`Send a bad event, then look into ${door}.invalid`}
-            text={`curl ${origin}/v1/topics/${encodeURIComponent(door)}/events -H 'content-type: application/json' -d '${BAD_EVENT}'`}
+            label={`Send a bad event, then look into ${door.name}.invalid`}
+            text={`curl ${origin}/v1/topics/${encodeURIComponent(door.name)}/events -H 'content-type: ${contentTypes[door.format ?? 'json']}' -d '${BAD_EVENT}'`}
           />
         )}
       </div>

@@ -7,7 +7,7 @@ import type { ApiError, TopicSummary } from '../../../../src/serve/contract.ts'
 import { ApiFailure } from '../../api/client.ts'
 import { type TailMessage, usePause, useTopicTails } from '../../api/live.ts'
 import { isInternalTopic, isInvalidTopic } from '../../api/queries.ts'
-import { useReason, useScan } from '../../api/topics.ts'
+import { curlEvent, useReason, useScan } from '../../api/topics.ts'
 import type { TopicPlace, TopicSearch } from '../../router.tsx'
 import { Progress } from '../../ui/Bars.tsx'
 import { clockForApi, clockFromApi, formatClock, formatInteger } from '../../ui/format.ts'
@@ -123,7 +123,7 @@ export function Messages({ topic }: { topic: TopicSummary }) {
     where ? (
       'No new record passes the filter yet. Newest and Oldest look at what is there already.'
     ) : (
-      <Empty title="No record yet" {...(mayWrite && !isInvalidTopic(name) && { command: firstEvent(name) })}>
+      <Empty title="No record yet" {...(mayWrite && !isInvalidTopic(name) && { command: curlEvent(topic) })}>
         New ones appear here by themselves.
       </Empty>
     )
@@ -290,10 +290,6 @@ export function Messages({ topic }: { topic: TopicSummary }) {
     </div>
   )
 }
-
-/** For a POSIX shell. */
-const firstEvent = (topic: string): string =>
-  `curl ${location.origin}/v1/topics/${encodeURIComponent(topic)}/events -H 'content-type: application/json' -d '[{…}]'`
 
 /** A filter that fits the topic, to begin with. */
 function placeholderOf({ name, columns }: TopicSummary): string {

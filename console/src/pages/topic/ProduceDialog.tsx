@@ -5,6 +5,7 @@ import type { CheckResponse, IngestResponse, ProduceRequest, ProduceResponse, To
 import { apiSend, topicPath } from '../../api/client.ts'
 import { parseExact, stringifyExact } from '../../api/json.ts'
 import type { TailMessage } from '../../api/live.ts'
+import { contentTypes } from '../../api/topics.ts'
 import { Field, FormDialog } from '../../ui/forms.tsx'
 import { valueText } from '../../ui/MessageList.tsx'
 import { Segmented } from '../../ui/parts.tsx'
@@ -53,9 +54,6 @@ function jsonProblem(text: string): string | undefined {
     return text.trim() === '' ? 'An event is a JSON object.' : (error as Error).message
   }
 }
-
-/** A body of one event, by the format of the topic. */
-const contentTypes = { json: 'application/json', csv: 'text/csv', raw: 'application/octet-stream' }
 
 /** What an event is; nothing need be said of JSON. */
 function eventHint({ format, columns }: TopicSummary): string | undefined {
