@@ -23,6 +23,7 @@ import { type FarReaders, ReaderPool } from './readerPool.ts'
 import type { Api, Encodable } from './schema.ts'
 import type { SaslSession } from './security/saslSession.ts'
 import type { Security } from './security/security.ts'
+import type { Turns } from './turns.ts'
 import { ZERO_UUID } from './wire.ts'
 
 /** The part of pino's logger that is used. */
@@ -68,6 +69,8 @@ export interface RequestContext {
   may(operation: number, resourceType: number, name?: string): boolean
   sasl: SaslSession
   client: ClientSoftware
+  /** For what grows with the topics and partitions that the request names. */
+  turns: Turns
   /** Calls back once, when the answer was handed to the system whole or the connection has ended, so that its bytes may be overwritten. */
   afterAnswer(callback: () => void): void
   /** The connection ends once this request is answered. */
@@ -177,6 +180,8 @@ export class Broker {
   /** Where one partition of a topic is. */
   descriptor(topic: string, partition: number): TopicDescriptor {
     const { partitions, ...descriptor } = this.log.descriptor(topic)
+    if (!partitions[partition])
+      throw new KafkaError(ERROR.UNKNOWN_TOPIC_OR_PARTITION, `topic ${topic} has no partition ${partition} any more`)
     return { ...descriptor, partitions: [partitions[partition]] }
   }
 

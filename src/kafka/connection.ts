@@ -22,6 +22,7 @@ import { type Access, guards } from './security/guards.ts'
 import type { QuotaKey } from './security/quotas.ts'
 import { SaslSession } from './security/saslSession.ts'
 import { ANONYMOUS, type Principal } from './security/security.ts'
+import { Turns } from './turns.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
 const LENGTH_BYTES = 4
@@ -318,6 +319,7 @@ export class Connection {
         may: (operation, type, name) => security.may(sasl.principal ?? ANONYMOUS, clientHost, operation, type, name),
         sasl,
         client: this.client,
+        turns: new Turns(),
         afterAnswer: (callback) => {
           request.afterAnswer = callback
         },
@@ -343,7 +345,7 @@ export class Connection {
     const answered = this.answer(handler, message, context)
     const handledMs = performance.now() - startMs
     let response = answered instanceof Promise ? await answered : answered
-    const throttleTimeMs = this.charge(request, message, response, handledMs)
+    const throttleTimeMs = this.charge(request, message, response, handledMs + context.turns.laterMs)
     if (response === undefined) return []
     if (throttleTimeMs > 0) response = { ...(response as object), throttleTimeMs }
     const writer = new WireWriter()

@@ -7,7 +7,7 @@
 //   3. Between two changes of topics, of which one request may want a thousand, and between the steps of one, what else waits for the thread has its
 //      turn.
 import { randomUUID } from 'node:crypto'
-import { HelperThread } from '../base/index.ts'
+import { HelperThread, type StreamError } from '../base/index.ts'
 import type { Prepared, ToPrepare } from './batchThread.ts'
 import { growsLarge } from './claimedBytes.ts'
 import type {
@@ -28,7 +28,7 @@ import { logMetrics } from './logMetrics.ts'
 import { Append, type Partition } from './partition.ts'
 import { asTopicWants, checkSize, codecWanted } from './recompress.ts'
 import { BATCH_HEADER_BYTES, batchHeaderOf, batchOfRecords, RECORD_COUNT_AT, readInt32 } from './recordBatch.ts'
-import { inOneStep, type StoredTopic } from './store.ts'
+import { inOneStep, type RecordDeletion, type StoredTopic } from './store.ts'
 import type { Writer } from './writer.ts'
 
 /** Smaller batches are compressed again here. */
@@ -42,6 +42,8 @@ export class HostedLog implements BrokerLog {
   )
   /** Resolves when the newest append that is not in a group yet is. */
   private readonly behind = new WeakMap<Partition, Promise<unknown>>()
+  /** By topic, what its next change will delete: what one request asks for, of many partitions, takes one write. */
+  private readonly deletions = new Map<string, { wanted: RecordDeletion[]; starts: Promise<(number | StreamError)[]> }>()
   private readonly descriptors = new WeakMap<StoredTopic, TopicDescriptor>()
 
   constructor(writer: Writer) {
@@ -66,13 +68,22 @@ export class HostedLog implements BrokerLog {
     this.writer.tellGone(name)
   }
 
-  deleteRecords(name: string, partition: number, beforeOffset: number): Promise<number> {
-    return this.writer.change((store) =>
-      inOneStep(() => {
-        this.partitionOf(name, partition)
-        return store.deleteRecords(name, partition, beforeOffset)
-      }),
-    )
+  async deleteRecords(name: string, partition: number, beforeOffset: number): Promise<number> {
+    let next = this.deletions.get(name)
+    if (!next) {
+      const wanted: RecordDeletion[] = []
+      const starts = this.writer.change((store) =>
+        inOneStep(() => {
+          this.deletions.delete(name)
+          return store.moveStarts(name, wanted)
+        }),
+      )
+      this.deletions.set(name, (next = { wanted, starts }))
+    }
+    const index = next.wanted.push({ partition, beforeOffset }) - 1
+    const start = (await next.starts)[index]
+    if (typeof start !== 'number') throw start
+    return start
   }
 
   async describeProducers(name: string, partition: number): Promise<ProducerInfo[]> {

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../base/index.ts'
 import { diskError, FakeDisk } from './fakeDisk.ts'
+import { HostedLog } from './hostedLog.ts'
 import { Append } from './partition.ts'
 import { LogStore, type StoredTopic } from './store.ts'
 import { makeBatch, readTexts } from './testRecords.ts'
+import type { Writer } from './writer.ts'
 
 const idOf = (i: number) => `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`
 const newDisk = () => {
@@ -345,4 +347,53 @@ test('too many open files: refused, and nothing stays open', () => {
   disk.openFilesMax = Number.POSITIVE_INFINITY
   store.close()
   assert.equal(disk.openFileCount, 0)
+})
+
+test('records of many partitions are deleted with one write; what is wrong with some of them hurts no other', async () => {
+  const disk = newDisk()
+  const store = openStore(disk)
+  const { partitions } = store.createTopic('t', idOf(1), { partitionCount: 3 }, 0)
+  store.commit(
+    partitions.map((partition) => ({ partition, append: new Append(makeBatch(['a', 'b'])) })),
+    0,
+  )
+  const writes: string[] = []
+  disk.before = (call, path) => {
+    if (call === 'rename') writes.push(path)
+  }
+  const change: Writer['change'] = async (work) => {
+    await new Promise(setImmediate)
+    const { value } = work(store).next()
+    return value as never
+  }
+  const log = new HostedLog({ folder: '/data', store, change } as Writer)
+  const wanted: [partition: number, beforeOffset: number][] = [
+    [0, 2],
+    [1, 3],
+    [2, 1],
+    [3, 1],
+    [2, 2],
+    [1, 0],
+  ]
+  const answers = await Promise.all(
+    wanted.map(([partition, beforeOffset]) => log.deleteRecords('t', partition, beforeOffset).catch(({ code }) => code)),
+  )
+  assert.deepEqual(answers, [2, 'LOG_OFFSET_OUT_OF_RANGE', 1, 'LOG_PARTITION_NOT_FOUND', 2, 0])
+  const one = writes.length
+  assert.equal(await log.deleteRecords('t', 1, 1), 1)
+  assert.equal(writes.length, 2 * one)
+  const starts = () => store.topic('t').partitions.map(({ range }) => range.startOffset)
+  assert.deepEqual(starts(), [2, 1, 2])
+  disk.before = (call) => {
+    if (call === 'rename') throw diskError('EIO')
+  }
+  await assert.rejects(log.deleteRecords('t', 1, 2), { code: 'LOG_WRITE_FAILED' })
+  assert.deepEqual(starts(), [2, 1, 2])
+  disk.before = () => {}
+  store.close()
+  const { partitions: found } = openStore(disk).topic('t')
+  assert.deepEqual(
+    found.map(({ range }) => range.startOffset),
+    [2, 1, 2],
+  )
 })

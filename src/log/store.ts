@@ -12,6 +12,7 @@
 //   3. Changes of topics are made in steps of one partition, between which groups may be committed, but no other change begins. One that is cut off
 //      has left a topic as it was, or only files of a deleted one.
 import { isDeepStrictEqual } from 'node:util'
+import type { StreamError } from '../base/index.ts'
 import type { CompactedSegment, CompactionJob, CompactionOutcome } from './compaction.ts'
 import type { Durability, RecoveryReport, TopicConfig, TopicDefaults, TopicDescriptor } from './contract.ts'
 import { type Disk, ensureFolder, errorCodeOf, ignoreFailure, ignoreMissing } from './disk.ts'
@@ -60,6 +61,12 @@ function allOf<T>(steps: Steps<T>): T {
 
 export interface StoredTopic extends TopicMeta {
   partitions: Partition[]
+}
+
+/** What lies below an offset of a partition. */
+export interface RecordDeletion {
+  partition: number
+  beforeOffset: number
 }
 
 /** One append and where it goes. */
@@ -198,16 +205,35 @@ export class LogStore {
     for (const partition of topic.partitions) partition.config = config
   }
 
-  /** Moves the start of a partition, durably. Returns it. @throws LOG_TOPIC_NOT_FOUND, LOG_OFFSET_OUT_OF_RANGE */
-  deleteRecords(name: string, partitionIndex: number, beforeOffset: number): number {
+  /** Moves the start of one partition. Returns it. @throws also what `moveStarts` gives for it */
+  deleteRecords(name: string, partition: number, beforeOffset: number): number {
+    const [start] = this.moveStarts(name, [{ partition, beforeOffset }])
+    if (typeof start !== 'number') throw start
+    return start
+  }
+
+  /**
+   * Moves the starts of partitions of a topic, durably and with one write.
+   *
+   * @returns  for each where it begins now, or LOG_PARTITION_NOT_FOUND or LOG_OFFSET_OUT_OF_RANGE; the others do not suffer from it
+   * @throws   LOG_TOPIC_NOT_FOUND, and what the disk says; then nothing changed
+   */
+  moveStarts(name: string, wanted: readonly RecordDeletion[]): (number | StreamError)[] {
     const topic = this.topic(name)
-    const partition = topic.partitions[partitionIndex]
-    const { startOffset, endOffset } = partition.range
-    if (beforeOffset < 0 || beforeOffset > endOffset)
-      throw logErrors('LOG_OFFSET_OUT_OF_RANGE', { offset: beforeOffset, startOffset, endOffset })
-    if (beforeOffset <= startOffset) return startOffset
-    const startOffsets = topic.partitions.map((_, i) => topic.startOffsets?.[i] ?? 0)
-    startOffsets[partitionIndex] = beforeOffset
+    const { partitions } = topic
+    const startOffsets = partitions.map((_, i) => topic.startOffsets?.[i] ?? 0)
+    const moved = new Map<Partition, number>()
+    const starts = wanted.map(({ partition: index, beforeOffset }) => {
+      const partition = partitions[index] as Partition | undefined
+      if (!partition) return logErrors('LOG_PARTITION_NOT_FOUND', { topic: name, partition: index, partitionCount: partitions.length })
+      const { startOffset, endOffset } = partition.range
+      if (beforeOffset < 0 || beforeOffset > endOffset)
+        return logErrors('LOG_OFFSET_OUT_OF_RANGE', { offset: beforeOffset, startOffset, endOffset })
+      const start = Math.max(beforeOffset, moved.get(partition) ?? startOffset)
+      if (start > startOffset) moved.set(partition, (startOffsets[index] = start))
+      return start
+    })
+    if (moved.size === 0) return starts
     const folder = `${this.folder}/${topic.id}`
     try {
       writeTopicMeta(this.disk, folder, { ...topic, startOffsets })
@@ -215,8 +241,8 @@ export class LogStore {
       throw writeError(error, folder)
     }
     topic.startOffsets = startOffsets
-    partition.deleteRecords(beforeOffset)
-    return beforeOffset
+    for (const [partition, start] of moved) partition.deleteRecords(start)
+    return starts
   }
 
   /** All steps of `deletion`. */

@@ -107,13 +107,13 @@ export const findCoordinatorHandler = () =>
   })
 
 export const describeLogDirsHandler = (broker: Broker) =>
-  handler(describeLogDirsApi, ({ topics: wanted }) => {
-    const topics = broker.log.topics().flatMap(({ name, partitions }) => {
-      const asked = wanted === null ? undefined : wanted.find(({ topic }) => topic === name)
-      if (wanted !== null && !asked) return []
-      const chosen =
-        asked && asked.partitions.length > 0 ? partitions.filter(({ partition }) => asked.partitions.includes(partition)) : partitions
-      return [{ name, partitions: chosen.map(({ partition, sizeBytes }) => ({ partitionIndex: partition, partitionSize: sizeBytes })) }]
+  handler(describeLogDirsApi, async ({ topics: wanted }, { turns }) => {
+    const asked = wanted && new Map(wanted.map(({ topic, partitions }) => [topic, new Set(partitions)]))
+    const found = broker.log.topics().filter(({ name }) => !asked || asked.has(name))
+    const topics = await turns.map(found, ({ name, partitions }) => {
+      const some = asked?.get(name)
+      const chosen = some && some.size > 0 ? partitions.filter(({ partition }) => some.has(partition)) : partitions
+      return { name, partitions: chosen.map(({ partition, sizeBytes }) => ({ partitionIndex: partition, partitionSize: sizeBytes })) }
     })
     const { blocks, bavail, bsize } = statfsSync(broker.log.folder)
     return { results: [{ logDir: broker.log.folder, topics, totalBytes: blocks * bsize, usableBytes: bavail * bsize }] }

@@ -20,8 +20,8 @@ import {
 } from './topicConfigs.ts'
 
 export const describeConfigsHandler = (broker: Broker) =>
-  handler(describeConfigsApi, ({ resources, includeSynonyms }, context) => ({
-    results: resources.map(({ resourceType, resourceName, configurationKeys: keys }) => {
+  handler(describeConfigsApi, async ({ resources, includeSynonyms }, context) => ({
+    results: await context.turns.map(resources, ({ resourceType, resourceName, configurationKeys: keys }) => {
       try {
         const configs = configsOf(broker, context, { resourceType, resourceName, keys })
         const shown = configs.map((config) => ({ ...config, synonyms: includeSynonyms ? config.synonyms : [] }))

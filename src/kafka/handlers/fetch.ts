@@ -19,6 +19,8 @@ import { answerError, partitionOf } from './partitions.ts'
 
 /** When more than one byte is wanted, how long to let records gather after the first came. */
 const GATHER_MS = 5
+/** So many partitions are read at once: the question for each goes to another thread, and opens a file there or here. */
+const READS_MAX = 64
 /** A fetch gets this much even when clients leave many responses unread. */
 const FETCH_BYTES_MIN = 64 * 1024
 const noRecords: Uint8Array = new Uint8Array(0)
@@ -33,7 +35,7 @@ interface FetchedPartition {
   records: Uint8Array
   /** What is to be read for it. */
   read?: Read
-  /** More is there than was read: some limit was met. */
+  /** More is there than was read: some limit was met, or it has yet to be read. */
   isCut?: boolean
 }
 const READ_COMMITTED = 1
@@ -96,7 +98,7 @@ async function fetchWaiting(
     const isAnswered = wanted.length === 0 || isFull || restMs <= 0 || context.signal.aborted
     if (isAnswered || fetched.some(({ errorCode }) => errorCode !== 0)) return fetched
     releaseAll(broker, fetched)
-    await waitForMore(broker, fetched, restMs, context.signal)
+    await waitForMore(broker, fetched, restMs, context)
     isNear = fetched.every(({ read }) => !read)
     if (minBytes > 1) await pause(Math.min(GATHER_MS, Math.max(0, deadlineMs - performance.now())))
   }
@@ -117,24 +119,36 @@ async function fetchOnce(
   isNear: boolean,
 ): Promise<FetchedPartition[]> {
   const topicOf = topicsOf(broker)
-  const fetched = wanted.map((one) => look(broker, topicOf(one), one, isolationLevel, context))
+  const fetched = await context.turns.map(wanted, (one) => look(broker, topicOf(one), one, isolationLevel, context))
   const reading = fetched.filter(({ read }) => read)
-  if (reading.length === 0) return fetched
-  const reads = reading.map(({ read }) => read!)
-  const outcomes = broker.readers.readAll(reads, maxBytes, isNear)
-  for (const [i, outcome] of (outcomes instanceof Promise ? await held(broker, reads, maxBytes, outcomes) : outcomes).entries()) {
-    const one = reading[i]
-    const endOffset = one.read!.endOffset ?? one.highWatermark
-    one.isCut = outcome === undefined || ('nextOffset' in outcome && outcome.nextOffset < endOffset)
-    if (outcome === undefined) continue
-    if ('error' in outcome) one.errorCode = answerError(broker, 'Fetch', outcome.error).errorCode
-    else {
-      one.records = outcome.records
+  const pieces = Array.from({ length: Math.ceil(reading.length / READS_MAX) }, (_, i) => reading.slice(i * READS_MAX, (i + 1) * READS_MAX))
+  let leftBytes = maxBytes
+  await context.turns.map(pieces, async (piece) => {
+    if (leftBytes <= 0) return
+    const reads = piece.map(({ read }) => read!)
+    const outcomes = broker.readers.readAll(reads, leftBytes, isNear)
+    for (const [i, outcome] of (outcomes instanceof Promise ? await held(broker, reads, leftBytes, outcomes) : outcomes).entries()) {
+      const one = piece[i]
+      if (outcome === undefined) continue
+      if ('error' in outcome) {
+        one.errorCode = answerError(broker, 'Fetch', outcome.error).errorCode
+        continue
+      }
+      const { records, nextOffset, aborted } = outcome
+      // The first of each piece gives a batch, whatever the limit says; only that of the first that has something is wanted.
+      if (records.length > leftBytes && leftBytes < maxBytes) {
+        broker.readers.release(records)
+        leftBytes = 0
+        continue
+      }
+      leftBytes -= records.length
+      one.records = records
+      one.isCut = nextOffset < (one.read!.endOffset ?? one.highWatermark)
       // What was made durable between the look at the offsets and the read.
-      one.highWatermark = Math.max(one.highWatermark, outcome.nextOffset)
-      one.aborted = outcome.aborted
+      one.highWatermark = Math.max(one.highWatermark, nextOffset)
+      one.aborted = aborted
     }
-  }
+  })
   return fetched
 }
 
@@ -174,6 +188,7 @@ function look(
     fetched.logStartOffset = info.startOffset
     const endOffset = isolationLevel === READ_COMMITTED ? info.lastStableOffset : undefined
     if (one.fetchOffset >= (endOffset ?? info.endOffset)) return fetched
+    fetched.isCut = true
     fetched.read = {
       descriptor: broker.descriptor(topic.name, one.partition),
       partition: one.partition,
@@ -199,21 +214,32 @@ function topicsOf(broker: Broker): (one: WantedPartition) => TopicInfo | undefin
 }
 
 /** Until one of the partitions has more, or the time is over, or the connection gone. */
-function waitForMore(broker: Broker, fetched: readonly FetchedPartition[], restMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const ends: (() => void)[] = []
-    const done = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      for (const end of ends) end()
-      resolve()
-    }
-    const timer = setTimeout(done, restMs)
-    signal.addEventListener('abort', done)
-    const topicOf = topicsOf(broker)
-    for (const { wanted, highWatermark } of fetched) {
-      const topic = topicOf(wanted)
-      if (topic) ends.push(broker.readers.watch(topic, wanted.partition, highWatermark, done))
+async function waitForMore(
+  broker: Broker,
+  fetched: readonly FetchedPartition[],
+  restMs: number,
+  { signal, turns }: RequestContext,
+): Promise<void> {
+  const { promise: isOver, resolve } = Promise.withResolvers<void>()
+  let isWoken = false
+  const wake = () => {
+    isWoken = true
+    resolve()
+  }
+  const timer = setTimeout(wake, restMs)
+  signal.addEventListener('abort', wake)
+  const topicOf = topicsOf(broker)
+  const ends = await turns.map(fetched, ({ wanted, highWatermark }) => {
+    try {
+      const topic = isWoken ? undefined : topicOf(wanted)
+      return topic && broker.readers.watch(topic, wanted.partition, highWatermark, wake)
+    } catch {
+      // Deleted since the turn before: the next look says so.
+      wake()
     }
   })
+  await isOver
+  clearTimeout(timer)
+  signal.removeEventListener('abort', wake)
+  for (const end of ends) end?.()
 }

@@ -26,29 +26,25 @@ const SINCE_VERSION: Record<number, number> = {
 const nothing = { offset: -1, timestamp: -1, leaderEpoch: -1 }
 
 export const listOffsetsHandler = (broker: Broker) =>
-  handler(listOffsetsApi, async ({ isolationLevel, topics }, { version }) => ({
-    topics: await Promise.all(
-      topics.map(async ({ name, partitions }) => {
-        const found = broker.log.topic(name)
-        return {
-          name,
-          partitions: await Promise.all(
-            partitions.map(async ({ partitionIndex, currentLeaderEpoch, timestamp }) => {
-              try {
-                broker.checkLeaderEpoch(currentLeaderEpoch)
-                const { topic, info } = partitionOf(found, partitionIndex)
-                if (timestamp < 0 && !(version >= SINCE_VERSION[timestamp]!)) {
-                  throw new KafkaError(ERROR.UNSUPPORTED_VERSION, `version ${version} has no time ${timestamp}`)
-                }
-                return { partitionIndex, ...(await offsetOf(broker, topic, info, timestamp, isolationLevel === READ_COMMITTED)) }
-              } catch (error) {
-                return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }
-              }
-            }),
-          ),
-        }
-      }),
-    ),
+  handler(listOffsetsApi, async ({ isolationLevel, topics }, { version, turns }) => ({
+    topics: await turns.map(topics, async ({ name, partitions }) => {
+      const found = broker.log.topic(name)
+      return {
+        name,
+        partitions: await turns.all(partitions, async ({ partitionIndex, currentLeaderEpoch, timestamp }) => {
+          try {
+            broker.checkLeaderEpoch(currentLeaderEpoch)
+            const { topic, info } = partitionOf(found, partitionIndex)
+            if (timestamp < 0 && !(version >= SINCE_VERSION[timestamp]!)) {
+              throw new KafkaError(ERROR.UNSUPPORTED_VERSION, `version ${version} has no time ${timestamp}`)
+            }
+            return { partitionIndex, ...(await offsetOf(broker, topic, info, timestamp, isolationLevel === READ_COMMITTED)) }
+          } catch (error) {
+            return { partitionIndex, ...nothing, ...answerError(broker, 'ListOffsets', error) }
+          }
+        }),
+      }
+    }),
   }))
 
 async function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, timestamp: number, isCommitted: boolean) {
@@ -65,12 +61,12 @@ async function offsetOf(broker: Broker, topic: TopicInfo, info: PartitionInfo, t
 }
 
 export const offsetForLeaderEpochHandler = (broker: Broker) =>
-  handler(offsetForLeaderEpochApi, ({ topics }) => ({
-    topics: topics.map(({ topic, partitions }) => {
+  handler(offsetForLeaderEpochApi, async ({ topics }, { turns }) => ({
+    topics: await turns.map(topics, async ({ topic, partitions }) => {
       const found = broker.log.topic(topic)
       return {
         topic,
-        partitions: partitions.map(({ partition, currentLeaderEpoch, leaderEpoch }) => {
+        partitions: await turns.map(partitions, ({ partition, currentLeaderEpoch, leaderEpoch }) => {
           try {
             broker.checkLeaderEpoch(currentLeaderEpoch)
             const { info } = partitionOf(found, partition)

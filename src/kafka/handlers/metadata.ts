@@ -9,13 +9,13 @@ import { ZERO_UUID } from '../wire.ts'
 const NODES = [NODE_ID]
 
 export const metadataHandler = (broker: Broker) =>
-  handler(metadataApi, async (request, { version, host, port }) => {
+  handler(metadataApi, async (request, { version, host, port, turns }) => {
     const { topics: wanted, allowAutoTopicCreation } = request
     // In version 0 an empty list means all topics, since then null does.
     const isAll = wanted === null || (version === 0 && wanted.length === 0)
     const topics = isAll
-      ? broker.log.topics().map((topic) => describe(broker, topic))
-      : await Promise.all(wanted.map(({ name, topicId }) => find(broker, name, topicId, allowAutoTopicCreation)))
+      ? await turns.map(broker.log.topics(), (topic) => describe(broker, topic))
+      : await turns.all(wanted, ({ name, topicId }) => find(broker, name, topicId, allowAutoTopicCreation))
     return { brokers: [{ nodeId: NODE_ID, host, port }], clusterId: broker.clusterId, controllerId: NODE_ID, topics }
   })
 

@@ -75,7 +75,11 @@ function offsetsOf(groups: Groups, groupId: string, wanted: WantedTopics, requir
   let asked = wanted
   if (!asked) {
     const all = new Map<string, number[]>()
-    for (const { topic, partition } of groups.offsets.of(groupId)) all.set(topic, [...(all.get(topic) ?? []), partition])
+    for (const { topic, partition } of groups.offsets.of(groupId)) {
+      const partitions = all.get(topic)
+      if (partitions) partitions.push(partition)
+      else all.set(topic, [partition])
+    }
     asked = [...all].map(([name, partitionIndexes]) => ({ name, partitionIndexes }))
   }
   return asked.map(({ name, partitionIndexes }) => ({

@@ -24,25 +24,21 @@ export const initProducerIdHandler = (broker: Broker) =>
   })
 
 export const describeProducersHandler = (broker: Broker) =>
-  handler(describeProducersApi, async ({ topics }) => ({
-    topics: await Promise.all(
-      topics.map(async ({ name, partitionIndexes }) => ({
-        name,
-        partitions: await Promise.all(
-          partitionIndexes.map(async (partitionIndex) => {
-            try {
-              // If it is not there, the other way says why.
-              if (!broker.log.partition(name, partitionIndex)) partitionOf(broker.log.topic(name), partitionIndex)
-              const producers = await broker.log.describeProducers(name, partitionIndex)
-              const activeProducers = producers.map(({ lastTimestampMs, transactionStartOffset, ...producer }) => {
-                return { ...producer, lastTimestamp: lastTimestampMs, currentTxnStartOffset: transactionStartOffset }
-              })
-              return { partitionIndex, activeProducers }
-            } catch (error) {
-              return { partitionIndex, ...answerError(broker, 'DescribeProducers', error) }
-            }
-          }),
-        ),
-      })),
-    ),
+  handler(describeProducersApi, async ({ topics }, { turns }) => ({
+    topics: await turns.map(topics, async ({ name, partitionIndexes }) => ({
+      name,
+      partitions: await turns.map(partitionIndexes, async (partitionIndex) => {
+        try {
+          // If it is not there, the other way says why.
+          if (!broker.log.partition(name, partitionIndex)) partitionOf(broker.log.topic(name), partitionIndex)
+          const producers = await broker.log.describeProducers(name, partitionIndex)
+          const activeProducers = producers.map(({ lastTimestampMs, transactionStartOffset, ...producer }) => {
+            return { ...producer, lastTimestamp: lastTimestampMs, currentTxnStartOffset: transactionStartOffset }
+          })
+          return { partitionIndex, activeProducers }
+        } catch (error) {
+          return { partitionIndex, ...answerError(broker, 'DescribeProducers', error) }
+        }
+      }),
+    })),
   }))

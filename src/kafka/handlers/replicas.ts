@@ -10,36 +10,38 @@ import { listPartitionReassignmentsApi } from '../messages/listPartitionReassign
 import { answerError, partitionOf } from './partitions.ts'
 
 export const electLeadersHandler = (broker: Broker) =>
-  handler(electLeadersApi, ({ topicPartitions }) => {
-    const replicaElectionResults = (topicPartitions ?? []).map(({ topic, partitions }) => ({
-      topic,
-      partitionResult: partitions.map((partitionId) => {
+  handler(electLeadersApi, async ({ topicPartitions }, { turns }) => {
+    const replicaElectionResults = await turns.map(topicPartitions ?? [], async ({ topic, partitions }) => {
+      const found = broker.log.topic(topic)
+      const partitionResult = await turns.map(partitions, (partitionId) => {
         try {
-          partitionOf(broker.log.topic(topic), partitionId)
+          partitionOf(found, partitionId)
           throw new KafkaError(ERROR.ELECTION_NOT_NEEDED, 'Leader election not needed for topic partition.')
         } catch (error) {
           return { partitionId, ...answerError(broker, 'ElectLeaders', error) }
         }
-      }),
-    }))
+      })
+      return { topic, partitionResult }
+    })
     return { replicaElectionResults }
   })
 
 export const alterPartitionReassignmentsHandler = (broker: Broker) =>
-  handler(alterPartitionReassignmentsApi, ({ topics, allowReplicationFactorChange }) => ({
+  handler(alterPartitionReassignmentsApi, async ({ topics, allowReplicationFactorChange }, { turns }) => ({
     allowReplicationFactorChange,
-    responses: topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map(({ partitionIndex, replicas }) => {
+    responses: await turns.map(topics, async ({ name, partitions }) => {
+      const found = broker.log.topic(name)
+      const answers = await turns.map(partitions, ({ partitionIndex, replicas }) => {
         try {
-          partitionOf(broker.log.topic(name), partitionIndex)
+          partitionOf(found, partitionIndex)
           checkReplicas(replicas)
           return { partitionIndex, errorCode: ERROR.NONE }
         } catch (error) {
           return { partitionIndex, ...answerError(broker, 'AlterPartitionReassignments', error) }
         }
-      }),
-    })),
+      })
+      return { name, partitions: answers }
+    }),
   }))
 
 function checkReplicas(replicas: readonly number[] | null): void {
@@ -57,21 +59,20 @@ export const listPartitionReassignmentsHandler = () => handler(listPartitionReas
 
 /** What is there already stays there: so a reassignment with the folders that kafka-reassign-partitions told can be given back to it. */
 export const alterReplicaLogDirsHandler = (broker: Broker) =>
-  handler(alterReplicaLogDirsApi, ({ dirs }) => {
-    const results = dirs.flatMap(({ path, topics }) =>
-      topics.map(({ name, partitions }) => ({
-        topicName: name,
-        partitions: partitions.map((partitionIndex) => {
-          try {
-            if (resolve(path) !== resolve(broker.log.folder))
-              throw new KafkaError(ERROR.LOG_DIR_NOT_FOUND, `${path} is no folder of the log`)
-            partitionOf(broker.log.topic(name), partitionIndex)
-            return { partitionIndex, errorCode: ERROR.NONE }
-          } catch (error) {
-            return { partitionIndex, errorCode: answerError(broker, 'AlterReplicaLogDirs', error).errorCode }
-          }
-        }),
-      })),
-    )
+  handler(alterReplicaLogDirsApi, async ({ dirs }, { turns }) => {
+    const topicsIn = dirs.flatMap(({ path, topics }) => topics.map((topic) => ({ path, ...topic })))
+    const results = await turns.map(topicsIn, async ({ path, name, partitions }) => {
+      const found = broker.log.topic(name)
+      const answers = await turns.map(partitions, (partitionIndex) => {
+        try {
+          if (resolve(path) !== resolve(broker.log.folder)) throw new KafkaError(ERROR.LOG_DIR_NOT_FOUND, `${path} is no folder of the log`)
+          partitionOf(found, partitionIndex)
+          return { partitionIndex, errorCode: ERROR.NONE }
+        } catch (error) {
+          return { partitionIndex, errorCode: answerError(broker, 'AlterReplicaLogDirs', error).errorCode }
+        }
+      })
+      return { topicName: name, partitions: answers }
+    })
     return { results }
   })

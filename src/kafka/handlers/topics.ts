@@ -141,28 +141,24 @@ export const createPartitionsHandler = (broker: Broker) =>
 const TO_THE_END = -1
 
 export const deleteRecordsHandler = (broker: Broker) =>
-  handler(deleteRecordsApi, async ({ topics }) => ({
-    topics: await Promise.all(
-      topics.map(async ({ name, partitions }) => {
-        const found = broker.log.topic(name)
-        return {
-          name,
-          partitions: await Promise.all(
-            partitions.map(async ({ partitionIndex, offset }) => {
-              try {
-                const { topic, info } = partitionOf(found, partitionIndex)
-                if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
-                if (topic.config['cleanup.policy'] === 'compact') {
-                  throw new KafkaError(ERROR.POLICY_VIOLATION, `topic ${name} is compacted only: nothing is deleted by offset`)
-                }
-                const before = offset === TO_THE_END ? info.endOffset : offset
-                return { partitionIndex, lowWatermark: await broker.log.deleteRecords(name, partitionIndex, before) }
-              } catch (error) {
-                return { partitionIndex, lowWatermark: -1, ...answerError(broker, 'DeleteRecords', error) }
-              }
-            }),
-          ),
-        }
-      }),
-    ),
+  handler(deleteRecordsApi, async ({ topics }, { turns }) => ({
+    topics: await turns.map(topics, async ({ name, partitions }) => {
+      const found = broker.log.topic(name)
+      return {
+        name,
+        partitions: await turns.all(partitions, async ({ partitionIndex, offset }) => {
+          try {
+            const { topic, info } = partitionOf(found, partitionIndex)
+            if (broker.isInternal(topic.name)) throw new KafkaError(ERROR.INVALID_TOPIC_EXCEPTION, `topic ${topic.name} is internal`)
+            if (topic.config['cleanup.policy'] === 'compact') {
+              throw new KafkaError(ERROR.POLICY_VIOLATION, `topic ${name} is compacted only: nothing is deleted by offset`)
+            }
+            const before = offset === TO_THE_END ? info.endOffset : offset
+            return { partitionIndex, lowWatermark: await broker.log.deleteRecords(name, partitionIndex, before) }
+          } catch (error) {
+            return { partitionIndex, lowWatermark: -1, ...answerError(broker, 'DeleteRecords', error) }
+          }
+        }),
+      }
+    }),
   }))
