@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import { isStreamError } from '../../base/index.ts'
 import { type Broker, OFFSETS_TOPIC } from '../broker.ts'
-import { ERROR, KafkaError } from '../errors.ts'
+import { ERROR, type ErrorCode, KafkaError } from '../errors.ts'
 import { groupTimes } from '../handlers/resourceConfigs.ts'
 import { kafkaMetrics } from '../limits.ts'
 import { ClassicGroup, type JoinAnswer, type JoinRequest, refusedJoin } from './classicGroup.ts'
@@ -128,13 +128,15 @@ export class Groups {
   }
 
   /** @throws KafkaError if this member may not commit now */
-  checkCommit(id: string, memberId: string, instanceId: string | null, generationOrEpoch: number): void {
+  checkCommit(id: string, memberId: string, instanceId: string | null, generationOrEpoch: number, codeOfUnknown: ErrorCode): void {
     if (id === '' && generationOrEpoch >= 0) throw new KafkaError(ERROR.INVALID_GROUP_ID, 'no group id')
     const group = this.groups.get(id)
     if (group instanceof ClassicGroup) group.checkCommit(memberId, instanceId, generationOrEpoch)
     else if (group) group.checkEpoch(memberId, generationOrEpoch)
     // A group that is not in memory, as after a restart: its members have to join again first.
-    else if (generationOrEpoch >= 0) throw new KafkaError(ERROR.ILLEGAL_GENERATION, `group ${id} has no members`)
+    else if (generationOrEpoch >= 0) {
+      throw new KafkaError(this.hasOffsets(id) ? ERROR.UNKNOWN_MEMBER_ID : codeOfUnknown, `group ${id} has no members`)
+    }
   }
 
   commit(id: string, entries: readonly OffsetEntry[]): Promise<void> {

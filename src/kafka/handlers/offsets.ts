@@ -52,7 +52,8 @@ export const offsetCommitHandler = (broker: Broker, groups: Groups) =>
   handler(offsetCommitApi, async ({ groupId, memberId, groupInstanceId, generationIdOrMemberEpoch, topics }, { version }) => {
     const { entries, answers } = entriesOf(broker, 'OffsetCommit', topics, () => {
       try {
-        groups.checkCommit(groupId, memberId, groupInstanceId, generationIdOrMemberEpoch)
+        const codeOfUnknown = version < 9 ? ERROR.ILLEGAL_GENERATION : ERROR.GROUP_ID_NOT_FOUND
+        groups.checkCommit(groupId, memberId, groupInstanceId, generationIdOrMemberEpoch, codeOfUnknown)
       } catch (error) {
         // Only members that speak version 9 know what a stale epoch is.
         const isStale = error instanceof KafkaError && error.code === ERROR.STALE_MEMBER_EPOCH

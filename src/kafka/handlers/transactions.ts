@@ -117,7 +117,7 @@ export const txnOffsetCommitHandler = (broker: Broker, groups: Groups) =>
       if (groupId === '') throw new KafkaError(ERROR.INVALID_GROUP_ID, 'no group id')
       // A producer that does not say for which member it acts is believed.
       if (generationId >= 0 || memberId !== '' || groupInstanceId !== null) {
-        groups.checkCommit(groupId, memberId, groupInstanceId, generationId)
+        groups.checkCommit(groupId, memberId, groupInstanceId, generationId, ERROR.ILLEGAL_GENERATION)
       }
     })
     try {

@@ -216,8 +216,11 @@ class Coordinator implements Transactions {
     return this.alone(ref.transactionalId, async (slot) => {
       const { record } = slot
       const complete = isCommit ? 'CompleteCommit' : 'CompleteAbort'
-      // The answer to the same end did not arrive.
-      if (options.bumpsEpoch && record?.state === complete && isPredecessor(ref, record)) return idOf(record)
+      if (options.bumpsEpoch && record && isPredecessor(ref, record)) {
+        // The answer to the same end did not arrive.
+        if (record.state === complete) return idOf(record)
+        if (record.state === 'CompleteCommit' || record.state === 'CompleteAbort') throw wrongState(record, isCommit ? 'commit' : 'abort')
+      }
       const held = this.holder(slot, ref)
       const { state } = held.record
       if (state !== 'Ongoing') {

@@ -156,7 +156,7 @@ test('clients: epochs, fencing, timeouts and KIP-890, as Kafka has them', async 
   const second = await transactions.end(ref(first), true, { bumpsEpoch: true })
   assert.deepEqual(second, { ...first, producerEpoch: 1 })
   assert.deepEqual(await transactions.end(ref(first), true, { bumpsEpoch: true }), second)
-  await assert.rejects(transactions.end(ref(first), false, { bumpsEpoch: true }), code('TRANSACTION_FENCED'))
+  await assert.rejects(transactions.end(ref(first), false, { bumpsEpoch: true }), code('TRANSACTION_STATE'))
   assert.deepEqual(await transactions.end(ref(second), false, { bumpsEpoch: true }), { ...first, producerEpoch: 2 })
 
   // It asks for a new epoch and says what it had; again if the answer was lost; an older one is fenced.
