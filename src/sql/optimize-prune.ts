@@ -3,7 +3,7 @@
 // Invariant: `at` says for each ordinal that was asked for where it is in the new rows; the others are gone, or stay only because the node
 // itself needs them.
 import { columnExpr, columnsOf, mapColumns } from './expr.ts'
-import type { AggregateCall, Expr, MatchValue, Plan, SortKey } from './plan.ts'
+import type { AggregateCall, Expr, MatchValue, Plan, SortKey, WindowColumns } from './plan.ts'
 
 type Node<N extends Plan['node']> = Extract<Plan, { node: N }>
 type Ordinals = ReadonlySet<number>
@@ -158,7 +158,7 @@ function pruneTopN(plan: Node<'topN'>, needed: Ordinals): Pruned {
   const pruned = passing(plan, needed, own, (at) => ({
     partitionKeys: plan.partitionKeys.map(at),
     orderBy: remapSort(plan.orderBy, at),
-    ...(plan.windowed && { windowed: { start: at(plan.windowed.start), end: at(plan.windowed.end) } }),
+    ...(plan.windowed && { windowed: { ...plan.windowed, start: at(plan.windowed.start), end: at(plan.windowed.end) } }),
   }))
   if (!plan.rankColumn || needed.has(width)) return pruned
   return { ...pruned, plan: { ...(pruned.plan as Node<'topN'>), rankColumn: false, fields: pruned.plan.fields.slice(0, -1) } }
@@ -264,7 +264,8 @@ function pruneJoin(plan: Node<'join' | 'intervalJoin' | 'windowJoin' | 'temporal
     case 'join':
       return { plan: { ...plan, ...common }, at }
     case 'windowJoin': {
-      const side = (window: { start: number; end: number }, to: (ordinal: number) => number) => ({
+      const side = (window: WindowColumns, to: (ordinal: number) => number) => ({
+        ...window,
         start: to(window.start),
         end: to(window.end),
       })

@@ -4,7 +4,7 @@ import { columnsOfPlan, filter, project } from './bind-plan.ts'
 import { sqlErrors } from './errors.ts'
 import { andAll, conjuncts, literalExpr } from './expr.ts'
 import { annotateNode } from './optimize-traits.ts'
-import { isWindowed, windowsOf } from './optimize-windows.ts'
+import { isWindowed, windowColumns, windowsOf } from './optimize-windows.ts'
 import type { Expr, Plan } from './plan.ts'
 
 type Node<N extends Plan['node']> = Extract<Plan, { node: N }>
@@ -120,7 +120,7 @@ function rankPlan(over: Node<'over'>, { from, to }: Range): Plan {
       span: over.span,
     })
   const windows = windowsOf(input)
-  const windowed = isWindowed(partitionKeys, windows) ? { start: windows.start, end: windows.end } : undefined
+  const windowed = isWindowed(partitionKeys, windows) ? windowColumns(windows) : undefined
   const time = orderBy.length === 1 ? input.fields[orderBy[0].column].timeAttribute : undefined
   const isFirst = from === 1 && to === 1
   if (isFirst && time !== undefined && windowed === undefined && input.changelog === 'append') {

@@ -7,7 +7,7 @@ import type { Field } from '../data/index.ts'
 import { columnsOfPlan, fieldFor, project } from './bind-plan.ts'
 import { sqlErrors } from './errors.ts'
 import { columnExpr, columnsOf, conjuncts, isCall, mapColumns } from './expr.ts'
-import type { AggregateCall, Expr, Plan, PlanWindow } from './plan.ts'
+import type { AggregateCall, Expr, Plan, PlanWindow, WindowColumns } from './plan.ts'
 import { inputsOf, withInputs } from './plan-tree.ts'
 
 /** Ordinals of the window's columns, where they are still there. */
@@ -81,10 +81,15 @@ export function isWindowed(keys: readonly number[], windows: Windows | undefined
   return windows?.start !== undefined && windows.end !== undefined && keys.includes(windows.start) && keys.includes(windows.end)
 }
 
+/** Where the plan of what works window by window keeps them. */
+export const windowColumns = ({ window: { timeZone }, start, end }: Windows & { start: number; end: number }): WindowColumns => ({
+  start,
+  end,
+  ...(timeZone !== 'UTC' && { timeZone }),
+})
+
 /** Both sides have the same windows, and the condition compares start with start and end with end. */
-export function windowJoinKeys(
-  join: Node<'join'>,
-): { left: { start: number; end: number }; right: { start: number; end: number } } | undefined {
+export function windowJoinKeys(join: Node<'join'>): { left: WindowColumns; right: WindowColumns } | undefined {
   const left = windowsOf(join.left)
   const right = windowsOf(join.right)
   if (left?.start === undefined || left.end === undefined || right?.start === undefined || right.end === undefined) return undefined
@@ -92,7 +97,10 @@ export function windowJoinKeys(
   const pairs = [...conjuncts(join.condition).map(columnPair), ...join.leftKeys.map((key, i) => [key, width + join.rightKeys[i]] as const)]
   const compares = (a: number, b: number): boolean => pairs.some((pair) => pair?.[0] === a && pair[1] === width + b)
   if (!compares(left.start, right.start) || !compares(left.end, right.end)) return undefined
-  return { left: { start: left.start, end: left.end }, right: { start: right.start, end: right.end } }
+  return {
+    left: windowColumns({ ...left, start: left.start, end: left.end }),
+    right: windowColumns({ ...right, start: right.start, end: right.end }),
+  }
 }
 
 /** `a = b` between two columns, the smaller ordinal first. */

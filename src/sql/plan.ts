@@ -58,6 +58,14 @@ export interface PlanWindow {
   timeZone: string
 }
 
+/** Ordinals of a window's columns; both ends are of the wall clock of its zone. */
+export interface WindowColumns {
+  start: number
+  end: number
+  /** Absent for UTC. */
+  timeZone?: string
+}
+
 export type Changelog = 'append' | 'retract' | 'upsert'
 
 interface Base {
@@ -145,8 +153,8 @@ export type Plan =
       right: Plan
       leftKeys: number[]
       rightKeys: number[]
-      leftWindow: { start: number; end: number }
-      rightWindow: { start: number; end: number }
+      leftWindow: WindowColumns
+      rightWindow: WindowColumns
       condition?: Expr
     })
   /** left JOIN right FOR SYSTEM_TIME AS OF left.time; `rightTime` is -1 where that is processing time: the newest version counts. */
@@ -188,7 +196,7 @@ export type Plan =
       rankColumn: boolean
       ttlMs?: number
       everyChange?: boolean
-      windowed?: { start: number; end: number }
+      windowed?: WindowColumns
       /** Of rows with equal sort keys the one that came last is first (keep-last deduplication in a window). */
       lastOfTies?: boolean
     })

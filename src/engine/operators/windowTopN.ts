@@ -5,11 +5,12 @@
 //   2. A row whose window was closed for the watermark it saw is late. Output is append-only.
 //   Both are held by rank.property.test.ts.
 import { type Batch, batchOf, INSERT, isRetraction, rowAt } from '../../data/index.ts'
-import type { Plan } from '../../sql/index.ts'
+import type { Plan, WindowColumns } from '../../sql/index.ts'
 import type { Division, Operator, OperatorContext, OperatorStatus } from '../operator.ts'
 import { canonicalText } from '../state/columns.ts'
 import { fieldsAt, heldOf, listedTable, type StateTable } from '../state/stateTable.ts'
 import { isNullAt, type Row, RowOutput, rowOrder, sameRow, sortedIndex, timeAt } from './rows.ts'
+import { type ZoneClock, zoneClock } from './timeZone.ts'
 import { rankedFields } from './topN.ts'
 
 type WindowTopNPlan = Plan & { node: 'topN' }
@@ -22,7 +23,8 @@ interface OpenWindow {
 
 export class WindowTopNOperator implements Operator {
   private readonly plan: WindowTopNPlan
-  private readonly window: { start: number; end: number }
+  private readonly window: WindowColumns
+  private readonly clock: ZoneClock
   private readonly context: OperatorContext
   private readonly output: RowOutput
   private readonly order: (a: Row, b: Row) => number
@@ -30,13 +32,19 @@ export class WindowTopNOperator implements Operator {
   private windows = new Map<string, OpenWindow>()
   private watermarkMs = -Infinity
 
-  constructor(plan: WindowTopNPlan, window: { start: number; end: number }, context: OperatorContext) {
+  constructor(plan: WindowTopNPlan, window: WindowColumns, context: OperatorContext) {
     this.plan = plan
     this.window = window
+    this.clock = zoneClock(window.timeZone ?? 'UTC')
     this.context = context
     this.output = new RowOutput(plan.fields, context)
     this.order = rowOrder(plan.orderBy)
     this.retracts = plan.input.changelog !== 'append'
+  }
+
+  /** The watermark that closes a window, epoch ms. */
+  private dueMs(end: number): number {
+    return this.clock.toEpochForTimer(end - 1)
   }
 
   process(batch: Batch): void {
@@ -48,7 +56,7 @@ export class WindowTopNOperator implements Operator {
       if (isNullAt(endColumn, i)) continue
       const start = timeAt(startColumn, i)
       const end = timeAt(endColumn, i)
-      if (end - 1 <= Math.max(this.watermarkMs, batch.watermarksBefore?.[i] ?? -Infinity)) {
+      if (this.dueMs(end) <= Math.max(this.watermarkMs, batch.watermarksBefore?.[i] ?? -Infinity)) {
         late.push(i)
         continue
       }
@@ -77,7 +85,7 @@ export class WindowTopNOperator implements Operator {
   advance(watermarkMs: number): void {
     this.output.seenMs = this.watermarkMs
     const { from, to, rankColumn } = this.plan
-    const closed = Array.from(this.windows).filter(([, { end }]) => end - 1 <= watermarkMs)
+    const closed = Array.from(this.windows).filter(([, { end }]) => this.dueMs(end) <= watermarkMs)
     closed.sort(([, a], [, b]) => a.end - b.end || a.start - b.start)
     for (const [id, { partitions }] of closed) {
       this.windows.delete(id)
@@ -133,13 +141,14 @@ export class WindowTopNOperator implements Operator {
 
   nextDueMs(): number {
     let dueMs = Infinity
-    for (const { end } of this.windows.values()) dueMs = Math.min(dueMs, end - 1)
+    for (const { end } of this.windows.values()) dueMs = Math.min(dueMs, this.dueMs(end))
     return dueMs
   }
 
   stateTables(): StateTable[] {
     const { windows } = this
     const { input } = this.plan
+    const dueMs = (end: number) => this.dueMs(end)
     // A window's limits are columns of its rows.
     const partitionKeys = this.plan.partitionKeys.filter((key) => key !== this.window.start && key !== this.window.end)
     const spec = {
@@ -153,7 +162,7 @@ export class WindowTopNOperator implements Operator {
       listedTable(spec, placeCount, function* (rowsMax) {
         for (const { end, partitions } of windows.values())
           for (const rows of partitions.values()) {
-            const held = heldOf(rows, rowsMax, (row, at) => ({ values: [BigInt(at + 1), ...row], untilMs: end - 1 }))
+            const held = heldOf(rows, rowsMax, (row, at) => ({ values: [BigInt(at + 1), ...row], untilMs: dueMs(end) }))
             yield held && { key: partitionKeys.map((key) => rows[0][key]), ...held }
           }
       }),
@@ -164,7 +173,7 @@ export class WindowTopNOperator implements Operator {
     const openWindows = Array.from(this.windows.values(), ({ start, end, partitions }) => {
       let rows = 0
       for (const list of partitions.values()) rows += list.length
-      return { startMs: start, endMs: end, rows, firesAtMs: end - 1 }
+      return { startMs: start, endMs: end, rows, firesAtMs: this.dueMs(end) }
     }).sort((a, b) => a.endMs - b.endMs)
     const stateRows = openWindows.reduce((sum, { rows }) => sum + rows, 0)
     return { stateRows, stateBytes: stateRows * 64 * this.plan.fields.length, openWindows: openWindows.slice(0, 100) }

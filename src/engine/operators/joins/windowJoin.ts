@@ -23,6 +23,7 @@ import { fieldsAt, listedTable, oneRow, type StateTable } from '../../state/stat
 import { type Condition, compileCondition } from '../conditions.ts'
 import { batchRowCountMax, batchSeeing, gatherOrNull } from '../emission.ts'
 import { isNullAt, timeAt } from '../rows.ts'
+import { type ZoneClock, zoneClock } from '../timeZone.ts'
 import { Unmatched } from './pairs.ts'
 
 interface OpenWindow {
@@ -48,6 +49,7 @@ export class WindowJoinOperator implements Operator {
   private readonly plan: Plan & { node: 'windowJoin' }
   private readonly context: OperatorContext
   private readonly condition: Condition | undefined
+  private readonly clock: ZoneClock
   private windows = new Map<string, OpenWindow>()
   private watermarkMs = -Infinity
   private processingTimeMs = 0
@@ -56,9 +58,15 @@ export class WindowJoinOperator implements Operator {
   constructor(plan: Plan & { node: 'windowJoin' }, context: OperatorContext, timeZone: string) {
     this.plan = plan
     this.context = context
+    this.clock = zoneClock(plan.leftWindow.timeZone ?? 'UTC')
     this.condition = compileCondition(plan.condition, [...plan.left.fields, ...plan.right.fields], timeZone, (pairs, row, error) =>
       context.rowFailed(pairs, row, error, context.inputFields.flat()),
     )
+  }
+
+  /** The watermark that closes a window, epoch ms. Both sides have windows of one zone. */
+  private dueMs(end: number): number {
+    return this.clock.toEpochForTimer(end - 1)
   }
 
   private newWindow(start: number, end: number, sides: KeyTableSnapshot[] = []): OpenWindow {
@@ -88,7 +96,7 @@ export class WindowJoinOperator implements Operator {
       if (isNullAt(ends, row)) continue
       const start = timeAt(starts, row)
       const end = timeAt(ends, row)
-      if (end - 1 <= Math.max(this.watermarkMs, batch.watermarksBefore?.[row] ?? -Infinity)) {
+      if (this.dueMs(end) <= Math.max(this.watermarkMs, batch.watermarksBefore?.[row] ?? -Infinity)) {
         late.push(row)
         continue
       }
@@ -105,7 +113,7 @@ export class WindowJoinOperator implements Operator {
   }
 
   advance(watermarkMs: number): void {
-    const closed = Array.from(this.windows).filter(([, { end }]) => end - 1 <= watermarkMs)
+    const closed = Array.from(this.windows).filter(([, { end }]) => this.dueMs(end) <= watermarkMs)
     closed.sort(([, a], [, b]) => a.end - b.end || a.start - b.start)
     for (const [id, window] of closed) {
       this.windows.delete(id)
@@ -275,7 +283,7 @@ export class WindowJoinOperator implements Operator {
 
   nextDueMs(): number {
     let dueMs = Infinity
-    for (const { end } of this.windows.values()) dueMs = Math.min(dueMs, end - 1)
+    for (const { end } of this.windows.values()) dueMs = Math.min(dueMs, this.dueMs(end))
     return dueMs
   }
 
@@ -294,11 +302,12 @@ export class WindowJoinOperator implements Operator {
         kept,
       }
       const rowCount = Array.from(windows.values()).reduce((sum, { sides }) => sum + sides[input].count, 0)
+      const dueMs = (end: number) => this.dueMs(end)
       return listedTable(spec, rowCount, function* () {
         for (const { end, sides } of windows.values())
           for (let entry = 0; entry < sides[input].count; entry++) {
             const row = sides[input].rowAt(entry)
-            yield { key: keys[input].map((key) => row[key]), ...oneRow(row, end - 1) }
+            yield { key: keys[input].map((key) => row[key]), ...oneRow(row, dueMs(end)) }
           }
       })
     })
@@ -308,7 +317,7 @@ export class WindowJoinOperator implements Operator {
     let stateBytes = 0
     const openWindows = Array.from(this.windows.values(), ({ start, end, sides: [left, right] }) => {
       stateBytes += left.byteSize + right.byteSize
-      return { startMs: start, endMs: end, rows: left.count + right.count, firesAtMs: end - 1 }
+      return { startMs: start, endMs: end, rows: left.count + right.count, firesAtMs: this.dueMs(end) }
     }).sort((a, b) => a.endMs - b.endMs)
     const stateRows = openWindows.reduce((sum, { rows }) => sum + rows, 0)
     return { stateRows, stateBytes, openWindows: openWindows.slice(0, 100) }
