@@ -5,8 +5,10 @@ import { test } from 'node:test'
 import { openTransactions } from '../log/index.ts'
 import { ERROR } from './errors.ts'
 import { Offsets } from './groups/offsets.ts'
+import { addPartitionsToTxnApi } from './messages/addPartitionsToTxn.ts'
 import { createTopicsApi } from './messages/createTopics.ts'
 import { deleteRecordsApi } from './messages/deleteRecords.ts'
+import { initProducerIdApi } from './messages/initProducerId.ts'
 import { metadataApi } from './messages/metadata.ts'
 import { offsetCommitApi } from './messages/offsetCommit.ts'
 import { offsetForLeaderEpochApi } from './messages/offsetForLeaderEpoch.ts'
@@ -57,6 +59,10 @@ test('all topics, and all partitions of one, are looked at once for a request at
 
   const epochs = each((partition) => ({ partition, leaderEpoch: 0 }))
   assert.equal(await looksOf(one.call(offsetForLeaderEpochApi, 4, { topics: [{ topic: 't', partitions: epochs }] })), 1)
+  const { producerId, producerEpoch } = await one.call(initProducerIdApi, 5, { transactionalId: 'x', transactionTimeoutMs: 60_000 })
+  const added = { transactionalId: 'x', producerId, producerEpoch, topics: [{ name: 't', partitions: each((i) => i) }] }
+  // And whether the topic of transactions is there.
+  assert.ok((await looksOf(one.call(addPartitionsToTxnApi, 3, added))) <= 3)
   const deletions = each((partitionIndex) => ({ partitionIndex, offset: -1 }))
   assert.equal(await looksOf(one.call(deleteRecordsApi, 2, { topics: [{ name: 't', partitions: deletions }], timeoutMs: 1_000 })), 1)
 })

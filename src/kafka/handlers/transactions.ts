@@ -55,7 +55,7 @@ async function addPartitions(
 ) {
   const codeOf = (name: string, partition: number) => {
     if (broker.isInternal(name)) return ERROR.TOPIC_AUTHORIZATION_FAILED
-    return broker.log.topic(name)?.partitions[partition] === undefined ? ERROR.UNKNOWN_TOPIC_OR_PARTITION : ERROR.NONE
+    return broker.log.partition(name, partition) === undefined ? ERROR.UNKNOWN_TOPIC_OR_PARTITION : ERROR.NONE
   }
   const targets = topics.flatMap(({ name, partitions }) => partitions.map((partition) => ({ topic: name, partition })))
   const areAllThere = targets.every(({ topic, partition }) => codeOf(topic, partition) === ERROR.NONE)
@@ -147,7 +147,7 @@ export const writeTxnMarkersHandler = (broker: Broker) =>
               partitionIndexes.map(async (partitionIndex) => {
                 try {
                   const target = { topic: name, partition: partitionIndex }
-                  partitionOf(broker.log.topic(name), partitionIndex)
+                  if (!broker.log.partition(name, partitionIndex)) partitionOf(undefined, partitionIndex)
                   await broker.transactions.writeMarker(target, { producerId, producerEpoch }, transactionResult, coordinatorEpoch)
                   return { partitionIndex }
                 } catch (error) {

@@ -191,8 +191,11 @@ class Coordinator implements Transactions {
       const isOngoing = record.state === 'Ongoing'
       if (isOngoing && hasAll(record, partitions)) return
       const all = new Map([...(isOngoing ? record.partitions : [])].map(([topic, indexes]) => [topic, new Set(indexes)]))
+      /** To ask for a topic is to ask for all of its partitions. */
+      const counts = new Map<string, number>()
       for (const { topic, partition } of partitions) {
-        const partitionCount = this.log.topic(topic)?.partitions.length ?? 0
+        const partitionCount = counts.get(topic) ?? this.log.topic(topic)?.partitions.length ?? 0
+        counts.set(topic, partitionCount)
         if (partition < 0 || partition >= partitionCount) throw logErrors('LOG_PARTITION_NOT_FOUND', { topic, partition, partitionCount })
         const indexes = all.get(topic)
         if (indexes) indexes.add(partition)
