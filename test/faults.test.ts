@@ -408,11 +408,17 @@ test("the thread of the log's writer dies: the Kafka port in it is closed, and h
   t.after(() => platform.close())
   const server = new Server(undefined as never, { url: platform.url } as never)
   const port = platform.kafkaPort!
-  const reach = () =>
-    once(connect(port, '127.0.0.1'), 'connect').then(
-      () => 'open',
-      ({ code }) => code as string,
-    )
+  const reach = async () => {
+    const socket = connect(port, '127.0.0.1')
+    try {
+      await once(socket, 'connect')
+      return 'open'
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code
+    } finally {
+      socket.destroy()
+    }
+  }
   assert.deepEqual([(await server.health()).parts.kafka, await reach()], [{ state: 'ok', detail: `port ${port}` }, 'open'])
   // Nothing that a user can do is known to end it: a hand from outside does.
   const { log } = (platform.jobs as unknown as { options: { log: { worker: Worker } } }).options

@@ -255,7 +255,7 @@ export const plantedBugs: Record<string, PlantedBug> = {
   'hide-aborts': {
     what: 'readers of committed records are not told what was aborted',
     file: 'kafka/handlers/fetch.ts',
-    find: 'one.aborted = outcome.aborted',
+    find: 'one.aborted = aborted',
     replace: 'one.aborted = []',
     seed: 1,
   },
