@@ -319,7 +319,7 @@ export class Connection {
         may: (operation, type, name) => security.may(sasl.principal ?? ANONYMOUS, clientHost, operation, type, name),
         sasl,
         client: this.client,
-        turns: new Turns(),
+        turns: new Turns(this.broker.limits.turnMs),
         afterAnswer: (callback) => {
           request.afterAnswer = callback
         },

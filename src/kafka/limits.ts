@@ -21,6 +21,8 @@ export interface KafkaLimits {
   fetchBytes: number
   /** Bytes of responses that clients have not taken yet, all connections; when it is used up, fetches get little. */
   responseBytes: number
+  /** How long one request goes on before others have their turn. */
+  turnMs: number
   /** How long a connection may be silent, or leave a response unread. */
   idleMs: number
   /** How long a TLS handshake may take. */
@@ -58,6 +60,8 @@ export const kafkaLimits: KafkaLimits = {
   appendBytes: 32 * 1024 * 1024,
   fetchBytes: 16 * 1024 * 1024,
   responseBytes: 256 * 1024 * 1024,
+  // As long as a step of a change of a topic (log/writer.ts).
+  turnMs: 2,
   idleMs: 10 * 60_000,
   tlsHandshakeMs: 10_000,
   tlsLookMs: 5_000,

@@ -60,7 +60,7 @@ async function startBroker(t: TestContext) {
       afterAnswer: () => {},
       client: { name: '' },
       sasl: {},
-      turns: new Turns(),
+      turns: new Turns(kafkaLimits.turnMs),
     } as unknown as RequestContext
     const message = api.request(version).decode(new WireReader(encodeMessage(api.request(version), request)))
     return (await handlers.get(api.key)!.handle(message as never, context)) as S

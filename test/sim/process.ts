@@ -185,7 +185,8 @@ export class SimProcess implements Endpoint {
       }
       this.log = new SimLog({ store, disk, folder: FOLDER, world, clock, newId, onNoted, planCommit })
       this.transactions = openTransactions(this.log, { disk, now: clock })
-      const limits = { ...kafkaLimits, fetchBytes: 16 * 1024 }
+      // Turns would go by the machine's clock.
+      const limits = { ...kafkaLimits, fetchBytes: 16 * 1024, turnMs: Number.POSITIVE_INFINITY }
       const security = new Security({ log: this.log, disk, tokens: undefined, isAlwaysRequired: false, isInsecure: true, superUsers: [] })
       this.broker = new Broker({ log: this.log, logger: silent, limits, autoCreateTopics: false, now: clock, disk, security })
       this.groups = new Groups(this.broker)
