@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { benchOptions, numberIn } from '../scripts/options.ts'
+import { benchOptions, choiceIn, numberIn } from '../scripts/options.ts'
 import { apiVersionsApi } from '../src/kafka/messages/apiVersions.ts'
 import { fetchApi } from '../src/kafka/messages/fetch.ts'
 import { requestFrame } from '../src/kafka/testClient.ts'
@@ -58,8 +58,7 @@ const options = benchOptions('kafka', {
 const TURNS = numberIn('turns', options.turns, 1)
 const TURN_S = numberIn('turn-seconds', options['turn-seconds'], 1)
 const WARM_S = numberIn('warm-seconds', options['warm-seconds'])
-const WARM = options.warm
-if (!['all', 'brokers', 'nothing'].includes(WARM)) throw new Error(`--warm: ${WARM} is none of all, brokers, nothing`)
+const WARM = choiceIn('warm', options.warm, ['all', 'brokers', 'nothing'])
 const PARTS = new Set(options.parts.split(','))
 const SIZES_BYTES = options.sizes.split(',').map(Number)
 const CODECS = options.codecs.split(',')
@@ -372,8 +371,7 @@ const starts: Record<string, () => Promise<Omit<Broker, 'key'>>> = {
   kafka: () => kafka('Kafka'),
   'kafka-sync': () => kafka(KAFKA_SYNCED, { 'log.flush.interval.messages': 1 }),
 }
-const names = options.brokers.split(',')
-for (const name of names) if (!starts[name]) throw new Error(`--brokers: ${name} is none of ${Object.keys(starts).join(', ')}`)
+const names = options.brokers.split(',').map((name) => choiceIn('brokers', name, Object.keys(starts)))
 const start = async (key: string): Promise<Broker> => ({ key, ...(await starts[key]()) })
 const brokers: Broker[] = []
 try {

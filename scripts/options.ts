@@ -60,6 +60,15 @@ export function benchOptions<const D extends Record<string, Declared>>(
 export function numberIn(option: string, text: string, min = 0): number {
   const value = Number(text)
   if (text.trim() !== '' && Number.isFinite(value) && value >= min) return value
-  console.error(`--${option} "${text}" is no number${min > 0 ? ` from ${min} on` : ' from 0 on'}. Run with --help to see the options.`)
+  return endWrong(`--${option} "${text}" is no number from ${min} on`)
+}
+
+/** One of several that an option can have. Ends the process with one line where it is none of them. */
+export function choiceIn<T extends string>(option: string, text: string, choices: readonly T[]): T {
+  return choices.find((one) => one === text) ?? endWrong(`--${option} "${text}" is none of ${choices.join(', ')}`)
+}
+
+function endWrong(what: string): never {
+  console.error(`${what}. Run with --help to see the options.`)
   process.exit(2)
 }
