@@ -15,6 +15,7 @@ import { FAIL_REQUIRED, FAIL_TYPE, fail, failureOf, failValue, scanCodePoint } f
 import { outValue } from './json/values.ts'
 import { type FormatOptions, formatOptions } from './options.ts'
 import type { DecodedRows, RowDecoder } from './rows.ts'
+import { byteOrderMarkSize } from './split.ts'
 import { makeTextParser, out, reserveSide, sideText, type TextParser } from './text.ts'
 
 export interface CsvOptions {
@@ -207,7 +208,7 @@ export class CsvDecoder implements RowDecoder {
       let end = ends[index]
       low = Math.min(low, start)
       high = Math.max(high, end)
-      if (b[start] === 0xef && b[start + 1] === 0xbb && b[start + 2] === 0xbf && start + 3 <= end) start += 3
+      start += byteOrderMarkSize(b, start, end)
       while (end > start && (b[end - 1] === 10 || b[end - 1] === 13)) end--
       if (options.allowComments && b[start] === 35 && start < end) continue
       const code = this.row(b, start, end)

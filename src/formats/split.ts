@@ -50,8 +50,9 @@ export abstract class EventSplitter {
   }
 }
 
-/** Bytes of UTF-8's mark at the beginning of a text, which is no part of it: 3 or 0. */
-export const byteOrderMarkSize = (b: Uint8Array): number => (b.length >= 3 && b[0] === 0xef && b[1] === 0xbb && b[2] === 0xbf ? 3 : 0)
+/** Bytes of UTF-8's mark at the beginning of a text `[start, end)`, which is no part of it: 3 or 0. */
+export const byteOrderMarkSize = (b: Uint8Array, start = 0, end = b.length): number =>
+  start + 3 <= end && b[start] === 0xef && b[start + 1] === 0xbb && b[start + 2] === 0xbf ? 3 : 0
 
 /** Position of the next line break at or after `p`, or the length. Native search: lines are long. */
 export function lineEnd(b: Uint8Array, p: number): number {

@@ -12,8 +12,8 @@ const FENCED_VERSION = 4
 export const initProducerIdHandler = (broker: Broker) =>
   handler(initProducerIdApi, async ({ transactionalId, transactionTimeoutMs, producerId, producerEpoch }, { version }) => {
     try {
-      // Also an idempotent producer that asks again because it lost count gets a new id: nothing that it sent before can be taken for what follows.
       if ((producerId === -1) !== (producerEpoch === -1)) throw new KafkaError(ERROR.INVALID_REQUEST, 'a producer id without an epoch')
+      // Also an idempotent producer that asks again because it lost count gets a new id: nothing that it sent before can be taken for what follows.
       if (transactionalId === null) return { producerId: await broker.transactions.newProducerId(), producerEpoch: 0 }
       if (transactionalId === '') throw new KafkaError(ERROR.INVALID_REQUEST, 'the transactional id is empty')
       const expected = producerId < 0 ? undefined : { producerId, producerEpoch }

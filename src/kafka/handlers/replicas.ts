@@ -63,9 +63,10 @@ export const alterReplicaLogDirsHandler = (broker: Broker) =>
     const topicsIn = dirs.flatMap(({ path, topics }) => topics.map((topic) => ({ path, ...topic })))
     const results = await turns.map(topicsIn, async ({ path, name, partitions }) => {
       const found = broker.log.topic(name)
+      const isOurs = resolve(path) === resolve(broker.log.folder)
       const answers = await turns.map(partitions, (partitionIndex) => {
         try {
-          if (resolve(path) !== resolve(broker.log.folder)) throw new KafkaError(ERROR.LOG_DIR_NOT_FOUND, `${path} is no folder of the log`)
+          if (!isOurs) throw new KafkaError(ERROR.LOG_DIR_NOT_FOUND, `${path} is no folder of the log`)
           partitionOf(found, partitionIndex)
           return { partitionIndex, errorCode: ERROR.NONE }
         } catch (error) {
